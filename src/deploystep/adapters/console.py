@@ -1,0 +1,46 @@
+"""The two streams. stdout carries the result, stderr everything else; nothing on them holds the token."""
+
+from collections.abc import Callable, Mapping
+from typing import TextIO
+
+from deploystep.core.secret import Secret
+
+
+class Console:
+    """Writes lines to the streams it was given, with every secret masked."""
+
+    def __init__(self, out: TextIO, err: TextIO, secrets: tuple[Secret, ...]) -> None:
+        self._out = out
+        self._err = err
+        self._secrets = secrets
+
+    def hide(self, secret: Secret) -> None:
+        """From now on, mask this too."""
+        self._secrets = (*self._secrets, secret)
+
+    def result(self, text: str) -> None:
+        """A piece of the result."""
+        self._write(self._out, text)
+
+    def say(self, text: str) -> None:
+        """A line of progress."""
+        self._write(self._err, text)
+
+    def warn(self, text: str) -> None:
+        """A line that may need attention."""
+        self._write(self._err, f"warning: {text}")
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        for secret in self._secrets:
+            text = secret.masked(text)
+        encoding = stream.encoding or "utf-8"
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        stream.flush()
+
+
+def wants_colour(choice: str, stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether to colour a stream: `always` and `never` decide; `auto` asks the terminal and NO_COLOR."""
+    if choice != "auto":
+        return choice == "always"
+    is_terminal: Callable[[], bool] = stream.isatty
+    return is_terminal() and not environ.get("NO_COLOR")

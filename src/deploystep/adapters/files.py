@@ -1,0 +1,88 @@
+"""Files of the user's: bytes to text, with the ways that can fail."""
+
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from deploystep.core.errors import RuleFileInvalid, UsageError
+from deploystep.core.source import Diagnostic, Pos, SourceFile, Span
+
+LARGEST: Final = 1024 * 1024
+_STANDARD_INPUT: Final = "-"
+
+
+def read_rules(path: str, folder: Path) -> SourceFile:
+    """The rule file. Raises RuleFileInvalid where it is missing, too big or not UTF-8."""
+    try:
+        with (folder / path).open("rb") as file:
+            return decoded(path, file.read(LARGEST + 1))
+    except FileNotFoundError:
+        raise unreadable(
+            path,
+            f"there is no rule file {path}",
+            "write one (docs/rules.md begins with the smallest), or name it with --rules FILE",
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a file name"
+        raise unreadable(
+            path, f"cannot read the rule file {path}: {reason}", "name a readable file with --rules FILE"
+        ) from None
+
+
+def unreadable(path: str, message: str, hint: str) -> RuleFileInvalid:
+    """No text could be had from a file at all."""
+    where = Diagnostic("E001", message, Span(Pos(1, 1)), hint)
+    return RuleFileInvalid("rules-unreadable", message, hint, source=SourceFile(path, ""), diagnostics=(where,))
+
+
+def decoded(path: str, data: bytes) -> SourceFile:
+    """Bytes as UTF-8 text. Raises RuleFileInvalid where they are not, at the first wrong byte."""
+    if len(data) > LARGEST:
+        raise unreadable(path, f"{path} is larger than 1 MiB", "a rule file is small; is this the right file?")
+    try:
+        return SourceFile(path, data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        return _raise_not_utf8(path, data, error.start)
+
+
+def _raise_not_utf8(path: str, data: bytes, offset: int) -> SourceFile:
+    before = data[:offset].decode("utf-8-sig", "replace")
+    line = before.count("\n") + 1
+    column = len(before) - (before.rfind("\n") + 1) + 1
+    message = f"byte 0x{data[offset]:02x} is not UTF-8"
+    where = Diagnostic("E001", message, Span(Pos(line, column)), "save the file as UTF-8")
+    source = SourceFile(path, data.decode("utf-8-sig", "replace"))
+    raise RuleFileInvalid("rules-unreadable", f"{path} is not UTF-8 text", source=source, diagnostics=(where,))
+
+
+def read_given(path: str, folder: Path, standard_input: BinaryIO) -> SourceFile:
+    """The file that `--given` names; `-` is standard input."""
+    if path == _STANDARD_INPUT:
+        return decoded("standard input", standard_input.read(LARGEST + 1))
+    return decoded(path, _bytes(path, folder, "--given"))
+
+
+def read_env_file(path: str, folder: Path) -> dict[str, str]:
+    """Lines `NAME=value` (also `export NAME=value`); blank lines and `#` comments are left out."""
+    found: dict[str, str] = {}
+    for number, raw in enumerate(_bytes(path, folder, "--env-file").decode("utf-8", "surrogateescape").splitlines(), 1):
+        line = raw.strip().removeprefix("export ").strip()
+        if not line or line.startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise UsageError("env-file", f"{path}:{number}: expected NAME=value", "one variable a line")
+        found[name.strip()] = _unquoted(value.strip())
+    return found
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
+
+
+def _bytes(path: str, folder: Path, option: str) -> bytes:
+    try:
+        with (folder / path).open("rb") as file:
+            return file.read(LARGEST + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a file name"
+        raise UsageError("file-unreadable", f"{option}: cannot read {path}: {reason}", "name a readable file") from None

@@ -1,0 +1,84 @@
+"""git, as a subprocess: in the C locale, without the caller's GIT_* variables, never asking for anything."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from deploystep.adapters.files import unreadable
+from deploystep.core.errors import UsageError
+
+TIMEOUT: Final = 60.0
+_HOSTS: Final = ("github.com", "bitbucket.org")
+
+
+class GitRepository:
+    """The clone that holds `folder`."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+        self._folder = folder
+        kept = {k: v for k, v in environ.items() if not k.startswith("GIT_")}
+        self._environ = {**kept, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+
+    def show(self, ref: str, path: str) -> bytes:
+        """A file's bytes at a ref. Raises ToolError where there is none."""
+        if ref.startswith("-"):
+            raise UsageError("rules-ref", f"--rules-ref: {ref!r} is not a git ref", "write for example origin/main")
+        # `./` makes the path relative to this folder, as a plain --rules FILE is
+        result = self._run("show", f"{ref}:./{path}")
+        if result is None or result.returncode != 0:
+            message = f"git has no {path} at {ref}"
+            raise unreadable(path, message, f"is {ref} fetched?  git fetch origin {ref.removeprefix('origin/')}")
+        return result.stdout
+
+    def describe(self) -> Mapping[str, str]:
+        """Branch, revision and project as a build's variables would name them; empty outside a clone."""
+        revision = self._line("rev-parse", "--verify", "HEAD^{commit}")
+        branch = self._line("symbolic-ref", "--short", "--quiet", "HEAD")
+        found = {
+            "CIRCLE_SHA1": revision,
+            "CIRCLE_BRANCH": branch,
+            **_project(self._line("remote", "get-url", "origin")),
+        }
+        return {name: value for name, value in found.items() if value}
+
+    def resolve(self, ref: str) -> str | None:
+        """The revision of a branch, tag or commit; None where there is none."""
+        return None if ref.startswith("-") else self._line("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+
+    def _line(self, *arguments: str) -> str | None:
+        result = self._run(*arguments)
+        if result is None or result.returncode != 0:
+            return None
+        return result.stdout.decode("utf-8", "surrogateescape").rstrip("\n") or None
+
+    def _run(self, *arguments: str) -> "subprocess.CompletedProcess[bytes] | None":
+        """Run git; None where there is no git or it does not end."""
+        try:
+            return subprocess.run(  # noqa: S603 - a list of arguments, no shell
+                ["git", *arguments],  # noqa: S607 - git is found where the build finds it
+                cwd=self._folder,
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=TIMEOUT,
+                check=False,
+            )
+        except (OSError, ValueError, subprocess.TimeoutExpired):
+            return None
+
+
+def _project(url: str | None) -> Mapping[str, str | None]:
+    """Organization and repository from a remote's URL: `git@github.com:acme/shop.git` or with https."""
+    if url is None:
+        return {}
+    host = next((h for h in _HOSTS if h in url), None)
+    path = url.replace(":", "/").removesuffix("/").removesuffix(".git").split("/")
+    if host is None or len(path) < 2:  # noqa: PLR2004
+        return {}
+    plain = f"https://{host}/{path[-2]}/{path[-1]}"  # the remote's own URL may hold a password
+    return {
+        "CIRCLE_PROJECT_USERNAME": path[-2],
+        "CIRCLE_PROJECT_REPONAME": path[-1],
+        "CIRCLE_REPOSITORY_URL": plain,
+    }

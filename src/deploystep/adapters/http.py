@@ -1,0 +1,154 @@
+"""HTTP by `requests`: one request, one attempt, and what is certain where no answer came back.
+
+The token goes into one header, to one host. Redirects are not followed, `.netrc` is not asked, and every request has
+a connection of its own: on a connection that is reused, a server that has just closed it looks like a lost trigger.
+"""
+
+import ssl
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import requests
+from requests.auth import AuthBase
+from urllib3.exceptions import NewConnectionError
+
+from deploystep import __version__
+from deploystep.circleci.wire import Failure, Request, Response
+from deploystep.core.address import Address
+from deploystep.core.retry import Fate
+from deploystep.core.secret import Secret
+
+CONNECT_TIMEOUT: Final = 10.0
+READ_TIMEOUT: Final = 60.0
+WHOLE_TIMEOUT: Final = 120.0
+LARGEST_BODY: Final = 16 * 1024 * 1024
+
+
+class _Bearer(AuthBase):
+    """Sets the header last, so that neither `.netrc` nor a session can replace it."""
+
+    def __init__(self, token: Secret) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
+        return request
+
+
+class _Session(requests.Session):
+    """A session that does not even look at redirects: reading a malformed Location would raise, as if never sent."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """There is none, whatever the answer says."""
+
+
+class _TooLong(Exception):
+    """The body is larger, or took longer, than any answer of CircleCI's."""
+
+
+class HttpTransport:
+    """Sends requests to one address with one token."""
+
+    def __init__(self, address: Address, token: Secret) -> None:
+        self._address = address
+        self._token = token
+        self._session = _Session()
+        # plain http goes to loopback only, and must not pass through a proxy on the way
+        self._session.trust_env = address.is_secure
+
+    @property
+    def host(self) -> str:
+        """The address that requests go to, without a trailing slash."""
+        return str(self._address)
+
+    def send(self, request: Request) -> Response | Failure:
+        """The complete answer, or what is certain about the attempt."""
+        try:
+            with self._open(request) as answer:
+                body = b"".join(_limited(answer))
+                headers = {name.lower(): self._token.masked(value) for name, value in answer.headers.items()}
+                return Response(answer.status_code, headers, self._token.masked_bytes(body))
+        except (requests.RequestException, OSError, ValueError, _TooLong) as error:
+            return Failure(_fate(error), self._token.masked(_reason(error)))
+
+    def _open(self, request: Request) -> requests.Response:
+        return self._session.request(
+            request.method,
+            self.host + request.path,
+            params=dict(request.query),
+            json=request.body,
+            auth=_Bearer(self._token),
+            headers={
+                "Accept": "application/json",
+                "User-Agent": f"deploystep/{__version__}",
+                "Connection": "close",
+            },
+            timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+            allow_redirects=False,
+            stream=True,
+        )
+
+
+def _limited(answer: requests.Response) -> Iterator[bytes]:
+    """The body in pieces. A server that drips for ever must not hold the build for ever."""
+    end, size = time.monotonic() + WHOLE_TIMEOUT, 0
+    for piece in answer.iter_content(64 * 1024):
+        size += len(piece)
+        if size > LARGEST_BODY or time.monotonic() > end:
+            raise _TooLong("the answer is too long")
+        yield piece
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception and everything that is said to have caused it, `requests` and urllib3 fashion."""
+    seen: set[int] = set()
+    queue: list[object] = [error]
+    while queue:
+        current = queue.pop()
+        if isinstance(current, BaseException) and id(current) not in seen:
+            seen.add(id(current))
+            yield current
+            queue += [*current.args, getattr(current, "reason", None), current.__cause__, current.__context__]
+
+
+def _fate(error: BaseException) -> Fate:
+    """Certainly not received only where no connection was made; anything else is unknown.
+
+    `requests.ConnectionError` alone says nothing: it also wraps a connection lost after sending.
+    """
+    for cause in _chain(error):
+        if isinstance(cause, (requests.ConnectTimeout, NewConnectionError, ssl.SSLCertVerificationError)):
+            return Fate.NOT_RECEIVED
+        if isinstance(cause, OSError) and "Tunnel connection failed" in str(cause):
+            return Fate.NOT_RECEIVED  # the proxy said no: there was no connection to CircleCI
+    return Fate.UNKNOWN
+
+
+_REASONS: Final = (
+    (requests.ConnectTimeout, f"no connection within {CONNECT_TIMEOUT:.0f} s"),
+    (requests.ReadTimeout, f"no answer within {READ_TIMEOUT:.0f} s"),
+    (ssl.SSLCertVerificationError, "its certificate could not be verified"),
+    (ConnectionRefusedError, "connection refused"),
+    (ConnectionResetError, "the connection was reset"),
+    (requests.exceptions.ChunkedEncodingError, "the answer was cut off"),
+    (_TooLong, "the answer was too long"),
+)
+
+
+def _reason(error: BaseException) -> str:
+    """A few words for people. Library texts can quote URLs and headers, so none is passed on."""
+    causes = tuple(_chain(error))
+    for kind, words in _REASONS:
+        if any(isinstance(cause, kind) for cause in causes):
+            return words
+    names = {type(cause).__name__ for cause in causes}
+    if "NameResolutionError" in names or "gaierror" in names:
+        return "its name was not found"
+    if "NewConnectionError" in names:
+        return "no connection could be made"
+    if "RemoteDisconnected" in names:
+        return "the connection was closed before an answer"
+    if any("Tunnel connection failed" in str(cause) for cause in causes if isinstance(cause, OSError)):
+        return "the proxy refused the connection"
+    return f"the connection failed ({type(causes[-1]).__name__})"

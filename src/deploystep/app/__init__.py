@@ -1,0 +1,1 @@
+"""The use cases. They receive ports and never construct them."""

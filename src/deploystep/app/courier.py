@@ -1,0 +1,46 @@
+"""Sends a request, and sends it again only as `core.retry` allows. The only place that calls `Transport.send`."""
+
+from dataclasses import dataclass
+
+from deploystep.app.ports import Clock, Progress, Transport
+from deploystep.circleci.wire import Failure, Request, Response, fate_of, retirement, retry_after
+from deploystep.core.retry import DEFAULT, Again, Fate, Policy, next_step
+
+
+@dataclass(frozen=True, slots=True)
+class Courier:
+    """A transport with patience."""
+
+    transport: Transport
+    clock: Clock
+    progress: Progress
+    policy: Policy = DEFAULT
+
+    def deliver(self, request: Request) -> Response | Failure:
+        """The last attempt's result: an answer, or what is certain about why there is none."""
+        attempt = 1
+        while True:
+            result = self.transport.send(request)
+            asked_wait = retry_after(result, self.clock.now())
+            step = next_step(self.policy, request.repeat, attempt, fate_of(result), asked_wait)
+            if not isinstance(step, Again):
+                self._tell_retirement(result)
+                return result
+            self.progress.say(f"{_why(result)}; trying again in {step.wait:.0f} s")
+            self.clock.sleep(step.wait)
+            attempt += 1
+
+    def _tell_retirement(self, result: Response | Failure) -> None:
+        ending = retirement(result) if isinstance(result, Response) else None
+        if ending is not None:
+            self.progress.warn(f"{ending}: see docs/migrating.md")
+
+
+def _why(result: Response | Failure) -> str:
+    if isinstance(result, Failure):
+        return f"CircleCI was not reached ({result.reason})"
+    return (
+        "CircleCI answered 429, too many requests"
+        if fate_of(result) is Fate.RATE_LIMITED
+        else f"CircleCI answered {result.status}"
+    )

@@ -1,0 +1,56 @@
+"""What the use cases need of the outside world. Adapters satisfy these by shape; nothing inherits."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Protocol
+
+from deploystep.circleci.wire import Failure, Request, Response
+from deploystep.core.source import SourceFile
+
+
+class Transport(Protocol):
+    """Sends one request to the configured host, once. Never follows a redirect, never repeats."""
+
+    @property
+    def host(self) -> str:
+        """The address it sends to, without a trailing slash."""
+
+    def send(self, request: Request) -> Response | Failure:
+        """The complete answer, or what is certain about the attempt where there is none. Does not raise."""
+
+
+class Clock(Protocol):
+    """Tells the time and lets it pass."""
+
+    def now(self) -> datetime:
+        """The time of day, with its zone."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait that long."""
+
+
+class Repository(Protocol):
+    """The git clone that the step runs in."""
+
+    def show(self, ref: str, path: str) -> bytes:
+        """A file's bytes at a ref. Raises ToolError where there is none."""
+
+    def describe(self) -> Mapping[str, str]:
+        """What a build's environment would hold, as far as the clone tells: names and values of variables."""
+
+
+class RuleSource(Protocol):
+    """Where the rule file comes from."""
+
+    def read(self) -> SourceFile:
+        """The file's text. Raises RuleFileInvalid where it is missing, too big or not UTF-8."""
+
+
+class Progress(Protocol):
+    """Is told what happens on the way; a line each, for people."""
+
+    def say(self, text: str) -> None:
+        """Something worth a line."""
+
+    def warn(self, text: str) -> None:
+        """Something that may need attention, though the command goes on."""

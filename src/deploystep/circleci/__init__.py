@@ -1,0 +1,1 @@
+"""CircleCI's API as pure functions: values to requests, responses to values. No I/O."""

@@ -1,0 +1,165 @@
+"""What an answer to a trigger means when it is not the one hoped for: likely causes in order, and the next step.
+
+Meanings of the statuses: CircleCI docs, "API developer's guide"; "Pipeline values and parameters" for the 404 of an
+undeclared parameter; the deprecation notice of the v1 and v1.1 trigger endpoints for 410.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deploystep.circleci.wire import Failure, Json, Response, json_of, message_of
+from deploystep.core.build import Branch, ProjectSlug, Tag
+from deploystep.core.errors import Refused, ToolError, Uncertain, Unreachable
+from deploystep.core.retry import Fate
+from deploystep.core.rules import Api
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked of CircleCI, as far as messages name it. `app` is the web application's address."""
+
+    rule: str
+    project: ProjectSlug
+    ref: Branch | Tag
+    api: Api
+    host: str
+    app: str
+    token_name: str
+    has_parameters: bool
+
+    @property
+    def list_url(self) -> str:
+        """Where a person sees the runs of this project's branch."""
+        branch = f"?branch={self.ref.name}" if isinstance(self.ref, Branch) else ""
+        return f"{self.app}/pipelines/{self.project}{branch}"
+
+
+def believe(response: Response, asked: Asked) -> Mapping[str, Json]:
+    """The JSON of an answer that accepts the trigger. Raises Refused, or Uncertain where it says nothing."""
+    if not 200 <= response.status < 300:  # noqa: PLR2004
+        raise refused(response, asked)
+    body = json_of(response)
+    if body is None:
+        raise not_created(response, asked)
+    return body
+
+
+def not_created(response: Response, asked: Asked) -> Uncertain:
+    """An acceptance that names nothing which was created."""
+    return uncertain(f"CircleCI answered {response.status}, but not with what it created", asked)
+
+
+def uncertain(reason: str, asked: Asked) -> Uncertain:
+    """Something went wrong after the request may have been received."""
+    return Uncertain(
+        "uncertain",
+        f"the trigger of rule '{asked.rule}' may have been accepted: {reason}",
+        f"look for a run that the API started at {asked.list_url}",
+        "if it is there, do not run this step again: the deploy is under way",
+        "if it is not there after a minute, nothing was triggered: rerun this job",
+    )
+
+
+def unanswered(result: Response | Failure, asked: Asked) -> ToolError:
+    """The trigger was given up: certainly not received, or nobody knows."""
+    if isinstance(result, Failure):
+        if result.fate is Fate.NOT_RECEIVED:
+            return _unreachable(result, asked)
+        return uncertain(result.reason, asked)
+    if result.status == 429:  # noqa: PLR2004
+        return _rate_limited(result, asked)
+    if 300 <= result.status < 400:  # noqa: PLR2004
+        return uncertain(_redirected(result), asked)
+    said = f": {message_of(result)}" if message_of(result) else ""
+    return uncertain(f"{asked.host} answered {result.status}{said}", asked)
+
+
+def _redirected(result: Response) -> str:
+    return f"the answer was a redirect ({result.status}), which is not followed; a proxy or a wrong --host may be why"
+
+
+def _unreachable(failure: Failure, asked: Asked) -> Unreachable:
+    return Unreachable(
+        "unreachable",
+        f"{asked.host} was not reached ({failure.reason}); nothing was triggered for rule '{asked.rule}'",
+        "it is safe to run this step again",
+        "behind a proxy or a private CA, set HTTPS_PROXY or REQUESTS_CA_BUNDLE in the job",
+    )
+
+
+def _rate_limited(response: Response, asked: Asked) -> Unreachable:
+    wait = response.headers.get("retry-after", "")
+    until = f" (it asks to wait: {wait[:40]})" if wait else ""
+    return Unreachable(
+        "rate-limited",
+        f"CircleCI answered 429, too many requests{until}; nothing was triggered for rule '{asked.rule}'",
+        "it is safe to run this step again later",
+        "the limit counts all requests of this token's user: give the deploy a token of its own",
+    )
+
+
+def refused(response: Response, asked: Asked) -> Refused:
+    """A no, with the likely causes in order."""
+    words = message_of(response)
+    said = f": {words}" if words else ""
+    return Refused(
+        f"refused-{response.status}",
+        f"CircleCI answered {response.status}{said}; nothing was triggered for rule '{asked.rule}'",
+        *_causes(response.status, asked),
+    )
+
+
+def _causes(status: int, asked: Asked) -> tuple[str, ...]:
+    return {400: _bad_request, 401: _bad_token, 403: _forbidden, 404: _not_found, 410: _gone}.get(status, _other)(asked)
+
+
+def _bad_request(asked: Asked) -> tuple[str, ...]:
+    kind = "tag" if isinstance(asked.ref, Tag) else "branch"
+    return (
+        f"does {kind} {asked.ref.name} still exist in the repository of {asked.project}?",
+        "see the exact request with  deploystep run --dry-run --json",
+    )
+
+
+def _bad_token(asked: Asked) -> tuple[str, ...]:
+    return (
+        f"the token in {asked.token_name} is mistyped, revoked or expired (personal tokens end after a year at most)",
+        "tokens made before 23 June 2023 are not taken any more",
+        f"make a new personal API token in {asked.app}/settings/user/tokens and store it in {asked.token_name}",
+    )
+
+
+def _forbidden(asked: Asked) -> tuple[str, ...]:
+    return (
+        f"the token in {asked.token_name} may only read: triggering needs a token with write permission",
+        f"or its user may not build {asked.project}, or the project's settings block new pipelines",
+    )
+
+
+def _not_found(asked: Asked) -> tuple[str, ...]:
+    undeclared = (
+        (f"a parameter is not declared under parameters: in the config of {asked.project} at {asked.ref.name}",)
+        if asked.has_parameters
+        else ()
+    )
+    personal = "a project token: API v2 takes personal API tokens only"
+    first = (f"the token in {asked.token_name} is {personal}",) if asked.api is not Api.V1_1 else ()
+    return (
+        *first,
+        f"the project slug {asked.project} is wrong, or the token's user cannot see the project",
+        *undeclared,
+        f"ask who the token is:  GET {asked.host}/api/v2/me",
+    )
+
+
+def _gone(asked: Asked) -> tuple[str, ...]:
+    if asked.api is Api.V1_1:
+        return (
+            "CircleCI has removed the API v1.1 triggers (1 February 2027): job: cannot work any more",
+            "gate a workflow on a pipeline parameter in config.yml and use workflow: with parameters:",
+        )
+    return (f"{asked.host} has removed this endpoint", "try  api: v2-pipeline  on an older CircleCI Server")
+
+
+def _other(asked: Asked) -> tuple[str, ...]:
+    return (f"is {asked.host} CircleCI's API? see  --host",)

@@ -1,0 +1,1 @@
+"""The command line: parse, wire adapters to use cases, pick a renderer."""

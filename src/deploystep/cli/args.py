@@ -1,0 +1,244 @@
+"""The command line: every option in one table, with its environment variable; argparse goes no further than here."""
+
+import argparse
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
+
+from deploystep import __version__
+from deploystep.core.errors import UsageError
+
+RULES: Final = ".circleci/deploy.yml"
+_DECIDING: Final = ("run", "plan")
+_READING: Final = ("run", "plan", "check")
+_ALL: Final = ("run", "plan", "check", "sandbox")
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"", "0", "false", "no", "off"})
+_DURATION: Final = re.compile(r"(\d{1,6})(s|m|h)?", re.ASCII)
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, None: 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: which commands take it, and how it is written. Without a metavar it is a switch."""
+
+    flag: str
+    commands: tuple[str, ...]
+    help: str
+    metavar: str | None = None
+    choices: tuple[str, ...] | None = None
+    is_repeatable: bool = False
+    has_variable: bool = True
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that stands for it; the option beats the variable."""
+        return "DEPLOYSTEP_" + self.name.upper()
+
+    @property
+    def name(self) -> str:
+        """The attribute under which argparse keeps it."""
+        return self.flag.removeprefix("--").replace("-", "_")
+
+
+OPTIONS: Final = (
+    Option("--rules", _READING, f"the rule file (default {RULES})", "FILE"),
+    Option("--rules-ref", _READING, "read the rule file from this git ref, so that a pull request cannot edit it", "REF"),
+    Option("--now", _DECIDING, "decide as if it were this time: 2026-06-16 10:00 [ZONE]", "TIME"),
+    Option("--dry-run", ("run",), "decide by the same code path and send nothing"),
+    Option("--confirm", ("run",), "how long to look for the created run's workflows (default 60s; 0 does not look)", "DURATION"),
+    Option("--host", ("run", "plan"), "address of CircleCI (default: from CIRCLE_BUILD_URL, else circleci.com)", "URL"),
+    Option("--token-env", ("run",), "name of the variable that holds the API token (default: the first of CIRCLE_TOKEN, …)", "NAME"),
+    Option("--sandbox", ("run",), "send to a stand-in for CircleCI on this machine; needs no account"),
+    Option("--outside-ci", ("run",), "also trigger outside CircleCI; git fills in what a build's environment would hold"),
+    Option("--allow-ssh", ("run",), "also trigger in a rerun with SSH"),
+    Option("--nodes", ("run",), "of a parallel job, wait for all nodes or act on the first alone", "WHICH", ("all", "first")),
+    Option("--nodes-timeout", ("run",), "not in this version", "DURATION"),
+    Option("--wait", ("run",), "not in this version", "DURATION"),
+    Option("--again", ("run",), "not in this version", "REASON"),
+    Option("--branch", ("plan",), "the branch to judge (default: the one checked out)", "NAME", has_variable=False),
+    Option("--tag", ("plan",), "the tag to judge", "NAME", has_variable=False),
+    Option("--sha", ("plan",), "the revision to judge (default: HEAD, or the tag's)", "REVISION", has_variable=False),
+    Option("--node-index", ("plan",), "judge as this parallel node", "N", has_variable=False),
+    Option("--node-total", ("plan",), "judge as one of this many parallel nodes", "N", has_variable=False),
+    Option("--changed", ("plan",), "a changed file, instead of asking git (repeatable)", "FILE", None, True, False),  # noqa: FBT003
+    Option("--env-file", ("plan",), "more variables of the build, NAME=value a line", "FILE", has_variable=False),
+    Option("--given", ("plan",), "a map of facts that replaces environment, git and clock (- is standard input)", "FILE", has_variable=False),
+    Option("--port", ("sandbox",), "the port to listen on (default: a free one)", "PORT"),
+    Option("--project", ("sandbox",), "a project that it knows, gh/acme/shop (repeatable; default: every project)", "SLUG", None, True, False),  # noqa: FBT003
+    Option("--head", ("sandbox",), "the revision of a branch or tag, main=4f2c… (repeatable)", "REF=SHA", None, True, False),  # noqa: FBT003
+    Option("--workflow", ("sandbox",), "a workflow that every run starts (repeatable; default deploy)", "NAME", None, True, False),  # noqa: FBT003
+    Option("--fault", ("sandbox",), "how the next trigger goes wrong, for example 500-after-create (repeatable)", "FAULT", None, True, False),  # noqa: FBT003
+    Option("--accept-token-env", ("sandbox",), "take only the token that this variable holds (default: any)", "NAME", has_variable=False),
+    Option("--json", _ALL, "print exactly one JSON document on stdout"),
+    Option("--color", _ALL, "colour: auto, always or never", "WHEN", ("auto", "always", "never")),
+)  # fmt: skip
+
+COMMANDS: Final[Mapping[str, str]] = {
+    "run": "the step: decide, and trigger the deploy that is due",
+    "plan": "what run would do, on a laptop: sends nothing, needs no token",
+    "check": "report everything wrong or suspicious in the rule file",
+    "sandbox": "a stand-in for CircleCI's API on this machine",
+}
+_EXAMPLES: Final = {
+    "run": "      - run: deploystep run",
+    "plan": "  deploystep plan --branch release/1.4",
+    "check": "  deploystep check",
+    "sandbox": "  deploystep sandbox --port 8080 --fault 429:1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What was asked for on the command line and by DEPLOYSTEP_ variables. Durations are in seconds."""
+
+    command: str
+    rules: str = RULES
+    rules_ref: str | None = None
+    now: str | None = None
+    is_json: bool = False
+    color: str = "auto"
+    is_dry: bool = False
+    confirm: float = 60.0
+    host: str | None = None
+    token_env: str | None = None
+    sandbox: bool = False
+    outside_ci: bool = False
+    allow_ssh: bool = False
+    branch: str | None = None
+    tag: str | None = None
+    sha: str | None = None
+    node_index: str | None = None
+    node_total: str | None = None
+    changed: tuple[str, ...] = ()
+    env_file: str | None = None
+    given: str | None = None
+    port: int = 0
+    projects: tuple[str, ...] = ()
+    heads: Mapping[str, str] = field(default_factory=dict)
+    workflows: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    accept_token_env: str | None = None
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises instead of leaving the process."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would have printed."""
+        raise UsageError("usage", message, f"see  {self.prog} --help")
+
+
+def parser() -> Parser:
+    """The parser of every command."""
+    top = Parser(
+        prog="deploystep",
+        allow_abbrev=False,
+        description="Decides whether a CircleCI build deploys, and triggers the deploy.",
+    )
+    top.add_argument("--version", action="version", version=f"deploystep {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, about in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            allow_abbrev=False,
+            help=about,
+            description=about.capitalize() + ".",
+            epilog=f"example:\n{_EXAMPLES[name]}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        for option in OPTIONS:
+            if name in option.commands:
+                _add(command, option)
+    return top
+
+
+def _add(command: argparse.ArgumentParser, option: Option) -> None:
+    if option.metavar is None:
+        command.add_argument(option.flag, action="store_true", default=None, help=option.help)
+    else:
+        action = "append" if option.is_repeatable else "store"
+        nargs = "?" if option.flag == "--wait" else None
+        command.add_argument(
+            option.flag, action=action, metavar=option.metavar, choices=option.choices, nargs=nargs, help=option.help
+        )
+
+
+def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
+    """Read the command line. Raises UsageError; argparse itself leaves only for --help and --version."""
+    read = vars(parser().parse_args(argv))
+    command = str(read["command"])
+    values = {o.name: _value(o, read.get(o.name), environ) for o in OPTIONS if command in o.commands}
+    _refuse_missing(values)
+    plain: dict[str, Any] = {name: values.get(name) for name in _PLAIN}
+    plain |= {name: bool(values.get(name)) for name in ("sandbox", "outside_ci", "allow_ssh")}
+    plain |= {f"{name}s": tuple(values.get(name) or ()) for name in ("project", "workflow", "fault")}
+    return Invocation(
+        command=command,
+        rules=values.get("rules") or RULES,
+        color=values.get("color") or "auto",
+        is_json=bool(values.get("json")),
+        is_dry=bool(values.get("dry_run")) or command == "plan",
+        confirm=_seconds("--confirm", values.get("confirm") or "60s"),
+        port=_port(values.get("port") or "0"),
+        heads=dict(_pair("--head", text) for text in values.get("head") or ()),
+        changed=tuple(values.get("changed") or ()),
+        **plain,
+    )
+
+
+_PLAIN: Final = (
+    "rules_ref", "now", "host", "token_env", "branch", "tag", "sha", "node_index", "node_total", "env_file", "given",
+    "accept_token_env",
+)  # fmt: skip
+
+
+def _value(option: Option, given: Any, environ: Mapping[str, str]) -> Any:
+    """What the option says, else what its variable says."""
+    if given is not None or not option.has_variable:
+        return given
+    text = environ.get(option.variable)
+    if text is None or (text == "" and option.metavar is not None):
+        return None
+    return text if option.metavar is not None else _switch(option, text)
+
+
+def _switch(option: Option, text: str) -> bool:
+    if text.lower() not in _TRUE | _FALSE:
+        raise UsageError(
+            "usage", f"{option.variable} is {text!r}: expected true or false", f"unset it, or give {option.flag}"
+        )
+    return text.lower() in _TRUE
+
+
+def _refuse_missing(values: Mapping[str, Any]) -> None:
+    """What later versions bring is refused: an option that silently does nothing would be a lie."""
+    asked = [f"--{n.replace('_', '-')}" for n in ("wait", "again", "nodes_timeout") if values.get(n) is not None]
+    asked += ["--nodes all"] if values.get("nodes") == "all" else []
+    if asked:
+        raise UsageError(
+            "not-in-this-version", f"{' and '.join(asked)}: this version cannot do that yet", "leave it out"
+        )
+
+
+def _seconds(flag: str, text: str) -> float:
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise UsageError("usage", f"{flag}: cannot read the duration {text!r}", "write for example 90s, 10m or 1h")
+    return float(int(match[1]) * _SECONDS[match[2]])
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text[:6]) < 65536):  # noqa: PLR2004
+        raise UsageError("usage", f"--port: {text!r} is not a port", "write a number from 0 (a free one) to 65535")
+    return int(text)
+
+
+def _pair(flag: str, text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise UsageError(
+            "usage", f"{flag}: expected NAME=VALUE, found {text!r}", f"write for example {flag} main=4f2c1aa"
+        )
+    return name, value

@@ -1,0 +1,239 @@
+"""Each command: wire the adapters it needs to its use case."""
+
+import secrets
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Final, TextIO
+
+from deploystep.adapters.clock import SystemClock
+from deploystep.adapters.console import Console
+from deploystep.adapters.files import decoded, read_env_file, read_given, read_rules
+from deploystep.adapters.git import GitRepository
+from deploystep.app.check import check
+from deploystep.app.confirm import Patience
+from deploystep.app.courier import Courier
+from deploystep.app.report import Journal, Report
+from deploystep.app.run import Order, World, run
+from deploystep.app.trigger import Sender
+from deploystep.cli import sandboxes
+from deploystep.cli.args import Invocation
+from deploystep.core.address import Address, read_address
+from deploystep.core.build import BuildContext, Variables
+from deploystep.core.deploy import TriggerSpec
+from deploystep.core.errors import EnvironmentInvalid, UsageError
+from deploystep.core.moments import read_moment
+from deploystep.core.nodes import other_node
+from deploystep.core.parameters import TOKEN_VARIABLES
+from deploystep.core.secret import Secret
+from deploystep.core.source import SourceFile
+from deploystep.rulefile.given import Given
+from deploystep.rulefile.given import read_given as given_facts
+
+_HERE: Final = Path()
+
+
+def carry_out(invocation: Invocation, environ: Mapping[str, str], stdin: TextIO, console: Console) -> Report:
+    """Carry out one command."""
+    if invocation.command == "check":
+        return check(_Rules(invocation, environ))
+    if invocation.command == "sandbox":
+        return sandboxes.serve(invocation, environ, console, GitRepository(_HERE, environ))
+    if invocation.given is not None:
+        return _decide_given(invocation, environ, stdin, console)
+    return _decide(invocation, environ, console)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """The rule file, from the folder or, with --rules-ref, from git."""
+
+    invocation: Invocation
+    environ: Mapping[str, str]
+
+    def read(self) -> SourceFile:
+        path, ref = self.invocation.rules, self.invocation.rules_ref
+        if ref is None:
+            return read_rules(path, _HERE)
+        return decoded(path, GitRepository(_HERE, self.environ).show(ref, path))
+
+
+def _decide_given(invocation: Invocation, environ: Mapping[str, str], stdin: TextIO, console: Console) -> Report:
+    """`plan --given`: stated facts replace environment, git, API and clock altogether."""
+    given = given_facts(read_given(invocation.given or "", _HERE, stdin.buffer))
+    world = World(
+        other_node=None,
+        build=lambda: given.build,
+        rules=_Rules(invocation, environ),
+        now=lambda zone: _given_now(invocation, given, zone),
+        progress=console,
+        host=lambda build: str(_address(invocation, build)),
+        sender=None,
+        can_ask=False,
+    )
+    return run(Order(invocation.command, is_dry=True), world, Journal())
+
+
+def _given_now(invocation: Invocation, given: Given, zone: tzinfo) -> datetime | None:
+    text = invocation.now or (given.now.value if given.now else None)
+    return None if text is None else _moment(text, zone)
+
+
+def _decide(invocation: Invocation, environ: Mapping[str, str], console: Console) -> Report:
+    """`run` and `plan`: the build comes from the environment, where that is allowed completed from git."""
+    clock = SystemClock()
+    with ExitStack() as stack:
+        desk = _Desk(invocation, environ, console, clock, stack)
+        is_live = invocation.command == "run"
+        world = World(
+            other_node=desk.other_node(),
+            build=desk.build,
+            rules=_Rules(invocation, environ),
+            now=lambda zone: _moment(invocation.now, zone) if invocation.now else clock.now().astimezone(zone),
+            progress=console,
+            host=lambda build: str(_address(invocation, build)),
+            sender=desk.sender if is_live else None,
+            can_ask=is_live and desk.has_token,
+        )
+        order = Order(invocation.command, is_dry=invocation.is_dry, allow_ssh=invocation.allow_ssh)
+        return run(order, world, Journal())
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What `run` and `plan` may ask for, each made when it is first needed."""
+
+    invocation: Invocation
+    environ: Mapping[str, str]
+    console: Console
+    clock: SystemClock
+    stack: ExitStack
+
+    def other_node(self) -> str | None:
+        """What to say where another node decides."""
+        return other_node(_with_options(self.invocation, self.environ))
+
+    def build(self) -> BuildContext:
+        """The build. Raises EnvironmentInvalid outside CircleCI, unless that was asked for."""
+        invocation, environ = self.invocation, self.environ
+        is_plain_run = invocation.command == "run" and not (invocation.sandbox or invocation.outside_ci)
+        if environ.get("CIRCLECI") == "true" and invocation.command == "run":
+            return BuildContext.from_environ(environ)
+        if is_plain_run:
+            raise EnvironmentInvalid(
+                "not-in-a-build",
+                "this is not a CircleCI build: CIRCLECI is not `true`",
+                "see what a build would do with  deploystep plan",
+                "try the whole step without an account with  deploystep run --sandbox",
+                "to trigger from here all the same, give  --outside-ci",
+            )
+        return BuildContext.from_environ(_completed(invocation, environ))
+
+    @property
+    def has_token(self) -> bool:
+        """Whether there is a token to ask CircleCI with."""
+        return self.invocation.sandbox or self._token()[1] is not None
+
+    def _token(self) -> tuple[str, str | None]:
+        variables = Variables(self.environ)
+        if self.invocation.token_env is not None:
+            return self.invocation.token_env, variables.get(self.invocation.token_env)
+        name = next((n for n in TOKEN_VARIABLES if variables.get(n) is not None), TOKEN_VARIABLES[0])
+        return name, variables.get(name)
+
+    def sender(self, build: BuildContext, specs: tuple[TriggerSpec, ...]) -> Sender:
+        """The way to CircleCI, or with --sandbox to its stand-in."""
+        if self.invocation.sandbox:
+            token = Secret(secrets.token_hex(20))
+            address = self.stack.enter_context(sandboxes.stand_in(build, specs, token, self.console))
+            return self._sender(address, token, "CIRCLE_TOKEN")
+        name, value = self._token()
+        return self._sender(_address(self.invocation, build), _secret(name, value), name)
+
+    def _sender(self, address: Address, token: Secret, token_name: str) -> Sender:
+        from deploystep.adapters.http import HttpTransport  # noqa: PLC0415 - few runs send anything
+
+        self.console.hide(token)
+        courier = Courier(HttpTransport(address, token), self.clock, self.console)
+        return Sender(courier, token_name, address.app, Patience(self.invocation.confirm))
+
+
+def _secret(name: str, value: str | None) -> Secret:
+    if value is None:
+        raise EnvironmentInvalid(
+            "no-token",
+            f"there is no API token: {name} is not set",
+            "make a personal API token in CircleCI's user settings (a project token does not work with API v2)",
+            f"store it as {name} in a context or in the project's environment variables",
+            "a build of a forked pull request is not given it, unless the project passes secrets to forks",
+        )
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        raise EnvironmentInvalid(
+            "token-malformed",
+            f"the token in {name} holds a space, a line end or another character that no token has",
+            f"store {name} again, without quotes or line ends",
+        )
+    return Secret(value)
+
+
+def _address(invocation: Invocation, build: BuildContext) -> Address:
+    try:
+        return read_address(invocation.host or build.host)
+    except ValueError as error:
+        if invocation.host is not None:
+            hint = "write for example https://circleci.acme.dev"
+            raise UsageError("host", f"--host {invocation.host!r}: {error}", hint) from None
+        message = f"CIRCLE_BUILD_URL names the host {build.host!r}: {error}"
+        raise EnvironmentInvalid("host", message, "name the host with --host URL") from None
+
+
+def _moment(text: str, zone: tzinfo) -> datetime:
+    try:
+        return read_moment(text, zone)
+    except ValueError as error:
+        raise UsageError("now", f"--now: {error}", "write for example --now '2026-06-16 10:00'") from None
+
+
+def _with_options(invocation: Invocation, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment under what --env-file and the options of `plan` say."""
+    given = {
+        "CIRCLE_BRANCH": invocation.branch,
+        "CIRCLE_TAG": invocation.tag,
+        "CIRCLE_NODE_INDEX": invocation.node_index,
+        "CIRCLE_NODE_TOTAL": invocation.node_total,
+    }
+    if invocation.branch is not None or invocation.tag is not None:
+        # a build has one of them: naming one takes the other away
+        given |= {"CIRCLE_BRANCH": invocation.branch or "", "CIRCLE_TAG": invocation.tag or ""}
+    file = read_env_file(invocation.env_file, _HERE) if invocation.env_file else {}
+    return {**environ, **file, **{name: value for name, value in given.items() if value is not None}}
+
+
+def _completed(invocation: Invocation, environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment, with what is blank in it filled in from the clone."""
+    if invocation.branch and invocation.tag:
+        raise UsageError("usage", "--branch and --tag: a build has one of them", "leave one out")
+    repository = GitRepository(_HERE, environ)
+    values = _with_options(invocation, environ)
+    variables = Variables(values)
+    found = dict(repository.describe())
+    if variables.first(("CIRCLE_BRANCH", "CIRCLE_TAG")) is not None:
+        found.pop("CIRCLE_BRANCH", None)
+    revision = _revision(invocation, repository)
+    if revision is not None:
+        values["CIRCLE_SHA1"] = revision
+    return {**values, **{name: value for name, value in found.items() if Variables(values).get(name) is None}}
+
+
+def _revision(invocation: Invocation, repository: GitRepository) -> str | None:
+    """What --sha names, else where the named branch or tag is; None leaves it to the environment and HEAD."""
+    if invocation.sha is not None:
+        return repository.resolve(invocation.sha) or invocation.sha
+    if invocation.tag is not None:
+        return repository.resolve(f"refs/tags/{invocation.tag}")
+    if invocation.branch is not None:
+        names = (f"refs/heads/{invocation.branch}", f"refs/remotes/origin/{invocation.branch}")
+        return next((r for name in names if (r := repository.resolve(name)) is not None), None)
+    return None

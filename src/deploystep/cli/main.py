@@ -1,0 +1,81 @@
+"""From arguments to exit code: the only place that turns what was raised into a report."""
+
+import signal
+import traceback
+from collections.abc import Mapping, Sequence
+from types import FrameType
+from typing import NoReturn, TextIO
+
+from deploystep.adapters.console import Console, wants_colour
+from deploystep.app.report import Report
+from deploystep.cli import args, commands
+from deploystep.core.errors import Interrupted, ToolError
+from deploystep.core.exits import ExitCode
+from deploystep.core.parameters import SECRET_VARIABLES
+from deploystep.core.secret import Secret
+from deploystep.render import document, text
+
+
+def main(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, out: TextIO, err: TextIO) -> int:
+    """Carry out a command line. Gives the exit code; does not raise."""
+    console = Console(out, err, tuple(Secret(environ[name]) for name in SECRET_VARIABLES if environ.get(name)))
+    is_json = "--json" in argv or bool(environ.get("DEPLOYSTEP_JSON"))
+    color = "auto"
+    try:
+        _catch_signals()
+        invocation = args.parse(argv, environ)
+        is_json, color = invocation.is_json, invocation.color
+        console.hide(Secret(environ.get(invocation.token_env or "", "")))
+        report = commands.carry_out(invocation, environ, stdin, console)
+    except ToolError as error:
+        report = Report(_command(argv), is_dry="--dry-run" in argv).failed(error)
+    except Interrupted as signalled:
+        report = Report(_command(argv), is_dry="--dry-run" in argv, exit=signalled.exit)
+    except SystemExit as leaving:  # --help and --version have been printed
+        return int(leaving.code or 0)
+    except Exception as bug:  # noqa: BLE001 - the last resort: a bug gets its own exit code and no traceback
+        return _bug(bug, argv, console, is_json=is_json)
+    _show(report, console, text.Style(wants_colour(color, out, environ), err.isatty()), is_json=is_json)
+    return int(report.exit)
+
+
+def _show(report: Report, console: Console, style: text.Style, *, is_json: bool) -> None:
+    result = document.render(report) if is_json else text.result(report, style)
+    if result:
+        console.result(result)
+    failure = text.failure(report, style)
+    if failure:
+        console.say(failure)
+
+
+def _command(argv: Sequence[str]) -> str:
+    return argv[0] if argv and argv[0] in args.COMMANDS else ""
+
+
+def _bug(bug: Exception, argv: Sequence[str], console: Console, *, is_json: bool) -> int:
+    frame = traceback.extract_tb(bug.__traceback__)[-1]
+    message = f"this is a bug in deploystep: {type(bug).__name__} in {frame.name}, line {frame.lineno}: {bug}"
+    if is_json:
+        console.result(document.render(Report(_command(argv), is_dry="--dry-run" in argv).failed(_Bug("bug", message))))
+    console.say(
+        f"error[bug]: {text.visible(message)}\n  hint: look whether anything was triggered before you run it again"
+    )
+    return int(ExitCode.BUG)
+
+
+class _Bug(ToolError):
+    """An exception that nobody foresaw."""
+
+    exit = ExitCode.BUG
+
+
+def _catch_signals() -> None:
+    codes = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+
+    def stop(number: int, _frame: FrameType | None) -> NoReturn:
+        for each in codes:  # one is enough: the last line must still be written
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted(codes[signal.Signals(number)])
+
+    for each in codes:
+        signal.signal(each, stop)

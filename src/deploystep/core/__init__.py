@@ -1,0 +1,1 @@
+"""Types, decisions and policies: pure, standard library only."""

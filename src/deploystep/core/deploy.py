@@ -1,0 +1,217 @@
+"""What a firing rule asks for, and what came of it: the values that flow from the decision to the report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, unique
+
+from deploystep.core.build import Branch, BuildContext, ProjectSlug, Tag
+from deploystep.core.parameters import (
+    MAX_KEY,
+    MAX_PARAMETERS,
+    MAX_VALUE,
+    Reference,
+    Scalar,
+    Subject,
+    Template,
+    is_safe,
+    value_of,
+)
+from deploystep.core.rules import Api, Parameter, Rule, RuleSet
+from deploystep.core.source import Diagnostic, Span
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerSpec:
+    """One trigger, complete: everything that its request says. `project` None is still to be asked of CircleCI.
+
+    `revision` is the commit that the run must be of; None for another project, whose commits are not this build's.
+    """
+
+    rule: str
+    api: Api
+    project: ProjectSlug | None
+    ref: Branch | Tag
+    revision: str | None
+    definition: str | None
+    job: str | None
+    workflow: str | None
+    parameters: Mapping[str, Scalar]
+
+
+def trigger_specs(rules: RuleSet, firing: tuple[Rule, ...], build: BuildContext) -> "Specs":
+    """Fill in the parameters of every firing rule; all that is wrong with them at once."""
+    diagnostics: list[Diagnostic] = []
+    specs: list[TriggerSpec] = []
+    for rule in firing:
+        filled, problems = _filled(rule, build)
+        diagnostics += problems
+        diagnostics += _tag_with_job(rule, build)
+        specs.append(_spec(rule, rules, build, filled))
+    diagnostics += _duplicates(firing, specs)
+    return Specs(tuple(specs), tuple(diagnostics))
+
+
+@dataclass(frozen=True, slots=True)
+class Specs:
+    """The triggers of all firing rules in file order, and what is wrong with them; sendable only if nothing is."""
+
+    specs: tuple[TriggerSpec, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def _spec(rule: Rule, rules: RuleSet, build: BuildContext, parameters: Mapping[str, Scalar]) -> TriggerSpec:
+    to, job = rule.deploy.to, rule.deploy.job
+    return TriggerSpec(
+        rule=rule.name.value,
+        api=Api.V1_1 if job else (to.api if to and to.api else rules.api),
+        project=to.project if to else build.project,
+        ref=to.ref if to else api_ref(build),
+        revision=None if to else build.revision,
+        definition=to.definition if to else build.claims.definition_id,
+        job=job.value if job else None,
+        workflow=rule.deploy.workflow.value if rule.deploy.workflow else None,
+        parameters=parameters,
+    )
+
+
+def api_ref(build: BuildContext) -> Branch | Tag:
+    """The ref as the API wants it: a fork's `pull/7` is `pull/7/head` there."""
+    if isinstance(build.ref, Branch) and build.fork and build.ref.name == f"pull/{build.pull_request}":
+        return Branch(f"{build.ref.name}/head")
+    return build.ref
+
+
+def _filled(rule: Rule, build: BuildContext) -> tuple[Mapping[str, Scalar], list[Diagnostic]]:
+    subject = Subject(build, rule.name.value, rule.environment.value if rule.environment else None)
+    problems: list[Diagnostic] = []
+    filled: dict[str, Scalar] = {}
+    for parameter in rule.deploy.parameters:
+        value = parameter.value.value
+        filled[parameter.key.value] = (
+            _expanded(value, parameter, subject, problems) if isinstance(value, Template) else value
+        )
+    if len(filled) > MAX_PARAMETERS:
+        problems.append(_too_many(rule, len(filled)))
+    return filled, problems
+
+
+def _expanded(template: Template, parameter: Parameter, subject: Subject, problems: list[Diagnostic]) -> str:
+    text = ""
+    for part in template.parts:
+        text += part if isinstance(part, str) else _reference(part, parameter, subject, problems)
+    if len(text) > MAX_VALUE or len(parameter.key.value) > MAX_KEY:
+        hint = f"CircleCI takes keys of {MAX_KEY} and values of {MAX_VALUE} characters at most"
+        message = f"parameter '{parameter.key.value}' is too long: {len(text)} characters"
+        problems.append(Diagnostic("E510", message, parameter.value.span, hint))
+    return text
+
+
+def _reference(reference: Reference, parameter: Parameter, subject: Subject, problems: list[Diagnostic]) -> str:
+    span = parameter.value.span
+    value = value_of(reference.name, subject)
+    if value is None:
+        problems.append(_unset(reference.name, subject, span))
+        return ""
+    if not is_safe(value):
+        problems.append(_unsafe(reference.name, value, span))
+    return value
+
+
+def _unset(name: str, subject: Subject, span: Span) -> Diagnostic:
+    message = f"${{{name}}} is not set in this build"
+    return Diagnostic(
+        "E508",
+        message,
+        span,
+        _UNSET_HINT.get(name, "set it, or take it out of the parameter").format(rule=subject.rule),
+    )
+
+
+_UNSET_HINT = {
+    "pr.number": "rule '{rule}' fired without a pull request; add pull_request: true",
+    "CIRCLE_PULL_REQUEST": "rule '{rule}' fired without a pull request; add pull_request: true",
+    "CIRCLE_TAG": "rule '{rule}' fired for a branch; take it out or make a rule for tags",
+    "tag.version": "rule '{rule}' fired for a branch; take it out or make a rule for tags",
+    "CIRCLE_BRANCH": "rule '{rule}' fired for a tag; take it out or make a rule for branches",
+    "branch.slug": "rule '{rule}' fired for a tag; take it out or make a rule for branches",
+    "rule.environment": "add environment: to rule '{rule}'",
+}
+_SHOWN = 60
+_SAFER = {"CIRCLE_BRANCH": "use ${branch.slug}"}
+
+
+def _unsafe(name: str, value: str, span: Span) -> Diagnostic:
+    # only what CircleCI itself sets may be shown: other variables can hold secrets
+    is_public = name in PUBLIC_VARIABLES or not is_variable(name)
+    shown = f': "{value[:_SHOWN]}{"…" if len(value) > _SHOWN else ""}"' if is_public else ""
+    message = f"the value of ${{{name}}} has characters that are not allowed{shown}"
+    return Diagnostic("E509", message, span, _SAFER.get(name, "allowed are letters, digits and _ . / : @ + -"))
+
+
+def _too_many(rule: Rule, count: int) -> Diagnostic:
+    message = f"{count} parameters"
+    return Diagnostic("E510", message, rule.deploy.span, f"CircleCI takes {MAX_PARAMETERS} at most")
+
+
+def _tag_with_job(rule: Rule, build: BuildContext) -> list[Diagnostic]:
+    job = rule.deploy.job
+    ref = rule.deploy.to.ref if rule.deploy.to else build.ref
+    if job is None or isinstance(ref, Branch):
+        return []
+    why = f"API v1.1 triggers a job on a branch, and this is tag {ref.name}"
+    message = f"'job' cannot be sent for a tag: {why}"
+    return [Diagnostic("E602", message, job.span, "gate a workflow on a parameter and use workflow:")]
+
+
+def _duplicates(firing: tuple[Rule, ...], specs: list[TriggerSpec]) -> list[Diagnostic]:
+    first: dict[object, Rule] = {}
+    found = []
+    for rule, spec in zip(firing, specs, strict=True):
+        # by repr, for to Python 1 and true are equal and to CircleCI they are not
+        parameters = frozenset((key, repr(value)) for key, value in spec.parameters.items())
+        said = (spec.api, spec.project, spec.ref, spec.job, spec.definition, parameters)
+        other = first.setdefault(said, rule)
+        if other is not rule:
+            earlier = f"rule '{other.name.value}' (line {other.span.line})"
+            message = f"rule '{rule.name.value}' would send the same request as {earlier}"
+            hint = "make their conditions exclude each other, or merge them"
+            found.append(Diagnostic("E603", message, rule.name.span, hint))
+    return found
+
+
+@unique
+class Outcome(Enum):
+    """What came of one trigger."""
+
+    PLANNED = "planned"
+    TRIGGERED = "triggered"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    UNCERTAIN = "uncertain"
+    STOPPED = "stopped"
+    NOTHING_RUNS = "nothing-runs"
+    NOT_SENT = "not-sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What CircleCI says it created: a pipeline (`id` and `number`) or, by API v1.1, one job (`number`).
+
+    `revision` is the commit it is of, where that is known; `state` is the pipeline's, in CircleCI's words.
+    """
+
+    id: str | None
+    number: int
+    url: str
+    state: str = ""
+    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowState:
+    """A workflow of the created run, by name, with CircleCI's word for its state."""
+
+    id: str
+    name: str
+    status: str
+    is_setup: bool = False

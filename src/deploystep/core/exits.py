@@ -1,0 +1,53 @@
+"""The exit codes: one number, one name, one meaning each. The table in the docs is built from this."""
+
+from enum import IntEnum, unique
+
+
+@unique
+class ExitCode(IntEnum):
+    """How a command ended. The number is what the shell sees, `label` is what JSON shows."""
+
+    OK = 0
+    BUG = 1
+    USAGE = 2
+    RULES = 3
+    ENVIRONMENT = 4
+    UNDECIDED = 5
+    REFUSED = 6
+    UNREACHABLE = 7
+    UNCERTAIN = 8
+    STOPPED = 9
+    NOTHING_RUNS = 10
+    DEPLOY_FAILED = 11
+    TIMED_OUT = 12
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+    @property
+    def label(self) -> str:
+        """The name as the contract writes it, for example `nothing-runs`."""
+        return self.name.lower().replace("_", "-")
+
+    @property
+    def meaning(self) -> str:
+        """One line for people."""
+        return _MEANING[self]
+
+
+_MEANING = {
+    ExitCode.OK: "triggered and confirmed, or rightly did nothing",
+    ExitCode.BUG: "an exception nobody foresaw",
+    ExitCode.USAGE: "bad arguments",
+    ExitCode.RULES: "the rule file is missing or wrong; `check` found errors",
+    ExitCode.ENVIRONMENT: "not in a build, a variable is missing or malformed, or there is no token",
+    ExitCode.UNDECIDED: "a fact that the decision depends on could not be learned; nothing was sent",
+    ExitCode.REFUSED: "CircleCI said no; nothing was triggered",
+    ExitCode.UNREACHABLE: "certainly nothing was triggered; safe to run again",
+    ExitCode.UNCERTAIN: "a trigger may have been accepted; look before you run it again",
+    ExitCode.STOPPED: "a guard stopped it: the run that was created was of another commit",
+    ExitCode.NOTHING_RUNS: "accepted, but nothing runs: skipped, errored, or no workflow matched",
+    ExitCode.DEPLOY_FAILED: "what was triggered ended badly",
+    ExitCode.TIMED_OUT: "a wait ended first",
+    ExitCode.INTERRUPTED: "interrupted; the last line says whether a trigger had been sent",
+    ExitCode.TERMINATED: "terminated; the last line says whether a trigger had been sent",
+}

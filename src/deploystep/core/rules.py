@@ -1,0 +1,159 @@
+"""What a rule file means once it has been read: values without YAML, each with the place it was written.
+
+The language is described in `docs/rules.md`. A condition is a list of alternatives (any one of these),
+an alternative a set of matchers (all of these).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, unique
+from typing import TypeAlias
+
+from deploystep.core.build import Branch, ProjectSlug, Tag
+from deploystep.core.parameters import Value
+from deploystep.core.patterns import Pattern
+from deploystep.core.source import SourceFile, Span, Spanned
+
+Patterns: TypeAlias = tuple[Spanned[Pattern], ...]
+
+
+@unique
+class Api(Enum):
+    """Which of CircleCI's interfaces carries a trigger."""
+
+    V2_RUN = "v2"
+    V2_PIPELINE = "v2-pipeline"
+    V1_1 = "v1.1"
+
+
+@dataclass(frozen=True, slots=True)
+class BranchIs:
+    """Holds when one of the patterns matches the whole branch name; never in a tag build."""
+
+    patterns: Patterns
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class TagIs:
+    """Holds when one of the patterns matches the whole tag name; never in a branch build."""
+
+    patterns: Patterns
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequestIs:
+    """Holds when the build has a pull request, or (`wanted` false) has none."""
+
+    wanted: bool
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ForkIs:
+    """Holds when the build comes from a fork, or (`wanted` false) does not."""
+
+    wanted: bool
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class UserIs:
+    """Holds when one of the patterns matches the user that started the build; never when that is blank."""
+
+    patterns: Patterns
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class EnvIs:
+    """Holds when, for each variable, one of the patterns matches its value; never when one is blank."""
+
+    variables: tuple[tuple[Spanned[str], Patterns], ...]
+    span: Span
+
+
+Matcher: TypeAlias = BranchIs | TagIs | PullRequestIs | ForkIs | UserIs | EnvIs
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """Matchers that must all hold, in the order written; never empty."""
+
+    matchers: tuple[Matcher, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Alternatives of which one must hold."""
+
+    alternatives: tuple[Alternative, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Another project that a deploy can be sent to, at a branch or tag of its own."""
+
+    name: str
+    project: ProjectSlug
+    ref: Branch | Tag
+    definition: str | None
+    api: Api | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One pipeline parameter (or, with `job`, build parameter) of a deploy."""
+
+    key: Spanned[str]
+    value: Spanned[Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """What a rule sends when it fires: to which project, which job or workflow, with which parameters."""
+
+    to: Target | None
+    job: Spanned[str] | None
+    workflow: Spanned[str] | None
+    parameters: tuple[Parameter, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: judged on its own, never dependent on another."""
+
+    name: Spanned[str]
+    environment: Spanned[str] | None
+    when: Condition
+    unless: Condition | None
+    deploy: Deploy
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """An item of `never:`; when its condition holds, no rule fires."""
+
+    name: str | None
+    when: Condition
+    reason: str | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """A whole rule file."""
+
+    source: SourceFile
+    timezone: str
+    default_branch: str
+    api: Api
+    targets: Mapping[str, Target]
+    never: tuple[Guard, ...]
+    rules: tuple[Rule, ...]

@@ -1,0 +1,48 @@
+"""A token that cannot be printed by accident."""
+
+import base64
+import json
+from typing import Final
+from urllib.parse import quote
+
+MASK: Final = "***"
+_SHORTEST: Final = 6  # masking shorter texts would mangle words; no token is that short
+
+
+class Secret:
+    """Holds a token. Its repr and str are masks; `reveal` is for the one header that carries it."""
+
+    __slots__ = ("_spellings", "_value")
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+        self._spellings = _spellings(value) if len(value) >= _SHORTEST else ()
+
+    def reveal(self) -> str:
+        """The token itself."""
+        return self._value
+
+    def masked(self, text: str) -> str:
+        """The text without the token, in whichever spelling it may have come back."""
+        for spelling in self._spellings:
+            text = text.replace(spelling, MASK)
+        return text
+
+    def masked_bytes(self, data: bytes) -> bytes:
+        """The same for bytes."""
+        for spelling in self._spellings:
+            data = data.replace(spelling.encode(), MASK.encode())
+        return data
+
+    def __repr__(self) -> str:
+        return MASK
+
+    __str__ = __repr__
+
+
+def _spellings(value: str) -> tuple[str, ...]:
+    """The token as it is, as JSON and URLs write it, and as Basic authentication would: longest first."""
+    basic = base64.b64encode(f"{value}:".encode()).decode()
+    plain = base64.b64encode(value.encode()).decode()
+    found = {value, json.dumps(value)[1:-1], quote(value, safe=""), quote(value), repr(value)[1:-1], basic, plain}
+    return tuple(sorted(found, key=len, reverse=True))

@@ -1,0 +1,82 @@
+"""Text that remembers where it was written, and what can be said about a place in it."""
+
+from dataclasses import dataclass
+from enum import Enum, unique
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Pos:
+    """A place in a text file; line and column both count from 1, in characters."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A stretch of one line: where it starts and how many characters it is wide (at least 1)."""
+
+    start: Pos
+    width: int = 1
+
+    @property
+    def line(self) -> int:
+        """The line, from 1."""
+        return self.start.line
+
+    def inside(self, offset: int, width: int = 1) -> "Span":
+        """The part that begins `offset` characters further right."""
+        return Span(Pos(self.start.line, self.start.column + offset), max(width, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Spanned(Generic[T]):
+    """A value and the place where it was written."""
+
+    value: T
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file's text under the name by which the user knows it."""
+
+    path: str
+    text: str
+
+    def line(self, number: int) -> str:
+        """The text of a line (from 1) without its end; empty beyond the last line."""
+        lines = self.text.split("\n")
+        return lines[number - 1].rstrip("\r") if 0 < number <= len(lines) else ""
+
+
+@unique
+class Severity(Enum):
+    """How much a diagnostic weighs. `undecided` and `failed` belong to facts and cases."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One thing wrong or suspicious at one place: what was found, and what to do about it."""
+
+    code: str
+    message: str
+    span: Span
+    hint: str = ""
+    severity: Severity = Severity.ERROR
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the rule file cannot be used because of it."""
+        return self.severity is Severity.ERROR
+
+
+def in_order(diagnostics: "list[Diagnostic] | tuple[Diagnostic, ...]") -> tuple[Diagnostic, ...]:
+    """Without repetitions, sorted by place, errors before warnings at the same place."""
+    return tuple(sorted(set(diagnostics), key=lambda d: (d.span, d.severity.value, d.code, d.message)))

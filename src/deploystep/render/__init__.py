@@ -1,0 +1,1 @@
+"""Words and documents: total functions from a report to text or JSON."""

@@ -1,0 +1,119 @@
+"""The JSON document: one versioned object for every command, on failure too."""
+
+import json
+from typing import Any, TypeAlias
+
+from deploystep.app.report import Report, TriggerReport
+from deploystep.core.build import BuildContext
+from deploystep.core.decide import Judgement, Trace
+from deploystep.core.errors import EnvironmentInvalid, ToolError
+from deploystep.core.exits import ExitCode
+from deploystep.core.source import Diagnostic, SourceFile
+
+SCHEMA = 1
+Object: TypeAlias = dict[str, Any]
+
+
+def render(report: Report) -> str:
+    """The whole document as text, without a final line end."""
+    return json.dumps(_document(report), indent=2)
+
+
+def _document(report: Report) -> Object:
+    judgements = report.decision.judgements if report.decision else ()
+    document: Object = {
+        "schema": SCHEMA,
+        "command": report.command,
+        "mode": "dry-run" if report.is_dry else "live",
+        "build": None if report.build is None else _build(report.build),
+        "now": None if report.now is None else report.now.isoformat(timespec="seconds"),
+        "rules": [_rule(j) for j in judgements],
+        "triggers": [_trigger(t) for t in report.triggers],
+        "exit": {"code": int(report.exit), "name": report.exit.label},
+        "error": _error(report),
+    }
+    if report.skipped is not None:
+        document["skipped"] = report.skipped.because
+    if report.command == "check":
+        document["diagnostics"] = [_diagnostic(d, report.source) for d in report.diagnostics]
+    return document
+
+
+def _build(build: BuildContext) -> Object:
+    return {
+        "project": None if build.project is None else str(build.project),
+        "branch": build.branch,
+        "tag": build.tag,
+        "revision": build.revision,
+        "node": {"index": build.node.index, "total": build.node.total},
+        "pull_request": build.pull_request,
+        "fork": build.fork,
+        "user": build.user,
+    }
+
+
+def _rule(judgement: Judgement) -> Object:
+    return {
+        "name": judgement.rule.name.value,
+        "line": judgement.rule.span.line,
+        "verdict": judgement.verdict.value,
+        "because": judgement.because,
+        "trace": _trace(judgement.trace),
+    }
+
+
+def _trace(trace: Trace) -> Object:
+    return {
+        "claim": trace.claim,
+        "verdict": trace.answer.value,
+        "because": "; ".join(r.text for r in trace.reasons),
+        "line": trace.span.line,
+        "parts": [_trace(part) for part in trace.parts],
+    }
+
+
+def _trigger(trigger: TriggerReport) -> Object:
+    created = trigger.created
+    return {
+        "rule": trigger.spec.rule,
+        "outcome": trigger.outcome.value,
+        "request": {"method": trigger.request.method, "url": trigger.url, "body": trigger.request.body},
+        "id": created.id if created else None,
+        "number": created.number if created else None,
+        "url": created.url if created else None,
+        "revision": created.revision if created else None,
+        "workflows": [{"name": w.name, "status": w.status} for w in trigger.workflows],
+    }
+
+
+def _error(report: Report) -> Object | None:
+    error = report.error
+    if error is None:
+        return _interruption(report.exit) if report.exit is not ExitCode.OK else None
+    return {
+        "code": error.code,
+        "message": error.message,
+        "hints": list(error.hints),
+        "diagnostics": [*_problems(error), *(_diagnostic(d, report.source) for d in report.diagnostics)],
+    }
+
+
+def _interruption(code: ExitCode) -> Object:
+    return {"code": code.label, "message": code.meaning, "hints": [], "diagnostics": []}
+
+
+def _problems(error: ToolError) -> list[Object]:
+    problems = error.problems if isinstance(error, EnvironmentInvalid) else ()
+    return [{"message": problem} for problem in problems]
+
+
+def _diagnostic(diagnostic: Diagnostic, source: SourceFile | None) -> Object:
+    return {
+        "file": source.path if source else None,
+        "line": diagnostic.span.start.line,
+        "column": diagnostic.span.start.column,
+        "severity": diagnostic.severity.value,
+        "code": diagnostic.code,
+        "message": diagnostic.message,
+        "hint": diagnostic.hint,
+    }

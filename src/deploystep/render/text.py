@@ -1,0 +1,189 @@
+"""What people read: the decision with its reasons, diagnostics with the line they are about, errors with next steps."""
+
+import unicodedata
+from dataclasses import dataclass
+from typing import Final
+
+from deploystep.app.report import Report, TriggerReport
+from deploystep.core.build import BuildContext, Tag
+from deploystep.core.decide import Judgement, Verdict
+from deploystep.core.deploy import Outcome
+from deploystep.core.errors import EnvironmentInvalid, RuleFileInvalid
+from deploystep.core.exits import ExitCode
+from deploystep.core.parameters import Scalar
+from deploystep.core.source import Diagnostic, SourceFile
+
+_COLOURS: Final = {"fire": "32", "held": "33", "no": "2", "unknown": "35", "error": "31;1", "warning": "33;1"}
+_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How to write: with colour or without, diagnostics with the source line (`is_long`) or a line each."""
+
+    is_coloured: bool = False
+    is_long: bool = False
+
+    def paint(self, text: str, kind: str) -> str:
+        """Decorate a word; without colour nothing is lost."""
+        return f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m" if self.is_coloured else text
+
+
+def visible(text: str) -> str:
+    """Untrusted text with everything a terminal would obey, or not show, written as an escape."""
+    return "".join(_escape(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+def result(report: Report, style: Style) -> str:
+    """The result for stdout; empty where there is none to tell."""
+    lines: list[str] = []
+    if report.command == "check":
+        lines += _checked(report, style)
+    if report.decision is not None and report.build is not None:
+        lines.append(_headline(report, report.build))
+        width = max((len(j.rule.name.value) for j in report.decision.judgements), default=0)
+        for judgement in report.decision.judgements:
+            lines += _judged(judgement, report, width, style)
+    if report.skipped is not None:
+        lines.append(report.skipped.because)
+    if report.decision is not None and not report.triggers and report.exit is ExitCode.OK:
+        lines.append("no rule fires: there is nothing to deploy")
+    return "\n".join(lines)
+
+
+def _headline(report: Report, build: BuildContext) -> str:
+    where = report.source.path if report.source else ""
+    ref = f"{'tag' if isinstance(build.ref, Tag) else 'branch'} {build.ref.name} @ {build.revision[:7]}"
+    zone = getattr(report.now.tzinfo, "key", None) or report.now.tzname() if report.now else None
+    now = f"{report.now:%Y-%m-%d %H:%M} {zone}" if report.now else None
+    user = f"user {build.user}" if build.user else None
+    return visible(" · ".join(part for part in (where, ref, now, user) if part))
+
+
+def _judged(judgement: Judgement, report: Report, width: int, style: Style) -> list[str]:
+    verdict = judgement.verdict.value
+    name = judgement.rule.name.value
+    head = style.paint(f"{verdict:<6}", verdict) + f"{name:<{width}}  {visible(judgement.because)}"
+    if judgement.verdict is not Verdict.FIRE:
+        return [head]
+    triggers = [t for t in report.triggers if t.spec.rule == name]
+    return [head, *(f"      {' ' * width}  {line}" for t in triggers for line in _sent(t))]
+
+
+def _sent(trigger: TriggerReport) -> list[str]:
+    """One trigger, some lines: what is or was sent, what came of it."""
+    lines = [f"→ {trigger.request.method} {trigger.url}", *_contents(trigger)]
+    if trigger.created is None:
+        return [*lines, f"= {_ENDING[trigger.outcome]}"]
+    lines.append(f"= {trigger.outcome.value}: {trigger.created.url}")
+    if trigger.created.revision:
+        lines.append(f"  revision {trigger.created.revision}")
+    lines += [f"  workflow {w.name}: {w.status}" for w in trigger.workflows]
+    return [visible(line) for line in lines]
+
+
+_ENDING: Final = {
+    Outcome.PLANNED: "not sent: this is a dry run",
+    Outcome.NOT_SENT: "not sent",
+    Outcome.TRIGGERED: "triggered",
+    Outcome.REFUSED: "refused: nothing was triggered",
+    Outcome.UNREACHABLE: "unreachable: nothing was triggered",
+    Outcome.UNCERTAIN: "uncertain: it may have been triggered",
+    Outcome.STOPPED: "stopped",
+    Outcome.NOTHING_RUNS: "accepted, but nothing runs",
+}
+
+
+def _contents(trigger: TriggerReport) -> list[str]:
+    spec = trigger.spec
+    kind = "tag" if isinstance(spec.ref, Tag) else "branch"
+    what = f"job {spec.job}" if spec.job else (f"workflow {spec.workflow}" if spec.workflow else "")
+    pinned = f"revision {spec.revision}" if spec.revision and spec.job else ""
+    parameters = "{" + ", ".join(f"{k}: {_written(v)}" for k, v in spec.parameters.items()) + "}"
+    parts = (f"{kind} {spec.ref.name}", what, pinned, parameters if spec.parameters else "")
+    return [visible("  " + " · ".join(p for p in parts if p))]
+
+
+def _written(value: Scalar) -> str:
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+
+
+def failure(report: Report, style: Style) -> str:
+    """What went wrong, for stderr; empty where nothing did."""
+    error = report.error
+    if error is None:
+        return _interruption(report) if report.exit is not ExitCode.OK else ""
+    lines = []
+    if isinstance(error, RuleFileInvalid) and report.diagnostics and report.command != "check":
+        lines += diagnostics(report.diagnostics, error.source, style)
+    if error.code != "rules-unreadable":
+        lines.append(f"{style.paint('error', 'error')}[{error.code}]: {visible(error.message)}")
+        lines += [f"  - {visible(p)}" for p in (error.problems if isinstance(error, EnvironmentInvalid) else ())]
+        lines += [f"  hint: {visible(hint)}" for hint in error.hints]
+    return "\n".join([*lines, f"exit {int(report.exit)} ({report.exit.label}): {_last_word(report)}"])
+
+
+def _interruption(report: Report) -> str:
+    return f"{report.exit.label}: {_last_word(report)}"
+
+
+def _last_word(report: Report) -> str:
+    """Whether anything was sent: the one thing to know before running again."""
+    sent = [t for t in report.triggers if t.created is not None]
+    unsure = [t for t in report.triggers if t.outcome is Outcome.UNCERTAIN]
+    words = [f"rule {t.spec.rule} was triggered: {t.created.url}" for t in sent if t.created]
+    words += [f"the trigger of rule {t.spec.rule} was sent, and whether it was accepted is not known" for t in unsure]
+    return visible("; ".join(words) or "nothing was triggered")
+
+
+def _checked(report: Report, style: Style) -> list[str]:
+    if report.source is None:
+        return []
+    counts = [sum(d.is_error for d in report.diagnostics), sum(not d.is_error for d in report.diagnostics)]
+    found = diagnostics(report.diagnostics, report.source, style)
+    if not found:
+        return [f"{report.source.path}: nothing wrong found"]
+    return [*found, f"{_count(counts[0], 'error')}, {_count(counts[1], 'warning')}"]
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def diagnostics(found: tuple[Diagnostic, ...], source: SourceFile, style: Style) -> list[str]:
+    """Every diagnostic: a line each, or on a terminal with the source line and carets."""
+    return [line for d in found for line in (_long(d, source, style) if style.is_long else [_short(d, source, style)])]
+
+
+def _short(diagnostic: Diagnostic, source: SourceFile, style: Style) -> str:
+    where = f"{source.path}:{diagnostic.span.start.line}:{diagnostic.span.start.column}"
+    kind = style.paint(diagnostic.severity.value, diagnostic.severity.value)
+    hint = f" — {diagnostic.hint}" if diagnostic.hint else ""
+    return f"{where}: {kind}[{diagnostic.code}]: {visible(diagnostic.message + hint)}"
+
+
+def _long(diagnostic: Diagnostic, source: SourceFile, style: Style) -> list[str]:
+    start = diagnostic.span.start
+    line = source.line(start.line)
+    number = str(start.line)
+    margin = " " * len(number)
+    kind = diagnostic.severity.value
+    before, marked = line[: start.column - 1], line[start.column - 1 : start.column - 1 + diagnostic.span.width]
+    carets = style.paint("^" * max(_columns(visible(marked)), 1), kind)
+    return [
+        f"{style.paint(kind, kind)}[{diagnostic.code}]: {visible(diagnostic.message)}",
+        f"{margin}--> {source.path}:{number}:{start.column}",
+        f"{margin} |",
+        f"{number} | {visible(line.expandtabs(4))}",
+        f"{margin} | {' ' * _columns(visible(before.expandtabs(4)))}{carets} {visible(diagnostic.hint)}".rstrip(),
+        "",
+    ]
+
+
+def _columns(text: str) -> int:
+    """How many terminal columns a text takes: wide characters two, combining ones none."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

@@ -1,0 +1,235 @@
+"""What can be proved or suspected about rules that were read. Pure; a claim is proved, or it is not made."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from types import MappingProxyType
+from typing import Final
+
+from deploystep.core.patterns import Kind, Pattern, covers
+from deploystep.core.rules import (
+    Alternative,
+    BranchIs,
+    Condition,
+    EnvIs,
+    ForkIs,
+    Matcher,
+    Patterns,
+    PullRequestIs,
+    Rule,
+    RuleSet,
+    TagIs,
+    UserIs,
+)
+from deploystep.core.source import Span, Spanned
+from deploystep.rulefile.nodes import Report, shown
+
+#: A dot between digits of a regex; `\\d`, `[0-9]` and a repetition of them count as digits.
+_LOOSE_DOT: Final = re.compile(r"(?:\\d|[0-9]|\[0-9\])(?:[+*?]|\{[0-9,]+\})?\)?(\.)\(?(?:\\d|[0-9]|\[0-9\])")
+_ESCAPED: Final = re.compile(r"\\[^d]")
+
+#: Letters of other scripts that look like a Latin one, and that one.
+_LOOKS_LIKE: Final = dict(
+    zip(
+        "авеһіјкмнорсԛтухѕԁԝАВЕНІЈКМОРСТУХЅαοινρυΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
+        "abehijkmhopcqtyxsdwABEHIJKMOPCTYXSaoivpuABEZHIKMNOPTYX",
+        strict=True,
+    )
+)
+
+
+def check(rules: RuleSet, report: Report, *, is_whole: bool) -> None:
+    """Report on every rule; on the file as a whole only where all of it could be read."""
+    for guard in rules.never:
+        _check_patterns(guard.when, report)
+    for rule in rules.rules:
+        _check_rule(rule, report)
+    if is_whole:
+        _unused_targets(rules, report)
+
+
+def _check_rule(rule: Rule, report: Report) -> None:
+    _check_patterns(rule.when, report)
+    if rule.unless is not None:
+        _check_patterns(rule.unless, report)
+    _never_fires(rule, report)
+    _unreachable(rule, report)
+    _check_deploy(rule, report)
+
+
+def _check_deploy(rule: Rule, report: Report) -> None:
+    deploy = rule.deploy
+    if deploy.job is not None:
+        report.warning(
+            "W601",
+            "'job' uses API v1.1, whose triggers CircleCI removes on 1 February 2027",
+            deploy.span,
+            "gate a workflow on a parameter and use workflow:",
+        )
+    elif deploy.to is None and not deploy.parameters:
+        report.warning(
+            "W603",
+            "without a parameter this starts the same workflows again, and this step with them",
+            deploy.span,
+            "send a parameter such as deploy: true, and let the workflows in config.yml run or not by it",
+        )
+
+
+def _unused_targets(rules: RuleSet, report: Report) -> None:
+    used = {rule.deploy.to.name for rule in rules.rules if rule.deploy.to}
+    for name, target in rules.targets.items():
+        if name not in used:
+            report.warning("W602", f"no rule deploys to target {shown(name)}", target.span, "remove it, or use to:")
+
+
+# --- proofs about conditions
+
+
+def _never_fires(rule: Rule, report: Report) -> None:
+    """`unless` stops whatever `when` lets through."""
+    stops = rule.unless.alternatives if rule.unless else ()
+    stopping = [next((s for s in stops if implies(a, s)), None) for a in rule.when.alternatives]
+    found = [s for s in stopping if s is not None]
+    if len(found) < len(stopping):
+        return
+    name = rule.name.value
+    told = {s.span: _told(s) for s in found}
+    where = " and ".join(told.values())
+    report.error(
+        "E305",
+        f"rule {shown(name)} can never fire: its unless ({where}) covers its when",
+        rule.when.span,
+    )
+
+
+def _told(stop: Alternative) -> str:
+    first = stop.matchers[0]
+    return f"line {first.span.line}, {_words(first)}"
+
+
+_CALLED: Final = MappingProxyType(
+    {
+        BranchIs: "branch",
+        TagIs: "tag",
+        UserIs: "user",
+        PullRequestIs: "pull_request",
+        ForkIs: "fork",
+        EnvIs: "env",
+    }
+)
+
+
+def _words(matcher: Matcher) -> str:
+    """A matcher as the file has it, in short."""
+    name = _CALLED[type(matcher)]
+    if isinstance(matcher, PullRequestIs | ForkIs):
+        return f"{name} {str(matcher.wanted).lower()}"
+    if isinstance(matcher, EnvIs):
+        return f"{name} {', '.join(variable.value for variable, _ in matcher.variables)}"
+    return f"{name} {_quoted(matcher.patterns)}"
+
+
+def _quoted(patterns: Patterns) -> str:
+    return ", ".join(f'"{shown(p.value.text)[1:-1]}"' for p in patterns)
+
+
+def _unreachable(rule: Rule, report: Report) -> None:
+    """An alternative that adds nothing to an earlier one."""
+    alternatives = rule.when.alternatives
+    for index, late in enumerate(alternatives):
+        early = next((e for e in alternatives[:index] if implies(late, e)), None)
+        if early is not None:
+            report.error(
+                "E306",
+                f"this adds nothing: whenever it holds, line {early.span.line} holds already",
+                late.span,
+                "remove it",
+            )
+
+
+def implies(narrow: Alternative, wide: Alternative) -> bool:
+    """Prove that in every build in which `narrow` lets a rule fire, `wide` holds as well."""
+    return all(any(_matcher_implies(n, w) for n in narrow.matchers) or _built_in(narrow, w) for w in wide.matchers)
+
+
+def _built_in(narrow: Alternative, wide: Matcher) -> bool:
+    """What holds without being written: no fork fires a rule that does not say `fork: true`."""
+    wants_fork = any(isinstance(m, ForkIs) and m.wanted for m in narrow.matchers)
+    return isinstance(wide, ForkIs) and not wide.wanted and not wants_fork
+
+
+def _matcher_implies(narrow: Matcher, wide: Matcher) -> bool:
+    match narrow, wide:
+        case (BranchIs(a), BranchIs(b)) | (TagIs(a), TagIs(b)) | (UserIs(a), UserIs(b)):
+            return _covered(a, b)
+        case (PullRequestIs(a), PullRequestIs(b)) | (ForkIs(a), ForkIs(b)):
+            return a == b
+        case (EnvIs(a), EnvIs(b)):
+            known = {name.value: patterns for name, patterns in a}
+            return all(name.value in known and _covered(known[name.value], patterns) for name, patterns in b)
+        case _:
+            return False
+
+
+def _covered(narrow: Patterns, wide: Patterns) -> bool:
+    covering = [pattern.value for pattern in wide]
+    return all(covers(covering, pattern.value) for pattern in narrow)
+
+
+# --- single patterns
+
+
+def patterns_of(matcher: Matcher) -> tuple[Patterns, ...]:
+    """The lists of patterns that a matcher holds."""
+    if isinstance(matcher, BranchIs | TagIs | UserIs):
+        return (matcher.patterns,)
+    if isinstance(matcher, EnvIs):
+        return tuple(patterns for _, patterns in matcher.variables)
+    return ()
+
+
+def _check_patterns(condition: Condition, report: Report) -> None:
+    for matcher in (m for a in condition.alternatives for m in a.matchers):
+        for pattern in (p for patterns in patterns_of(matcher) for p in patterns):
+            _check_pattern(pattern, report)
+            if isinstance(matcher, BranchIs) and pattern.value.text == "*":
+                report.warning(
+                    "W302", "'*' matches only names without a slash", pattern.span, 'write "**" for every branch'
+                )
+
+
+def _check_pattern(pattern: Spanned[Pattern], report: Report) -> None:
+    text = pattern.value.text
+    if pattern.value.kind is not Kind.NAME or text.startswith("/"):
+        for offset in _loose_dots(text):
+            report.warning(
+                "W303", f"'.' stands for any character in {shown(text)}", _part(pattern, offset), r"write \. for a dot"
+            )
+    for offset, latin in _strangers(text):
+        name = unicodedata.name(text[offset], "another letter").lower()
+        report.warning(
+            "W304",
+            f"'{text[offset]}' is not the letter '{latin}' but {name} (U+{ord(text[offset]):04X})",
+            _part(pattern, offset),
+            "it only looks like it; write the Latin letter",
+        )
+
+
+def _part(pattern: Spanned[Pattern], offset: int) -> Span:
+    """The place of one character, where the pattern stands in the file as it is read."""
+    return pattern.span.inside(offset) if len(pattern.value.text) == pattern.span.width else pattern.span
+
+
+def _loose_dots(text: str) -> Iterator[int]:
+    if not (len(text) > 1 and text.startswith("/") and text.endswith("/")):
+        return
+    plain = _ESCAPED.sub("__", text)
+    for found in _LOOSE_DOT.finditer(plain):
+        if plain.rfind("[", 0, found.start(1)) <= plain.rfind("]", 0, found.start(1)):
+            yield found.start(1)
+
+
+def _strangers(text: str) -> Iterator[tuple[int, str]]:
+    """Letters that look Latin and are not, in a text that is otherwise written in Latin letters."""
+    if any(c.isascii() and c.isalpha() for c in text):
+        yield from ((i, _LOOKS_LIKE[c]) for i, c in enumerate(text) if c in _LOOKS_LIKE)

@@ -1,0 +1,332 @@
+"""A rule file's text to a RuleSet, or everything that is wrong with it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+from deploystep.core.build import Branch, ProjectSlug, Tag
+from deploystep.core.errors import RuleFileInvalid
+from deploystep.core.moments import zone, zone_names
+from deploystep.core.patterns import is_legal_ref
+from deploystep.core.rules import (
+    Alternative,
+    Api,
+    BranchIs,
+    Condition,
+    Deploy,
+    EnvIs,
+    ForkIs,
+    Guard,
+    Matcher,
+    Parameter,
+    PullRequestIs,
+    Rule,
+    RuleSet,
+    TagIs,
+    Target,
+    UserIs,
+)
+from deploystep.core.source import Diagnostic, Pos, SourceFile, Span, Spanned, in_order
+from deploystep.core.suggest import nearest
+from deploystep.rulefile import fields as f
+from deploystep.rulefile import lint, parameters, reader
+from deploystep.rulefile.nodes import Node, Report, shown
+from deploystep.rulefile.shapes import Choices, Fields, Written
+
+T = TypeVar("T")
+_VERSION: Final = "1"
+_REFS_PREFIX: Final = ("refs/heads/", "refs/tags/")
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A rule file's meaning, None where something is wrong with it, and all there is to say about it."""
+
+    rules: RuleSet | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def load(source: SourceFile) -> RuleSet:
+    """Read a rule file. Raises RuleFileInvalid with every error, sorted; warnings are for `examine`."""
+    examined = examine(source)
+    if examined.rules is None:
+        raise invalid(source, examined.diagnostics)
+    return examined.rules
+
+
+def examine(source: SourceFile) -> Examined:
+    """Read a rule file and say everything that is wrong or suspicious."""
+    report = Report()
+    node = reader.read(source, report)
+    rules = _Loader(source, report).file(node) if node is not None else None
+    return Examined(None if report.errors else rules, inside(source, report.diagnostics))
+
+
+def invalid(source: SourceFile, diagnostics: Iterable[Diagnostic]) -> RuleFileInvalid:
+    """The error that carries these diagnostics; warnings stay behind."""
+    errors = tuple(d for d in diagnostics if d.is_error)
+    count = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
+    return RuleFileInvalid("rules-invalid", f"{count} in {source.path}", source=source, diagnostics=errors)
+
+
+def inside(source: SourceFile, diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """The diagnostics in order, each at a place that the file has."""
+    lines = [line.rstrip("\r") for line in source.text.split("\n")]
+    return in_order([_clamped(d, lines) for d in diagnostics])
+
+
+def _clamped(diagnostic: Diagnostic, lines: list[str]) -> Diagnostic:
+    span = diagnostic.span
+    number = min(max(span.line, 1), len(lines))
+    # one place beyond the last character is where something is missing
+    column = min(span.start.column, len(lines[number - 1]) + 1)
+    width = max(min(span.width, len(lines[number - 1]) - column + 1), 1)
+    clamped = Span(Pos(number, column), width)
+    return Diagnostic(diagnostic.code, diagnostic.message, clamped, diagnostic.hint, diagnostic.severity)
+
+
+class _Loader:
+    """Makes values of what the tables have read, and checks what goes beyond one field."""
+
+    def __init__(self, source: SourceFile, report: Report) -> None:
+        self.source = source
+        self.report = report
+        self.targets: dict[str, Target | None] = {}
+
+    def file(self, node: Node) -> RuleSet | None:
+        """The whole file."""
+        before = list(self.report.diagnostics)
+        file = f.FILE.read(node, "the rule file", self.report)
+        if file is None or self._is_other_version(file, before):
+            return None
+        timezone = self._timezone(file.get(f.TIMEZONE))
+        default_branch = self._ref(file.get(f.DEFAULT_BRANCH), "branch") or "main"
+        api = file.get(f.API)
+        self.targets = {name.value: self._target(name, t) for name, t in file.get(f.TARGETS) or ()}
+        read = RuleSet(
+            source=self.source,
+            timezone=timezone,
+            default_branch=default_branch,
+            api=Api(api.value) if api else Api.V2_RUN,
+            targets=MappingProxyType({n: t for n, t in self.targets.items() if t is not None}),
+            never=_present(self._guard(item) for item in file.get(f.NEVER) or ()),
+            rules=self._rules(file.get(f.RULES) or ()),
+        )
+        # what is whole is examined even where something else is wrong: nobody likes to be told in turns
+        lint.check(read, self.report, is_whole=self.report.errors == 0)
+        return read
+
+    def _is_other_version(self, file: Fields, before: list[Diagnostic]) -> bool:
+        version = file.get(f.VERSION)
+        if version is None or version.value == _VERSION:
+            return False
+        # the rest was written for another language: nothing else can be said about it
+        self.report.diagnostics[:] = before
+        self.report.error(
+            "E104",
+            f"unknown version {shown(version.value)}",
+            version.span,
+            f"this deploystep reads version {_VERSION}",
+        )
+        return True
+
+    def _timezone(self, name: Spanned[str] | None) -> str:
+        if name is None:
+            return "UTC"
+        try:
+            zone(name.value)
+        except ValueError:
+            near = nearest(name.value, zone_names())
+            hint = f"did you mean {shown(near)}?" if near else "write for example  Europe/Berlin"
+            self.report.error("E401", f"unknown time zone {shown(name.value)}", name.span, hint)
+        return name.value
+
+    def _ref(self, name: Spanned[str] | None, noun: str) -> str | None:
+        """The bare name of one branch or tag."""
+        if name is None:
+            return None
+        if name.value.startswith(_REFS_PREFIX):
+            bare = name.value.split("/", 2)[2]
+            self.report.error("E206", f"write the bare name, not {shown(name.value)}", name.span, bare)
+        elif not is_legal_ref(name.value):
+            self.report.error("E207", f"no {noun} can be called {shown(name.value)}", name.span, "write its bare name")
+        return name.value
+
+    def _target(self, name: Spanned[str], target: Fields) -> Target | None:
+        before = self.report.errors
+        project = self._project(target.get(f.PROJECT))
+        ref = self._target_ref(target)
+        definition, api = target.get(f.DEFINITION), target.get(f.API)
+        if project is None or ref is None or not target.is_clean or self.report.errors > before:
+            return None
+        return Target(
+            name=name.value,
+            project=project,
+            ref=ref,
+            definition=definition.value.lower() if definition else None,
+            api=Api(api.value) if api else None,
+            span=name.span,
+        )
+
+    def _project(self, text: Spanned[str] | None) -> ProjectSlug | None:
+        slug = ProjectSlug.parse(text.value) if text else None
+        # these would change where a request goes
+        if text is not None and (slug is None or set(text.value) & set("?#%\\ \t\n\r")):
+            self.report.error(
+                "E604",
+                f"{shown(text.value)} is not the slug of a project",
+                text.span,
+                "write gh/ORG/REPO, bb/ORG/REPO or circleci/ORG-ID/PROJECT-ID",
+            )
+        return slug
+
+    def _target_ref(self, target: Fields) -> Branch | Tag | None:
+        branch = self._ref(target.get(f.TARGET_BRANCH), "branch")
+        tag = self._ref(target.get(f.TARGET_TAG), "tag")
+        if target.has(f.TARGET_BRANCH) and target.has(f.TARGET_TAG):
+            span = max(target.at(f.TARGET_BRANCH), target.at(f.TARGET_TAG))
+            self.report.error("E606", "a target is at a branch or at a tag, never at both", span, "remove one")
+        elif not (target.has(f.TARGET_BRANCH) or target.has(f.TARGET_TAG) or target.is_broken):
+            self.report.error("E103", "this target has no 'branch' or 'tag'", target.span, "for example  branch: main")
+        if branch is not None:
+            return Branch(branch)
+        return None if tag is None else Tag(tag)
+
+    def _rules(self, read: tuple[Fields, ...]) -> tuple[Rule, ...]:
+        first: dict[str, int] = {}
+        for rule in read:
+            name = rule.get(f.RULE_NAME)
+            if name is None:
+                continue
+            if name.value in first:
+                self.report.error(
+                    "E106", f"two rules are called {shown(name.value)}", name.span, f"first on line {first[name.value]}"
+                )
+            first.setdefault(name.value, name.span.line)
+        return _present(self._rule(rule) for rule in read)
+
+    def _guard(self, guard: Fields) -> Guard | None:
+        before = self.report.errors
+        name, reason = guard.get(f.GUARD_NAME), guard.get(f.REASON)
+        when = self._condition(guard.get(f.GUARD_WHEN))
+        self._count_patterns(guard, (when,))
+        if when is None or not guard.is_clean or self.report.errors > before:
+            return None
+        return Guard(name.value if name else None, when, reason.value if reason else None, guard.span)
+
+    def _rule(self, rule: Fields) -> Rule | None:
+        before = self.report.errors
+        name = rule.get(f.RULE_NAME)
+        chosen, stops = rule.get(f.WHEN), rule.get(f.UNLESS)
+        self._check_refs(chosen)
+        when, unless = self._condition(chosen), self._condition(stops)
+        self._count_patterns(rule, (when, unless))
+        deploy = self._deploy(rule, chosen)
+        if name is None or when is None or deploy is None or not rule.is_clean or self.report.errors > before:
+            return None
+        return Rule(name, rule.get(f.ENVIRONMENT), when, unless, deploy, rule.span)
+
+    def _check_refs(self, when: Choices | None) -> None:
+        """A rule says for which branches or tags it is."""
+        for alternative in when.alternatives if when else ():
+            if not (alternative.has(f.BRANCH) or alternative.has(f.TAG) or alternative.is_broken):
+                self.report.error(
+                    "E302",
+                    "this does not say which branches or tags it is for",
+                    alternative.span,
+                    'add branch: "**" or tag: "**"',
+                )
+
+    def _condition(self, choices: Choices | None) -> Condition | None:
+        if choices is None:
+            return None
+        for alternative in choices.alternatives:
+            if not choices.is_ambiguous and alternative.has(f.BRANCH) and alternative.has(f.TAG):
+                self.report.error(
+                    "E301",
+                    "a CircleCI build has a branch or a tag, never both, so this can never be true",
+                    max(alternative.at(f.BRANCH), alternative.at(f.TAG)),
+                    "for 'either', write two list items; for 'a tag on main', use tag: with merged_into: main",
+                )
+        return Condition(tuple(_alternative(a) for a in choices.alternatives), choices.span)
+
+    def _count_patterns(self, rule: Fields, conditions: tuple[Condition | None, ...]) -> None:
+        matchers = (m for c in conditions if c for a in c.alternatives for m in a.matchers)
+        count = sum(len(patterns) for m in matchers for patterns in lint.patterns_of(m))
+        if count > f.MAX_PATTERNS:
+            self.report.error("E115", f"{count} patterns in one rule", rule.span, f"the limit is {f.MAX_PATTERNS}")
+
+    def _deploy(self, rule: Fields, when: Choices | None) -> Deploy | None:
+        deploy = rule.get(f.DEPLOY)
+        if deploy is None:
+            return None
+        job, workflow = deploy.get(f.JOB), deploy.get(f.WORKFLOW)
+        to = self._to(deploy.get(f.TO))
+        if deploy.has(f.JOB) and deploy.has(f.WORKFLOW):
+            self.report.error(
+                "E607",
+                "'job' and 'workflow' exclude each other",
+                max(deploy.at(f.JOB), deploy.at(f.WORKFLOW)),
+                "API v1.1 starts one job; to start a workflow, remove job:",
+            )
+        elif job is not None:
+            self._check_job(deploy.at(f.JOB), to, when)
+        sent = deploy.get(f.PARAMETERS) or ()
+        parameters.check(sent, parameters.Scope.of(rule, when, is_job=job is not None), self.report)
+        return Deploy(to, job, workflow, tuple(_parameter(key, value) for key, value in sent), rule.at(f.DEPLOY))
+
+    def _check_job(self, at: Span, to: Target | None, when: Choices | None) -> None:
+        tags_only = when is not None and all(a.has(f.TAG) and not a.has(f.BRANCH) for a in when.alternatives)
+        if isinstance(to.ref, Tag) if to else tags_only:
+            self.report.error(
+                "E602",
+                "'job' cannot be sent for a tag: API v1.1 triggers a job on a branch",
+                at,
+                "gate a workflow on a parameter and use workflow:",
+            )
+
+    def _to(self, name: Spanned[str] | None) -> Target | None:
+        if name is None:
+            return None
+        if name.value not in self.targets:
+            near = nearest(name.value, self.targets)
+            known = f"known: {', '.join(self.targets)}" if self.targets else "describe it under targets:"
+            hint = f"did you mean {shown(near)}?" if near else known
+            self.report.error("E601", f"no target is called {shown(name.value)}", name.span, hint)
+        return self.targets.get(name.value)
+
+
+def _present(values: Iterable[T | None]) -> tuple[T, ...]:
+    return tuple(value for value in values if value is not None)
+
+
+def _alternative(fields: Fields) -> Alternative:
+    """The matchers in the order written."""
+    read = (_names(fields), _flags(fields), _env(fields))
+    return Alternative(tuple(sorted((m for part in read for m in part), key=lambda m: m.span)), fields.span)
+
+
+def _names(fields: Fields) -> Iterable[Matcher]:
+    if branch := fields.get(f.BRANCH):
+        yield BranchIs(branch, fields.at(f.BRANCH))
+    if tag := fields.get(f.TAG):
+        yield TagIs(tag, fields.at(f.TAG))
+    if user := fields.get(f.USER):
+        yield UserIs(user, fields.at(f.USER))
+
+
+def _flags(fields: Fields) -> Iterable[Matcher]:
+    if pull_request := fields.get(f.PULL_REQUEST):
+        yield PullRequestIs(pull_request.value, fields.at(f.PULL_REQUEST))
+    if fork := fields.get(f.FORK):
+        yield ForkIs(fork.value, fields.at(f.FORK))
+
+
+def _env(fields: Fields) -> Iterable[Matcher]:
+    if variables := fields.get(f.ENV):
+        yield EnvIs(variables, fields.at(f.ENV))
+
+
+def _parameter(key: Spanned[str], value: Written) -> Parameter:
+    return Parameter(key, Spanned(value.value, value.node.inner))

@@ -1,0 +1,112 @@
+"""A YAML file as a tree of texts, lists and maps that know where they were written.
+
+No value has a type yet: every scalar is the text that was written, and the field it stands in decides what
+it means.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, unique
+from typing import TypeAlias
+
+from deploystep.core.source import Diagnostic, Severity, Span
+
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+_SHOWN = 60
+
+
+@unique
+class Style(Enum):
+    """How a scalar is written."""
+
+    PLAIN = "plain"
+    QUOTED = "quoted"
+    BLOCK = "block"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A scalar. `span` begins at its quote, `inner` at its first character.
+
+    `exact` says that the characters of the value stand side by side in the file, so that an offset into the
+    value is an offset into the line; with escapes or several lines it is not.
+    """
+
+    value: str
+    style: Style
+    span: Span
+    inner: Span
+    exact: bool
+
+    @property
+    def is_null(self) -> bool:
+        """Whether nothing is written here, in one of YAML's ways to write nothing."""
+        return self.style is Style.PLAIN and self.value in _NULLS
+
+    def part(self, offset: int, width: int) -> Span:
+        """Where a stretch of the value is written; the whole scalar where that cannot be told."""
+        if not self.exact:
+            return self.inner
+        return self.inner.inside(offset, min(width, max(len(self.value) - offset, 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A list of nodes."""
+
+    items: tuple["Node", ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key of a map and what belongs to it."""
+
+    key: Text
+    value: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """Keys and values in the order written; no key occurs twice."""
+
+    entries: tuple[Entry, ...]
+    span: Span
+
+
+Node: TypeAlias = Text | Sequence | Map
+
+
+class Report:
+    """Collects what is wrong, so that one run shows everything."""
+
+    def __init__(self) -> None:
+        self.diagnostics: list[Diagnostic] = []
+        self.errors = 0
+
+    def error(self, code: str, message: str, span: Span, hint: str = "") -> None:
+        """Note something that makes the file unusable."""
+        self.errors += 1
+        self.diagnostics.append(Diagnostic(code, message, span, hint))
+
+    def warning(self, code: str, message: str, span: Span, hint: str = "") -> None:
+        """Note something suspicious."""
+        self.diagnostics.append(Diagnostic(code, message, span, hint, Severity.WARNING))
+
+
+def kind_of(node: Node) -> str:
+    """What a node is, in words: `a list`."""
+    if isinstance(node, Sequence):
+        return "a list"
+    if isinstance(node, Map):
+        return "a map"
+    return "nothing" if node.is_null else "a text"
+
+
+def shown(text: str) -> str:
+    """A text in quotes as a message shows it: on one line, nothing invisible, not endless.
+
+    >>> shown("main")
+    "'main'"
+    """
+    short = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return "'" + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in short) + "'"

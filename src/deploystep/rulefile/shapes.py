@@ -1,0 +1,531 @@
+"""What may stand at a place of the file, each shape with its reader.
+
+A reader reports what is wrong and returns None; it never raises. Shapes are plain data, so that the JSON
+Schema and the reference pages are made from the same tables.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final, Generic, Protocol, TypeVar, cast
+
+from deploystep.core.parameters import Value, parse_template
+from deploystep.core.patterns import Kind, Pattern, PatternError, parse, why_no_ref
+from deploystep.core.source import Span, Spanned
+from deploystep.core.suggest import nearest
+from deploystep.rulefile import characters, expression, syntax
+from deploystep.rulefile.nodes import Entry, Map, Node, Report, Sequence, Style, Text, kind_of, shown
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Shape(Protocol[T_co]):
+    """Something that can be read from a node; `key` is the name of the field, for messages."""
+
+    def read(self, node: Node, key: str, report: Report) -> T_co | None:
+        """The value, or None after a report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field(Generic[T_co]):
+    """One key of a map of the language. `later` keys are known but refused until a later version has them."""
+
+    key: str
+    shape: Shape[T_co]
+    description: str
+    example: str
+    required: bool = False
+    later: bool = False
+
+
+def written(node: Node, key: str, report: Report) -> Text | None:
+    """A scalar with something in it; the text as written, whatever YAML would make of it."""
+    if not isinstance(node, Text):
+        report.error("E101", f"{shown(key)} must be a text, found {kind_of(node)}", node.span)
+    elif node.is_null:
+        refuse_null(node, key, report, "")
+    elif characters.is_broken(node.value):
+        report.error("E007", "half a character cannot be written here", node.span, "write the character itself")
+    else:
+        return node
+    return None
+
+
+def refuse_null(node: Text, key: str, report: Report, example: str) -> None:
+    """Report a value that was left out, or a word that YAML takes for nothing."""
+    if node.value:
+        report.error("E108", f"{node.value} means 'no value' in YAML", node.span, f'quote it: "{node.value}"')
+    else:
+        report.error("E108", f"{shown(key)} has no value", node.span, f"for example  {example}" if example else "")
+
+
+@dataclass(frozen=True, slots=True)
+class AnyText:
+    """Any scalar, taken as written."""
+
+    may_be_empty: bool = False
+
+    def read(self, node: Node, key: str, report: Report) -> Spanned[str] | None:
+        """The text."""
+        text = written(node, key, report)
+        if text is None:
+            return None
+        if not text.value and not self.may_be_empty:
+            report.error("E108", f"{shown(key)} is empty", text.span)
+            return None
+        return Spanned(text.value, text.inner)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A text of a certain form."""
+
+    form: str
+    code: str
+    wrong: str
+    hint: str
+
+    def read(self, node: Node, key: str, report: Report) -> Spanned[str] | None:
+        """The text."""
+        text = written(node, key, report)
+        if text is None:
+            return None
+        if not re.fullmatch(self.form, text.value):
+            report.error(self.code, f"{shown(text.value)} is {self.wrong}", text.inner, self.hint)
+            return None
+        return Spanned(text.value, text.inner)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few words; those of `later` are known but not there yet."""
+
+    words: tuple[str, ...]
+    noun: str
+    later: tuple[str, ...] = ()
+
+    def read(self, node: Node, key: str, report: Report) -> Spanned[str] | None:
+        """The word."""
+        text = written(node, key, report)
+        if text is None:
+            return None
+        if text.value in self.words:
+            return Spanned(text.value, text.inner)
+        if text.value in self.later:
+            refuse_later(f"{key}: {text.value}", text.inner, report)
+            return None
+        near = nearest(text.value, self.words)
+        hint = f"did you mean {shown(near)}?" if near else f"known: {', '.join(self.words)}"
+        report.error("E104", f"unknown {self.noun} {shown(text.value)}", text.inner, hint)
+        return None
+
+
+def refuse_later(what: str, span: Span, report: Report) -> None:
+    """Report a part of the language that this version does not have."""
+    report.error("E199", f"this version of deploystep does not have {shown(what)} yet", span, "remove it")
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """`true` or `false`, in exactly this spelling."""
+
+    def read(self, node: Node, key: str, report: Report) -> Spanned[bool] | None:
+        """The truth value."""
+        text = written(node, key, report)
+        if text is None:
+            return None
+        if text.value not in ("true", "false"):
+            report.error("E109", f"expected true or false, got {shown(text.value)}", text.inner)
+        elif text.style is not Style.PLAIN:
+            report.error(
+                "E109", f"expected true or false, got the text {shown(text.value)}", text.span, "remove the quotes"
+            )
+        else:
+            return Spanned(text.value == "true", text.inner)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class NumberOrFalse:
+    """A pull request's number, or `false` for none (which reads as 0)."""
+
+    def read(self, node: Node, key: str, report: Report) -> Spanned[int] | None:
+        """The number; 0 for false."""
+        text = written(node, key, report)
+        if text is None:
+            return None
+        if text.value == "false":
+            return Spanned(0, text.inner)
+        if not re.fullmatch(r"[1-9][0-9]{0,17}", text.value):
+            report.error("E104", f"expected a number or false, got {shown(text.value)}", text.inner)
+            return None
+        return Spanned(int(text.value), text.inner)
+
+
+@lru_cache(maxsize=4096)
+def _pattern(text: str, kind: Kind, noun: str) -> Pattern:
+    pattern = parse(text, kind)
+    hopeless = why_no_ref(pattern, noun) if kind is Kind.REF else None
+    if hopeless is not None:
+        raise PatternError(hopeless)
+    return pattern
+
+
+@dataclass(frozen=True, slots=True)
+class PatternShape:
+    """A pattern of some kind."""
+
+    kind: Kind
+
+    def read(self, node: Node, key: str, report: Report) -> Spanned[Pattern] | None:
+        """The pattern."""
+        text = written(node, key, report)
+        if text is None:
+            return None
+        try:
+            return Spanned(_pattern(text.value, self.kind, key), text.inner)
+        except PatternError as error:
+            problem = error.problem
+            span = text.part(problem.offset, problem.width) if text.value else text.span
+            report.error(problem.code, problem.message, span, problem.hint)
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf(Generic[T]):
+    """A list of things; `form` says how an item looks."""
+
+    item: Shape[T]
+    form: str = ""
+    least: int = 0
+    limit: int | None = None
+
+    def read(self, node: Node, key: str, report: Report) -> tuple[T, ...] | None:
+        """The items that could be read."""
+        if not isinstance(node, Sequence):
+            form = f" ({self.form})" if self.form else ""
+            report.error("E101", f"{key} must be a list{form}", node.span)
+            return None
+        if len(node.items) < self.least:
+            report.error("E101", f"{key} must not be an empty list", node.span)
+        if self.limit is not None and len(node.items) > self.limit:
+            over = node.items[self.limit].span
+            report.error("E114", f"{key} holds {len(node.items)} items", over, f"the limit is {self.limit}")
+            return None
+        return _items(self.item, node, key, report)
+
+
+def _items(shape: Shape[T], node: Sequence, key: str, report: Report) -> tuple[T, ...]:
+    values = [shape.read(item, key, report) for item in node.items]
+    return tuple(value for value in values if value is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class OneOrMany(Generic[T]):
+    """One thing, or a list of which any one will do."""
+
+    item: Shape[T]
+
+    def read(self, node: Node, key: str, report: Report) -> tuple[T, ...] | None:
+        """What could be read; never empty without a report."""
+        if not isinstance(node, Sequence):
+            one = self.item.read(node, key, report)
+            return None if one is None else (one,)
+        if not node.items:
+            report.error("E203", "an empty list can never match", node.span)
+        return _items(self.item, node, key, report) or None
+
+
+@dataclass(frozen=True, slots=True)
+class MapOf(Generic[T]):
+    """A map whose keys the writer chooses."""
+
+    key: Checked | AnyText
+    item: Shape[T]
+    form: str
+    least: int = 0
+
+    def read(self, node: Node, key: str, report: Report) -> tuple[tuple[Spanned[str], T], ...] | None:
+        """Keys and values that could be read, in order."""
+        if not isinstance(node, Map):
+            report.error("E101", f"{shown(key)} must be a map, found {kind_of(node)}", node.span, self.form)
+            return None
+        if len(node.entries) < self.least:
+            report.error("E101", f"{shown(key)} must not be an empty map", node.span, self.form)
+        pairs = [
+            (self.key.read(e.key, key, report), self.item.read(e.value, e.key.value, report)) for e in node.entries
+        ]
+        return tuple((name, value) for name, value in pairs if name is not None and value is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A map with keys that the language names.
+
+    `noun` is what the map is, `kind` what one of its keys is called. `meant` holds words of other systems and
+    the key that means the same here, `notes` what to say about other wrong keys.
+    """
+
+    noun: str
+    kind: str
+    fields: tuple[Field[object], ...]
+    meant: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+    logic: bool = False
+    null_is_unset: bool = False
+
+    def read(self, node: Node, key: str, report: Report) -> "Fields | None":
+        """Every value that could be read. Unknown keys are reported, and so are missing ones."""
+        if not isinstance(node, Map):
+            example = next((f.example for f in self.fields if f.required), self.fields[0].example)
+            report.error("E101", f"{key} must be a map, found {kind_of(node)}", node.span, f"for example  {example}")
+            return None
+        before = report.errors
+        wrong = [self._wrong(entry.key, report) for entry in node.entries]
+        values = {e.key.value: v for e in node.entries if (v := self._value(e, report)) is not None}
+        self._missing(node, {w for w in wrong if w}, report)
+        return Fields(node, values, any(w is not None for w in wrong), report.errors == before)
+
+    def _field(self, key: str) -> Field[object] | None:
+        return next((f for f in self.fields if f.key == key), None)
+
+    def _value(self, entry: Entry, report: Report) -> object:
+        known = self._field(entry.key.value)
+        if known is None or known.later:
+            return None
+        if isinstance(entry.value, Text) and entry.value.is_null:
+            if not self.null_is_unset:
+                refuse_null(entry.value, known.key, report, known.example)
+            return None
+        return known.shape.read(entry.value, known.key, report)
+
+    def _wrong(self, key: Text, report: Report) -> str | None:
+        """Report a key that cannot be used; the key that was meant ("" where none is near), None if all is well."""
+        known = self._field(key.value)
+        if known is not None:
+            if known.later:
+                refuse_later(known.key, key.span, report)
+            return known.key if known.later else None
+        if self.logic and (hint := _LOGIC.get(key.value)):
+            report.error("E113", f"there is no '{key.value}' here", key.span, hint)
+            return ""
+        if re.match(r"-\w", key.value):
+            syntax.refuse_dash(key.value, key.span, report)
+            return key.value[1:]
+        return self._unknown(key, report)
+
+    def _unknown(self, key: Text, report: Report) -> str:
+        names = [f.key for f in self.fields]
+        near = self.meant.get(key.value)
+        if near is None and key.value not in self.notes:
+            near = nearest(key.value, names)
+        if near is not None:
+            hint = f"did you mean {shown(near)}?"
+        else:
+            known = ", ".join(f.key for f in self.fields if not f.later)
+            hint = self.notes.get(key.value) or f"known: {known}"
+        report.error("E102", f"unknown {self.kind} {shown(key.value)}", key.span, hint)
+        return near or ""
+
+    def _missing(self, node: Map, meant: set[str], report: Report) -> None:
+        given = {entry.key.value for entry in node.entries} | meant
+        for known in self.fields:
+            if known.required and known.key not in given:
+                report.error(
+                    "E103", f"this {self.noun} has no {shown(known.key)}", node.span, f"for example  {known.example}"
+                )
+
+
+_ANY: Final = "a map means all of these; a list of maps means any one of these"
+_LOGIC: Final = MappingProxyType(
+    {"or": _ANY, "and": _ANY, "any": _ANY, "all": _ANY, "not": "write what stops the rule under unless:"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """A map that was read with a table.
+
+    `is_broken` says that one of its keys could not be used, `is_clean` that nothing in it is wrong.
+    """
+
+    node: Map
+    values: Mapping[str, object]
+    is_broken: bool
+    is_clean: bool
+
+    @property
+    def span(self) -> Span:
+        """Where the map begins."""
+        return self.node.span
+
+    def get(self, known: Field[T]) -> T | None:
+        """The value of a key; None where it is missing or wrong."""
+        return cast("T | None", self.values.get(known.key))
+
+    def has(self, known: Field[T]) -> bool:
+        """Whether the key is written, be its value right or wrong."""
+        return any(entry.key.value == known.key for entry in self.node.entries)
+
+    def at(self, known: Field[T]) -> Span:
+        """Where the key is written; where the map begins if it is not."""
+        return next((e.key.span for e in self.node.entries if e.key.value == known.key), self.span)
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Alternatives of which any one will do. `is_ambiguous`: one map that could be read in two ways."""
+
+    alternatives: tuple[Fields, ...]
+    span: Span
+    is_ambiguous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """A map of matchers (all of these) or a list of such maps (any one of these).
+
+    With `single` a map may hold one matcher only: under `unless:` two would be read as either or as both.
+    """
+
+    table: Table
+    single: bool = False
+
+    def read(self, node: Node, key: str, report: Report) -> Choices | None:
+        """The alternatives that could be read."""
+        if isinstance(node, Map):
+            ambiguous = self.single and len(node.entries) > 1
+            if ambiguous:
+                report.error(
+                    "E303",
+                    f"two conditions in one '{key}' map are easy to misread",
+                    node.span,
+                    "write a list: one item for each reason to stop",
+                )
+            one = self._alternative(node, key, report)
+            return None if one is None else Choices((one,), node.span, ambiguous)
+        if isinstance(node, Sequence):
+            return self._list(node, key, report)
+        _refuse_text(node, key, report)
+        return None
+
+    def _list(self, node: Sequence, key: str, report: Report) -> Choices | None:
+        if not node.items:
+            report.error("E101", f"{shown(key)} must not be an empty list", node.span, "it could never hold")
+            return None
+        read = [self._alternative(item, key, report) for item in node.items]
+        alternatives = tuple(a for a in read if a is not None)
+        # where one could not be read, the others are still checked, but nothing is claimed about the whole
+        return Choices(alternatives, node.span) if alternatives else None
+
+    def _alternative(self, node: Node, key: str, report: Report) -> Fields | None:
+        if isinstance(node, Text):
+            _refuse_text(node, key, report)
+            return None
+        if isinstance(node, Sequence):
+            report.error("E101", "expected matchers, found a list in a list", node.span, "write one list of maps")
+            return None
+        if not node.entries:
+            report.error(
+                "E101", "expected matchers, found an empty map", node.span, f"for example  {key}: {{branch: main}}"
+            )
+            return None
+        return self.table.read(node, key, report)
+
+
+def _refuse_text(node: Text, key: str, report: Report) -> None:
+    if expression.is_expression(node.value):
+        example = expression.translated(node.value)
+        report.error(
+            "E110",
+            "expected matchers, found an expression",
+            node.span,
+            f"for example  {example.replace('when', key, 1)}",
+        )
+    else:
+        found = f"the text {shown(node.value)}" if not node.is_null else "nothing"
+        report.error("E101", f"expected matchers, found {found}", node.span, f"for example  {key}: {{branch: main}}")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A parameter's value and the scalar it was read from."""
+
+    value: Value
+    node: Text
+
+
+_INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
+_LARGEST: Final = 2**63
+
+#: Plain texts that some version of YAML reads as something else: null, booleans, numbers (YAML 1.1 has
+#: underscores, base 2, 8 and 60; 1.2 has 0o17 and reads 08 as 8), dates, merge and default keys.
+_AMBIGUOUS: Final = re.compile(
+    r"""~|null|Null|NULL
+    |y|Y|n|N|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF|true|True|TRUE|false|False|FALSE
+    |[-+]?0b[01_]+|[-+]?0o?[0-7_]+|[-+]?0x[0-9a-fA-F_]+
+    |[-+]?[0-9][0-9_]*
+    |[-+]?[0-9][0-9_]*(?::[0-9]{1,2})+(?:\.[0-9_]*)?
+    |[-+]?(?:\.[0-9_]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?
+    |[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)
+    |[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt\ ].*)?
+    |<<|=""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueShape:
+    """`true`, `false`, a whole number, or a text with `${…}`, told apart by spelling alone."""
+
+    def read(self, node: Node, key: str, report: Report) -> Written | None:
+        """The value."""
+        if not isinstance(node, Text):
+            report.error("E101", f"expected a text, a whole number, true or false, found {kind_of(node)}", node.span)
+            return None
+        if node.style is Style.PLAIN:
+            if node.value == "":
+                refuse_null(node, key, report, f'{key}: ""')
+                return None
+            if node.value in ("true", "false"):
+                return Written(node.value == "true", node)
+            if _INTEGER.fullmatch(node.value):
+                return self._integer(node, report)
+            if _AMBIGUOUS.fullmatch(node.value):
+                _refuse_ambiguous(node, report)
+                return None
+        return self._template(node, report)
+
+    def _integer(self, node: Text, report: Report) -> Written | None:
+        # the length first: Python refuses to convert thousands of digits
+        if len(node.value) > len(str(_LARGEST)) + 1 or not -_LARGEST <= int(node.value) < _LARGEST:
+            report.error(
+                "E502", f"{shown(node.value)} is too large for a number", node.inner, "quote it to send a text"
+            )
+            return None
+        return Written(int(node.value), node)
+
+    def _template(self, node: Text, report: Report) -> Written | None:
+        if characters.is_broken(node.value):
+            report.error("E007", "half a character cannot be sent", node.span, "write the character itself")
+            return None
+        template = parse_template(node.value)
+        if not isinstance(template, tuple):
+            return Written(template, node)
+        for problem in template:
+            # a command in a parameter has no short cure to name
+            hint = "" if problem.code == "E504" else problem.hint
+            report.error(problem.code, problem.message, node.part(problem.offset, problem.width), hint)
+        return None
+
+
+def _refuse_ambiguous(node: Text, report: Report) -> None:
+    report.error(
+        "E502",
+        f"{node.value} means different things in different YAML versions",
+        node.inner,
+        f'quote it: "{node.value}"',
+    )

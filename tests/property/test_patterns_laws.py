@@ -1,0 +1,280 @@
+"""Laws of the pattern engine, against slow and obvious matchers and against each other."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from deploystep.core.automata import Dfa, Nfa, Wanted, find_text
+from deploystep.core.pattern_nodes import ANYTHING, concat, literal
+from deploystep.core.patterns import (
+    Kind,
+    Pattern,
+    PatternError,
+    PatternSet,
+    Problem,
+    covers,
+    is_legal_ref,
+    legal_example,
+    overlap,
+    parse,
+    why_no_ref,
+)
+
+thorough = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+ordinary = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+
+segments = st.one_of(
+    st.sampled_from(["**", "*", "a", "b", "ab"]),
+    st.lists(st.sampled_from(["a", "b", ".", "*"]), min_size=1, max_size=4).map("".join),
+)
+_lone_stars = segments.filter(lambda text: text == "**" or "**" not in text)
+globs = st.lists(_lone_stars, min_size=1, max_size=4).map("/".join).filter(lambda text: not text.startswith("./"))
+names = st.text("aab./", max_size=9)
+
+_ATOMS = [
+    "a",
+    "b",
+    "1",
+    ".",
+    r"\d",
+    r"\w",
+    r"\s",
+    r"\D",
+    r"\S",
+    r"\W",
+    "[ab]",
+    "[^a]",
+    "[a-c1]",
+    r"\.",
+    r"\/",
+    r"[^\d/]",
+]
+_REPEATS = ["", "", "*", "+", "?", "{2}", "{1,2}", "{0,}", "*?", "??", "{0}"]
+
+
+def _joined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    branches = st.lists(inner, min_size=1, max_size=3)
+    return st.one_of(
+        st.lists(inner, min_size=1, max_size=3).map("".join),
+        st.builds(
+            lambda opening, parts, repeat: f"{opening}{'|'.join(parts)}){repeat}",
+            st.sampled_from(["(", "(?:"]),
+            branches,
+            st.sampled_from(_REPEATS),
+        ),
+    )
+
+
+pieces = st.builds(lambda atom, repeat: atom + repeat, st.sampled_from(_ATOMS), st.sampled_from(_REPEATS))
+bodies = st.recursive(pieces, _joined, max_leaves=6)
+anchored = st.builds(
+    lambda start, body, end: f"{start}{body}{end}", st.sampled_from(["", "^"]), bodies, st.sampled_from(["", "$"])
+)
+regexes = st.lists(anchored, min_size=1, max_size=2).map("|".join)
+texts = st.text("aab1./\n-é ", max_size=7)
+any_text = st.text(st.characters(exclude_categories=[]), max_size=12)
+pattern_like = st.text(r"ab1/*\.?!()[]{}|^$+-,:=<d&", max_size=14)
+
+
+def _problem(text: str, kind: Kind) -> Problem | None:
+    try:
+        parse(text, kind)
+    except PatternError as error:
+        return error.problem
+    return None
+
+
+def _parsed(text: str, kind: Kind = Kind.REF) -> Pattern:
+    """Read a pattern, passing by those that the language refuses for what they mean, not for how they look."""
+    problem = _problem(text, kind)
+    assert problem is None or problem.code in ("E203", "E205")
+    assume(problem is None)
+    return parse(text, kind)
+
+
+ref_patterns = st.one_of(
+    st.sampled_from(["**", "*", "a*", "a/**", "**/b", "a"]).map(_parsed),
+    globs.map(_parsed),
+    st.one_of(st.sampled_from(["a+", "[ab]+", "a.*", ".*b", "a{1,3}"]), bodies).map(lambda body: _parsed(f"/{body}/")),
+)
+
+
+@cache
+def _segment_matches(pattern: str, text: str) -> bool:
+    if not pattern:
+        return not text
+    if pattern[0] != "*":
+        return text[:1] == pattern[0] and _segment_matches(pattern[1:], text[1:])
+    return any(_segment_matches(pattern[1:], text[cut:]) for cut in range(len(text) + 1))
+
+
+def _glob_matches(parts: list[str], name: str) -> bool:
+    """Follow the words of the language, one segment after the other."""
+    first, rest = parts[0], parts[1:]
+    if parts == ["**"]:
+        return name != ""
+    segment, slash, below = name.partition("/")
+    if first == "**":
+        return _glob_matches(rest, name) or (slash == "/" and segment != "" and _glob_matches(parts, below))
+    here = segment != "" if first == "*" else _segment_matches(first, segment)
+    return here and (_glob_matches(rest, below) if rest and slash else not rest and not slash)
+
+
+@cache
+def _is_legal(name: str) -> bool:
+    """Say what git-check-ref-format's manual says."""
+    parts = name.split("/")
+    return (
+        all(part and not part.startswith(".") and not part.endswith(".lock") for part in parts)
+        and not name.endswith(".")
+        and name != "@"
+        and not any(ord(character) < 32 or character in "\x7f ~^:?*[\\" for character in name)
+        and ".." not in name
+        and "@{" not in name
+    )
+
+
+@thorough
+@given(globs, names)
+def test_a_glob_matches_what_its_words_say(glob: str, value: str) -> None:
+    assert parse(glob, Kind.REF).matches(value) is _glob_matches(glob.split("/"), value)
+
+
+@ordinary
+@given(st.text("ab/*[?\\", min_size=1, max_size=6).filter(lambda text: text[0] != "/"), st.text("ab/[?\\*", max_size=8))
+def test_in_a_name_only_the_star_is_special(text: str, value: str) -> None:
+    expected = re.compile(".*".join(map(re.escape, text.split("*"))), re.DOTALL).fullmatch(value) is not None
+    assert parse(text, Kind.NAME).matches(value) is (expected and (value != "" or text.strip("*") != ""))
+
+
+@thorough
+@given(regexes, st.lists(texts, min_size=1, max_size=8))
+def test_a_regex_agrees_with_the_one_of_python(body: str, values: list[str]) -> None:
+    pattern = _parsed(f"/{body}/", Kind.NAME)
+    oracle = re.compile(body, re.ASCII)
+    for value in values:
+        assert pattern.matches(value) is (oracle.fullmatch(value) is not None), value
+
+
+@thorough
+@given(regexes, st.data())
+def test_a_text_made_from_a_regex_matches_it(body: str, data: st.DataObject) -> None:
+    pattern = _parsed(f"/{body}/", Kind.NAME)
+    value = data.draw(st.from_regex(re.compile(body, re.ASCII), fullmatch=True))
+    assert pattern.matches(value)
+    assert all(pattern.viable_prefix(value[:cut]) == value[:cut] for cut in range(len(value)))
+
+
+@thorough
+@given(ref_patterns, names)
+def test_a_viable_prefix_is_the_longest_that_can_grow(pattern: Pattern, value: str) -> None:
+    prefix = pattern.viable_prefix(value)
+    assert value.startswith(prefix)
+    for cut in range(len(value) + 1):
+        grown = concat((literal(value[:cut]), ANYTHING))
+        can_grow = find_text(Wanted(((grown,), (pattern.node,)))).text is not None
+        assert can_grow is (cut <= len(prefix))
+
+
+@thorough
+@given(st.sampled_from(Kind), st.one_of(any_text, pattern_like, pattern_like.map("/{}/".format)))
+def test_any_text_is_a_pattern_or_has_a_problem_within_it(kind: Kind, text: str) -> None:
+    problem = _problem(text, kind)
+    if problem is None:
+        assert parse(text, kind).matches(text) in (True, False)
+        return
+    assert re.fullmatch("E20[12356]", problem.code)
+    assert 0 <= problem.offset <= len(text)
+    assert 0 <= problem.width <= len(text) - problem.offset
+    assert problem.message.isprintable()
+    assert not problem.message.endswith(".")
+
+
+@thorough
+@given(st.text("ab*/.", min_size=1, max_size=8))
+def test_doing_what_the_hints_say_leads_to_a_pattern(text: str) -> None:
+    for _ in range(4):
+        problem = _problem(text, Kind.PATH)
+        if problem is None or "names no folder" in problem.message:
+            return
+        advice = re.match(r"write ([^\s,]+)", problem.hint)
+        assert advice is not None, problem
+        text = advice[1]
+    assert _problem(text, Kind.PATH) is None
+
+
+@ordinary
+@given(st.lists(ref_patterns, max_size=6), st.lists(names, max_size=8))
+def test_a_set_answers_as_each_pattern_alone(several: list[Pattern], values: list[str]) -> None:
+    together = PatternSet(several)
+    alone = [frozenset(at for at, each in enumerate(several) if each.matches(value)) for value in values]
+    assert [together.matching(value) for value in values] == alone
+    assert list(together.matching_sorted(values)) == alone
+
+
+@ordinary
+@given(ref_patterns, st.lists(names, min_size=1, max_size=8), st.integers(0, 20))
+def test_forgetting_changes_no_answer(pattern: Pattern, values: list[str], room: int) -> None:
+    nfa = Nfa()
+    nfa.add(nfa.add_root(), pattern.node, 0)
+    forgetful = Dfa(nfa, cache_limit=room)
+    for value in values:
+        assert bool(forgetful.run(value).labels) is pattern.matches(value)
+
+
+@ordinary
+@given(st.lists(ref_patterns, min_size=1, max_size=3), st.lists(ref_patterns, min_size=1, max_size=3), names)
+def test_an_overlap_is_symmetric_and_shows_a_witness(a: list[Pattern], b: list[Pattern], value: str) -> None:
+    witness = overlap(a, b)
+    assert overlap(b, a) == witness
+    if witness is None:
+        assert not (_is_legal(value) and PatternSet(a).matching(value) and PatternSet(b).matching(value))
+    else:
+        assert _is_legal(witness)
+        assert PatternSet(a).matching(witness)
+        assert PatternSet(b).matching(witness)
+
+
+@ordinary
+@given(ref_patterns, ref_patterns, ref_patterns)
+def test_covering_is_reflexive_and_transitive(a: Pattern, b: Pattern, c: Pattern) -> None:
+    assert covers([a], a)
+    assert covers([a, b], b)
+    if covers([a], b) and covers([b], c):
+        assert covers([a], c)
+
+
+@ordinary
+@given(st.lists(ref_patterns, max_size=3), ref_patterns, st.lists(names, min_size=1, max_size=10))
+def test_covering_agrees_with_single_names(covering: list[Pattern], covered: Pattern, values: list[str]) -> None:
+    covering_set = PatternSet(covering)
+    members = [value for value in values if _is_legal(value) and covered.matches(value)]
+    if covers(covering, covered):
+        assert all(covering_set.matching(value) for value in members)
+        example = legal_example(covered)
+        assert example is None or covering_set.matching(example)
+    elif covering:
+        assert legal_example(covered) is not None
+
+
+@ordinary
+@given(ref_patterns)
+def test_a_pattern_has_a_legal_example_or_a_reason(pattern: Pattern) -> None:
+    example = legal_example(pattern)
+    if example is None:
+        assert why_no_ref(pattern, "branch") is not None
+        assert covers([], pattern)
+    else:
+        assert why_no_ref(pattern, "branch") is None
+        assert pattern.matches(example)
+        assert _is_legal(example)
+
+
+@thorough
+@given(st.one_of(st.text("ab./@{lock ~", max_size=8), st.lists(st.sampled_from(["a", ".", "/", ".lock"])).map("".join)))
+def test_legal_names_are_those_of_the_manual(name: str) -> None:
+    assert is_legal_ref(name) is _is_legal(name)

@@ -1,0 +1,78 @@
+"""Speaking to a sandbox over real HTTP, and a clock for it that only moves when told."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from deploystep.sandbox import Sandbox
+
+RUN = "/api/v2/project/gh/acme/shop/pipeline/run"
+PIPELINE = "/api/v2/project/gh/acme/shop/pipeline"
+TREE = "/api/v1.1/project/github/acme/shop/tree/main"
+MAIN = {"config": {"branch": "main"}, "checkout": {"branch": "main"}}
+SHA = "4f2c1aa0b3d5e7f9a1b2c3d4e5f60718293a4b5c"
+GOOD_TOKEN = "token"
+START = datetime(2026, 6, 16, 8, 2, 11, tzinfo=timezone.utc)
+
+
+@dataclass
+class Clock:
+    """Use it as `now`; `passes` moves it on, in seconds."""
+
+    moment: datetime = field(default=START)
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def passes(self, seconds: float) -> None:
+        self.moment += timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+def call(  # noqa: PLR0913 - each is one part of a request
+    sandbox: Sandbox,
+    method: str,
+    path: str,
+    body: object = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    token: str | None = GOOD_TOKEN,
+    timeout: float = 5.0,
+) -> Answer:
+    """Send one request; `body` is bytes or becomes JSON. Raises what `http.client` raises."""
+    sent = {"Accept": "application/json"}
+    if token is not None:
+        sent["Authorization"] = f"Bearer {token}"
+    payload = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+    if payload is not None:
+        sent["Content-Type"] = "application/json"
+    connection = http.client.HTTPConnection(urlsplit(sandbox.url).netloc, timeout=timeout)
+    try:
+        connection.request(method, path, body=payload, headers={**sent, **(headers or {})})
+        response = connection.getresponse()
+        return Answer(response.status, dict(response.getheaders()), response.read().decode())
+    finally:
+        connection.close()
+
+
+def trigger(sandbox: Sandbox, body: object = None, **more: Any) -> Answer:
+    """Trigger through v2's `pipeline/run`, on main unless told otherwise."""
+    return call(sandbox, "POST", RUN, MAIN if body is None else body, **more)

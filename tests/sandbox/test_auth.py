@@ -1,0 +1,102 @@
+"""Every way to present a token, on every API version."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from sandbox.calls import MAIN, PIPELINE, RUN, TREE, call, trigger
+
+from deploystep.sandbox import Sandbox, parse_fault
+
+
+def _basic(text: str) -> str:
+    return "Basic " + base64.b64encode(text.encode()).decode()
+
+
+GOOD = [
+    {"Authorization": "Bearer abc"},
+    {"authorization": "bearer abc"},
+    {"Circle-Token": "abc"},
+    {"Authorization": _basic("abc:")},
+    {"Authorization": _basic("abc")},
+]
+BAD = [
+    {},
+    {"Authorization": "Bearer"},
+    {"Authorization": "Bearer "},
+    {"Authorization": "abc"},
+    {"Authorization": "Bearer invalid-token"},
+    {"Circle-Token": ""},
+    {"Circle-Token": "invalid"},
+    {"Authorization": "Basic !!!"},
+    {"Authorization": _basic(":abc")},
+]
+PATHS = [("POST", RUN), ("POST", PIPELINE), ("GET", PIPELINE), ("GET", "/api/v2/me"), ("POST", TREE), ("GET", TREE)]
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+def test_good_and_bad_credentials(method: str, path: str) -> None:
+    with Sandbox() as sandbox:
+        body: object = {} if method == "POST" else None
+        for headers in GOOD:
+            assert call(sandbox, method, path, body, headers=headers, token=None).status in {200, 201}, headers
+        for headers in BAD:
+            answer = call(sandbox, method, path, body, headers=headers, token=None)
+            words = "Invalid token provided." if path == RUN else "You must log in first."
+            assert (answer.status, answer.json) == (401, {"message": words}), headers
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+def test_a_token_in_the_query_is_refused_even_beside_a_good_one(method: str, path: str) -> None:
+    with Sandbox() as sandbox:
+        answer = call(sandbox, method, f"{path}?circle-token=abc")
+        assert answer.status == 401
+        assert "query parameter" in answer.json["message"]
+        assert sandbox.requests[0].query == {"circle-token": "***"}
+
+
+def test_only_the_token_that_was_set_is_good() -> None:
+    with Sandbox(token="right") as sandbox:
+        assert trigger(sandbox, token="right").status == 201
+        for wrong in ("wrong", "righ", "right2", "ri\u00fcght".encode().decode("latin-1")):
+            assert trigger(sandbox, token=wrong).status == 401
+        assert len(sandbox.runs) == 1
+
+
+def test_a_project_token_is_good_for_v1_1_and_unknown_to_v2() -> None:
+    with Sandbox() as sandbox:
+        assert call(sandbox, "POST", TREE, {}, token="project-abc").status == 200
+        assert call(sandbox, "GET", TREE, token="project-abc").status == 200
+        for method, path in (("POST", RUN), ("POST", PIPELINE), ("GET", PIPELINE)):
+            answer = call(sandbox, method, path, MAIN if method == "POST" else None, token="project-abc")
+            assert (answer.status, answer.json) == (404, {"message": "Project not found"})
+        assert call(sandbox, "GET", "/api/v2/me", token="project-abc").status == 401
+
+
+def test_a_token_is_never_kept() -> None:
+    secret = "s3cret-token-0123"
+    with Sandbox() as sandbox:
+        for headers in ({"Authorization": f"Bearer {secret}"}, {"Circle-Token": secret}):
+            leaky = {**headers, "X-Echo": secret}
+            body = {"parameters": {"leak": secret, secret: [secret]}}
+            call(sandbox, "POST", f"{RUN}?x={secret}", body, headers=leaky, token=None)
+            call(sandbox, "POST", f"/api/v2/{secret}", f"not json {secret}".encode(), headers=leaky, token=None)
+        basic = _basic(f"{secret}:")
+        call(sandbox, "GET", "/api/v2/me", headers={"Authorization": basic}, token=None)
+        shown = call(sandbox, "GET", "/sandbox/requests").text
+        for text in (repr(sandbox.requests), shown):
+            assert secret not in text
+            assert basic not in text
+        assert sandbox.requests[0].headers["authorization"] == "Bearer ***"
+        assert sandbox.requests[2].headers["circle-token"] == "***"
+        assert sandbox.requests[4].headers["authorization"] == "Basic ***"
+
+
+def test_a_request_that_is_refused_uses_up_no_fault() -> None:
+    with Sandbox() as sandbox:
+        sandbox.misbehave(parse_fault("500"))
+        assert trigger(sandbox, token=None).status == 401
+        assert len(sandbox.faults) == 1
+        assert trigger(sandbox).status == 500
+        assert not sandbox.faults

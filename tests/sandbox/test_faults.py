@@ -1,0 +1,254 @@
+"""Everything that can go wrong on demand: what the client sees, and what was created all the same."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sandbox.calls import MAIN, PIPELINE, RUN, START, TREE, Clock, call, trigger
+
+from deploystep.sandbox import FAULTS, FaultError, Sandbox, parse_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EVERY_TRIGGER = [RUN, PIPELINE, TREE]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def sandbox(clock: Clock) -> Iterator[Sandbox]:
+    with Sandbox(now=clock) as running:
+        yield running
+
+
+@pytest.mark.parametrize(("fault", "created"), [("close", 0), ("close-after-create", 1)])
+@pytest.mark.parametrize("path", EVERY_TRIGGER)
+def test_closing(sandbox: Sandbox, path: str, fault: str, created: int) -> None:
+    sandbox.misbehave(parse_fault(fault))
+    with pytest.raises(http.client.RemoteDisconnected):
+        call(sandbox, "POST", path, {})
+    assert len(sandbox.runs) == created
+    assert [entry.status for entry in sandbox.requests] == [None]
+    assert call(sandbox, "POST", path, {}).status in {200, 201}
+
+
+def test_a_cut_body(sandbox: Sandbox) -> None:
+    sandbox.misbehave(parse_fault("cut"))
+    with pytest.raises(http.client.IncompleteRead):
+        trigger(sandbox)
+    assert len(sandbox.runs) == 1
+
+
+@pytest.mark.parametrize(("fault", "created"), [("late:0.2", 0), ("create-late:0.2", 1), ("late-after-create:0.2", 1)])
+def test_an_answer_that_comes_too_late(sandbox: Sandbox, fault: str, created: int) -> None:
+    sandbox.misbehave(parse_fault(fault))
+    with pytest.raises(TimeoutError):
+        trigger(sandbox, timeout=0.05)
+    assert len(sandbox.runs) == (1 if fault.startswith("late-after") else 0)
+    _wait_until_answered(sandbox)
+    assert len(sandbox.runs) == created
+
+
+def _wait_until_answered(sandbox: Sandbox) -> None:
+    """Wait until the late request has been dealt with, whichever way."""
+    time.sleep(0.3)
+    assert len(sandbox.requests) == 1
+
+
+@pytest.mark.parametrize("fault", ["late:0.1", "create-late:0.1", "late-after-create:0.1"])
+def test_a_patient_client_gets_its_answer(sandbox: Sandbox, fault: str) -> None:
+    sandbox.misbehave(parse_fault(fault))
+    began = time.monotonic()
+    assert trigger(sandbox).status == 201
+    assert time.monotonic() - began >= 0.1
+    assert len(sandbox.runs) == 1
+
+
+def test_stopping_does_not_wait_for_what_is_late() -> None:
+    began = time.monotonic()
+    with Sandbox() as sandbox:
+        sandbox.misbehave(parse_fault("create-late:60"))
+        with pytest.raises(TimeoutError):
+            trigger(sandbox, timeout=0.05)
+    assert time.monotonic() - began < 5
+    assert sandbox.runs == ()
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "message", "created"),
+    [
+        ("500", 500, "Internal server error", 0),
+        ("503:try later", 503, "try later", 0),
+        ("502-after-create", 502, "Internal server error", 1),
+        ("500-after-create:oops", 500, "oops", 1),
+        ("status:403:Permission denied", 403, "Permission denied", 0),
+        ("status:410", 410, "Status 410", 0),
+        ("status:404:a: b", 404, "a: b", 0),
+        ("skip", 200, "Ignoring pipeline due to CI skip in the commit", 0),
+        ("message:no", 200, "no", 0),
+        ("429", 429, "Rate limit exceeded", 0),
+    ],
+)
+@pytest.mark.parametrize("path", EVERY_TRIGGER)
+def test_other_answers(  # noqa: PLR0913, PLR0917 - columns of a table
+    sandbox: Sandbox, path: str, fault: str, status: int, message: str, created: int
+) -> None:
+    sandbox.misbehave(parse_fault(fault))
+    answer = call(sandbox, "POST", path, {})
+    assert (answer.status, answer.json) == (status, {"message": message})
+    assert len(sandbox.runs) == created
+    assert "Retry-After" not in answer.headers
+
+
+def test_too_many_requests(sandbox: Sandbox) -> None:
+    sandbox.misbehave(parse_fault("429:1.5"))
+    sandbox.misbehave(parse_fault("429-date:90"))
+    assert trigger(sandbox).headers["Retry-After"] == "1.5"
+    date = parsedate_to_datetime(trigger(sandbox).headers["Retry-After"])
+    assert (date - START).total_seconds() == 90
+    assert trigger(sandbox).status == 201
+
+
+def test_a_redirect(sandbox: Sandbox) -> None:
+    sandbox.misbehave(parse_fault("redirect:307:http://127.0.0.1:1/x?a=b"))
+    answer = trigger(sandbox)
+    assert (answer.status, answer.headers["Location"]) == (307, "http://127.0.0.1:1/x?a=b")
+    assert sandbox.runs == ()
+
+
+def test_garbage(sandbox: Sandbox) -> None:
+    sandbox.misbehave(parse_fault("garbage"))
+    answer = trigger(sandbox)
+    assert (answer.status, answer.headers["Content-Type"]) == (201, "text/html")
+    with pytest.raises(ValueError, match="Expecting value"):
+        _ = answer.json
+    assert len(sandbox.runs) == 1
+
+
+def test_a_run_that_errors(sandbox: Sandbox, clock: Clock) -> None:
+    sandbox.misbehave(parse_fault("errored:Unexpected argument(s): x"))
+    run = trigger(sandbox)
+    assert (run.status, run.json["state"]) == (201, "pending")
+    clock.passes(1)
+    pipeline = call(sandbox, "GET", f"/api/v2/pipeline/{run.json['id']}").json
+    assert pipeline["state"] == "errored"
+    assert pipeline["errors"] == [{"type": "config", "message": "Unexpected argument(s): x"}]
+    assert sandbox.runs[0].workflows == ()
+
+
+def test_a_run_without_workflows(sandbox: Sandbox, clock: Clock) -> None:
+    sandbox.misbehave(parse_fault("no-workflow"))
+    trigger(sandbox)
+    clock.passes(3600)
+    assert (sandbox.runs[0].state, sandbox.runs[0].workflows) == ("created", ())
+
+
+@pytest.mark.parametrize(("fault", "status"), [("unauthorized", "unauthorized"), ("ends:failed", "failed")])
+def test_workflows_that_end_badly(sandbox: Sandbox, clock: Clock, fault: str, status: str) -> None:
+    sandbox.misbehave(parse_fault(fault))
+    trigger(sandbox)
+    clock.passes(5)
+    assert [workflow.status for workflow in sandbox.runs[0].workflows] == [status]
+
+
+@pytest.mark.parametrize("path", EVERY_TRIGGER)
+def test_a_branch_that_moved(sandbox: Sandbox, path: str) -> None:
+    for fault in ("moved", f"moved:{'c' * 40}"):
+        sandbox.misbehave(parse_fault(fault))
+    for _ in range(3):
+        call(sandbox, "POST", path, {})
+    moved, told, usual = (run.revision for run in sandbox.runs)
+    assert told == "c" * 40
+    assert len({moved, told, usual}) == 3
+
+
+def test_faults_come_in_order_and_as_often_as_they_say(sandbox: Sandbox) -> None:
+    for text in ("500*2", "429:1", "status:403:a*2"):
+        sandbox.misbehave(parse_fault(text))
+    assert [trigger(sandbox).status for _ in range(6)] == [500, 500, 429, 403, 403, 201]
+
+
+def test_only_triggers_are_met_unless_told_otherwise(sandbox: Sandbox) -> None:
+    sandbox.misbehave(parse_fault("500"))
+    assert call(sandbox, "GET", "/api/v2/me").status == 200
+    assert call(sandbox, "GET", PIPELINE).status == 200
+    assert trigger(sandbox).status == 500
+
+
+def test_a_fault_for_some_requests(sandbox: Sandbox, clock: Clock) -> None:
+    sandbox.misbehave(parse_fault("GET /api/v2/pipeline/* => 502*2"))
+    sandbox.misbehave(parse_fault("* /api/v2/me => cut"))
+    run = trigger(sandbox).json["id"]
+    clock.passes(1)
+    assert call(sandbox, "GET", "/api/v2/me", timeout=1, token=None).status == 401
+    with pytest.raises(http.client.IncompleteRead):
+        call(sandbox, "GET", "/api/v2/me")
+    statuses = [call(sandbox, "GET", f"/api/v2/pipeline/{run}/workflow").status for _ in range(3)]
+    assert statuses == [502, 502, 200]
+
+
+@pytest.mark.parametrize("fault", ["garbage", "cut", "close-after-create", "errored:x", "skip", "500-after-create"])
+def test_a_request_that_is_wrong_is_told_so_and_uses_up_nothing(sandbox: Sandbox, fault: str) -> None:
+    sandbox.misbehave(parse_fault(fault))
+    assert trigger(sandbox, {"branch": "main"}).status == 400
+    assert len(sandbox.faults) == 1
+    assert sandbox.faults[0].count == 1
+
+
+def test_every_form_in_the_table_can_be_read() -> None:
+    for name, kind in FAULTS.items():
+        fault = parse_fault(kind.form)
+        assert fault.kind == name
+        assert (fault.count, fault.path) == (1, "")
+        assert parse_fault(f" POST /a/* => {kind.form}*3 ").count == 3
+
+
+UNREADABLE: list[Any] = [
+    ("", "unknown fault ``"),
+    ("nonsense", "`close-after-create`"),
+    ("close:now", "takes no argument"),
+    ("close*0", "unknown fault `close*0`"),
+    ("late", "needs seconds"),
+    ("late:-1", "needs seconds"),
+    ("late:99999", "needs seconds"),
+    ("late:3601", "needs seconds"),
+    ("status:99:x", "needs an HTTP status"),
+    ("status:100:x", "needs an HTTP status"),
+    ("status:abc", "needs an HTTP status"),
+    ("redirect:307", "a status and a location"),
+    ("redirect:307:http://x/\r\nA: b", "a status and a location"),
+    ("ends:green", "needs one of canceled"),
+    ("siblings:", "needs node indexes"),
+    ("siblings:a", "needs node indexes"),
+    ("GET /x => errored:a", "cannot meet a GET"),
+    ("FETCH /x => close", "limited to"),
+    ("GET x => close", "unknown fault"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), UNREADABLE)
+def test_texts_that_cannot_be_read(text: str, words: str) -> None:
+    with pytest.raises(FaultError) as caught:
+        parse_fault(text)
+    assert words in str(caught.value)
+
+
+def test_the_body_that_was_sent_is_recorded_even_without_an_answer(sandbox: Sandbox) -> None:
+    sandbox.misbehave(parse_fault("close"))
+    with pytest.raises(http.client.RemoteDisconnected):
+        trigger(sandbox)
+    assert sandbox.requests[0].body == MAIN
+
+
+def test_a_status_that_allows_no_body_gets_none(sandbox: Sandbox) -> None:
+    sandbox.misbehave(parse_fault("status:204"))
+    answer = trigger(sandbox)
+    assert (answer.status, answer.text) == (204, "")

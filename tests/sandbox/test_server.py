@@ -1,0 +1,165 @@
+"""HTTP itself: connections that live on, limits, and input that is no HTTP at all."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+import time
+from urllib.parse import urlsplit
+
+import pytest
+from sandbox.calls import RUN, call, trigger
+
+from deploystep.sandbox import Sandbox
+
+
+def _raw(sandbox: Sandbox, data: bytes) -> bytes:
+    """Send bytes and read until the other end closes."""
+    port = urlsplit(sandbox.url).port
+    assert port is not None
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+def _ask_again(connection: http.client.HTTPConnection) -> None:
+    connection.request("GET", "/api/v2/me", headers={"Circle-Token": "abc"})
+    connection.getresponse()
+
+
+def test_many_requests_over_one_connection() -> None:
+    with Sandbox() as sandbox:
+        connection = http.client.HTTPConnection(urlsplit(sandbox.url).netloc, timeout=5)
+        began = time.monotonic()
+        for index in range(20):
+            headers = {"Circle-Token": "abc", "Content-Type": "application/json"}
+            connection.request("POST", RUN, body=b"{}" if index % 2 else b"[]", headers=headers)
+            response = connection.getresponse()
+            assert response.status == (201 if index % 2 else 400)
+            assert response.version == 11
+            response.read()
+        connection.close()
+        assert time.monotonic() - began < 0.5
+        assert len(sandbox.runs) == 10
+
+
+def test_it_listens_on_loopback_only() -> None:
+    with Sandbox() as sandbox:
+        assert sandbox.url.startswith("http://127.0.0.1:")
+
+
+def test_a_port_can_be_chosen_and_taken() -> None:
+    with Sandbox() as first:
+        port = urlsplit(first.url).port
+        assert port
+        with pytest.raises(OSError, match="in use"):
+            Sandbox(port=port).start()
+    with Sandbox(port=port) as again:
+        assert again.url == f"http://127.0.0.1:{port}"
+
+
+def test_nothing_answers_once_it_is_stopped() -> None:
+    threads = threading.active_count()
+    sandbox = Sandbox().start()
+    connection = http.client.HTTPConnection(urlsplit(sandbox.url).netloc, timeout=5)
+    connection.request("GET", "/api/v2/me", headers={"Circle-Token": "abc"})
+    connection.getresponse().read()
+    url = sandbox.url
+    sandbox.stop()
+    sandbox.stop()
+    with pytest.raises(ConnectionError):
+        _ask_again(connection)
+    connection.close()
+    with pytest.raises(ConnectionRefusedError):
+        http.client.HTTPConnection(urlsplit(url).netloc, timeout=5).connect()
+    with pytest.raises(RuntimeError):
+        _ = sandbox.url
+    assert len(sandbox.requests) == 1
+    assert threading.active_count() <= threads
+
+
+MALFORMED = [
+    (b"", b""),
+    (b"\x00\xff\xfe garbage\r\n\r\n", b"400"),
+    (b"GET\r\n\r\n", b"400"),
+    (b"GET /api/v2/me HTTP/9.9\r\n\r\n", b"505"),
+    (b"BREW /api/v2/me HTTP/1.1\r\n\r\n", b"501"),
+    (b"POST /x HTTP/1.1\r\nContent-Length: abc\r\n\r\n", b"400"),
+    (b"POST /x HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"400"),
+    (b"POST /x HTTP/1.1\r\nContent-Length: 1000001\r\n\r\n", b"413"),
+    (b"POST /x HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", b"413"),
+    (b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"411"),
+    (b"POST /x HTTP/1.1\r\nContent-Length: 10\r\n\r\nshort", b""),
+    (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", b"414"),
+    (b"GET /x HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n", b"431"),
+]
+
+
+@pytest.mark.parametrize(("data", "status"), MALFORMED, ids=lambda value: repr(value)[:40])
+def test_what_is_no_http_is_refused_and_kills_nothing(
+    data: bytes, status: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Sandbox() as sandbox:
+        first_line = _raw(sandbox, data).partition(b"\r\n")[0]
+        assert status in first_line
+        assert bool(first_line) == bool(status)
+        assert trigger(sandbox).status == 201
+        assert len(sandbox.runs) == 1
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_request_that_breaks_off_creates_nothing() -> None:
+    head = b"POST %s HTTP/1.1\r\nCircle-Token: abc\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{}"
+    with Sandbox() as sandbox:
+        assert _raw(sandbox, head % RUN.encode()) == b""
+        assert sandbox.runs == ()
+
+
+def test_a_client_that_waits_to_be_asked_for_its_body() -> None:
+    data = (
+        f"POST {RUN} HTTP/1.1\r\nCircle-Token: abc\r\nContent-Type: application/json\r\n"
+        "Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    )
+    with Sandbox() as sandbox:
+        port = urlsplit(sandbox.url).port
+        assert port is not None
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(data.encode())
+            assert connection.recv(100).startswith(b"HTTP/1.1 100")
+            connection.sendall(b"{}")
+            assert b" 201 " in connection.recv(65_536)
+
+
+def test_a_whole_url_as_a_proxy_sends_it() -> None:
+    with Sandbox() as sandbox:
+        answer = _raw(sandbox, b"GET http://circleci.com/api/v2/me HTTP/1.1\r\nCircle-Token: abc\r\n\r\n")
+        assert b" 200 " in answer
+        assert sandbox.requests[0].path == "/api/v2/me"
+
+
+def test_head_has_no_body() -> None:
+    with Sandbox() as sandbox:
+        answer = _raw(sandbox, b"HEAD /api/v2/me HTTP/1.1\r\nCircle-Token: abc\r\n\r\n")
+        assert b" 405 " in answer
+        assert answer.endswith(b"\r\n\r\n")
+
+
+def test_requests_are_recorded_as_they_were_sent() -> None:
+    with Sandbox() as sandbox:
+        call(sandbox, "GET", "/api/v2/project/gh/acme/shop/pipeline?branch=a%2Fb&page-token=")
+        call(sandbox, "POST", "/api/v2/x%2Fy", b"not json")
+        first, second = sandbox.requests
+        assert (first.method, first.query, first.body) == ("GET", {"branch": "a/b", "page-token": ""}, None)
+        assert (second.path, second.body, second.status) == ("/api/v2/x%2Fy", "not json", 404)
+        assert first.status == 200
+        assert first.at <= second.at
+
+
+def test_the_record_does_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploystep.sandbox.recorder.KEPT", 3)
+    with Sandbox() as sandbox:
+        for index in range(5):
+            call(sandbox, "GET", f"/api/v2/{index}")
+        assert [entry.path for entry in sandbox.requests] == ["/api/v2/2", "/api/v2/3", "/api/v2/4"]

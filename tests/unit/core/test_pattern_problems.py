@@ -1,0 +1,276 @@
+"""What is no pattern is refused at the right place, in words that say what to write instead."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from deploystep.core.patterns import Kind, PatternError, Problem, parse
+
+
+def problem(text: str, kind: Kind = Kind.REF) -> Problem:
+    with pytest.raises(PatternError) as raised:
+        parse(text, kind)
+    return raised.value.problem
+
+
+PROMISED = [
+    (
+        "v[0-9]*",
+        Kind.REF,
+        Problem(
+            "E201",
+            r"'[' is not a wildcard here in 'v[0-9]*'",
+            r"write \[ for the character itself, or use a /regex/",
+            1,
+            1,
+        ),
+    ),
+    (
+        "/^v/",
+        Kind.REF,
+        Problem(
+            "E205",
+            "a regex must match the whole name: /^v/ matches only 'v' itself",
+            "write /^v.*/ for 'starts with'",
+            0,
+            4,
+        ),
+    ),
+    (
+        "/^(?!rc).*/",
+        Kind.REF,
+        Problem("E202", "lookahead is not supported in '/^(?!rc).*/'", "name what to leave out under unless:", 2, 3),
+    ),
+    (r"/^v(\d+/", Kind.REF, Problem("E202", r"missing ) in '/^v(\d+/'", "", 3, 1)),
+    (
+        "services/api/",
+        Kind.PATH,
+        Problem("E201", "pattern ends with '/' in 'services/api/'", "write services/api/**", 12, 1),
+    ),
+    (
+        "**.md",
+        Kind.PATH,
+        Problem("E201", "** must stand alone between slashes in '**.md'", "write **/*.md for any depth", 0, 2),
+    ),
+    ("refs/heads/main", Kind.REF, Problem("E206", "write the bare name, not 'refs/heads/main'", "main", 0, 15)),
+    (
+        "./services/**",
+        Kind.PATH,
+        Problem("E201", "paths start at the repository root, without './'", "write services/**", 0, 2),
+    ),
+    ("", Kind.NAME, Problem("E203", "an empty pattern can never match", "", 0, 0)),
+]
+
+
+@pytest.mark.parametrize(("text", "kind", "expected"), PROMISED, ids=[text for text, _, _ in PROMISED])
+def test_the_messages_that_are_promised(text: str, kind: Kind, expected: Problem) -> None:
+    assert problem(text, kind) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "offset", "message", "hint"),
+    [
+        ("v?", 1, "'?' is not a wildcard here", r"\? for the character itself"),
+        ("a/b{c,d}", 3, "'{' is not a wildcard here", r"\{ for"),
+        ("a]", 1, "']' is not a wildcard here", r"\] for"),
+        ("a}", 1, "'}' is not a wildcard here", r"\} for"),
+        ("!main", 0, "patterns are not negated with ! in '!main'", r"under unless: or ignore:, or write \!"),
+        ("!", 0, "patterns are not negated", "unless:"),
+        ("./main", 0, "names are written in full, without './'", "write main"),
+        ("././x", 0, "without './'", "write x"),
+        ("./", 0, "without './'", "write **"),
+        ("/main", 0, "pattern starts with '/' in '/main'", "write main, or put a / at both ends of a regex"),
+        ("/", 0, "pattern starts with '/'", "write **,"),
+        ("//x", 0, "pattern starts with '/'", "write x,"),
+        (r"/main\/", 0, "pattern starts with '/'", "a / that has no backslash before it"),
+        ("a//b", 1, "'//' is never part of a name", "write a/b"),
+        ("a//", 1, "'//' is never part of a name", "write a/**"),
+        ("a/**/", 4, "pattern ends with '/'", "write a/**"),
+        ("feature**", 7, "** must stand alone", "write feature*/** for everything below"),
+        ("a**b", 1, "** must stand alone", "write a*/**/*b for any depth"),
+        ("x/**.py/y", 2, "** must stand alone", "write x/**/*.py/y for any depth"),
+        ("a/***", 2, "** must stand alone", "write a/** for any depth"),
+        ("a/****b**c/d", 2, "** must stand alone", "write a/**/*b*c/d for any depth"),
+        (r"v\d+", 1, r"\d is not an escape", r"write /v\d+/ for a regex"),
+        (r"a\.b", 1, r"\. is not an escape", "write a.b"),
+        (r"a/b\/c", 3, r"\ is not an escape".replace("\\ ", "\\/ "), "write a/b/c"),
+        ("a\\", 1, "pattern ends with a backslash", r"write \\ for the character itself"),
+        (r"x/\q", 2, r"\q is not an escape", "write x/q"),
+        (r"\*\[?", 4, "'?' is not a wildcard here", r"\?"),
+        ("x" * 5_001, 0, "a pattern that needs over 5,000 states", "write a shorter one"),
+    ],
+)
+def test_globs(text: str, offset: int, message: str, hint: str) -> None:
+    found = problem(text)
+    assert (found.code, found.offset) == ("E201", offset)
+    assert message in found.message
+    assert hint in found.hint
+
+
+@pytest.mark.parametrize(("text", "offset"), [("a/../b", 2), ("a/./b", 2), ("../a", 0), ("a/..", 2), (".", 0)])
+def test_a_changed_path_has_no_dots_as_folders(text: str, offset: int) -> None:
+    found = problem(text, Kind.PATH)
+    assert (found.code, found.offset) == ("E201", offset)
+    assert "names no folder of a changed path" in found.message
+    assert parse("...", Kind.PATH).matches("...")
+
+
+@pytest.mark.parametrize(
+    ("text", "offset", "width", "message", "hint"),
+    [
+        ("/a(?=b)/", 2, 3, "lookahead is not supported", "write what follows"),
+        ("/(?<=a)b/", 1, 4, "lookbehind is not supported", "write what comes before"),
+        ("/(?<!a)b/", 1, 4, "lookbehind is not supported", "under unless:"),
+        ("/(?P<n>a)/", 1, 4, "a named group is not supported", "write ( without a name"),
+        ("/(?<n>a)/", 1, 3, "a named group is not supported", "write ( without a name"),
+        ("/(?'n'a)/", 1, 3, "a named group is not supported", "write ( without a name"),
+        ("/(a)(?P=n)/", 4, 4, "a backreference is not supported", "write out each case"),
+        ("/(?P>n)/", 1, 4, "a recursive group is not supported", "write out each case"),
+        (r"/(a)\1/", 4, 2, "a backreference is not supported", "write out each case"),
+        (r"/(a)\k<n>/", 4, 2, "a backreference is not supported", "write out each case"),
+        ("/(?i)main/", 1, 2, "an inline flag is not supported", "[Mm]ain"),
+        ("/(?i:main)/", 1, 2, "an inline flag is not supported", "[Mm]ain"),
+        ("/(?/", 1, 2, "an inline flag is not supported", "[Mm]ain"),
+        ("/(?>a)/", 1, 3, "an atomic group is not supported", "write (?: instead"),
+        ("/(?|a|b)/", 1, 3, "a branch reset group is not supported", "write (?: instead"),
+        ("/(?#c)a/", 1, 3, "a comment is not supported", "YAML comment"),
+        ("/(?(1)a|b)/", 1, 3, "a condition is not supported", "write out each case"),
+        ("/(*COMMIT)a/", 1, 2, "a control verb is not supported", r"(\*"),
+        ("/a++/", 2, 2, "a possessive repeat is not supported", "write + alone"),
+        ("/a*+/", 2, 2, "a possessive repeat is not supported", "write * alone"),
+        ("/a{1,2}+/", 2, 6, "a possessive repeat is not supported", "write {1,2} alone"),
+        (r"/\p{L}/", 1, 2, "a Unicode property is not supported", "[A-Za-z0-9]"),
+        (r"/[\P{L}]/", 2, 2, "a Unicode property is not supported", "[A-Za-z0-9]"),
+        ("/[[:alpha:]]/", 2, 2, "a POSIX class is not supported", "[A-Za-z0-9]"),
+        ("/[[=a=]]/", 2, 2, "a POSIX class is not supported", "[A-Za-z0-9]"),
+        (r"/\Qa.b\E/", 1, 2, r"quoting with \Q and \E is not supported", "a backslash before each"),
+        (r"/a\E/", 2, 2, r"quoting with \Q and \E is not supported", "a backslash before each"),
+        (r"/a\b.*/", 2, 2, "a word boundary is not supported", "write the characters"),
+        (r"/a\B.*/", 2, 2, "a word boundary is not supported", "write the characters"),
+        (r"/[\b]/", 2, 2, "a word boundary is not supported", "write the characters"),
+        (r"/\Aa/", 1, 2, r"\A is not supported", "leave it out"),
+        (r"/a\Z/", 2, 2, r"\Z is not supported", "leave it out"),
+        (r"/a\z/", 2, 2, r"\z is not supported", "leave it out"),
+        (r"/\Ga/", 1, 2, r"\G is not supported", "leave it out"),
+        (r"/\R/", 1, 2, r"unknown escape \R", "write R for the character itself"),
+        (r"/\0/", 1, 2, r"unknown escape \0", "write 0 for the character itself"),
+        (r"/\x4/", 1, 2, r"unknown escape \x", "write x for the character itself"),
+        (r"/\u12g4/", 1, 2, r"unknown escape \u", "write u for the character itself"),
+        ("/a{201}/", 2, 5, "a repeat count over 200", "write +"),
+        ("/a{1,201}/", 2, 7, "a repeat count over 200", "write +"),
+        ("/a{" + "9" * 5_000 + "}/", 2, 5_002, "a repeat count over 200", "write +"),
+        ("/a{3,1}/", 2, 5, "a repeat count from 3 down to 1", "write {1,3}"),
+        ("/a{,2}/", 2, 1, "a { that is no repeat count", r"write \{"),
+        ("/a{x}/", 2, 1, "a { that is no repeat count", r"write \{"),
+        ("/{2}/", 1, 1, "a { that is no repeat count", r"write \{"),
+        ("/*.js/", 1, 1, "nothing to repeat before *", r"write .* for any text, or \* for the character itself"),
+        ("/a|+/", 3, 1, "nothing to repeat before +", "write .+ for any text"),
+        ("/(?:?)/", 4, 1, "nothing to repeat before ?", "write .? for any text"),
+        ("/a**/", 3, 1, "a repeat of a repeat", "put the inner one in ( )"),
+        ("/a{2}{3}/", 5, 1, "a repeat of a repeat", "put the inner one in ( )"),
+        ("/a*???/", 4, 1, "a repeat of a repeat", "put the inner one in ( )"),
+        ("/a*?+/", 4, 1, "a repeat of a repeat", "put the inner one in ( )"),
+        ("/a)/", 2, 1, "unmatched )", r"write \) for the character itself"),
+        ("/)/", 1, 1, "unmatched )", r"write \)"),
+        ("/((a)/", 1, 1, "missing )", ""),
+        ("/(?:a|b/", 1, 1, "missing )", ""),
+        ("/a[b/", 2, 1, "missing ]", r"write \[ for the character itself"),
+        ("/[]/", 1, 1, "missing ]", r"write \["),
+        ("/[a-/", 1, 1, "missing ]", r"write \["),
+        ("/[^/", 1, 1, "missing ]", r"write \["),
+        ("/[a[b]]/", 3, 1, "a [ inside [ ]", r"write \["),
+        ("/[a&&b]/", 3, 2, "an intersection inside [ ]", "write the remaining characters"),
+        ("/x[z-a]/", 3, 3, "a range that runs backwards", "write a-z"),
+        (r"/[a-\d]/", 2, 4, "a range without one character at each end", r"write \-"),
+        (r"/[\w-z]/", 2, 4, "a range without one character at each end", r"write \-"),
+        (r"/a[^\s\S]/", 2, 7, "a class without characters", "leave it out"),
+        ("/a^b/", 2, 1, "^ is only allowed at the start", r"write \^ for the character itself"),
+        ("/a(b|^c)/", 5, 1, "^ is only allowed at the start", r"write \^"),
+        ("/a$b/", 2, 1, "$ is only allowed at the end", r"write \$ for the character itself"),
+        ("/(a|b$)c/", 5, 1, "$ is only allowed at the end", r"write \$"),
+        ("/(^a)*/", 1, 1, "^ and $ cannot be repeated", "leave out"),
+        ("/(a$){1,2}/", 1, 1, "^ and $ cannot be repeated", "leave out"),
+        ("/^*a/", 1, 1, "^ and $ cannot be repeated", "leave out"),
+        ("/(a{200}){200}/", 0, 15, "a pattern that needs over 5,000 states", "write a shorter one"),
+    ],
+)
+def test_regexes(text: str, offset: int, width: int, message: str, hint: str) -> None:
+    for kind in Kind:
+        found = problem(text, kind)
+        assert (found.code, found.offset, found.width) == ("E202", offset, width)
+        assert message in found.message
+        assert found.hint.startswith(hint) or (hint and hint in found.hint)
+
+
+@pytest.mark.parametrize("depth", [51, 1_000, 100_000])
+def test_deep_nesting_is_a_problem_and_not_a_crash(depth: int) -> None:
+    found = problem("/" + "(" * depth + "a" + ")" * depth + "/")
+    assert (found.code, found.offset) == ("E202", 51)
+    assert "more than 50 nested groups" in found.message
+
+
+@pytest.mark.parametrize("text", ["//", "/^/", "/$/", "/^$/", "/()/", "/(|)/", "/a{0}/", "/((){3}|(?:))/"])
+@pytest.mark.parametrize("kind", list(Kind))
+def test_what_matches_only_the_empty_text_never_matches(text: str, kind: Kind) -> None:
+    found = problem(text, kind)
+    assert (found.code, found.offset, found.width) == ("E203", 0, len(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "message", "hint"),
+    [
+        ("/^config-test/", Kind.REF, "whole name: /^config-test/ matches only 'config-test'", "/^config-test.*/"),
+        (r"/^v1\.0/", Kind.NAME, r"whole text: /^v1\.0/ matches only 'v1.0'", r"/^v1\.0.*/"),
+        (r"/^src\//", Kind.PATH, r"whole path: /^src\// matches only 'src/'", r"/^src\/.*/"),
+        ("/-rc$/", Kind.REF, "whole name: /-rc$/ matches only '-rc'", "/.*-rc$/ for 'ends with'"),
+        ("/^(?:a|a)b{2}/", Kind.REF, "matches only 'abb'", "/^(?:a|a)b{2}.*/ for 'starts with'"),
+    ],
+)
+def test_a_regex_meant_for_searching_is_refused(text: str, kind: Kind, message: str, hint: str) -> None:
+    found = problem(text, kind)
+    assert (found.code, found.offset, found.width) == ("E205", 0, len(text))
+    assert message in found.message
+    assert hint in found.hint
+    assert parse(found.hint.split()[1], kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "bare"),
+    [
+        ("refs/heads/main", "main"),
+        ("refs/tags/v*", "v*"),
+        ("refs/heads/**", "**"),
+        ("refs/heads/", "**"),
+        (r"/^refs\/heads\/(main|dev)$/", "/^(main|dev)$/"),
+        ("/refs/tags/.*/", "/.*/"),
+    ],
+)
+def test_a_qualified_name_is_answered_with_the_bare_one(text: str, bare: str) -> None:
+    found = problem(text)
+    assert (found.code, found.hint, found.offset, found.width) == ("E206", bare, 0, len(text))
+    assert parse(bare, Kind.REF)
+
+
+def test_only_branches_and_tags_have_qualified_names() -> None:
+    assert parse("refs/heads/main", Kind.PATH).matches("refs/heads/main")
+    assert parse("refs/remotes/main", Kind.REF).matches("refs/remotes/main")
+
+
+def test_a_message_stays_one_short_line() -> None:
+    found = problem("a\nb\x1b[2J?")
+    assert found.message == r"'[' is not a wildcard here in 'a\nb\x1b[2J?'"
+    assert len(problem("[" + "x" * 1_000).message) < 200
+    assert problem("[" + "x" * 99).message.endswith("x'")
+    assert problem("[" + "x" * 100).message.endswith("x…'")
+
+
+def test_the_error_reads_like_its_problem() -> None:
+    with pytest.raises(PatternError) as raised:
+        parse("services/api/", Kind.PATH)
+    assert str(raised.value) == "pattern ends with '/' in 'services/api/' — write services/api/**"
+    twin = pickle.loads(pickle.dumps(raised.value))  # noqa: S301 -- our own bytes
+    assert twin.problem == raised.value.problem
+    with pytest.raises(PatternError, match=r"^missing \) in '/\(/'$"):
+        parse("/(/", Kind.PATH)

@@ -1,0 +1,462 @@
+"""What patterns match, one rule of the language at a time, and what is proved about them."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import time
+
+import pytest
+
+from deploystep.core.automata import Dfa, Nfa, Wanted, find_text
+from deploystep.core.pattern_nodes import ANYTHING, LAST_CODE_POINT, Chars, concat, literal, state_count
+from deploystep.core.patterns import (
+    Kind,
+    Pattern,
+    PatternSet,
+    covers,
+    is_legal_ref,
+    legal_example,
+    overlap,
+    parse,
+    why_no_ref,
+)
+
+
+def ref(text: str) -> Pattern:
+    return parse(text, Kind.REF)
+
+
+def path(text: str) -> Pattern:
+    return parse(text, Kind.PATH)
+
+
+def name(text: str) -> Pattern:
+    return parse(text, Kind.NAME)
+
+
+def refs(*texts: str) -> list[Pattern]:
+    return [ref(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("text", "matched", "unmatched"),
+    [
+        ("main", ["main"], ["Main", "main2", "mai", "", "a/main", "main\n"]),
+        ("release/*", ["release/1.0", "release/.x", "release/ü"], ["release", "release/", "release/1/2", "xrelease/1"]),
+        ("*", ["main", "a b", "\n"], ["", "a/b", "/"]),
+        ("v*", ["v", "v1", "v1.0-rc"], ["v/1", "V1", "av"]),
+        ("*.md", ["a.md", ".md"], ["a/b.md", "a.mdx", "amd"]),
+        ("a*b*c", ["abc", "axbxc", "abbcc"], ["ab", "a/bc", "acb"]),
+        ("*/x", ["a/x", ".a/x"], ["/x", "x", "a/b/x"]),
+        ("**", ["a", "a/b", "a/b/c.md", "\n"], [""]),
+        ("a/**", ["a/b", "a/b/c", "a/.b"], ["a", "a/", "b/a/c", "ab/c"]),
+        ("**/x", ["x", "a/x", "a/b/x"], ["xx", "a/xx", "ax", "x/a", "/x", "a/b"]),
+        ("a/**/b", ["a/b", "a/x/b", "a/x/y/b"], ["a//b", "ab", "a/xb", "a/b/c", "b"]),
+        ("a/**/**/b", ["a/b", "a/x/b", "a/x/y/z/b"], ["ab", "a/c"]),
+        ("**/d/**", ["d/x", "a/d/x", "a/d/x/y"], ["d", "a/d", "d/"]),
+        ("**/*.py", ["a.py", "x/y/.py"], ["a.pyc", "x/y.py/z"]),
+        ("**/*", ["a", "a/b", "a/b/c"], ["", "a/", "/"]),
+        (r"\*\?\[\]\{\}\\", [r"*?[]{}" + "\\"], ["x?[]{}\\"]),
+        (r"\!x", ["!x"], ["x", r"\!x"]),
+        ("a!b^c$d.e+f(g)|h", ["a!b^c$d.e+f(g)|h"], ["a!b^c$dxe+f(g)|h"]),
+        ("ünï/*", ["ünï/ö", "ünï/😀"], ["Ünï/x"]),
+    ],
+)
+@pytest.mark.parametrize("kind", [Kind.REF, Kind.PATH])
+def test_globs(text: str, matched: list[str], unmatched: list[str], kind: Kind) -> None:
+    pattern = parse(text, kind)
+    assert [value for value in matched if not pattern.matches(value)] == []
+    assert [value for value in unmatched if pattern.matches(value)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "matched", "unmatched"),
+    [
+        ("dependabot[bot]", ["dependabot[bot]"], ["dependabotb", "dependabot"]),
+        ("*", ["x", "a/b", "\n", " "], [""]),
+        ("**", ["x", "a/b"], [""]),
+        ("*@acme.dev", ["anna@acme.dev", "@acme.dev", "a/b@acme.dev"], ["anna@acme.dev.evil.org"]),
+        (r"a\*?{}!", [r"a\*?{}!", r"a\x/y?{}!"], ["a*?{}!", r"a\*x{}!"]),
+        ("/root", ["/root"], ["root"]),
+        ("!x", ["!x"], ["x", "y"]),
+        ("/", ["/"], [""]),
+        ("./x/", ["./x/"], ["x"]),
+        (r"/bot-\d/", ["bot-1"], [r"/bot-\d/", "bot-12"]),
+        ("refs/heads/x", ["refs/heads/x"], ["x"]),
+    ],
+)
+def test_names(text: str, matched: list[str], unmatched: list[str]) -> None:
+    assert [value for value in matched if not name(text).matches(value)] == []
+    assert [value for value in unmatched if name(text).matches(value)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "matched", "unmatched"),
+    [
+        (
+            r"/v\d+\.\d+\.\d+/",
+            ["v1.4.0", "v10.20.30"],
+            ["v1.4", "v1.4.0-rc1", "xv1.4.0", "v1x4x0", "v\u0661.\u0662.\u0663"],
+        ),
+        ("/^v.*/", ["v", "v1/2"], ["", "av", "v\n"]),
+        ("/^(?:main|dev)$/", ["main", "dev"], ["maindev", "main2"]),
+        ("/^main$|^dev$/", ["main", "dev"], ["main|dev"]),
+        ("/(^a|b)(c|d$)/", ["ac", "bc", "ad", "bd"], ["a", "c"]),
+        ("/(^a)?b/", ["ab", "b"], ["aab"]),
+        ("/^^a$$/", ["a"], ["aa"]),
+        ("/x|/", ["x", ""], ["xx"]),
+        ("/./", ["a", "/", "\r", "😀", "\udc80"], ["\n", "", "ab"]),
+        (r"/\w\W\s\S\D/", ["a- bc", "_é\tzz"], ["é- bc", "a- b1", "a-\x1cbc"]),
+        (r"/\d/", ["0", "9"], ["٣", "a"]),
+        ("/[a-c]x[^a-c]/", ["axd", "bx/", "cx\n"], ["dxd", "axa"]),
+        (r"/[-a]+[]x][\]\-^][a\d_-]/", ["-a]^-", "a]]_", "-x-7", "ax-a"], ["b]^-", "axxx"]),
+        ("/[]]/", ["]"], ["[", ""]),
+        ("/[^]]/", ["[", "a"], ["]"]),
+        (r"/[^\n]/", ["a"], ["\n"]),
+        ("/[a-]-}]/", ["a-}]", "--}]"], ["b-}]"]),
+        (r"/\t\n\r\f\v/", ["\t\n\r\f\v"], ["tnrfv"]),
+        (r"/\x41\u00e9\.\/\_\ \-\//", ["Aé./_ -/"], ["Aéx/_ -/"]),
+        ("/a{3}b{1,}c{0,2}/", ["aaab", "aaabbbcc"], ["aab", "aaac", "aaabccc"]),
+        ("/(ab){2,3}/", ["abab", "ababab"], ["ab", "abababab", "aabb"]),
+        ("/(a|b)*?c+?d??/", ["c", "ababccd"], ["d", "abd"]),
+        ("/(a*)*b/", ["b", "aaab"], ["a", "ba"]),
+        ("/((a?)+){3}/", ["", "a", "aaaa"], ["b"]),
+        ("/(a*)+(a?b)*(ab|a)*a/", ["a", "ababa", "aab" + "a"], ["b", "ab", "abab"]),
+        ("/(ab)*ac/", ["ac", "abac", "ababac"], ["ab", "abab", "acac"]),
+        ("/a{0}b/", ["b"], ["ab"]),
+        ("/a{0,0}b{00001}/", ["b"], ["ab"]),
+        ("/release/.+/", ["release/1"], ["release/"]),
+        ("/v/", ["v"], ["v1"]),
+        ("/^v$/", ["v"], ["v1"]),
+        ("/^v[12]/", ["v1", "v2"], ["v", "v12"]),
+        ("/[😀-😂]+/", ["😁😂"], ["😃"]),
+        (r"/\😀/", ["😀"], ["x"]),
+        ("/a}b]c/", ["a}b]c"], ["abc"]),
+        ("/ #/", [" #"], ["", "#"]),
+    ],
+)
+def test_regexes(text: str, matched: list[str], unmatched: list[str]) -> None:
+    for kind in Kind:
+        pattern = parse(text, kind)
+        assert [value for value in matched if not pattern.matches(value)] == []
+        assert [value for value in unmatched if pattern.matches(value)] == []
+
+
+def test_groups_may_be_nested_up_to_the_limit() -> None:
+    assert ref("/" + "(" * 50 + "a" + ")" * 50 + "b*/").matches("abb")
+    assert ref("/" + "(a)" * 51 + "b*/").matches("a" * 51)
+
+
+def test_paths_keep_the_bytes_that_are_no_utf_8() -> None:
+    """git knows such names; they arrive as halves of surrogate pairs."""
+    assert path("src/*.txt").matches("src/caf\udce9.txt")
+    assert path(r"/src\/[^\/]+/").matches("src/\udcff")
+
+
+def test_a_pattern_is_its_text_and_its_kind() -> None:
+    assert ref("main") == ref("main")
+    assert hash(ref("main")) == hash(ref("main"))
+    assert ref("main") != path("main")
+    assert ref("main") != ref("/main/")
+    assert repr(ref("a*")) == f"Pattern(text='a*', kind={Kind.REF!r})"
+
+
+def test_a_pattern_can_be_copied_and_stored() -> None:
+    pattern = ref(r"/v\d+/")
+    assert pattern.matches("v1")
+    for twin in (copy.deepcopy(pattern), pickle.loads(pickle.dumps(pattern))):  # noqa: S301 -- our own bytes
+        assert twin == pattern
+        assert twin.matches("v2")
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "viable"),
+    [
+        (r"/v\d+\.\d+\.\d+/", "v1.4", "v1.4"),
+        (r"/v\d+\.\d+\.\d+/", "v1.4-rc", "v1.4"),
+        (r"/v\d+\.\d+\.\d+/", "1.4", ""),
+        ("main", "maintenance", "main"),
+        ("main", "main", "main"),
+        ("hotfix/**", "hot/fix", "hot"),
+        ("release/*", "release/1/2", "release/1"),
+        ("a*", "", ""),
+    ],
+)
+def test_a_near_miss_is_viable_up_to_where_it_goes_wrong(text: str, value: str, viable: str) -> None:
+    assert ref(text).viable_prefix(value) == viable
+
+
+@pytest.mark.parametrize(
+    ("text", "only"),
+    [
+        ("main", "main"),
+        (r"\*", "*"),
+        ("/(?:ma)in/", "main"),
+        ("/a{3}b{0}(?:c|c)/", "aaac"),
+        ("/(){2}x/", "x"),
+        ("ma*", None),
+        ("/a|b/", None),
+        ("/ab?/", None),
+        ("/[ab]/", None),
+        ("/a{2,3}/", None),
+        ("/.*/", None),
+    ],
+)
+def test_a_pattern_that_matches_one_text_says_which(text: str, only: str | None) -> None:
+    assert ref(text).only_match == only
+
+
+class TestPatternSet:
+    def test_names_every_pattern_that_matches(self) -> None:
+        several = PatternSet(refs("main", "ma*", "**", "dev", "main", "/main|dev/"))
+        assert several.matching("main") == {0, 1, 2, 4, 5}
+        assert several.matching("dev") == {2, 3, 5}
+        assert several.matching("a/b") == {2}
+        assert several.matching("") == frozenset()
+
+    def test_without_patterns_nothing_matches(self) -> None:
+        assert PatternSet([]).matching("x") == frozenset()
+        assert list(PatternSet([]).matching_sorted(["", "a/b"])) == [frozenset(), frozenset()]
+
+    def test_answers_in_the_order_of_the_values_whatever_that_is(self) -> None:
+        several = PatternSet([path(text) for text in ("a/**", "**/x", "a/b/*", "b")])
+        values = ["a/b/c/x", "a/b/c", "b", "a/b/x", "", "a/", "a//x", "b/x", "a/b/x", "a", "ab/x"]
+        expected = [several.matching(value) for value in values]
+        assert list(several.matching_sorted(values)) == expected
+        assert list(several.matching_sorted(sorted(values))) == [several.matching(value) for value in sorted(values)]
+
+    def test_patterns_that_begin_alike_stay_apart(self) -> None:
+        texts = ["/a*a/", "/a*/", "/(ab)*a/", "/(ab)*/", "/a+/", "/a{2}/", "/a{2,3}/", "/(a|ab)c/", "/(a|ab)/"]
+        several = PatternSet(refs(*texts))
+        for value in ("", "a", "aa", "aaa", "aaaa", "ab", "aba", "abab", "ac", "abc"):
+            alone = {number for number, text in enumerate(texts) if ref(text).matches(value)}
+            assert several.matching(value) == alone, value
+
+
+class TestOverlap:
+    @pytest.mark.parametrize(
+        ("a", "b", "witness"),
+        [
+            ("release/*", r"/release\/\d+\.\d+/", "release/0.0"),
+            ("main", "**", "main"),
+            ("main", "ma*", "main"),
+            ("**", "**", "a"),
+            ("*", "feature/**", None),
+            ("a*", "/b.*/", None),
+            ("main", "dev", None),
+            ("*-rc", "v*", "v-rc"),
+            ("/.{3}/", "/[^a-z]+/", "000"),
+            ("/[é-ü]+|yes/", "**", "yes"),
+            ("/[é-ü]/", "**", "é"),
+            ("/(a|b).*/", "/.*z/", "az"),
+        ],
+    )
+    def test_names_something_natural_that_both_match(self, a: str, b: str, witness: str | None) -> None:
+        assert overlap(refs(a), refs(b)) == witness
+        assert overlap(refs(b), refs(a)) == witness
+
+    def test_looks_at_every_pair(self) -> None:
+        assert overlap(refs("main", "v*"), refs("dev", "x*", "/v2/")) == "v2"
+
+    def test_knows_which_names_git_allows(self) -> None:
+        assert overlap(refs("a*"), refs("/a[ .]/")) is None
+        assert overlap(refs("a*"), refs("/a[ .]b/")) == "a.b"
+        assert overlap(refs("**"), refs("/.*[.]lock/")) is None
+        assert overlap(refs("/.*[.]lock.+/"), refs("**")) == "a.locka"
+
+    def test_a_name_of_another_kind_follows_its_own_law(self) -> None:
+        assert overlap([path("docs/**")], [path("**/*.lock")]) == "docs/.lock"
+        assert overlap([path("**")], [path(r"/\.\.?(\/a)?/")]) is None
+        assert overlap([path("**")], [path(r"/a\/\.\.?/")]) is None
+        assert overlap([path("**")], [path(r"/a\/\.\.?\/b/")]) is None
+        assert overlap([path("*")], [path("/[ ]/")]) == " "
+        assert overlap([name("*")], [name("/a?/")]) == "a"
+
+    def test_nothing_overlaps_with_no_patterns(self) -> None:
+        assert overlap([], refs("**")) is None
+        assert overlap(refs("**"), []) is None
+
+
+class TestCovers:
+    @pytest.mark.parametrize(
+        ("covering", "covered"),
+        [
+            (["v*"], r"/^v\d+\.\d+\.\d+$/"),
+            (["**"], "*"),
+            (["main"], "main"),
+            (["*", "*/**"], "**"),
+            (["/[a-m].*/", "/[^a-m].*/"], "**"),
+            (["/[^.].*/"], "**"),
+            (["a/**"], "a/**/b"),
+            (["**/b"], "a/**/b"),
+            (["feature/**"], "feature/*"),
+        ],
+    )
+    def test_proves_that_nothing_is_left_over(self, covering: list[str], covered: str) -> None:
+        assert covers(refs(*covering), ref(covered))
+
+    @pytest.mark.parametrize(
+        ("covering", "covered"),
+        [
+            (["*"], "**"),
+            (["a/**"], "**/b"),
+            ([r"/v\d+/"], "v*"),
+            (["main", "dev"], "/main|dev|test/"),
+            ([], "main"),
+        ],
+    )
+    def test_does_not_claim_what_is_not_so(self, covering: list[str], covered: str) -> None:
+        assert not covers(refs(*covering), ref(covered))
+
+    def test_only_names_that_can_exist_count(self) -> None:
+        assert covers(refs("/.*/"), ref("**"))  # `.` is no newline, but neither is any character of a name
+        assert not covers([path("/.*/")], path("**"))
+        assert covers([name("/(.|[\\n])*/")], name("*"))
+        assert covers(refs("a"), ref("a..b"))
+
+
+class TestLegalNames:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "main",
+            "a/b/c",
+            "v1.0",
+            "foo./bar",
+            "a@b",
+            "a@",
+            "@a",
+            "é",
+            "-",
+            "a.lockx",
+            "😀",
+            "{",
+            "a{b}",
+            "\udc80",
+            "HEAD",
+        ],
+    )
+    def test_git_allows(self, text: str) -> None:
+        assert is_legal_ref(text)
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "@", "/a", "a/", "a//b", ".a", "a/.b", "a..b", "a.", "a.lock", "a.lock/b", "a@{b", "a b", "a\x7f", "a\n"]
+        + [f"a{character}" for character in "~^:?*[\\\t\0"],
+    )
+    def test_git_does_not_allow(self, text: str) -> None:
+        assert not is_legal_ref(text)
+
+    @pytest.mark.parametrize(
+        ("text", "example"),
+        [
+            ("main", "main"),
+            (r"/v\d+\.\d+\.\d+/", "v0.0.0"),
+            ("release/*", "release/a"),
+            ("**", "a"),
+            ("*é", "é"),
+            ("/[%z]/", "z"),
+            ("release..1", None),
+        ],
+    )
+    def test_the_example_is_short_and_plain(self, text: str, example: str | None) -> None:
+        assert legal_example(ref(text)) == example
+
+    @pytest.mark.parametrize(
+        ("text", "claim"),
+        [
+            ("release..1", "be called 'release..1' (git does not allow '..')"),
+            ("main, dev", "be called 'main, dev' (git does not allow spaces)"),
+            ("/a\\tb/", r"be called 'a\tb' (git does not allow control characters)"),
+            ("^v.*$", "match '^v.*$' (git does not allow '^')"),
+            (r"v1\?", "be called 'v1?' (git does not allow '?')"),
+            (r"a\\b", r"be called 'a\b' (git does not allow '\')"),
+            (r"a@\{1\}", "be called 'a@{1}' (git does not allow '@{')"),
+            ("/a\\/\\/b/", "be called 'a//b' (git does not allow '//')"),
+            ("/\\/.*/", r"match '/\/.*/' (git does not allow '/' at the start)"),
+            ("/.*\\//", r"match '/.*\//' (git does not allow '/' at the end)"),
+            (".github*", "match '.github*' (git does not allow '.' at the start)"),
+            ("x/.y/**", "match 'x/.y/**' (git does not allow '.' after '/')"),
+            ("v1.", "be called 'v1.' (git does not allow '.' at the end)"),
+            ("*.lock", "match '*.lock' (git does not allow '.lock' at the end)"),
+            ("*.lock/*", "match '*.lock/*' (git does not allow '.lock' before '/')"),
+            ("@", "be called '@' (git does not allow '@' alone)"),
+            ("/ x|y~/", "match '/ x|y~/' (git does not allow any such name)"),
+        ],
+    )
+    @pytest.mark.parametrize("noun", ["branch", "tag"])
+    def test_a_pattern_without_a_legal_name_names_the_law(self, text: str, claim: str, noun: str) -> None:
+        problem = why_no_ref(ref(text), noun)
+        assert problem is not None
+        assert problem.message == f"no {noun} can {claim}"
+        assert (problem.code, problem.hint, problem.offset, problem.width) == ("E207", "", 0, len(text))
+
+    def test_a_pattern_with_a_legal_name_has_no_problem(self) -> None:
+        assert why_no_ref(ref("**/*.lock*"), "branch") is None
+
+
+class TestBounds:
+    @pytest.mark.parametrize(
+        "text",
+        ["/(a+)+b/", "/(a|a)*b/", "/(a|aa)+b/", "/(.*)*b/", "/(.*a){20}b/", "/(a?){100}a{100}b/", "/([a-zA-Z]+)*b/"],
+    )
+    def test_no_text_takes_more_than_linear_time(self, text: str) -> None:
+        """Milliseconds in fact; a backtracking engine would not be back today."""
+        pattern = ref(text)
+        began = time.perf_counter()
+        assert not pattern.matches("a" * 5_000 + "!")
+        assert time.perf_counter() - began < 2
+
+    def test_many_patterns_read_many_paths_once(self) -> None:
+        several = PatternSet(path(f"services/s{number}/**") for number in range(1_000))
+        values = [f"services/s{number % 1_500}/f{number}" for number in range(15_000)]
+        began = time.perf_counter()
+        matched = sum(len(positions) for positions in several.matching_sorted(values))
+        assert matched == 10_000
+        assert time.perf_counter() - began < 5
+
+    def test_a_full_cache_is_emptied_and_nothing_is_lost(self) -> None:
+        nfa = Nfa()
+        nfa.add(nfa.add_root(), path("**/a*b/**/cd").node, 7)
+        large, small = Dfa(nfa), Dfa(nfa, cache_limit=5)
+        for value in ("ab/cd", "x/aab/y/cd", "ab/cd/e", "x/ab", "axb/cd", "ab/cd"):
+            assert small.run(value).labels == large.run(value).labels
+        assert len(small._states) <= 5 < len(large._states)
+
+    def test_characters_beyond_what_is_remembered_are_read_as_well(self) -> None:
+        pattern = ref("/[^x]*y/")
+        assert pattern.matches("".join(map(chr, range(0x100, 0x3000))) + "y")
+        assert not pattern.matches("".join(map(chr, range(0x100, 0x3000))) + "xy")
+
+    def test_a_search_that_is_cut_short_claims_nothing(self) -> None:
+        hard = parse("/(a|b)*a(a|b){6}/", Kind.NAME).node
+        harder = parse("/(a|b)*b(a|b){6}/", Kind.NAME).node
+        finding = find_text(Wanted(((hard,), (harder,))), limit=500)
+        assert finding.text is None
+        assert not finding.proves_none
+        assert find_text(Wanted(((hard,), (harder,)))).proves_none
+
+    def test_the_questions_pass_that_on(self) -> None:
+        """No two of these match the same name, but to prove it takes 2^80 states."""
+        a, b = ref("/(a|b)*a(a|b){80}/"), ref("/(a|b)*b(a|b){80}/")
+        unlike = ref("/(a|b)*a(a|b){80} /")
+        assert overlap([a], [b]) is None
+        assert not covers([b], unlike)
+        assert legal_example(unlike) is None
+        assert why_no_ref(unlike, "branch") is None
+
+
+class TestNodes:
+    def test_intervals_are_merged(self) -> None:
+        assert Chars.of([(5, 6), (1, 2), (3, 3), (6, 9), (20, 30), (22, 25)]).ranges == ((1, 3), (5, 9), (20, 30))
+
+    def test_inverting_twice_changes_nothing(self) -> None:
+        for ranges in ([(0, 5)], [(5, LAST_CODE_POINT)], [(3, 4), (8, 9)], []):
+            chars = Chars.of(ranges)
+            assert chars.inverted().inverted() == chars
+        assert Chars.of([(3, 4)]).inverted().ranges == ((0, 2), (5, LAST_CODE_POINT))
+
+    def test_the_size_is_known_without_building(self) -> None:
+        assert state_count(literal("abc")) == 4
+        assert state_count(concat((ANYTHING, literal("a")))) == 4
