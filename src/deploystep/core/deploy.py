@@ -9,11 +9,13 @@ from deploystep.core.parameters import (
     MAX_KEY,
     MAX_PARAMETERS,
     MAX_VALUE,
+    PUBLIC_VARIABLES,
     Reference,
     Scalar,
     Subject,
     Template,
     is_safe,
+    is_variable,
     value_of,
 )
 from deploystep.core.rules import Api, Parameter, Rule, RuleSet
