@@ -25,7 +25,7 @@ class GitRepository:
         if ref.startswith("-"):
             raise UsageError("rules-ref", f"--rules-ref: {ref!r} is not a git ref", "write for example origin/main")
         # `./` makes the path relative to this folder, as a plain --rules FILE is
-        result = self._run("show", f"{ref}:./{path}")
+        result = self.run("show", f"{ref}:./{path}")
         if result is None or result.returncode != 0:
             message = f"git has no {path} at {ref}"
             raise unreadable(path, message, f"is {ref} fetched?  git fetch origin {ref.removeprefix('origin/')}")
@@ -47,12 +47,12 @@ class GitRepository:
         return None if ref.startswith("-") else self._line("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
 
     def _line(self, *arguments: str) -> str | None:
-        result = self._run(*arguments)
+        result = self.run(*arguments)
         if result is None or result.returncode != 0:
             return None
         return result.stdout.decode("utf-8", "surrogateescape").rstrip("\n") or None
 
-    def _run(self, *arguments: str) -> "subprocess.CompletedProcess[bytes] | None":
+    def run(self, *arguments: str) -> "subprocess.CompletedProcess[bytes] | None":
         """Run git; None where there is no git or it does not end."""
         try:
             return subprocess.run(  # noqa: S603 - a list of arguments, no shell

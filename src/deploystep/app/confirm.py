@@ -91,7 +91,7 @@ class Watch:
             if self._is_enough(workflows) and (revision or self.spec.revision is None):
                 return Confirmed(workflows, revision)
             if self.courier.clock.now() >= deadline:
-                raise self._gave_up(revision, workflows, is_read=read is not None)
+                raise self._gave_up(revision, workflows, read)
             self.courier.clock.sleep(pause)
         raise AssertionError("pauses never end")
 
@@ -128,14 +128,17 @@ class Watch:
         return found
 
     def _stop_if_errored(self, read: v2.Pipeline | None) -> None:
-        if read is not None and (read.state == "errored" or read.errors):
-            words = "; ".join(read.errors) or "it says no more"
-            raise NothingRuns(
-                "errored",
-                f"run {self.created.url} was created and errored: {words}",
-                *self._declare(words),
-                f"the config is that of {self.asked.project} at {self.asked.ref.name}",
-            )
+        if read is not None and read.state == "errored":
+            raise self._errored(read.errors)
+
+    def _errored(self, errors: tuple[str, ...]) -> NothingRuns:
+        words = "; ".join(errors) or "it says no more"
+        return NothingRuns(
+            "errored",
+            f"run {self.created.url} was created and errored: {words}",
+            *self._declare(words),
+            f"the config is that of {self.asked.project} at {self.asked.ref.name}",
+        )
 
     def _declare(self, words: str) -> tuple[str, ...]:
         if "Unexpected argument" not in words:
@@ -165,9 +168,11 @@ class Watch:
             f"{self.asked.ref.name} has moved on: its own build decides about the newer commit",
         )
 
-    def _gave_up(self, revision: str | None, workflows: tuple[WorkflowState, ...], *, is_read: bool) -> ToolError:
+    def _gave_up(
+        self, revision: str | None, workflows: tuple[WorkflowState, ...], read: v2.Pipeline | None
+    ) -> ToolError:
         seconds, url = f"{self.patience.limit:.0f} s", self.created.url
-        if not is_read:
+        if read is None:
             return TimedOut(
                 "not-confirmed", f"run {url} was created but could not be read for {seconds}", f"look at {url}"
             )
@@ -177,6 +182,8 @@ class Watch:
                 f"run {url} does not say of which commit it is",
                 f"compare it with {self.spec.revision}",
             )
+        if read.errors and not workflows:
+            return self._errored(read.errors)
         names = ", ".join(sorted({w.name for w in workflows if not w.is_setup}))
         if self.spec.workflow and names:
             return NothingRuns(

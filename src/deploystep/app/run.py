@@ -14,6 +14,7 @@ from deploystep.core.build import BuildContext, ProjectSlug
 from deploystep.core.decide import Decision, decide
 from deploystep.core.deploy import Outcome, TriggerSpec, trigger_specs
 from deploystep.core.errors import EnvironmentInvalid, FactUnavailable, Interrupted, RuleFileInvalid, ToolError
+from deploystep.core.facts import Facts
 from deploystep.core.moments import zone
 from deploystep.core.rules import RuleSet
 from deploystep.core.source import in_order
@@ -75,8 +76,9 @@ def _steps(order: Order, world: World, journal: Journal, report: Report) -> Iter
         yield replace(report, skipped=_SSH_RERUN)
         return
     rules = load(world.rules.read())
-    yield (report := replace(report, source=rules.source, now=world.now(zone(rules.timezone))))
-    decision = decide(rules, build)
+    now = world.now(zone(rules.timezone))
+    yield (report := replace(report, source=rules.source, now=now))
+    decision = decide(rules, Facts(build, now))
     yield (report := replace(report, decision=decision))
     specs = _specs(rules, decision, build)
     if not specs:

@@ -11,6 +11,7 @@ from typing import Final
 
 from deploystep.core.build import BuildContext
 from deploystep.core.closed import assert_never
+from deploystep.core.facts import Facts
 from deploystep.core.parameters import PUBLIC_VARIABLES
 from deploystep.core.rules import (
     Alternative,
@@ -98,10 +99,10 @@ class Decision:
         return tuple(j.rule for j in self.judgements if j.verdict is Verdict.FIRE)
 
 
-def decide(rules: RuleSet, build: BuildContext) -> Decision:
+def decide(rules: RuleSet, facts: Facts) -> Decision:
     """Judge every rule on its own; an item of `never` that holds stops them all."""
-    guards = tuple(_refused(_guard(guard, build)) for guard in rules.never)
-    return Decision(tuple(_judge(rule, guards, build) for rule in rules.rules))
+    guards = tuple(_refused(_guard(guard, facts)) for guard in rules.never)
+    return Decision(tuple(_judge(rule, guards, facts) for rule in rules.rules))
 
 
 def any_of(answers: Iterable[Answer]) -> Answer:
@@ -119,16 +120,16 @@ _OPPOSITE: Final = {Answer.NO: Answer.YES, Answer.UNKNOWN: Answer.UNKNOWN, Answe
 _VERDICT: Final = {Answer.YES: Verdict.FIRE, Answer.NO: Verdict.NO, Answer.UNKNOWN: Verdict.UNKNOWN}
 
 
-def _guard(guard: Guard, build: BuildContext) -> Trace:
-    held = _condition("when", guard.when, build)
+def _guard(guard: Guard, facts: Facts) -> Trace:
+    held = _condition("when", guard.when, facts)
     name = f"never {guard.name}" if guard.name else "never"
     reasons = tuple(Reason(f"{name} — {guard.reason or r.text}", r.line) for r in held.reasons)
     return Trace(name, held.answer, reasons, guard.span, (held,))
 
 
-def _judge(rule: Rule, guards: tuple[Trace, ...], build: BuildContext) -> Judgement:
-    when = _condition("when", rule.when, build, forks_must_be_named=True)
-    stops = () if rule.unless is None else (_refused(_condition("unless", rule.unless, build)),)
+def _judge(rule: Rule, guards: tuple[Trace, ...], facts: Facts) -> Judgement:
+    when = _condition("when", rule.when, facts, forks_must_be_named=True)
+    stops = () if rule.unless is None else (_refused(_condition("unless", rule.unless, facts)),)
     clauses = (*guards, when, *stops)
     answer = all_of(c.answer for c in clauses)
     reasons = when.reasons if answer is Answer.YES else _first(clauses, answer).reasons
@@ -144,8 +145,8 @@ def _refused(trace: Trace) -> Trace:
     return Trace(f"not {trace.claim}", _OPPOSITE[trace.answer], reasons, trace.span, (trace,))
 
 
-def _condition(claim: str, condition: Condition, build: BuildContext, *, forks_must_be_named: bool = False) -> Trace:
-    parts = tuple(_alternative(a, build, forks_must_be_named=forks_must_be_named) for a in condition.alternatives)
+def _condition(claim: str, condition: Condition, facts: Facts, *, forks_must_be_named: bool = False) -> Trace:
+    parts = tuple(_alternative(a, facts, forks_must_be_named=forks_must_be_named) for a in condition.alternatives)
     answer = any_of(p.answer for p in parts)
     nearest = max((p for p in parts if p.answer is answer), key=_yeses)
     return Trace(claim, answer, nearest.reasons, condition.span, parts)
@@ -156,9 +157,9 @@ def _yeses(trace: Trace) -> int:
     return sum(p.answer is Answer.YES for p in trace.parts)
 
 
-def _alternative(alternative: Alternative, build: BuildContext, *, forks_must_be_named: bool) -> Trace:
-    parts = tuple(match(m, build) for m in alternative.matchers)
-    if forks_must_be_named and build.fork and not _says_fork(alternative):
+def _alternative(alternative: Alternative, facts: Facts, *, forks_must_be_named: bool) -> Trace:
+    parts = tuple(match(m, facts) for m in alternative.matchers)
+    if forks_must_be_named and facts.build.fork and not _says_fork(alternative):
         parts = (*parts, _leaf("fork true", "a fork build needs fork: true", alternative.span, holds=False))
     return _together("all of", parts, alternative.span)
 
@@ -182,8 +183,9 @@ def _leaf(claim: str, because: str, span: Span, *, holds: bool) -> Trace:
     return Trace(claim, Answer.YES if holds else Answer.NO, (Reason(because, span.line),), span)
 
 
-def match(matcher: Matcher, build: BuildContext) -> Trace:  # noqa: RET503 - assert_never does not return
-    """Whether one matcher holds for a build."""
+def match(matcher: Matcher, facts: Facts) -> Trace:  # noqa: RET503 - assert_never does not return
+    """Whether one matcher holds."""
+    build = facts.build
     if isinstance(matcher, BranchIs):
         return _named("branch", build.branch, matcher.patterns, matcher.span, "this is a tag build")
     if isinstance(matcher, TagIs):

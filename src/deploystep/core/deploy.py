@@ -177,7 +177,7 @@ def _duplicates(firing: tuple[Rule, ...], specs: list[TriggerSpec]) -> list[Diag
             earlier = f"rule '{other.name.value}' (line {other.span.line})"
             message = f"rule '{rule.name.value}' would send the same request as {earlier}"
             hint = "make their conditions exclude each other, or merge them"
-            found.append(Diagnostic("E603", message, rule.name.span, hint))
+            found.append(Diagnostic("E608", message, rule.name.span, hint))
     return found
 
 
