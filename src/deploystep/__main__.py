@@ -1,5 +1,6 @@
 """The process: `python -m deploystep` and the console script."""
 
+import io
 import os
 import sys
 
@@ -9,13 +10,14 @@ from deploystep.core.nodes import other_node
 def main() -> int:
     """Run the command line of this process and give its exit code."""
     arguments = sys.argv[1:]
+    out, err = sys.stdout or io.StringIO(), sys.stderr or io.StringIO()  # None where the caller has closed them
     words = other_node(os.environ) if arguments[:1] == ["run"] else None
     if words is not None and not ({"--json", "-h", "--help"} & {*arguments}) and not os.environ.get("DEPLOYSTEP_JSON"):
-        sys.stdout.write(words + "\n")
+        out.write(words + "\n")
         return 0
     from deploystep.cli.main import main as command_line  # noqa: PLC0415 - everything else costs time
 
-    return command_line(arguments, os.environ, sys.stdin, sys.stdout, sys.stderr)
+    return command_line(arguments, os.environ, sys.stdin or io.StringIO(), out, err)
 
 
 if __name__ == "__main__":

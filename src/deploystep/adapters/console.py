@@ -1,6 +1,8 @@
 """The two streams. stdout carries the result, stderr everything else; nothing on them holds the token."""
 
+import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TextIO
 
 from deploystep.core.secret import Secret
@@ -34,8 +36,20 @@ class Console:
         for secret in self._secrets:
             text = secret.masked(text)
         encoding = stream.encoding or "utf-8"
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-        stream.flush()
+        try:
+            stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+            stream.flush()
+        except OSError:
+            _silence(stream)
+
+
+def _silence(stream: TextIO) -> None:
+    """Nobody reads this stream any more, or its disk is full.
+
+    That must not end the command, least of all between a trigger and its confirmation: the exit code still tells.
+    """
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def wants_colour(choice: str, stream: TextIO, environ: Mapping[str, str]) -> bool:

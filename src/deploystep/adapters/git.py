@@ -22,10 +22,12 @@ class GitRepository:
 
     def show(self, ref: str, path: str) -> bytes:
         """A file's bytes at a ref. Raises ToolError where there is none."""
-        if ref.startswith("-"):
+        if not ref or ref.startswith(("-", ":")):  # an empty ref would mean the index: what is checked out
             raise UsageError("rules-ref", f"--rules-ref: {ref!r} is not a git ref", "write for example origin/main")
+        # git prefers a local branch or a tag of this very name: who calls one `origin/main` would bring his own rules
+        full = f"refs/remotes/{ref}" if ref.startswith("origin/") else ref
         # `./` makes the path relative to this folder, as a plain --rules FILE is
-        result = self.run("show", f"{ref}:./{path}")
+        result = self.run("show", f"{full}:./{path}")
         if result is None or result.returncode != 0:
             message = f"git has no {path} at {ref}"
             raise unreadable(path, message, f"is {ref} fetched?  git fetch origin {ref.removeprefix('origin/')}")
@@ -34,10 +36,11 @@ class GitRepository:
     def describe(self) -> Mapping[str, str]:
         """Branch, revision and project as a build's variables would name them; empty outside a clone."""
         revision = self._line("rev-parse", "--verify", "HEAD^{commit}")
-        branch = self._line("symbolic-ref", "--short", "--quiet", "HEAD")
+        # not --short: where a tag has the branch's name, that gives heads/NAME
+        head = self._line("symbolic-ref", "--quiet", "HEAD") or ""
         found = {
             "CIRCLE_SHA1": revision,
-            "CIRCLE_BRANCH": branch,
+            "CIRCLE_BRANCH": head.removeprefix("refs/heads/"),
             **_project(self._line("remote", "get-url", "origin")),
         }
         return {name: value for name, value in found.items() if value}

@@ -7,11 +7,12 @@ a connection of its own: on a connection that is reused, a server that has just 
 import ssl
 import time
 from collections.abc import Iterator
+from http.client import IncompleteRead, RemoteDisconnected
 from typing import Final
 
 import requests
 from requests.auth import AuthBase
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 
 from deploystep import __version__
 from deploystep.circleci.wire import Failure, Request, Response
@@ -23,6 +24,7 @@ CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 60.0
 WHOLE_TIMEOUT: Final = 120.0
 LARGEST_BODY: Final = 16 * 1024 * 1024
+_PIECE: Final = 64 * 1024
 
 
 class _Bearer(AuthBase):
@@ -69,7 +71,7 @@ class HttpTransport:
                 body = b"".join(_limited(answer))
                 headers = {name.lower(): self._token.masked(value) for name, value in answer.headers.items()}
                 return Response(answer.status_code, headers, self._token.masked_bytes(body))
-        except (requests.RequestException, OSError, ValueError, _TooLong) as error:
+        except (requests.RequestException, HTTPError, OSError, ValueError, _TooLong) as error:
             return Failure(_fate(error), self._token.masked(_reason(error)))
 
     def _open(self, request: Request) -> requests.Response:
@@ -93,11 +95,18 @@ class HttpTransport:
 def _limited(answer: requests.Response) -> Iterator[bytes]:
     """The body in pieces. A server that drips for ever must not hold the build for ever."""
     end, size = time.monotonic() + WHOLE_TIMEOUT, 0
-    for piece in answer.iter_content(64 * 1024):
+    for piece in _pieces(answer):
         size += len(piece)
         if size > LARGEST_BODY or time.monotonic() > end:
             raise _TooLong("the answer is too long")
         yield piece
+
+
+def _pieces(answer: requests.Response) -> Iterator[bytes]:
+    """What there is of the body, as it arrives: other ways of reading wait for a full piece, however it drips."""
+    if not hasattr(answer.raw, "read1"):  # urllib3 1
+        return answer.iter_content(1)
+    return iter(lambda: bytes(answer.raw.read1(_PIECE, decode_content=True)), b"")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -117,22 +126,38 @@ def _fate(error: BaseException) -> Fate:
 
     `requests.ConnectionError` alone says nothing: it also wraps a connection lost after sending.
     """
-    for cause in _chain(error):
-        if isinstance(cause, (requests.ConnectTimeout, NewConnectionError, ssl.SSLCertVerificationError)):
-            return Fate.NOT_RECEIVED
-        if isinstance(cause, OSError) and "Tunnel connection failed" in str(cause):
-            return Fate.NOT_RECEIVED  # the proxy said no: there was no connection to CircleCI
-    return Fate.UNKNOWN
+    causes = tuple(_chain(error))
+    is_unsent = any(isinstance(cause, _BEFORE_SENDING) for cause in causes) or _said(causes, _NO_TUNNEL, _NO_BUNDLE)
+    return Fate.NOT_RECEIVED if is_unsent else Fate.UNKNOWN
+
+
+def _said(causes: tuple[BaseException, ...], *words: str) -> bool:
+    """Whether one of the causes that only their words tell apart is among these."""
+    return any(isinstance(cause, OSError) and word in str(cause) for cause in causes for word in words)
+
+
+_BEFORE_SENDING: Final = (
+    requests.ConnectTimeout,
+    NewConnectionError,
+    ssl.SSLCertVerificationError,
+    requests.exceptions.InvalidURL,  # of the host or of a proxy
+    requests.exceptions.InvalidSchema,  # a SOCKS proxy without the package for it
+)
+_NO_TUNNEL: Final = "Tunnel connection failed"  # the proxy said no: there was no connection to CircleCI
+_NO_BUNDLE: Final = "Could not find a suitable TLS CA certificate bundle"
 
 
 _REASONS: Final = (
     (requests.ConnectTimeout, f"no connection within {CONNECT_TIMEOUT:.0f} s"),
-    (requests.ReadTimeout, f"no answer within {READ_TIMEOUT:.0f} s"),
+    ((requests.ReadTimeout, ReadTimeoutError), f"no answer within {READ_TIMEOUT:.0f} s"),
     (ssl.SSLCertVerificationError, "its certificate could not be verified"),
     (ConnectionRefusedError, "connection refused"),
+    (RemoteDisconnected, "the connection was closed before an answer"),
     (ConnectionResetError, "the connection was reset"),
-    (requests.exceptions.ChunkedEncodingError, "the answer was cut off"),
+    ((requests.exceptions.ChunkedEncodingError, IncompleteRead), "the answer was cut off"),
     (_TooLong, "the answer was too long"),
+    (requests.exceptions.InvalidURL, "its address, or that of a proxy, is not a URL"),
+    (requests.exceptions.InvalidSchema, "its proxy needs a package that is not installed"),
 )
 
 
@@ -147,8 +172,8 @@ def _reason(error: BaseException) -> str:
         return "its name was not found"
     if "NewConnectionError" in names:
         return "no connection could be made"
-    if "RemoteDisconnected" in names:
-        return "the connection was closed before an answer"
-    if any("Tunnel connection failed" in str(cause) for cause in causes if isinstance(cause, OSError)):
+    if _said(causes, _NO_TUNNEL):
         return "the proxy refused the connection"
+    if _said(causes, _NO_BUNDLE):
+        return "the file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names is not there"
     return f"the connection failed ({type(causes[-1]).__name__})"

@@ -88,7 +88,7 @@ class Watch:
             workflows = self._workflows(pipeline)
             if self._is_other(revision):
                 self._stop_wrong(pipeline, revision, workflows)
-            if self._is_enough(workflows) and (revision or self.spec.revision is None):
+            if workflows and self._is_enough(workflows) and (revision or self.spec.revision is None):
                 return Confirmed(workflows, revision)
             if self.courier.clock.now() >= deadline:
                 raise self._gave_up(revision, workflows, read)
@@ -114,13 +114,14 @@ class Watch:
             )
         return bool(started)
 
-    def _workflows(self, pipeline: str) -> tuple[WorkflowState, ...]:
+    def _workflows(self, pipeline: str) -> tuple[WorkflowState, ...] | None:
+        """Every workflow of the run; None where they could not be read, which is not the same as having none."""
         found: tuple[WorkflowState, ...] = ()
         following: str | None = None
         for _ in range(_MOST_PAGES):
             page = v2.read_workflows(self.courier.deliver(v2.workflows_request(pipeline, following)))
             if page is None:
-                break
+                return None
             found += page.workflows
             following = page.following
             if following is None:
@@ -145,13 +146,13 @@ class Watch:
             return ()
         return ("declare each of these under parameters: at the top of its .circleci/config.yml",)
 
-    def _stop_wrong(self, pipeline: str, revision: str | None, workflows: tuple[WorkflowState, ...]) -> None:
+    def _stop_wrong(self, pipeline: str, revision: str | None, workflows: tuple[WorkflowState, ...] | None) -> None:
         """Cancel what runs. Workflows appear a while after their run: until one does, there is nothing to cancel."""
         deadline, pauses = self._deadline(), self.patience.pauses()
         while not workflows and self.courier.clock.now() < deadline:
             self.courier.clock.sleep(next(pauses))
             workflows = self._workflows(pipeline)
-        done = [self._is_accepted(v2.cancel_request(w.id)) for w in workflows]
+        done = [self._is_accepted(v2.cancel_request(w.id)) for w in workflows or ()]
         raise self._wrong_commit(revision, is_cancelled=bool(done) and all(done))
 
     def _is_accepted(self, request: Request) -> bool:
@@ -169,10 +170,10 @@ class Watch:
         )
 
     def _gave_up(
-        self, revision: str | None, workflows: tuple[WorkflowState, ...], read: v2.Pipeline | None
+        self, revision: str | None, workflows: tuple[WorkflowState, ...] | None, read: v2.Pipeline | None
     ) -> ToolError:
         seconds, url = f"{self.patience.limit:.0f} s", self.created.url
-        if read is None:
+        if read is None or workflows is None:
             return TimedOut(
                 "not-confirmed", f"run {url} was created but could not be read for {seconds}", f"look at {url}"
             )

@@ -7,7 +7,7 @@ from deploystep.circleci.wire import Request
 from deploystep.core.build import BuildContext
 from deploystep.core.decide import Decision
 from deploystep.core.deploy import Created, Outcome, TriggerSpec, WorkflowState
-from deploystep.core.errors import RuleFileInvalid, ToolError
+from deploystep.core.errors import Diagnosed, ToolError
 from deploystep.core.exits import ExitCode
 from deploystep.core.source import Diagnostic, SourceFile
 
@@ -89,6 +89,7 @@ class Report:
 
     def failed(self, error: ToolError) -> "Report":
         """The same, ended by an error."""
-        diagnostics = error.diagnostics if isinstance(error, RuleFileInvalid) else self.diagnostics
-        source = error.source if isinstance(error, RuleFileInvalid) else self.source
-        return replace(self, error=error, exit=error.exit, diagnostics=diagnostics, source=source)
+        if not isinstance(error, Diagnosed):
+            return replace(self, error=error, exit=error.exit)
+        source = error.source or self.source
+        return replace(self, error=error, exit=error.exit, diagnostics=error.diagnostics, source=source)

@@ -8,10 +8,11 @@ from typing import Final
 from deploystep.app.courier import Courier
 from deploystep.app.ports import Progress, RuleSource
 from deploystep.app.report import Journal, Report, Skipped, TriggerReport
+from deploystep.app.settle import Learn, insist, settle
 from deploystep.app.trigger import Sender, planned, send_all
 from deploystep.circleci import v2
 from deploystep.core.build import BuildContext, ProjectSlug
-from deploystep.core.decide import Decision, decide
+from deploystep.core.decide import Decision
 from deploystep.core.deploy import Outcome, TriggerSpec, trigger_specs
 from deploystep.core.errors import EnvironmentInvalid, FactUnavailable, Interrupted, RuleFileInvalid, ToolError
 from deploystep.core.facts import Facts
@@ -39,7 +40,7 @@ class World:
 
     `other_node` is what to say where another node decides. `now` takes the rule file's zone and gives None where the
     time is not known. `sender` raises EnvironmentInvalid where there is no token, and is None where the command never
-    speaks to CircleCI; `can_ask` is whether there is a token.
+    speaks to CircleCI; `can_ask` is whether there is a token. `learn` answers what a rule needs to know.
     """
 
     other_node: str | None
@@ -50,6 +51,7 @@ class World:
     host: Callable[[BuildContext], str]
     sender: Callable[[BuildContext, tuple[TriggerSpec, ...]], Sender] | None
     can_ask: bool
+    learn: Callable[[BuildContext, RuleSet], Learn]
 
 
 def run(order: Order, world: World, journal: Journal) -> Report:
@@ -78,16 +80,18 @@ def _steps(order: Order, world: World, journal: Journal, report: Report) -> Iter
     rules = load(world.rules.read())
     now = world.now(zone(rules.timezone))
     yield (report := replace(report, source=rules.source, now=now))
-    decision = decide(rules, Facts(build, now))
+    decision = settle(rules, Facts(build, now), world.learn(build, rules))
     yield (report := replace(report, decision=decision))
+    insist(decision, rules, build)
     specs = _specs(rules, decision, build)
     if not specs:
         return
     if build.fork and not order.is_dry and not world.can_ask:
         yield replace(report, skipped=_FORK_WITHOUT_TOKEN)
         return
-    sender = _sender(order, world, build, specs)
-    project = build.project or _asked_project(build, sender)
+    is_asked = build.project is None and any(spec.project is None for spec in specs)
+    sender = _sender(order, world, build, specs, is_asked=is_asked)
+    project = _asked_project(build, sender) if is_asked else build.project or UNKNOWN_PROJECT
     journal.plan(_plan(order, specs, project, sender.host if sender else world.host(build)))
     if sender is not None and not order.is_dry:
         _warn_of_siblings(build, world.progress)
@@ -107,9 +111,11 @@ def _specs(rules: RuleSet, decision: Decision, build: BuildContext) -> tuple[Tri
     return found.specs
 
 
-def _sender(order: Order, world: World, build: BuildContext, specs: tuple[TriggerSpec, ...]) -> Sender | None:
-    """The way to CircleCI, where this command needs one: to send, or to ask which project this is."""
-    needs_one = not order.is_dry or (build.project is None and world.can_ask)
+def _sender(
+    order: Order, world: World, build: BuildContext, specs: tuple[TriggerSpec, ...], *, is_asked: bool
+) -> Sender | None:
+    """The way to CircleCI, where this command needs one: to send, or (`is_asked`) to ask which project this is."""
+    needs_one = not order.is_dry or (is_asked and world.can_ask)
     return world.sender(build, specs) if needs_one and world.sender is not None else None
 
 

@@ -1,17 +1,18 @@
 """Sends the triggers of all firing rules in file order, once each; the first failure stops the rest."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deploystep.app.confirm import Patience, Watch
 from deploystep.app.courier import Courier
+from deploystep.app.ports import Transport
 from deploystep.app.report import Journal, TriggerReport
 from deploystep.circleci.answers import Asked, unanswered
 from deploystep.circleci.dialects import DIALECTS
-from deploystep.circleci.wire import Failure, Request, fate_of
+from deploystep.circleci.wire import Failure, Request, Response, fate_of
 from deploystep.core.build import ProjectSlug
 from deploystep.core.deploy import Created, Outcome, TriggerSpec
 from deploystep.core.errors import NothingRuns, Refused, ToolError, Unreachable, WrongCommit
-from deploystep.core.retry import Fate
+from deploystep.core.retry import Fate, may_repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,29 @@ class Sender:
         return Asked(spec.rule, project, spec.ref, spec.api, self.host, self.app, self.token_name, has_parameters)
 
 
+@dataclass(frozen=True, slots=True)
+class _Noting:
+    """A transport that notes in the journal when a trigger leaves, and when it certainly was not received.
+
+    Between two attempts nothing is under way: who interrupts the wait leaves nothing uncertain.
+    """
+
+    transport: Transport
+    journal: Journal
+    index: int
+
+    @property
+    def host(self) -> str:
+        return self.transport.host
+
+    def send(self, request: Request) -> Response | Failure:
+        self.journal.sending(self.index)
+        result = self.transport.send(request)
+        if may_repeat(request.repeat, fate_of(result)):
+            self.journal.ended(self.index, Outcome.NOT_SENT)
+        return result
+
+
 def planned(spec: TriggerSpec, project: ProjectSlug, host: str, outcome: Outcome) -> TriggerReport:
     """The request of one trigger, made but not sent."""
     request = DIALECTS[spec.api].trigger_request(spec, project)
@@ -48,9 +72,9 @@ def send_all(journal: Journal, project: ProjectSlug, sender: Sender) -> None:
 
 def _send_one(index: int, entry: TriggerReport, journal: Journal, sender: Sender, project: ProjectSlug) -> None:
     asked = sender.asked(entry.spec, project)
-    journal.sending(index)
+    noting = replace(sender.courier, transport=_Noting(sender.courier.transport, journal, index))
     try:
-        created = _post(entry.request, asked, sender.courier)
+        created = _post(entry.request, asked, noting)
         journal.created(index, created)
         sender.courier.progress.say(f"triggered {asked.rule}: {created.url}")
         seen = Watch(entry.spec, created, asked, sender.courier, sender.patience).confirm()

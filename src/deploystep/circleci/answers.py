@@ -7,7 +7,7 @@ undeclared parameter; the deprecation notice of the v1 and v1.1 trigger endpoint
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deploystep.circleci.wire import Failure, Json, Response, json_of, message_of
+from deploystep.circleci.wire import Failure, Json, Response, json_of, message_of, segment
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.errors import Refused, ToolError, Uncertain, Unreachable
 from deploystep.core.retry import Fate
@@ -30,7 +30,7 @@ class Asked:
     @property
     def list_url(self) -> str:
         """Where a person sees the runs of this project's branch."""
-        branch = f"?branch={self.ref.name}" if isinstance(self.ref, Branch) else ""
+        branch = f"?branch={segment(self.ref.name)}" if isinstance(self.ref, Branch) else ""
         return f"{self.app}/pipelines/{self.project}{branch}"
 
 

@@ -150,6 +150,49 @@ def _objects(value: Json) -> list[Mapping[str, Json]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
+def jobs_request(workflow: str, page: str | None = None) -> Request:
+    """`GET /workflow/{id}/job`."""
+    path = f"/api/v2/workflow/{segment(workflow)}/job"
+    return Request("GET", path, Repeat.FREELY, query={"page-token": page} if page else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job of a workflow. `age` orders jobs of one name: one that has not started is newer than any that has."""
+
+    name: str
+    status: str
+    age: tuple[bool, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """One page of a workflow's jobs, and the token of the next."""
+
+    jobs: tuple[Job, ...]
+    following: str | None
+
+
+def read_jobs(result: Response | Failure) -> JobPage | None:
+    """Read an answer to `GET /workflow/{id}/job`; None where it is not one."""
+    body = _body(result)
+    if body is None or not isinstance(body.get("items"), list):
+        return None
+    found = (_job(item) for item in _objects(body.get("items")))
+    following = body.get("next_page_token")
+    return JobPage(tuple(j for j in found if j), following if isinstance(following, str) and following else None)
+
+
+def _job(item: Mapping[str, Json]) -> Job | None:
+    match item:
+        case {"name": str(name), "status": str(status)}:
+            started, number = item.get("started_at"), item.get("job_number")
+            is_started = isinstance(started, str)
+            return Job(name, status, (not is_started, str(started or ""), number if isinstance(number, int) else 0))
+        case _:
+            return None
+
+
 def cancel_request(workflow: str) -> Request:
     """`POST /workflow/{id}/cancel`; cancelling twice does no harm."""
     return Request("POST", f"/api/v2/workflow/{segment(workflow)}/cancel", Repeat.FREELY)

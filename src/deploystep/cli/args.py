@@ -127,7 +127,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would have printed."""
-        raise UsageError("usage", message, f"see  {self.prog} --help")
+        known = f"commands: {', '.join(COMMANDS)}; " if self.prog == "deploystep" else ""
+        raise UsageError("usage", message, f"{known}see  {self.prog} --help")
 
 
 def parser() -> Parser:
@@ -159,9 +160,16 @@ def _add(command: argparse.ArgumentParser, option: Option) -> None:
         command.add_argument(option.flag, action="store_true", default=None, help=option.help)
     else:
         action = "append" if option.is_repeatable else "store"
-        nargs = "?" if option.flag == "--wait" else None
+        # --wait may stand alone, and must not look as if it had not been given
+        nargs, const = ("?", "") if option.flag == "--wait" else (None, None)
         command.add_argument(
-            option.flag, action=action, metavar=option.metavar, choices=option.choices, nargs=nargs, help=option.help
+            option.flag,
+            action=action,
+            metavar=option.metavar,
+            choices=option.choices,
+            nargs=nargs,
+            const=const,
+            help=option.help,
         )
 
 
@@ -201,7 +209,15 @@ def _value(option: Option, given: Any, environ: Mapping[str, str]) -> Any:
     text = environ.get(option.variable)
     if text is None or (text == "" and option.metavar is not None):
         return None
+    if option.choices is not None and text not in option.choices:
+        expected = ", ".join(option.choices)
+        raise UsageError("usage", f"{option.variable} is {text!r}: expected one of {expected}", f"see {option.flag}")
     return text if option.metavar is not None else _switch(option, text)
+
+
+def asks_for_json(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Whether JSON is wanted, as far as a command line tells that cannot be understood."""
+    return "--json" in argv or environ.get("DEPLOYSTEP_JSON", "").lower() not in _FALSE
 
 
 def _switch(option: Option, text: str) -> bool:

@@ -12,21 +12,25 @@ from deploystep.adapters.clock import SystemClock
 from deploystep.adapters.console import Console
 from deploystep.adapters.files import decoded, read_env_file, read_given, read_rules
 from deploystep.adapters.git import GitRepository
+from deploystep.adapters.history import GitHistory
 from deploystep.app.check import check
 from deploystep.app.confirm import Patience
 from deploystep.app.courier import Courier
+from deploystep.app.learn import Sources, from_given
 from deploystep.app.report import Journal, Report
 from deploystep.app.run import Order, World, run
+from deploystep.app.settle import Learn
 from deploystep.app.trigger import Sender
-from deploystep.cli import sandboxes
 from deploystep.cli.args import Invocation
 from deploystep.core.address import Address, read_address
 from deploystep.core.build import BuildContext, Variables
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import EnvironmentInvalid, UsageError
+from deploystep.core.facts import JobsOf, Known
 from deploystep.core.moments import read_moment
 from deploystep.core.nodes import other_node
 from deploystep.core.parameters import TOKEN_VARIABLES
+from deploystep.core.rules import RuleSet
 from deploystep.core.secret import Secret
 from deploystep.core.source import SourceFile
 from deploystep.rulefile.given import Given
@@ -40,6 +44,8 @@ def carry_out(invocation: Invocation, environ: Mapping[str, str], stdin: TextIO,
     if invocation.command == "check":
         return check(_Rules(invocation, environ))
     if invocation.command == "sandbox":
+        from deploystep.cli import sandboxes  # noqa: PLC0415 - a server that most runs do without
+
         return sandboxes.serve(invocation, environ, console, GitRepository(_HERE, environ))
     if invocation.given is not None:
         return _decide_given(invocation, environ, stdin, console)
@@ -72,6 +78,7 @@ def _decide_given(invocation: Invocation, environ: Mapping[str, str], stdin: Tex
         host=lambda build: str(_address(invocation, build)),
         sender=None,
         can_ask=False,
+        learn=lambda _build, _rules: from_given(given),
     )
     return run(Order(invocation.command, is_dry=True), world, Journal())
 
@@ -96,6 +103,7 @@ def _decide(invocation: Invocation, environ: Mapping[str, str], console: Console
             host=lambda build: str(_address(invocation, build)),
             sender=desk.sender if is_live else None,
             can_ask=is_live and desk.has_token,
+            learn=desk.learn,
         )
         order = Order(invocation.command, is_dry=invocation.is_dry, allow_ssh=invocation.allow_ssh)
         return run(order, world, Journal())
@@ -131,6 +139,24 @@ class _Desk:
             )
         return BuildContext.from_environ(_completed(invocation, environ))
 
+    def learn(self, build: BuildContext, rules: RuleSet) -> Learn:
+        """Answers from this clone and, in a build that has a token, from CircleCI."""
+        invocation = self.invocation
+        if invocation.sandbox:
+            return self._imagined(build, rules)
+        asks = invocation.command == "run" and self.has_token
+        courier = (lambda: self.sender(build, ()).courier) if asks else None
+        return Sources(self._history(build, rules).answer, courier, build.workflow_id, invocation.changed).learn
+
+    def _imagined(self, build: BuildContext, rules: RuleSet) -> Learn:
+        """With --sandbox nobody can be asked about jobs: those that a rule requires are taken to have succeeded."""
+        jobs = {job.value: "success" for rule in rules.rules for job in rule.requires}
+        commits = self._history(build, rules).answer
+        return lambda question: Known(jobs) if isinstance(question, JobsOf) else commits(question)
+
+    def _history(self, build: BuildContext, rules: RuleSet) -> GitHistory:
+        return GitHistory(GitRepository(_HERE, self.environ), build.revision, rules.default_branch)
+
     @property
     def has_token(self) -> bool:
         """Whether there is a token to ask CircleCI with."""
@@ -146,6 +172,8 @@ class _Desk:
     def sender(self, build: BuildContext, specs: tuple[TriggerSpec, ...]) -> Sender:
         """The way to CircleCI, or with --sandbox to its stand-in."""
         if self.invocation.sandbox:
+            from deploystep.cli import sandboxes  # noqa: PLC0415 - as above
+
             token = Secret(secrets.token_hex(20))
             address = self.stack.enter_context(sandboxes.stand_in(build, specs, token, self.console))
             return self._sender(address, token, "CIRCLE_TOKEN")
@@ -219,6 +247,12 @@ def _completed(invocation: Invocation, environ: Mapping[str, str]) -> Mapping[st
     values = _with_options(invocation, environ)
     variables = Variables(values)
     found = dict(repository.describe())
+    if not found and variables.get("CIRCLE_SHA1") is None:
+        raise EnvironmentInvalid(
+            "not-in-a-clone",
+            "this folder is not in a git clone with a commit, and no build's environment is set",
+            "run it in a clone, or state the facts:  deploystep plan --given FILE",
+        )
     if variables.first(("CIRCLE_BRANCH", "CIRCLE_TAG")) is not None:
         found.pop("CIRCLE_BRANCH", None)
     revision = _revision(invocation, repository)

@@ -19,7 +19,7 @@ from deploystep.render import document, text
 def main(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, out: TextIO, err: TextIO) -> int:
     """Carry out a command line. Gives the exit code; does not raise."""
     console = Console(out, err, tuple(Secret(environ[name]) for name in SECRET_VARIABLES if environ.get(name)))
-    is_json = "--json" in argv or bool(environ.get("DEPLOYSTEP_JSON"))
+    is_json = args.asks_for_json(argv, environ)
     color = "auto"
     try:
         _catch_signals()
@@ -35,6 +35,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, out: Te
         return int(leaving.code or 0)
     except Exception as bug:  # noqa: BLE001 - the last resort: a bug gets its own exit code and no traceback
         return _bug(bug, argv, console, is_json=is_json)
+    _ignore_signals()  # what happened must still be told
     _show(report, console, text.Style(wants_colour(color, out, environ), err.isatty()), is_json=is_json)
     return int(report.exit)
 
@@ -73,9 +74,13 @@ def _catch_signals() -> None:
     codes = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
 
     def stop(number: int, _frame: FrameType | None) -> NoReturn:
-        for each in codes:  # one is enough: the last line must still be written
-            signal.signal(each, signal.SIG_IGN)
+        _ignore_signals()  # one is enough: the last line must still be written
         raise Interrupted(codes[signal.Signals(number)])
 
     for each in codes:
         signal.signal(each, stop)
+
+
+def _ignore_signals() -> None:
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)

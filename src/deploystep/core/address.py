@@ -1,8 +1,12 @@
 """Where requests may go: https anywhere, plain http to this machine only."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
+
+_NAME: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?|[0-9a-f:.]+")  # a host name, or an IPv6 address
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ def read_address(text: str) -> Address:
         name, port = url.hostname or "", url.port
     except ValueError:
         raise ValueError("it is not a URL") from None
-    if url.scheme not in ("https", "http") or not name:
+    if url.scheme not in ("https", "http") or not _NAME.fullmatch(name):
         raise ValueError("expected https://HOST")
     if url.username is not None or url.password is not None:
         raise ValueError("a URL must not hold a user or a password")

@@ -1,4 +1,4 @@
-"""Automata over code points: linear-time matching, and questions about everything that patterns can match.
+"""Automata over code points, which match in linear time.
 
 Trees become one nondeterministic automaton; a deterministic one is built from it lazily, only where some text goes.
 
@@ -8,9 +8,7 @@ construction only adds ways *out* of it. So equal beginnings of many patterns ca
 
 from __future__ import annotations
 
-import heapq
 from bisect import bisect_right
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deploystep.core.pattern_nodes import LAST_CODE_POINT, Chars, Choice, Concat, Node, Repeat
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _CACHE_LIMIT = 1_000_000
-_SEARCH_LIMIT = 200_000  # some tenths of a second; what people write takes a hundredth of it
 _REMEMBERED_CHARACTERS = 4_096
 
 # In the order in which an example prefers them; all others cost more, so that they only appear where they must.
@@ -199,14 +196,12 @@ class Dfa:
         return state
 
     def move(self, state: State, number: int) -> State:
-        """Read one character of class `number`."""
-        known = state.moves.get(number)
-        if known is None:
-            bit = 1 << number
-            edges = self._edges
-            targets = {to for at in state.junctions for mask, to in edges[at] if mask & bit}
-            known = state.moves[number] = self._state(self._closure(targets))
-        return known
+        """Read one character of class `number` for the first time from this state."""
+        bit = 1 << number
+        edges = self._edges
+        targets = {to for at in state.junctions for mask, to in edges[at] if mask & bit}
+        following = state.moves[number] = self._state(self._closure(targets))
+        return following
 
     def ways_on(self, state: State, root: int) -> int:
         """Return the classes, as bits, with which the automaton of `root` could go on."""
@@ -246,91 +241,3 @@ class Dfa:
             self._states = {}
             self._cells = 0
         self._cells += cells
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The answer to a search: a text, or the proof that there is none, or neither (the search was cut short)."""
-
-    text: str | None
-    proves_none: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What to search for: a text that each of `all_of` matches with one of its trees, and that is allowed.
-
-    No tree of `none_of` may match the text, and none of `hopeless` any beginning of it.
-    """
-
-    all_of: tuple[tuple[Node, ...], ...]
-    none_of: tuple[Node, ...] = ()
-    hopeless: tuple[Node, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """A character on the way to a text, and the way before it."""
-
-    character: str
-    before: _Step | None
-
-
-def find_text(wanted: Wanted, limit: int = _SEARCH_LIMIT) -> Finding:
-    """Search for the friendliest short text; the work is bounded by `limit`, in junctions looked at."""
-    return _Search(wanted, limit).run()
-
-
-class _Search:
-    """A walk through the deterministic automaton, cheapest texts first."""
-
-    def __init__(self, wanted: Wanted, limit: int) -> None:
-        nfa = Nfa()
-        for nodes in (*wanted.all_of, wanted.none_of, wanted.hopeless):
-            root = nfa.add_root()
-            for node in nodes:
-                nfa.add(root, node, label=root)
-        self._dfa = Dfa(nfa)
-        self._goal = frozenset(range(len(wanted.all_of)))
-        self._hopeless = len(nfa.roots) - 1
-        self._examples = list(self._dfa.alphabet.examples())
-        self._left = limit
-        self._queue: list[tuple[int, int, State, _Step | None]] = []
-        self._seen: set[frozenset[int]] = set()
-        self._queued = 0
-
-    def run(self) -> Finding:
-        self._push(0, self._dfa.start, None)
-        while self._queue:
-            cost, _, state, step = heapq.heappop(self._queue)
-            if state.junctions in self._seen:
-                continue
-            self._seen.add(state.junctions)
-            if state.labels == self._goal:
-                return Finding(_spelled(step), proves_none=False)
-            if self._left <= 0:
-                return Finding(None, proves_none=False)
-            self._spread(cost, state, step)
-        return Finding(None, proves_none=True)
-
-    def _spread(self, cost: int, state: State, step: _Step | None) -> None:
-        ways = -1
-        for root in self._goal:
-            ways &= self._dfa.ways_on(state, root)
-        for character, number, price in self._examples:
-            if ways >> number & 1:
-                self._left -= len(state.junctions)
-                self._push(cost + price, self._dfa.move(state, number), _Step(character, step))
-
-    def _push(self, cost: int, state: State, step: _Step | None) -> None:
-        if self._hopeless not in state.labels and state.junctions not in self._seen:
-            self._queued += 1  # equal costs leave in the order they came: the friendlier character first
-            heapq.heappush(self._queue, (cost, self._queued, state, step))
-
-
-def _spelled(step: _Step | None) -> str:
-    characters: list[str] = []
-    while step is not None:
-        characters.append(step.character)
-        step = step.before
-    return "".join(reversed(characters))

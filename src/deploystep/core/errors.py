@@ -41,22 +41,26 @@ class UsageError(ToolError):
     exit = ExitCode.USAGE
 
 
-class RuleFileInvalid(ToolError):
-    """The rule file is missing, unreadable or wrong; `diagnostics` holds every problem, sorted."""
-
-    exit = ExitCode.RULES
+class Diagnosed(ToolError):
+    """An error about places in the rule file; `diagnostics` holds them all, sorted."""
 
     def __init__(
         self,
         code: str,
         message: str,
         *hints: str,
-        source: SourceFile,
+        source: SourceFile | None = None,
         diagnostics: tuple[Diagnostic, ...] = (),
     ) -> None:
         super().__init__(code, message, *hints)
         self.source = source
         self.diagnostics = diagnostics
+
+
+class RuleFileInvalid(Diagnosed):
+    """The rule file is missing, unreadable or wrong."""
+
+    exit = ExitCode.RULES
 
 
 class EnvironmentInvalid(ToolError):
@@ -69,7 +73,7 @@ class EnvironmentInvalid(ToolError):
         self.problems = problems
 
 
-class FactUnavailable(ToolError):
+class FactUnavailable(Diagnosed):
     """The outcome depends on a fact that could not be learned; nothing was sent."""
 
     exit = ExitCode.UNDECIDED

@@ -10,6 +10,8 @@ from enum import Enum, unique
 from typing import TypeAlias
 
 from deploystep.core.build import Branch, ProjectSlug, Tag
+from deploystep.core.calendar import Stretch, Window
+from deploystep.core.facts import ChangedSince
 from deploystep.core.parameters import Value
 from deploystep.core.patterns import Pattern
 from deploystep.core.source import SourceFile, Span, Spanned
@@ -74,7 +76,43 @@ class EnvIs:
     span: Span
 
 
-Matcher: TypeAlias = BranchIs | TagIs | PullRequestIs | ForkIs | UserIs | EnvIs
+@dataclass(frozen=True, slots=True)
+class MergedInto:
+    """Holds when the revision is on one of these branches of the remote."""
+
+    branches: tuple[Spanned[str], ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorIs:
+    """Holds when one of the patterns matches the e-mail address of the commit's author."""
+
+    patterns: Patterns
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class MessageContains:
+    """Holds when the commit message contains one of these texts."""
+
+    texts: tuple[Spanned[str], ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class PathsChanged:
+    """Holds when a changed file is one of `only` (empty: any) and not one of `ignore`."""
+
+    only: Patterns
+    ignore: Patterns
+    since: ChangedSince
+    span: Span
+
+
+Matcher: TypeAlias = (
+    BranchIs | TagIs | PullRequestIs | ForkIs | UserIs | EnvIs | MergedInto | AuthorIs | MessageContains | PathsChanged
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +172,20 @@ class Rule:
     unless: Condition | None
     deploy: Deploy
     span: Span
+    during: Spanned[tuple[Window, ...]] | None = None
+    requires: tuple[Spanned[str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """A stretch of time in which rules are held: those of `environments` (empty: all), but not those in `exempt`."""
+
+    name: str
+    stretch: Stretch
+    environments: frozenset[str]
+    exempt: frozenset[str]
+    reason: str | None
+    span: Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,3 +209,4 @@ class RuleSet:
     targets: Mapping[str, Target]
     never: tuple[Guard, ...]
     rules: tuple[Rule, ...]
+    freezes: tuple[Freeze, ...] = ()

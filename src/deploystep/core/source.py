@@ -55,9 +55,10 @@ class SourceFile:
 
 @unique
 class Severity(Enum):
-    """How much a diagnostic weighs. `undecided` and `failed` belong to facts and cases."""
+    """How much a diagnostic weighs; `undecided` is about a fact that could not be learned."""
 
     ERROR = "error"
+    UNDECIDED = "undecided"
     WARNING = "warning"
 
 

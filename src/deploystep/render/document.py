@@ -5,10 +5,11 @@ from typing import Any, TypeAlias
 
 from deploystep.app.report import Report, TriggerReport
 from deploystep.core.build import BuildContext
-from deploystep.core.decide import Judgement, Trace
+from deploystep.core.decide import Judgement
 from deploystep.core.errors import EnvironmentInvalid, ToolError
 from deploystep.core.exits import ExitCode
 from deploystep.core.source import Diagnostic, SourceFile
+from deploystep.core.trace import Trace
 
 SCHEMA = 1
 Object: TypeAlias = dict[str, Any]

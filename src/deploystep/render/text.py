@@ -8,12 +8,20 @@ from deploystep.app.report import Report, TriggerReport
 from deploystep.core.build import BuildContext, Tag
 from deploystep.core.decide import Judgement, Verdict
 from deploystep.core.deploy import Outcome
-from deploystep.core.errors import EnvironmentInvalid, RuleFileInvalid
+from deploystep.core.errors import Diagnosed, EnvironmentInvalid
 from deploystep.core.exits import ExitCode
 from deploystep.core.parameters import Scalar
 from deploystep.core.source import Diagnostic, SourceFile
 
-_COLOURS: Final = {"fire": "32", "held": "33", "no": "2", "unknown": "35", "error": "31;1", "warning": "33;1"}
+_COLOURS: Final = {
+    "fire": "32",
+    "held": "33",
+    "no": "2",
+    "unknown": "35",
+    "undecided": "35",
+    "error": "31;1",
+    "warning": "33;1",
+}
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
@@ -50,7 +58,7 @@ def result(report: Report, style: Style) -> str:
             lines += _judged(judgement, report, width, style)
     if report.skipped is not None:
         lines.append(report.skipped.because)
-    if report.decision is not None and not report.triggers and report.exit is ExitCode.OK:
+    elif report.decision is not None and not report.triggers and report.exit is ExitCode.OK:
         lines.append("no rule fires: there is nothing to deploy")
     return "\n".join(lines)
 
@@ -67,7 +75,7 @@ def _headline(report: Report, build: BuildContext) -> str:
 def _judged(judgement: Judgement, report: Report, width: int, style: Style) -> list[str]:
     verdict = judgement.verdict.value
     name = judgement.rule.name.value
-    head = style.paint(f"{verdict:<6}", verdict) + f"{name:<{width}}  {visible(judgement.because)}"
+    head = style.paint(f"{verdict:<5}", verdict) + f" {name:<{width}}  {visible(judgement.because)}"
     if judgement.verdict is not Verdict.FIRE:
         return [head]
     triggers = [t for t in report.triggers if t.spec.rule == name]
@@ -77,11 +85,9 @@ def _judged(judgement: Judgement, report: Report, width: int, style: Style) -> l
 def _sent(trigger: TriggerReport) -> list[str]:
     """One trigger, some lines: what is or was sent, what came of it."""
     lines = [f"→ {trigger.request.method} {trigger.url}", *_contents(trigger)]
-    if trigger.created is None:
-        return [*lines, f"= {_ENDING[trigger.outcome]}"]
-    lines.append(f"= {trigger.outcome.value}: {trigger.created.url}")
-    if trigger.created.revision:
-        lines.append(f"  revision {trigger.created.revision}")
+    created = trigger.created
+    lines.append(f"= {trigger.outcome.value}: {created.url}" if created else f"= {_ENDING[trigger.outcome]}")
+    lines += [f"  revision {created.revision}"] if created and created.revision else []
     lines += [f"  workflow {w.name}: {w.status}" for w in trigger.workflows]
     return [visible(line) for line in lines]
 
@@ -105,7 +111,7 @@ def _contents(trigger: TriggerReport) -> list[str]:
     pinned = f"revision {spec.revision}" if spec.revision and spec.job else ""
     parameters = "{" + ", ".join(f"{k}: {_written(v)}" for k, v in spec.parameters.items()) + "}"
     parts = (f"{kind} {spec.ref.name}", what, pinned, parameters if spec.parameters else "")
-    return [visible("  " + " · ".join(p for p in parts if p))]
+    return ["  " + " · ".join(p for p in parts if p)]
 
 
 def _written(value: Scalar) -> str:
@@ -118,26 +124,28 @@ def failure(report: Report, style: Style) -> str:
     if error is None:
         return _interruption(report) if report.exit is not ExitCode.OK else ""
     lines = []
-    if isinstance(error, RuleFileInvalid) and report.diagnostics and report.command != "check":
-        lines += diagnostics(report.diagnostics, error.source, style)
+    if isinstance(error, Diagnosed) and error.source is not None and report.command != "check":
+        lines += diagnostics(error.diagnostics, error.source, style)
     if error.code != "rules-unreadable":
         lines.append(f"{style.paint('error', 'error')}[{error.code}]: {visible(error.message)}")
         lines += [f"  - {visible(p)}" for p in (error.problems if isinstance(error, EnvironmentInvalid) else ())]
         lines += [f"  hint: {visible(hint)}" for hint in error.hints]
-    return "\n".join([*lines, f"exit {int(report.exit)} ({report.exit.label}): {_last_word(report)}"])
+    return "\n".join([*lines, f"exit {int(report.exit)} ({report.exit.label}){_last_word(report)}"])
 
 
 def _interruption(report: Report) -> str:
-    return f"{report.exit.label}: {_last_word(report)}"
+    return f"{report.exit.label}{_last_word(report)}"
 
 
 def _last_word(report: Report) -> str:
-    """Whether anything was sent: the one thing to know before running again."""
+    """Whether anything was sent: the one thing to know before running again. Only `run` sends."""
+    if report.command != "run":
+        return ""
     sent = [t for t in report.triggers if t.created is not None]
     unsure = [t for t in report.triggers if t.outcome is Outcome.UNCERTAIN]
     words = [f"rule {t.spec.rule} was triggered: {t.created.url}" for t in sent if t.created]
     words += [f"the trigger of rule {t.spec.rule} was sent, and whether it was accepted is not known" for t in unsure]
-    return visible("; ".join(words) or "nothing was triggered")
+    return ": " + visible("; ".join(words) or "nothing was triggered")
 
 
 def _checked(report: Report, style: Style) -> list[str]:

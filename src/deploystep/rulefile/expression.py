@@ -15,6 +15,7 @@ _CLAUSE: Final = re.compile(
 )
 _NO_TAG: Final = re.compile(r"""not\s+(?:pipeline\.git\.)?tag|(?:pipeline\.git\.)?tag\s*==\s*(?:""|'')""")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+_LONGEST: Final = 300
 _FALLBACK: Final = "when: {branch: main}"
 
 
@@ -25,6 +26,8 @@ def is_expression(text: str) -> bool:
 
 def translated(text: str) -> str:
     """The same condition as matchers; a general example where it is too complicated."""
+    if len(text) > _LONGEST:
+        return _FALLBACK
     for joint, form in ((r"\s+or\s+|\s*\|\|\s*", "when: [{}]"), (r"\s+and\s+|\s*&&\s*", "when: {}")):
         clauses = [_clause(part) for part in re.split(joint, text.strip())]
         known = [clause for clause in clauses if clause]

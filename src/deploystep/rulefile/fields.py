@@ -124,7 +124,7 @@ MATCHERS: Final = Table(
     ),
     notes=MappingProxyType(
         {
-            **dict.fromkeys(("exclude", "except", "ignore", "unless"), _UNLESS),
+            **dict.fromkeys(("exclude", "except", "ignore", "unless", "branches-ignore", "tags-ignore"), _UNLESS),
             **dict.fromkeys(("only", "filters", "if"), "write the matchers here, for example  branch: main"),
             **dict.fromkeys(("needs", "requires", "during"), "this stands in the rule, beside when:"),
         }
@@ -197,14 +197,13 @@ REQUIRES: Final = Field(
 DEPLOY: Final = Field(
     "deploy", DEPLOY_KEYS, "What is sent when the rule fires.", "deploy: {workflow: deploy}", required=True
 )
-_IN_WHEN: Final = "matchers stand under when:, for example  when: {branch: main}"
 RULE: Final = Table(
     "rule",
     "rule key",
     (RULE_NAME, ENVIRONMENT, WHEN, UNLESS, DURING, REQUIRES, DEPLOY),
     meant=MappingProxyType(
         {
-            **dict.fromkeys(("filters", "if", "only"), "when"),
+            **dict.fromkeys(("filters", "if", "only", "on"), "when"),
             **dict.fromkeys(("exclude", "except", "ignore"), "unless"),
             "needs": "requires",
             "id": "name",
@@ -213,11 +212,11 @@ RULE: Final = Table(
             "trigger": "deploy",
         }
     ),
-    notes=MappingProxyType(
+    inside=MappingProxyType(
         {
-            **dict.fromkeys((f.key for f in MATCHERS.fields if f.key != "env"), _IN_WHEN),
-            **dict.fromkeys(MATCHERS.meant, _IN_WHEN),
-            **dict.fromkeys(("to", "job", "workflow", "parameters", "params"), "this stands under deploy:"),
+            **dict.fromkeys((f.key for f in MATCHERS.fields if f.key != "env"), "when"),
+            **dict.fromkeys(MATCHERS.meant, "when"),
+            **dict.fromkeys(("to", "job", "workflow", "parameters", "params"), "deploy"),
         }
     ),
     logic=True,
@@ -241,7 +240,7 @@ GUARD: Final = Table(
     meant=MappingProxyType(
         {**dict.fromkeys(("filters", "if", "only"), "when"), "message": "reason", "because": "reason"}
     ),
-    notes=MappingProxyType(dict.fromkeys((f.key for f in MATCHERS.fields), _IN_WHEN)),
+    inside=MappingProxyType(dict.fromkeys((*(f.key for f in MATCHERS.fields), *MATCHERS.meant), "when")),
     logic=True,
 )
 
@@ -301,13 +300,13 @@ WINDOWS: Final = Field(
 FREEZES: Final = Field("freezes", TEXT, "Stretches of time in which rules are held.", "freezes: []", later=True)
 NEVER: Final = Field(
     "never",
-    ListOf(GUARD, "each item starts with '- name:'", limit=MAX_RULES),
+    ListOf(GUARD, "each item starts with '- name:'", "each item of never", limit=MAX_RULES),
     "While any one of these holds, no rule fires.",
     'never: [{name: kill-switch, when: {env: {DEPLOYS_OFF: "*"}}}]',
 )
 RULES: Final = Field(
     "rules",
-    ListOf(RULE, "each item starts with '- name:'", least=1, limit=MAX_RULES),
+    ListOf(RULE, "each item starts with '- name:'", "each rule", least=1, limit=MAX_RULES),
     "The rules; each is judged on its own, and every one that holds fires.",
     "rules: [{name: production, when: {branch: main}, deploy: {workflow: deploy}}]",
     required=True,

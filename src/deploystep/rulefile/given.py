@@ -44,7 +44,7 @@ class Given:
 def read_given(source: SourceFile) -> Given:
     """Read the facts. Raises RuleFileInvalid with everything that is wrong with them."""
     report = Report()
-    node = reader.read(_without_json_tabs(source), report)
+    node = reader.read(_without_json_tabs(source), report, f.GIVEN_BRANCH.example)
     given = read_facts(node, report) if node is not None else None
     if given is None or report.errors:
         raise invalid(source, inside(source, report.diagnostics))

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.errors import RuleFileInvalid
 from deploystep.core.moments import zone, zone_names
+from deploystep.core.parameters import SECRET_VARIABLES
 from deploystep.core.patterns import is_legal_ref
 from deploystep.core.rules import (
     Alternative,
@@ -58,7 +59,7 @@ def load(source: SourceFile) -> RuleSet:
 def examine(source: SourceFile) -> Examined:
     """Read a rule file and say everything that is wrong or suspicious."""
     report = Report()
-    node = reader.read(source, report)
+    node = reader.read(source, report, f.VERSION.example)
     rules = _Loader(source, report).file(node) if node is not None else None
     return Examined(None if report.errors else rules, inside(source, report.diagnostics))
 
@@ -242,6 +243,7 @@ class _Loader:
         if choices is None:
             return None
         for alternative in choices.alternatives:
+            self._refuse_secrets(alternative)
             if not choices.is_ambiguous and alternative.has(f.BRANCH) and alternative.has(f.TAG):
                 self.report.error(
                     "E301",
@@ -250,6 +252,13 @@ class _Loader:
                     "for 'either', write two list items; for 'a tag on main', use tag: with merged_into: main",
                 )
         return Condition(tuple(_alternative(a) for a in choices.alternatives), choices.span)
+
+    def _refuse_secrets(self, alternative: Fields) -> None:
+        for name, _ in alternative.get(f.ENV) or ():
+            if name.value in SECRET_VARIABLES:
+                self.report.error(
+                    "E511", f"{name.value} is a secret that no rule may read", name.span, "name another variable"
+                )
 
     def _count_patterns(self, rule: Fields, conditions: tuple[Condition | None, ...]) -> None:
         matchers = (m for c in conditions if c for a in c.alternatives for m in a.matchers)
@@ -274,6 +283,8 @@ class _Loader:
             self._check_job(deploy.at(f.JOB), to, when)
         sent = deploy.get(f.PARAMETERS) or ()
         parameters.check(sent, parameters.Scope.of(rule, when, is_job=job is not None), self.report)
+        if deploy.has(f.TO) and to is None:
+            return None
         return Deploy(to, job, workflow, tuple(_parameter(key, value) for key, value in sent), rule.at(f.DEPLOY))
 
     def _check_job(self, at: Span, to: Target | None, when: Choices | None) -> None:

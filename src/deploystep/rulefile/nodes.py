@@ -28,7 +28,8 @@ class Text:
     """A scalar. `span` begins at its quote, `inner` at its first character.
 
     `exact` says that the characters of the value stand side by side in the file, so that an offset into the
-    value is an offset into the line; with escapes or several lines it is not.
+    value is an offset into the line; with escapes or several lines it is not. `is_refused`: something was said
+    about it already, and it has no value.
     """
 
     value: str
@@ -36,11 +37,12 @@ class Text:
     span: Span
     inner: Span
     exact: bool
+    is_refused: bool = False
 
     @property
     def is_null(self) -> bool:
         """Whether nothing is written here, in one of YAML's ways to write nothing."""
-        return self.style is Style.PLAIN and self.value in _NULLS
+        return self.style is Style.PLAIN and self.value in _NULLS and not self.is_refused
 
     def part(self, offset: int, width: int) -> Span:
         """Where a stretch of the value is written; the whole scalar where that cannot be told."""
@@ -67,10 +69,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """Keys and values in the order written; no key occurs twice."""
+    """Keys and values in the order written; no key occurs twice. `is_broken`: some could not be read."""
 
     entries: tuple[Entry, ...]
     span: Span
+    is_broken: bool = False
 
 
 Node: TypeAlias = Text | Sequence | Map
@@ -86,11 +89,11 @@ class Report:
     def error(self, code: str, message: str, span: Span, hint: str = "") -> None:
         """Note something that makes the file unusable."""
         self.errors += 1
-        self.diagnostics.append(Diagnostic(code, message, span, hint))
+        self.diagnostics.append(Diagnostic(code, visible(message), span, visible(hint)))
 
     def warning(self, code: str, message: str, span: Span, hint: str = "") -> None:
         """Note something suspicious."""
-        self.diagnostics.append(Diagnostic(code, message, span, hint, Severity.WARNING))
+        self.diagnostics.append(Diagnostic(code, visible(message), span, visible(hint), Severity.WARNING))
 
 
 def kind_of(node: Node) -> str:
@@ -108,5 +111,14 @@ def shown(text: str) -> str:
     >>> shown("main")
     "'main'"
     """
-    short = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-    return "'" + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in short) + "'"
+    return f"'{visible(clipped(text))}'"
+
+
+def clipped(text: str) -> str:
+    """A text that is not endless."""
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def visible(text: str) -> str:
+    """A text in which whatever would not show, or would end the line, is spelled out."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

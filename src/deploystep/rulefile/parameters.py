@@ -20,7 +20,7 @@ from deploystep.core.parameters import (
 from deploystep.core.source import Span, Spanned
 from deploystep.core.suggest import nearest
 from deploystep.rulefile import fields as f
-from deploystep.rulefile.nodes import Report, shown
+from deploystep.rulefile.nodes import Report, clipped, shown
 from deploystep.rulefile.shapes import Choices, Fields, Written
 
 _KEY: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -104,20 +104,39 @@ def _check_length(key: str, written: Written, template: Template, report: Report
 
 
 def _check_reference(reference: Reference, span: Span, scope: Scope, report: Report) -> None:
-    name = reference.name
+    name, text = reference.name, clipped(reference.name)
     if name in SECRET_VARIABLES:
         report.error("E511", f"${{{name}}} is a secret and is never sent", span, "the receiver has its own")
     elif name in scope.unset:
         why, hint = scope.unset[name]
         report.error("E507", f"${{{name}}} is always unset {why}", span, hint)
     elif name not in PUBLIC_VARIABLES and name not in DERIVED and name not in scope.variables:
-        report.error("E506", f"unknown value ${{{name}}}", span, _cure(name))
+        report.error("E506", f"unknown value ${{{text}}}", span, _cure(name))
     elif name in scope.variables and not is_variable(name):
-        report.error("E506", f"unknown value ${{{name}}}", span, "only variables in upper case can be sent")
+        report.error("E506", f"unknown value ${{{text}}}", span, "only variables in upper case can be sent")
+
+
+#: What people write for a value, from habit.
+_MEANT: Final = MappingProxyType(
+    {
+        "sha": "CIRCLE_SHA1",
+        "SHA": "CIRCLE_SHA1",
+        "revision": "CIRCLE_SHA1",
+        "CIRCLE_SHA": "CIRCLE_SHA1",
+        "GITHUB_SHA": "CIRCLE_SHA1",
+        "CI_COMMIT_SHA": "CIRCLE_SHA1",
+        "branch": "CIRCLE_BRANCH",
+        "tag": "CIRCLE_TAG",
+        "version": "tag.version",
+        "user": "CIRCLE_USERNAME",
+        "environment": "rule.environment",
+        "pull_request": "pr.number",
+    }
+)
 
 
 def _cure(name: str) -> str:
-    near = nearest(name, sorted(PUBLIC_VARIABLES | DERIVED.keys()))
+    near = _MEANT.get(name) or nearest(name, sorted(PUBLIC_VARIABLES | DERIVED.keys()))
     if near:
         return f"did you mean ${{{near}}}?"
     if is_variable(name):

@@ -5,6 +5,7 @@ place where it is used, and need no recursion, so that neither deep nesting nor 
 """
 
 import re
+import sys
 from dataclasses import dataclass, field
 from typing import Final, TypeGuard, cast
 
@@ -19,11 +20,15 @@ MAX_DEPTH: Final = 40
 #: cannot reach it within the limit for its size.
 MAX_NODES: Final = 600_000
 
-_PROPERTIES: Final = re.compile(r"(?:[&!]\S*(?:[ \t]+|[ \t]*(?:#[^\n]*)?\r?\n\s*))+")
+_MERGE: Final = "<<"
+_PROPERTIES: Final = re.compile(r"(?:[&!]\S*\s(?:\s|#[^\n]*\n)*)+")
 
 
-def read(source: SourceFile, report: Report) -> Node | None:
-    """The file's tree; None where it has none, which the report then explains."""
+def read(source: SourceFile, report: Report, begins: str) -> Node | None:
+    """The file's tree; None where it has none, which the report then explains.
+
+    `begins` tells the writer of an empty file how one begins.
+    """
     if not characters.check(source, report):
         return None
     builder = _Builder(source, report)
@@ -37,14 +42,21 @@ def read(source: SourceFile, report: Report) -> Node | None:
         if not any(d.code == "E010" for d in report.diagnostics):
             syntax.explain(error, source, report)
         return None
-    except yaml.YAMLError as error:
-        report.error("E001", f"this cannot be read as YAML: {error}", Span(Pos(1, 1)))
+    except (yaml.YAMLError, ValueError, OverflowError):
+        # PyYAML makes a character of an escape such as "\Uffffffff" without looking
+        _refuse_escape(source, report)
         return None
-    except ValueError:
-        # PyYAML computes the character of an escape such as "\Uffffffff" without looking
-        report.error("E001", "this cannot be read as YAML: an escape in double quotes is not a character", _start())
-        return None
-    return builder.finish()
+    return builder.finish(begins)
+
+
+def _refuse_escape(source: SourceFile, report: Report) -> None:
+    for number, line in enumerate(source.text.split("\n"), 1):
+        for found in re.finditer(r"\\U([0-9A-Fa-f]{8})", line):
+            if int(found[1], 16) > sys.maxunicode:
+                span = Span(Pos(number, found.start() + 1), len(found[0]))
+                report.error("E003", f"there is no character {found[0]}", span)
+                return
+    report.error("E001", "this cannot be read as YAML", _start())
 
 
 def _start() -> Span:
@@ -77,8 +89,7 @@ class _Builder:
     def take(self, event: yaml.Event) -> None:
         """Go on by one event."""
         if isinstance(event, yaml.ScalarEvent):
-            self._refuse_tag(event)
-            self._add(self._text(event), 1, event.anchor)
+            self._add(self._text(event, refused=self._refuse_tag(event)), 1, event.anchor)
         elif isinstance(event, yaml.AliasEvent):
             self._alias(event)
         elif isinstance(event, yaml.SequenceStartEvent | yaml.MappingStartEvent):
@@ -88,10 +99,10 @@ class _Builder:
         elif isinstance(event, yaml.DocumentStartEvent):
             self._document(event)
 
-    def finish(self) -> Node | None:
+    def finish(self, begins: str) -> Node | None:
         """The whole tree."""
         if self.root is None or (isinstance(self.root, Text) and self.root.is_null):
-            self.report.error("E014", "the file is empty", _start(), "it begins with  version: 1  and a list of rules:")
+            self.report.error("E014", "the file is empty", _start(), f"it begins with  {begins}")
             return None
         return self.root
 
@@ -104,10 +115,10 @@ class _Builder:
         if self.documents > 1:
             self._stop("E013", "a second YAML document begins here", span_of(event), "keep one; remove the '---'")
 
-    def _refuse_tag(self, event: yaml.NodeEvent) -> None:
+    def _refuse_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> bool:
+        if event.tag is None:
+            return False
         written = self._written_tag(event)
-        if written is None:
-            return
         span = Span(_pos(_marks(event)[0]), len(written))
         if written.startswith("!!") or written in ("!", "!<"):
             self.report.error(
@@ -115,18 +126,15 @@ class _Builder:
             )
         else:
             syntax.refuse_negation(written, span, self.report)
+        return True
 
-    def _written_tag(self, event: yaml.NodeEvent) -> str | None:
-        """The tag as written in the file (PyYAML hands out its long form, or nothing for a lone `!`)."""
+    def _written_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> str:
+        """The tag as it is written; PyYAML hands out its long form."""
         mark, _ = _marks(event)
-        rest = self.source.text[mark.index : mark.index + 400]
-        rest = re.sub(r"\A&\S+\s+", "", rest) if rest.startswith("&") else rest
-        if not rest.startswith("!"):
-            return None
-        found = re.match(r"![^\s]*", rest)
-        return found[0] if found else None
+        found = re.compile(r"(?:&\S+\s+)?(!\S*)").match(self.source.text, mark.index)
+        return found[1] if found else str(event.tag)
 
-    def _text(self, event: yaml.ScalarEvent) -> Text:
+    def _text(self, event: yaml.ScalarEvent, *, refused: bool) -> Text:
         whole = span_of(event)
         mark, end = _marks(event)
         raw = self.source.text[mark.index : end.index]
@@ -136,11 +144,11 @@ class _Builder:
         value = characters.joined(event.value)
         if event.style in ("'", '"'):
             inner = Span(Pos(whole.line, whole.start.column + 1), max(whole.width - 2, 1))
-            return Text(value, Style.QUOTED, whole, inner, raw[1:-1] == value)
+            return Text(value, Style.QUOTED, whole, inner, raw[1:-1] == value, refused)
         style = Style.BLOCK if event.style in ("|", ">") else Style.PLAIN
         if style is Style.PLAIN and "\t" in raw.partition("\n")[0]:
             self.report.error(*syntax.TAB, whole.inside(raw.index("\t")))
-        return Text(value, style, whole, whole, raw == value)
+        return Text(value, style, whole, whole, raw == value, refused)
 
     def _after(self, mark: yaml.Mark, properties: str, width: int) -> Span:
         """The place behind an anchor, which may stand on a line of its own."""
@@ -157,7 +165,7 @@ class _Builder:
             self._add(*self.anchors[name], None)
         else:
             syntax.refuse_star(self.source, span, self.report)
-            self._add(Text("", Style.QUOTED, span, span, exact=False), 1, None)
+            self._add(Text("", Style.PLAIN, span, span, exact=False, is_refused=True), 1, None)
 
     def _begin(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent) -> None:
         self._refuse_tag(event)
@@ -192,12 +200,16 @@ class _Builder:
             if self._is_key(key, first):
                 first[key.value] = key
                 entries.append(Entry(key, _at_key(key, value)))
-        return Map(tuple(entries), done.span)
+        # a key that is given twice is there; one that could not be read may be anything
+        lost = any(not isinstance(key, Text) or key.is_refused or key.value == _MERGE for key in done.nodes[::2])
+        return Map(tuple(entries), done.span, lost)
 
     def _is_key(self, key: Node, first: dict[str, Text]) -> TypeGuard[Text]:
         if not isinstance(key, Text):
             self.report.error("E101", "a key must be a text", key.span)
-        elif key.value == "<<" and key.style is Style.PLAIN:
+        elif key.is_refused:
+            pass
+        elif key.value == _MERGE and key.style is Style.PLAIN:
             self.report.error(
                 "E012", "merge keys (<<) are not supported", key.span, "write the keys out, or use targets:"
             )
@@ -211,7 +223,7 @@ class _Builder:
 
 def _at_key(key: Text, value: Node) -> Node:
     """A value that was left out has no place of its own: it is shown at its key."""
-    if isinstance(value, Text) and value.value == "" and value.style is Style.PLAIN:
+    if isinstance(value, Text) and value.value == "" and value.style is Style.PLAIN and not value.is_refused:
         return Text("", Style.PLAIN, key.span, key.span, exact=False)
     return value
 

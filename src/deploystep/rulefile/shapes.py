@@ -11,12 +11,12 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, Generic, Protocol, TypeVar, cast
 
-from deploystep.core.parameters import Value, parse_template
-from deploystep.core.patterns import Kind, Pattern, PatternError, parse, why_no_ref
+from deploystep.core.parameters import MAX_VALUE, Value, parse_template
+from deploystep.core.patterns import Kind, Pattern, PatternError, is_legal_ref, parse, why_no_ref
 from deploystep.core.source import Span, Spanned
 from deploystep.core.suggest import nearest
 from deploystep.rulefile import characters, expression, syntax
-from deploystep.rulefile.nodes import Entry, Map, Node, Report, Sequence, Style, Text, kind_of, shown
+from deploystep.rulefile.nodes import Entry, Map, Node, Report, Sequence, Style, Text, clipped, kind_of, shown
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -44,12 +44,12 @@ class Field(Generic[T_co]):
 def written(node: Node, key: str, report: Report) -> Text | None:
     """A scalar with something in it; the text as written, whatever YAML would make of it."""
     if not isinstance(node, Text):
-        report.error("E101", f"{shown(key)} must be a text, found {kind_of(node)}", node.span)
+        report.error("E101", f"{key} must be a text, found {kind_of(node)}", node.span)
     elif node.is_null:
         refuse_null(node, key, report, "")
     elif characters.is_broken(node.value):
         report.error("E007", "half a character cannot be written here", node.span, "write the character itself")
-    else:
+    elif not node.is_refused:
         return node
     return None
 
@@ -165,12 +165,23 @@ class NumberOrFalse:
         return Spanned(int(text.value), text.inner)
 
 
+def _is_escaped(text: Text, report: Report) -> bool:
+    r"""Whether double quotes have made something else of `\b` or `\t` in a regex."""
+    escaped = text.style is Style.QUOTED and not text.exact and not text.value.isprintable()
+    if escaped:
+        report.error(*syntax.BACKSLASH[:2], text.inner, syntax.BACKSLASH[2])
+    return escaped
+
+
 @lru_cache(maxsize=4096)
 def _pattern(text: str, kind: Kind, noun: str) -> Pattern:
     pattern = parse(text, kind)
-    hopeless = why_no_ref(pattern, noun) if kind is Kind.REF else None
-    if hopeless is not None:
-        raise PatternError(hopeless)
+    # most patterns are a plain name, for which git's rules need no proof
+    plain = pattern.only_match
+    if kind is Kind.REF and not (plain is not None and is_legal_ref(plain)):
+        hopeless = why_no_ref(pattern, noun)
+        if hopeless is not None:
+            raise PatternError(hopeless)
     return pattern
 
 
@@ -183,7 +194,7 @@ class PatternShape:
     def read(self, node: Node, key: str, report: Report) -> Spanned[Pattern] | None:
         """The pattern."""
         text = written(node, key, report)
-        if text is None:
+        if text is None or _is_escaped(text, report):
             return None
         try:
             return Spanned(_pattern(text.value, self.kind, key), text.inner)
@@ -196,15 +207,18 @@ class PatternShape:
 
 @dataclass(frozen=True, slots=True)
 class ListOf(Generic[T]):
-    """A list of things; `form` says how an item looks."""
+    """A list of things; `form` says how an item looks, `each` what it is called."""
 
     item: Shape[T]
     form: str = ""
+    each: str = ""
     least: int = 0
     limit: int | None = None
 
     def read(self, node: Node, key: str, report: Report) -> tuple[T, ...] | None:
         """The items that could be read."""
+        if isinstance(node, Text) and node.is_refused:
+            return None
         if not isinstance(node, Sequence):
             form = f" ({self.form})" if self.form else ""
             report.error("E101", f"{key} must be a list{form}", node.span)
@@ -215,7 +229,7 @@ class ListOf(Generic[T]):
             over = node.items[self.limit].span
             report.error("E114", f"{key} holds {len(node.items)} items", over, f"the limit is {self.limit}")
             return None
-        return _items(self.item, node, key, report)
+        return _items(self.item, node, self.each or key, report)
 
 
 def _items(shape: Shape[T], node: Sequence, key: str, report: Report) -> tuple[T, ...]:
@@ -250,11 +264,13 @@ class MapOf(Generic[T]):
 
     def read(self, node: Node, key: str, report: Report) -> tuple[tuple[Spanned[str], T], ...] | None:
         """Keys and values that could be read, in order."""
-        if not isinstance(node, Map):
-            report.error("E101", f"{shown(key)} must be a map, found {kind_of(node)}", node.span, self.form)
+        if isinstance(node, Text) and node.is_refused:
             return None
-        if len(node.entries) < self.least:
-            report.error("E101", f"{shown(key)} must not be an empty map", node.span, self.form)
+        if not isinstance(node, Map):
+            report.error("E101", f"{key} must be a map, found {kind_of(node)}", node.span, self.form)
+            return None
+        if len(node.entries) < self.least and not node.is_broken:
+            report.error("E101", f"{key} must not be an empty map", node.span, self.form)
         pairs = [
             (self.key.read(e.key, key, report), self.item.read(e.value, e.key.value, report)) for e in node.entries
         ]
@@ -266,38 +282,45 @@ class Table:
     """A map with keys that the language names.
 
     `noun` is what the map is, `kind` what one of its keys is called. `meant` holds words of other systems and
-    the key that means the same here, `notes` what to say about other wrong keys.
+    the key that means the same here, `inside` keys that belong one level deeper and under which key, `notes` what
+    to say about other wrong keys.
     """
 
     noun: str
     kind: str
     fields: tuple[Field[object], ...]
     meant: Mapping[str, str] = field(default_factory=dict)
+    inside: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     logic: bool = False
     null_is_unset: bool = False
 
     def read(self, node: Node, key: str, report: Report) -> "Fields | None":
         """Every value that could be read. Unknown keys are reported, and so are missing ones."""
+        if isinstance(node, Text) and node.is_refused:
+            return None
         if not isinstance(node, Map):
             example = next((f.example for f in self.fields if f.required), self.fields[0].example)
             report.error("E101", f"{key} must be a map, found {kind_of(node)}", node.span, f"for example  {example}")
             return None
         before = report.errors
+        dashed = any(_DASHED.match(entry.key.value) for entry in node.entries)
         wrong = [self._wrong(entry.key, report) for entry in node.entries]
-        values = {e.key.value: v for e in node.entries if (v := self._value(e, report)) is not None}
-        self._missing(node, {w for w in wrong if w}, report)
-        return Fields(node, values, any(w is not None for w in wrong), report.errors == before)
+        values = {e.key.value: v for e in node.entries if (v := self._value(e, report, dashed=dashed)) is not None}
+        if not (node.is_broken or dashed):
+            self._missing(node, {w for w in wrong if w}, report)
+        return Fields(node, values, node.is_broken or any(w is not None for w in wrong), report.errors == before)
 
     def _field(self, key: str) -> Field[object] | None:
         return next((f for f in self.fields if f.key == key), None)
 
-    def _value(self, entry: Entry, report: Report) -> object:
+    def _value(self, entry: Entry, report: Report, *, dashed: bool) -> object:
         known = self._field(entry.key.value)
         if known is None or known.later:
             return None
         if isinstance(entry.value, Text) and entry.value.is_null:
-            if not self.null_is_unset:
+            # below `rules:`, a `-name:` without a space is a key beside it
+            if not (self.null_is_unset or dashed):
                 refuse_null(entry.value, known.key, report, known.example)
             return None
         return known.shape.read(entry.value, known.key, report)
@@ -312,23 +335,27 @@ class Table:
         if self.logic and (hint := _LOGIC.get(key.value)):
             report.error("E113", f"there is no '{key.value}' here", key.span, hint)
             return ""
-        if re.match(r"-\w", key.value):
+        if _DASHED.match(key.value):
             syntax.refuse_dash(key.value, key.span, report)
             return key.value[1:]
         return self._unknown(key, report)
 
     def _unknown(self, key: Text, report: Report) -> str:
-        names = [f.key for f in self.fields]
-        near = self.meant.get(key.value)
-        if near is None and key.value not in self.notes:
-            near = nearest(key.value, names)
-        if near is not None:
-            hint = f"did you mean {shown(near)}?"
-        else:
-            known = ", ".join(f.key for f in self.fields if not f.later)
-            hint = self.notes.get(key.value) or f"known: {known}"
+        meant, hint = self._meaning(key.value)
         report.error("E102", f"unknown {self.kind} {shown(key.value)}", key.span, hint)
-        return near or ""
+        return meant
+
+    def _meaning(self, key: str) -> tuple[str, str]:
+        """The key that was probably meant ("" for none), and what to say."""
+        if parent := self.inside.get(key):
+            example = next(f.example for f in self.fields if f.key == parent)
+            return parent, f"it stands under {parent}:, for example  {example}"
+        if note := self.notes.get(key):
+            return "", note
+        near = self.meant.get(key) or nearest(key, [f.key for f in self.fields])
+        if near:
+            return near, f"did you mean {shown(near)}?"
+        return "", f"known: {', '.join(f.key for f in self.fields if not f.later)}"
 
     def _missing(self, node: Map, meant: set[str], report: Report) -> None:
         given = {entry.key.value for entry in node.entries} | meant
@@ -339,6 +366,7 @@ class Table:
                 )
 
 
+_DASHED: Final = re.compile(r"-\w")
 _ANY: Final = "a map means all of these; a list of maps means any one of these"
 _LOGIC: Final = MappingProxyType(
     {"or": _ANY, "and": _ANY, "any": _ANY, "all": _ANY, "not": "write what stops the rule under unless:"}
@@ -414,7 +442,7 @@ class AnyOf:
 
     def _list(self, node: Sequence, key: str, report: Report) -> Choices | None:
         if not node.items:
-            report.error("E101", f"{shown(key)} must not be an empty list", node.span, "it could never hold")
+            report.error("E101", f"{key} must not be an empty list", node.span, "it could never hold")
             return None
         read = [self._alternative(item, key, report) for item in node.items]
         alternatives = tuple(a for a in read if a is not None)
@@ -428,7 +456,7 @@ class AnyOf:
         if isinstance(node, Sequence):
             report.error("E101", "expected matchers, found a list in a list", node.span, "write one list of maps")
             return None
-        if not node.entries:
+        if not node.entries and not node.is_broken:
             report.error(
                 "E101", "expected matchers, found an empty map", node.span, f"for example  {key}: {{branch: main}}"
             )
@@ -437,6 +465,8 @@ class AnyOf:
 
 
 def _refuse_text(node: Text, key: str, report: Report) -> None:
+    if node.is_refused:
+        return
     if expression.is_expression(node.value):
         example = expression.translated(node.value)
         report.error(
@@ -459,6 +489,8 @@ class Written:
 
 
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
+#: Far beyond any text that could be filled in to something short enough.
+_LONGEST: Final = 16_384
 _LARGEST: Final = 2**63
 
 #: Plain texts that some version of YAML reads as something else: null, booleans, numbers (YAML 1.1 has
@@ -486,18 +518,22 @@ class ValueShape:
         if not isinstance(node, Text):
             report.error("E101", f"expected a text, a whole number, true or false, found {kind_of(node)}", node.span)
             return None
-        if node.style is Style.PLAIN:
-            if node.value == "":
-                refuse_null(node, key, report, f'{key}: ""')
-                return None
-            if node.value in ("true", "false"):
-                return Written(node.value == "true", node)
-            if _INTEGER.fullmatch(node.value):
-                return self._integer(node, report)
-            if _AMBIGUOUS.fullmatch(node.value):
-                _refuse_ambiguous(node, report)
-                return None
-        return self._template(node, report)
+        if node.is_refused:
+            return None
+        return self._plain(node, key, report) if node.style is Style.PLAIN else self._template(node, report)
+
+    def _plain(self, node: Text, key: str, report: Report) -> Written | None:
+        if node.value in ("true", "false"):
+            return Written(node.value == "true", node)
+        if _INTEGER.fullmatch(node.value):
+            return self._integer(node, report)
+        if not node.value:
+            refuse_null(node, key, report, f'{key}: ""')
+        elif _AMBIGUOUS.fullmatch(node.value):
+            _refuse_ambiguous(node, report)
+        else:
+            return self._template(node, report)
+        return None
 
     def _integer(self, node: Text, report: Report) -> Written | None:
         # the length first: Python refuses to convert thousands of digits
@@ -512,6 +548,11 @@ class ValueShape:
         if characters.is_broken(node.value):
             report.error("E007", "half a character cannot be sent", node.span, "write the character itself")
             return None
+        if len(node.value) > _LONGEST:
+            report.error(
+                "E510", f"a value of {len(node.value)} characters", node.inner, f"CircleCI takes {MAX_VALUE} at most"
+            )
+            return None
         template = parse_template(node.value)
         if not isinstance(template, tuple):
             return Written(template, node)
@@ -523,9 +564,10 @@ class ValueShape:
 
 
 def _refuse_ambiguous(node: Text, report: Report) -> None:
+    text = clipped(node.value)
     report.error(
         "E502",
-        f"{node.value} means different things in different YAML versions",
+        f"{text} means different things in different YAML versions",
         node.inner,
-        f'quote it: "{node.value}"',
+        f'quote it: "{text}"',
     )

@@ -7,13 +7,18 @@ from typing import Final
 import yaml
 
 from deploystep.core.source import Pos, SourceFile, Span
-from deploystep.rulefile.nodes import Report, shown
+from deploystep.rulefile.nodes import Report, clipped, shown
 
 TAB: Final = ("E004", "a tab where YAML wants spaces")
+BACKSLASH: Final = (
+    "E003",
+    "a backslash in double quotes is a YAML escape",
+    "use single quotes or none around a regex",
+)
 
 _DASHED: Final = re.compile(r"\s*(-[A-Za-z_][A-Za-z0-9_-]*):(?:\s|$)")
-_FLOW_END: Final = re.compile(r"[,\]}].*|\s+#.*|\s+\Z", re.DOTALL)
-_LINE_END: Final = re.compile(r"\s+#.*|\s+\Z", re.DOTALL)
+_FLOW_END: Final = re.compile(r"[,\]}].*|\s#.*", re.DOTALL)
+_LINE_END: Final = re.compile(r"\s#.*", re.DOTALL)
 
 
 def explain(error: yaml.MarkedYAMLError, source: SourceFile, report: Report) -> None:
@@ -31,13 +36,13 @@ def refuse_star(source: SourceFile, span: Span, report: Report) -> None:
         "E002",
         "a value that begins with * must be quoted",
         Span(span.start, len(written)),
-        f'write "{written}"',
+        f'write "{clipped(written)}"',
     )
 
 
 def refuse_negation(written: str, span: Span, report: Report) -> None:
     """Report a value that begins with `!`: YAML takes it for a tag, its author meant "not"."""
-    text = _FLOW_END.sub("", written)
+    text = _FLOW_END.sub("", written).rstrip()
     report.error(
         "E010",
         f"{shown(text)} is read by YAML as a tag",
@@ -54,10 +59,15 @@ class _Complaint:
         self.problem = error.problem or ""
         self.source = source
         self.report = report
+        self.lines = source.text.split("\n")
         self.at = _span(error.problem_mark or error.context_mark)
         self.since = _span(error.context_mark or error.problem_mark)
-        self.line = source.line(self.at.line)
+        self.line = self.line_at(self.at.line)
         self.character = self.line[self.at.start.column - 1 : self.at.start.column]
+
+    def line_at(self, number: int) -> str:
+        """A line's text; the lines are split once, for there may be many to look at."""
+        return self.lines[number - 1].rstrip("\r") if number <= len(self.lines) else ""
 
     def says(self, context: str, problem: str = "") -> bool:
         """Whether PyYAML's words hold these."""
@@ -83,7 +93,7 @@ def _written(source: SourceFile, start: Pos) -> str:
     line = source.line(start.line)
     before, rest = line[: start.column - 1], line[start.column - 1 :]
     in_flow = before.count("[") + before.count("{") > before.count("]") + before.count("}")
-    return (_FLOW_END if in_flow else _LINE_END).sub("", rest) or rest[:1]
+    return (_FLOW_END if in_flow else _LINE_END).sub("", rest).rstrip() or rest[:1]
 
 
 def _star(complaint: _Complaint) -> bool:
@@ -108,7 +118,7 @@ def _tag(complaint: _Complaint) -> bool:
 def _tag_between(complaint: _Complaint) -> Span | None:
     """A `!pattern` in the list that broke: its tag takes in the bracket, so the error comes a line late."""
     for number in range(complaint.since.line, complaint.at.line + 1):
-        line = complaint.source.line(number)
+        line = complaint.line_at(number)
         begin = complaint.since.start.column if number == complaint.since.line else 0
         if found := re.search(r"(?:^|[\[{,:]\s*|\s)(!)\S", line[begin:]):
             return Span(Pos(number, begin + found.start(1) + 1))
@@ -127,9 +137,7 @@ def _reference_in_flow(complaint: _Complaint) -> bool:
 def _escape(complaint: _Complaint) -> bool:
     if not complaint.says("while scanning a double-quoted scalar", "escape"):
         return False
-    return complaint.report_here(
-        "E003", "a backslash in double quotes is a YAML escape", "use single quotes or none around a regex"
-    )
+    return complaint.report_here(*BACKSLASH)
 
 
 def _wrong_start(complaint: _Complaint) -> bool:
@@ -149,7 +157,7 @@ def _must_be_quoted(complaint: _Complaint, span: Span) -> bool:
         "E020",
         f"a value that begins with {written[:1]} must be quoted",
         Span(span.start, len(written)),
-        f"write '{written}'",
+        f"write '{clipped(written)}'",
     )
     return True
 
@@ -172,10 +180,10 @@ def _dashed_key(complaint: _Complaint) -> bool:
     if not (complaint.says("", "mapping values") or complaint.says("", "block end") or complaint.says("simple key")):
         return False
     for number in range(complaint.at.line, 0, -1):
-        if found := _DASHED.match(complaint.source.line(number)):
+        if found := _DASHED.match(complaint.line_at(number)):
             refuse_dash(found[1], Span(Pos(number, found.start(1) + 1), len(found[1])), complaint.report)
             return True
-        if re.match(r"\s*-\s|\S+:", complaint.source.line(number)):
+        if re.match(r"\s*-\s|\S+:", complaint.line_at(number)):
             break
     return False
 
@@ -190,7 +198,9 @@ def _second_colon(complaint: _Complaint) -> bool:
         return False
     before = complaint.line[: complaint.at.start.column - 1]
     if re.search(r":\s", before):
-        return complaint.report_here("E019", "a second ': ' in one value", "quote the whole value")
+        return complaint.report_here(
+            "E019", "a second ': ' in one value", "quote the whole value, or write a map as {key: value}"
+        )
     return _indented(complaint, len(before) - len(before.lstrip()) + 1)
 
 

@@ -8,8 +8,9 @@ import time
 
 import pytest
 
-from deploystep.core.automata import Dfa, Nfa, Wanted, find_text
+from deploystep.core.automata import Dfa, Nfa
 from deploystep.core.pattern_nodes import ANYTHING, LAST_CODE_POINT, Chars, concat, literal, state_count
+from deploystep.core.pattern_search import Wanted, find_text
 from deploystep.core.patterns import (
     Kind,
     Pattern,
@@ -357,6 +358,7 @@ class TestLegalNames:
             ("**", "a"),
             ("*é", "é"),
             ("/[%z]/", "z"),
+            (r"/([^\d\/]+(a|1)\S{2}.\S{2}){2}/", "aaaaaaaaaaaaaa"),  # found at once, though the automaton is vast
             ("release..1", None),
         ],
     )
@@ -443,6 +445,7 @@ class TestBounds:
         unlike = ref("/(a|b)*a(a|b){80} /")
         assert overlap([a], [b]) is None
         assert not covers([b], unlike)
+        assert covers([b, unlike], unlike)
         assert legal_example(unlike) is None
         assert why_no_ref(unlike, "branch") is None
 

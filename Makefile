@@ -1,0 +1,66 @@
+# `make` alone says what there is. Needed: Python 3.10 or newer, make, git, and a package index that pip can reach.
+#   PYTHON=python3.12   the interpreter to use        VENV=.venv   where everything is installed
+#   TESTS=tests/unit    which tests to run            PYTEST=-x    more options for pytest
+
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint docs clean
+
+VENV ?= .venv
+TESTS ?=
+PYTEST ?=
+NEWEST := python3 python3.13 python3.12 python3.11 python3.10 python
+IS_NEW := import sys; sys.exit(sys.version_info < (3, 10))
+PYTHON ?= $(shell for p in $(NEWEST); do "$$p" -c '$(IS_NEW)' >/dev/null 2>&1 && echo "$$p" && break; done)
+
+# What the caller's shell says about Python, pip's targets, CircleCI and git must not change what happens here.
+CALLERS := PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONWARNINGS PIP_TARGET PIP_PREFIX PIP_USER PIP_NO_DEPS \
+	PIP_REQUIRE_VIRTUALENV PIP_REQUIRE_HASHES PIP_NO_BUILD_ISOLATION PIP_CONSTRAINT \
+	GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE $(filter CIRCLE% DEPLOYSTEP_%,$(shell env | sed -n 's/=.*//p'))
+CLEAN := env $(addprefix -u ,$(CALLERS)) PYTHONNOUSERSITE=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+BIN := $(VENV)/bin
+PIP := $(CLEAN) $(BIN)/python -m pip install --quiet --quiet
+CONFIGS := .circleci/config.yml $(addprefix examples/,$(addsuffix /.circleci/config.yml,minimal environments monorepo))
+
+help:
+	@echo 'make demo    a parallel job decides and deploys, against a stand-in for CircleCI on this machine'
+	@echo 'make test    every test'
+	@echo 'make lint    style, types, layers, CircleCI configs (Python 3.11 or newer)'
+	@echo 'make docs    write the generated parts of README.md and docs/'
+	@echo 'make clean   remove what these have made'
+
+demo: $(VENV)/.installed
+	@$(CLEAN) $(BIN)/python scripts/demo.py
+
+test: $(VENV)/.test
+	@$(CLEAN) $(BIN)/python -m pytest $(PYTEST) $(TESTS)
+
+lint: $(VENV)/.lint
+	@$(CLEAN) $(BIN)/ruff check
+	@$(CLEAN) $(BIN)/ruff format --check
+	@$(CLEAN) $(BIN)/mypy
+	@$(CLEAN) $(BIN)/lint-imports
+	@$(CLEAN) $(BIN)/check-jsonschema --builtin-schema vendor.circle-ci $(CONFIGS)
+
+docs: $(VENV)/.installed
+	@$(CLEAN) $(BIN)/python scripts/docs.py --write
+
+clean:
+	rm -rf $(VENV) dist results .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A virtual environment of its own; a pip that knows dependency groups (25.1); the package, editable.
+$(VENV)/.installed: pyproject.toml
+	@test -n "$(PYTHON)" || { echo 'no Python 3.10 or newer found: name one with PYTHON=…' >&2; exit 1; }
+	@$(CLEAN) "$(PYTHON)" -c '$(IS_NEW)' || { echo '$(PYTHON) is older than Python 3.10: name another with PYTHON=…' >&2; exit 1; }
+	@test -x $(BIN)/python || $(CLEAN) "$(PYTHON)" -m venv $(VENV)
+	@echo 'installing deploystep into $(VENV)'
+	@$(PIP) --upgrade 'pip>=25.1'
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(VENV)/.installed
+	@echo 'installing what make $* needs into $(VENV)'
+	@$(PIP) --group $*
+	@touch $@

@@ -1,0 +1,233 @@
+"""The parts of the pages that come from the product: tables from its own tables, and what its commands print.
+
+`docs.py [--write] [FILE...]` compares, or writes. A generated part stands between `<!-- generated: NAME -->` and
+`<!-- end -->`. Every `console` block is run in a clone made for its page; the rule file there is the last `yaml`
+block above it that begins with `version: 1`. Ports, times and ids are replaced by fixed ones.
+"""
+
+import difflib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from deploystep.cli.args import COMMANDS, OPTIONS, Option
+from deploystep.core.build import ENV
+from deploystep.core.exits import ExitCode
+from deploystep.core.parameters import DERIVED, PUBLIC_VARIABLES
+from deploystep.rulefile import fields
+from deploystep.rulefile.shapes import Table
+from deploystep.sandbox import FAULTS
+
+ROOT = Path(__file__).parents[1]
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+LATER = "not in this version"
+GENERATED = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"^```(yaml[^\n]*|console)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+FIXED = (
+    (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:40215"),
+    (re.compile(r"(?<= · )\d{4}-\d\d-\d\d \d\d:\d\d(?= )"), "2026-06-16 10:02"),
+    (re.compile(r"(?<=\"now\": \")[^\"]+"), "2026-06-16T10:02:11+00:00"),
+    (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "5034460f-c7c4-4c43-9457-de07e2029e7b"),
+)
+ANNA = {
+    **{f"GIT_{who}_NAME": "Anna" for who in ("AUTHOR", "COMMITTER")},
+    **{f"GIT_{who}_EMAIL": "anna@acme.dev" for who in ("AUTHOR", "COMMITTER")},
+    **{f"GIT_{who}_DATE": "2026-06-16T10:00:00+0000" for who in ("AUTHOR", "COMMITTER")},
+}
+PLAIN = {
+    "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
+    "LC_ALL": "C",
+    "PYTHONUTF8": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Compare the pages with what they should be, or write them."""
+    is_writing = "--write" in arguments
+    named = [Path(a).resolve() for a in arguments if a != "--write"]
+    stale = [page for page in named or PAGES if not is_current(page, is_writing=is_writing)]
+    for page in stale:
+        sys.stdout.write(f"{page.relative_to(ROOT)}: {'written' if is_writing else 'not current: run  make docs'}\n")
+    return 1 if stale and not is_writing else 0
+
+
+def is_current(page: Path, *, is_writing: bool) -> bool:
+    """Whether the page is what it should be; if it is not, show how it differs, or write it."""
+    old = page.read_text(encoding="utf-8")
+    new = executed(filled(old))
+    if new == old:
+        return True
+    if is_writing:
+        page.write_text(new, encoding="utf-8")
+    else:
+        sys.stdout.writelines(difflib.unified_diff(old.splitlines(True), new.splitlines(True), "page", "now"))  # noqa: FBT003
+    return False
+
+
+# --- tables
+
+
+def filled(page: str) -> str:
+    """The page with every generated part made anew."""
+    return GENERATED.sub(lambda found: f"{found[1]}\n{normal(PARTS[found[2]]())}\n\n{found[3]}", page)
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    names = list(head)
+    lines = [names, ["---"] * len(names), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def options(command: str) -> Callable[[], str]:
+    """The options of one command."""
+
+    def row(option: Option) -> tuple[str, str, str]:
+        value = f" {'|'.join(option.choices) if option.choices else option.metavar}" if option.metavar else ""
+        return f"`{option.flag}{value}`", f"`{option.variable}`" if option.has_variable else "", option.help
+
+    return lambda: table(("Option", "Variable", "Meaning"), (row(o) for o in OPTIONS if command in o.commands))
+
+
+def keys(known: Table) -> Callable[[], str]:
+    """The keys of one map of the rule language."""
+
+    def about(key: str, description: str, *, is_required: bool, is_later: bool) -> tuple[str, str]:
+        marks = [mark for mark, holds in (("required", is_required), (LATER, is_later)) if holds]
+        return f"`{key}`", description + (f" ({', '.join(marks)})" if marks else "")
+
+    return lambda: table(
+        ("Key", "Meaning", "Example"),
+        (
+            (*about(f.key, f.description, is_required=f.required, is_later=f.later), f"`{f.example}`")
+            for f in known.fields
+        ),
+    )
+
+
+def later() -> str:
+    """What is known and refused."""
+    known = {"the file": fields.FILE, "a rule": fields.RULE, "a condition": fields.MATCHERS}
+    lines = [f"- `{f.key}:` in {place}" for place, t in known.items() for f in t.fields if f.later]
+    lines += [f"- `{o.flag}`" for o in OPTIONS if o.help == LATER]
+    lines += [f"- `api: {name}`" for name in fields.API_CHOICE.later]
+    return "\n".join(lines) or "Nothing."
+
+
+def exits() -> str:
+    """The exit codes."""
+    return table(("Code", "Name", "Meaning"), ((str(int(c)), c.label, c.meaning) for c in ExitCode))
+
+
+def variables() -> str:
+    """The variables of the build that are read."""
+    return table(("Variable", "Used for"), ((f"`{name}`", use) for name, use in ENV.items()))
+
+
+def values() -> str:
+    """What a parameter may name."""
+    public = ", ".join(f"`{name}`" for name in sorted(PUBLIC_VARIABLES))
+    derived = ", ".join(f"`${{{name}}}`" for name in DERIVED)
+    return f"Variables of the build: {public}.\n\nMade from them: {derived}."
+
+
+def demo() -> str:
+    """What `make demo` prints, its first two scenes."""
+    script = ROOT / "scripts/demo.py"
+    ran = subprocess.run([sys.executable, script], env=PLAIN, stdout=subprocess.PIPE, encoding="utf-8", check=True)  # noqa: S603
+    scenes = ran.stdout.partition("\n3. ")[0].strip()
+    return f"```text\n$ make demo\n{scenes}\n```"
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "demo": demo,
+    "commands": lambda: table(("Command", "Does"), ((f"`deploystep {c}`", does) for c, does in COMMANDS.items())),
+    **{f"options-{command}": options(command) for command in COMMANDS},
+    "keys-file": keys(fields.FILE),
+    "keys-rule": keys(fields.RULE),
+    "keys-matchers": keys(fields.MATCHERS),
+    "keys-deploy": keys(fields.DEPLOY_KEYS),
+    "keys-target": keys(fields.TARGET),
+    "keys-never": keys(fields.GUARD),
+    "keys-facts": keys(fields.FACTS),
+    "later": later,
+    "exits": exits,
+    "variables": variables,
+    "values": values,
+    "faults": lambda: table(("Fault", "What happens"), ((f"`{k.form}`", k.meaning) for k in FAULTS.values())),
+}
+
+
+# --- commands
+
+
+def executed(page: str) -> str:
+    """The page with every command's output as it is now."""
+    if "```console" not in page:
+        return page
+    with tempfile.TemporaryDirectory() as folder:
+        clone = prepared(Path(folder) / "shop")
+
+        def again(block: re.Match[str]) -> str:
+            if block[1] == "console":
+                return f"```console\n{console(block[2], clone)}```"
+            if block[2].startswith("version: 1\n"):
+                (clone / ".circleci/deploy.yml").write_text(block[2], encoding="utf-8")
+            return block[0]
+
+        return BLOCK.sub(again, page)
+
+
+def prepared(clone: Path) -> Path:
+    """A clone of gh/acme/shop: one commit on main, with the smallest rule file, always of the same revision."""
+    rules = (ROOT / "examples/minimal/.circleci/deploy.yml").read_text(encoding="utf-8")
+    (clone / ".circleci").mkdir(parents=True)
+    (clone / ".circleci/deploy.yml").write_text(rules, encoding="utf-8")
+    for command in (
+        ("init", "--quiet", "--initial-branch=main"),
+        ("remote", "add", "origin", "git@github.com:acme/shop.git"),
+        ("add", "."),
+        ("commit", "--quiet", "--message", "Add the shop"),
+        ("update-ref", "refs/remotes/origin/main", "HEAD"),
+    ):
+        subprocess.run(["git", *command], cwd=clone, env=PLAIN | ANNA, check=True)  # noqa: S603
+    return clone
+
+
+def console(block: str, clone: Path) -> str:
+    """Every command of a block, each with what it prints on both streams."""
+    commands = [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
+    return "\n".join(f"$ {command}\n{printed(command, clone)}" for command in commands)
+
+
+def printed(command: str, clone: Path) -> str:
+    """What a command prints, with the parts fixed that differ from run to run."""
+    ran = subprocess.run(  # noqa: S603
+        ["/bin/sh", "-c", command],
+        cwd=clone,
+        env=PLAIN,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    return normal(ran.stdout)
+
+
+def normal(text: str) -> str:
+    """Output with fixed ports, times and ids."""
+    for pattern, fixed in FIXED:
+        text = pattern.sub(fixed, text)
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,94 @@
+"""What holds a rule back that would otherwise fire: the clock, a freeze, a job that has not succeeded."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import cast
+
+from deploystep.core.calendar import DAYS, next_opening
+from deploystep.core.facts import Facts, JobsOf, Unavailable
+from deploystep.core.moments import zone
+from deploystep.core.rules import Freeze, Rule, RuleSet
+from deploystep.core.source import Diagnostic, Severity, Span, Spanned
+from deploystep.core.suggest import nearest
+from deploystep.core.trace import Answer, Reason, Trace, leaf, together, unanswered, unasked
+
+_SUCCESS = "success"
+
+
+def holds_of(rule: Rule, rules: RuleSet, facts: Facts) -> tuple[Trace, ...]:
+    """Each thing that can hold this rule back: yes where it lets it pass, no where it holds it."""
+    freezes = tuple(freeze for freeze in rules.freezes if _concerns(freeze, rule))
+    return (*_clock(rule, freezes, rules.timezone, facts), *_requires(rule, facts))
+
+
+def _concerns(freeze: Freeze, rule: Rule) -> bool:
+    environment = rule.environment.value if rule.environment else None
+    return rule.name.value not in freeze.exempt and (not freeze.environments or environment in freeze.environments)
+
+
+def _clock(rule: Rule, freezes: tuple[Freeze, ...], timezone: str, facts: Facts) -> Iterator[Trace]:
+    windows = rule.during.value if rule.during else ()
+    opening = _opening(rule, freezes, timezone, facts.now) if facts.now else ""
+    if rule.during is not None:
+        is_open = facts.now is not None and any(w.is_open(facts.now) for w in windows)
+        words = " or ".join(w.text for w in windows)
+        because = f"during {words}" if is_open else f"outside {words}; held until {opening}"
+        yield _timed(f"during {words}", because, rule.during.span, facts, passes=is_open)
+    for freeze in freezes:
+        is_over = facts.now is not None and not freeze.stretch.holds(facts.now)
+        reason = f" — {freeze.reason}" if freeze.reason else ""
+        because = f"no freeze {freeze.name}" if is_over else f"freeze {freeze.name}{reason}; held until {opening}"
+        trace = _timed(f"not frozen by {freeze.name}", because, freeze.span, facts, passes=is_over)
+        # that there is no freeze is not worth a word among the reasons to deploy
+        yield Trace(trace.claim, trace.answer, (), trace.span) if trace.answer is Answer.YES else trace
+
+
+def _timed(claim: str, because: str, span: Span, facts: Facts, *, passes: bool) -> Trace:
+    if facts.now is None:
+        problem = Diagnostic("U104", "the time is not stated", span, "add now: to given", Severity.UNDECIDED)
+        return unanswered(claim, problem)
+    return leaf(claim, because, span, holds=passes)
+
+
+def _opening(rule: Rule, freezes: tuple[Freeze, ...], timezone: str, now: datetime) -> str:
+    """When every window and freeze together let the rule pass, for people."""
+    windows = rule.during.value if rule.during else ()
+    found = next_opening(now, windows, tuple(freeze.stretch for freeze in freezes))
+    if found is None:
+        return "further notice: no opening was found"
+    local = found.astimezone(zone(timezone))
+    return f"{DAYS[local.weekday()]} {local:%Y-%m-%d %H:%M} {timezone}"
+
+
+def _requires(rule: Rule, facts: Facts) -> Iterator[Trace]:
+    """The jobs of this workflow, of which each that is named must have succeeded."""
+    if not rule.requires:
+        return
+    span = rule.requires[0].span
+    claim = "requires " + " and ".join(job.value for job in rule.requires)
+    answer = facts.answers.get(JobsOf())
+    if answer is None:
+        yield unasked(claim, JobsOf(), span)
+    elif isinstance(answer, Unavailable):
+        yield unanswered(claim, Diagnostic(answer.code, answer.reason, span, answer.cure, Severity.UNDECIDED))
+    else:
+        jobs = cast("Mapping[str, str]", answer.value)
+        trace = together(claim, tuple(_job(job, jobs) for job in rule.requires), span)
+        passed = (Reason("requires " + " ".join(f"{job.value} ✓" for job in rule.requires), span.line),)
+        yield Trace(claim, trace.answer, passed, span, trace.parts) if trace.answer is Answer.YES else trace
+
+
+def _job(job: Spanned[str], jobs: Mapping[str, str]) -> Trace:
+    claim = f"job {job.value} succeeded"
+    status = jobs.get(job.value)
+    if status is None:
+        near = nearest(job.value, jobs)
+        hint = f"did you mean '{near}'? " if near else ""
+        message = f"no job '{job.value}' in this workflow"
+        return unanswered(
+            claim, Diagnostic("E701", message, job.span, f"{hint}(a job that was filtered out is missing too)")
+        )
+    because = (
+        f"job {job.value} succeeded" if status == _SUCCESS else f"job {job.value} has not succeeded: it is {status}"
+    )
+    return leaf(claim, because, job.span, holds=status == _SUCCESS)

@@ -1,0 +1,183 @@
+"""Whether one matcher holds: the words of each, and what it needs to know."""
+
+from collections.abc import Iterable
+from typing import cast
+
+from deploystep.core.build import BuildContext
+from deploystep.core.closed import assert_never
+from deploystep.core.facts import AuthorOf, Cost, Facts, IsMergedInto, Known, MessageOf, Question, Unavailable
+from deploystep.core.parameters import PUBLIC_VARIABLES
+from deploystep.core.rules import (
+    AuthorIs,
+    BranchIs,
+    EnvIs,
+    ForkIs,
+    Matcher,
+    MergedInto,
+    MessageContains,
+    PathsChanged,
+    Patterns,
+    PullRequestIs,
+    TagIs,
+    UserIs,
+)
+from deploystep.core.source import Diagnostic, Severity, Span, Spanned
+from deploystep.core.trace import Trace, either, leaf, together, unanswered, unasked
+
+
+def cost(matcher: Matcher) -> Cost:
+    """How dear the matcher's fact is; cheap ones are judged first, for they often settle it."""
+    if isinstance(matcher, (AuthorIs, MessageContains)):
+        return Cost.COMMIT
+    if isinstance(matcher, MergedInto):
+        return Cost.ANCESTRY
+    return Cost.PATHS if isinstance(matcher, PathsChanged) else Cost.ENVIRONMENT
+
+
+def match(matcher: Matcher, facts: Facts) -> Trace:  # noqa: C901, PLR0911, RET503 - a line for each kind
+    """Whether one matcher holds."""
+    build = facts.build
+    if isinstance(matcher, BranchIs):
+        return _named("branch", build.branch, matcher.patterns, matcher.span, "this is a tag build")
+    if isinstance(matcher, TagIs):
+        return _named("tag", build.tag, matcher.patterns, matcher.span, "this is a branch build")
+    if isinstance(matcher, PullRequestIs):
+        return _pull_request(matcher, build)
+    if isinstance(matcher, ForkIs):
+        because = "this is a fork build" if build.fork else "fork — this is not a fork build"
+        return leaf(f"fork {_word(matcher.wanted)}", because, matcher.span, holds=build.fork is matcher.wanted)
+    if isinstance(matcher, UserIs):
+        return _named("user", build.user, matcher.patterns, matcher.span, "CIRCLE_USERNAME is not set")
+    if isinstance(matcher, EnvIs):
+        return _env(matcher, build)
+    if isinstance(matcher, AuthorIs):
+        return _author(matcher, facts)
+    if isinstance(matcher, MessageContains):
+        return _message(matcher, facts)
+    if isinstance(matcher, MergedInto):
+        branches = tuple(_merged_into(branch, facts) for branch in matcher.branches)
+        return either("merged_into " + _or(b.value for b in matcher.branches), branches, matcher.span)
+    if isinstance(matcher, PathsChanged):
+        return _paths(matcher, facts)
+    assert_never(matcher)
+
+
+def _named(word: str, value: str | None, patterns: Patterns, span: Span, blank: str) -> Trace:
+    claim = f"{word} {_listed(patterns)}"
+    if not value:
+        return leaf(claim, f"{word} — {blank if value is None else 'it is empty'}", span, holds=False)
+    found = next((p for p in patterns if p.value.matches(value)), None)
+    if found is None:
+        return leaf(claim, _near_miss(word, value, patterns), span, holds=False)
+    because = f"{word} {value}" + ("" if found.value.text == value else f" matches {found.value.text}")
+    return leaf(claim, because, found.span, holds=True)
+
+
+def _listed(patterns: Patterns) -> str:
+    return _or(p.value.text for p in patterns)
+
+
+def _or(texts: Iterable[str]) -> str:
+    return " or ".join(texts)
+
+
+def _near_miss(word: str, value: str, patterns: Patterns) -> str:
+    said = f"{word} {value} does not match {_listed(patterns)}"
+    other_case = next((p.value.text for p in patterns if p.value.text.casefold() == value.casefold()), None)
+    if other_case is not None:
+        return f"{said}; upper and lower case differ"
+    prefix = max((p.value.viable_prefix(value) for p in patterns), key=len)
+    is_near = len(patterns) == 1 and len(prefix) > 0 and patterns[0].value.text.startswith("/")
+    return f"{said}; it matches up to `{prefix}`" if is_near else said
+
+
+def _pull_request(matcher: PullRequestIs, build: BuildContext) -> Trace:
+    number = build.pull_request
+    because = "pull_request — there is none" if number is None else f"pull request {number}"
+    holds = (number is not None) is matcher.wanted
+    return leaf(f"pull_request {_word(matcher.wanted)}", because, matcher.span, holds=holds)
+
+
+def _word(wanted: bool) -> str:  # noqa: FBT001 - it is the value that is shown
+    return "true" if wanted else "false"
+
+
+def _env(matcher: EnvIs, build: BuildContext) -> Trace:
+    parts = tuple(_variable(name.value, patterns, name.span, build) for name, patterns in matcher.variables)
+    return together("env " + ", ".join(name.value for name, _ in matcher.variables), parts, matcher.span)
+
+
+def _variable(name: str, patterns: Patterns, span: Span, build: BuildContext) -> Trace:
+    """One variable's claim. Its value is shown only where CircleCI itself sets it: others can hold secrets."""
+    value = build.variables.get(name)
+    claim = f"env {name} {_listed(patterns)}"
+    if value is None:
+        return leaf(claim, f"env {name} — it is not set", span, holds=False)
+    shown = f" {value}" if name in PUBLIC_VARIABLES else ""
+    found = next((p for p in patterns if p.value.matches(value)), None)
+    if found is None:
+        return leaf(claim, f"env {name}{shown} does not match {_listed(patterns)}", span, holds=False)
+    return leaf(claim, f"env {name}{shown} matches {found.value.text}", found.span, holds=True)
+
+
+def _author(matcher: AuthorIs, facts: Facts) -> Trace:
+    claim = f"author {_listed(matcher.patterns)}"
+    answer = _asked(claim, AuthorOf(), matcher.span, facts)
+    if isinstance(answer, Trace):
+        return answer
+    return _named("author", cast("str", answer.value), matcher.patterns, matcher.span, "the commit names none")
+
+
+def _message(matcher: MessageContains, facts: Facts) -> Trace:
+    claim = f"message_contains {_or(t.value for t in matcher.texts)}"
+    answer = _asked(claim, MessageOf(), matcher.span, facts)
+    if isinstance(answer, Trace):
+        return answer
+    message = cast("str", answer.value)
+    found = next((text for text in matcher.texts if text.value in message), None)
+    if found is None:
+        because = f"the commit message does not contain {_or(repr(t.value) for t in matcher.texts)}"
+        return leaf(claim, because, matcher.span, holds=False)
+    return leaf(claim, f"the commit message contains {found.value!r}", found.span, holds=True)
+
+
+def _merged_into(branch: Spanned[str], facts: Facts) -> Trace:
+    claim = f"merged_into {branch.value}"
+    answer = _asked(claim, IsMergedInto(branch.value), branch.span, facts)
+    if isinstance(answer, Trace):
+        return answer
+    is_merged = answer.value is True
+    short = facts.build.revision[:7]
+    return leaf(claim, f"{short} is {'' if is_merged else 'not '}on {branch.value}", branch.span, holds=is_merged)
+
+
+def _paths(matcher: PathsChanged, facts: Facts) -> Trace:
+    claim = "paths " + (_listed(matcher.only) or "**")
+    answer = _asked(claim, matcher.since, matcher.span, facts)
+    if isinstance(answer, Trace):
+        return answer
+    changed = cast("tuple[str, ...]", answer.value)
+    counting = [path for path in changed if _counts(path, matcher)]
+    total = f"{len(changed)} changed file{'' if len(changed) == 1 else 's'}"
+    if not counting:
+        because = f"none of {total} counts" if changed else "no files changed"
+        return leaf(claim, because, matcher.span, holds=False)
+    more = f" and {len(counting) - 1} more" if len(counting) > 1 else ""
+    return leaf(claim, f"{len(counting)} of {total} counts: {counting[0]}{more}", matcher.span, holds=True)
+
+
+def _counts(path: str, matcher: PathsChanged) -> bool:
+    """Whether a changed file is one of `only` (default: all) and not one of `ignore`."""
+    if matcher.only and not any(p.value.matches(path) for p in matcher.only):
+        return False
+    return not any(p.value.matches(path) for p in matcher.ignore)
+
+
+def _asked(claim: str, question: Question, span: Span, facts: Facts) -> Known[object] | Trace:
+    """The answer to a question, or the trace of a claim that has none."""
+    answer = facts.answers.get(question)
+    if answer is None:
+        return unasked(claim, question, span)
+    if isinstance(answer, Unavailable):
+        return unanswered(claim, Diagnostic(answer.code, answer.reason, span, answer.cure, Severity.UNDECIDED))
+    return answer

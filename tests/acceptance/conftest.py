@@ -1,0 +1,28 @@
+"""A project folder with rules in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from acceptance.process import Project, sandbox, triggers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from deploystep.sandbox import Sandbox
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def circleci() -> Iterator[Sandbox]:
+    """The stand-in for CircleCI; whatever a test did to it, at most one trigger was accepted."""
+    with sandbox() as started:
+        yield started
+        accepted = [r for r in triggers(started) if r.status is not None and r.status < 300]
+        assert len(accepted) <= 1, accepted

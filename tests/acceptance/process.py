@@ -1,0 +1,171 @@
+"""`python -m deploystep` as a process, in an environment that is built and not inherited."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+from typing import TYPE_CHECKING, Any
+
+from builds import PIPELINE, SHA, environ
+
+from deploystep.sandbox import Pace, Sandbox, Workflow
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable
+
+TOKEN = "cci-personal-0123456789abcdef+/="
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+RULES = """
+    version: 1
+    rules:
+      - name: production
+        environment: production
+        when: {branch: main}
+        deploy: {workflow: deploy, parameters: {deploy: true, sha: "${CIRCLE_SHA1}", retries: 3}}
+    """
+PATIENCE = 15.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a process left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one document on stdout; anything besides it fails the test."""
+        return json.loads(self.out)
+
+    @property
+    def last_line(self) -> str:
+        return self.err.strip().splitlines()[-1]
+
+    @property
+    def outcomes(self) -> list[str]:
+        return [trigger["outcome"] for trigger in self.json["triggers"]]
+
+
+def sandbox(**settings: Any) -> Sandbox:
+    """A stand-in that takes one token and is quick; main is where the build says it is."""
+    usual: dict[str, Any] = {
+        "token": TOKEN,
+        "projects": ["gh/acme/shop"],
+        "heads": {"main": SHA},
+        "workflows": [Workflow("deploy", {"deploy": True})],
+        "pace": Pace(appear=0.0, finish=0.1),
+    }
+    started = Sandbox(**{**usual, **settings}).start()
+    started.add_build(PIPELINE, "gh/acme/shop", branch="main", revision=SHA)
+    return started
+
+
+class Project:
+    """A folder in which a build's step runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.write(RULES)
+
+    def write(self, text: str, path: str = ".circleci/deploy.yml") -> None:
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(dedent(text).lstrip(), encoding="utf-8")
+
+    def step(self, server: Sandbox | None, *arguments: str, stdin: str = "", **variables: str | None) -> Ended:
+        """`deploystep run --json --confirm 1s`, as a build of main runs it."""
+        words = ("run", "--json", "--confirm", "1s", *arguments)
+        return self.run(words, variables, server=server, stdin=stdin)
+
+    def call(self, *arguments: str, server: Sandbox | None = None, **variables: str | None) -> Ended:
+        """Any command, in a build of main."""
+        return self.run(arguments, variables, server=server)
+
+    def run(
+        self,
+        arguments: tuple[str, ...],
+        variables: dict[str, str | None],
+        *,
+        server: Sandbox | None = None,
+        stdin: str = "",
+        ci: bool = True,
+    ) -> Ended:
+        """The most general form; `ci` is whether it is a build at all."""
+        done = subprocess.run(
+            self._command(arguments),
+            cwd=self.folder,
+            env=self.environment(server, variables, ci=ci),
+            input=stdin.encode(),
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return _ended(done.returncode, done.stdout, done.stderr)
+
+    def interrupted(self, number: signal.Signals, server: Sandbox, when: Callable[[str], bool]) -> Ended:
+        """The same, but a signal comes as soon as `when`, which is given stderr so far, says so."""
+        progress = self.folder / "stderr.txt"
+        with progress.open("wb") as err:
+            process = subprocess.Popen(
+                self._command(("run", "--json")),
+                cwd=self.folder,
+                env=self.environment(server, {}, ci=True),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=err,
+            )
+        try:
+            _until(lambda: when(progress.read_text(encoding="utf-8")))
+            process.send_signal(number)
+            out, _ = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+            process.wait()
+        return _ended(process.returncode, out, progress.read_bytes())
+
+    def without_waits(self) -> dict[str, str]:
+        """Variables with which the process believes that it waited: `time.sleep` ends at once."""
+        jumping = self.folder / "jumping"
+        jumping.mkdir()
+        (jumping / "sitecustomize.py").write_text("import time\n\ntime.sleep = lambda _: None\n", encoding="utf-8")
+        return {"PYTHONPATH": f"{jumping}{os.pathsep}{SOURCE}"}
+
+    def _command(self, arguments: tuple[str, ...]) -> list[str]:
+        return [sys.executable, "-m", "deploystep", *arguments]
+
+    def environment(self, server: Sandbox | None, variables: dict[str, str | None], *, ci: bool) -> dict[str, str]:
+        usual = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "HOME": str(self.folder)}
+        usual |= {k: v for k, v in os.environ.items() if k.startswith("COVERAGE_")}
+        usual |= {"CIRCLE_TOKEN": TOKEN} | (environ() if ci else {})
+        if server is not None:
+            usual["DEPLOYSTEP_HOST"] = server.url
+        return {name: value for name, value in {**usual, **variables}.items() if value is not None}
+
+
+def _ended(code: int, out: bytes, err: bytes) -> Ended:
+    ended = Ended(code, out.decode(), err.decode())
+    assert TOKEN not in ended.out, "the token is on stdout"
+    assert TOKEN not in ended.err, "the token is on stderr"
+    assert "Traceback" not in ended.err, ended.err
+    return ended
+
+
+def _until(what: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.01)
+
+
+def triggers(server: Sandbox) -> list[Any]:
+    """Every POST that would start something, received and recorded by the stand-in."""
+    return [r for r in server.requests if r.method == "POST" and not r.path.endswith("/cancel")]

@@ -1,0 +1,222 @@
+"""Signals at bad moments, and the ways in which a build is special."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from acceptance.process import RULES, SOURCE, TOKEN, Project, sandbox, triggers
+from builds import OTHER_SHA, SHA, fork_environ, oidc, tag_environ
+
+from deploystep.sandbox import Workflow, parse_fault
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deploystep.sandbox import Sandbox
+
+SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+
+
+@pytest.mark.parametrize(("number", "code", "name"), SIGNALS)
+def test_a_signal_while_an_answer_is_late(
+    project: Project, circleci: Sandbox, number: signal.Signals, code: int, name: str
+) -> None:
+    circleci.misbehave(parse_fault("late-after-create:20"))
+    ended = project.interrupted(number, circleci, lambda _: len(circleci.runs) == 1)
+    assert (ended.code, ended.json["exit"]) == (code, {"code": code, "name": name})
+    assert ended.outcomes == ["uncertain"]
+    assert ended.last_line == (
+        f"{name}: the trigger of rule production was sent, and whether it was accepted is not known"
+    )
+    assert len(triggers(circleci)) == 1
+
+
+@pytest.mark.parametrize(("number", "code", "name"), SIGNALS)
+def test_a_signal_while_it_waits_to_send_again(
+    project: Project, circleci: Sandbox, number: signal.Signals, code: int, name: str
+) -> None:
+    circleci.misbehave(parse_fault("429:30*9"))
+    ended = project.interrupted(number, circleci, lambda err: "trying again in 30 s" in err)
+    assert (ended.code, ended.outcomes) == (code, ["not-sent"])
+    assert ended.last_line == f"{name}: nothing was triggered"
+    assert circleci.runs == ()
+
+
+def test_a_signal_while_it_confirms(project: Project) -> None:
+    with sandbox(workflows=[Workflow("lint")]) as server:
+        ended = project.interrupted(signal.SIGTERM, server, lambda _: len(server.requests) >= 3)
+    assert (ended.code, ended.outcomes) == (143, ["triggered"])
+    assert ended.last_line.startswith("terminated: rule production was triggered: http")
+
+
+# Nodes
+
+
+HEAVY = {"argparse", "yaml", "requests", "urllib3", "subprocess", "socket", "json", "deploystep.cli"}
+
+
+def test_a_node_that_is_not_the_first_says_one_line(project: Project) -> None:
+    project.write("nonsense: [")
+    ended = project.call("run", CIRCLE_NODE_INDEX="2", CIRCLE_NODE_TOTAL="4", CIRCLE_TOKEN=None)
+    assert (ended.code, ended.out, ended.err) == (0, "node 2 of 4; node 0 decides\n", "")
+
+
+def test_a_node_that_is_not_the_first_imports_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "deploystep", "run"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(SOURCE), "CIRCLE_NODE_INDEX": "3", "CIRCLE_NODE_TOTAL": "4"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "deploystep.core.nodes" in imported, "the list must be one of imports"
+    assert imported & HEAVY == set()
+
+
+def test_a_node_that_is_not_the_first_in_json(project: Project) -> None:
+    ended = project.call("run", "--json", CIRCLE_NODE_INDEX="2", CIRCLE_NODE_TOTAL="4", CIRCLE_TOKEN=None)
+    assert ended.code == 0
+    assert (ended.json["rules"], ended.json["triggers"]) == ([], [])
+    assert ended.json["skipped"] == "node 2 of 4; node 0 decides"
+
+
+def test_a_node_that_cannot_be_read(project: Project) -> None:
+    """Whether this is the first node is not guessed."""
+    ended = project.step(None, CIRCLE_NODE_INDEX="one")
+    assert (ended.code, ended.json["exit"]["name"]) == (4, "environment")
+
+
+# Builds that are special
+
+
+def test_a_rerun_with_ssh(project: Project, circleci: Sandbox) -> None:
+    ended = project.call("run", server=circleci, CIRCLE_OIDC_TOKEN=oidc(ssh_rerun=True))
+    assert ended.code == 0
+    assert ended.out == "this is a rerun with SSH, which never deploys; --allow-ssh lets it\n"
+    assert circleci.requests == ()
+
+
+def test_a_rerun_with_ssh_that_is_allowed_to(project: Project, circleci: Sandbox) -> None:
+    token = oidc(ssh_rerun=True)
+    ended = project.step(circleci, "--allow-ssh", CIRCLE_OIDC_TOKEN=token)
+    assert ended.outcomes == ["triggered"]
+    assert token not in ended.out + ended.err
+
+
+def test_a_fork_without_a_token(project: Project, circleci: Sandbox) -> None:
+    project.write(RULES.replace("{branch: main}", '{branch: "**", fork: true}'))
+    variables: Any = {**fork_environ(), "CIRCLE_TOKEN": None}
+    ended = project.call("run", server=circleci, **variables)
+    assert ended.code == 0
+    assert ended.out.splitlines()[-1] == "a fork's build is not given the token, so nothing is sent"
+    assert "no rule fires" not in ended.out
+    assert circleci.requests == ()
+
+
+def test_a_fork_fires_no_rule_that_does_not_say_so(project: Project, circleci: Sandbox) -> None:
+    project.write(RULES.replace("branch: main", 'branch: "**"'))
+    ended = project.step(circleci, **fork_environ())
+    assert (ended.code, ended.json["triggers"]) == (0, [])
+    assert "a fork build needs fork: true" in ended.json["rules"][0]["because"]
+
+
+def test_a_tag(project: Project, circleci: Sandbox) -> None:
+    project.write(RULES.replace("branch: main", "tag: v*"))
+    circleci.move("v1.4.0", SHA)
+    variables: Any = {"CIRCLE_BRANCH": None, **tag_environ("v1.4.0")}
+    ended = project.step(circleci, **variables)
+    assert ended.outcomes == ["triggered"]
+    assert triggers(circleci)[0].body["config"] == {"tag": "v1.4.0"}
+
+
+def test_a_job_of_the_old_api_at_its_revision(project: Project, circleci: Sandbox) -> None:
+    project.write(
+        """
+        version: 1
+        rules:
+          - {name: docker, when: {branch: release/*}, deploy: {job: deploy_docker, parameters: {FAST: true}}}
+        """
+    )
+    circleci.move("release/1.0", OTHER_SHA)
+    ended = project.step(circleci, CIRCLE_BRANCH="release/1.0")
+    assert (ended.code, ended.outcomes) == (0, ["triggered"])
+    (received,) = triggers(circleci)
+    assert received.path == "/api/v1.1/project/github/acme/shop/tree/release%2F1.0"
+    assert received.body == {"revision": SHA, "build_parameters": {"CIRCLE_JOB": "deploy_docker", "FAST": "true"}}
+    (run,) = circleci.runs
+    assert run.revision == SHA, "the branch has moved on, and still what was tested is deployed"
+    assert "CircleCI removes this endpoint on 1 February 2027" in ended.err
+
+
+def test_a_job_after_the_old_api_has_ended(project: Project) -> None:
+    project.write("version: 1\nrules:\n  - {name: docker, when: {branch: main}, deploy: {job: deploy_docker}}\n")
+    with sandbox(gone=True) as server:
+        ended = project.step(server)
+    assert (ended.code, ended.json["error"]["code"]) == (6, "refused-410")
+    assert "workflow:" in ended.json["error"]["hints"][1]
+
+
+def test_a_job_that_is_refused_with_200(project: Project, circleci: Sandbox) -> None:
+    project.write("version: 1\nrules:\n  - {name: docker, when: {branch: main}, deploy: {job: deploy_docker}}\n")
+    circleci.misbehave(parse_fault("message:Your config file has errors"))
+    ended = project.step(circleci)
+    assert (ended.code, ended.outcomes) == (6, ["refused"])
+    assert "Your config file has errors" in ended.json["error"]["message"]
+
+
+# Where the token comes from and goes to
+
+
+def test_a_token_by_another_name(project: Project, circleci: Sandbox) -> None:
+    ended = project.step(circleci, "--token-env", "MY_OWN", MY_OWN=TOKEN, CIRCLE_TOKEN="invalid-0123456789")
+    assert ended.outcomes == ["triggered"]
+
+
+def test_tokens_have_an_order(project: Project, circleci: Sandbox) -> None:
+    others: Any = {"CIRCLE_API_TOKEN": "invalid-0123456789", "CIRCLECI_TOKEN": "invalid-0123456789"}
+    ended = project.step(circleci, CIRCLE_TOKEN="", CIRCLE_API_USER_TOKEN=TOKEN, **others)
+    assert ended.outcomes == ["triggered"]
+
+
+def test_the_host_of_a_server(project: Project, circleci: Sandbox) -> None:
+    url = f"{circleci.url}/gh/acme/shop/12"
+    ended = project.step(None, CIRCLE_BUILD_URL=url)
+    assert ended.outcomes == ["triggered"]
+    assert ended.json["triggers"][0]["url"].startswith(f"{circleci.url}/pipelines/gh/acme/shop/")
+
+
+def test_plain_http_to_another_machine_is_refused(project: Project) -> None:
+    ended = project.step(None, CIRCLE_BUILD_URL="http://circleci.acme.example/gh/acme/shop/12")
+    assert (ended.code, ended.json["error"]["code"]) == (4, "host")
+
+
+def test_an_option_beats_its_variable(project: Project, circleci: Sandbox) -> None:
+    ended = project.step(None, "--host", circleci.url, DEPLOYSTEP_HOST="https://circleci.invalid")
+    assert ended.outcomes == ["triggered"]
+
+
+# Streams that nobody reads
+
+
+@pytest.mark.parametrize("streams", ["| true", ">&-", "2>&-", ">/dev/full", "2>/dev/full", ">&- 2>&- <&-"])
+def test_a_stream_that_nobody_reads(project: Project, circleci: Sandbox, streams: str) -> None:
+    """The trigger is confirmed all the same, and the exit code is that of what happened."""
+    command = f"{sys.executable} -m deploystep run --confirm 1s {streams}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=project.folder,
+        env=project.environment(circleci, {}, ci=True),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
+    assert b"Exception ignored" not in done.stderr
+    assert len(circleci.runs) == 1
+    assert circleci.requests[-1].path.endswith("/workflow"), "it was confirmed"

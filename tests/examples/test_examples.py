@@ -1,0 +1,174 @@
+"""Every example is right as it stands: the rule file, the config, and that they fit each other."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from circleci_schema import CIRCLECI
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = (*sorted(p.parent for p in (ROOT / "examples").glob("*/.circleci")), ROOT)
+PLANS: tuple[tuple[str, dict[str, Any], list[str]], ...] = (
+    ("minimal", {"branch": "main"}, ["production"]),
+    ("minimal", {"branch": "feature/login"}, []),
+    ("minimal", {"tag": "v1.4.0"}, []),
+    ("environments", {"branch": "main", "user": "anna"}, ["staging"]),
+    ("environments", {"branch": "main", "user": "dependabot[bot]"}, []),
+    ("environments", {"branch": "main", "env": {"DEPLOYS_OFF": "1"}}, []),
+    ("environments", {"tag": "v1.4.0"}, ["production"]),
+    ("environments", {"tag": "v1.4.0-rc1"}, []),
+    ("environments", {"branch": "hotfix/leak", "user": "anna"}, ["hotfix"]),
+    ("environments", {"branch": "hotfix/leak", "user": "cleo"}, []),
+    ("environments", {"branch": "feature/login", "pull_request": 42}, ["preview"]),
+    ("environments", {"branch": "feature/login"}, []),
+    ("environments", {"branch": "pull/7", "pull_request": 7, "fork": True}, []),
+    ("monorepo", {"tag": "api-v1.2.0"}, ["api"]),
+    ("monorepo", {"tag": "web-v3"}, ["web"]),
+    ("monorepo", {"tag": "v1.2.0"}, []),
+    ("monorepo", {"branch": "main"}, []),
+    ("monorepo", {"branch": "main", "env": {"PUBLISH_DOCS": "true"}}, ["docs"]),
+    ("old-recipe", {"branch": "release/1.4"}, ["docker"]),
+    ("old-recipe", {"branch": "main"}, []),
+    ("main", {"tag": "v1.2.3"}, ["release"]),
+    ("main", {"tag": "v1.2.3rc1"}, []),
+    ("main", {"branch": "main"}, []),
+)
+
+
+def called(example: Path) -> str:
+    return "main" if example == ROOT else example.name
+
+
+def loaded(example: Path, name: str) -> Any:
+    return yaml.safe_load((example / ".circleci" / name).read_text(encoding="utf-8"))
+
+
+def deploystep(example: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "deploystep", *arguments]
+    return subprocess.run(command, cwd=example, input=stdin, capture_output=True, encoding="utf-8", check=False)
+
+
+def every_rule() -> list[Any]:
+    rules = ((example, rule) for example in EXAMPLES for rule in loaded(example, "deploy.yml")["rules"])
+    return [pytest.param(example, rule, id=f"{called(example)}-{rule['name']}") for example, rule in rules]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=called)
+def test_check_finds_no_error(example: Path) -> None:
+    ran = deploystep(example, "check")
+
+    assert ran.returncode == 0, ran.stdout
+    assert "W601" in ran.stdout if example.name == "old-recipe" else "nothing wrong found" in ran.stdout
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=called)
+def test_the_config_is_one_that_circleci_takes(example: Path) -> None:
+    """The schema knows version 2.1 only; the old recipe needs version 2, for which API v1.1 was made."""
+    config = loaded(example, "config.yml")
+    config["version"] = 2.1 if example.name == "old-recipe" else config["version"]
+
+    assert [error.message for error in CIRCLECI.iter_errors(config)] == []
+
+
+@pytest.mark.parametrize(("name", "given", "fires"), PLANS, ids=str)
+def test_plan_gives_the_rules_that_are_meant(name: str, given: dict[str, Any], fires: list[str]) -> None:
+    example = ROOT if name == "main" else ROOT / "examples" / name
+
+    ran = deploystep(example, "plan", "--json", "--given", "-", stdin=json.dumps(given))
+
+    assert ran.returncode == 0, ran.stderr
+    assert [rule["name"] for rule in json.loads(ran.stdout)["rules"] if rule["verdict"] == "fire"] == fires
+
+
+@pytest.mark.parametrize(("example", "rule"), every_rule())
+def test_what_a_rule_names_is_in_the_config(example: Path, rule: Any) -> None:
+    config, deploy = loaded(example, "config.yml"), rule["deploy"]
+
+    assert deploy.get("job", "deploy") in config["jobs"] or "job" not in deploy
+    assert deploy.get("workflow") in (None, *config["workflows"])
+    for key, value in deploy.get("parameters", {}).items():
+        assert fits(value, config["parameters"][key]), key
+
+
+def fits(value: object, declared: Any) -> bool:
+    if declared["type"] == "enum":
+        return value in list(declared["enum"])
+    return bool({bool: "boolean", int: "integer", str: "string"}[type(value)] == declared["type"])
+
+
+@pytest.mark.parametrize("example", [e for e in EXAMPLES if e.name != "old-recipe"], ids=called)
+def test_a_push_runs_the_build_alone(example: Path) -> None:
+    assert running(loaded(example, "config.yml"), {}) == ["build"]
+
+
+@pytest.mark.parametrize(("example", "rule"), [p for p in every_rule() if "workflow" in p.values[1]["deploy"]])
+def test_a_deploy_runs_its_workflow_alone(example: Path, rule: Any) -> None:
+    deploy = rule["deploy"]
+
+    assert running(loaded(example, "config.yml"), deploy["parameters"]) == [deploy["workflow"]]
+
+
+def running(config: Any, sent: dict[str, Any]) -> list[str]:
+    """The workflows that CircleCI would run with these parameters."""
+    values = {key: declared["default"] for key, declared in config["parameters"].items()} | sent
+    return [
+        name
+        for name, workflow in config["workflows"].items()
+        if is_true(workflow.get("when", True), values) and not is_true(workflow.get("unless", False), values)
+    ]
+
+
+def is_true(condition: Any, values: dict[str, Any]) -> bool:
+    if isinstance(condition, dict):
+        ((operator, operands),) = condition.items()
+        assert operator == "equal"
+        filled = [value_of(operand, values) for operand in operands]
+        return all(operand == filled[0] for operand in filled)
+    return bool(value_of(condition, values))
+
+
+def value_of(text: Any, values: dict[str, Any]) -> Any:
+    if isinstance(text, str) and text.startswith("<<"):
+        return values[text.strip("<> ").removeprefix("pipeline.parameters.")]
+    return text
+
+
+@pytest.mark.parametrize(("example", "rule"), [p for p in every_rule() if "tag" in p.values[1]["when"]])
+def test_jobs_run_for_tags_where_a_rule_is_for_tags(example: Path, rule: Any) -> None:
+    """CircleCI runs a job for a tag only if its filters say so, in the deploy as in the build."""
+    workflows = loaded(example, "config.yml")["workflows"]
+
+    for name in ("build", rule["deploy"]["workflow"]):
+        for job in workflows[name]["jobs"]:
+            assert isinstance(job, dict)
+            ((_, settings),) = job.items()
+            assert settings["filters"]["tags"]["only"]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=called)
+def test_the_build_has_the_step_and_the_deploy_has_not(example: Path) -> None:
+    """Nothing but the step may start a deploy, and a deploy must not start another."""
+    config = loaded(example, "config.yml")
+    deciding = {name for name, job in config["jobs"].items() if any(is_step(step) for step in job["steps"])}
+    started = {next(iter(job)) if isinstance(job, dict) else job for job in config["workflows"]["build"]["jobs"]}
+
+    assert len(deciding) == 1
+    assert deciding <= started
+    others = [w for name, w in config["workflows"].items() if name not in ("build", "version")]
+    assert not any(deciding & {next(iter(job)) if isinstance(job, dict) else job} for w in others for job in w["jobs"])
+
+
+def is_step(step: Any) -> bool:
+    return isinstance(step, dict) and str(step.get("run", "")).startswith("deploystep run")
+
+
+def test_every_example_has_a_line_in_the_list() -> None:
+    text = (ROOT / "examples/README.md").read_text(encoding="utf-8")
+
+    assert all(f"[{example.name}]" in text for example in EXAMPLES if example != ROOT)

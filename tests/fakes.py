@@ -1,0 +1,128 @@
+"""Fakes that behave: a clock that sleeping moves on, a transport with a script, a listener."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any, TypeAlias
+
+from deploystep.app.courier import Courier
+from deploystep.circleci.wire import Failure, Request, Response
+from deploystep.core.retry import Fate
+from deploystep.core.source import SourceFile
+
+START = datetime(2026, 6, 16, 8, 2, 11, tzinfo=timezone.utc)
+HOST = "https://circleci.com"
+
+
+@dataclass
+class FakeClock:
+    """Time stands still until somebody sleeps; `slept` holds every wait, in seconds."""
+
+    moment: datetime = START
+    slept: list[float] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def sleep(self, seconds: float) -> None:
+        if seconds < 0:
+            raise ValueError("sleep length must be non-negative")
+        self.slept.append(seconds)
+        self.moment += timedelta(seconds=seconds)
+
+
+#: What happens to one request: it is answered, it fails, somebody interrupts, or it depends on the request.
+Event: TypeAlias = Response | Failure | BaseException | Callable[[Request], "Response | Failure"]
+
+
+class ScriptedTransport:
+    """Answers requests from a script, in order; a request beyond its end fails the test."""
+
+    def __init__(self, events: Iterable[Event] = (), host: str = HOST) -> None:
+        self.host = host
+        self.sent: list[Request] = []
+        self._left = list(events)
+
+    def send(self, request: Request) -> Response | Failure:
+        self.sent.append(request)
+        assert self._left, f"nothing was scripted for {request.method} {request.path}"
+        event = self._left.pop(0)
+        if isinstance(event, BaseException):
+            raise event
+        return event(request) if callable(event) else event
+
+    @property
+    def is_used_up(self) -> bool:
+        return not self._left
+
+    @property
+    def paths(self) -> list[str]:
+        return [f"{request.method} {request.path}" for request in self.sent]
+
+
+class RoutedTransport:
+    """Answers by what is asked: the longest end of `METHOD path` that fits; the last of several answers stays."""
+
+    def __init__(self, routes: Mapping[str, Event | list[Event]], host: str = HOST) -> None:
+        self.host = host
+        self.sent: list[Request] = []
+        self._routes = {end: list(e) if isinstance(e, list) else [e] for end, e in routes.items()}
+
+    def send(self, request: Request) -> Response | Failure:
+        self.sent.append(request)
+        asked = f"{request.method} {request.path}"
+        fitting = [e for e in self._routes if asked.startswith(e.split(" ")[0]) and asked.endswith(e.split(" ")[1])]
+        assert fitting, f"nothing was scripted for {asked}"
+        events = self._routes[max(fitting, key=len)]
+        event = events.pop(0) if len(events) > 1 else events[0]
+        if isinstance(event, BaseException):
+            raise event
+        return event(request) if callable(event) else event
+
+    def count(self, end: str) -> int:
+        return sum(f"{r.method} {r.path}".endswith(end) for r in self.sent)
+
+
+@dataclass
+class RecordingProgress:
+    said: list[str] = field(default_factory=list)
+    warned: list[str] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def warn(self, text: str) -> None:
+        self.warned.append(text)
+
+
+@dataclass
+class RulesText:
+    """A rule file that is there; `reads` counts how often it was asked for."""
+
+    text: str
+    reads: int = 0
+
+    def read(self) -> SourceFile:
+        self.reads += 1
+        return SourceFile(".circleci/deploy.yml", self.text)
+
+
+def answer(status: int, body: object = None, **headers: str) -> Response:
+    """One answer; `body` becomes JSON unless it is bytes, `retry_after` becomes the header `retry-after`."""
+    data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    return Response(status, {name.replace("_", "-"): value for name, value in headers.items()}, data)
+
+
+def refused_connection() -> Failure:
+    return Failure(Fate.NOT_RECEIVED, "connection refused")
+
+
+def lost() -> Failure:
+    return Failure(Fate.UNKNOWN, "the connection was closed before an answer")
+
+
+def courier(transport: Any, clock: FakeClock | None = None, progress: RecordingProgress | None = None) -> Courier:
+    return Courier(transport, clock or FakeClock(), progress or RecordingProgress())

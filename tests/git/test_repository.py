@@ -1,0 +1,214 @@
+"""The git adapter on real repositories."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deploystep.adapters.git import GitRepository
+from deploystep.core.errors import RuleFileInvalid, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IDENTITY = {f"GIT_{who}_{what}": "x@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+
+class Repo:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.git("init", "--quiet", "--initial-branch=main")
+
+    def git(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=self.folder,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.folder), "GIT_CONFIG_NOSYSTEM": "1", **IDENTITY},
+            check=True,
+            capture_output=True,
+        )
+        return done.stdout.decode().strip()
+
+    def commit(self, text: str = "x", path: str = "deploy.yml") -> str:
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        self.git("add", "-A")
+        self.git("commit", "--quiet", "--allow-empty", "-m", text)
+        return self.git("rev-parse", "HEAD")
+
+    def read(self, folder: str = ".", **environ: str) -> GitRepository:
+        return GitRepository(self.folder / folder, {"PATH": os.environ["PATH"], "HOME": str(self.folder), **environ})
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repo:
+    return Repo(tmp_path / "clone")
+
+
+# describe
+
+
+def test_a_clone_describes_a_build(repo: Repo) -> None:
+    sha = repo.commit()
+    repo.git("remote", "add", "origin", "git@github.com:acme/shop.git")
+    assert repo.read().describe() == {
+        "CIRCLE_SHA1": sha,
+        "CIRCLE_BRANCH": "main",
+        "CIRCLE_PROJECT_USERNAME": "acme",
+        "CIRCLE_PROJECT_REPONAME": "shop",
+        "CIRCLE_REPOSITORY_URL": "https://github.com/acme/shop",
+    }
+
+
+def test_detached(repo: Repo) -> None:
+    sha = repo.commit()
+    repo.git("checkout", "--quiet", "--detach")
+    assert repo.read().describe() == {"CIRCLE_SHA1": sha}
+
+
+def test_no_commits(repo: Repo) -> None:
+    assert repo.read().describe() == {"CIRCLE_BRANCH": "main"}
+
+
+def test_no_repository(tmp_path: Path) -> None:
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    assert GitRepository(tmp_path, environ).describe() == {}
+
+
+def test_no_git(repo: Repo) -> None:
+    repo.commit()
+    lonely = GitRepository(repo.folder, {"PATH": "/nowhere"})
+    assert lonely.describe() == {}
+    assert lonely.resolve("HEAD") is None
+    with pytest.raises(RuleFileInvalid):
+        lonely.show("HEAD", "deploy.yml")
+
+
+@pytest.mark.parametrize("branch", ["feature/x", "ü", "a;b", "$(id)", "release#1", "a'b", '"', "heads/x"])
+def test_odd_branches(repo: Repo, branch: str) -> None:
+    repo.commit()
+    repo.git("checkout", "--quiet", "-b", branch)
+    assert repo.read().describe()["CIRCLE_BRANCH"] == branch
+
+
+def test_a_branch_and_a_tag_of_one_name(repo: Repo) -> None:
+    repo.commit()
+    repo.git("checkout", "--quiet", "-b", "v1")
+    repo.git("tag", "v1")
+    assert repo.read().describe()["CIRCLE_BRANCH"] == "v1"
+
+
+@pytest.mark.parametrize(
+    ("url", "organization", "repository", "plain"),
+    [
+        ("git@github.com:acme/shop.git", "acme", "shop", "https://github.com/acme/shop"),
+        ("git@github.com:acme/shop", "acme", "shop", "https://github.com/acme/shop"),
+        ("ssh://git@github.com/acme/shop.git", "acme", "shop", "https://github.com/acme/shop"),
+        ("ssh://git@github.com:22/acme/shop.git", "acme", "shop", "https://github.com/acme/shop"),
+        ("https://github.com/acme/shop.git/", "acme", "shop", "https://github.com/acme/shop"),
+        ("https://user:hunter2@github.com/acme/shop", "acme", "shop", "https://github.com/acme/shop"),
+        ("git@bitbucket.org:acme/shop.js.git", "acme", "shop.js", "https://bitbucket.org/acme/shop.js"),
+    ],
+)
+def test_remotes(repo: Repo, url: str, organization: str, repository: str, plain: str) -> None:
+    repo.git("remote", "add", "origin", url)
+    found = repo.read().describe()
+    assert found["CIRCLE_PROJECT_USERNAME"] == organization
+    assert found["CIRCLE_PROJECT_REPONAME"] == repository
+    assert found["CIRCLE_REPOSITORY_URL"] == plain
+
+
+@pytest.mark.parametrize("url", ["/srv/shop.git", "https://git.acme.dev/acme/shop", "file:///srv/x", "shop"])
+def test_remotes_that_tell_no_project(repo: Repo, url: str) -> None:
+    repo.git("remote", "add", "origin", url)
+    assert set(repo.read().describe()) == {"CIRCLE_BRANCH"}
+
+
+def test_the_callers_git_variables_are_ignored(repo: Repo, tmp_path: Path) -> None:
+    """A hook or an alias sets these, and they would point at another repository."""
+    other = Repo(tmp_path / "other")
+    wrong = other.commit("wrong")
+    right = repo.commit("right")
+    reader = repo.read(
+        GIT_DIR=str(other.folder / ".git"), GIT_WORK_TREE=str(other.folder), GIT_INDEX_FILE="/nowhere", GIT_TRACE="1"
+    )
+    assert reader.describe()["CIRCLE_SHA1"] == right != wrong
+    assert reader.show("HEAD", "deploy.yml") == b"right"
+
+
+# show
+
+
+def test_show(repo: Repo) -> None:
+    first = repo.commit("one")
+    repo.commit("two")
+    repo.git("tag", "v1", first)
+    reader = repo.read()
+    for ref, text in (("HEAD", b"two"), ("main", b"two"), (first, b"one"), ("v1", b"one"), ("HEAD~1", b"one")):
+        assert reader.show(ref, "deploy.yml") == text
+
+
+def test_show_in_a_folder_of_the_clone(repo: Repo) -> None:
+    repo.commit("inner", "services/api/.circleci/deploy.yml")
+    assert repo.read("services/api").show("HEAD", ".circleci/deploy.yml") == b"inner"
+
+
+def test_show_takes_what_is_committed(repo: Repo) -> None:
+    repo.commit("good")
+    (repo.folder / "deploy.yml").write_text("edited", encoding="utf-8")
+    repo.git("add", "-A")
+    assert repo.read().show("main", "deploy.yml") == b"good"
+
+
+@pytest.mark.parametrize("ref", ["", ":", ":0", "-h", "--output=/tmp/x", "--", "-"])
+def test_what_is_no_ref(repo: Repo, ref: str) -> None:
+    """An empty one would mean the index: what a pull request has just changed."""
+    repo.commit("good")
+    with pytest.raises(UsageError):
+        repo.read().show(ref, "deploy.yml")
+
+
+@pytest.mark.parametrize(("ref", "path"), [("nowhere", "deploy.yml"), ("HEAD", "nothing"), ("a b", "x")])
+def test_what_is_not_there(repo: Repo, ref: str, path: str) -> None:
+    repo.commit("good")
+    with pytest.raises(RuleFileInvalid) as caught:
+        repo.read().show(ref, path)
+    assert caught.value.hints == (f"is {ref} fetched?  git fetch origin {ref}",)
+
+
+def test_the_remotes_branch_is_meant_whatever_else_has_its_name(repo: Repo, tmp_path: Path) -> None:
+    """Who calls his branch, or his tag, `origin/main` must not bring the rules that judge it."""
+    repo.commit("the rules of main")
+    clone = Repo(tmp_path / "build")
+    clone.git("remote", "add", "origin", str(repo.folder))
+    clone.git("fetch", "--quiet", "origin")
+    clone.git("checkout", "--quiet", "--no-track", "-b", "origin/main", "refs/remotes/origin/main")
+    clone.commit("mine")
+    clone.git("tag", "origin/main")
+    assert clone.read().show("origin/main", "deploy.yml") == b"the rules of main"
+
+
+def test_a_remotes_branch_that_is_not_fetched_is_not_replaced(repo: Repo) -> None:
+    repo.git("checkout", "--quiet", "-b", "origin/main")
+    repo.commit("mine")
+    with pytest.raises(RuleFileInvalid) as caught:
+        repo.read().show("origin/main", "deploy.yml")
+    assert caught.value.hints == ("is origin/main fetched?  git fetch origin main",)
+
+
+# resolve
+
+
+def test_resolve(repo: Repo) -> None:
+    sha = repo.commit()
+    repo.git("tag", "-a", "-m", "x", "v1")
+    reader = repo.read()
+    for ref in ("HEAD", "main", sha, sha[:7], "v1", "refs/tags/v1", "refs/heads/main"):
+        assert reader.resolve(ref) == sha
+    for ref in ("nowhere", "", "-h", "--all", "HEAD:deploy.yml", "a\x00b"):
+        assert reader.resolve(ref) is None

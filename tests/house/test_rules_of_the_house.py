@@ -1,0 +1,188 @@
+"""Rules of the house, as tests."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from deploystep.core import errors, exits
+from deploystep.core.build import ENV
+from deploystep.core.errors import Interrupted, ToolError
+from deploystep.core.exits import ExitCode
+from deploystep.core.parameters import PUBLIC_VARIABLES, SECRET_VARIABLES, TOKEN_VARIABLES
+
+SRC = Path(__file__).resolve().parents[2] / "src" / "deploystep"
+MODULES = sorted(path for path in SRC.rglob("*.py") if "sandbox" not in path.relative_to(SRC).parts)
+SIGNALS = {ExitCode.INTERRUPTED, ExitCode.TERMINATED}
+#: Not reached in this version: nothing waits for the end of what was triggered. May only shrink.
+NOT_YET = {ExitCode.DEPLOY_FAILED}
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def kinds() -> dict[str, type[ToolError]]:
+    found: dict[str, type[ToolError]] = {}
+    waiting = [ToolError]
+    while waiting:
+        for kind in waiting.pop().__subclasses__():
+            if kind.__module__.startswith("deploystep."):
+                waiting.append(kind)
+                found |= {kind.__name__: kind} if hasattr(kind, "exit") else {}
+    return found
+
+
+# Exit codes
+
+
+def test_exit_codes_are_those_of_the_contract() -> None:
+    assert {code.value: code.label for code in ExitCode} == {
+        **dict(enumerate(("ok", "bug", "usage", "rules", "environment", "undecided", "refused", "unreachable"))),
+        8: "uncertain",
+        9: "stopped",
+        10: "nothing-runs",
+        11: "deploy-failed",
+        12: "timed-out",
+        130: "interrupted",
+        143: "terminated",
+    }
+
+
+def test_every_exit_code_has_a_meaning() -> None:
+    meanings = [code.meaning for code in ExitCode]
+    assert len(set(meanings)) == len(meanings)
+    assert all(meanings)
+    assert set(exits._MEANING) == set(ExitCode)
+
+
+def test_every_exit_code_is_somebodys() -> None:
+    import deploystep.cli.main  # noqa: F401, PLC0415 - it defines one
+
+    used = {kind.exit for kind in kinds().values()} | SIGNALS | {ExitCode.OK}
+    assert set(ExitCode) - used == NOT_YET
+
+
+def test_no_two_errors_share_an_exit_code() -> None:
+    codes = [kind.exit for kind in kinds().values()]
+    assert len(set(codes)) == len(codes)
+
+
+def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
+    drawn = dict(re.findall(r"[├└]─ (\w+) +(\d+)", errors.__doc__ or ""))
+    defined = {n: str(int(k.exit)) for n, k in kinds().items() if k.__module__ == errors.__name__}
+    assert drawn == defined
+
+
+def test_an_interruption_is_caught_by_no_ordinary_handler() -> None:
+    assert not issubclass(Interrupted, Exception)
+
+
+# Errors end in a next step
+
+
+def _raised() -> list[tuple[str, ast.Call]]:
+    names = set(kinds()) - {"_Bug"}
+    return [
+        (f"{path.relative_to(SRC)}:{node.lineno}", node)
+        for path in MODULES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
+    ]
+
+
+#: Its diagnostics say what to do, each at its place. May only shrink.
+SPEAKS_BY_DIAGNOSTICS = {"RuleFileInvalid", "FactUnavailable"}
+
+
+@pytest.mark.parametrize(("where", "call"), _raised(), ids=lambda value: value if isinstance(value, str) else "")
+def test_every_error_has_a_hint(where: str, call: ast.Call) -> None:
+    name = call.func.id if isinstance(call.func, ast.Name) else ""
+    has_hint = len(call.args) >= 3 or (name in SPEAKS_BY_DIAGNOSTICS and _names(call, "diagnostics"))
+    assert has_hint, f"{where}: {name} needs code, message and at least one hint"
+
+
+def _names(call: ast.Call, keyword: str) -> bool:
+    return any(k.arg == keyword for k in call.keywords)
+
+
+def test_there_are_errors_to_look_at() -> None:
+    assert len(_raised()) > 25
+
+
+# Variables
+
+
+def _texts(path: Path) -> set[str]:
+    docs = {id(d) for d in _docstrings(tree(path))}
+    return {
+        node.value
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs
+    }
+
+
+def _docstrings(module: ast.Module) -> list[ast.Constant]:
+    return [
+        node.value
+        for node in ast.walk(module)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    ]
+
+
+def test_every_variable_that_is_read_is_in_a_table() -> None:
+    known = set(ENV) | PUBLIC_VARIABLES | SECRET_VARIABLES | set(TOKEN_VARIABLES)
+    readers = [
+        path for path in MODULES if "rulefile" not in path.parts
+    ]  # which knows names only to suggest better ones
+    named = {text for path in readers for text in _texts(path) if re.fullmatch(r"CIRCLE(CI)?_?[A-Z0-9_]*", text)}
+    assert named - known == set()
+    assert "CIRCLE_SHA1" in named
+
+
+def test_every_variable_in_the_table_of_the_build_is_read() -> None:
+    read = inspect.getsource(__import__("deploystep.core.build", fromlist=["x"])).partition("CLOUD: Final")[2]
+    elsewhere = (SRC / "core" / "nodes.py").read_text() + (SRC / "cli" / "commands.py").read_text()
+    assert [name for name in ENV if f'"{name}"' not in read + elsewhere] == []
+
+
+def test_no_secret_may_be_sent() -> None:
+    assert set() == PUBLIC_VARIABLES & SECRET_VARIABLES
+    assert set(TOKEN_VARIABLES) <= SECRET_VARIABLES
+    assert "CIRCLE_OIDC_TOKEN" in SECRET_VARIABLES
+
+
+# Who may speak, and who may leave
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SRC)))
+def test_nobody_prints_or_leaves_below_the_top(path: Path) -> None:
+    calls = [ast.unparse(n.func) for n in ast.walk(tree(path)) if isinstance(n, ast.Call)]
+    forbidden = {"print", "sys.exit", "exit", "quit", "os._exit", "os.abort"}
+    allowed = {"sys.exit"} if path.name == "__main__.py" else set()
+    assert forbidden & set(calls) <= allowed
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SRC)))
+def test_only_the_top_catches_everything(path: Path) -> None:
+    handlers = [n for n in ast.walk(tree(path)) if isinstance(n, ast.ExceptHandler)]
+    caught = {ast.unparse(h.type) if h.type else "everything" for h in handlers}
+    if path.relative_to(SRC).as_posix() != "cli/main.py":
+        assert caught & {"everything", "Exception", "BaseException"} == set()
+
+
+def test_only_the_courier_sends() -> None:
+    """Whatever sends has to ask `core.retry` whether it may send again."""
+    senders = {
+        path.relative_to(SRC).as_posix()
+        for path in MODULES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute) and node.attr == "send"
+    }
+    assert senders == {"app/courier.py", "app/trigger.py"}, "trigger.py: the transport that notes and passes on"

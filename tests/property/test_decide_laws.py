@@ -1,0 +1,294 @@
+"""Laws of the decision: Kleene's logic, order, and that more reasons to stop never start anything."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from itertools import product
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import pytest
+from builds import build, fork_environ
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deploystep.core.build import BuildContext, ProjectSlug
+from deploystep.core.decide import Verdict, decide
+from deploystep.core.facts import Answered, Facts, IsMergedInto, JobsOf, Known, Question, Unavailable
+from deploystep.core.patterns import Kind, Pattern, parse
+from deploystep.core.rules import (
+    Alternative,
+    Api,
+    BranchIs,
+    Condition,
+    Deploy,
+    ForkIs,
+    Guard,
+    Matcher,
+    MergedInto,
+    PullRequestIs,
+    Rule,
+    RuleSet,
+    UserIs,
+)
+from deploystep.core.source import Pos, SourceFile, Span, Spanned
+from deploystep.core.trace import Answer, all_of, any_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HERE = Span(Pos(1, 1))
+YES, NO, UNKNOWN = Answer.YES, Answer.NO, Answer.UNKNOWN
+answers = st.sampled_from(list(Answer))
+
+# Kleene's logic
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "both", "one"),
+    [
+        (YES, YES, YES, YES),
+        (YES, NO, NO, YES),
+        (YES, UNKNOWN, UNKNOWN, YES),
+        (NO, NO, NO, NO),
+        (NO, UNKNOWN, NO, UNKNOWN),
+        (UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN),
+    ],
+)
+def test_the_tables(a: Answer, b: Answer, both: Answer, one: Answer) -> None:
+    assert all_of([a, b]) is all_of([b, a]) is both
+    assert any_of([a, b]) is any_of([b, a]) is one
+
+
+def test_of_nothing() -> None:
+    assert (all_of([]), any_of([])) == (YES, NO)
+
+
+@given(st.lists(answers, max_size=6))
+def test_an_answer_is_what_every_way_of_learning_the_unknown_agrees_on(parts: list[Answer]) -> None:
+    """The meaning of the tables: known means that no fact that is still missing could change it."""
+    learned = list(product(*[(YES, NO) if p is UNKNOWN else (p,) for p in parts]))
+    for combine, plain in ((all_of, all), (any_of, any)):
+        possible = {plain(a is YES for a in each) for each in learned}
+        expected = UNKNOWN if len(possible) == 2 else YES if possible == {True} else NO
+        assert combine(parts) is expected
+
+
+# Rules, at random
+
+BUILDS = (
+    build(),
+    build(CIRCLE_BRANCH="feature/x", CIRCLE_PULL_REQUEST="https://github.com/acme/shop/pull/4"),
+    build(CIRCLE_USERNAME=None),
+    BuildContext.from_environ(fork_environ()),
+)
+
+
+@cache
+def pattern(text: str, kind: Kind) -> Pattern:
+    return parse(text, kind)
+
+
+def _patterns(texts: Sequence[str], kind: Kind) -> st.SearchStrategy[tuple[Spanned[Pattern], ...]]:
+    one = st.sampled_from([Spanned(pattern(t, kind), HERE) for t in texts])
+    return st.lists(one, min_size=1, max_size=3).map(tuple)
+
+
+matchers: st.SearchStrategy[Matcher] = st.one_of(
+    _patterns(["main", "feature/*", "**", "pull/7", "x"], Kind.REF).map(lambda p: BranchIs(p, HERE)),
+    _patterns(["anna", "mallory", "*"], Kind.NAME).map(lambda p: UserIs(p, HERE)),
+    st.booleans().map(lambda wanted: PullRequestIs(wanted, HERE)),
+    st.booleans().map(lambda wanted: ForkIs(wanted, HERE)),
+    st.lists(st.sampled_from("ab"), min_size=1, max_size=2, unique=True).map(
+        lambda names: MergedInto(tuple(Spanned(n, HERE) for n in names), HERE)
+    ),
+)
+conditions = st.lists(
+    st.lists(matchers, min_size=1, max_size=3).map(lambda m: Alternative(tuple(m), HERE)), min_size=1, max_size=3
+).map(lambda a: Condition(tuple(a), HERE))
+deploy = Deploy(None, None, None, (), HERE)
+rule_parts = st.tuples(conditions, st.none() | conditions, st.lists(st.sampled_from(["test", "lint"]), max_size=2))
+rule_sets = st.builds(
+    lambda parts, guards: RuleSet(
+        source=SourceFile("deploy.yml", ""),
+        timezone="UTC",
+        default_branch="main",
+        api=Api.V2_RUN,
+        targets=MappingProxyType({}),
+        never=tuple(guards),
+        rules=tuple(
+            Rule(
+                Spanned(f"rule-{n}", HERE),
+                None,
+                when,
+                unless,
+                deploy,
+                HERE,
+                None,
+                tuple(Spanned(j, HERE) for j in jobs),
+            )
+            for n, (when, unless, jobs) in enumerate(parts)
+        ),
+    ),
+    st.lists(rule_parts, min_size=1, max_size=3),
+    st.lists(conditions.map(lambda c: Guard(None, c, None, HERE)), max_size=2),
+)
+LOST = Unavailable("U102", "it is not fetched", "fetch it")
+ancestries = st.sampled_from([Known(value=True), Known(value=False), LOST])
+jobs = st.sampled_from(
+    [Known({"test": "success", "lint": "success"}), Known({"test": "failed", "lint": "success"}), LOST]
+)
+facts = st.builds(
+    lambda b, a1, a2, j: Facts(b, None, {IsMergedInto("a"): a1, IsMergedInto("b"): a2, JobsOf(): j}),
+    st.sampled_from(BUILDS),
+    ancestries,
+    ancestries,
+    jobs,
+)
+law = settings(max_examples=80, deadline=None)
+
+
+def verdicts(rules: RuleSet, known: Facts) -> dict[str, Verdict]:
+    return {j.rule.name.value: j.verdict for j in decide(rules, known).judgements}
+
+
+def shuffled(condition: Condition, data: st.DataObject) -> Condition:
+    order = data.draw(st.permutations(condition.alternatives))
+    return replace(
+        condition,
+        alternatives=tuple(
+            replace(a, matchers=tuple(map(_reversed, data.draw(st.permutations(a.matchers))))) for a in order
+        ),
+    )
+
+
+def _reversed(matcher: Matcher) -> Matcher:
+    if isinstance(matcher, (BranchIs, UserIs)):
+        return replace(matcher, patterns=matcher.patterns[::-1])
+    return replace(matcher, branches=matcher.branches[::-1]) if isinstance(matcher, MergedInto) else matcher
+
+
+@law
+@given(rule_sets, facts, st.data())
+def test_order_never_matters(rules: RuleSet, known: Facts, data: st.DataObject) -> None:
+    other = replace(
+        rules,
+        rules=tuple(
+            replace(
+                rule,
+                when=shuffled(rule.when, data),
+                unless=shuffled(rule.unless, data) if rule.unless else None,
+                requires=rule.requires[::-1],
+            )
+            for rule in data.draw(st.permutations(rules.rules))
+        ),
+        never=tuple(replace(g, when=shuffled(g.when, data)) for g in data.draw(st.permutations(rules.never))),
+    )
+    assert verdicts(other, known) == verdicts(rules, known)
+
+
+@law
+@given(rule_sets, facts)
+def test_a_rule_is_judged_on_its_own(rules: RuleSet, known: Facts) -> None:
+    together = verdicts(rules, known)
+    for rule in rules.rules:
+        assert verdicts(replace(rules, rules=(rule,)), known) == {rule.name.value: together[rule.name.value]}
+
+
+@law
+@given(rule_sets, facts, conditions)
+def test_never_only_removes(rules: RuleSet, known: Facts, more: Condition) -> None:
+    before = verdicts(rules, known)
+    after = verdicts(replace(rules, never=(*rules.never, Guard(None, more, None, HERE))), known)
+    assert {n for n, v in after.items() if v is Verdict.FIRE} <= {n for n, v in before.items() if v is Verdict.FIRE}
+
+
+@law
+@given(rule_sets, facts, conditions)
+def test_unless_only_removes(rules: RuleSet, known: Facts, more: Condition) -> None:
+    before = verdicts(rules, known)
+    guarded = replace(rules, rules=tuple(_with_unless(rule, more) for rule in rules.rules))
+    after = verdicts(guarded, known)
+    assert {n for n, v in after.items() if v is Verdict.FIRE} <= {n for n, v in before.items() if v is Verdict.FIRE}
+    for name, verdict in before.items():
+        assert verdict is not Verdict.NO or after[name] is Verdict.NO
+
+
+def _with_unless(rule: Rule, more: Condition) -> Rule:
+    had = rule.unless.alternatives if rule.unless else ()
+    return replace(rule, unless=replace(more, alternatives=(*had, *more.alternatives)))
+
+
+@law
+@given(rule_sets, facts)
+def test_what_is_not_known_never_decides(rules: RuleSet, known: Facts) -> None:
+    """A rule that fires would fire, and one that does not would not, whatever the missing facts turn out to be."""
+    decided = verdicts(rules, known)
+    choices = [_learnable(question, answer) for question, answer in known.answers.items()]
+    for learned in product(*choices):
+        then = verdicts(rules, replace(known, answers=dict(zip(known.answers, learned, strict=True))))
+        assert Verdict.UNKNOWN not in then.values()
+        for name, verdict in decided.items():
+            if verdict is not Verdict.UNKNOWN:
+                assert (then[name] is Verdict.FIRE) is (verdict is Verdict.FIRE)
+
+
+def _learnable(question: Question, answer: Answered) -> list[Answered]:
+    if isinstance(answer, Known):
+        return [answer]
+    if isinstance(question, JobsOf):
+        return [Known({"test": "success", "lint": "success"}), Known({"test": "failed", "lint": "failed"})]
+    return [Known(value=True), Known(value=False)]
+
+
+@law
+@given(rule_sets, facts)
+def test_nothing_fires_where_anything_is_unknown(rules: RuleSet, known: Facts) -> None:
+    decision = decide(rules, known)
+    by_verdict = [j.verdict for j in decision.judgements]
+    if Verdict.UNKNOWN in by_verdict:
+        assert decision.firing == ()
+        assert decision.problems or decision.wants
+    else:
+        assert len(decision.firing) == by_verdict.count(Verdict.FIRE)
+
+
+@law
+@given(rule_sets, facts)
+def test_a_question_that_was_not_asked_is_asked_before_anything_is_decided_by_it(rules: RuleSet, known: Facts) -> None:
+    """Asking one question after the other ends where knowing everything at once does."""
+    asked: Facts = replace(known, answers={})
+    for _ in range(len(known.answers) + 1):
+        wanted = decide(rules, asked).wants
+        if not wanted:
+            break
+        assert not wanted & asked.answers.keys(), "nothing is asked twice"
+        asked = replace(asked, answers={**asked.answers, **{q: known.answers[q] for q in wanted}})
+    one, all_at_once = verdicts(rules, asked), verdicts(rules, known)
+    assert {n: v is Verdict.FIRE for n, v in one.items()} == {n: v is Verdict.FIRE for n, v in all_at_once.items()}
+    assert {n: v is Verdict.UNKNOWN for n, v in one.items()} == {
+        n: v is Verdict.UNKNOWN for n, v in all_at_once.items()
+    }
+
+
+@law
+@given(rule_sets, facts)
+def test_a_fork_fires_only_what_names_forks(rules: RuleSet, known: Facts) -> None:
+    unnamed = replace(rules, rules=tuple(replace(r, when=_without_forks(r.when)) for r in rules.rules))
+    fork = replace(known, build=BUILDS[3])
+    assert set(verdicts(unnamed, fork).values()) == {Verdict.NO}
+
+
+def _without_forks(condition: Condition) -> Condition:
+    plain = BranchIs((Spanned(pattern("**", Kind.REF), HERE),), HERE)
+    kept = tuple(
+        replace(a, matchers=(*(m for m in a.matchers if not isinstance(m, ForkIs)), plain))
+        for a in condition.alternatives
+    )
+    return replace(condition, alternatives=kept)
+
+
+def test_the_builds_are_different() -> None:
+    assert [b.fork for b in BUILDS] == [False, False, False, True]
+    assert BUILDS[0].project == ProjectSlug("gh", "acme", "shop")

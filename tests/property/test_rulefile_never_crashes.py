@@ -1,0 +1,118 @@
+"""Whatever a file holds, reading it ends in rules, or in a refusal that points into the file."""
+
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deploystep.core.errors import RuleFileInvalid
+from deploystep.core.rules import RuleSet
+from deploystep.core.source import SourceFile
+from deploystep.rulefile import fields
+from deploystep.rulefile.given import Given, read_given
+from deploystep.rulefile.load import examine, load
+from deploystep.rulefile.shapes import Table
+
+GOOD = (Path(__file__).parents[1] / "golden" / "rules" / "ok" / "full.yml").read_text(encoding="utf-8")
+FACTS = """\
+branch: main
+pull_request: 42
+fork: false
+user: "dependabot[bot]"
+changed: [services/api/app.py]
+env: {DEPLOYS_OFF: "1"}
+jobs: {test: success}
+now: 2026-06-16 10:00
+"""
+TELLING = "*!&|>%@`'\"{}[],:#?-~<=$\\/()\t\n\r \0\x85\u2028\u202e\ufeff\ud800é0a."
+CHARACTERS = st.one_of(st.sampled_from(TELLING), st.characters())
+WORDS = st.sampled_from(
+    [
+        "version: 1\n", "rules:\n", "  - name: a\n", "    when: {branch: main}\n", "    deploy: {}\n", "    unless:\n",
+        "&a ", "*a", "<<: ", "!!", "${", "}", "[", "]", "{", "- ", ": ", "'", '"', "|\n", "\t", "# ", "---\n", "/(",
+    ]
+)  # fmt: skip
+
+
+def check_place(source: SourceFile, refused: RuleFileInvalid) -> None:
+    lines = source.text.split("\n")
+    assert refused.diagnostics
+    for diagnostic in refused.diagnostics:
+        assert diagnostic.is_error
+        assert diagnostic.message
+        assert (diagnostic.message + diagnostic.hint).isprintable()
+        start = diagnostic.span.start
+        assert 1 <= start.line <= len(lines)
+        assert 1 <= start.column <= len(lines[start.line - 1].rstrip("\r")) + 1
+        assert diagnostic.span.width >= 1
+
+
+def check_rules(text: str) -> None:
+    source = SourceFile("deploy.yml", text)
+    try:
+        assert isinstance(load(source), RuleSet)
+    except RuleFileInvalid as refused:
+        check_place(source, refused)
+
+
+def check_given(text: str) -> None:
+    source = SourceFile("given.yml", text)
+    try:
+        assert isinstance(read_given(source), Given)
+    except RuleFileInvalid as refused:
+        check_place(source, refused)
+
+
+@given(st.text(CHARACTERS, max_size=200))
+def test_any_text(text: str) -> None:
+    check_rules(text)
+    check_given(text)
+
+
+@given(st.lists(st.one_of(WORDS, st.text(CHARACTERS, max_size=3)), max_size=40).map("".join))
+def test_any_pieces_of_rules(text: str) -> None:
+    check_rules(text)
+
+
+@settings(deadline=None)
+@given(st.integers(0, len(GOOD) - 1), CHARACTERS, st.sampled_from(["replace", "insert", "delete"]))
+def test_one_character_wrong(place: int, character: str, change: str) -> None:
+    kept = GOOD[place + (change != "insert") :]
+    check_rules(GOOD[:place] + ("" if change == "delete" else character) + kept)
+
+
+@settings(deadline=None)
+@given(st.integers(0, len(GOOD)), st.integers(0, len(GOOD)))
+def test_a_stretch_missing(start: int, end: int) -> None:
+    check_rules(GOOD[:start] + GOOD[end:])
+
+
+@given(st.integers(0, len(FACTS) - 1), CHARACTERS, st.booleans())
+def test_one_character_of_the_facts_wrong(place: int, character: str, insert: bool) -> None:  # noqa: FBT001
+    check_given(FACTS[:place] + character + FACTS[place + (not insert) :])
+
+
+NAMES = st.from_regex(r"[a-z][a-z_]{0,15}", fullmatch=True)
+_RULES = "rules: [{{name: a, when: {{branch: m}}, deploy: {{}}}}]\n"
+_NEVER = "version: 1\nnever: [{{when: {{branch: x}}, {}: x}}]\n" + _RULES
+_TARGET = "version: 1\ntargets: {{d: {{project: gh/a/b, branch: m, {}: x}}}}\n" + _RULES
+PLACES: list[tuple[str, Table]] = [
+    ("version: 1\n{}: x\nrules: [{{name: a, when: {{branch: m}}, deploy: {{}}}}]\n", fields.FILE),
+    ("version: 1\nrules: [{{{}: x, name: a, when: {{branch: m}}, deploy: {{}}}}]\n", fields.RULE),
+    ("version: 1\nrules: [{{name: a, when: {{{}: x, branch: m}}, deploy: {{}}}}]\n", fields.MATCHERS),
+    ("version: 1\nrules: [{{name: a, when: {{branch: m}}, unless: {{{}: x}}, deploy: {{}}}}]\n", fields.MATCHERS),
+    ("version: 1\nrules: [{{name: a, when: {{branch: m}}, deploy: {{{}: x}}}}]\n", fields.DEPLOY_KEYS),
+    (_NEVER, fields.GUARD),
+    (_TARGET, fields.TARGET),
+]
+
+
+@given(st.sampled_from(PLACES), NAMES)
+def test_no_unknown_key_is_accepted(place: tuple[str, Table], key: str) -> None:
+    form, table = place
+    examined = examine(SourceFile("deploy.yml", form.format(key)))
+    if any(known.key == key and not known.later for known in table.fields):
+        assert not any(d.code in ("E102", "E199") for d in examined.diagnostics)
+    else:
+        assert examined.rules is None
+        assert any(d.code in ("E102", "E113", "E199") for d in examined.diagnostics)

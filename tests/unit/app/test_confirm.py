@@ -1,0 +1,245 @@
+"""After the trigger: the right commit, and something that runs. Every way that can go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builds import OTHER_SHA, RUN, SHA, asked, spec
+from fakes import FakeClock, RecordingProgress, RoutedTransport, answer, lost
+
+from deploystep.app.confirm import Confirmed, Patience, Watch
+from deploystep.app.courier import Courier
+from deploystep.core.deploy import Created, WorkflowState
+from deploystep.core.errors import NothingRuns, TimedOut, ToolError, WrongCommit
+from deploystep.core.rules import Api
+
+if TYPE_CHECKING:
+    from fakes import Event
+
+URL = "https://app.circleci.com/pipelines/gh/acme/shop/25"
+CREATED = Created(RUN, 25, URL, "pending")
+PIPELINE, WORKFLOWS, CANCEL = f"GET /{RUN}", "GET /workflow", "POST /cancel"
+
+
+def pipeline(revision: str | None = SHA, state: str = "created", *errors: str) -> Event:
+    body = {"state": state, "errors": [{"type": "config", "message": e} for e in errors]}
+    return answer(200, {**body, "vcs": {"revision": revision}} if revision else body)
+
+
+def workflows(*names: str, status: str = "running", tag: str | None = None, following: str | None = None) -> Event:
+    items = [{"id": f"id-{name}", "name": name, "status": status, "tag": tag} for name in names]
+    return answer(200, {"items": items, "next_page_token": following})
+
+
+class Scene:
+    def __init__(
+        self, routes: dict[str, Any], *, limit: float = 10.0, created: Created = CREATED, **changes: Any
+    ) -> None:
+        self.transport, self.clock, self.progress = RoutedTransport(routes), FakeClock(), RecordingProgress()
+        courier = Courier(self.transport, self.clock, self.progress)
+        self.watch = Watch(spec(**changes), created, asked(), courier, Patience(limit))
+
+    def confirm(self) -> Confirmed:
+        return self.watch.confirm()
+
+    def fails(self, kind: type[ToolError], code: str) -> ToolError:
+        with pytest.raises(kind) as caught:
+            self.watch.confirm()
+        assert caught.value.code == code
+        assert caught.value.hints
+        return caught.value
+
+
+def test_at_once() -> None:
+    scene = Scene({PIPELINE: pipeline(), WORKFLOWS: workflows("deploy", "lint")})
+    assert scene.confirm() == Confirmed(
+        (WorkflowState("id-deploy", "deploy", "running"), WorkflowState("id-lint", "lint", "running")), SHA
+    )
+    assert scene.clock.slept == []
+
+
+def test_workflows_that_come_later() -> None:
+    scene = Scene({PIPELINE: pipeline(), WORKFLOWS: [workflows(), workflows(), workflows("lint"), workflows("deploy")]})
+    assert [w.name for w in scene.confirm().workflows] == ["deploy"]
+    assert scene.clock.slept == [0.5, 1.0, 2.0]
+
+
+def test_a_run_that_can_be_read_only_later() -> None:
+    scene = Scene({PIPELINE: [answer(404), answer(404), pipeline()], WORKFLOWS: workflows("deploy")})
+    assert scene.confirm().revision == SHA
+
+
+def test_a_commit_that_is_known_only_later() -> None:
+    """That something runs is not enough: of which commit must be known too."""
+    scene = Scene({PIPELINE: [pipeline(None), pipeline(None), pipeline()], WORKFLOWS: workflows("deploy")})
+    assert scene.confirm().revision == SHA
+    assert scene.transport.count(f"/{RUN}") == 3
+
+
+def test_any_workflow_where_none_is_named() -> None:
+    scene = Scene({PIPELINE: pipeline(), WORKFLOWS: workflows("lint")}, workflow=None)
+    assert [w.name for w in scene.confirm().workflows] == ["lint"]
+
+
+def test_a_setup_workflow_is_only_the_start() -> None:
+    setup = workflows("deploy", tag="setup", status="success")
+    scene = Scene({PIPELINE: pipeline(), WORKFLOWS: [setup, setup, workflows("deploy")]})
+    assert [w.is_setup for w in scene.confirm().workflows] == [False]
+
+
+def test_pages() -> None:
+    scene = Scene({PIPELINE: pipeline(), WORKFLOWS: [workflows("a", following="2"), workflows("deploy")]})
+    assert [w.name for w in scene.confirm().workflows] == ["a", "deploy"]
+    assert dict(scene.transport.sent[-1].query) == {"page-token": "2"}
+
+
+def test_pages_without_end() -> None:
+    scene = Scene({PIPELINE: pipeline(), WORKFLOWS: workflows("deploy", following="again")})
+    assert scene.confirm().revision == SHA
+    assert len(scene.transport.sent) < 30
+
+
+def test_another_project_has_other_commits() -> None:
+    scene = Scene({PIPELINE: pipeline(OTHER_SHA), WORKFLOWS: workflows("deploy")}, revision=None)
+    assert scene.confirm().revision == OTHER_SHA
+    assert scene.transport.count("/cancel") == 0
+
+
+def test_the_wrong_commit_is_cancelled() -> None:
+    scene = Scene({PIPELINE: pipeline(OTHER_SHA), WORKFLOWS: workflows("a", "b"), CANCEL: answer(202)})
+    error = scene.fails(WrongCommit, "wrong-commit")
+    assert error.message == f"run {URL} is of commit {OTHER_SHA}, not of {SHA} that was tested; it was cancelled"
+    cancelled = [r.path for r in scene.transport.sent if r.method == "POST"]
+    assert cancelled == ["/api/v2/workflow/id-a/cancel", "/api/v2/workflow/id-b/cancel"]
+
+
+def test_the_wrong_commit_is_cancelled_as_soon_as_it_can_be() -> None:
+    routes = {PIPELINE: pipeline(OTHER_SHA), WORKFLOWS: [workflows(), lost(), workflows("a")], CANCEL: answer(202)}
+    Scene(routes).fails(WrongCommit, "wrong-commit")
+
+
+def test_the_wrong_commit_is_stopped_even_where_its_workflows_may_not_run() -> None:
+    unauthorized = workflows("deploy", status="unauthorized")
+    scene = Scene({PIPELINE: pipeline(OTHER_SHA), WORKFLOWS: unauthorized, CANCEL: answer(202)})
+    scene.fails(WrongCommit, "wrong-commit")
+
+
+@pytest.mark.parametrize("cancel", [[answer(403)], [lost()] * 9, [answer(202), answer(403)]])
+def test_the_wrong_commit_that_cannot_be_cancelled(cancel: list[Event]) -> None:
+    scene = Scene({PIPELINE: pipeline(OTHER_SHA), WORKFLOWS: workflows("a", "b"), CANCEL: cancel})
+    error = scene.fails(WrongCommit, "wrong-commit")
+    assert error.message.endswith("it could NOT be cancelled")
+    assert error.hints[0] == f"cancel it by hand: {URL}"
+
+
+def test_the_wrong_commit_of_which_no_workflow_is_seen() -> None:
+    scene = Scene({PIPELINE: pipeline(OTHER_SHA), WORKFLOWS: workflows()})
+    assert "could NOT be cancelled" in scene.fails(WrongCommit, "wrong-commit").message
+
+
+def test_an_errored_run() -> None:
+    scene = Scene({PIPELINE: pipeline(SHA, "errored", "Unexpected argument(s): a", "two"), WORKFLOWS: workflows()})
+    error = scene.fails(NothingRuns, "errored")
+    assert error.message == f"run {URL} was created and errored: Unexpected argument(s): a; two"
+    assert error.hints[0].startswith("declare each of these")
+
+
+def test_an_errored_run_without_words() -> None:
+    error = Scene({PIPELINE: pipeline(SHA, "errored"), WORKFLOWS: workflows()}).fails(NothingRuns, "errored")
+    assert error.message.endswith("it says no more")
+
+
+def test_errors_of_a_run_that_runs_all_the_same() -> None:
+    scene = Scene({PIPELINE: pipeline(SHA, "created", "a trigger rule"), WORKFLOWS: [workflows(), workflows("deploy")]})
+    assert scene.confirm().revision == SHA
+
+
+def test_errors_of_a_run_in_which_nothing_runs() -> None:
+    scene = Scene({PIPELINE: pipeline(SHA, "created", "a trigger rule"), WORKFLOWS: workflows()})
+    assert "a trigger rule" in scene.fails(NothingRuns, "errored").message
+
+
+def test_unauthorized() -> None:
+    scene = Scene({PIPELINE: pipeline(), WORKFLOWS: workflows("deploy", status="unauthorized")})
+    error = scene.fails(NothingRuns, "unauthorized")
+    assert "context" in error.hints[0]
+
+
+def test_another_workflow_that_is_unauthorized_does_not_matter() -> None:
+    both = answer(
+        200,
+        {
+            "items": [
+                {"id": "1", "name": "lint", "status": "unauthorized"},
+                {"id": "2", "name": "deploy", "status": "running"},
+            ]
+        },
+    )
+    assert Scene({PIPELINE: pipeline(), WORKFLOWS: both}).confirm().revision == SHA
+
+
+def test_no_workflow() -> None:
+    scene = Scene({PIPELINE: pipeline(), WORKFLOWS: workflows()}, limit=10.0)
+    error = scene.fails(NothingRuns, "no-workflow")
+    assert error.message == f"run {URL} was created and no workflow started within 10 s"
+    assert 10.0 <= sum(scene.clock.slept) < 15.0
+    assert max(scene.clock.slept) == 5.0
+
+
+def test_another_workflow_than_the_named() -> None:
+    scene = Scene({PIPELINE: pipeline(), WORKFLOWS: workflows("b", "a")})
+    error = scene.fails(NothingRuns, "workflow-absent")
+    assert error.message.endswith(f"run {URL} has: a, b")
+
+
+def test_a_run_that_cannot_be_read() -> None:
+    error = Scene({PIPELINE: answer(404), WORKFLOWS: workflows("deploy")}).fails(TimedOut, "not-confirmed")
+    assert URL in error.message
+
+
+@pytest.mark.parametrize("trouble", [answer(500), lost(), answer(403), answer(200, b"<html>")])
+def test_workflows_that_cannot_be_read_are_not_absent(trouble: Event) -> None:
+    """To say that nothing runs would be a lie, and an invitation to deploy twice."""
+    Scene({PIPELINE: pipeline(), WORKFLOWS: trouble}).fails(TimedOut, "not-confirmed")
+
+
+def test_a_page_that_cannot_be_read_may_hold_the_named_workflow() -> None:
+    routes = {PIPELINE: pipeline(), WORKFLOWS: [workflows("a", following="2"), *[answer(403)] * 99]}
+    Scene(routes).fails(TimedOut, "not-confirmed")
+
+
+def test_a_run_that_does_not_say_its_commit() -> None:
+    scene = Scene({PIPELINE: pipeline(None), WORKFLOWS: workflows("deploy")})
+    error = scene.fails(TimedOut, "commit-unknown")
+    assert SHA in error.hints[0]
+
+
+def test_not_looking_is_said() -> None:
+    scene = Scene({}, limit=0.0)
+    assert scene.confirm() == Confirmed((), None)
+    assert scene.progress.warned == ["not confirmed that anything runs, nor of which commit: --confirm is 0"]
+
+
+# API v1.1: the answer to the trigger is the job
+
+JOB = Created(None, 31, "https://circleci.com/gh/acme/shop/31", revision=SHA)
+
+
+def job(created: Created, routes: dict[str, Any], **changes: Any) -> Scene:
+    return Scene(routes, created=created, api=Api.V1_1, job="deploy", workflow=None, **changes)
+
+
+def test_a_job() -> None:
+    assert job(JOB, {}).confirm() == Confirmed((), SHA)
+
+
+def test_a_job_of_another_commit_is_cancelled() -> None:
+    scene = job(Created(None, 31, JOB.url, revision=OTHER_SHA), {"POST /31/cancel": answer(200, {})})
+    assert scene.fails(WrongCommit, "wrong-commit").message.endswith("it was cancelled")
+    assert scene.transport.sent[0].path == "/api/v1.1/project/github/acme/shop/31/cancel"
+
+
+def test_a_job_of_another_project() -> None:
+    other = Created(None, 31, JOB.url, revision=OTHER_SHA)
+    assert job(other, {}, revision=None).confirm() == Confirmed((), OTHER_SHA)

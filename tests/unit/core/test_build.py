@@ -1,0 +1,209 @@
+"""The environment of a build, read: every variable, and everything wrong at once."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from builds import DEFINITION, SHA, WORKFLOW, build, environ, fork_environ, oidc, tag_build
+
+from deploystep.core.build import Branch, BuildContext, Claims, ProjectSlug, Tag, Variables, is_uuid
+from deploystep.core.errors import EnvironmentInvalid
+
+
+def problems(**changes: str | None) -> tuple[str, ...]:
+    with pytest.raises(EnvironmentInvalid) as caught:
+        build(**changes)
+    assert caught.value.hints
+    return caught.value.problems
+
+
+def test_a_build_of_a_branch() -> None:
+    read = build()
+    assert (read.ref, read.branch, read.tag) == (Branch("main"), "main", None)
+    assert read.project == ProjectSlug("gh", "acme", "shop")
+    assert (read.revision, read.user, read.fork, read.build_num) == (SHA, "anna", False, 12)
+    assert (read.node.index, read.node.total, read.node.is_first) == (0, 1, True)
+    assert read.host == "https://circleci.com"
+    assert read.pull_request is None
+    assert read.workflow_id == WORKFLOW
+
+
+def test_a_build_of_a_tag() -> None:
+    read = tag_build("v1.4.0")
+    assert (read.ref, read.branch, read.tag) == (Tag("v1.4.0"), None, "v1.4.0")
+
+
+@pytest.mark.parametrize("blank", ["", "<nil>"])
+def test_unset_empty_and_nil_are_one(blank: str) -> None:
+    read = build(CIRCLE_TAG=blank, CIRCLE_USERNAME=blank, CIRCLE_PULL_REQUEST=blank, CIRCLE_NODE_TOTAL=blank)
+    assert (read.tag, read.user, read.pull_requests, read.node.total) == (None, None, (), 1)
+    assert problems(CIRCLE_SHA1=blank) == ("CIRCLE_SHA1 is unset: expected the full revision that is built",)
+
+
+def test_everything_wrong_at_once() -> None:
+    found = problems(
+        CIRCLE_BRANCH=None,
+        CIRCLE_SHA1="4f2c1aa",
+        CIRCLE_NODE_INDEX="x",
+        CIRCLE_PULL_REQUEST="https://github.com/acme/shop",
+        CIRCLE_BUILD_NUM="-1",
+        CIRCLE_OIDC_TOKEN="one.two",
+    )
+    assert [p.split(" ")[0] for p in found] == [
+        "CIRCLE_BRANCH",
+        "CIRCLE_SHA1",
+        "CIRCLE_NODE_INDEX",
+        "CIRCLE_PULL_REQUEST",
+        "CIRCLE_BUILD_NUM",
+        "CIRCLE_OIDC_TOKEN",
+    ]
+
+
+def test_a_branch_and_a_tag() -> None:
+    (problem,) = problems(CIRCLE_TAG="v1")
+    assert problem == "CIRCLE_BRANCH is 'main' and CIRCLE_TAG is 'v1': a build has a branch or a tag, never both"
+
+
+@pytest.mark.parametrize("sha", [SHA[:39], SHA + "0", SHA[:-1] + "g", SHA + "\n", " " + SHA, "HEAD"])
+def test_what_is_no_revision(sha: str) -> None:
+    assert problems(CIRCLE_SHA1=sha)[0].startswith("CIRCLE_SHA1 is ")
+
+
+def test_revisions_are_compared_in_lower_case() -> None:
+    assert build(CIRCLE_SHA1=SHA.upper()).revision == SHA
+    assert build(CIRCLE_SHA1="a" * 64).revision == "a" * 64
+
+
+@pytest.mark.parametrize(("index", "total"), [("4", "4"), ("1", "1"), ("0", "0"), ("x", "4"), ("0", "1e3"), ("٣", "4")])
+def test_what_is_no_node(index: str, total: str) -> None:
+    assert problems(CIRCLE_NODE_INDEX=index, CIRCLE_NODE_TOTAL=total)
+
+
+@pytest.mark.parametrize(
+    ("build_url", "repository_url", "slug"),
+    [
+        ("https://circleci.com/gh/acme/shop/12", None, "gh/acme/shop"),
+        ("https://circleci.com/bb/acme/shop/12", "git@github.com:acme/shop.git", "bb/acme/shop"),
+        ("https://app.circleci.com/pipelines/github/acme/shop/1", None, "gh/acme/shop"),
+        ("https://circleci.acme.dev/gh/acme/shop/12", None, "gh/acme/shop"),
+        (None, "https://github.com/acme/shop", "gh/acme/shop"),
+        (None, "git@bitbucket.org:acme/shop.git", "bb/acme/shop"),
+        ("https://circleci.com/circleci/9Yy/44n/12", None, None),
+        (None, "https://git.acme.dev/acme/shop", None),
+        ("https://[", None, None),
+        (None, None, None),
+    ],
+)
+def test_projects(build_url: str | None, repository_url: str | None, slug: str | None) -> None:
+    read = build(CIRCLE_BUILD_URL=build_url, CIRCLE_REPOSITORY_URL=repository_url)
+    assert (None if read.project is None else str(read.project)) == slug
+
+
+@pytest.mark.parametrize("text", ["gh/acme", "gh/acme/shop/x", "gl/acme/shop", "gh//shop", "gh/./x", "gh/../x", ""])
+def test_what_is_no_slug(text: str) -> None:
+    assert ProjectSlug.parse(text) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://circleci.com/gh/a/b/1", "https://circleci.com"),
+        ("https://app.circleci.com/pipelines/gh/a/b/1", "https://circleci.com"),
+        ("https://circleci.acme.dev/gh/a/b/1", "https://circleci.acme.dev"),
+        ("https://circleci.acme.dev:8443/gh/a/b/1", "https://circleci.acme.dev:8443"),
+        ("https://evilcircleci.com/gh/a/b/1", "https://evilcircleci.com"),
+        ("nonsense", "https://circleci.com"),
+        ("https://[", "https://circleci.com"),
+        (None, "https://circleci.com"),
+    ],
+)
+def test_hosts(url: str | None, host: str) -> None:
+    assert build(CIRCLE_BUILD_URL=url).host == host
+
+
+@pytest.mark.parametrize(
+    ("variables", "numbers"),
+    [
+        ({"CIRCLE_PULL_REQUEST": "https://github.com/acme/shop/pull/42"}, (42,)),
+        ({"CIRCLE_PULL_REQUEST": "https://bitbucket.org/acme/shop/pull-requests/7/"}, (7,)),
+        ({"CIRCLE_PULL_REQUESTS": "https://g/x/pull/9, https://g/x/pull/10"}, (9, 10)),
+        ({"CIRCLE_PULL_REQUEST": "https://g/x/pull/10", "CIRCLE_PULL_REQUESTS": "https://g/x/pull/9,"}, (9, 10)),
+        ({"CIRCLE_PR_NUMBER": "3"}, (3,)),
+        ({"CIRCLE_BRANCH": "pull/5"}, (5,)),
+        ({"CIRCLE_BRANCH": "pull/5/head"}, ()),
+        ({}, ()),
+    ],
+)
+def test_pull_requests(variables: dict[str, str], numbers: tuple[int, ...]) -> None:
+    read = build(**variables)
+    assert read.pull_requests == numbers
+    assert read.pull_request == min(numbers, default=None)
+
+
+@pytest.mark.parametrize(
+    ("variables", "fork"),
+    [
+        ({"CIRCLE_PR_USERNAME": "mallory"}, True),
+        ({"CIRCLE_PR_REPONAME": "shop"}, True),
+        ({"CIRCLE_BRANCH": "pull/7"}, True),
+        ({"CIRCLE_BRANCH": "pull/7/head"}, False),
+        ({"CIRCLE_BRANCH": "xpull/7"}, False),
+        ({"CIRCLE_PR_NUMBER": "7"}, False),
+        ({"CIRCLE_PR_USERNAME": "<nil>"}, False),
+    ],
+)
+def test_forks(variables: dict[str, str], fork: bool) -> None:  # noqa: FBT001 - a column
+    assert build(**variables).fork is fork
+
+
+def test_a_fork() -> None:
+    read = BuildContext.from_environ(fork_environ())
+    assert (read.fork, read.pull_request, read.branch) == (True, 7, "pull/7")
+
+
+# OIDC
+
+
+def test_claims() -> None:
+    token = oidc(ssh_rerun=True, pipeline_definition_id=DEFINITION, project_id="no-uuid", org_id=WORKFLOW)
+    assert build(CIRCLE_OIDC_TOKEN=token).claims == Claims(True, DEFINITION, None, WORKFLOW)  # noqa: FBT003
+    assert build(CIRCLE_OIDC_TOKEN_V2=token).claims.ssh_rerun
+    assert build().claims == Claims()
+
+
+def _middle(data: bytes) -> str:
+    return f"h.{base64.urlsafe_b64encode(data).decode().rstrip('=')}.s"
+
+
+@pytest.mark.parametrize(
+    "token", ["x", "a.b", "a.b.c.d", "a.!!.c", _middle(b"[]"), _middle(b"{"), _middle(b"\xff"), _middle(b"[" * 99_999)]
+)
+def test_a_token_that_cannot_be_read_is_not_shown(token: str) -> None:
+    (problem,) = problems(CIRCLE_OIDC_TOKEN=token)
+    assert problem.startswith("CIRCLE_OIDC_TOKEN cannot be read: ")
+    assert len(problem) < 120
+
+
+# Variables
+
+
+def test_variables_show_no_value() -> None:
+    variables = Variables({"SECRET": "hunter2", "EMPTY": ""})
+    assert "hunter2" not in repr(variables)
+    assert variables.names() == {"SECRET"}
+    assert variables.first(("EMPTY", "NONE", "SECRET")) == "hunter2"
+    assert variables.first(("EMPTY",)) is None
+    changed = variables.with_values({"SECRET": "<nil>"})
+    assert (changed.get("SECRET"), variables.get("SECRET")) == (None, "hunter2")
+
+
+def test_a_build_shows_no_value_of_its_variables() -> None:
+    assert "hunter2" not in repr(BuildContext.from_environ(environ(MY_TOKEN="hunter2")))
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"), [(DEFINITION, True), (DEFINITION.upper(), True), (DEFINITION + "0", False)]
+)
+def test_uuids(text: str, answer: bool) -> None:  # noqa: FBT001 - a column
+    assert is_uuid(text) is answer

@@ -1,0 +1,163 @@
+"""Which rules fire and why, in the words that people read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from builds import build, fork_environ, rules, tag_build
+
+from deploystep.core.build import BuildContext
+from deploystep.core.decide import Decision, Verdict, decide
+from deploystep.core.facts import Facts
+
+FORK = BuildContext.from_environ(fork_environ())
+PULL = build(CIRCLE_BRANCH="feature/x", CIRCLE_PULL_REQUEST="https://github.com/acme/shop/pull/42")
+
+
+def decided(text: str, of: BuildContext | None = None) -> Decision:
+    return decide(rules(text), Facts(of or build()))
+
+
+def one(when: str, of: BuildContext | None = None, more: str = "") -> tuple[Verdict, str]:
+    (judged,) = decided(
+        f"version: 1\n{more}\nrules:\n  - name: a\n    when: {when}\n    deploy: {{workflow: x}}\n", of
+    ).judgements
+    return judged.verdict, judged.because
+
+
+@pytest.mark.parametrize(
+    ("when", "of", "verdict", "because"),
+    [
+        ("{branch: main}", None, "fire", "branch main (line 5)"),
+        ("{branch: [x, ma*]}", None, "fire", "branch main matches ma* (line 5)"),
+        ("{branch: feature/**}", None, "no", "line 5: branch main does not match feature/**"),
+        ("{branch: [a, b]}", None, "no", "line 5: branch main does not match a or b"),
+        ("{branch: Main}", None, "no", "line 5: branch main does not match Main; upper and lower case differ"),
+        ("{tag: v*}", None, "no", "line 5: tag — this is a branch build"),
+        ("{branch: main}", tag_build("main"), "no", "line 5: branch — this is a tag build"),
+        ("{tag: v*}", tag_build("v1"), "fire", "tag v1 matches v* (line 5)"),
+        (
+            r"{tag: /v\d+\.\d+\.\d+/}",
+            tag_build("v1.4"),
+            "no",
+            r"line 5: tag v1.4 does not match /v\d+\.\d+\.\d+/; it matches up to `v1.4`",
+        ),
+        (
+            '{branch: "**", pull_request: true}',
+            PULL,
+            "fire",
+            "branch feature/x matches ** (line 5), pull request 42 (line 5)",
+        ),
+        ('{branch: "**", pull_request: true}', None, "no", "line 5: pull_request — there is none"),
+        ('{branch: "**", pull_request: false}', PULL, "no", "line 5: pull request 42"),
+        ("{branch: main, user: [anna, bjorn]}", None, "fire", "branch main (line 5), user anna (line 5)"),
+        ("{branch: main, user: bjorn}", None, "no", "line 5: user anna does not match bjorn"),
+        ('{branch: main, user: "*"}', build(CIRCLE_USERNAME=None), "no", "line 5: user — CIRCLE_USERNAME is not set"),
+        ('{branch: "**"}', FORK, "no", "line 5: a fork build needs fork: true"),
+        (
+            '{branch: "**", fork: true}',
+            FORK,
+            "fire",
+            "branch pull/7 matches ** (line 5), this is a fork build (line 5)",
+        ),
+        ("{branch: main, fork: true}", None, "no", "line 5: fork — this is not a fork build"),
+    ],
+)
+def test_because(when: str, of: BuildContext | None, verdict: str, because: str) -> None:
+    found, words = one(when, of)
+    assert (found.value, words) == (verdict, because)
+
+
+@pytest.mark.parametrize(
+    ("variables", "verdict", "because"),
+    [
+        ({"MODE": "on"}, "fire", "branch main (line 5), env MODE matches * (line 5)"),
+        ({"MODE": ""}, "no", "line 5: env MODE — it is not set"),
+        ({"MODE": "<nil>"}, "no", "line 5: env MODE — it is not set"),
+        ({}, "no", "line 5: env MODE — it is not set"),
+    ],
+)
+def test_env(variables: dict[str, str], verdict: str, because: str) -> None:
+    found, words = one('{branch: main, env: {MODE: "*"}}', build(**variables))
+    assert (found.value, words) == (verdict, because)
+
+
+def test_a_value_that_may_be_secret_is_not_shown() -> None:
+    _, words = one("{branch: main, env: {API_KEY: x}}", build(API_KEY="hunter2"))
+    assert words == "line 5: env API_KEY does not match x"
+    _, words = one("{branch: main, env: {CIRCLE_JOB: x}}", build(CIRCLE_JOB="test"))
+    assert words == "line 5: env CIRCLE_JOB test does not match x"
+
+
+def test_all_variables_must_fit() -> None:
+    when = "{branch: main, env: {A: x, B: y}}"
+    assert one(when, build(A="x", B="y"))[0] is Verdict.FIRE
+    assert one(when, build(A="x", B="z")) == (Verdict.NO, "line 5: env B does not match y")
+
+
+def test_the_nearest_miss_is_told() -> None:
+    when = "[{branch: nowhere}, {branch: main, user: bjorn}, {branch: elsewhere}]"
+    assert one(when) == (Verdict.NO, "line 5: user anna does not match bjorn")
+
+
+GUARDED = """
+    version: 1
+    never:
+      - {name: switch, when: {env: {OFF: "*"}}, reason: switched off}
+      - {when: {user: bot}}
+    rules:
+      - name: a
+        when: {branch: main}
+        unless:
+          - user: mallory
+          - branch: main
+            user: eve
+        deploy: {workflow: x}
+      - name: b
+        when: {branch: "**"}
+        deploy: {workflow: y}
+    """
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, [("fire", "branch main (line 8)"), ("fire", "branch main matches ** (line 15)")]),
+        ({"OFF": "1"}, [("no", "line 4: never switch — switched off")] * 2),
+        ({"CIRCLE_USERNAME": "bot"}, [("no", "line 5: never — user bot")] * 2),
+        (
+            {"CIRCLE_USERNAME": "mallory"},
+            [("no", "line 10: unless: user mallory"), ("fire", "branch main matches ** (line 15)")],
+        ),
+        (
+            {"CIRCLE_BRANCH": "x"},
+            [("no", "line 8: branch x does not match main"), ("fire", "branch x matches ** (line 15)")],
+        ),
+    ],
+)
+def test_never_and_unless(variables: Any, expected: list[tuple[str, str]]) -> None:
+    found = decided(GUARDED, build(**variables)).judgements
+    assert [(j.verdict.value, j.because) for j in found] == expected
+
+
+def test_unless_speaks_of_forks_that_do_not_name_themselves() -> None:
+    """Only a `when` needs fork: true; what stops a rule stops it on a fork, too."""
+    text = """
+        version: 1
+        rules:
+          - name: a
+            when: {branch: "**", fork: true}
+            unless: [{branch: pull/7}]
+            deploy: {workflow: x}
+        """
+    (judged,) = decided(text, FORK).judgements
+    assert (judged.verdict, judged.because) == (Verdict.NO, "line 6: unless: branch pull/7")
+
+
+def test_firing_rules_keep_the_order_of_the_file() -> None:
+    text = "version: 1\nrules:\n" + "".join(
+        f"  - {{name: {n}, when: {{branch: {b}}}, deploy: {{workflow: {n}}}}}\n"
+        for n, b in (("z", "main"), ("m", "other"), ("a", "main"))
+    )
+    assert [r.name.value for r in decided(text).firing] == ["z", "a"]

@@ -1,0 +1,173 @@
+"""Texts with `${…}`: reading them, what each name stands for, and what may be sent."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from builds import SHA, build, tag_build
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploystep.core.parameters import (
+    DERIVED,
+    MAX_SLUG,
+    PUBLIC_VARIABLES,
+    SECRET_VARIABLES,
+    Reference,
+    Subject,
+    Template,
+    is_safe,
+    is_variable,
+    parse_template,
+    slug,
+    value_of,
+)
+
+if TYPE_CHECKING:
+    from deploystep.core.build import BuildContext
+
+
+def template(text: str) -> Template:
+    read = parse_template(text)
+    assert isinstance(read, Template), read
+    return read
+
+
+def test_a_template() -> None:
+    assert template("app:${sha.short}-${CIRCLE_TAG}!").parts == (
+        "app:",
+        Reference("sha.short", 4, 12),
+        "-",
+        Reference("CIRCLE_TAG", 17, 13),
+        "!",
+    )
+    assert [r.name for r in template("${a}${b}").references] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [("", ""), ("x", "x"), ("$$", "$"), ("$$$$", "$$"), ("$${a}", "${a}"), ("a < b", "a < b"), ("a<b>c", "a<b>c")],
+)
+def test_plain_texts(text: str, plain: str) -> None:
+    assert "".join(str(p) for p in template(text).parts) == plain
+    assert template(text).references == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "offset", "width", "hint"),
+    [
+        ("x $CIRCLE_SHA1", "E503", 2, 12, "write ${CIRCLE_SHA1}"),
+        ("5$", "E503", 1, 1, "write $$ for the character itself"),
+        ("a$(id)b", "E504", 1, 5, "a parameter is a text with ${…}; compute it in the config that is triggered"),
+        ("`id`", "E504", 0, 4, "a parameter is a text with ${…}; compute it in the config that is triggered"),
+        ("<< pipeline.id >>", "E505", 0, 17, "write ${CIRCLE_SHA1} and the like"),
+        ("${a", "E506", 0, 3, "write ${CIRCLE_SHA1}, one name between ${ and }"),
+        ("${${a}}", "E506", 0, 6, "write ${CIRCLE_SHA1}, one name between ${ and }"),
+    ],
+)
+def test_problems(text: str, code: str, offset: int, width: int, hint: str) -> None:
+    read = parse_template(text)
+    assert isinstance(read, tuple)
+    assert (read[0].code, read[0].offset, read[0].width, read[0].hint) == (code, offset, width, hint)
+
+
+def test_every_problem() -> None:
+    read = parse_template("$A `b` ${c} $(d)")
+    assert isinstance(read, tuple)
+    assert [p.offset for p in read] == [0, 3, 12]
+
+
+@given(st.text("${}ab<>`( )."))
+def test_every_text_is_read_to_its_end(text: str) -> None:
+    read = parse_template(text)
+    if isinstance(read, Template):
+        rebuilt = "".join(p.replace("$", "$$") if isinstance(p, str) else f"${{{p.name}}}" for p in read.parts)
+        assert rebuilt == text
+    else:
+        assert all(p.offset >= 0 and p.width > 0 and p.offset + p.width <= len(text) for p in read)
+
+
+# What names stand for
+
+
+def subject(read: BuildContext, rule: str = "production", environment: str | None = "prod") -> Subject:
+    return Subject(read, rule, environment)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CIRCLE_SHA1", SHA),
+        ("CIRCLE_BRANCH", "feature/login"),
+        ("CIRCLE_TAG", None),
+        ("CIRCLE_USERNAME", "anna"),
+        ("CIRCLE_BUILD_NUM", "12"),
+        ("CIRCLE_JOB", None),
+        ("sha.short", SHA[:7]),
+        ("branch.slug", "feature-login"),
+        ("pr.number", "42"),
+        ("tag.version", None),
+        ("rule.name", "production"),
+        ("rule.environment", "prod"),
+        ("nonsense", None),
+        ("sha.long", None),
+    ],
+)
+def test_names_in_a_branch_build(name: str, value: str | None) -> None:
+    read = build(CIRCLE_BRANCH="feature/login", CIRCLE_PULL_REQUEST="https://github.com/acme/shop/pull/42")
+    assert value_of(name, subject(read)) == value
+
+
+@pytest.mark.parametrize(
+    ("tag", "version"), [("v1.4.0", "1.4.0"), ("1.4.0", "1.4.0"), ("v", None), ("vv1", "v1"), ("version", "ersion")]
+)
+def test_tag_version(tag: str, version: str | None) -> None:
+    assert value_of("tag.version", subject(tag_build(tag))) == version
+    assert value_of("branch.slug", subject(tag_build(tag))) is None
+
+
+def test_an_environment_that_the_rule_does_not_name() -> None:
+    assert value_of("rule.environment", subject(build(), environment=None)) is None
+
+
+def test_names_are_variables_or_derived() -> None:
+    assert not any(map(is_variable, DERIVED))
+    assert all(map(is_variable, PUBLIC_VARIABLES | SECRET_VARIABLES))
+
+
+@pytest.mark.parametrize("value", ["a", "A-Z_0.9/x:y@z+1"])
+def test_safe(value: str) -> None:
+    assert is_safe(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["", " ", "a b", "a;b", "$(id)", "`id`", "a|b", "a&b", "a\n", "\na", "ü", "a'b", 'a"b', "*", "~"]
+)
+def test_unsafe(value: str) -> None:
+    assert not is_safe(value)
+
+
+# Slugs
+
+
+@pytest.mark.parametrize(
+    ("name", "label"), [("feature/login", "feature-login"), ("main", "main"), ("a-b", "a-b"), ("x" * 40, "x" * 40)]
+)
+def test_slugs_of_plain_names(name: str, label: str) -> None:
+    assert slug(name) == label
+
+
+@pytest.mark.parametrize("name", ["Main", "a_b", "ü", "-a", "a-", "a--b#", "x" * 41, "a.b", "///", "\udcff"])
+def test_slugs_where_something_was_lost_differ(name: str) -> None:
+    assert re.fullmatch(r"([a-z0-9-]+-)?[0-9a-f]{7}", slug(name))
+    assert slug(name) != slug(name + "2")
+
+
+@given(st.text(min_size=1))
+def test_a_slug_is_a_dns_label(name: str) -> None:
+    label = slug(name)
+    assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", label), label
+    assert len(label) <= MAX_SLUG
+    assert is_safe(label)

@@ -1,0 +1,116 @@
+"""Facts that stand for a build."""
+
+import pytest
+
+from deploystep.core.build import Branch, Tag
+from deploystep.core.errors import RuleFileInvalid
+from deploystep.core.source import Pos, SourceFile, Span
+from deploystep.rulefile.given import REVISION, Given, read_given
+
+
+def given(text: str) -> Given:
+    return read_given(SourceFile("given.yml", text))
+
+
+def refused(text: str) -> list[str]:
+    with pytest.raises(RuleFileInvalid) as caught:
+        given(text)
+    return [f"{d.span.line}:{d.span.start.column} {d.code} {d.message}" for d in caught.value.diagnostics]
+
+
+def test_a_branch_is_enough() -> None:
+    facts = given("branch: main")
+    build = facts.build
+    assert (build.ref, build.revision, build.user, build.pull_requests) == (Branch("main"), REVISION, None, ())
+    assert (build.project, build.node.index, build.node.total, build.fork) == (None, 0, 1, False)
+    assert build.variables.names() == {"CIRCLE_SHA1", "CIRCLE_BRANCH"}
+    assert (facts.now, facts.changed, facts.merged_into, facts.author, facts.message, facts.jobs) == (None,) * 6
+
+
+def test_every_fact_can_be_stated() -> None:
+    facts = given(
+        "tag: v1\nsha: ABCDEF0123456789abcdef0123456789abcdef01\nchanged: [a b, '*']\nmerged_into: []\n"
+        "pull_request: 42\nfork: true\nuser: 'dependabot[bot]'\nauthor: a@b\nmessage: ''\nenv: {A: '', B: 1.10}\n"
+        "jobs: {test: success}\nnow: 2026-06-16 10:00 Europe/Berlin\n"
+    )
+    build = facts.build
+    assert (build.ref, build.revision) == (Tag("v1"), "abcdef0123456789abcdef0123456789abcdef01")
+    assert (facts.changed, facts.merged_into, facts.author, facts.message) == (("a b", "*"), (), "a@b", "")
+    assert (build.pull_requests, build.fork, build.user) == ((42,), True, "dependabot[bot]")
+    assert (build.variables.get("A"), build.variables.get("B")) == (None, "1.10")
+    assert build.variables.get("CIRCLE_TAG") == "v1"
+    assert facts.now is not None
+    assert facts.now.span == Span(Pos(12, 6), 30)
+    assert facts.jobs == {"test": "success"}
+
+
+def test_json_with_tabs_and_escapes_is_read() -> None:
+    facts = given('\ufeff{\n\t"branch": "",\n\t"tag": null, "message": "a\\ud83d\\ude00\\/b"}')
+    assert facts.build.ref == Branch("")
+    assert facts.message == "a😀/b"
+
+
+@pytest.mark.parametrize("name", ["a b", "x;$(curl)", "..", "refs/heads/x", "**", "é", "1.10", "on"])
+def test_a_branch_may_have_any_name(name: str) -> None:
+    assert given(f"branch: '{name}'").build.branch == name
+
+
+@pytest.mark.parametrize(
+    ("text", "fork", "numbers"),
+    [
+        ("branch: pull/7", True, (7,)),
+        ("branch: pull/7\nfork: false", True, (7,)),
+        ("branch: pull/7\npull_request: false", True, ()),
+        ("branch: pull/7\npull_request: 9", True, (9,)),
+        ("branch: main\nfork: true", True, ()),
+        ("branch: main\nenv: {CIRCLE_PR_USERNAME: cleo}", True, ()),
+        ("branch: pull/x", False, ()),
+        ("tag: pull/7", False, ()),
+    ],
+)
+def test_forks_and_pull_requests(text: str, *, fork: bool, numbers: tuple[int, ...]) -> None:
+    build = given(text).build
+    assert (build.fork, build.pull_requests) == (fork, numbers)
+
+
+def test_env_cannot_contradict_the_other_facts() -> None:
+    env = "env: {CIRCLE_BRANCH: x, CIRCLE_TAG: y, CIRCLE_SHA1: z, CIRCLE_USERNAME: anna}"
+    build = given(f"branch: main\n{env}").build
+    assert (build.variables.get("CIRCLE_BRANCH"), build.variables.get("CIRCLE_TAG")) == ("main", None)
+    assert (build.variables.get("CIRCLE_SHA1"), build.user) == (REVISION, "anna")
+    assert given(f"branch: main\nuser: ''\n{env}").build.user is None
+
+
+@pytest.mark.parametrize(
+    ("text", "messages"),
+    [
+        ("", ["1:1 E014 the file is empty"]),
+        ("{}", ["1:1 E103 this build has no 'branch' or 'tag'"]),
+        ("- main", ["1:1 E101 given must be a map, found a list"]),
+        ("branch: main\ntag: v1", ["2:1 E301 a CircleCI build has a branch or a tag, never both"]),
+        ("brnch: main", ["1:1 E102 unknown fact 'brnch'"]),
+        ("branch: a\npaths: [x]", ["2:1 E102 unknown fact 'paths'"]),
+        ("branch: a\nbranch: b", ["2:1 E105 'branch' is given twice"]),
+        ("branch: [a]", ["1:9 E101 branch must be a text, found a list"]),
+        ("branch: a\nsha: abc", ["2:6 E104 'abc' is not a full revision"]),
+        ("branch: a\npull_request: true", ["2:15 E104 expected a number or false, got 'true'"]),
+        ("branch: a\npull_request: 0", ["2:15 E104 expected a number or false, got '0'"]),
+        ("branch: a\npull_request: [1]", ["2:15 E101 pull_request must be a text, found a list"]),
+        ("branch: a\nfork: yes", ["2:7 E109 expected true or false, got 'yes'"]),
+        ("branch: a\nchanged: x", ["2:10 E101 changed must be a list"]),
+        ("branch: a\nchanged: ['']", ["2:11 E108 'changed' is empty"]),
+        ("branch: a\nenv: [A]", ["2:6 E101 env must be a map, found a list"]),
+        ("branch: a\njobs: {test: }", ["2:8 E108 'test' has no value"]),
+        ('branch: "\\ud83d"', ["1:9 E007 half a character cannot be written here"]),
+        ("{\tbranch: x", ["1:2 E004 a tab where YAML wants spaces"]),
+    ],
+)
+def test_what_is_wrong_is_said(text: str, messages: list[str]) -> None:
+    assert refused(text) == messages
+
+
+def test_a_time_that_cannot_be_read_is_said() -> None:
+    (message,) = refused("branch: a\nnow: tomorrow")
+    assert message == "2:6 E403 cannot read the time 'tomorrow'"
+    (message,) = refused("branch: a\nnow: 2026-06-16 10:00 Mars/Base")
+    assert message.startswith("2:6 E403 unknown time zone 'Mars/Base'")
