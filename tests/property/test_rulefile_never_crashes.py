@@ -5,11 +5,12 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploystep.core.cases import Given
 from deploystep.core.errors import RuleFileInvalid
 from deploystep.core.rules import RuleSet
 from deploystep.core.source import SourceFile
 from deploystep.rulefile import fields
-from deploystep.rulefile.given import Given, read_given
+from deploystep.rulefile.given import read_given
 from deploystep.rulefile.load import examine, load
 from deploystep.rulefile.shapes import Table
 

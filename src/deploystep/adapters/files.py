@@ -86,3 +86,13 @@ def _bytes(path: str, folder: Path, option: str) -> bytes:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a file name"
         raise UsageError("file-unreadable", f"{option}: cannot read {path}: {reason}", "name a readable file") from None
+
+
+def write_text(path: Path, text: str, option: str) -> None:
+    """Write a file that the user asked for, with the folders on the way."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a file name"
+        raise UsageError("file-unwritable", f"{option}: cannot write {path}: {reason}", "name another file") from None

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from deploystep.app.courier import Courier
 from deploystep.circleci import v2
+from deploystep.core.cases import Given
 from deploystep.core.closed import assert_never
 from deploystep.core.facts import (
     Answered,
@@ -18,7 +19,6 @@ from deploystep.core.facts import (
     Question,
     Unavailable,
 )
-from deploystep.rulefile.given import Given
 
 _MOST_PAGES = 50
 AboutCommits: TypeAlias = Callable[[ChangedSince | IsMergedInto | AuthorOf | MessageOf], Answered]

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from deploystep.circleci.wire import Request
 from deploystep.core.build import BuildContext
+from deploystep.core.cases import Case
 from deploystep.core.decide import Decision
 from deploystep.core.deploy import Created, Outcome, TriggerSpec, WorkflowState
 from deploystep.core.errors import Diagnosed, ToolError
@@ -29,6 +30,14 @@ class Skipped:
     """The step has nothing to do here, and why, in one sentence."""
 
     because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One case of the rule file and what was found wrong; nothing where it passed."""
+
+    case: Case
+    failures: tuple[Diagnostic, ...]
 
 
 class Journal:
@@ -84,6 +93,8 @@ class Report:
     triggers: tuple[TriggerReport, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     skipped: Skipped | None = None
+    tried: tuple[Tried, ...] = ()
+    gaps: tuple[Diagnostic, ...] = ()
     error: ToolError | None = None
     exit: ExitCode = ExitCode.OK
 

@@ -11,8 +11,8 @@ from deploystep.core.errors import UsageError
 
 RULES: Final = ".circleci/deploy.yml"
 _DECIDING: Final = ("run", "plan")
-_READING: Final = ("run", "plan", "check")
-_ALL: Final = ("run", "plan", "check", "sandbox")
+_READING: Final = ("run", "plan", "check", "test")
+_ALL: Final = ("run", "plan", "check", "test", "sandbox")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 _DURATION: Final = re.compile(r"(\d{1,6})(s|m|h)?", re.ASCII)
@@ -65,6 +65,8 @@ OPTIONS: Final = (
     Option("--changed", ("plan",), "a changed file, instead of asking git (repeatable)", "FILE", None, True, False),  # noqa: FBT003
     Option("--env-file", ("plan",), "more variables of the build, NAME=value a line", "FILE", has_variable=False),
     Option("--given", ("plan",), "a map of facts that replaces environment, git and clock (- is standard input)", "FILE", has_variable=False),
+    Option("--coverage", ("test",), "also name what no case shows: rules that fire or do not, items that decide"),
+    Option("--junit", ("test",), "also write the results as JUnit XML, for store_test_results", "FILE"),
     Option("--port", ("sandbox",), "the port to listen on (default: a free one)", "PORT"),
     Option("--project", ("sandbox",), "a project that it knows, gh/acme/shop (repeatable; default: every project)", "SLUG", None, True, False),  # noqa: FBT003
     Option("--head", ("sandbox",), "the revision of a branch or tag, main=4f2c… (repeatable)", "REF=SHA", None, True, False),  # noqa: FBT003
@@ -79,12 +81,14 @@ COMMANDS: Final[Mapping[str, str]] = {
     "run": "the step: decide, and trigger the deploy that is due",
     "plan": "what run would do, on a laptop: sends nothing, needs no token",
     "check": "report everything wrong or suspicious in the rule file",
+    "test": "try the cases in the rule file, offline",
     "sandbox": "a stand-in for CircleCI's API on this machine",
 }
 _EXAMPLES: Final = {
     "run": "      - run: deploystep run",
     "plan": "  deploystep plan --branch release/1.4",
     "check": "  deploystep check",
+    "test": "  deploystep test --coverage --junit results/deploystep.xml",
     "sandbox": "  deploystep sandbox --port 8080 --fault 429:1",
 }
 
@@ -114,6 +118,8 @@ class Invocation:
     changed: tuple[str, ...] = ()
     env_file: str | None = None
     given: str | None = None
+    coverage: bool = False
+    junit: str | None = None
     port: int = 0
     projects: tuple[str, ...] = ()
     heads: Mapping[str, str] = field(default_factory=dict)
@@ -180,7 +186,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
     values = {o.name: _value(o, read.get(o.name), environ) for o in OPTIONS if command in o.commands}
     _refuse_missing(values)
     plain: dict[str, Any] = {name: values.get(name) for name in _PLAIN}
-    plain |= {name: bool(values.get(name)) for name in ("sandbox", "outside_ci", "allow_ssh")}
+    plain |= {name: bool(values.get(name)) for name in ("sandbox", "outside_ci", "allow_ssh", "coverage")}
     plain |= {f"{name}s": tuple(values.get(name) or ()) for name in ("project", "workflow", "fault")}
     return Invocation(
         command=command,
@@ -199,6 +205,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
 _PLAIN: Final = (
     "rules_ref", "now", "host", "token_env", "branch", "tag", "sha", "node_index", "node_total", "env_file", "given",
     "accept_token_env",
+    "junit",
 )  # fmt: skip
 
 

@@ -10,9 +10,10 @@ from typing import Final, TextIO
 
 from deploystep.adapters.clock import SystemClock
 from deploystep.adapters.console import Console
-from deploystep.adapters.files import decoded, read_env_file, read_given, read_rules
+from deploystep.adapters.files import decoded, read_env_file, read_given, read_rules, write_text
 from deploystep.adapters.git import GitRepository
 from deploystep.adapters.history import GitHistory
+from deploystep.app.cases import try_cases
 from deploystep.app.check import check
 from deploystep.app.confirm import Patience
 from deploystep.app.courier import Courier
@@ -24,6 +25,7 @@ from deploystep.app.trigger import Sender
 from deploystep.cli.args import Invocation
 from deploystep.core.address import Address, read_address
 from deploystep.core.build import BuildContext, Variables
+from deploystep.core.cases import Given
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import EnvironmentInvalid, UsageError
 from deploystep.core.facts import JobsOf, Known
@@ -33,7 +35,7 @@ from deploystep.core.parameters import TOKEN_VARIABLES
 from deploystep.core.rules import RuleSet
 from deploystep.core.secret import Secret
 from deploystep.core.source import SourceFile
-from deploystep.rulefile.given import Given
+from deploystep.render import junit
 from deploystep.rulefile.given import read_given as given_facts
 
 _HERE: Final = Path()
@@ -43,6 +45,8 @@ def carry_out(invocation: Invocation, environ: Mapping[str, str], stdin: TextIO,
     """Carry out one command."""
     if invocation.command == "check":
         return check(_Rules(invocation, environ))
+    if invocation.command == "test":
+        return _test(invocation, environ)
     if invocation.command == "sandbox":
         from deploystep.cli import sandboxes  # noqa: PLC0415 - a server that most runs do without
 
@@ -50,6 +54,13 @@ def carry_out(invocation: Invocation, environ: Mapping[str, str], stdin: TextIO,
     if invocation.given is not None:
         return _decide_given(invocation, environ, stdin, console)
     return _decide(invocation, environ, console)
+
+
+def _test(invocation: Invocation, environ: Mapping[str, str]) -> Report:
+    report = try_cases(_Rules(invocation, environ), with_coverage=invocation.coverage)
+    if invocation.junit is not None and report.source is not None:
+        write_text(_HERE / invocation.junit, junit.render(report), "--junit")
+    return report
 
 
 @dataclass(frozen=True, slots=True)

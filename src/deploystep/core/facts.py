@@ -37,11 +37,11 @@ class Base(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChangedSince:
-    """Which files changed since the base. `ref` is set where the rule names one; `rule` for its last deploy."""
+    """Which files changed since the base; `ref` where the rule names one, `workflow` for the last deploy by it."""
 
     base: Base | None = None
     ref: str | None = None
-    rule: str | None = None
+    workflow: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def _clock(rule: Rule, freezes: tuple[Freeze, ...], timezone: str, facts: Facts)
 
 def _timed(claim: str, because: str, span: Span, facts: Facts, *, passes: bool) -> Trace:
     if facts.now is None:
-        problem = Diagnostic("U104", "the time is not stated", span, "add now: to given", Severity.UNDECIDED)
+        problem = Diagnostic("U104", "the rule asks the time", span, "add now: to given", Severity.UNDECIDED)
         return unanswered(claim, problem)
     return leaf(claim, because, span, holds=passes)
 

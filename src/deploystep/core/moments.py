@@ -8,8 +8,16 @@ _WRITTEN: Final = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}(?::\d{2}(?:\.
 _OFFSET: Final = re.compile(r"[+-]\d{2}:?\d{2}", re.ASCII)
 
 
+class UnknownZone(ValueError):
+    """There is no time zone of that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"unknown time zone '{name}'")
+        self.name = name
+
+
 def zone(name: str) -> tzinfo:
-    """The time zone of that name. Raises ValueError where there is none."""
+    """The time zone of that name. Raises UnknownZone where there is none."""
     if name == "UTC":  # by far the commonest: spare the start of the zone database
         return timezone.utc
     from zoneinfo import ZoneInfo  # noqa: PLC0415 - costs milliseconds, needed by few runs
@@ -17,7 +25,7 @@ def zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown, malformed, or a directory of the database
-        raise ValueError(f"unknown time zone {name!r}") from None
+        raise UnknownZone(name) from None
 
 
 def zone_names() -> frozenset[str]:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.calendar import Stretch, Window
+from deploystep.core.cases import Case
 from deploystep.core.facts import ChangedSince
 from deploystep.core.parameters import Value
 from deploystep.core.patterns import Pattern
@@ -210,3 +211,4 @@ class RuleSet:
     never: tuple[Guard, ...]
     rules: tuple[Rule, ...]
     freezes: tuple[Freeze, ...] = ()
+    cases: tuple[Case, ...] = ()

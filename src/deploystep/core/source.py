@@ -55,10 +55,11 @@ class SourceFile:
 
 @unique
 class Severity(Enum):
-    """How much a diagnostic weighs; `undecided` is about a fact that could not be learned."""
+    """How much a diagnostic weighs; `undecided` is about a fact that could not be learned, `failed` about a case."""
 
     ERROR = "error"
     UNDECIDED = "undecided"
+    FAILED = "failed"
     WARNING = "warning"
 
 

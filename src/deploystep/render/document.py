@@ -3,7 +3,7 @@
 import json
 from typing import Any, TypeAlias
 
-from deploystep.app.report import Report, TriggerReport
+from deploystep.app.report import Report, Tried, TriggerReport
 from deploystep.core.build import BuildContext
 from deploystep.core.decide import Judgement
 from deploystep.core.errors import EnvironmentInvalid, ToolError
@@ -35,6 +35,9 @@ def _document(report: Report) -> Object:
     }
     if report.skipped is not None:
         document["skipped"] = report.skipped.because
+    if report.command == "test":
+        document["cases"] = [_case(tried, report.source) for tried in report.tried]
+        document["gaps"] = [_diagnostic(gap, report.source) for gap in report.gaps]
     if report.command == "check":
         document["diagnostics"] = [_diagnostic(d, report.source) for d in report.diagnostics]
     return document
@@ -96,6 +99,15 @@ def _error(report: Report) -> Object | None:
         "message": error.message,
         "hints": list(error.hints),
         "diagnostics": [*_problems(error), *(_diagnostic(d, report.source) for d in report.diagnostics)],
+    }
+
+
+def _case(tried: Tried, source: SourceFile | None) -> Object:
+    return {
+        "name": tried.case.name,
+        "line": tried.case.span.line,
+        "outcome": "failed" if tried.failures else "passed",
+        "failures": [_diagnostic(failure, source) for failure in tried.failures],
     }
 
 

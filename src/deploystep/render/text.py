@@ -4,7 +4,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
-from deploystep.app.report import Report, TriggerReport
+from deploystep.app.report import Report, Tried, TriggerReport
 from deploystep.core.build import BuildContext, Tag
 from deploystep.core.decide import Judgement, Verdict
 from deploystep.core.deploy import Outcome
@@ -51,6 +51,8 @@ def result(report: Report, style: Style) -> str:
     lines: list[str] = []
     if report.command == "check":
         lines += _checked(report, style)
+    if report.command == "test" and report.decision is None and (report.tried or report.error is None):
+        lines += _tested(report, style)
     if report.decision is not None and report.build is not None:
         lines.append(_headline(report, report.build))
         width = max((len(j.rule.name.value) for j in report.decision.judgements), default=0)
@@ -124,7 +126,7 @@ def failure(report: Report, style: Style) -> str:
     if error is None:
         return _interruption(report) if report.exit is not ExitCode.OK else ""
     lines = []
-    if isinstance(error, Diagnosed) and error.source is not None and report.command != "check":
+    if isinstance(error, Diagnosed) and error.source is not None and report.command != "check" and not report.tried:
         lines += diagnostics(error.diagnostics, error.source, style)
     if error.code != "rules-unreadable":
         lines.append(f"{style.paint('error', 'error')}[{error.code}]: {visible(error.message)}")
@@ -156,6 +158,26 @@ def _checked(report: Report, style: Style) -> list[str]:
     if not found:
         return [f"{report.source.path}: nothing wrong found"]
     return [*found, f"{_count(counts[0], 'error')}, {_count(counts[1], 'warning')}"]
+
+
+def _tested(report: Report, style: Style) -> list[str]:
+    lines = [line for tried in report.tried for line in _tried(tried, style)]
+    gaps = [_short(gap, report.source, style) for gap in report.gaps] if report.source else []
+    failed = sum(bool(t.failures) for t in report.tried)
+    return [*lines, *gaps, f"{len(report.tried) - failed} passed, {failed} failed"]
+
+
+def _tried(tried: Tried, style: Style) -> list[str]:
+    """One case: a line, and below it what became of each rule that is not as it should be."""
+    name = visible(tried.case.name)
+    if not tried.failures:
+        return [f"ok    {name}"]
+    lines = [style.paint("FAIL", "error") + f"  {name}"]
+    for failure in tried.failures:
+        what = failure.message.removeprefix(f"case '{tried.case.name}': ")
+        lines.append(visible(f"      line {failure.span.line}: {what}"))
+        lines += [visible(f"        {failure.hint}")] if failure.hint else []
+    return lines
 
 
 def _count(number: int, word: str) -> str:

@@ -19,13 +19,16 @@ from deploystep.rulefile.shapes import (
     MapOf,
     NumberOrFalse,
     OneOrMany,
+    PathsShape,
     PatternShape,
+    SinceShape,
     Table,
     ValueShape,
 )
 
 MAX_RULES: Final = 2_000
 MAX_PATTERNS: Final = 200
+MAX_CASES: Final = 2_000
 
 TEXT: Final = AnyText()
 NAME: Final = Checked(
@@ -62,7 +65,6 @@ MERGED_INTO: Final = Field(
     OneOrMany(TEXT),
     "The commit that is built has been merged into one of these branches.",
     "merged_into: main",
-    later=True,
 )
 PULL_REQUEST: Final = Field(
     "pull_request", Flag(), "The build has a pull request (true), or has none (false).", "pull_request: true"
@@ -81,21 +83,41 @@ AUTHOR: Final = Field(
     NAMES,
     "The author's e-mail address in the commit; anyone can set it to anything.",
     'author: "*@acme.dev"',
-    later=True,
 )
 MESSAGE_CONTAINS: Final = Field(
     "message_contains",
     OneOrMany(TEXT),
     "The commit message holds one of these texts.",
     'message_contains: "[skip deploy]"',
-    later=True,
+)
+ONLY: Final = Field(
+    "only", PATHS_SHAPE, "The files that count: one of the patterns matches (default: every file).", "only: services/**"
+)
+IGNORE: Final = Field(
+    "ignore", PATHS_SHAPE, "The files that do not count, even where only: matches.", 'ignore: "**/*.md"'
+)
+SINCE: Final = Field(
+    "since",
+    SinceShape(),
+    "What to compare with: merge-base (default), previous-commit, last-deploy, or {ref: NAME}.",
+    "since: previous-commit",
+)
+PATH_KEYS: Final = Table(
+    "comparison",
+    "key",
+    (ONLY, IGNORE, SINCE),
+    meant=MappingProxyType(
+        {
+            **dict.fromkeys(("include", "paths", "path"), "only"),
+            **dict.fromkeys(("exclude", "except", "unless"), "ignore"),
+        }
+    ),
 )
 PATHS: Final = Field(
     "paths",
-    PATHS_SHAPE,
-    "A file was changed whose path one of the patterns matches.",
+    PathsShape(PATHS_SHAPE, PATH_KEYS),
+    "A file was changed whose path one of the patterns matches; as a map, with only:, ignore: and since:.",
     "paths: services/**",
-    later=True,
 )
 ENV: Final = Field(
     "env",
@@ -185,14 +207,13 @@ UNLESS: Final = Field(
     "unless: {user: dependabot*}",
 )
 DURING: Final = Field(
-    "during", TEXT, "When in the week the rule may fire; else it is held.", "during: office-hours", later=True
+    "during", TEXT, "When in the week the rule may fire, a window or its name; else it is held.", "during: office-hours"
 )
 REQUIRES: Final = Field(
     "requires",
     OneOrMany(TEXT),
     "Jobs of this workflow that must have succeeded; else the rule is held.",
     "requires: [test, build]",
-    later=True,
 )
 DEPLOY: Final = Field(
     "deploy", DEPLOY_KEYS, "What is sent when the rule fires.", "deploy: {workflow: deploy}", required=True
@@ -275,72 +296,6 @@ TARGET: Final = Table(
     notes=MappingProxyType({"parameters": "parameters stand in the rule, under deploy:"}),
 )
 
-# --- the file
-
-VERSION: Final = Field("version", TEXT, "The version of the rule language; always 1.", "version: 1", required=True)
-TIMEZONE: Final = Field(
-    "timezone", TEXT, "The time zone of every time that names none; UTC by default.", "timezone: Europe/Berlin"
-)
-DEFAULT_BRANCH: Final = Field(
-    "default_branch", TEXT, "The repository's default branch; main by default.", "default_branch: main"
-)
-TARGETS: Final = Field(
-    "targets",
-    MapOf(NAME, TARGET, "each key is a name, each value a map with project:"),
-    "Other projects that a deploy can be sent to, by the names that rules use.",
-    "targets: {deployer: {project: gh/acme/deployer, branch: main}}",
-)
-WINDOWS: Final = Field(
-    "windows",
-    MapOf(NAME, OneOrMany(TEXT), "for example  windows: {office-hours: Mon-Thu 09:00-17:00}"),
-    "Weekly windows of time, by the names that rules use.",
-    "windows: {office-hours: Mon-Thu 09:00-17:00}",
-    later=True,
-)
-FREEZES: Final = Field("freezes", TEXT, "Stretches of time in which rules are held.", "freezes: []", later=True)
-NEVER: Final = Field(
-    "never",
-    ListOf(GUARD, "each item starts with '- name:'", "each item of never", limit=MAX_RULES),
-    "While any one of these holds, no rule fires.",
-    'never: [{name: kill-switch, when: {env: {DEPLOYS_OFF: "*"}}}]',
-)
-RULES: Final = Field(
-    "rules",
-    ListOf(RULE, "each item starts with '- name:'", "each rule", least=1, limit=MAX_RULES),
-    "The rules; each is judged on its own, and every one that holds fires.",
-    "rules: [{name: production, when: {branch: main}, deploy: {workflow: deploy}}]",
-    required=True,
-)
-CASES: Final = Field("cases", TEXT, "Examples with the outcome they must have.", "cases: []", later=True)
-FILE: Final = Table(
-    "file",
-    "key",
-    (VERSION, TIMEZONE, DEFAULT_BRANCH, API, TARGETS, WINDOWS, FREEZES, NEVER, RULES, CASES),
-    meant=MappingProxyType(
-        {
-            "tz": "timezone",
-            "rule": "rules",
-            "deploys": "rules",
-            "target": "targets",
-            "tests": "cases",
-            "freeze": "freezes",
-            "guards": "never",
-        }
-    ),
-    notes=MappingProxyType(
-        {
-            **dict.fromkeys(
-                ("jobs", "workflows", "orbs", "executors", "commands"),
-                "this is a key of .circleci/config.yml; the rule file holds rules only",
-            ),
-            **dict.fromkeys(
-                ("when", "unless", "requires", "deploy", "environment", "name"),
-                "this stands in a rule, in the list rules:",
-            ),
-        }
-    ),
-)
-
 # --- facts that stand for a build
 
 MAYBE_EMPTY: Final = AnyText(may_be_empty=True)
@@ -405,4 +360,122 @@ FACTS: Final = Table(
         }
     ),
     null_is_unset=True,
+)
+
+# --- cases
+
+CASE_NAME: Final = Field("name", TEXT, "What the case shows, in words.", "name: a tag deploys", required=True)
+CASE_GIVEN: Final = Field("given", FACTS, "The facts.", "given: {branch: main}", required=True)
+FIRE: Final = Field("fire", ListOf(NAME), "Exactly the rules that must fire.", "fire: [production]")
+HELD: Final = Field("held", ListOf(NAME), "Exactly the rules that must be held.", "held: [production]")
+EXPECTED_PARAMETERS: Final = Field(
+    "parameters",
+    MapOf(
+        NAME, MapOf(TEXT, ValueShape(), "for example  {version: 1.4.0}"), "for example  {production: {deploy: true}}"
+    ),
+    "Some of the parameters that a rule must send, as they are sent.",
+    "parameters: {production: {deploy: true}}",
+)
+EXPECT: Final = Field(
+    "expect",
+    Table("expectation", "key", (FIRE, HELD, EXPECTED_PARAMETERS), meant=MappingProxyType({"fires": "fire"})),
+    "What must come of it.",
+    "expect: {fire: [production]}",
+    required=True,
+)
+CASE: Final = Table("case", "case key", (CASE_NAME, CASE_GIVEN, EXPECT))
+
+# --- the file
+
+VERSION: Final = Field("version", TEXT, "The version of the rule language; always 1.", "version: 1", required=True)
+TIMEZONE: Final = Field(
+    "timezone", TEXT, "The time zone of every time that names none; UTC by default.", "timezone: Europe/Berlin"
+)
+DEFAULT_BRANCH: Final = Field(
+    "default_branch", TEXT, "The repository's default branch; main by default.", "default_branch: main"
+)
+TARGETS: Final = Field(
+    "targets",
+    MapOf(NAME, TARGET, "each key is a name, each value a map with project:"),
+    "Other projects that a deploy can be sent to, by the names that rules use.",
+    "targets: {deployer: {project: gh/acme/deployer, branch: main}}",
+)
+WINDOWS: Final = Field(
+    "windows",
+    MapOf(NAME, OneOrMany(TEXT), "for example  windows: {office-hours: Mon-Thu 09:00-17:00}"),
+    "Weekly windows of time, by the names that rules use.",
+    "windows: {office-hours: Mon-Thu 09:00-17:00}",
+)
+FREEZE_NAME: Final = Field("name", NAME, "What the freeze is called in messages.", "name: year-end", required=True)
+FROM: Final = Field("from", TEXT, "When it begins.", "from: 2026-12-18 18:00", required=True)
+UNTIL: Final = Field("until", TEXT, "When it is over.", "until: 2027-01-04 09:00", required=True)
+ENVIRONMENTS: Final = Field(
+    "environments", OneOrMany(NAME), "The environments that are frozen (default: all).", "environments: [production]"
+)
+EXCEPT: Final = Field("except", OneOrMany(NAME), "Rules that may still deploy.", "except: [hotfix]")
+FREEZE: Final = Table(
+    "freeze",
+    "freeze key",
+    (FREEZE_NAME, FROM, UNTIL, ENVIRONMENTS, EXCEPT, REASON),
+    meant=MappingProxyType(
+        {
+            **dict.fromkeys(("start", "begin", "since"), "from"),
+            **dict.fromkeys(("end", "to"), "until"),
+            **dict.fromkeys(("environment", "only"), "environments"),
+            **dict.fromkeys(("ignore", "unless", "rules", "exclude"), "except"),
+        }
+    ),
+)
+FREEZES: Final = Field(
+    "freezes",
+    ListOf(FREEZE, "each item starts with '- name:'", "each freeze", limit=MAX_RULES),
+    "Stretches of time in which rules are held.",
+    "freezes: [{name: year-end, from: 2026-12-18 18:00, until: 2027-01-04 09:00}]",
+)
+NEVER: Final = Field(
+    "never",
+    ListOf(GUARD, "each item starts with '- name:'", "each item of never", limit=MAX_RULES),
+    "While any one of these holds, no rule fires.",
+    'never: [{name: kill-switch, when: {env: {DEPLOYS_OFF: "*"}}}]',
+)
+RULES: Final = Field(
+    "rules",
+    ListOf(RULE, "each item starts with '- name:'", "each rule", least=1, limit=MAX_RULES),
+    "The rules; each is judged on its own, and every one that holds fires.",
+    "rules: [{name: production, when: {branch: main}, deploy: {workflow: deploy}}]",
+    required=True,
+)
+CASES: Final = Field(
+    "cases",
+    ListOf(CASE, "each item starts with '- name:'", "each case", limit=MAX_CASES),
+    "Examples with the outcome they must have; `deploystep test` tries them.",
+    "cases: [{name: main deploys, given: {branch: main}, expect: {fire: [production]}}]",
+)
+FILE: Final = Table(
+    "file",
+    "key",
+    (VERSION, TIMEZONE, DEFAULT_BRANCH, API, TARGETS, WINDOWS, FREEZES, NEVER, RULES, CASES),
+    meant=MappingProxyType(
+        {
+            "tz": "timezone",
+            "rule": "rules",
+            "deploys": "rules",
+            "target": "targets",
+            "tests": "cases",
+            "freeze": "freezes",
+            "guards": "never",
+        }
+    ),
+    notes=MappingProxyType(
+        {
+            **dict.fromkeys(
+                ("jobs", "workflows", "orbs", "executors", "commands"),
+                "this is a key of .circleci/config.yml; the rule file holds rules only",
+            ),
+            **dict.fromkeys(
+                ("when", "unless", "requires", "deploy", "environment", "name"),
+                "this stands in a rule, in the list rules:",
+            ),
+        }
+    ),
 )

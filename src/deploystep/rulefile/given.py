@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -16,29 +15,17 @@ from deploystep.core.build import (
     Variables,
     is_fork,
 )
+from deploystep.core.cases import Given
 from deploystep.core.moments import read_moment, zone
 from deploystep.core.source import SourceFile, Spanned
 from deploystep.rulefile import fields as f
 from deploystep.rulefile import reader
-from deploystep.rulefile.load import inside, invalid
 from deploystep.rulefile.nodes import Node, Report
 from deploystep.rulefile.shapes import Field, Fields
+from deploystep.rulefile.verdicts import inside, invalid
 
 REVISION: Final = "0123456789abcdef0123456789abcdef01234567"
 _PULL: Final = "pull/"
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A build, and what git, the API and the clock would say; None where that is not stated."""
-
-    build: BuildContext
-    now: Spanned[str] | None
-    changed: tuple[str, ...] | None
-    merged_into: tuple[str, ...] | None
-    author: str | None
-    message: str | None
-    jobs: Mapping[str, str] | None
 
 
 def read_given(source: SourceFile) -> Given:
@@ -66,8 +53,13 @@ def read_facts(node: Node, report: Report) -> Given | None:
     """The facts in a map; None after a report."""
     before = report.errors
     facts = f.FACTS.read(node, "given", report)
-    if facts is None:
-        return None
+    given = facts_of(facts, report) if facts else None
+    return given if report.errors == before else None
+
+
+def facts_of(facts: Fields, report: Report) -> Given | None:
+    """The facts in a map whose keys have been read; None after a report."""
+    before = report.errors
     ref = _ref(facts, report)
     _check_now(facts.get(f.NOW), report)
     if ref is None or report.errors > before:

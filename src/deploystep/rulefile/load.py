@@ -1,18 +1,20 @@
 """A rule file's text to a RuleSet, or everything that is wrong with it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, TypeVar
 
 from deploystep.core.build import Branch, ProjectSlug, Tag
-from deploystep.core.errors import RuleFileInvalid
-from deploystep.core.moments import zone, zone_names
-from deploystep.core.parameters import SECRET_VARIABLES
+from deploystep.core.cases import Case, Expected
+from deploystep.core.facts import Base, ChangedSince
+from deploystep.core.moments import UnknownZone, zone
+from deploystep.core.parameters import SECRET_VARIABLES, Scalar, Template
 from deploystep.core.patterns import is_legal_ref
 from deploystep.core.rules import (
     Alternative,
     Api,
+    AuthorIs,
     BranchIs,
     Condition,
     Deploy,
@@ -20,7 +22,10 @@ from deploystep.core.rules import (
     ForkIs,
     Guard,
     Matcher,
+    MergedInto,
+    MessageContains,
     Parameter,
+    PathsChanged,
     PullRequestIs,
     Rule,
     RuleSet,
@@ -28,12 +33,15 @@ from deploystep.core.rules import (
     Target,
     UserIs,
 )
-from deploystep.core.source import Diagnostic, Pos, SourceFile, Span, Spanned, in_order
+from deploystep.core.source import Diagnostic, SourceFile, Span, Spanned
 from deploystep.core.suggest import nearest
 from deploystep.rulefile import fields as f
 from deploystep.rulefile import lint, parameters, reader
+from deploystep.rulefile.given import facts_of
 from deploystep.rulefile.nodes import Node, Report, shown
 from deploystep.rulefile.shapes import Choices, Fields, Written
+from deploystep.rulefile.times import Times, refuse_zone, zone_or_utc
+from deploystep.rulefile.verdicts import inside, invalid
 
 T = TypeVar("T")
 _VERSION: Final = "1"
@@ -64,29 +72,6 @@ def examine(source: SourceFile) -> Examined:
     return Examined(None if report.errors else rules, inside(source, report.diagnostics))
 
 
-def invalid(source: SourceFile, diagnostics: Iterable[Diagnostic]) -> RuleFileInvalid:
-    """The error that carries these diagnostics; warnings stay behind."""
-    errors = tuple(d for d in diagnostics if d.is_error)
-    count = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
-    return RuleFileInvalid("rules-invalid", f"{count} in {source.path}", source=source, diagnostics=errors)
-
-
-def inside(source: SourceFile, diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """The diagnostics in order, each at a place that the file has."""
-    lines = [line.rstrip("\r") for line in source.text.split("\n")]
-    return in_order([_clamped(d, lines) for d in diagnostics])
-
-
-def _clamped(diagnostic: Diagnostic, lines: list[str]) -> Diagnostic:
-    span = diagnostic.span
-    number = min(max(span.line, 1), len(lines))
-    # one place beyond the last character is where something is missing
-    column = min(span.start.column, len(lines[number - 1]) + 1)
-    width = max(min(span.width, len(lines[number - 1]) - column + 1), 1)
-    clamped = Span(Pos(number, column), width)
-    return Diagnostic(diagnostic.code, diagnostic.message, clamped, diagnostic.hint, diagnostic.severity)
-
-
 class _Loader:
     """Makes values of what the tables have read, and checks what goes beyond one field."""
 
@@ -94,6 +79,8 @@ class _Loader:
         self.source = source
         self.report = report
         self.targets: dict[str, Target | None] = {}
+        self.default_branch = "main"
+        self.times = Times(zone_or_utc("UTC"), report)
 
     def file(self, node: Node) -> RuleSet | None:
         """The whole file."""
@@ -104,7 +91,11 @@ class _Loader:
         timezone = self._timezone(file.get(f.TIMEZONE))
         default_branch = self._ref(file.get(f.DEFAULT_BRANCH), "branch") or "main"
         api = file.get(f.API)
+        self.default_branch = default_branch
         self.targets = {name.value: self._target(name, t) for name, t in file.get(f.TARGETS) or ()}
+        self.times = Times(zone_or_utc(timezone), self.report)
+        self.times.name_windows(file.get(f.WINDOWS) or ())
+        rules = self._rules(file.get(f.RULES) or ())
         read = RuleSet(
             source=self.source,
             timezone=timezone,
@@ -112,8 +103,12 @@ class _Loader:
             api=Api(api.value) if api else Api.V2_RUN,
             targets=MappingProxyType({n: t for n, t in self.targets.items() if t is not None}),
             never=_present(self._guard(item) for item in file.get(f.NEVER) or ()),
-            rules=self._rules(file.get(f.RULES) or ()),
+            rules=rules,
+            freezes=_present(self.times.freeze(item) for item in file.get(f.FREEZES) or ()),
+            cases=_present(self._case(item) for item in file.get(f.CASES) or ()),
         )
+        self._check_cases(file)
+        self._check_freezes(file)
         # what is whole is examined even where something else is wrong: nobody likes to be told in turns
         lint.check(read, self.report, is_whole=self.report.errors == 0)
         return read
@@ -137,10 +132,8 @@ class _Loader:
             return "UTC"
         try:
             zone(name.value)
-        except ValueError:
-            near = nearest(name.value, zone_names())
-            hint = f"did you mean {shown(near)}?" if near else "write for example  Europe/Berlin"
-            self.report.error("E401", f"unknown time zone {shown(name.value)}", name.span, hint)
+        except UnknownZone as unknown:
+            refuse_zone(unknown, name.span, self.report)
         return name.value
 
     def _ref(self, name: Spanned[str] | None, noun: str) -> str | None:
@@ -207,10 +200,57 @@ class _Loader:
             first.setdefault(name.value, name.span.line)
         return _present(self._rule(rule) for rule in read)
 
+    def _check_freezes(self, file: Fields) -> None:
+        """A freeze names environments and rules that there are; a slip would let a deploy through, or hold it."""
+        rules = file.get(f.RULES) or ()
+        environments = [e.value for rule in rules if (e := rule.get(f.ENVIRONMENT))]
+        names = [n.value for rule in rules if (n := rule.get(f.RULE_NAME))]
+        for freeze in file.get(f.FREEZES) or ():
+            for written in freeze.get(f.ENVIRONMENTS) or ():
+                self._check_known("E406", "no rule deploys to environment", written, environments)
+            for written in freeze.get(f.EXCEPT) or ():
+                self._check_known("E407", "no rule is called", written, names)
+
+    def _case(self, read: Fields) -> Case | None:
+        name, facts, expect = read.get(f.CASE_NAME), read.get(f.CASE_GIVEN), read.get(f.EXPECT)
+        given = facts_of(facts, self.report) if facts else None
+        if name is None or given is None or expect is None or not read.is_clean:
+            return None
+        wanted = expect.get(f.EXPECTED_PARAMETERS) or ()
+        parameters = tuple((rule, {key.value: self._written_out(v) for key, v in pairs}) for rule, pairs in wanted)
+        return Case(name.value, given, Expected(expect.get(f.FIRE), expect.get(f.HELD), parameters), read.span)
+
+    def _written_out(self, written: Written) -> Scalar:
+        """An expected value stands as it is sent: it is not filled in."""
+        value = written.value
+        if not isinstance(value, Template):
+            return value
+        if value.references:
+            self.report.error(
+                "E512", "an expected value is not filled in", written.node.inner, "write what is to be sent"
+            )
+        return "".join(part for part in value.parts if isinstance(part, str))
+
+    def _check_cases(self, file: Fields) -> None:
+        names = [n.value for rule in file.get(f.RULES) or () if (n := rule.get(f.RULE_NAME))]
+        for case in file.get(f.CASES) or ():
+            expect = case.get(f.EXPECT)
+            if expect is None:
+                continue
+            sent = tuple(rule for rule, _ in expect.get(f.EXPECTED_PARAMETERS) or ())
+            for written in (*(expect.get(f.FIRE) or ()), *(expect.get(f.HELD) or ()), *sent):
+                self._check_known("E407", "no rule is called", written, names)
+
+    def _check_known(self, code: str, what: str, written: Spanned[str], known: list[str]) -> None:
+        if written.value not in known:
+            near = nearest(written.value, known)
+            hint = f"did you mean {shown(near)}?" if near else f"known: {', '.join(dict.fromkeys(known)) or 'none'}"
+            self.report.error(code, f"{what} {shown(written.value)}", written.span, hint)
+
     def _guard(self, guard: Fields) -> Guard | None:
         before = self.report.errors
         name, reason = guard.get(f.GUARD_NAME), guard.get(f.REASON)
-        when = self._condition(guard.get(f.GUARD_WHEN))
+        when = self._condition(guard.get(f.GUARD_WHEN), None)
         self._count_patterns(guard, (when,))
         if when is None or not guard.is_clean or self.report.errors > before:
             return None
@@ -221,12 +261,17 @@ class _Loader:
         name = rule.get(f.RULE_NAME)
         chosen, stops = rule.get(f.WHEN), rule.get(f.UNLESS)
         self._check_refs(chosen)
-        when, unless = self._condition(chosen), self._condition(stops)
-        self._count_patterns(rule, (when, unless))
         deploy = self._deploy(rule, chosen)
+        workflow = deploy.workflow.value if deploy and deploy.workflow else None
+        when, unless = self._condition(chosen, workflow), self._condition(stops, workflow)
+        self._check_since(chosen, chosen)
+        self._check_since(stops, chosen)
+        self._count_patterns(rule, (when, unless))
+        during = self.times.during(rule.get(f.DURING))
         if name is None or when is None or deploy is None or not rule.is_clean or self.report.errors > before:
             return None
-        return Rule(name, rule.get(f.ENVIRONMENT), when, unless, deploy, rule.span)
+        requires = rule.get(f.REQUIRES) or ()
+        return Rule(name, rule.get(f.ENVIRONMENT), when, unless, deploy, rule.span, during, requires)
 
     def _check_refs(self, when: Choices | None) -> None:
         """A rule says for which branches or tags it is."""
@@ -239,7 +284,31 @@ class _Loader:
                     'add branch: "**" or tag: "**"',
                 )
 
-    def _condition(self, choices: Choices | None) -> Condition | None:
+    def _check_since(self, choices: Choices | None, when: Choices | None) -> None:
+        """A comparison with the merge base says nothing on the default branch itself, nor on tags."""
+        for alternative in choices.alternatives if choices else ():
+            paths = alternative.get(f.PATHS)
+            if paths is None or paths.since is not None:
+                continue
+            says_ref = alternative.has(f.BRANCH) or alternative.has(f.TAG)
+            where = self._where_empty((alternative,) if says_ref or when is None else when.alternatives)
+            if where is not None:
+                self.report.error(
+                    "E304",
+                    f"'paths' on {where} needs 'since'",
+                    alternative.at(f.PATHS),
+                    "write since: last-deploy, since: previous-commit or since: {ref: NAME}",
+                )
+
+    def _where_empty(self, alternatives: tuple[Fields, ...]) -> str | None:
+        """Where the merge base is no base, if these alternatives can hold there."""
+        if any(a.has(f.TAG) for a in alternatives):
+            return "tags"
+        branches = (p.value for a in alternatives for p in a.get(f.BRANCH) or ())
+        is_default = any(pattern.matches(self.default_branch) for pattern in branches)
+        return f"branch '{self.default_branch}'" if is_default else None
+
+    def _condition(self, choices: Choices | None, workflow: str | None) -> Condition | None:
         if choices is None:
             return None
         for alternative in choices.alternatives:
@@ -251,7 +320,28 @@ class _Loader:
                     max(alternative.at(f.BRANCH), alternative.at(f.TAG)),
                     "for 'either', write two list items; for 'a tag on main', use tag: with merged_into: main",
                 )
-        return Condition(tuple(_alternative(a) for a in choices.alternatives), choices.span)
+        return Condition(tuple(self._alternative(a, workflow) for a in choices.alternatives), choices.span)
+
+    def _alternative(self, fields: Fields, workflow: str | None) -> Alternative:
+        """The matchers in the order written."""
+        read = (_names(fields), _flags(fields), _env(fields), self._facts(fields, workflow))
+        return Alternative(tuple(sorted((m for part in read for m in part), key=lambda m: m.span)), fields.span)
+
+    def _facts(self, fields: Fields, workflow: str | None) -> Iterable[Matcher]:
+        """The matchers about commits. `workflow` is the one whose last run `since: last-deploy` means."""
+        if branches := fields.get(f.MERGED_INTO):
+            for branch in branches:
+                self._ref(branch, "branch")
+            yield MergedInto(branches, fields.at(f.MERGED_INTO))
+        if author := fields.get(f.AUTHOR):
+            yield AuthorIs(author, fields.at(f.AUTHOR))
+        if texts := fields.get(f.MESSAGE_CONTAINS):
+            yield MessageContains(texts, fields.at(f.MESSAGE_CONTAINS))
+        if paths := fields.get(f.PATHS):
+            since = paths.since or ChangedSince(Base.MERGE_BASE)
+            if since.base is Base.LAST_DEPLOY:
+                since = replace(since, workflow=workflow)
+            yield PathsChanged(paths.only, paths.ignore, since, fields.at(f.PATHS))
 
     def _refuse_secrets(self, alternative: Fields) -> None:
         for name, _ in alternative.get(f.ENV) or ():
@@ -310,12 +400,6 @@ class _Loader:
 
 def _present(values: Iterable[T | None]) -> tuple[T, ...]:
     return tuple(value for value in values if value is not None)
-
-
-def _alternative(fields: Fields) -> Alternative:
-    """The matchers in the order written."""
-    read = (_names(fields), _flags(fields), _env(fields))
-    return Alternative(tuple(sorted((m for part in read for m in part), key=lambda m: m.span)), fields.span)
 
 
 def _names(fields: Fields) -> Iterable[Matcher]:

@@ -146,8 +146,6 @@ class _Builder:
             inner = Span(Pos(whole.line, whole.start.column + 1), max(whole.width - 2, 1))
             return Text(value, Style.QUOTED, whole, inner, raw[1:-1] == value, refused)
         style = Style.BLOCK if event.style in ("|", ">") else Style.PLAIN
-        if style is Style.PLAIN and "\t" in raw.partition("\n")[0]:
-            self.report.error(*syntax.TAB, whole.inside(raw.index("\t")))
         return Text(value, style, whole, whole, raw == value, refused)
 
     def _after(self, mark: yaml.Mark, properties: str, width: int) -> Span:

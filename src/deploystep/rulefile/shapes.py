@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final, Generic, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
+from deploystep.core.facts import Base, ChangedSince
 from deploystep.core.parameters import MAX_VALUE, Value, parse_template
 from deploystep.core.patterns import Kind, Pattern, PatternError, is_legal_ref, parse, why_no_ref
 from deploystep.core.source import Span, Spanned
@@ -478,6 +479,73 @@ def _refuse_text(node: Text, key: str, report: Report) -> None:
     else:
         found = f"the text {shown(node.value)}" if not node.is_null else "nothing"
         report.error("E101", f"expected matchers, found {found}", node.span, f"for example  {key}: {{branch: main}}")
+
+
+_BASES: Final = MappingProxyType(
+    {"merge-base": Base.MERGE_BASE, "previous-commit": Base.PREVIOUS_COMMIT, "last-deploy": Base.LAST_DEPLOY}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SinceShape:
+    """Where a comparison of files starts: one of three words, or `{ref: NAME}`."""
+
+    def read(self, node: Node, key: str, report: Report) -> ChangedSince | None:
+        """The question to ask."""
+        if isinstance(node, Map):
+            return self._ref(node, key, report)
+        text = written(node, key, report)
+        if text is None:
+            return None
+        if text.value not in _BASES:
+            near = nearest(text.value, _BASES)
+            hint = f"did you mean {shown(near)}?" if near else f"write {', '.join(_BASES)} or {{ref: {text.value}}}"
+            report.error("E104", f"unknown base {shown(text.value)}", text.inner, hint)
+            return None
+        return ChangedSince(_BASES[text.value])
+
+    def _ref(self, node: Map, key: str, report: Report) -> ChangedSince | None:
+        fields = _REF_KEYS.read(node, key, report)
+        name = fields.get(_REF) if fields else None
+        if name is not None and not is_legal_ref(name.value):
+            report.error("E207", f"no ref can be called {shown(name.value)}", name.span, "write its bare name")
+            return None
+        return ChangedSince(ref=name.value) if name else None
+
+
+_REF: Final = Field("ref", AnyText(), "A branch, tag or other ref.", "ref: deployed/staging", required=True)
+_REF_KEYS: Final = Table("base", "key", (_REF,), meant=MappingProxyType({"branch": "ref", "tag": "ref"}))
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """What `paths:` says. `since` is None where it is not written."""
+
+    only: tuple[Spanned[Pattern], ...]
+    ignore: tuple[Spanned[Pattern], ...]
+    since: ChangedSince | None
+
+
+@dataclass(frozen=True, slots=True)
+class PathsShape:
+    """Patterns of paths, or a map with `only`, `ignore` and `since`."""
+
+    patterns: OneOrMany[Spanned[Pattern]]
+    table: Table
+
+    def read(self, node: Node, key: str, report: Report) -> Paths | None:
+        """What it says; None where any part of it is wrong."""
+        if not isinstance(node, Map):
+            only = self.patterns.read(node, key, report)
+            return None if only is None else Paths(only, (), None)
+        if not node.entries and not node.is_broken:
+            report.error("E101", "paths must not be an empty map", node.span, "for example  paths: {only: services/**}")
+            return None
+        fields = self.table.read(node, key, report)
+        if fields is None or not fields.is_clean:
+            return None
+        only, ignore, since = (cast("Any", fields.values.get(name)) for name in ("only", "ignore", "since"))
+        return Paths(only or (), ignore or (), since)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 import pytest
 
 from deploystep.core.build import Branch, Tag
+from deploystep.core.cases import Given
 from deploystep.core.errors import RuleFileInvalid
 from deploystep.core.source import Pos, SourceFile, Span
-from deploystep.rulefile.given import REVISION, Given, read_given
+from deploystep.rulefile.given import REVISION, read_given
 
 
 def given(text: str) -> Given:

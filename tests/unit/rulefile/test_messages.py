@@ -22,7 +22,49 @@ def sending(value: str, line: int) -> str:
 
 DEPLOY = "    deploy: {workflow: d, parameters: {x: true}}\n"
 
+BELOW = f"rules:\n  - name: a\n    environment: e\n    when: {{branch: main}}\n{DEPLOY}"
+
 MESSAGES = [
+    (
+        rule("branch: f/**", "paths: services/api/"),
+        "deploy.yml:7:26: error[E201]: pattern ends with '/' in 'services/api/' — write services/api/**",
+    ),
+    (
+        rule("branch: f/**", 'paths: "**.md"'),
+        ("deploy.yml:7:15: error[E201]: ** must stand alone between slashes in '**.md' — write **/*.md for any depth"),
+    ),
+    (
+        (
+            f"version: 1\nwindows: {{office-hours: Mon-Thu 09:00-17:00}}\nrules:\n  - name: a\n"
+            f"    environment: e\n    when: {{branch: main}}\n    during: ofice-hours\n{DEPLOY}"
+        ),
+        "deploy.yml:7:13: error[E404]: no window is called 'ofice-hours' — did you mean 'office-hours'?",
+    ),
+    (
+        f"version: 1\ndefault_branch: main\nwindows: {{o: Mon-Fri 9-17}}\n{BELOW}",
+        (
+            "deploy.yml:3:14: error[E402]: cannot read the window 'Mon-Fri 9-17'"
+            " — write for example  Mon-Thu 09:00-17:00  or  Fri 22:00-06:00 Europe/Berlin"
+        ),
+    ),
+    (
+        (
+            "version: 1\ndefault_branch: main\nfreezes:\n"
+            f"  - {{name: f, from: 2026-12-18 18:00, until: 2026-12-18 09:00}}\n{BELOW}"
+        ),
+        "deploy.yml:4:46: error[E405]: 'until' is not after 'from'",
+    ),
+    (
+        rule("branch: main", "paths: services/**"),
+        (
+            "deploy.yml:7:7: error[E304]: 'paths' on branch 'main' needs 'since'"
+            " — write since: last-deploy, since: previous-commit or since: {ref: NAME}"
+        ),
+    ),
+    (
+        rule("branch: f/**", "paths: ./services/**"),
+        ("deploy.yml:7:14: error[E201]: paths start at the repository root, without './' — write services/**"),
+    ),
     (
         rule("brnch: main"),
         "deploy.yml:6:7: error[E102]: unknown matcher 'brnch' — did you mean 'branch'?",
