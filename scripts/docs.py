@@ -1,4 +1,4 @@
-"""The parts of the pages that come from the product: tables from its own tables, and what its commands print.
+"""What comes from the product: in the pages tables from its own tables and what its commands print; the JSON Schema.
 
 `docs.py [--write] [FILE...]` compares, or writes. A generated part stands between `<!-- generated: NAME -->` and
 `<!-- end -->`. Every `console` block is run in a clone made for its page; the rule file there is the last `yaml`
@@ -13,24 +13,28 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import cast
 
 from deploystep.cli.args import COMMANDS, OPTIONS, Option
 from deploystep.core.build import ENV
 from deploystep.core.exits import ExitCode
 from deploystep.core.parameters import DERIVED, PUBLIC_VARIABLES
-from deploystep.rulefile import fields
+from deploystep.rulefile import fields, schema
 from deploystep.rulefile.shapes import Table
 from deploystep.sandbox import FAULTS
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+SCHEMA = ROOT / "schema/deploystep.schema.json"
 LATER = "not in this version"
 GENERATED = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 BLOCK = re.compile(r"^```(yaml[^\n]*|console)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-FIXED = (
-    (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:40215"),
+TIMES = (
     (re.compile(r"(?<= · )\d{4}-\d\d-\d\d \d\d:\d\d(?= )"), "2026-06-16 10:02"),
     (re.compile(r"(?<=\"now\": \")[^\"]+"), "2026-06-16T10:02:11+00:00"),
+)
+FIXED = (
+    (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:40215"),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "5034460f-c7c4-4c43-9457-de07e2029e7b"),
 )
 ANNA = {
@@ -51,7 +55,7 @@ def main(arguments: list[str]) -> int:
     """Compare the pages with what they should be, or write them."""
     is_writing = "--write" in arguments
     named = [Path(a).resolve() for a in arguments if a != "--write"]
-    stale = [page for page in named or PAGES if not is_current(page, is_writing=is_writing)]
+    stale = [page for page in named or (*PAGES, SCHEMA) if not is_current(page, is_writing=is_writing)]
     for page in stale:
         sys.stdout.write(f"{page.relative_to(ROOT)}: {'written' if is_writing else 'not current: run  make docs'}\n")
     return 1 if stale and not is_writing else 0
@@ -60,7 +64,7 @@ def main(arguments: list[str]) -> int:
 def is_current(page: Path, *, is_writing: bool) -> bool:
     """Whether the page is what it should be; if it is not, show how it differs, or write it."""
     old = page.read_text(encoding="utf-8")
-    new = executed(filled(old))
+    new = f"{schema.text()}\n" if page == SCHEMA else executed(filled(old))
     if new == old:
         return True
     if is_writing:
@@ -152,9 +156,13 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "keys-file": keys(fields.FILE),
     "keys-rule": keys(fields.RULE),
     "keys-matchers": keys(fields.MATCHERS),
+    "keys-paths": keys(fields.PATH_KEYS),
     "keys-deploy": keys(fields.DEPLOY_KEYS),
     "keys-target": keys(fields.TARGET),
     "keys-never": keys(fields.GUARD),
+    "keys-freeze": keys(fields.FREEZE),
+    "keys-case": keys(fields.CASE),
+    "keys-expect": keys(cast("Table", fields.EXPECT.shape)),
     "keys-facts": keys(fields.FACTS),
     "later": later,
     "exits": exits,
@@ -219,12 +227,13 @@ def printed(command: str, clone: Path) -> str:
         timeout=120,
         check=False,
     )
-    return normal(ran.stdout)
+    states_the_time = "now:" in command or "--now" in command
+    return normal(ran.stdout, FIXED if states_the_time else (*TIMES, *FIXED))
 
 
-def normal(text: str) -> str:
+def normal(text: str, replaced: Iterable[tuple[re.Pattern[str], str]] = (*TIMES, *FIXED)) -> str:
     """Output with fixed ports, times and ids."""
-    for pattern, fixed in FIXED:
+    for pattern, fixed in replaced:
         text = pattern.sub(fixed, text)
     return text
 

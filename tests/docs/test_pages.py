@@ -16,6 +16,7 @@ from circleci_schema import CIRCLECI
 from deploystep.adapters.files import decoded
 from deploystep.app.check import check
 from deploystep.core.exits import ExitCode
+from deploystep.rulefile.project import Project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +56,7 @@ def blocks(language: str) -> Iterator[tuple[str, str, str]]:
 
 
 def is_rules(text: str) -> bool:
-    return re.match(r"(#.*\n)*(version: 1$|- name:|never:|targets:)", text, re.MULTILINE) is not None
+    return re.match(r"(#.*\n)*(version: 1$|- name:|(never|targets|windows|freezes):)", text, re.MULTILINE) is not None
 
 
 def as_file(text: str) -> str:
@@ -86,7 +87,7 @@ CONFIGS = [pytest.param(text, id=where) for where, info, text in YAML if not is_
 
 @pytest.mark.parametrize(("info", "text"), RULES)
 def test_a_rule_file_in_a_page_is_right_or_is_marked_as_wrong(info: str, text: str) -> None:
-    report = check(Written(as_file(text)))
+    report = check(Written(as_file(text)), lambda: Project(None, {}, None), is_strict=False)
 
     assert report.exit is (ExitCode.RULES if info == "wrong" else ExitCode.OK), report.diagnostics
 

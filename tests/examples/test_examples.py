@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ from circleci_schema import CIRCLECI
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = (*sorted(p.parent for p in (ROOT / "examples").glob("*/.circleci")), ROOT)
+RELEASE = {"tag": "v1.4.0", "merged_into": ["main"], "jobs": {"test": "success"}, "now": "2026-06-16 10:00"}
+HOTFIX = {"branch": "hotfix/leak", "jobs": {"test": "success"}, "now": "2026-06-19 23:00"}
 PLANS: tuple[tuple[str, dict[str, Any], list[str]], ...] = (
     ("minimal", {"branch": "main"}, ["production"]),
     ("minimal", {"branch": "feature/login"}, []),
@@ -21,18 +24,19 @@ PLANS: tuple[tuple[str, dict[str, Any], list[str]], ...] = (
     ("environments", {"branch": "main", "user": "anna"}, ["staging"]),
     ("environments", {"branch": "main", "user": "dependabot[bot]"}, []),
     ("environments", {"branch": "main", "env": {"DEPLOYS_OFF": "1"}}, []),
-    ("environments", {"tag": "v1.4.0"}, ["production"]),
+    ("environments", RELEASE, ["production"]),
+    ("environments", {**RELEASE, "jobs": {"test": "failed"}}, []),
     ("environments", {"tag": "v1.4.0-rc1"}, []),
-    ("environments", {"branch": "hotfix/leak", "user": "anna"}, ["hotfix"]),
-    ("environments", {"branch": "hotfix/leak", "user": "cleo"}, []),
-    ("environments", {"branch": "feature/login", "pull_request": 42}, ["preview"]),
+    ("environments", {**HOTFIX, "user": "anna"}, ["hotfix"]),
+    ("environments", {**HOTFIX, "user": "cleo"}, []),
+    ("environments", {"branch": "feature/login", "pull_request": 42, "message": "Add login"}, ["preview"]),
     ("environments", {"branch": "feature/login"}, []),
     ("environments", {"branch": "pull/7", "pull_request": 7, "fork": True}, []),
-    ("monorepo", {"tag": "api-v1.2.0"}, ["api"]),
-    ("monorepo", {"tag": "web-v3"}, ["web"]),
-    ("monorepo", {"tag": "v1.2.0"}, []),
-    ("monorepo", {"branch": "main"}, []),
-    ("monorepo", {"branch": "main", "env": {"PUBLISH_DOCS": "true"}}, ["docs"]),
+    ("monorepo", {"branch": "main", "changed": ["services/web/index.html"]}, ["web"]),
+    ("monorepo", {"branch": "main", "changed": ["libs/money.py"]}, ["api", "web"]),
+    ("monorepo", {"branch": "main", "changed": ["README.md"], "env": {"PUBLISH_DOCS": "true"}}, ["docs"]),
+    ("monorepo", {"branch": "feature/cart"}, []),
+    ("monorepo", {"tag": "docs-v3"}, ["docs"]),
     ("old-recipe", {"branch": "release/1.4"}, ["docker"]),
     ("old-recipe", {"branch": "main"}, []),
     ("main", {"tag": "v1.2.3"}, ["release"]),
@@ -54,14 +58,21 @@ def deploystep(example: Path, *arguments: str, stdin: str = "") -> subprocess.Co
     return subprocess.run(command, cwd=example, input=stdin, capture_output=True, encoding="utf-8", check=False)
 
 
+def is_for_tags(rule: Any) -> bool:
+    when = rule["when"]
+    return any("tag" in alternative for alternative in (when if isinstance(when, list) else [when]))
+
+
 def every_rule() -> list[Any]:
     rules = ((example, rule) for example in EXAMPLES for rule in loaded(example, "deploy.yml")["rules"])
     return [pytest.param(example, rule, id=f"{called(example)}-{rule['name']}") for example, rule in rules]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=called)
-def test_check_finds_no_error(example: Path) -> None:
-    ran = deploystep(example, "check")
+def test_check_finds_no_error(example: Path, tmp_path: Path) -> None:
+    """In a folder of its own: the files of this repository are not those that an example's rules are about."""
+    shutil.copytree(example / ".circleci", tmp_path / ".circleci")
+    ran = deploystep(tmp_path, "check")
 
     assert ran.returncode == 0, ran.stdout
     assert "W601" in ran.stdout if example.name == "old-recipe" else "nothing wrong found" in ran.stdout
@@ -74,6 +85,17 @@ def test_the_config_is_one_that_circleci_takes(example: Path) -> None:
     config["version"] = 2.1 if example.name == "old-recipe" else config["version"]
 
     assert [error.message for error in CIRCLECI.iter_errors(config)] == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=called)
+def test_its_cases_pass_and_leave_nothing_out(example: Path) -> None:
+    """Every rule fires in one case and not in another; every item of unless, never and freezes decides in one."""
+    ran = deploystep(example, "test", "--coverage", "--json")
+
+    assert ran.returncode == 0, ran.stdout
+    document = json.loads(ran.stdout)
+    assert document["cases"]
+    assert document["gaps"] == []
 
 
 @pytest.mark.parametrize(("name", "given", "fires"), PLANS, ids=str)
@@ -139,7 +161,7 @@ def value_of(text: Any, values: dict[str, Any]) -> Any:
     return text
 
 
-@pytest.mark.parametrize(("example", "rule"), [p for p in every_rule() if "tag" in p.values[1]["when"]])
+@pytest.mark.parametrize(("example", "rule"), [p for p in every_rule() if is_for_tags(p.values[1])])
 def test_jobs_run_for_tags_where_a_rule_is_for_tags(example: Path, rule: Any) -> None:
     """CircleCI runs a job for a tag only if its filters say so, in the deploy as in the build."""
     workflows = loaded(example, "config.yml")["workflows"]

@@ -88,6 +88,13 @@ def _bytes(path: str, folder: Path, option: str) -> bytes:
         raise UsageError("file-unreadable", f"{option}: cannot read {path}: {reason}", "name a readable file") from None
 
 
+def read_config(path: str, folder: Path, *, is_named: bool) -> str | None:
+    """A project's config as text; None where there is none and none was named."""
+    if not is_named and not (folder / path).is_file():
+        return None
+    return _bytes(path, folder, "--config").decode("utf-8", "replace")
+
+
 def write_text(path: Path, text: str, option: str) -> None:
     """Write a file that the user asked for, with the folders on the way."""
     try:

@@ -49,6 +49,13 @@ class GitRepository:
         """The revision of a branch, tag or commit; None where there is none."""
         return None if ref.startswith("-") else self._line("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
 
+    def files(self) -> tuple[str, ...] | None:
+        """Every file that git tracks, by its path from the root of the clone; None outside one."""
+        result = self.run("ls-files", "-z", "--full-name", ":/")
+        if result is None or result.returncode != 0:
+            return None
+        return tuple(name.decode("utf-8", "surrogateescape") for name in result.stdout.split(b"\0") if name)
+
     def _line(self, *arguments: str) -> str | None:
         result = self.run(*arguments)
         if result is None or result.returncode != 0:

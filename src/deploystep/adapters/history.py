@@ -25,7 +25,10 @@ from deploystep.core.facts import (
 _DIFF: Final = (
     "diff-tree", "-r", "-z", "--no-renames", "--name-only", "--no-commit-id", "--ignore-submodules=none",
 )  # fmt: skip
+_SHALLOW: Final = "this is a shallow clone"
 _UNSHALLOW: Final = "run  git fetch --unshallow  or use CircleCI's checkout step"
+_WHICH_FILES: Final = "cannot tell which files changed"
+_TRUST: Final = 'run  git config --global --add safe.directory "$PWD"  in the clone first'
 _NOT_HERE: Final = "run the step in the clone that CircleCI's checkout step makes"
 
 
@@ -86,28 +89,20 @@ class GitHistory:
 
     def _is_merged_into(self, branch: str) -> Answered:
         ref = f"refs/remotes/origin/{branch}"
+        what = f"cannot tell whether {self._short} is on {branch}"
         said = self._git("merge-base", "--is-ancestor", self._revision, ref)
         if said.code == 0:
             return Known(value=True)
-        what = f"cannot tell whether {self._short} is on {branch}"
         if said.code == 1:
             # without its whole history git says no where the truth is yes
-            return (
-                Unavailable("U102", f"{what}: this is a shallow clone", _UNSHALLOW)
-                if self._is_shallow
-                else Known(value=False)
-            )
-        if self._git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}").code == 1:
-            return Unavailable(
-                "U102", f"{what}: origin/{branch} is not fetched", f"run  git fetch origin {branch}  first"
-            )
-        return self._missing("U102", what, said)
+            return self._incomplete("U102", what) or Known(value=False)
+        return self._not_fetched("U102", what, branch) or self._missing("U102", what, said)
 
     def _changed(self, question: ChangedSince) -> Answered:
         if question.base is Base.LAST_DEPLOY:
             return Unavailable(
                 "U101",
-                "cannot tell which files changed since the last deploy: this version does not look for it",
+                f"{_WHICH_FILES} since the last deploy: this version does not look for it",
                 "write since: previous-commit, since: merge-base or since: {ref: NAME}",
             )
         if question.base is Base.PREVIOUS_COMMIT:
@@ -121,52 +116,69 @@ class GitHistory:
         said = self._git(*_DIFF, f"{self._revision}^1", self._revision, "--")
         if said.code == 0:
             return _names(said)
-        if self._is_shallow:
-            return self._no_files("this is a shallow clone", _UNSHALLOW)
-        root = self._git(*_DIFF, "--root", self._revision, "--")
-        return _names(root) if root.code == 0 else self._missing("U101", "cannot tell which files changed", root)
+        return self._incomplete("U101", _WHICH_FILES) or self._changed_in_root()
+
+    def _changed_in_root(self) -> Answered:
+        # a parent can be known and still be missing: only what has none is a root
+        roots = self._git("rev-list", "--no-walk", "--max-parents=0", self._revision, "--")
+        if roots.code == 0 and not roots.data:
+            return self._no_files(f"the commit before {self._short} is not in this clone", _NOT_HERE)
+        said = self._git(*_DIFF, "--root", self._revision, "--")
+        return _names(said) if said.code == 0 else self._missing("U101", _WHICH_FILES, said)
 
     def _changed_since_merge_base(self) -> Answered:
-        if self._is_shallow:
-            return self._no_files("this is a shallow clone", _UNSHALLOW)
+        incomplete = self._incomplete("U101", _WHICH_FILES)
+        if incomplete is not None:
+            return incomplete
         branch = self._default_branch
         base = self._git("merge-base", f"refs/remotes/origin/{branch}", self._revision)
         if base.code == 0:
             return self._changed_from(base.data.decode("ascii", "replace").strip())
         if base.code == 1:
-            return self._no_files(
-                f"{self._short} and origin/{branch} have no common commit", "write since: {ref: NAME}"
-            )
-        if self._git("rev-parse", "--verify", "--quiet", f"refs/remotes/origin/{branch}^{{commit}}").code == 1:
-            return self._no_files(f"origin/{branch} is not fetched", f"run  git fetch origin {branch}  first")
-        return self._missing("U101", "cannot tell which files changed", base)
+            why = f"{self._short} and origin/{branch} have no common commit"
+            return self._no_files(why, "write since: {ref: NAME}")
+        return self._not_fetched("U101", _WHICH_FILES, branch) or self._missing("U101", _WHICH_FILES, base)
 
     def _changed_since_ref(self, ref: str) -> Answered:
         names = (f"refs/tags/{ref}", f"refs/remotes/origin/{ref}", ref)
         found = next((r for name in names if (r := self._repository.resolve(name)) is not None), None)
-        if found is None:
-            return self._no_files(f"there is no ref '{ref}' in this clone", f"run  git fetch origin {ref}  first")
-        return self._changed_from(found)
+        if found is not None:
+            return self._changed_from(found)
+        here = self._git("cat-file", "-e", f"{self._revision}^{{commit}}")
+        if here.code != 0:
+            return self._missing("U101", _WHICH_FILES, here)
+        return self._no_files(f"there is no ref '{ref}' in this clone", _fetch(ref))
 
     def _changed_from(self, base: str) -> Answered:
         said = self._git(*_DIFF, base, self._revision, "--")
-        return _names(said) if said.code == 0 else self._missing("U101", "cannot tell which files changed", said)
+        return _names(said) if said.code == 0 else self._missing("U101", _WHICH_FILES, said)
 
     def _no_files(self, why: str, cure: str) -> Unavailable:
-        return Unavailable("U101", f"cannot tell which files changed: {why}", cure)
+        return Unavailable("U101", f"{_WHICH_FILES}: {why}", cure)
+
+    def _not_fetched(self, code: str, what: str, branch: str) -> Unavailable | None:
+        """That the remote's branch is not in the clone; None where it is, or git does not answer."""
+        found = self._git("rev-parse", "--verify", "--quiet", f"refs/remotes/origin/{branch}^{{commit}}")
+        if found.code != 1:
+            return None
+        return Unavailable(code, f"{what}: origin/{branch} is not fetched", _fetch(branch))
+
+    def _incomplete(self, code: str, what: str) -> Unavailable | None:
+        """Why history is not to be believed; None where the clone has all of it."""
+        said = self._git("rev-parse", "--is-shallow-repository")
+        if said.code != 0:
+            return self._missing(code, what, said)
+        # whatever is not a clear no counts as shallow: an old git repeats the question
+        return None if said.data.strip() == b"false" else Unavailable(code, f"{what}: {_SHALLOW}", _UNSHALLOW)
 
     def _missing(self, code: str, what: str, said: _Output) -> Unavailable:
-        """Git could not answer: no git, no clone, or the commit is not in it."""
-        return Unavailable(code, f"{what}: {said.complaint or 'git does not answer'}", _NOT_HERE)
+        """Git could not answer: no git, no clone, one that it does not trust, or the commit is not in it."""
+        cure = _TRUST if "dubious ownership" in said.complaint else _NOT_HERE
+        return Unavailable(code, f"{what}: {said.complaint or 'git does not answer'}", cure)
 
     @property
     def _short(self) -> str:
         return self._revision[:7]
-
-    @property
-    def _is_shallow(self) -> bool:
-        # whatever is not a clear no counts as shallow: history is believed only where it is whole
-        return self._git("rev-parse", "--is-shallow-repository").data.strip() != b"false"
 
     def _git(self, *arguments: str) -> _Output:
         if arguments not in self._kept:
@@ -184,3 +196,8 @@ class GitHistory:
 def _names(said: _Output) -> Known[tuple[str, ...]]:
     names = said.data.split(b"\0")
     return Known(tuple(name.decode("utf-8", "surrogateescape") for name in names if name))
+
+
+def _fetch(name: str) -> str:
+    """How to get a branch or tag; in the long form, as a clone of one branch does not keep another otherwise."""
+    return f"run  git fetch origin {name}:refs/remotes/origin/{name}  first"

@@ -1,24 +1,30 @@
-"""Reads the rule file and reports everything wrong or suspicious in it."""
+"""Reads the rule file and reports everything wrong or suspicious in it, alone and beside the project."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from deploystep.app.ports import RuleSource
 from deploystep.app.report import Report
 from deploystep.core.errors import RuleFileInvalid
+from deploystep.core.source import in_order
 from deploystep.rulefile.load import examine
+from deploystep.rulefile.project import Project, compare
 
 
-def check(source: RuleSource) -> Report:
-    """Every diagnostic; the exit code tells whether one of them is an error."""
+def check(source: RuleSource, project: Callable[[], Project], *, is_strict: bool) -> Report:
+    """Every diagnostic; the exit code tells whether one of them is an error, or with `is_strict` a warning."""
     report = Report("check", is_dry=True)
     try:
         text = source.read()
+        found = examine(text)
+        beside = tuple(compare(found.rules, project())) if found.rules else ()
     except RuleFileInvalid as error:
         return report.failed(error)
-    found = examine(text)
-    report = replace(report, source=text, diagnostics=found.diagnostics)
-    errors = sum(d.is_error for d in found.diagnostics)
-    if errors == 0:
+    diagnostics = in_order((*found.diagnostics, *beside))
+    report = replace(report, source=text, diagnostics=diagnostics)
+    counted = [d for d in diagnostics if d.is_error or is_strict]
+    if not counted:
         return report
-    message = f"{errors} error{'s' if errors > 1 else ''} in {text.path}"
-    return report.failed(RuleFileInvalid("rules-invalid", message, source=text, diagnostics=found.diagnostics))
+    noun = "problem" if is_strict else "error"
+    message = f"{len(counted)} {noun}{'s' if len(counted) > 1 else ''} in {text.path}"
+    return report.failed(RuleFileInvalid("rules-invalid", message, source=text, diagnostics=diagnostics))

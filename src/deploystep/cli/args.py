@@ -12,7 +12,7 @@ from deploystep.core.errors import UsageError
 RULES: Final = ".circleci/deploy.yml"
 _DECIDING: Final = ("run", "plan")
 _READING: Final = ("run", "plan", "check", "test")
-_ALL: Final = ("run", "plan", "check", "test", "sandbox")
+_ALL: Final = ("run", "plan", "check", "test", "schema", "sandbox")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 _DURATION: Final = re.compile(r"(\d{1,6})(s|m|h)?", re.ASCII)
@@ -65,6 +65,8 @@ OPTIONS: Final = (
     Option("--changed", ("plan",), "a changed file, instead of asking git (repeatable)", "FILE", None, True, False),  # noqa: FBT003
     Option("--env-file", ("plan",), "more variables of the build, NAME=value a line", "FILE", has_variable=False),
     Option("--given", ("plan",), "a map of facts that replaces environment, git and clock (- is standard input)", "FILE", has_variable=False),
+    Option("--config", ("check",), "the config.yml to compare with (default .circleci/config.yml); TARGET=FILE for a target (repeatable)", "FILE", None, True, False),  # noqa: FBT003
+    Option("--strict", ("check",), "let warnings count as errors"),
     Option("--coverage", ("test",), "also name what no case shows: rules that fire or do not, items that decide"),
     Option("--junit", ("test",), "also write the results as JUnit XML, for store_test_results", "FILE"),
     Option("--port", ("sandbox",), "the port to listen on (default: a free one)", "PORT"),
@@ -80,8 +82,9 @@ OPTIONS: Final = (
 COMMANDS: Final[Mapping[str, str]] = {
     "run": "the step: decide, and trigger the deploy that is due",
     "plan": "what run would do, on a laptop: sends nothing, needs no token",
-    "check": "report everything wrong or suspicious in the rule file",
+    "check": "report everything wrong or suspicious in the rule file, alone and beside config.yml",
     "test": "try the cases in the rule file, offline",
+    "schema": "print the JSON Schema of the rule file, for editors",
     "sandbox": "a stand-in for CircleCI's API on this machine",
 }
 _EXAMPLES: Final = {
@@ -89,6 +92,7 @@ _EXAMPLES: Final = {
     "plan": "  deploystep plan --branch release/1.4",
     "check": "  deploystep check",
     "test": "  deploystep test --coverage --junit results/deploystep.xml",
+    "schema": "  deploystep schema",
     "sandbox": "  deploystep sandbox --port 8080 --fault 429:1",
 }
 
@@ -118,6 +122,8 @@ class Invocation:
     changed: tuple[str, ...] = ()
     env_file: str | None = None
     given: str | None = None
+    configs: tuple[str, ...] = ()
+    strict: bool = False
     coverage: bool = False
     junit: str | None = None
     port: int = 0
@@ -186,8 +192,8 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
     values = {o.name: _value(o, read.get(o.name), environ) for o in OPTIONS if command in o.commands}
     _refuse_missing(values)
     plain: dict[str, Any] = {name: values.get(name) for name in _PLAIN}
-    plain |= {name: bool(values.get(name)) for name in ("sandbox", "outside_ci", "allow_ssh", "coverage")}
-    plain |= {f"{name}s": tuple(values.get(name) or ()) for name in ("project", "workflow", "fault")}
+    plain |= {name: bool(values.get(name)) for name in ("sandbox", "outside_ci", "allow_ssh", "coverage", "strict")}
+    plain |= {f"{name}s": tuple(values.get(name) or ()) for name in ("project", "workflow", "fault", "config")}
     return Invocation(
         command=command,
         rules=values.get("rules") or RULES,

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Final, TextIO
 
 from deploystep.adapters.clock import SystemClock
 from deploystep.adapters.console import Console
-from deploystep.adapters.files import decoded, read_env_file, read_given, read_rules, write_text
+from deploystep.adapters.files import decoded, read_config, read_env_file, read_given, read_rules, write_text
 from deploystep.adapters.git import GitRepository
 from deploystep.adapters.history import GitHistory
 from deploystep.app.cases import try_cases
@@ -36,17 +37,27 @@ from deploystep.core.rules import RuleSet
 from deploystep.core.secret import Secret
 from deploystep.core.source import SourceFile
 from deploystep.render import junit
+from deploystep.rulefile.config import ProjectConfig
+from deploystep.rulefile.config import read_config as parse_config
 from deploystep.rulefile.given import read_given as given_facts
+from deploystep.rulefile.project import Project
 
 _HERE: Final = Path()
+CONFIG: Final = ".circleci/config.yml"
 
 
-def carry_out(invocation: Invocation, environ: Mapping[str, str], stdin: TextIO, console: Console) -> Report:
-    """Carry out one command."""
+def carry_out(invocation: Invocation, environ: Mapping[str, str], stdin: TextIO, console: Console) -> Report | None:
+    """Carry out one command. None where what it printed is all that there is to tell."""
     if invocation.command == "check":
-        return check(_Rules(invocation, environ))
+        project = partial(_project, invocation, GitRepository(_HERE, environ))
+        return check(_Rules(invocation, environ), project, is_strict=invocation.strict)
     if invocation.command == "test":
         return _test(invocation, environ)
+    if invocation.command == "schema":
+        from deploystep.rulefile import schema  # noqa: PLC0415 - for editors, which are in no build
+
+        console.result(schema.text())
+        return None
     if invocation.command == "sandbox":
         from deploystep.cli import sandboxes  # noqa: PLC0415 - a server that most runs do without
 
@@ -54,6 +65,25 @@ def carry_out(invocation: Invocation, environ: Mapping[str, str], stdin: TextIO,
     if invocation.given is not None:
         return _decide_given(invocation, environ, stdin, console)
     return _decide(invocation, environ, console)
+
+
+def _project(invocation: Invocation, repository: GitRepository) -> Project:
+    """The configs that rules are compared with, and the files of the clone."""
+    named = dict(map(_named_config, invocation.configs))
+    own = _config(named.get("", CONFIG), is_named="" in named)
+    targets = {name: config for name, path in named.items() if name and (config := _config(path, is_named=True))}
+    return Project(own, targets, repository.files())
+
+
+def _named_config(text: str) -> tuple[str, str]:
+    """`FILE` is this project's, `TARGET=FILE` that of a target."""
+    target, equals, path = text.partition("=")
+    return (target, path) if equals else ("", text)
+
+
+def _config(path: str, *, is_named: bool) -> ProjectConfig | None:
+    text = read_config(path, _HERE, is_named=is_named)
+    return None if text is None else parse_config(path, text)
 
 
 def _test(invocation: Invocation, environ: Mapping[str, str]) -> Report:

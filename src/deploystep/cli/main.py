@@ -35,6 +35,8 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, out: Te
         return int(leaving.code or 0)
     except Exception as bug:  # noqa: BLE001 - the last resort: a bug gets its own exit code and no traceback
         return _bug(bug, argv, console, is_json=is_json)
+    if report is None:
+        return int(ExitCode.OK)
     _ignore_signals()  # what happened must still be told
     _show(report, console, text.Style(wants_colour(color, out, environ), err.isatty()), is_json=is_json)
     return int(report.exit)

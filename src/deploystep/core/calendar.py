@@ -7,9 +7,9 @@ Moments are compared in UTC: Python compares two of the same zone by what the cl
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from datetime import MAXYEAR, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from typing import Final
 
 from deploystep.core.moments import zone
@@ -19,9 +19,10 @@ _WINDOW: Final = re.compile(
     r"(?P<first>[A-Z][a-z]{2})(?:-(?P<last>[A-Z][a-z]{2}))? (?P<start>\d\d:\d\d)-(?P<end>\d\d:\d\d)(?: (?P<zone>\S+))?",
     re.ASCII,
 )
+_FIRST: Final = datetime.min.replace(tzinfo=timezone.utc)
+_LAST: Final = datetime.max.replace(tzinfo=timezone.utc)
 _MINUTE: Final = timedelta(minutes=1)
-_LONGEST_GAP: Final = 24 * 60
-_MOST_STEPS: Final = 1000
+_LONGEST_WAIT: Final = 15 * 24 * 60  # for the one hour of a week, where the clock skips it next week
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,41 +50,53 @@ class Window:
     def next_opening(self, moment: datetime) -> datetime | None:
         """The first moment from now on that is inside, in UTC."""
         moment = moment.astimezone(timezone.utc)
-        if self.is_open(moment):
-            return moment
-        today = moment.astimezone(self.zone).date()
-        candidates = (start for ahead in range(9) for start in self._starts(today + timedelta(days=ahead)))
-        return min((start for start in candidates if start > moment and self.is_open(start)), default=None)
+        return moment if self.is_open(moment) else _first_open_minute(self, moment.replace(second=0, microsecond=0))
 
-    def _starts(self, day: date) -> Iterator[datetime]:
-        """When the clock shows the start on that day: once, twice in autumn, or as soon as it has passed in spring."""
-        if day.weekday() not in self.days:
-            return
-        shown = time(self.start // 60, self.start % 60)
-        for fold in (0, 1):
-            moment = datetime.combine(day, shown, self.zone).replace(fold=fold).astimezone(timezone.utc)
-            yield self._at_or_after(moment, datetime.combine(day, shown))
 
-    def _at_or_after(self, moment: datetime, shown: datetime) -> datetime:
-        """From here on, the first moment at which the local clock shows at least `shown`."""
-        for _ in range(_LONGEST_GAP):
-            if moment.astimezone(self.zone).replace(tzinfo=None) >= shown:
-                break
-            moment += _MINUTE
-        return moment
+@lru_cache(maxsize=256)  # rules share windows, and a decision is made in rounds
+def _first_open_minute(window: Window, closed: datetime) -> datetime | None:
+    """The first minute after one at which the window is closed.
+
+    Each is looked at, as the start is not the only way in: a clock that is put forward can jump inside, and one that
+    is put back can return there.
+    """
+    later = (closed + n * _MINUTE for n in range(1, _LONGEST_WAIT))
+    return next((minute for minute in later if window.is_open(minute)), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """From a moment, included, until another, not included."""
+    """From a moment, included, until another, not included; the longer, where a clock that is changed allows two."""
 
     start: datetime
     end: datetime
 
+    @property
+    def begins(self) -> datetime:
+        """The start, in UTC."""
+        return min(_readings(self.start))
+
+    @property
+    def ends(self) -> datetime:
+        """The end, in UTC."""
+        return max(_readings(self.end))
+
     def holds(self, moment: datetime) -> bool:
         """Whether this moment is inside."""
-        moment = moment.astimezone(timezone.utc)
-        return self.start.astimezone(timezone.utc) <= moment < self.end.astimezone(timezone.utc)
+        return self.begins <= moment.astimezone(timezone.utc) < self.ends
+
+
+def _readings(written: datetime) -> tuple[datetime, datetime]:
+    """What a time can mean, in UTC: two moments, where the clock shows it twice or not at all."""
+    return _utc(written.replace(fold=0)), _utc(written.replace(fold=1))
+
+
+def _utc(moment: datetime) -> datetime:
+    """The same in UTC; the ends of the calendar, which mean `always`, stay where they are in every zone."""
+    try:
+        return moment.astimezone(timezone.utc)
+    except OverflowError:
+        return _LAST if moment.year == MAXYEAR else _FIRST
 
 
 def read_window(text: str, default: tzinfo) -> Window | None:
@@ -113,10 +126,10 @@ def _minutes(text: str) -> int | None:
 def next_opening(moment: datetime, windows: tuple[Window, ...], freezes: tuple[Stretch, ...]) -> datetime | None:
     """The first moment from now on, in UTC, at which a window is open (or there is none) and no freeze holds."""
     moment = moment.astimezone(timezone.utc)
-    for _ in range(_MOST_STEPS):
-        frozen = [freeze.end for freeze in freezes if freeze.holds(moment)]
+    while moment.year < MAXYEAR:  # who freezes until the year 9999 means for ever
+        frozen = [freeze.ends for freeze in freezes if freeze.holds(moment)]
         if frozen:
-            moment = max(end.astimezone(timezone.utc) for end in frozen)
+            moment = max(frozen)
             continue
         if not windows:
             return moment

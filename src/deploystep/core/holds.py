@@ -1,6 +1,7 @@
 """What holds a rule back that would otherwise fire: the clock, a freeze, a job that has not succeeded."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
@@ -73,9 +74,10 @@ def _requires(rule: Rule, facts: Facts) -> Iterator[Trace]:
         yield unanswered(claim, Diagnostic(answer.code, answer.reason, span, answer.cure, Severity.UNDECIDED))
     else:
         jobs = cast("Mapping[str, str]", answer.value)
-        trace = together(claim, tuple(_job(job, jobs) for job in rule.requires), span)
-        passed = (Reason("requires " + " ".join(f"{job.value} ✓" for job in rule.requires), span.line),)
-        yield Trace(claim, trace.answer, passed, span, trace.parts) if trace.answer is Answer.YES else trace
+        parts = tuple(_job(job, jobs) for job in rule.requires)
+        lacking = tuple(reason for part in parts if part.answer is not Answer.YES for reason in part.reasons)
+        passed = Reason("requires " + " ".join(f"{job.value} ✓" for job in rule.requires), span.line)
+        yield replace(together(claim, parts, span), reasons=lacking or (passed,))
 
 
 def _job(job: Spanned[str], jobs: Mapping[str, str]) -> Trace:

@@ -162,8 +162,8 @@ def _paths(matcher: PathsChanged, facts: Facts) -> Trace:
     if not counting:
         because = f"none of {total} counts" if changed else "no files changed"
         return leaf(claim, because, matcher.span, holds=False)
-    more = f" and {len(counting) - 1} more" if len(counting) > 1 else ""
-    return leaf(claim, f"{len(counting)} of {total} counts: {counting[0]}{more}", matcher.span, holds=True)
+    more = f"count: {counting[0]} and {len(counting) - 1} more" if len(counting) > 1 else f"counts: {counting[0]}"
+    return leaf(claim, f"{len(counting)} of {total} {more}", matcher.span, holds=True)
 
 
 def _counts(path: str, matcher: PathsChanged) -> bool:

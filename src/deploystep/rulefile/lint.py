@@ -26,6 +26,7 @@ from deploystep.core.rules import (
     UserIs,
 )
 from deploystep.core.source import Span, Spanned
+from deploystep.rulefile import overlaps
 from deploystep.rulefile.nodes import Report, clipped, shown
 
 #: A dot between digits of a regex; `\\d`, `[0-9]` and a repetition of them count as digits.
@@ -57,6 +58,7 @@ def check(rules: RuleSet, report: Report, *, is_whole: bool) -> None:
         _check_rule(rule, prover, report)
     if is_whole:
         _unused_targets(rules, report)
+        overlaps.check(rules, report)
 
 
 def _check_rule(rule: Rule, prover: "Prover", report: Report) -> None:
@@ -239,12 +241,31 @@ def patterns_of(matcher: Matcher) -> tuple[Patterns, ...]:
 
 def _check_patterns(condition: Condition, report: Report) -> None:
     for matcher in (m for a in condition.alternatives for m in a.matchers):
+        for patterns in patterns_of(matcher):
+            _check_redundant(patterns, report)
         for pattern in (p for patterns in patterns_of(matcher) for p in patterns):
             _check_pattern(pattern, report)
             if isinstance(matcher, BranchIs) and pattern.value.text == "*":
                 report.warning(
                     "W302", "'*' matches only names without a slash", pattern.span, 'write "**" for every branch'
                 )
+
+
+def _check_redundant(patterns: Patterns, report: Report) -> None:
+    """A pattern beside one that matches all it can match adds nothing, and may hide what was meant."""
+    if len(patterns) > _MOST_COMPARED:
+        return
+    for index, pattern in enumerate(patterns):
+        others = (*patterns[:index], *(p for p in patterns[index + 1 :] if p.value != pattern.value))
+        wide = next((o for o in others if o.value == pattern.value or covers([o.value], pattern.value)), None)
+        if wide is not None:
+            is_same = wide.value == pattern.value
+            why = "it stands there already" if is_same else f"{shown(wide.value.text)} matches all that it matches"
+            message = f"{shown(pattern.value.text)} adds nothing: {why}"
+            report.warning("W305", message, pattern.span, "remove it")
+
+
+_MOST_COMPARED: Final = 20
 
 
 def _check_pattern(pattern: Spanned[Pattern], report: Report) -> None:

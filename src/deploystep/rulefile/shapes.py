@@ -481,7 +481,7 @@ def _refuse_text(node: Text, key: str, report: Report) -> None:
         report.error("E101", f"expected matchers, found {found}", node.span, f"for example  {key}: {{branch: main}}")
 
 
-_BASES: Final = MappingProxyType(
+BASES: Final = MappingProxyType(
     {"merge-base": Base.MERGE_BASE, "previous-commit": Base.PREVIOUS_COMMIT, "last-deploy": Base.LAST_DEPLOY}
 )
 
@@ -497,15 +497,15 @@ class SinceShape:
         text = written(node, key, report)
         if text is None:
             return None
-        if text.value not in _BASES:
-            near = nearest(text.value, _BASES)
-            hint = f"did you mean {shown(near)}?" if near else f"write {', '.join(_BASES)} or {{ref: {text.value}}}"
+        if text.value not in BASES:
+            near = nearest(text.value, BASES)
+            hint = f"did you mean {shown(near)}?" if near else f"write {', '.join(BASES)} or {{ref: {text.value}}}"
             report.error("E104", f"unknown base {shown(text.value)}", text.inner, hint)
             return None
-        return ChangedSince(_BASES[text.value])
+        return ChangedSince(BASES[text.value])
 
     def _ref(self, node: Map, key: str, report: Report) -> ChangedSince | None:
-        fields = _REF_KEYS.read(node, key, report)
+        fields = REF_KEYS.read(node, key, report)
         name = fields.get(_REF) if fields else None
         if name is not None and not is_legal_ref(name.value):
             report.error("E207", f"no ref can be called {shown(name.value)}", name.span, "write its bare name")
@@ -514,7 +514,7 @@ class SinceShape:
 
 
 _REF: Final = Field("ref", AnyText(), "A branch, tag or other ref.", "ref: deployed/staging", required=True)
-_REF_KEYS: Final = Table("base", "key", (_REF,), meant=MappingProxyType({"branch": "ref", "tag": "ref"}))
+REF_KEYS: Final = Table("base", "key", (_REF,), meant=MappingProxyType({"branch": "ref", "tag": "ref"}))
 
 
 @dataclass(frozen=True, slots=True)

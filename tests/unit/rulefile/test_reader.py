@@ -130,7 +130,11 @@ def test_an_alias_bomb_is_refused(said: Said) -> None:
 
 
 def test_a_second_anchor_of_the_same_name_counts_from_there_on(said: Said) -> None:
-    assert said(branch("[&x main, *x, &x dev, *x]")) == []
+    found = said(branch("[&x main, *x, &x dev, *x]"))
+    assert [line.split(": ", 1)[1] for line in found] == [
+        "warning[W305]: 'main' adds nothing: it stands there already — remove it",
+        "warning[W305]: 'dev' adds nothing: it stands there already — remove it",
+    ]
 
 
 def test_an_alias_that_nothing_defines_is_a_pattern_without_quotes(said: Said) -> None:

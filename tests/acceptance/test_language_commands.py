@@ -1,0 +1,107 @@
+"""`test`, `check` beside a project, and facts that a run learns from git and from CircleCI, as processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from acceptance.process import Project, sandbox
+from builds import PIPELINE, SHA, WORKFLOW
+
+CASES = """
+    version: 1
+    rules:
+      - name: production
+        when: {branch: main}
+        deploy: {workflow: deploy, parameters: {deploy: true}}
+    cases:
+      - {name: main deploys, given: {branch: main}, expect: {fire: [production]}}
+      - {name: nothing else, given: {branch: x}, expect: {fire: [%s]}}
+    """
+REQUIRES = """
+    version: 1
+    rules:
+      - name: production
+        when: {branch: main}
+        requires: [test]
+        deploy: {workflow: deploy, parameters: {deploy: true}}
+    """
+
+
+def test_cases_that_hold(project: Project) -> None:
+    project.write(CASES % "")
+    ended = project.call("test")
+    assert (ended.code, ended.out.splitlines()[-1]) == (0, "2 passed, 0 failed")
+
+
+def test_a_case_that_fails_is_exit_3_and_junit_tells(project: Project) -> None:
+    project.write(CASES % "production")
+    ended = project.call("test", "--json", "--junit", "results/deploystep.xml")
+    assert ended.code == 3
+    assert [case["outcome"] for case in ended.json["cases"]] == ["passed", "failed"]
+    assert ended.json["error"]["code"] == "cases-failed"
+    suite = ET.parse(project.folder / "results/deploystep.xml").getroot().find("testsuite")  # noqa: S314 - our own
+    assert suite is not None
+    assert suite.get("failures") == "1"
+
+
+def test_coverage_names_what_no_case_shows(project: Project) -> None:
+    project.write(REQUIRES)
+    ended = project.call("test", "--coverage")
+    assert ended.code == 0
+    assert "no case shows rule 'production' firing" in ended.out
+
+
+def test_check_beside_the_config_and_strictly(project: Project) -> None:
+    project.write("version: 2.1\nworkflows: {build: {jobs: [test]}}\n", ".circleci/config.yml")
+    lax = project.call("check")
+    assert lax.code == 0
+    assert ".circleci/config.yml has no workflow 'deploy'" in lax.out
+    strict = project.call("check", "--strict")
+    assert strict.code == 3
+
+
+@pytest.mark.parametrize(
+    ("jobs", "code", "verdict"),
+    [
+        ({"test": "success"}, 0, "fire"),
+        ({"test": "failed"}, 0, "held"),
+        ({"tset": "success"}, 3, "unknown"),
+    ],
+)
+def test_required_jobs_are_read_from_circleci(project: Project, jobs: dict[str, str], code: int, verdict: str) -> None:
+    project.write(REQUIRES)
+    with sandbox() as server:
+        server.add_build(PIPELINE, "gh/acme/shop", workflow_id=WORKFLOW, jobs=jobs, branch="main", revision=SHA)
+        ended = project.step(server)
+        posts = [r for r in server.requests if r.method == "POST"]
+    assert (ended.code, ended.json["rules"][0]["verdict"]) == (code, verdict)
+    assert len(posts) == (1 if verdict == "fire" else 0)
+
+
+def test_a_fact_that_cannot_be_learned_is_exit_5_and_nothing_is_sent(project: Project) -> None:
+    project.write(REQUIRES.replace("requires: [test]", "unless: {message_contains: skip}"))
+    with sandbox() as server:
+        ended = project.step(server)
+        assert [r for r in server.requests if r.method == "POST"] == []
+    assert ended.code == 5
+    (problem,) = ended.json["error"]["diagnostics"]
+    assert (problem["code"], problem["severity"], problem["line"]) == ("U103", "undecided", 5)
+
+
+def test_a_dry_run_judges_as_the_live_run_does(project: Project) -> None:
+    project.write(REQUIRES)
+    with sandbox() as server:
+        server.add_build(PIPELINE, "gh/acme/shop", workflow_id=WORKFLOW, jobs={"test": "success"})
+        live, dry = project.step(server), project.step(server, "--dry-run")
+    assert live.json["rules"] == dry.json["rules"]
+    assert dry.outcomes == ["planned"]
+
+
+def test_a_folder_for_results_that_cannot_be_made(project: Project) -> None:
+    project.write(CASES % "")
+    Path(project.folder / "results").write_text("", encoding="utf-8")
+    ended = project.call("test", "--junit", "results/x.xml")
+    assert ended.code == 2
+    assert "--junit" in ended.err

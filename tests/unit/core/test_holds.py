@@ -1,0 +1,236 @@
+"""What holds a rule back, with every reason and when it ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from builds import build, rules
+
+from deploystep.core.decide import Judgement, Verdict, decide
+from deploystep.core.facts import Answered, Facts, JobsOf, Known, Question, Unavailable
+from deploystep.core.holds import holds_of
+from deploystep.core.moments import read_moment, zone
+from deploystep.core.trace import Answer
+
+if TYPE_CHECKING:
+    from deploystep.core.rules import RuleSet
+
+FILE = """
+    version: 1
+    timezone: Europe/Berlin
+    windows:
+      office-hours: [Mon-Thu 09:00-17:00, Fri 09:00-12:00]
+    freezes:
+      - name: year-end
+        from: 2026-12-18 18:00
+        until: 2027-01-04 09:00
+        environments: [production]
+        except: [hotfix]
+        reason: see OPS-412
+      - {name: move, from: 2026-12-21 00:00, until: 2027-01-06 12:00}
+    rules:
+      - {name: plain, when: {branch: main}, deploy: {workflow: a}}
+      - {name: staging, environment: staging, when: {branch: main}, during: office-hours, deploy: {workflow: b}}
+      - name: production
+        environment: production
+        when: {branch: main}
+        during: office-hours
+        requires: [test, build-image]
+        deploy: {workflow: c}
+      - {name: hotfix, environment: production, when: {branch: main}, deploy: {workflow: d}}
+      - {name: night, when: {branch: main}, during: Fri 22:00-06:00 America/New_York, deploy: {workflow: e}}
+    """
+PASSED: dict[str, str] = {"test": "success", "build-image": "success"}
+
+
+def judged(now: str | None, jobs: Answered | None = None, of: RuleSet | None = None) -> dict[str, Judgement]:
+    read = of or rules(FILE)
+    answers: dict[Question, Answered] = {} if jobs is None else {JobsOf(): jobs}
+    moment = read_moment(now, zone(read.timezone)) if now else None
+    return {j.rule.name.value: j for j in decide(read, Facts(build(), moment, answers)).judgements}
+
+
+def because(rule: str, now: str | None, jobs: Answered | None = None) -> tuple[str, str]:
+    found = judged(now, jobs)[rule]
+    return found.verdict.value, found.because
+
+
+TUESDAY, FRIDAY_EVENING, CHRISTMAS = "2026-06-16 10:00", "2026-06-19 18:00", "2026-12-24 10:00"
+
+
+@pytest.mark.parametrize(
+    ("rule", "now", "verdict", "words"),
+    [
+        ("plain", TUESDAY, "fire", "branch main (line 15)"),
+        ("plain", CHRISTMAS, "held", "line 13: freeze move; held until Wed 2027-01-06 12:00 Europe/Berlin"),
+        (
+            "staging",
+            TUESDAY,
+            "fire",
+            "branch main (line 16), during Mon-Thu 09:00-17:00 or Fri 09:00-12:00 (line 16)",
+        ),
+        (
+            "staging",
+            FRIDAY_EVENING,
+            "held",
+            "line 16: outside Mon-Thu 09:00-17:00 or Fri 09:00-12:00; held until Mon 2026-06-22 09:00 Europe/Berlin",
+        ),
+        ("staging", CHRISTMAS, "held", "line 13: freeze move; held until Wed 2027-01-06 12:00 Europe/Berlin"),
+        (
+            "hotfix",
+            "2026-12-19 10:00",
+            "fire",
+            "branch main (line 23)",
+        ),
+        ("hotfix", CHRISTMAS, "held", "line 13: freeze move; held until Wed 2027-01-06 12:00 Europe/Berlin"),
+        # the window's zone judges, the file's zone tells
+        (
+            "night",
+            TUESDAY,
+            "held",
+            "line 24: outside Fri 22:00-06:00 America/New_York; held until Sat 2026-06-20 04:00 Europe/Berlin",
+        ),
+        (
+            "night",
+            "2026-06-20 11:59",
+            "fire",
+            "branch main (line 24), during Fri 22:00-06:00 America/New_York (line 24)",
+        ),
+    ],
+)
+def test_the_clock(rule: str, now: str, verdict: str, words: str) -> None:
+    assert because(rule, now) == (verdict, words)
+
+
+def test_every_reason_is_told_and_each_with_the_moment_at_which_all_have_ended() -> None:
+    opens = "held until Wed 2027-01-06 12:00 Europe/Berlin"
+    verdict, words = because("production", "2026-12-24 18:00", Known({**PASSED, "test": "failed"}))
+    assert verdict == "held"
+    assert words.split("; line ") == [
+        f"line 20: outside Mon-Thu 09:00-17:00 or Fri 09:00-12:00; {opens}",
+        f"7: freeze year-end — see OPS-412; {opens}",
+        f"13: freeze move; {opens}",
+        "21: job test has not succeeded: it is failed",
+    ]
+
+
+def test_no_opening() -> None:
+    text = """
+        version: 1
+        timezone: Asia/Tokyo
+        freezes: [{name: end, from: 2026-01-01 00:00, until: 9999-12-31 23:59 UTC}]
+        rules: [{name: a, when: {branch: main}, deploy: {workflow: a}}]
+        """
+    held = judged(TUESDAY, of=rules(text))["a"]
+    assert held.because == "line 4: freeze end; held until further notice: no opening was found"
+
+
+def test_a_time_that_is_not_stated_holds_only_what_asks_it() -> None:
+    found = judged(None, Known(PASSED))
+    assert {name: j.verdict for name, j in found.items()} == dict.fromkeys(found, Verdict.UNKNOWN)
+    assert {d.code for j in found.values() for d in j.trace.problems} == {"U104"}
+    assert [p.span.line for p in found["production"].trace.problems] == [20, 7, 13]
+    timeless = rules("version: 1\nrules: [{name: a, when: {branch: main}, deploy: {workflow: a}}]\n")
+    assert judged(None, of=timeless)["a"].verdict is Verdict.FIRE
+
+
+def test_a_failed_job_holds_whatever_the_time_is() -> None:
+    assert judged(None, Known({**PASSED, "test": "failed"}))["production"].verdict is Verdict.HELD
+
+
+# requires
+
+REQUIRES = rules(
+    """
+    version: 1
+    rules:
+      - name: a
+        when: {branch: main}
+        requires: [test, build-image, scan]
+        deploy: {workflow: a}
+    """
+)
+
+
+def required(**jobs: str) -> tuple[Verdict, str]:
+    answer = Known({name.replace("_", "-"): status for name, status in jobs.items()})
+    found = judged(None, answer, REQUIRES)["a"]
+    return found.verdict, found.because
+
+
+def test_jobs_that_succeeded_are_told_in_one_reason() -> None:
+    assert required(test="success", build_image="success", scan="success", other="failed") == (
+        Verdict.FIRE,
+        "branch main (line 5), requires test ✓ build-image ✓ scan ✓ (line 6)",
+    )
+
+
+@pytest.mark.parametrize("status", ["failed", "running", "on_hold", "blocked", "not_run", "canceled", "Success", ""])
+def test_only_success_is_success(status: str) -> None:
+    verdict, words = required(test=status, build_image="success", scan="success")
+    assert (verdict, words) == (Verdict.HELD, f"line 6: job test has not succeeded: it is {status}")
+
+
+def test_every_job_that_has_not_succeeded_is_told() -> None:
+    assert required(test="failed", build_image="success", scan="running") == (
+        Verdict.HELD,
+        "line 6: job test has not succeeded: it is failed; line 6: job scan has not succeeded: it is running",
+    )
+
+
+def test_a_job_that_is_not_there_is_told_with_those_that_failed() -> None:
+    """A failed job settles it, so the rule is held; the misspelt one is told all the same."""
+    verdict, words = required(test="success", biuld_image="success", scan="failed")
+    assert verdict is Verdict.HELD
+    assert words == (
+        "line 6: no job 'build-image' in this workflow — did you mean 'biuld-image'? "
+        "(a job that was filtered out is missing too); line 6: job scan has not succeeded: it is failed"
+    )
+
+
+def test_jobs_that_are_not_there_are_errors_at_their_places() -> None:
+    found = judged(None, Known({"test": "success", "scann": "success"}), REQUIRES)["a"]
+    assert found.verdict is Verdict.UNKNOWN
+    assert [(d.code, d.is_error, d.message, d.span.start.column) for d in found.trace.problems] == [
+        ("E701", True, "no job 'build-image' in this workflow", 22),
+        ("E701", True, "no job 'scan' in this workflow", 35),
+    ]
+    assert [d.hint for d in found.trace.problems] == [
+        "(a job that was filtered out is missing too)",
+        "did you mean 'scann'? (a job that was filtered out is missing too)",
+    ]
+
+
+def test_jobs_are_asked_about_last() -> None:
+    found = judged(None, None, REQUIRES)["a"]
+    assert (found.verdict, found.trace.wants) == (Verdict.UNKNOWN, (JobsOf(),))
+
+
+def test_jobs_that_cannot_be_listed() -> None:
+    found = judged(None, Unavailable("U105", "cannot tell", "ask again"), REQUIRES)["a"]
+    assert found.verdict is Verdict.UNKNOWN
+    assert [(d.code, d.is_error, d.hint) for d in found.trace.problems] == [("U105", False, "ask again")]
+
+
+def test_a_rule_without_holds() -> None:
+    read = rules("version: 1\nrules: [{name: a, when: {branch: main}, deploy: {workflow: a}}]\n")
+    assert holds_of(read.rules[0], read, Facts(build())) == ()
+
+
+def test_each_hold_is_a_trace_of_its_own() -> None:
+    """Also those that let the rule pass, for who wants to see everything that was looked at."""
+    read = rules(FILE)
+    production = read.rules[2]
+    moment = read_moment(TUESDAY, zone(read.timezone))
+    found = holds_of(production, read, Facts(build(), moment, {JobsOf(): Known({**PASSED, "test": "failed"})}))
+    assert [(t.claim, t.answer) for t in found] == [
+        ("during Mon-Thu 09:00-17:00 or Fri 09:00-12:00", Answer.YES),
+        ("not frozen by year-end", Answer.YES),
+        ("not frozen by move", Answer.YES),
+        ("requires test and build-image", Answer.NO),
+    ]
+    assert [(p.claim, p.answer) for p in found[-1].parts] == [
+        ("job test succeeded", Answer.NO),
+        ("job build-image succeeded", Answer.YES),
+    ]

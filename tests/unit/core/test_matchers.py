@@ -1,0 +1,206 @@
+"""Each matcher: when it holds, in which words, and what it needs to know."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from builds import build, rules, tag_build
+
+from deploystep.core.facts import (
+    Answered,
+    AuthorOf,
+    Base,
+    ChangedSince,
+    Cost,
+    Facts,
+    IsMergedInto,
+    Known,
+    MessageOf,
+    Question,
+    Unavailable,
+)
+from deploystep.core.matchers import cost, match
+from deploystep.core.source import Severity
+from deploystep.core.trace import Answer, Trace
+
+if TYPE_CHECKING:
+    from deploystep.core.rules import Matcher
+
+CHANGED = ChangedSince(Base.PREVIOUS_COMMIT)
+LOST = Unavailable("U999", "cannot tell", "ask somebody")
+
+
+def matcher(written: str) -> Matcher:
+    """One matcher; what stands before it, `branch: "**"`, makes the rule complete."""
+    when = f'when:\n      branch: "**"\n      {written}'
+    (rule,) = rules(f"version: 1\nrules:\n  - name: a\n    {when}\n    deploy: {{workflow: x}}\n").rules
+    (alternative,) = rule.when.alternatives
+    return alternative.matchers[-1]
+
+
+def tried(written: str, answers: dict[Question, Answered] | None = None) -> Trace:
+    return match(matcher(written), Facts(build(), None, answers or {}))
+
+
+def words(trace: Trace) -> str:
+    (reason,) = trace.reasons
+    assert reason.line == 6
+    return reason.text
+
+
+# what git knows
+
+
+@pytest.mark.parametrize(
+    ("written", "question", "known", "answer", "because"),
+    [
+        ("author: anna@acme.dev", AuthorOf(), "anna@acme.dev", "yes", "author anna@acme.dev"),
+        ('author: "*@acme.dev"', AuthorOf(), "anna@acme.dev", "yes", "author anna@acme.dev matches *@acme.dev"),
+        ("author: [a@x, b@x]", AuthorOf(), "c@x", "no", "author c@x does not match a@x or b@x"),
+        (
+            "author: Anna@x",
+            AuthorOf(),
+            "anna@x",
+            "no",
+            "author anna@x does not match Anna@x; upper and lower case differ",
+        ),
+        ('author: "*"', AuthorOf(), "", "no", "author — it is empty"),
+        ("message_contains: '[ship]'", MessageOf(), "Fix [ship] it", "yes", "the commit message contains '[ship]'"),
+        ("message_contains: [a, b]", MessageOf(), "first\n\nbody", "yes", "the commit message contains 'b'"),
+        ("message_contains: [x, y]", MessageOf(), "abc", "no", "the commit message does not contain 'x' or 'y'"),
+        ("message_contains: Ship", MessageOf(), "ship", "no", "the commit message does not contain 'Ship'"),
+        ("message_contains: v*", MessageOf(), "v1", "no", "the commit message does not contain 'v*'"),
+        ("message_contains: x", MessageOf(), "", "no", "the commit message does not contain 'x'"),
+        ("merged_into: main", IsMergedInto("main"), True, "yes", "4f2c1aa is on main"),
+        ("merged_into: main", IsMergedInto("main"), False, "no", "4f2c1aa is not on main"),
+    ],
+)
+def test_a_fact_of_the_commit(written: str, question: Question, known: object, answer: str, because: str) -> None:
+    found = tried(written, {question: Known(known)})
+    assert (found.answer.value, words(found)) == (answer, because)
+    assert (found.wants, found.problems) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("spec", "changed", "answer", "because"),
+    [
+        ("only: [a/**, b]", ["x", "a/1", "b"], "yes", "2 of 3 changed files count: a/1 and 1 more"),
+        ("only: a/**", ["a/1", "x"], "yes", "1 of 2 changed files counts: a/1"),
+        ("only: a/**", ["a/1"], "yes", "1 of 1 changed file counts: a/1"),
+        ("only: a/**", ["x", "a"], "no", "none of 2 changed files counts"),
+        ("only: a/**", ["b"], "no", "none of 1 changed file counts"),
+        ("only: a/**", [], "no", "no files changed"),
+        # without `only` every file counts; `ignore` is per file and wins
+        ('ignore: "**/*.md"', ["README.md", "a/b.md"], "no", "none of 2 changed files counts"),
+        ('ignore: "**/*.md"', ["README.md", "a.py"], "yes", "1 of 2 changed files counts: a.py"),
+        ('ignore: "**/*.md"', [], "no", "no files changed"),
+        ('only: a/**, ignore: "**/*.md"', ["a/b.md", "c.py"], "no", "none of 2 changed files counts"),
+        ('only: a/**, ignore: "**/*.md"', ["a/b.md", "a/b.py"], "yes", "1 of 2 changed files counts: a/b.py"),
+        # names are compared as they are
+        ("only: a b/**", ["a b/ü\n.txt"], "yes", "1 of 1 changed file counts: a b/ü\n.txt"),
+        ("only: a/**", ["A/1"], "no", "none of 1 changed file counts"),
+        ("only: a/**", ["a/\udcff"], "yes", "1 of 1 changed file counts: a/\udcff"),
+        ('only: "*.py"', ["-rf.py", ".py"], "yes", "2 of 2 changed files count: -rf.py and 1 more"),
+    ],
+)
+def test_paths(spec: str, changed: list[str], answer: str, because: str) -> None:
+    found = tried(f"paths: {{{spec}, since: previous-commit}}", {CHANGED: Known(tuple(changed))})
+    assert (found.answer.value, words(found)) == (answer, because)
+
+
+@pytest.mark.parametrize(
+    ("written", "question"),
+    [
+        ("author: x", AuthorOf()),
+        ("message_contains: x", MessageOf()),
+        ("merged_into: main", IsMergedInto("main")),
+        ("paths: {only: x, since: previous-commit}", CHANGED),
+        ("paths: {only: x, since: {ref: live}}", ChangedSince(ref="live")),
+        ("paths: {only: x, since: last-deploy}", ChangedSince(Base.LAST_DEPLOY, workflow="x")),
+        ("paths: {only: x, since: merge-base}", ChangedSince(Base.MERGE_BASE)),
+    ],
+)
+def test_what_is_not_known_is_unknown(written: str, question: Question) -> None:
+    unasked = tried(written, {IsMergedInto("other"): Known(value=True)})
+    assert (unasked.answer, unasked.wants, unasked.problems) == (Answer.UNKNOWN, (question,), ())
+    lost = tried(written, {question: LOST})
+    assert (lost.answer, lost.wants, words(lost)) == (Answer.UNKNOWN, (), "cannot tell — ask somebody")
+    (problem,) = lost.problems
+    assert (problem.code, problem.message, problem.hint) == ("U999", "cannot tell", "ask somebody")
+    assert (problem.severity, problem.span.line) == (Severity.UNDECIDED, 6)
+
+
+def test_a_problem_stands_where_the_matcher_stands() -> None:
+    (problem,) = tried("merged_into: [release, main]", {IsMergedInto("release"): LOST}).problems
+    assert problem.span.start.column == 21
+
+
+MAIN, LIVE = IsMergedInto("main"), IsMergedInto("live")
+
+
+@pytest.mark.parametrize(
+    ("answers", "answer", "wants", "problems"),
+    [
+        ({}, "unknown", (MAIN,), 0),
+        ({MAIN: Known(value=False)}, "unknown", (LIVE,), 0),
+        ({MAIN: LOST}, "unknown", (LIVE,), 1),
+        ({MAIN: LOST, LIVE: Known(value=False)}, "unknown", (), 1),
+        ({MAIN: LOST, LIVE: LOST}, "unknown", (), 2),
+        ({MAIN: LOST, LIVE: Known(value=True)}, "yes", (), 0),
+        ({MAIN: Known(value=True)}, "yes", (), 0),
+        ({MAIN: Known(value=False), LIVE: Known(value=False)}, "no", (), 0),
+    ],
+)
+def test_any_of_several_branches(
+    answers: dict[Question, Answered], answer: str, wants: tuple[Question, ...], problems: int
+) -> None:
+    """They are asked about one by one, and the first that holds is enough."""
+    found = tried("merged_into: [main, live]", answers)
+    assert (found.claim, found.answer.value, found.wants) == ("merged_into main or live", answer, wants)
+    assert len(found.problems) == problems
+
+
+# what the environment knows
+
+
+@pytest.mark.parametrize(
+    ("written", "variables", "answer", "because"),
+    [
+        ("env: {A: x}", {"A": "x"}, "yes", "env A matches x"),
+        ("env: {A: [x, y]}", {"A": "z"}, "no", "env A does not match x or y"),
+        ("env: {A: x}", {"A": ""}, "no", "env A — it is not set"),
+        ("env: {CIRCLE_JOB: b*}", {"CIRCLE_JOB": "build"}, "yes", "env CIRCLE_JOB build matches b*"),
+        ("user: anna", {}, "yes", "user anna"),
+        ("user: '*'", {"CIRCLE_USERNAME": ""}, "no", "user — CIRCLE_USERNAME is not set"),
+        ("user: dependabot[bot]", {"CIRCLE_USERNAME": "dependabot[bot]"}, "yes", "user dependabot[bot]"),
+        ("fork: false", {}, "yes", "fork — this is not a fork build"),
+        ("pull_request: false", {}, "yes", "pull_request — there is none"),
+    ],
+)
+def test_a_fact_of_the_environment(written: str, variables: dict[str, str], answer: str, because: str) -> None:
+    found = match(matcher(written), Facts(build(**variables)))
+    assert (found.answer.value, words(found), found.wants) == (answer, because, ())
+
+
+def test_a_tag_build_has_no_branch() -> None:
+    (rule,) = rules("version: 1\nrules: [{name: a, when: {branch: '**'}, deploy: {workflow: x}}]").rules
+    found = match(rule.when.alternatives[0].matchers[0], Facts(tag_build("v1")))
+    assert (found.answer, found.reasons[0].text) == (Answer.NO, "branch — this is a tag build")
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("user: x", Cost.ENVIRONMENT),
+        ("env: {A: x}", Cost.ENVIRONMENT),
+        ("fork: true", Cost.ENVIRONMENT),
+        ("pull_request: true", Cost.ENVIRONMENT),
+        ("author: x", Cost.COMMIT),
+        ("message_contains: x", Cost.COMMIT),
+        ("merged_into: x", Cost.ANCESTRY),
+        ("paths: {only: x, since: previous-commit}", Cost.PATHS),
+    ],
+)
+def test_costs(written: str, expected: Cost) -> None:
+    assert cost(matcher(written)) is expected

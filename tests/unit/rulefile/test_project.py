@@ -1,0 +1,133 @@
+"""Rules beside the project they stand in: what is missing there is told, what cannot be known is not."""
+
+from textwrap import dedent
+
+import pytest
+
+from deploystep.core.source import SourceFile
+from deploystep.rulefile.config import ProjectConfig, read_config
+from deploystep.rulefile.load import load
+from deploystep.rulefile.project import Project, compare
+
+CONFIG = """\
+    version: 2.1
+    parameters:
+      deploy: {type: boolean, default: false}
+      sha: {type: string, default: ""}
+      count: {type: integer, default: 1}
+      env: {type: enum, enum: [staging, production], default: staging}
+    workflows:
+      build:
+        jobs: [test, {package: {name: build-image, requires: [test]}}]
+      deploy:
+        when: << pipeline.parameters.deploy >>
+        jobs: [release]
+    """
+GOOD = "deploy: true, sha: '${CIRCLE_SHA1}', count: 2, env: staging"
+
+
+def config(text: str = CONFIG) -> ProjectConfig | None:
+    return read_config(".circleci/config.yml", dedent(text))
+
+
+def warnings(
+    parameters: str = GOOD,
+    *,
+    workflow: str = "deploy",
+    more: str = "requires: [test]",
+    when: str = "{branch: main}",
+    project: Project | None = None,
+) -> list[str]:
+    rules = dedent(f"""\
+        version: 1
+        targets: {{deployer: {{project: gh/acme/deployer, branch: main}}}}
+        rules:
+          - name: a
+            when: {when}
+            {more}
+            deploy: {{workflow: {workflow}, parameters: {{{parameters}}}}}
+        """)
+    loaded = load(SourceFile("deploy.yml", rules))
+    found = compare(loaded, project or Project(config(), {}, None))
+    return [f"{d.span.line}:{d.span.start.column} {d.code} {d.message} — {d.hint}" for d in found]
+
+
+def test_what_fits_is_not_mentioned() -> None:
+    assert warnings() == []
+
+
+def test_a_job_that_no_workflow_has() -> None:
+    assert warnings(more="requires: [tset, build-image]") == [
+        "6:16 W702 no workflow of .circleci/config.yml has a job 'tset' — did you mean 'test'?"
+    ]
+
+
+def test_a_renamed_job_goes_by_its_new_name() -> None:
+    assert warnings(more="requires: package")[0].startswith("6:15 W702")
+
+
+def test_jobs_of_a_matrix_are_not_claimed_to_be_absent() -> None:
+    text = CONFIG.replace("[release]", "[{release: {matrix: {parameters: {v: [1, 2]}}}}]")
+    assert warnings(more="requires: release-1", project=Project(config(text), {}, None)) == []
+
+
+def test_a_workflow_that_is_not_there() -> None:
+    assert warnings(workflow="deplyo") == [
+        "7:24 W703 .circleci/config.yml has no workflow 'deplyo' — did you mean 'deploy'?"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ("deplyo: true", "does not declare the parameter 'deplyo' — did you mean 'deploy'?"),
+        ('deploy: "true"', "declares 'deploy' as boolean, and this is a text — write true or false"),
+        ("sha: 5", "declares 'sha' as string, and this is a number — quote it"),
+        ("sha: true", "declares 'sha' as string, and this is true or false — quote it"),
+        ('count: "2"', "declares 'count' as integer, and this is a text — write a whole number, without quotes"),
+        ("count: true", "declares 'count' as integer, and this is true or false"),
+        ("env: prodution", "does not allow 'prodution' for 'env' — did you mean 'production'?"),
+    ],
+)
+def test_parameters_are_compared_with_their_declaration(parameters: str, told: str) -> None:
+    (found,) = warnings(parameters)
+    assert f"W704 .circleci/config.yml {told}" in found
+
+
+def test_an_enum_filled_in_by_the_build_is_not_judged() -> None:
+    assert warnings("env: '${CIRCLE_BRANCH}'") == []
+
+
+@pytest.mark.parametrize("text", ["setup: true\n", "{", "- a\n", "", "version: 2.1\nsetup: << x >>\n"])
+def test_nothing_is_claimed_of_a_config_that_says_nothing_certain(text: str) -> None:
+    assert config(text) is None
+    assert warnings(workflow="x", project=Project(None, {}, None)) == []
+
+
+def test_a_target_is_compared_with_its_own_config_only() -> None:
+    deployer = read_config("deployer.yml", "version: 2.1\nparameters: {version: {type: string}}\n")
+    assert deployer is not None
+    rules = dedent("""\
+        version: 1
+        targets: {deployer: {project: gh/acme/deployer, branch: main}}
+        rules:
+          - {name: a, when: {branch: main}, deploy: {to: deployer, parameters: {verion: x}}}
+        """)
+    loaded = load(SourceFile("deploy.yml", rules))
+    assert list(compare(loaded, Project(config(), {}, None))) == []
+    (found,) = compare(loaded, Project(config(), {"deployer": deployer}, None))
+    assert found.message == "deployer.yml does not declare the parameter 'verion'"
+    assert found.hint == "did you mean 'version'?"
+
+
+def test_a_path_pattern_that_matches_no_file() -> None:
+    files = ("services/api/app.py", "docs/a.md")
+    when = "{branch: f/**, paths: {only: [service/**, services/**], ignore: '**/*.md'}}"
+    assert warnings(when=when, project=Project(None, {}, files)) == [
+        "5:41 W705 no file of this repository matches 'service/**' — did you mean 'services'?"
+    ]
+
+
+def test_without_a_clone_no_path_is_doubted() -> None:
+    when = "{branch: f/**, paths: nowhere/**}"
+    assert warnings(when=when, project=Project(None, {}, None)) == []
