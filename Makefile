@@ -27,7 +27,7 @@ help:
 	@echo 'make demo    a parallel job decides and deploys, against a stand-in for CircleCI on this machine'
 	@echo 'make test    every test'
 	@echo 'make lint    style, types, layers, CircleCI configs (Python 3.11 or newer)'
-	@echo 'make docs    write the generated parts of README.md and docs/'
+	@echo 'make docs    write the generated parts of README.md, docs/ and schema/'
 	@echo 'make clean   remove what these have made'
 
 demo: $(VENV)/.installed

@@ -18,7 +18,13 @@ class GitRepository:
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         self._folder = folder
         kept = {k: v for k, v in environ.items() if not k.startswith("GIT_")}
-        self._environ = {**kept, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+        self._environ = {
+            **kept,
+            "LC_ALL": "C",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_NO_REPLACE_OBJECTS": "1",
+        }
 
     def show(self, ref: str, path: str) -> bytes:
         """A file's bytes at a ref. Raises ToolError where there is none."""

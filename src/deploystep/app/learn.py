@@ -46,12 +46,12 @@ class Sources:
 
     def _jobs(self) -> Answered:
         what = "cannot tell which jobs have succeeded"
-        if self.workflow_id is None:
-            return Unavailable("U105", f"{what}: CIRCLE_WORKFLOW_ID is not set", "run the step inside a workflow's job")
         if self.courier is None:
             return Unavailable(
                 "U105", f"{what} without asking CircleCI", "state them:  --given FILE  with  jobs: {test: success}"
             )
+        if self.workflow_id is None:
+            return Unavailable("U105", f"{what}: CIRCLE_WORKFLOW_ID is not set", "run the step inside a workflow's job")
         jobs = read_jobs(self.workflow_id, self.courier())
         if jobs is None:
             cure = "the token must be a personal API token of a user who can see this project"

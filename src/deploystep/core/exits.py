@@ -38,7 +38,7 @@ _MEANING = {
     ExitCode.OK: "triggered and confirmed, or rightly did nothing",
     ExitCode.BUG: "an exception nobody foresaw",
     ExitCode.USAGE: "bad arguments",
-    ExitCode.RULES: "the rule file is missing or wrong; `check` found errors",
+    ExitCode.RULES: "the rule file is missing or wrong; `check` found errors; `test` had a failing case",
     ExitCode.ENVIRONMENT: "not in a build, a variable is missing or malformed, or there is no token",
     ExitCode.UNDECIDED: "a fact that the decision depends on could not be learned; nothing was sent",
     ExitCode.REFUSED: "CircleCI said no; nothing was triggered",

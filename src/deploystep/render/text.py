@@ -164,6 +164,8 @@ def _tested(report: Report, style: Style) -> list[str]:
     lines = [line for tried in report.tried for line in _tried(tried, style)]
     gaps = [_short(gap, report.source, style) for gap in report.gaps] if report.source else []
     failed = sum(bool(t.failures) for t in report.tried)
+    if not report.tried:
+        lines.append("there are no cases: write some under cases:")
     return [*lines, *gaps, f"{len(report.tried) - failed} passed, {failed} failed"]
 
 

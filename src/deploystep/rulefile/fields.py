@@ -99,7 +99,8 @@ IGNORE: Final = Field(
 SINCE: Final = Field(
     "since",
     SinceShape(),
-    "What to compare with: merge-base (default), previous-commit, last-deploy, or {ref: NAME}.",
+    "What to compare with: merge-base (default), previous-commit, {ref: NAME}, or last-deploy (which this version"
+    " cannot look up: a rule that needs it ends undecided).",
     "since: previous-commit",
 )
 PATH_KEYS: Final = Table(

@@ -69,7 +69,7 @@ class Times:
         return window
 
     def freeze(self, read: Fields) -> Freeze | None:
-        """One freeze. Where the clock shows a moment twice, the freeze is the longer."""
+        """One freeze."""
         name, reason = read.get(f.FREEZE_NAME), read.get(f.REASON)
         stretch = self._stretch(read)
         if name is None or stretch is None:
@@ -88,17 +88,17 @@ class Times:
         if start is None or until is None:
             return None
         stretch = self._moments(start, until)
-        if stretch is not None and stretch.start.astimezone(timezone.utc) >= stretch.end.astimezone(timezone.utc):
+        if stretch is not None and stretch.begins >= stretch.ends:
             self.report.error("E405", "'until' is not after 'from'", until.span)
         return stretch
 
     def _moments(self, start: Spanned[str], until: Spanned[str]) -> Stretch | None:
-        begins, ends = self._moment(start, 0), self._moment(until, 1)
+        begins, ends = self._moment(start), self._moment(until)
         return Stretch(begins, ends) if begins and ends else None
 
-    def _moment(self, text: Spanned[str], fold: int) -> datetime | None:
+    def _moment(self, text: Spanned[str]) -> datetime | None:
         try:
-            return read_moment(text.value, self.place).replace(fold=fold)
+            return read_moment(text.value, self.place)
         except UnknownZone as unknown:
             refuse_zone(unknown, text.span, self.report)
         except ValueError as error:

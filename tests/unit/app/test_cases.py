@@ -149,7 +149,7 @@ def test_the_text_ends_with_the_count() -> None:
 
 def test_no_cases_are_no_failure() -> None:
     report = try_cases(Text(dedent(RULES).replace("cases:\n", "")), with_coverage=False)
-    assert result(report, Style()) == "0 passed, 0 failed"
+    assert result(report, Style()) == "there are no cases: write some under cases:\n0 passed, 0 failed"
     assert report.exit is ExitCode.OK
 
 
