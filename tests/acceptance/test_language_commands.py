@@ -6,7 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from acceptance.process import Project, sandbox
+from acceptance.process import TOKEN, Project, sandbox
 from builds import PIPELINE, SHA, WORKFLOW
 
 CASES = """
@@ -105,3 +105,16 @@ def test_a_folder_for_results_that_cannot_be_made(project: Project) -> None:
     ended = project.call("test", "--junit", "results/x.xml")
     assert ended.code == 2
     assert "--junit" in ended.err
+
+
+def test_no_rule_can_send_the_token_whatever_it_is_called(project: Project) -> None:
+    project.write(
+        REQUIRES.replace("requires: [test]", "environment: e")
+        .replace("{branch: main}", '{branch: main, env: {MY_NAME: "*"}}')
+        .replace("deploy: true", 'deploy: "${MY_NAME}"')
+    )
+    with sandbox() as server:
+        ended = project.step(server, "--token-env", "MY_NAME", MY_NAME=TOKEN, CIRCLE_TOKEN=None)
+        assert [r for r in server.requests if r.method == "POST"] == []
+    assert ended.json["rules"][0]["because"] == "line 4: env MY_NAME — it is not set"
+    assert TOKEN not in ended.out + ended.err

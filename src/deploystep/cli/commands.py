@@ -166,7 +166,9 @@ class _Desk:
 
     def build(self) -> BuildContext:
         """The build. Raises EnvironmentInvalid outside CircleCI, unless that was asked for."""
-        invocation, environ = self.invocation, self.environ
+        invocation = self.invocation
+        # whatever its name, the token is no fact about the build: no rule can ask for it or send it
+        environ = {name: value for name, value in self.environ.items() if name != invocation.token_env}
         is_plain_run = invocation.command == "run" and not (invocation.sandbox or invocation.outside_ci)
         if environ.get("CIRCLECI") == "true" and invocation.command == "run":
             return BuildContext.from_environ(environ)
