@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from functools import cache
 from itertools import product
 from types import MappingProxyType
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploystep.core.build import BuildContext, ProjectSlug
+from deploystep.core.calendar import Stretch
 from deploystep.core.decide import Verdict, decide
 from deploystep.core.facts import Answered, Facts, IsMergedInto, JobsOf, Known, Question, Unavailable
 from deploystep.core.patterns import Kind, Pattern, parse
@@ -24,6 +26,7 @@ from deploystep.core.rules import (
     Condition,
     Deploy,
     ForkIs,
+    Freeze,
     Guard,
     Matcher,
     MergedInto,
@@ -202,6 +205,22 @@ def test_never_only_removes(rules: RuleSet, known: Facts, more: Condition) -> No
     before = verdicts(rules, known)
     after = verdicts(replace(rules, never=(*rules.never, Guard(None, more, None, HERE))), known)
     assert {n for n, v in after.items() if v is Verdict.FIRE} <= {n for n, v in before.items() if v is Verdict.FIRE}
+
+
+@law
+@given(rule_sets, facts, st.integers(0, 4))
+def test_freezes_only_remove(rules: RuleSet, known: Facts, halves: int) -> None:
+    """Whatever fires with a freeze fires without it; whatever it takes away is held, or hangs on the time."""
+    start = datetime(2026, 6, 16, tzinfo=timezone.utc)
+    stretch = Stretch(start, start + timedelta(hours=1))
+    freeze = Freeze("f", stretch, frozenset(), frozenset(), None, HERE)
+    at = Facts(known.build, start + timedelta(minutes=30 * halves), known.answers)
+    before, after = decide(rules, at), decide(replace(rules, freezes=(*rules.freezes, freeze)), at)
+    for old, new in zip(before.judgements, after.judgements, strict=True):
+        if new.verdict is Verdict.FIRE:
+            assert old.verdict is Verdict.FIRE
+        elif old.verdict is Verdict.FIRE:
+            assert new.verdict is Verdict.HELD
 
 
 @law

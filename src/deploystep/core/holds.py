@@ -18,11 +18,12 @@ _SUCCESS = "success"
 
 def holds_of(rule: Rule, rules: RuleSet, facts: Facts) -> tuple[Trace, ...]:
     """Each thing that can hold this rule back: yes where it lets it pass, no where it holds it."""
-    freezes = tuple(freeze for freeze in rules.freezes if _concerns(freeze, rule))
+    freezes = tuple(freeze for freeze in rules.freezes if concerns(freeze, rule))
     return (*_clock(rule, freezes, rules.timezone, facts), *_requires(rule, facts))
 
 
-def _concerns(freeze: Freeze, rule: Rule) -> bool:
+def concerns(freeze: Freeze, rule: Rule) -> bool:
+    """Whether a freeze is about this rule."""
     environment = rule.environment.value if rule.environment else None
     return rule.name.value not in freeze.exempt and (not freeze.environments or environment in freeze.environments)
 

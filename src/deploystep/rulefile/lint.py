@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from types import MappingProxyType
 from typing import Final
 
+from deploystep.core.calendar import next_opening
+from deploystep.core.holds import concerns
 from deploystep.core.patterns import Kind, Pattern, covers
 from deploystep.core.rules import (
     Alternative,
@@ -59,6 +61,8 @@ def check(rules: RuleSet, report: Report, *, is_whole: bool) -> None:
     if is_whole:
         _unused_targets(rules, report)
         overlaps.check(rules, report)
+        _uncased(rules, report)
+        _idle_freezes(rules, report)
 
 
 def _check_rule(rule: Rule, prover: "Prover", report: Report) -> None:
@@ -68,6 +72,45 @@ def _check_rule(rule: Rule, prover: "Prover", report: Report) -> None:
     _never_fires(rule, prover, report)
     _unreachable(rule, prover, report)
     _check_deploy(rule, report)
+    _check_misread(rule, report)
+
+
+def _check_misread(rule: Rule, report: Report) -> None:
+    """Matchers that say less than they seem to."""
+    is_production = rule.environment is not None and rule.environment.value.startswith("prod")
+    for matcher in (m for a in rule.when.alternatives for m in a.matchers):
+        if is_production and isinstance(matcher, AuthorIs):
+            report.warning(
+                "W306", "anyone can set the author of a commit", matcher.span, "use user: for who may deploy"
+            )
+    for matcher in (m for a in (rule.unless.alternatives if rule.unless else ()) for m in a.matchers):
+        if isinstance(matcher, PathsChanged):
+            report.warning(
+                "W307",
+                "this stops the rule when any of these files has changed, whatever else has",
+                matcher.span,
+                "to leave files out, write ignore: under paths: in when:",
+            )
+
+
+def _uncased(rules: RuleSet, report: Report) -> None:
+    """Where a file has cases, a rule that none of them expects is an oversight."""
+    expected = {name.value for case in rules.cases for name in (*(case.expect.fire or ()), *(case.expect.held or ()))}
+    for rule in rules.rules if rules.cases else ():
+        if rule.name.value not in expected:
+            report.warning(
+                "W308", f"no case expects rule {shown(rule.name.value)}", rule.name.span, "add a case in which it fires"
+            )
+
+
+def _idle_freezes(rules: RuleSet, report: Report) -> None:
+    """A freeze in which a rule's windows do not open holds nothing back."""
+    for rule in (r for r in rules.rules if r.during):
+        for freeze in (z for z in rules.freezes if concerns(z, rule)):
+            opening = next_opening(freeze.stretch.begins, rule.during.value if rule.during else (), ())
+            if opening is not None and opening >= freeze.stretch.ends:
+                what = f"no window of rule {shown(rule.name.value)} opens during freeze {shown(freeze.name)}"
+                report.warning("W309", what, freeze.span, f"list {shown(rule.name.value)} under except:, or remove it")
 
 
 def _check_deploy(rule: Rule, report: Report) -> None:
