@@ -53,7 +53,7 @@ OPTIONS: Final = (
     Option("--sandbox", ("run",), "send to a stand-in for CircleCI on this machine; needs no account"),
     Option("--outside-ci", ("run",), "also trigger outside CircleCI; git fills in what a build's environment would hold"),
     Option("--allow-ssh", ("run",), "also trigger in a rerun with SSH"),
-    Option("--nodes", ("run",), "of a parallel job, wait for all nodes or act on the first alone", "WHICH", ("all", "first")),
+    Option("--nodes", ("run",), "first (as this version does): act without waiting for the other nodes; all: not in this version", "WHICH", ("all", "first")),
     Option("--nodes-timeout", ("run",), "not in this version", "DURATION"),
     Option("--wait", ("run",), "not in this version", "DURATION"),
     Option("--again", ("run",), "not in this version", "REASON"),

@@ -233,11 +233,13 @@ class _Desk:
 
 def _secret(name: str, value: str | None) -> Secret:
     if value is None:
+        # who writes --token-env $TOKEN has given the token for a name: it is not repeated
+        shown = name if name in TOKEN_VARIABLES else "the variable that --token-env names"
         raise EnvironmentInvalid(
             "no-token",
-            f"there is no API token: {name} is not set",
+            f"there is no API token: {shown} is not set",
             "make a personal API token in CircleCI's user settings (a project token does not work with API v2)",
-            f"store it as {name} in a context or in the project's environment variables",
+            f"store it in {shown}, in a context or in the project's environment variables",
             "a build of a forked pull request is not given it, unless the project passes secrets to forks",
         )
     if not (value.isascii() and value.isprintable()) or " " in value:

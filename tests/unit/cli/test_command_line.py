@@ -18,6 +18,7 @@ from deploystep.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -223,3 +224,16 @@ def test_a_bug_has_a_code_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(out)["exit"] == {"code": 1, "name": "bug"}
     assert "look whether anything was triggered" in err
     assert "token-0123456789" not in out + err
+
+
+def test_a_token_that_was_given_for_a_name_is_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--token-env $CIRCLE_TOKEN` is a slip that must not put the token into the log."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deploy.yml").write_text(
+        "version: 1\nrules:\n  - {name: a, when: {branch: main}, deploy: {workflow: a, parameters: {x: 1}}}\n",
+        encoding="utf-8",
+    )
+    code, out, err = call("run", "--rules", "deploy.yml", "--token-env", "cci_personal_0123456789")
+    assert code == 4
+    assert "cci_personal_0123456789" not in out + err
+    assert "the variable that --token-env names is not set" in err
