@@ -212,3 +212,12 @@ def test_resolve(repo: Repo) -> None:
         assert reader.resolve(ref) == sha
     for ref in ("nowhere", "", "-h", "--all", "HEAD:deploy.yml", "a\x00b"):
         assert reader.resolve(ref) is None
+
+
+def test_a_folder_that_looks_like_a_bare_repository_is_not_one(tmp_path: Path) -> None:
+    """Whoever may commit files could bring a repository of his own, whose config runs commands and whose refs judge."""
+    folder = tmp_path / "services"
+    subprocess.run(["git", "init", "--quiet", "--bare", str(folder)], check=True)
+    ended = GitRepository(folder, os.environ).run("rev-parse", "--git-dir")
+    assert ended is not None
+    assert ended.returncode != 0

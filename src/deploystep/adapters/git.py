@@ -7,6 +7,7 @@ from typing import Final
 
 from deploystep.adapters.files import unreadable
 from deploystep.core.errors import UsageError
+from deploystep.core.parameters import SECRET_VARIABLES
 
 TIMEOUT: Final = 60.0
 _HOSTS: Final = ("github.com", "bitbucket.org")
@@ -17,13 +18,18 @@ class GitRepository:
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         self._folder = folder
-        kept = {k: v for k, v in environ.items() if not k.startswith("GIT_")}
+        # a folder of the checkout can look like a bare repository: its config would run commands, its refs would judge
+        kept = {k: v for k, v in environ.items() if not k.startswith("GIT_") and k not in SECRET_VARIABLES}
         self._environ = {
             **kept,
             "LC_ALL": "C",
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_OPTIONAL_LOCKS": "0",
             "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "safe.bareRepository",
+            "GIT_CONFIG_VALUE_0": "explicit",
         }
 
     def show(self, ref: str, path: str) -> bytes:

@@ -133,7 +133,8 @@ def _fate(error: BaseException) -> Fate:
 
 def _said(causes: tuple[BaseException, ...], *words: str) -> bool:
     """Whether one of the causes that only their words tell apart is among these."""
-    return any(isinstance(cause, OSError) and word in str(cause) for cause in causes for word in words)
+    # exactly OSError: what derives from it can quote the server, which must not decide that nothing was sent
+    return any(type(cause) is OSError and str(cause).startswith(words) for cause in causes)
 
 
 _BEFORE_SENDING: Final = (

@@ -17,6 +17,7 @@ from deploystep.core.deploy import Created, TriggerSpec, WorkflowState
 from deploystep.core.errors import NothingRuns, TimedOut, ToolError, WrongCommit
 
 _MOST_PAGES: Final = 20
+_NEVER_RAN: Final = frozenset({"error", "canceled", "not_run"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,13 @@ class Watch:
                 f"workflow {unauthorized[0].name} of {self.created.url} is unauthorized: it does not run",
                 f"the user of the token in {self.asked.token_name} may not use a context that the workflow needs",
             )
+        ended = [w for w in started if w.status in _NEVER_RAN]
+        if started and len(ended) == len(started):
+            raise NothingRuns(
+                "did-not-run",
+                f"workflow {ended[0].name} of {self.created.url} does not run: it is {ended[0].status}",
+                "look at it there: a config error, a filter or a newer pipeline of the branch may be why",
+            )
         return bool(started)
 
     def _workflows(self, pipeline: str) -> tuple[WorkflowState, ...] | None:
@@ -149,7 +157,8 @@ class Watch:
     def _stop_wrong(self, pipeline: str, revision: str | None, workflows: tuple[WorkflowState, ...] | None) -> None:
         """Cancel what runs. Workflows appear a while after their run: until one does, there is nothing to cancel."""
         deadline, pauses = self._deadline(), self.patience.pauses()
-        while not workflows and self.courier.clock.now() < deadline:
+        # a setup workflow is only the start: what deploys comes after it
+        while all(w.is_setup for w in workflows or ()) and self.courier.clock.now() < deadline:
             self.courier.clock.sleep(next(pauses))
             workflows = self._workflows(pipeline)
         done = [self._is_accepted(v2.cancel_request(w.id)) for w in workflows or ()]

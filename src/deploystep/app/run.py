@@ -92,7 +92,9 @@ def _steps(order: Order, world: World, journal: Journal, report: Report) -> Iter
     is_asked = build.project is None and any(spec.project is None for spec in specs)
     sender = _sender(order, world, build, specs, is_asked=is_asked)
     project = _asked_project(build, sender) if is_asked else build.project or UNKNOWN_PROJECT
-    journal.plan(_plan(order, specs, project, sender.host if sender else world.host(build)))
+    entries = _plan(order, specs, project, sender.host if sender else world.host(build))
+    _refuse_twins(entries, rules)
+    journal.plan(entries)
     if sender is not None and not order.is_dry:
         _warn_of_siblings(build, world.progress)
         send_all(journal, project, sender)
@@ -123,6 +125,21 @@ def _plan(order: Order, specs: tuple[TriggerSpec, ...], project: ProjectSlug, ho
     """Every request, made before the first is sent."""
     outcome = Outcome.PLANNED if order.is_dry else Outcome.NOT_SENT
     return tuple(planned(spec, spec.project or project, host, outcome) for spec in specs)
+
+
+def _refuse_twins(entries: tuple[TriggerReport, ...], rules: RuleSet) -> None:
+    """Two rules may name one project in two ways: only the finished requests tell that they are the same."""
+    first: dict[str, str] = {}
+    for entry in entries:
+        body = {key: value for key, value in (entry.request.body or {}).items() if key != "definition_id"}
+        other = first.setdefault(f"{entry.url.casefold()} {sorted(body.items())!r}", entry.spec.rule)
+        if other != entry.spec.rule:
+            raise RuleFileInvalid(
+                "duplicate",
+                f"rule '{entry.spec.rule}' would send the same request as rule '{other}'",
+                "make their conditions exclude each other, or merge them",
+                source=rules.source,
+            )
 
 
 def _asked_project(build: BuildContext, sender: Sender | None) -> ProjectSlug:

@@ -62,7 +62,7 @@ def read_triggered(response: Response, asked: Asked) -> Created:
 
 def _created(body: Mapping[str, Json], asked: Asked) -> Created | None:
     match body:
-        case {"id": str(pipeline), "number": int(number)} if pipeline:
+        case {"id": str(pipeline), "number": int(number)} if pipeline and pipeline.isascii() and number is not True:
             state = body.get("state")
             url = f"{asked.app}/pipelines/{asked.project}/{number}"
             return Created(pipeline, number, url, state if isinstance(state, str) else "")

@@ -168,7 +168,8 @@ class _Desk:
         """The build. Raises EnvironmentInvalid outside CircleCI, unless that was asked for."""
         invocation = self.invocation
         # whatever its name, the token is no fact about the build: no rule can ask for it or send it
-        environ = {name: value for name, value in self.environ.items() if name != invocation.token_env}
+        token = self._token()[1]
+        environ = {n: v for n, v in self.environ.items() if n != invocation.token_env and (token is None or v != token)}
         is_plain_run = invocation.command == "run" and not (invocation.sandbox or invocation.outside_ci)
         if environ.get("CIRCLECI") == "true" and invocation.command == "run":
             return BuildContext.from_environ(environ)

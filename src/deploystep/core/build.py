@@ -241,6 +241,8 @@ class _Reader:
     def _node(self) -> ParallelNode:
         index = self._whole_number("CIRCLE_NODE_INDEX", 0)
         total = self._whole_number("CIRCLE_NODE_TOTAL", 1)
+        if total is not None and total > 1 and self.variables.get("CIRCLE_NODE_INDEX") is None:
+            self.problems.append(f"CIRCLE_NODE_INDEX is unset and CIRCLE_NODE_TOTAL is {total}: expected both")
         if index is None or total is None:
             return ParallelNode(0, 1)
         if index >= total:

@@ -31,7 +31,7 @@ class Secret:
     def masked_bytes(self, data: bytes) -> bytes:
         """The same for bytes."""
         for spelling in self._spellings:
-            data = data.replace(spelling.encode(), MASK.encode())
+            data = data.replace(spelling.encode("utf-8", "surrogateescape"), MASK.encode())
         return data
 
     def __repr__(self) -> str:
@@ -42,7 +42,15 @@ class Secret:
 
 def _spellings(value: str) -> tuple[str, ...]:
     """The token as it is, as JSON and URLs write it, and as Basic authentication would: longest first."""
-    basic = base64.b64encode(f"{value}:".encode()).decode()
-    plain = base64.b64encode(value.encode()).decode()
-    found = {value, json.dumps(value)[1:-1], quote(value, safe=""), quote(value), repr(value)[1:-1], basic, plain}
+    basic = base64.b64encode(f"{value}:".encode("utf-8", "surrogateescape")).decode()
+    plain = base64.b64encode(value.encode("utf-8", "surrogateescape")).decode()
+    found = {
+        value,
+        json.dumps(value)[1:-1],
+        quote(value, safe="", errors="surrogateescape"),
+        quote(value, errors="surrogateescape"),
+        repr(value)[1:-1],
+        basic,
+        plain,
+    }
     return tuple(sorted(found, key=len, reverse=True))

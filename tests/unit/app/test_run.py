@@ -280,3 +280,20 @@ def test_an_interruption_keeps_what_is_known(code: ExitCode) -> None:
 def test_an_interruption_before_anything_was_sent() -> None:
     stage = Stage(environ=environ(**NO_SLUG), events=[Interrupted(ExitCode.INTERRUPTED)])
     assert (stage.report.exit, stage.outcomes) == (ExitCode.INTERRUPTED, [])
+
+
+def test_one_request_under_two_names_is_refused_before_anything_is_sent() -> None:
+    """A target can be this very project in other letters: only the finished requests tell."""
+    rules = """
+        version: 1
+        targets:
+          self: {project: gh/Acme/Shop, branch: main}
+        rules:
+          - {name: a, when: {branch: main}, deploy: {to: self, workflow: deploy, parameters: {x: 1}}}
+          - {name: b, when: {branch: main}, deploy: {workflow: deploy, parameters: {x: 1}}}
+        """
+    stage = Stage(rules=rules)
+    assert stage.report.exit is ExitCode.RULES
+    assert stage.report.error is not None
+    assert stage.report.error.code == "duplicate"
+    assert stage.transport.sent == []

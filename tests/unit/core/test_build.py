@@ -207,3 +207,10 @@ def test_a_build_shows_no_value_of_its_variables() -> None:
 )
 def test_uuids(text: str, answer: bool) -> None:  # noqa: FBT001 - a column
     assert is_uuid(text) is answer
+
+
+def test_a_parallel_job_without_an_index_is_malformed() -> None:
+    """Every node would take itself for the first, and each would deploy."""
+    with pytest.raises(EnvironmentInvalid) as caught:
+        BuildContext.from_environ(environ(CIRCLE_NODE_INDEX=None, CIRCLE_NODE_TOTAL="4"))
+    assert caught.value.problems == ("CIRCLE_NODE_INDEX is unset and CIRCLE_NODE_TOTAL is 4: expected both",)
