@@ -243,3 +243,9 @@ def test_a_job_of_another_commit_is_cancelled() -> None:
 def test_a_job_of_another_project() -> None:
     other = Created(None, 31, JOB.url, revision=OTHER_SHA)
     assert job(other, {}, revision=None).confirm() == Confirmed((), OTHER_SHA)
+
+
+@pytest.mark.parametrize("status", ["error", "canceled", "not_run"])
+def test_a_workflow_that_does_not_run_is_no_deploy(status: str) -> None:
+    scene = Scene({PIPELINE: pipeline(), WORKFLOWS: workflows("deploy", status=status)})
+    assert f"it is {status}" in scene.fails(NothingRuns, "did-not-run").message
