@@ -120,6 +120,6 @@ def test_the_wrong_run_is_cancelled(scenes: dict[str, Future[Scene]]) -> None:
 
 
 def test_no_fault_is_left_out() -> None:
-    """`siblings` is of nodes that this version does not wait for."""
+    """`siblings` is of nodes that this version does not wait for, `lag` of lists, `setup` of dynamic configs."""
     tried = {parse_fault(row.fault).kind for row in ROWS}
-    assert set(FAULTS) - tried == {"siblings"}
+    assert set(FAULTS) - tried == {"siblings", "lag", "setup"}

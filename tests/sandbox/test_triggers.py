@@ -208,7 +208,12 @@ def test_what_was_asked_is_kept_with_the_run() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"projects": ["acme/shop"]}, {"workflows": [Workflow("w", outcome="green")]}, {"parameters": {"a": "text"}}],
+    [
+        {"projects": ["acme/shop"]},
+        {"workflows": [Workflow("w", outcome="green")]},
+        {"workflows": [Workflow("w", reruns=["success", "green"])]},
+        {"parameters": {"a": "text"}},
+    ],
 )
 def test_settings_that_make_no_sense(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="`"):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta, timezone
-from email.utils import format_datetime
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from . import auth, routing, v1_1
 from .auth import Standing
 from .faults import Act, Fault
 from .routing import Call, Family, Match, Route
+from .vocabulary import http_date
 from .wire import Delivery, Reply, Request, message
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ BEFORE_HANDLING = frozenset({Act.CLOSE, Act.LATE, Act.LATE_EVEN_SO, Act.REPLY, A
 
 
 class Client(Protocol):
-    """The other end of the connection, as far as faults need it."""
+    """The other end of the connection, as far as faults need it. A simulation's moves its own clock in `wait`."""
 
     def wait(self, seconds: float) -> bool:
         """Let time pass; False if the stand-in is being stopped."""
@@ -41,6 +41,22 @@ class Client(Protocol):
     def has_left(self) -> bool:
         """Tell whether the client has given up waiting."""
         ...
+
+
+class Patient:
+    """A client that never leaves, and for which no time passes."""
+
+    def wait(self, seconds: float) -> bool:
+        """Go on at once."""
+        del seconds
+        return True
+
+    def has_left(self) -> bool:
+        """Say that it is still there."""
+        return False
+
+
+PATIENT = Patient()
 
 
 def answer(state: State, routes: Iterable[Route], request: Request, client: Client) -> Reply:
@@ -107,8 +123,8 @@ def _limit(_state: State, fault: Fault) -> Reply:
 
 
 def _limit_date(state: State, fault: Fault) -> Reply:
-    moment = state.settings.now().astimezone(timezone.utc) + timedelta(seconds=fault.seconds)
-    return message(429, "Rate limit exceeded", ("Retry-After", format_datetime(moment, usegmt=True)))
+    date = http_date(state.settings.now() + timedelta(seconds=fault.seconds))
+    return message(429, "Rate limit exceeded", ("Retry-After", date))
 
 
 _REPLIES: dict[Act, Callable[[State, Fault], Reply]] = {

@@ -107,6 +107,25 @@ def read_build_body(request: Request, branch: str) -> TriggerBody:
     )
 
 
+def check_rerun_body(request: Request) -> None:
+    """Check the body of v2 `rerunWorkflow`, which may be missing or null; raises `BodyError`.
+
+    What excludes or requires what is said in the document's words only (RerunWorkflowParameters).
+    """
+    decoded = _decoded(request.body) if request.body.strip() else None
+    fields = {} if decoded is None else _object(decoded, "body")
+    for name in ("enable_ssh", "from_failed", "sparse_tree"):
+        if not isinstance(fields.get(name, False), bool):
+            raise BodyError(f"{name} must be a boolean")
+    given = fields.get("jobs", [])
+    if not isinstance(given, list) or not all(isinstance(job, str) and UUID.fullmatch(job) for job in given):
+        raise BodyError("jobs must be a list of UUIDs")
+    if fields.get("from_failed") and "jobs" in fields:
+        raise BodyError("from_failed and jobs are mutually exclusive")
+    if (fields.get("enable_ssh") or fields.get("sparse_tree")) and "jobs" not in fields:
+        raise BodyError("enable_ssh and sparse_tree require jobs")
+
+
 def _decoded(body: bytes) -> JsonValue:
     try:
         return read_json(body)
