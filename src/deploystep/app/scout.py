@@ -36,9 +36,10 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class Scout:
-    """Looks on behalf of one trigger. `own` is the pipeline that this build is in; `limit` is in seconds.
+    """Looks on behalf of one trigger. `limit` is in seconds.
 
-    `claimed` are the runs of other rules, which are not this rule's whatever workflows they hold.
+    `own` is the pipeline that this build is in: it can be an earlier run itself, if a trigger made it. `claimed` are
+    the runs of other rules, which are not this rule's whatever workflows they hold.
     """
 
     spec: TriggerSpec
@@ -82,7 +83,7 @@ class Scout:
     def _is_ours(self, run: Run) -> bool:
         """Whether it is of this branch or tag, and this rule's trigger may have made it."""
         # rules that share a workflow are told apart by the order of all their runs
-        is_others = run.id == self.own or (run.id in self.claimed and self.spec.share.count == 1)
+        is_others = run.id in self.claimed and self.spec.share.count == 1
         return not is_others and run.is_by_api is not False and run.ref in (self.spec.ref, None)
 
     # An earlier run
