@@ -19,7 +19,8 @@ from deploystep.core.earlier import Adopt, Ambiguous, Choice, Earlier, Fire, Sta
 from deploystep.core.errors import FactUnavailable, Uncertain
 from deploystep.core.runs import Run, WorkflowState, newest
 
-_DEPTH: Final = 100  # runs that are read at the least, where there are so many
+_DEPTH: Final = 100  # runs that are read, where this build's own pipeline is not among them
+_BEYOND: Final = 20  # runs of other commits, after which none of this one is expected
 _YOUNG: Final = timedelta(seconds=60)  # a run of that age whose workflows are not there yet may still get them
 _SETTLING: Final = timedelta(seconds=10)  # a run of that age may be about to be cancelled by the build that made it
 _SKEW: Final = timedelta(seconds=2)  # the server's clock is told in whole seconds
@@ -72,8 +73,13 @@ class Scout:
         return self.courier.converse(talk)
 
     def _reaches_back(self, runs: tuple[Run, ...]) -> bool:
-        # an earlier run of this commit can be older than this build's own pipeline, if another build made it
-        return len(runs) >= _DEPTH and (self.own is None or any(r.id == self.own for r in runs))
+        """Whether the list goes back beyond this commit: to this build's own pipeline, and to many of other commits.
+
+        An earlier run can be older than this build's own pipeline, if another build of the commit made it.
+        """
+        ours = [at for at, run in enumerate(runs) if run.id == self.own or run.revision == self.spec.revision]
+        is_far = len(runs) >= _DEPTH if self.own is None else any(runs[at].id == self.own for at in ours)
+        return is_far and len(runs) - max(ours, default=-1) > _BEYOND
 
     def _of_this_commit(self, recent: Recent) -> tuple[Run, ...]:
         if not self.spec.is_recognised:
