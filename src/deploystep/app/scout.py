@@ -84,13 +84,14 @@ class Scout:
     def _of_this_commit(self, recent: Recent) -> tuple[Run, ...]:
         if not self.spec.is_recognised:
             return ()
-        return tuple(r for r in recent.runs if self._is_ours(r) and r.revision == self.spec.revision)
+        # rules that share a workflow are told apart by the order of all their runs
+        others = self.claimed if self.spec.share.count == 1 else frozenset()
+        ours = (run for run in recent.runs if run.revision == self.spec.revision and run.id not in others)
+        return tuple(filter(self._is_ours, ours))
 
     def _is_ours(self, run: Run) -> bool:
-        """Whether it is of this branch or tag, and this rule's trigger may have made it."""
-        # rules that share a workflow are told apart by the order of all their runs
-        is_others = run.id in self.claimed and self.spec.share.count == 1
-        return not is_others and run.is_by_api is not False and run.ref in (self.spec.ref, None)
+        """Whether it is of this branch or tag, and a trigger may have made it."""
+        return run.is_by_api is not False and run.ref in (self.spec.ref, None)
 
     # An earlier run
 
@@ -193,7 +194,8 @@ class Scout:
         result = self._recent(lambda runs: len(runs) >= _DEPTH or any(r.id in survey.known for r in runs))
         if not isinstance(result, Recent):
             return ()
-        new = [r for r in result.runs if r.id not in survey.known and self._is_ours(r) and _is_since(r, survey)]
+        known = survey.known | self.claimed  # what other rules have just triggered may not have been listed
+        new = [r for r in result.runs if r.id not in known and self._is_ours(r) and _is_since(r, survey)]
         seen = ((run, self._is_created(run, result)) for run in new)
         return tuple((run, is_sure) for run, is_sure in seen if is_sure is not None)
 

@@ -72,7 +72,7 @@ def _show(report: Report, console: Console, style: text.Style, *, is_json: bool)
         console.result(result)
     failure = text.failure(report, style)
     if failure:
-        console.say(failure)
+        console.problem(failure)
 
 
 def _command(argv: Sequence[str]) -> str:
