@@ -141,8 +141,13 @@ def message_of(response: Response) -> str:
     """CircleCI's own words in an answer, shortened; empty where there are none."""
     body = json_of(response) or {}
     error = body.get("error")
-    found = body.get("message") or (error.get("title") if isinstance(error, dict) else error)
+    found = body.get("message") or (_words(error) if isinstance(error, dict) else error)
     return found[:500] if isinstance(found, str) else ""
+
+
+def _words(error: Mapping[str, Json]) -> str:
+    """An error of API v3: a title for all of its kind, and what it is about."""
+    return ": ".join(words for name in ("title", "detail") if (words := text_of(error.get(name))))
 
 
 def fate_of(result: Response | Failure) -> Fate:
