@@ -62,9 +62,7 @@ def test_what_never_ran_has_ended_badly() -> None:
     assert "failed" not in NEVER_RAN
 
 
-def at(
-    seconds: float | None, name: str = "deploy", status: str = "running", *, is_setup: bool = False
-) -> WorkflowState:
+def at(seconds: float | None, name: str = "deploy", *, is_setup: bool = False) -> WorkflowState:
     created = None if seconds is None else NOON + timedelta(seconds=seconds)
     return WorkflowState(f"{name}-{seconds}", name, "running", is_setup, created)
 
