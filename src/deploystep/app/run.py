@@ -174,10 +174,11 @@ class _Errand:
 
     def waits(self, trip: _Trip) -> bool:
         """Wait for the other nodes, unless that was not wanted; whether there was a wait."""
-        others = self.build.node.total - 1
         if self.order.nodes_limit is None or trip.sender is None:
+            node = self.build.node
+            are = "is" if node.total == 2 else "are"  # noqa: PLR2004
             self.world.progress.warn(
-                f"the other {others} nodes are not waited for: one that fails now does not stop this deploy"
+                f"{node.others} {are} not waited for: one that fails now does not stop this deploy"
             )
             return False
         try:

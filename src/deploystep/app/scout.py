@@ -15,7 +15,7 @@ from deploystep.circleci.dialects import DIALECTS, Dialect, Enough, told
 from deploystep.circleci.recent import Recent
 from deploystep.circleci.wire import Failure, Response
 from deploystep.core.deploy import TriggerSpec
-from deploystep.core.earlier import Adopt, Ambiguous, Choice, Earlier, Fire, State, choose
+from deploystep.core.earlier import Adopt, Ambiguous, Choice, Earlier, State, choose
 from deploystep.core.errors import FactUnavailable, Uncertain
 from deploystep.core.runs import Run, WorkflowState, newest
 
@@ -75,8 +75,11 @@ class Scout:
     def _reaches_back(self, runs: tuple[Run, ...]) -> bool:
         """Whether the list goes back beyond this commit: to this build's own pipeline, and to many of other commits.
 
-        An earlier run can be older than this build's own pipeline, if another build of the commit made it.
+        An earlier run can be older than this build's own pipeline, if another build of the commit made it. Where none
+        is looked for, the newest are enough to tell what is new after them.
         """
+        if not self.spec.is_recognised:
+            return len(runs) >= _DEPTH
         ours = [at for at, run in enumerate(runs) if run.id == self.own or run.revision == self.spec.revision]
         is_far = len(runs) >= _DEPTH if self.own is None else any(runs[at].id == self.own for at in ours)
         return is_far and len(runs) - max(ours, default=-1) > _BEYOND
@@ -97,10 +100,10 @@ class Scout:
 
     def choose(self, candidates: tuple[Run, ...], survey: Survey) -> Choice:
         """Whether one of the runs is this deploy. Raises FactUnavailable where that cannot be told."""
-        found = (self._holding(run, survey) for run in candidates)
-        choice = choose(tuple(earlier for earlier in found if earlier is not None), self.spec.share)
+        found = tuple(held for run in candidates if (held := self._holding(run, survey)) is not None)
+        choice = choose(found, self.spec.share)
         if isinstance(choice, Adopt) and self._is_unsettled(choice.earlier, survey):
-            return self._settled(choice)
+            choice = choose(self._settled(found, survey), self.spec.share)
         if isinstance(choice, Ambiguous):
             raise self._ambiguous(choice)
         return choice
@@ -138,19 +141,20 @@ class Scout:
             return found[0], False
         is_young = run.created is None or moment is None or moment - run.created < _YOUNG
         has_others = bool(newest(workflows))
-        return None, not run.is_errored and not has_others and (run.is_forming or is_young)
+        return None, not run.is_errored and (run.is_forming or (is_young and not has_others))
 
     def _is_unsettled(self, earlier: Earlier, survey: Survey) -> bool:
         created = earlier.run.created
         is_young = created is not None and survey.moment is not None and survey.moment - created < _SETTLING
         return is_young and earlier.state is State.ALIVE
 
-    def _settled(self, choice: Adopt) -> Choice:
-        """Look once more: a build that got this run instead of one of its own commit cancels it at once."""
+    def _settled(self, found: tuple[Earlier, ...], survey: Survey) -> tuple[Earlier, ...]:
+        """Look once more: a build that got a run instead of one of its own commit cancels it at once."""
         self._vigil("waiting for an earlier run to settle").wait(_SETTLING.total_seconds() / 2)
-        workflow, _ = self._workflow(choice.earlier.run, None)
-        again = replace(choice.earlier, workflow=workflow or choice.earlier.workflow)
-        return Fire() if again.state is State.FAILED else Adopt(again)
+        return tuple(self._again(earlier) if self._is_unsettled(earlier, survey) else earlier for earlier in found)
+
+    def _again(self, earlier: Earlier) -> Earlier:
+        return replace(earlier, workflow=self._workflow(earlier.run, None)[0] or earlier.workflow)
 
     def _ambiguous(self, choice: Ambiguous) -> FactUnavailable:
         urls = ", ".join(self._url(earlier.run) for earlier in choice.earlier)

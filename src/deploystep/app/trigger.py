@@ -19,7 +19,7 @@ from deploystep.core.deploy import Outcome, TriggerSpec
 from deploystep.core.earlier import Adopt, Earlier
 from deploystep.core.errors import Interrupted, NothingRuns, Refused, Stopped, ToolError, Uncertain, Unreachable
 from deploystep.core.retry import Fate, may_repeat
-from deploystep.core.runs import Created, Run, newest
+from deploystep.core.runs import Created, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +117,16 @@ class _One:
             self.journal.superseded(self.index, reason)
             return
         survey, earlier = self._look_back()
-        if earlier is not None:
-            self._adopt(earlier)
-        else:
-            self._confirm(self._trigger(survey))
-        if self.sender.patience.wait is not None:
-            self._follow(self.sender.patience.wait)
+        try:
+            if earlier is not None:
+                self._adopt(earlier)
+            else:
+                self._confirm(self._trigger(survey))
+            if self.sender.patience.wait is not None:
+                self._follow(self.sender.patience.wait)
+        except Interrupted:
+            self._cancel_if_wanted()
+            raise
 
     @property
     def _scout(self) -> Scout:
@@ -172,21 +176,25 @@ class _One:
         created = self.journal.entries[self.index].created
         if created is None:
             return
-        try:
-            ending = Follower(self.spec, created, self.asked, self.sender.courier, limit).follow()
-        except Interrupted:
-            if self.sender.cancels and self.journal.entries[self.index].outcome is Outcome.TRIGGERED:
-                self._cancel(created)
-            raise
+        ending = Follower(self.spec, created, self.asked, self.sender.courier, limit).follow()
         self.journal.seen(self.index, ending.workflows, created.revision)
         if ending.error is not None:
             raise ending.error
 
+    def _cancel_if_wanted(self) -> None:
+        """What this step triggered itself, as far as that is known; what it adopted is another's."""
+        entry = self.journal.entries[self.index]
+        is_wanted = self.sender.cancels and self.sender.patience.wait is not None
+        if is_wanted and entry.created is not None and entry.outcome is Outcome.TRIGGERED:
+            self._cancel(entry.created)
+
     def _cancel(self, created: Created) -> None:
         """Ask to cancel all that is alive of a run; whether it ends is not waited for, somebody wants to leave."""
         courier, dialect = self.sender.courier, DIALECTS[self.spec.api]
-        found = courier.converse(dialect.workflows(self.asked, identity(created))) or ()
-        for workflow in newest(found):
+        found = courier.converse(dialect.workflows(self.asked, identity(created)))
+        if not found:
+            courier.progress.warn(f"no workflow of {created.url} was seen, so none was cancelled")
+        for workflow in found or ():
             if workflow.is_alive:
                 result = courier.deliver(dialect.cancel(self.asked, workflow))
                 is_accepted = isinstance(result, Response) and fate_of(result) is Fate.ANSWERED and result.status < 300  # noqa: PLR2004

@@ -76,9 +76,9 @@ class Vigil:
             self._last_sign = self._clock.monotonic()
             self._progress.say(state)
 
-    def rest(self, at_least: float = 0.0) -> None:
-        """Wait until the next look is due, or the time is up. `at_least` is what CircleCI asked for."""
-        pause = max(self._pause * (1 + self._pace.spread * self._clock.chance()), at_least)
+    def rest(self) -> None:
+        """Wait until the next look is due, or the time is up."""
+        pause = self._pause * (1 + self._pace.spread * self._clock.chance())
         self._pause = min(self._pause * 2, self._pace.longest)
         self.wait(pause)
 

@@ -32,7 +32,9 @@ class Asked:
     project_id: str | None = None
 
     def run_url(self, number: int | None) -> str:
-        """Where a person sees a run; where its number is not told, the list that it is in."""
+        """Where a person sees a run (or by API v1.1 a job); where its number is not told, the list that it is in."""
+        if self.api is Api.V1_1 and number is not None:
+            return f"{self.host}/{self.project}/{number}"
         return self.list_url if number is None else f"{self.app}/pipelines/{self.project}/{number}"
 
     @property

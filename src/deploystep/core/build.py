@@ -128,6 +128,11 @@ class ParallelNode:
         """Whether this is the node that decides."""
         return self.index == 0
 
+    @property
+    def others(self) -> str:
+        """The other nodes, for people."""
+        return "the other node" if self.total == 2 else f"the other {self.total - 1} nodes"  # noqa: PLR2004
+
     def __str__(self) -> str:
         return f"node {self.index} of {self.total}"
 
