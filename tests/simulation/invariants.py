@@ -118,6 +118,8 @@ def _is_coming(stored: Run, workflow: WorkflowRun) -> bool:
 
 def _excuse(world: World, earlier: Post, post: Post) -> str | None:
     """Why nobody could have known of the earlier run; None where the step should have."""
+    if _is_other_commit(world, post):
+        return "the branch moved while the trigger was under way (I2)"
     listed_at = world.stored(earlier.run or "").listed_at
     was_listed = (listed_at - world.begin).total_seconds() <= post.looked_at
     rule = world.rule(post.rule)
@@ -276,11 +278,21 @@ def _identity(world: World, step: Step, told: TriggerReport, runs: list[str]) ->
     if told.created is None or told.outcome is Outcome.ALREADY_TRIGGERED:
         return
     run = _run_of(world, told)
-    if run is None or run.id not in runs:
+    others = [p for p in world.posts if run is not None and p.run == run.id and p.step is not step]
+    if run is not None and others and _is_equal(world, step, told, others[0]):
+        world.excused["I4: two steps of one commit at once: one takes the other's run for its own (known race)"] += 1
+    elif run is None or run.id not in runs:
         number = told.created.number
         yield f"I4: {told.spec.rule} is told to have created {number}, and that is not what it created"
     elif told.created.revision not in (None, run.revision):
         yield f"I4: {told.spec.rule}'s run is of {run.revision}, and is told to be of {told.created.revision}"
+
+
+def _is_equal(world: World, step: Step, told: TriggerReport, other: Post) -> bool:
+    """Whether another step's run is what this one was to create, and was not to be seen before this one sent."""
+    run, posts = world.stored(other.run or ""), [p for p in step.posts if p.rule == told.spec.rule]
+    was_unseen = bool(posts) and (run.listed_at - world.begin).total_seconds() > posts[-1].looked_at
+    return was_unseen and other.rule == told.spec.rule and run.parameters.get("sha") == step.revision
 
 
 def _last_line(world: World, step: Step) -> Iterator[str]:

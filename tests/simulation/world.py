@@ -377,7 +377,6 @@ class World:
         self.wrong: list[str] = []
         self.excused: Counter[str] = Counter()
         self.begin = START
-        self._job = 100
         self.sandbox = Sandbox(
             token="token",
             heads={"trunk": "0" * 39 + "1"},
@@ -428,8 +427,8 @@ class World:
 
     def _begin(self, build: Build, index: int) -> None:
         visit = build.visits[index]
-        self._job += 1
-        step = Step(self, build, visit, len(self.steps) + 1, self._job, build.pipeline)
+        job = self.state._memory.counters.count("job", SHOP)
+        step = Step(self, build, visit, len(self.steps) + 1, job, build.pipeline)
         self._set_job(step)
         self.steps.append(step)
         step.began = self.time.now
