@@ -92,6 +92,12 @@ class Job:
             "CIRCLE_USERNAME": "anna",
         }
 
+    def nodes_end(self, status: str) -> None:
+        """Let the other nodes run when they are first looked at, and have ended when they are looked at again."""
+        running = {"project": "gh/acme/shop", "number": 57, "parallel_runs": ["running"] * 4}
+        ended = {"parallel_runs": ["running", "success", status, "success"], "after_polls": 1}
+        self.sandbox.ask("POST", "jobs", {**running, "then": [ended]})
+
     def run(self, branch: str, nodes: int = 1, *arguments: str) -> list[Ended]:
         """`deploystep run` on every node at the same time."""
         command = [*DEPLOYSTEP, *(arguments or ("run",))]
@@ -116,7 +122,7 @@ def main() -> int:
         clone, revision = cloned(Path(folder))
         job = Job(clone, stand_in, revision)
         try:
-            for scene in (parallel_job, branch_without_deploy, broken_answer, broken_rules):
+            for scene in (parallel_job, job_again, branch_without_deploy, broken_answer, failed_node, broken_rules):
                 scene(job)
         except DemoError as error:
             say(f"\nthe demo failed: {error}")
@@ -129,8 +135,7 @@ def parallel_job(job: Job) -> None:
     """Four nodes, one deploy."""
     heading("1. A job with parallelism 4 on branch main: every node runs `deploystep run`")
     say((job.clone / ".circleci/deploy.yml").read_text(encoding="utf-8"))
-    nodes_end = {"project": "gh/acme/shop", "number": 57, "parallel_runs": ["running", *["success"] * 3]}
-    job.sandbox.ask("POST", "jobs", nodes_end)
+    job.nodes_end("success")
     nodes = job.run("main", 4)
     for index, node in enumerate(nodes):
         show(f"node {index}", node)
@@ -147,9 +152,19 @@ def parallel_job(job: Job) -> None:
     expect(runs[0]["parameters"], {"deploy": True, "sha": job.revision}, "its parameters")
 
 
+def job_again(job: Job) -> None:
+    """The job is rerun."""
+    heading("2. The job is run again: this commit has been deployed, and is not deployed twice")
+    node = job.run("main", 4)[0]
+    show("node 0", node)
+    expect(node.code, 0, "the exit code")
+    expect("already-triggered" in node.output, True, "that it recognises the deploy")  # noqa: FBT003
+    expect(len(job.sandbox.runs()), 1, "the number of runs so far")
+
+
 def branch_without_deploy(job: Job) -> None:
     """A branch that no rule is for."""
-    heading("2. The same step on branch feature/login: nothing is due, and it says why")
+    heading("3. The same step on branch feature/login: nothing is due, and it says why")
     (ended,) = job.run("feature/login")
     show("node 0", ended)
     expect(ended.code, 0, "the exit code")
@@ -159,19 +174,31 @@ def branch_without_deploy(job: Job) -> None:
 
 def broken_answer(job: Job) -> None:
     """The one case in which a client that repeats its requests deploys twice."""
-    heading("3. CircleCI creates the run, then answers 502: the request is not sent again")
+    heading("4. CircleCI creates the run, then answers 502: the request is not sent again, the run is found")
     job = replace(job, revision=next_commit(job.clone))
     job.sandbox.ask("POST", "faults", {"fault": "502-after-create"})
     before = triggers(job.sandbox)
     (ended,) = job.run("main")
     show("node 0", ended)
-    expect(ended.code in (0, 8), True, "that it found the run, or says that it cannot know")  # noqa: FBT003
+    expect(ended.code, 0, "the exit code")
     expect(triggers(job.sandbox) - before, 1, "the number of requests that were sent")
+
+
+def failed_node(job: Job) -> None:
+    """Another node of the job fails."""
+    heading("5. Node 2 fails: nothing is deployed")
+    job = replace(job, revision=next_commit(job.clone))
+    job.nodes_end("failed")
+    before = triggers(job.sandbox)
+    node = job.run("main", 4)[0]
+    show("node 0", node)
+    expect(node.code, 9, "the exit code")
+    expect(triggers(job.sandbox) - before, 0, "the number of requests that were sent")
 
 
 def broken_rules(job: Job) -> None:
     """A rule file with two mistakes."""
-    heading("4. A rule file with mistakes: all of them are told, nothing is sent")
+    heading("6. A rule file with mistakes: all of them are told, nothing is sent")
     (job.clone / ".circleci/deploy.yml").write_text(BROKEN, encoding="utf-8")
     before = triggers(job.sandbox)
     (ended,) = job.run("main", 1, "check")

@@ -33,6 +33,7 @@ def _scrubbed_environment() -> Iterator[None]:
         for name in tuple(os.environ):
             if is_scrubbed(name):
                 patch.delenv(name)
+        patch.setenv("GIT_SSH_COMMAND", "false")  # a clone's origin may name a host that is not this machine
         yield
 
 

@@ -55,4 +55,4 @@ def test_a_fault_ends_the_step_as_the_page_says(address: str, code: str, clone: 
 
 
 def test_the_page_promises_something() -> None:
-    assert len(PROMISED) == 3
+    assert len(PROMISED) == 4

@@ -88,7 +88,6 @@ SLUGS = [
     ("POST", "/api/v2/project/gh%2Facme%2fshop/pipeline", 201),
     ("POST", "/api/v2/project/circleci/abc/def/pipeline", 404),
     ("GET", "/api/v2/project/gh/acme/shop/pipeline/run", 405),
-    ("GET", "/api/v3/runs", 404),
     ("PUT", "/api/v2/project/gh/acme/shop/pipeline/run", 405),
     ("DELETE", "/api/v2/me", 405),
 ]

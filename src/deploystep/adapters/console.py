@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Final, TextIO
 
 from deploystep.core.secret import Secret
+from deploystep.core.visible import visible
 
 _CLEAR: Final = "\r\x1b[K"  # to the first column, and the rest of the line away
 
@@ -27,18 +28,22 @@ class Console:
         """A piece of the result."""
         self._write(self._out, text)
 
-    def say(self, text: str) -> None:
-        """A line of progress."""
+    def problem(self, text: str) -> None:
+        """What went wrong, as it was rendered."""
         self._write(self._err, text)
 
+    def say(self, text: str) -> None:
+        """A line of progress; it may quote a server."""
+        self._write(self._err, visible(text))
+
     def warn(self, text: str) -> None:
-        """A line that may need attention."""
-        self._write(self._err, f"warning: {text}")
+        """A line that may need attention; it may quote a server."""
+        self._write(self._err, f"warning: {visible(text)}")
 
     def live(self, text: str) -> None:
         """A line that the next one replaces; only a terminal can do that, elsewhere nothing is written."""
         if self._err.isatty():
-            self._put(self._err, _CLEAR + self._shown(self._err, text))
+            self._put(self._err, _CLEAR + self._shown(self._err, visible(text)))
             self._is_live = True
 
     def _write(self, stream: TextIO, text: str) -> None:

@@ -19,7 +19,8 @@ from deploystep.core.earlier import Adopt, Ambiguous, Choice, Earlier, Fire, Sta
 from deploystep.core.errors import FactUnavailable, Uncertain
 from deploystep.core.runs import Run, WorkflowState, newest
 
-_DEPTH: Final = 100  # runs that are read at the least, where there are so many
+_DEPTH: Final = 100  # runs that are read, where this build's own pipeline is not among them
+_BEYOND: Final = 20  # runs of other commits, after which none of this one is expected
 _YOUNG: Final = timedelta(seconds=60)  # a run of that age whose workflows are not there yet may still get them
 _SETTLING: Final = timedelta(seconds=10)  # a run of that age may be about to be cancelled by the build that made it
 _SKEW: Final = timedelta(seconds=2)  # the server's clock is told in whole seconds
@@ -36,9 +37,10 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class Scout:
-    """Looks on behalf of one trigger. `own` is the pipeline that this build is in; `limit` is in seconds.
+    """Looks on behalf of one trigger. `limit` is in seconds.
 
-    `claimed` are the runs of other rules, which are not this rule's whatever workflows they hold.
+    `own` is the pipeline that this build is in: it can be an earlier run itself, if a trigger made it. `claimed` are
+    the runs of other rules, which are not this rule's whatever workflows they hold.
     """
 
     spec: TriggerSpec
@@ -71,19 +73,25 @@ class Scout:
         return self.courier.converse(talk)
 
     def _reaches_back(self, runs: tuple[Run, ...]) -> bool:
-        # an earlier run of this commit can be older than this build's own pipeline, if another build made it
-        return len(runs) >= _DEPTH and (self.own is None or any(r.id == self.own for r in runs))
+        """Whether the list goes back beyond this commit: to this build's own pipeline, and to many of other commits.
+
+        An earlier run can be older than this build's own pipeline, if another build of the commit made it.
+        """
+        ours = [at for at, run in enumerate(runs) if run.id == self.own or run.revision == self.spec.revision]
+        is_far = len(runs) >= _DEPTH if self.own is None else any(runs[at].id == self.own for at in ours)
+        return is_far and len(runs) - max(ours, default=-1) > _BEYOND
 
     def _of_this_commit(self, recent: Recent) -> tuple[Run, ...]:
         if not self.spec.is_recognised:
             return ()
-        return tuple(r for r in recent.runs if self._is_ours(r) and r.revision == self.spec.revision)
+        # rules that share a workflow are told apart by the order of all their runs
+        others = self.claimed if self.spec.share.count == 1 else frozenset()
+        ours = (run for run in recent.runs if run.revision == self.spec.revision and run.id not in others)
+        return tuple(filter(self._is_ours, ours))
 
     def _is_ours(self, run: Run) -> bool:
-        """Whether it is of this branch or tag, and this rule's trigger may have made it."""
-        # rules that share a workflow are told apart by the order of all their runs
-        is_others = run.id == self.own or (run.id in self.claimed and self.spec.share.count == 1)
-        return not is_others and run.is_by_api is not False and run.ref in (self.spec.ref, None)
+        """Whether it is of this branch or tag, and a trigger may have made it."""
+        return run.is_by_api is not False and run.ref in (self.spec.ref, None)
 
     # An earlier run
 
@@ -186,7 +194,8 @@ class Scout:
         result = self._recent(lambda runs: len(runs) >= _DEPTH or any(r.id in survey.known for r in runs))
         if not isinstance(result, Recent):
             return ()
-        new = [r for r in result.runs if r.id not in survey.known and self._is_ours(r) and _is_since(r, survey)]
+        known = survey.known | self.claimed  # what other rules have just triggered may not have been listed
+        new = [r for r in result.runs if r.id not in known and self._is_ours(r) and _is_since(r, survey)]
         seen = ((run, self._is_created(run, result)) for run in new)
         return tuple((run, is_sure) for run, is_sure in seen if is_sure is not None)
 

@@ -128,7 +128,8 @@ class _One:
     def _scout(self) -> Scout:
         others = (e.created for e in self.journal.entries if e.created is not None and e.spec is not self.spec)
         claimed = frozenset(map(identity, others))
-        return Scout(self.spec, self.asked, self.sender.courier, self.sender.patience.looking, self.own, claimed)
+        own = None if self.spec.job is not None else self.own  # a list of jobs has no pipelines in it
+        return Scout(self.spec, self.asked, self.sender.courier, self.sender.patience.looking, own, claimed)
 
     def _look_back(self) -> tuple[Survey, Earlier | None]:
         """What there is before the trigger, and an earlier run of this very deploy."""

@@ -169,9 +169,11 @@ def _not_found(asked: Asked) -> tuple[str, ...]:
         if asked.has_parameters
         else ()
     )
-    personal = "a project token: API v2 takes personal API tokens only"
+    personal = "a project token: API v2 and v3 take personal API tokens only"
     first = (f"the token in {asked.token_name} is {personal}",) if asked.api is not Api.V1_1 else ()
+    server = ("API v3 is there on CircleCI's cloud only: on CircleCI Server use api: v2",)
     return (
+        *(server if asked.api is Api.V3 else ()),
         *first,
         f"the project slug {asked.project} is wrong, or the token's user cannot see the project",
         *undeclared,

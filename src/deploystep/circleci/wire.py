@@ -141,20 +141,26 @@ def message_of(response: Response) -> str:
     """CircleCI's own words in an answer, shortened; empty where there are none."""
     body = json_of(response) or {}
     error = body.get("error")
-    found = body.get("message") or (error.get("title") if isinstance(error, dict) else error)
+    found = body.get("message") or (_words(error) if isinstance(error, dict) else error)
     return found[:500] if isinstance(found, str) else ""
+
+
+def _words(error: Mapping[str, Json]) -> str:
+    """An error of API v3: a title for all of its kind, and what it is about."""
+    return ": ".join(words for name in ("title", "detail") if (words := text_of(error.get(name))))
 
 
 def fate_of(result: Response | Failure) -> Fate:
     """What is certain about an attempt to send a trigger or a read.
 
-    A 5xx may come after the work was done, and a redirect says nothing about it: both are unknown.
+    A 5xx or a 408 may come after the work was done, and a redirect says nothing about it: all are unknown.
     """
     if isinstance(result, Failure):
         return result.fate
     if result.status == 429:  # noqa: PLR2004
         return Fate.RATE_LIMITED
-    return Fate.ANSWERED if 200 <= result.status < 300 or 400 <= result.status < 500 else Fate.UNKNOWN  # noqa: PLR2004
+    is_told = 200 <= result.status < 300 or (400 <= result.status < 500 and result.status != 408)  # noqa: PLR2004
+    return Fate.ANSWERED if is_told else Fate.UNKNOWN
 
 
 def retry_after(result: Response | Failure, now: datetime) -> float | None:
@@ -163,7 +169,8 @@ def retry_after(result: Response | Failure, now: datetime) -> float | None:
     if text.isascii() and text.isdigit():
         return float(text[:9])
     date = _date(text)
-    return None if date is None else max(0.0, (date - now).total_seconds())
+    # a date is by the server's clock, which this machine's need not agree with
+    return None if date is None else max(0.0, (date - (server_time(result) or now)).total_seconds())
 
 
 def _date(text: str) -> datetime | None:

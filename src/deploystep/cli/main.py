@@ -3,7 +3,7 @@
 import signal
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import NoReturn, TextIO
 
@@ -17,32 +17,53 @@ from deploystep.core.secret import Secret
 from deploystep.render import document, text
 
 
+@dataclass
+class _Told:
+    """What is known of a command so far: whatever ends it, and whenever, this is what is told."""
+
+    report: Report
+    is_json: bool
+    color: str = "auto"
+    journal: Journal = field(default_factory=Journal)
+    is_silent: bool = False
+
+    def failed(self, error: ToolError) -> Report:
+        return replace(self.report, triggers=self.journal.entries).failed(error)
+
+    def interrupted(self, code: ExitCode) -> Report:
+        return replace(self.report, triggers=self.journal.entries, exit=code)
+
+
 def main(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, out: TextIO, err: TextIO) -> int:
     """Carry out a command line. Gives the exit code; does not raise."""
     console = Console(out, err, tuple(Secret(environ[name]) for name in SECRET_VARIABLES if environ.get(name)))
-    is_json = args.asks_for_json(argv, environ)
-    color = "auto"
-    journal = Journal()  # what has been sent is known here too, whatever ends the command
-    begun = Report(_command(argv), is_dry="--dry-run" in argv)
+    told = _Told(Report(_command(argv), is_dry="--dry-run" in argv), args.asks_for_json(argv, environ))
+    try:
+        _carry_out(argv, environ, stdin, console, told)
+        _ignore_signals()  # what happened must still be told
+    except Interrupted as signalled:
+        told.report, told.is_silent = told.interrupted(signalled.exit), False
+    if not told.is_silent:
+        style = text.Style(wants_colour(told.color, out, environ), err.isatty())
+        _show(told.report, console, style, is_json=told.is_json)
+    return int(told.report.exit)
+
+
+def _carry_out(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, console: Console, told: _Told) -> None:
+    """Leave in `told` how it ended. Raises nothing but Interrupted, which can come at any moment."""
     try:
         _catch_signals()
         invocation = args.parse(argv, environ)
-        is_json, color = invocation.is_json, invocation.color
+        told.is_json, told.color = invocation.is_json, invocation.color
         console.hide(Secret(environ.get(invocation.token_env or "", "")))
-        report = commands.carry_out(invocation, environ, stdin, console, journal)
+        report = commands.carry_out(invocation, environ, stdin, console, told.journal)
+        told.report, told.is_silent = report or told.report, report is None
     except ToolError as error:
-        report = replace(begun, triggers=journal.entries).failed(error)
-    except Interrupted as signalled:
-        report = replace(begun, triggers=journal.entries, exit=signalled.exit)
-    except SystemExit as leaving:  # --help and --version have been printed
-        return int(leaving.code or 0)
+        told.report = told.failed(error)
+    except SystemExit:  # --help and --version have been printed
+        told.is_silent = True
     except Exception as bug:  # noqa: BLE001 - the last resort: a bug gets its own exit code and no traceback
-        report = replace(begun, triggers=journal.entries).failed(_bug(bug))
-    _ignore_signals()  # what happened must still be told
-    if report is None:
-        return int(ExitCode.OK)
-    _show(report, console, text.Style(wants_colour(color, out, environ), err.isatty()), is_json=is_json)
-    return int(report.exit)
+        told.report = told.failed(_bug(bug))
 
 
 def _show(report: Report, console: Console, style: text.Style, *, is_json: bool) -> None:
@@ -51,7 +72,7 @@ def _show(report: Report, console: Console, style: text.Style, *, is_json: bool)
         console.result(result)
     failure = text.failure(report, style)
     if failure:
-        console.say(failure)
+        console.problem(failure)
 
 
 def _command(argv: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from deploystep.core.errors import Diagnosed, EnvironmentInvalid
 from deploystep.core.exits import ExitCode
 from deploystep.core.parameters import Scalar
 from deploystep.core.source import Diagnostic, SourceFile
+from deploystep.core.visible import visible
 
 _COLOURS: Final = {
     "fire": "32",
@@ -22,7 +23,6 @@ _COLOURS: Final = {
     "error": "31;1",
     "warning": "33;1",
 }
-_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +35,6 @@ class Style:
     def paint(self, text: str, kind: str) -> str:
         """Decorate a word; without colour nothing is lost."""
         return f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m" if self.is_coloured else text
-
-
-def visible(text: str) -> str:
-    """Untrusted text with everything a terminal would obey, or not show, written as an escape."""
-    return "".join(_escape(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode()
 
 
 def result(report: Report, style: Style) -> str:

@@ -286,7 +286,7 @@ TARGET_TAG: Final = Field("tag", TEXT, "The tag of that project to run.", "tag: 
 API: Final = Field(
     "api",
     API_CHOICE,
-    "Which interface carries the trigger: v2 (default), or v2-pipeline for a CircleCI Server older than 4.8.",
+    "Which interface carries the trigger: v2 (default), v2-pipeline for a CircleCI Server older than 4.8, or v3.",
     "api: v2",
 )
 TARGET: Final = Table(

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING
 
-from . import control, gate, v1_1, v2
+from . import control, gate, v1_1, v2, v3
 from .gate import PATIENT
 from .jobs import JobState, ScriptedJob
 from .recorder import Recorded, Recorder
@@ -44,7 +44,8 @@ class Sandbox:
     (None: any parameter is fine). With `gone`, v1.1's triggers answer 410 as they will from February 2027.
     With `setup`, the imaginary config is a dynamic one: its workflows come after one with the tag `setup`. With
     `auto_cancel`, a newer run of a branch other than `default_branch` cancels what older ones are still doing.
-    `now` must return times with a zone.
+    `definitions` says which project a pipeline definition belongs to, for v3, by its UUID; if none is named, any
+    UUID is one of the only project that is known. `now` must return times with a zone.
     """
 
     def __init__(  # noqa: PLR0913 - each is one fact about the world, named by the caller
@@ -62,9 +63,10 @@ class Sandbox:
         setup: bool = False,
         auto_cancel: bool = False,
         default_branch: str = "main",
+        definitions: Mapping[str, str] = NOTHING,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        _check(projects, workflows, parameters)
+        _check((*projects, *definitions.values()), workflows, parameters)
         settings = Settings(
             token=token,
             projects=frozenset(canonical(project) for project in projects),
@@ -77,11 +79,12 @@ class Sandbox:
             setup=setup,
             auto_cancel=auto_cancel,
             default_branch=default_branch,
+            definitions={key.lower(): canonical(slug) for key, slug in definitions.items()},
             now=now,
         )
         self._state = State(settings)
         self._recorder = Recorder()
-        self._routes = (*v2.ROUTES, *v1_1.ROUTES, *control.routes(self._recorder))
+        self._routes = (*v2.ROUTES, *v3.ROUTES, *v1_1.ROUTES, *control.routes(self._recorder))
         self._port = port
         self._server: Server | None = None
 

@@ -67,7 +67,7 @@ def read_run_body(request: Request) -> TriggerBody:
     checkout = _ref(_object(body.get("checkout", {}), "checkout", {"branch", "tag"}))
     return TriggerBody(
         ref=checkout if "checkout" in body else config,
-        parameters=_parameters(body.get("parameters", {})),
+        parameters=read_parameters(body.get("parameters", {})),
         definition_id=_uuid(body["definition_id"]) if "definition_id" in body else None,
     )
 
@@ -84,7 +84,7 @@ def read_pipeline_body(request: Request) -> TriggerBody:
     if body is None:
         return TriggerBody()
     fields = _object(body, "body")
-    return TriggerBody(ref=_ref(fields), parameters=_parameters(fields.get("parameters", {})))
+    return TriggerBody(ref=_ref(fields), parameters=read_parameters(fields.get("parameters", {})))
 
 
 def read_build_body(request: Request, branch: str) -> TriggerBody:
@@ -172,7 +172,8 @@ def _uuid(value: JsonValue) -> str:
     return value
 
 
-def _parameters(value: JsonValue) -> dict[str, Scalar]:
+def read_parameters(value: JsonValue) -> dict[str, Scalar]:
+    """Read a pipeline's parameters; raises `BodyError`."""
     entries = _object(value, "parameters")
     if len(entries) > MAX_PARAMETERS:
         raise BodyError(f"more than {MAX_PARAMETERS} parameters")

@@ -47,6 +47,7 @@ class Settings:
     setup: bool
     auto_cancel: bool
     default_branch: str
+    definitions: Mapping[str, str]
     now: Callable[[], datetime]
 
 
@@ -70,6 +71,22 @@ class State:
     def knows(self, project: str) -> bool:
         """Tell whether a project exists; without a list of projects every well-formed slug does."""
         return is_slug(project) and (not self.settings.projects or project in self.settings.projects)
+
+    def project_of(self, definition_id: str) -> str | None:
+        """Return the project that a pipeline definition belongs to, as far as somebody knows.
+
+        If the settings name definitions, no others exist. Else it is the project for which it was named before,
+        or the only project there is.
+        """
+        if self.settings.definitions:
+            return self.settings.definitions.get(definition_id)
+        with self._lock:
+            stored = tuple(self._memory)
+        named = {run.project for run in stored if (run.definition_id or "").lower() == definition_id}
+        for projects in (named, self.settings.projects, {run.project for run in stored}):
+            if len(projects) == 1:
+                return next(iter(projects))
+        return None
 
     # Heads
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from . import paging, schema
 from .routing import Call, Family, Route
 from .state import BranchNotFoundError, State, project_id
-from .vocabulary import HOSTS, LOGIN, stamp
+from .vocabulary import HOSTS, LOGIN, repository_url, stamp
 from .wire import JsonValue, Reply, message
 
 if TYPE_CHECKING:
@@ -207,13 +207,11 @@ def _git_parameters(run: Run) -> JsonValue:
 
 
 def _vcs(run: Run) -> JsonValue:
-    provider, _, name = run.project.partition("/")
-    host, address = HOSTS[provider]
-    repository = f"{address}/{quote(name)}"
+    repository = repository_url(run.project)
     pull = PULL_REF.fullmatch(run.branch or "")
     review = {"review_id": pull[1], "review_url": f"{repository}/pull/{pull[1]}"} if pull else {}
     return {
-        "provider_name": host,
+        "provider_name": HOSTS[run.project.partition("/")[0]][0],
         "origin_repository_url": repository,
         "target_repository_url": repository,
         "revision": run.revision,

@@ -1,13 +1,20 @@
-"""Words that both API versions share: how a time is written, where code is hosted, who is asking."""
+"""Words that all API versions share: how a time is written, where code is hosted, who is asking."""
 
 from __future__ import annotations
 
 from datetime import datetime, timezone
 from email.utils import format_datetime
+from urllib.parse import quote
 
 LOGIN = "sandbox"
 HOSTS = {"gh": ("GitHub", "https://github.com"), "bb": ("Bitbucket", "https://bitbucket.org")}
 """By a slug's provider: the provider's name and where its repositories are."""
+
+
+def repository_url(project: str) -> str | None:
+    """Return where a project's code is, if its slug says so."""
+    provider, _, name = project.partition("/")
+    return f"{HOSTS[provider][1]}/{quote(name)}" if provider in HOSTS else None
 
 
 def stamp(moment: datetime) -> str:
