@@ -15,7 +15,7 @@ from deploystep.circleci.dialects import DIALECTS, Dialect, Enough, told
 from deploystep.circleci.recent import Recent
 from deploystep.circleci.wire import Failure, Response
 from deploystep.core.deploy import TriggerSpec
-from deploystep.core.earlier import Adopt, Ambiguous, Choice, Earlier, Fire, State, choose
+from deploystep.core.earlier import Adopt, Ambiguous, Choice, Earlier, State, choose
 from deploystep.core.errors import FactUnavailable, Uncertain
 from deploystep.core.runs import Run, WorkflowState, newest
 
@@ -97,10 +97,16 @@ class Scout:
 
     def choose(self, candidates: tuple[Run, ...], survey: Survey) -> Choice:
         """Whether one of the runs is this deploy. Raises FactUnavailable where that cannot be told."""
-        found = (self._holding(run, survey) for run in candidates)
-        choice = choose(tuple(earlier for earlier in found if earlier is not None), self.spec.share)
-        if isinstance(choice, Adopt) and self._is_unsettled(choice.earlier, survey):
-            return self._settled(choice)
+        seen = (self._holding(run, survey) for run in candidates)
+        found = tuple(earlier for earlier in seen if earlier is not None)
+        choice = choose(found, self.spec.share)
+        settled: set[str] = set()
+        while isinstance(choice, Adopt) and self._is_unsettled(choice.earlier, survey, settled):
+            settled.add(choice.earlier.run.id)
+            # one that is cancelled meanwhile takes nothing away from the others
+            again = self._settled(choice.earlier)
+            found = tuple(again if earlier.run.id == again.run.id else earlier for earlier in found)
+            choice = choose(found, self.spec.share)
         if isinstance(choice, Ambiguous):
             raise self._ambiguous(choice)
         return choice
@@ -140,17 +146,16 @@ class Scout:
         has_others = bool(newest(workflows))
         return None, not run.is_errored and not has_others and (run.is_forming or is_young)
 
-    def _is_unsettled(self, earlier: Earlier, survey: Survey) -> bool:
+    def _is_unsettled(self, earlier: Earlier, survey: Survey, settled: set[str]) -> bool:
         created = earlier.run.created
         is_young = created is not None and survey.moment is not None and survey.moment - created < _SETTLING
-        return is_young and earlier.state is State.ALIVE
+        return is_young and earlier.state is State.ALIVE and earlier.run.id not in settled
 
-    def _settled(self, choice: Adopt) -> Choice:
+    def _settled(self, earlier: Earlier) -> Earlier:
         """Look once more: a build that got this run instead of one of its own commit cancels it at once."""
         self._vigil("waiting for an earlier run to settle").wait(_SETTLING.total_seconds() / 2)
-        workflow, _ = self._workflow(choice.earlier.run, None)
-        again = replace(choice.earlier, workflow=workflow or choice.earlier.workflow)
-        return Fire() if again.state is State.FAILED else Adopt(again)
+        workflow, _ = self._workflow(earlier.run, None)
+        return replace(earlier, workflow=workflow or earlier.workflow)
 
     def _ambiguous(self, choice: Ambiguous) -> FactUnavailable:
         urls = ", ".join(self._url(earlier.run) for earlier in choice.earlier)

@@ -1,0 +1,95 @@
+"""Earlier runs of a deploy, and what a lost trigger created: what is taken for what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from builds import OTHER_SHA, SHA, SHOP, build, spec
+from fakes import START, FakeClock, RecordingProgress, RoutedTransport, answer, lost
+
+from deploystep.app.courier import Courier
+from deploystep.app.report import Journal
+from deploystep.app.trigger import Sender, planned, send_all
+from deploystep.app.vigil import Patience
+from deploystep.core.deploy import Outcome
+from deploystep.core.errors import ToolError
+
+if TYPE_CHECKING:
+    from fakes import Event
+
+    from deploystep.circleci.wire import Response
+
+DATE = "Tue, 16 Jun 2026 08:02:11 GMT"
+LIST = "GET /project/gh/acme/shop/pipeline"
+SEND = "POST /pipeline/run"
+ACCEPTED = answer(201, {"id": "new", "number": 99, "state": "pending"})
+CREATED = answer(200, {"state": "created", "vcs": {"revision": SHA}})
+
+
+def ago(seconds: float) -> str:
+    return (START - timedelta(seconds=seconds)).isoformat()
+
+
+def run(name: str, age: float, **changes: Any) -> dict[str, Any]:
+    usual = {
+        "id": name,
+        "number": 7,
+        "state": "created",
+        "created_at": ago(age),
+        "vcs": {"revision": SHA, "branch": "main"},
+        "trigger": {"type": "api"},
+    }
+    return {**usual, **changes}
+
+
+def runs(*found: dict[str, Any]) -> Response:
+    return answer(200, {"items": [*found], "next_page_token": None}, date=DATE)
+
+
+def workflows(*found: dict[str, Any]) -> Response:
+    return answer(200, {"items": [{"id": "w", "name": "deploy", **each} for each in found]})
+
+
+@dataclass
+class Attempt:
+    """One trigger of rule production, workflow deploy; what was asked, and what came of it."""
+
+    routes: dict[str, Event | list[Event]]
+    changes: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        self.transport = RoutedTransport({SEND: ACCEPTED, "GET /pipeline/new": CREATED, **self.routes})
+        self.clock, self.progress, self.journal = FakeClock(), RecordingProgress(), Journal()
+        courier = Courier(self.transport, self.clock, self.progress)
+        sender = Sender(courier, "CIRCLE_TOKEN", "https://app.circleci.com", Patience())
+        self.journal.plan((planned(spec(**self.changes), SHOP, sender.host, Outcome.NOT_SENT),))
+        self.raised: ToolError | None = None
+        try:
+            send_all(self.journal, build(), SHOP, sender)
+        except ToolError as error:
+            self.raised = error
+        (self.entry,) = self.journal.entries
+
+    @property
+    def outcome(self) -> Outcome:
+        return self.entry.outcome
+
+
+def attempt(routes: dict[str, Event | list[Event]], **changes: Any) -> Attempt:
+    return Attempt(routes, changes)
+
+
+def test_an_earlier_run_that_is_cancelled_meanwhile_hides_no_other() -> None:
+    """The newer run was another commit's: its step cancels it. The older one is this commit's own, and runs."""
+    tried = attempt(
+        {
+            LIST: runs(run("other", 2), run("ours", 300)),
+            "GET /pipeline/other/workflow": [workflows({"status": "running"}), workflows({"status": "canceled"})],
+            "GET /pipeline/ours/workflow": workflows({"status": "running"}),
+        }
+    )
+    assert (tried.outcome, tried.transport.count(SEND.split()[1])) == (Outcome.ALREADY_TRIGGERED, 0)
+    assert tried.entry.created is not None
+    assert tried.entry.created.id == "ours"
