@@ -17,7 +17,7 @@ from deploystep.circleci.wire import Failure, Response
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.earlier import Adopt, Ambiguous, Choice, Earlier, State, choose
 from deploystep.core.errors import FactUnavailable, Uncertain
-from deploystep.core.runs import Run, WorkflowState, newest
+from deploystep.core.runs import RERUN, Run, WorkflowState, newest
 
 _DEPTH: Final = 100  # runs that are read, where this build's own pipeline is not among them
 _BEYOND: Final = 20  # runs of other commits, after which none of this one is expected
@@ -116,7 +116,8 @@ class Scout:
         known = self.courier.converse(told(self.asked, run))
         if known is None:
             raise self._undecided(f"run {run.id} does not tell how it was triggered")
-        return self._awaited(known, survey) if known.is_by_api else None
+        earlier = self._awaited(known, survey) if known.is_by_api else None
+        return None if earlier is None else self._rerun(earlier, survey)
 
     def _awaited(self, run: Run, survey: Survey) -> Earlier | None:
         vigil = self._vigil("waiting for the workflows of an earlier run")
@@ -142,9 +143,19 @@ class Scout:
         found = newest(workflows, self.spec.starts)
         if found:
             return found[0], False
-        is_young = run.created is None or moment is None or moment - run.created < _YOUNG
+        is_young = _is_within(run.created, moment, _YOUNG)
         has_others = bool(newest(workflows))
         return None, not run.is_errored and not has_others and (run.is_forming or is_young)
+
+    def _rerun(self, earlier: Earlier, survey: Survey) -> Earlier:
+        """The same; where it failed and CircleCI is about to rerun it by itself, as soon as it has."""
+        vigil = Vigil(self.courier.clock, self.courier.progress, RERUN, BRISK, "waiting for an earlier run's rerun")
+        while _is_to_be_rerun(earlier.workflow, survey.moment) and not vigil.has_ended:
+            vigil.tell(f"run {self._url(earlier.run)} is of this commit; it failed, and CircleCI is to rerun it")
+            vigil.rest()
+            workflow, _ = self._workflow(earlier.run, None)
+            earlier = replace(earlier, workflow=workflow or earlier.workflow)
+        return earlier
 
     def _is_unsettled(self, earlier: Earlier, survey: Survey, settled: set[str]) -> bool:
         created = earlier.run.created
@@ -239,6 +250,16 @@ class Scout:
 def _is_since(run: Run, survey: Survey) -> bool:
     """Whether it was made after the survey, by the server's own clock; where that is not told, it may be."""
     return run.created is None or survey.moment is None or run.created >= survey.moment - _SKEW
+
+
+def _is_within(since: datetime | None, moment: datetime | None, time: timedelta) -> bool:
+    """Whether something happened less than `time` before a moment; where one of them is not told, it may have."""
+    return since is None or moment is None or moment - since < time
+
+
+def _is_to_be_rerun(workflow: WorkflowState, moment: datetime | None) -> bool:
+    is_failed = workflow.status == "failed" and workflow.reruns_left > 0
+    return is_failed and _is_within(workflow.stopped, moment, timedelta(seconds=RERUN))
 
 
 def _more(cause: Uncertain, found: str) -> Uncertain:
