@@ -145,7 +145,8 @@ class Scout:
             return found[0], False
         is_young = _is_within(run.created, moment, _YOUNG)
         has_others = bool(newest(workflows))
-        return None, not run.is_errored and not has_others and (run.is_forming or is_young)
+        is_continued = any(w.is_setup and w.succeeded and _is_within(w.stopped, moment, _YOUNG) for w in workflows)
+        return None, not run.is_errored and not has_others and (run.is_forming or is_young or is_continued)
 
     def _rerun(self, earlier: Earlier, survey: Survey) -> Earlier:
         """The same; where it failed and CircleCI is about to rerun it by itself, as soon as it has."""
