@@ -212,9 +212,13 @@ class Scout:
         if not isinstance(result, Recent):
             return ()
         known = survey.known | self.claimed  # what other rules have just triggered may not have been listed
-        new = [r for r in result.runs if r.id not in known and self._is_ours(r) and _is_since(r, survey)]
+        new = [r for r in result.runs if r.id not in known and self._may_be_created(r) and _is_since(r, survey)]
         seen = ((run, self._is_created(run, result)) for run in new)
         return tuple((run, is_sure) for run, is_sure in seen if is_sure is not None)
+
+    def _may_be_created(self, run: Run) -> bool:
+        """Whether the trigger may have made it as it is: API v1.1 pins the revision, so no other can be its own."""
+        return self._is_ours(run) and (self.spec.job is None or run.revision in (self.spec.revision, None))
 
     def _is_created(self, run: Run, recent: Recent) -> bool | None:
         """Whether a new run is the trigger's: yes, perhaps, or (None) certainly not."""

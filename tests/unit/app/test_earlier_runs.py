@@ -15,6 +15,7 @@ from deploystep.app.trigger import Sender, planned, send_all
 from deploystep.app.vigil import Patience
 from deploystep.core.deploy import Outcome
 from deploystep.core.errors import ToolError
+from deploystep.core.rules import Api
 
 if TYPE_CHECKING:
     from fakes import Event
@@ -93,3 +94,63 @@ def test_an_earlier_run_that_is_cancelled_meanwhile_hides_no_other() -> None:
     assert (tried.outcome, tried.transport.count(SEND.split()[1])) == (Outcome.ALREADY_TRIGGERED, 0)
     assert tried.entry.created is not None
     assert tried.entry.created.id == "ours"
+
+
+def test_a_failed_run_that_circleci_reruns_by_itself_is_alive() -> None:
+    failed = {"status": "failed", "stopped_at": ago(5), "max_auto_reruns": 2}
+    again = {"id": "w2", "status": "running", "created_at": ago(-8), "max_auto_reruns": 2, "auto_rerun_number": 1}
+    tried = attempt(
+        {
+            LIST: runs(run("first", 300)),
+            "GET /pipeline/first/workflow": [workflows(failed), workflows(failed), workflows(failed, again)],
+        }
+    )
+    assert (tried.outcome, tried.transport.count(SEND.split()[1])) == (Outcome.ALREADY_TRIGGERED, 0)
+    assert "it failed, and CircleCI is to rerun it" in tried.progress.said[0]
+
+
+def test_a_rerun_by_circleci_that_does_not_come_is_not_waited_for_for_ever() -> None:
+    failed = {"status": "failed", "max_auto_reruns": 2}
+    for stopped, wait in ((ago(5), 120.0), (ago(500), 0.0)):
+        first = workflows({**failed, "stopped_at": stopped})
+        tried = attempt(
+            {
+                LIST: runs(run("first", 600)),
+                "GET /pipeline/first/workflow": first,
+                "GET /pipeline/new/workflow": workflows({"status": "running"}),
+            }
+        )
+        assert tried.outcome is Outcome.TRIGGERED
+        assert sum(tried.clock.slept) == wait
+
+
+def test_what_follows_a_setup_workflow_is_waited_for_however_long_that_took() -> None:
+    """A run is older than a minute by then, and still its deploy is on its way."""
+    setup = {"id": "s", "name": "setup", "tag": "setup", "status": "success", "stopped_at": ago(1)}
+    tried = attempt(
+        {
+            LIST: runs(run("first", 300)),
+            "GET /pipeline/first": answer(200, run("first", 300)),
+            "GET /pipeline/first/workflow": [workflows(setup), workflows(setup, {"status": "running"})],
+        }
+    )
+    assert (tried.outcome, tried.transport.count(SEND.split()[1])) == (Outcome.ALREADY_TRIGGERED, 0)
+
+
+def test_a_lost_job_of_the_old_api_is_not_looked_for_among_other_commits() -> None:
+    """The request pins the revision: a job of another commit is another build's, and must not be cancelled."""
+    other = {"build_num": 30, "branch": "main", "vcs_revision": OTHER_SHA, "why": "api", "job_name": "deploy"}
+    listed = answer(200, [{**other, "status": "running", "queued_at": ago(0)}], date=DATE)
+    tried = attempt(
+        {
+            "GET /tree/main": [answer(200, [], date=DATE), listed],
+            "POST /tree/main": lost(),
+            "GET /shop/30": answer(200, {**other, "status": "running"}),
+            "POST /shop/30/cancel": answer(200, {**other, "status": "canceled"}),
+        },
+        job="deploy",
+        workflow=None,
+        api=Api.V1_1,
+    )
+    assert tried.outcome is Outcome.UNCERTAIN
+    assert tried.transport.count("/cancel") == 0
