@@ -96,6 +96,18 @@ def test_an_earlier_run_that_is_cancelled_meanwhile_hides_no_other() -> None:
     assert tried.entry.created.id == "ours"
 
 
+def test_a_deploy_that_succeeded_is_not_undone_by_a_later_one_that_was_cancelled() -> None:
+    """The newer run was another commit's, and its step has cancelled it."""
+    routes: dict[str, Event | list[Event]] = {
+        LIST: runs(run("newer", 60), run("older", 300)),
+        "GET /pipeline/older/workflow": workflows({"status": "success"}),
+        "GET /pipeline/new/workflow": workflows({"status": "running"}),
+    }
+    for status, outcome in (("canceled", Outcome.ALREADY_TRIGGERED), ("failed", Outcome.TRIGGERED)):
+        tried = attempt({**routes, "GET /pipeline/newer/workflow": workflows({"status": status})})
+        assert tried.outcome is outcome
+
+
 def test_a_failed_run_that_circleci_reruns_by_itself_is_alive() -> None:
     failed = {"status": "failed", "stopped_at": ago(5), "max_auto_reruns": 2}
     again = {"id": "w2", "status": "running", "created_at": ago(-8), "max_auto_reruns": 2, "auto_rerun_number": 1}
