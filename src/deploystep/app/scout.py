@@ -121,14 +121,16 @@ class Scout:
 
     def _awaited(self, run: Run, survey: Survey) -> Earlier | None:
         vigil = self._vigil("waiting for the workflows of an earlier run")
+        began = self.courier.clock.monotonic()
         while True:
-            workflow, may_come = self._workflow(run, survey.moment)
+            passed = timedelta(seconds=self.courier.clock.monotonic() - began)
+            workflow, may_come = self._workflow(run, survey.moment and survey.moment + passed)
             if workflow is not None:
                 return Earlier(run, workflow)
             if not may_come:
                 return None
             if vigil.has_ended:
-                if run.is_forming:
+                if run.is_forming or survey.moment is not None:
                     raise self._undecided(f"run {self._url(run)} of this commit has not shown its workflows")
                 return None
             vigil.tell(f"run {self._url(run)} is of this commit, and its workflows are not there yet")

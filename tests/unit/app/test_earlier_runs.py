@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from builds import OTHER_SHA, SHA, SHOP, build, spec
 from fakes import START, FakeClock, RecordingProgress, RoutedTransport, answer, lost
 
@@ -59,12 +60,13 @@ class Attempt:
 
     routes: dict[str, Event | list[Event]]
     changes: dict[str, Any]
+    limit: float
 
     def __post_init__(self) -> None:
         self.transport = RoutedTransport({SEND: ACCEPTED, "GET /pipeline/new": CREATED, **self.routes})
         self.clock, self.progress, self.journal = FakeClock(), RecordingProgress(), Journal()
         courier = Courier(self.transport, self.clock, self.progress)
-        sender = Sender(courier, "CIRCLE_TOKEN", "https://app.circleci.com", Patience())
+        sender = Sender(courier, "CIRCLE_TOKEN", "https://app.circleci.com", Patience(self.limit))
         self.journal.plan((planned(spec(**self.changes), SHOP, sender.host, Outcome.NOT_SENT),))
         self.raised: ToolError | None = None
         try:
@@ -78,8 +80,8 @@ class Attempt:
         return self.entry.outcome
 
 
-def attempt(routes: dict[str, Event | list[Event]], **changes: Any) -> Attempt:
-    return Attempt(routes, changes)
+def attempt(routes: dict[str, Event | list[Event]], *, limit: float = 60.0, **changes: Any) -> Attempt:
+    return Attempt(routes, changes, limit)
 
 
 def test_an_earlier_run_that_is_cancelled_meanwhile_hides_no_other() -> None:
@@ -147,6 +149,26 @@ def test_what_follows_a_setup_workflow_is_waited_for_however_long_that_took() ->
         }
     )
     assert (tried.outcome, tried.transport.count(SEND.split()[1])) == (Outcome.ALREADY_TRIGGERED, 0)
+
+
+@pytest.mark.parametrize(
+    ("age", "limit", "outcome", "wait"),
+    [(50.0, 60.0, Outcome.TRIGGERED, 10), (50.0, 5.0, Outcome.TRIGGERED, 10), (20.0, 5.0, Outcome.NOT_SENT, 10)],
+)
+def test_a_run_without_workflows_is_nothing_once_it_is_a_minute_old(
+    age: float, limit: float, outcome: Outcome, wait: float
+) -> None:
+    tried = attempt(
+        {
+            LIST: runs(run("first", age)),
+            "GET /pipeline/first": answer(200, run("first", age)),
+            "GET /pipeline/first/workflow": workflows(),
+            "GET /pipeline/new/workflow": workflows({"status": "running"}),
+        },
+        limit=limit,
+    )
+    assert tried.outcome is outcome
+    assert wait <= sum(tried.clock.slept) < wait + 6
 
 
 def test_a_lost_job_of_the_old_api_is_not_looked_for_among_other_commits() -> None:
