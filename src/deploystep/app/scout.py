@@ -229,12 +229,13 @@ class Scout:
             return None
         if known is None or self._is_perhaps_foreign(run, recent):
             return False
+        is_told = self.spec.revision is not None  # a target's runs do not tell which build's trigger made them
         if self.spec.starts is None or run.is_errored:
-            return True
+            return is_told
         workflows = self.courier.converse(self._dialect.workflows(self.asked, run.id))
         if workflows is None or not newest(workflows):
             return False
-        return True if newest(workflows, self.spec.starts) else None
+        return is_told if newest(workflows, self.spec.starts) else None
 
     def _is_perhaps_foreign(self, run: Run, recent: Recent) -> bool:
         """Whether a build of that other commit may have made it: to cancel it would take that build's deploy away."""

@@ -171,6 +171,21 @@ def test_a_run_without_workflows_is_nothing_once_it_is_a_minute_old(
     assert wait <= sum(tried.clock.slept) < wait + 6
 
 
+def test_a_lost_trigger_of_a_target_is_not_found_in_what_may_be_another_builds_run() -> None:
+    """Builds of every commit, and of other projects, start the same workflow there."""
+    tried = attempt(
+        {
+            LIST: [runs(), runs(run("some", 0, vcs={"revision": OTHER_SHA, "branch": "main"}))],
+            SEND: lost(),
+            "GET /pipeline/some/workflow": workflows({"status": "running"}),
+        },
+        revision=None,
+    )
+    assert tried.outcome is Outcome.UNCERTAIN
+    assert tried.raised is not None
+    assert "what may be its run, or that of another build: " in tried.raised.message
+
+
 def test_a_lost_job_of_the_old_api_is_not_looked_for_among_other_commits() -> None:
     """The request pins the revision: a job of another commit is another build's, and must not be cancelled."""
     other = {"build_num": 30, "branch": "main", "vcs_revision": OTHER_SHA, "why": "api", "job_name": "deploy"}
