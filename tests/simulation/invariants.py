@@ -129,6 +129,10 @@ def _excuse(world: World, earlier: Post, post: Post) -> str | None:
         return "the rule's runs cannot be recognised, and the step says so"
     if earlier.step is post.step:
         return None
+    if _is_other_commit(world, earlier) and _could_not_count(world, earlier, post, was_listed=was_listed):
+        return "a trigger of an older commit had raced with the push (I2)"
+    if _came_late(world, earlier, post):
+        return "CircleCI took more than a minute to start what the earlier run holds"
     if earlier.created_at - earlier.at > A_MINUTE or post.created_at - post.at > A_MINUTE:
         return "CircleCI acted on a trigger more than a minute late"
     if earlier.step.ended is None or earlier.step.ended > post.step.began:
@@ -138,6 +142,23 @@ def _excuse(world: World, earlier: Post, post: Post) -> str | None:
     if earlier.step.was_killed or earlier.step.report is not None and earlier.step.report.exit in SIGNALS:
         return "rerun inside the lists' lag, after a step that was killed"
     return "rerun inside the lists' lag"
+
+
+def _could_not_count(world: World, earlier: Post, post: Post, *, was_listed: bool) -> bool:
+    """Whether a run of this commit that an older commit's step made was unseen, about to go, or another rule's."""
+    is_going = earlier.step.ended is None or earlier.step.ended > post.step.began
+    starts = [rule.starts for rule in world.schedule.rules]
+    return not was_listed or is_going or starts.count(world.rule(post.rule).starts) > 1
+
+
+def _came_late(world: World, earlier: Post, post: Post) -> bool:
+    """Whether the earlier run's workflow was not there for a minute before the trigger, with nothing under way."""
+    shown, starts = world.state.shown(world.stored(earlier.run or "")), world.rule(post.rule).starts
+    stopped = [w.stopped_at for w in shown.workflows if w.stopped_at is not None]
+    since = max([shown.created_at, *stopped])
+    is_idle = all(w.status in OVER for w in shown.workflows)
+    is_there = _newest(shown, starts) is not None
+    return is_idle and not is_there and post.created_at - (since - world.begin).total_seconds() > A_MINUTE
 
 
 # I2
@@ -230,6 +251,7 @@ def _is_running(world: World, step: Step, told: TriggerReport, run: Run) -> Iter
         yield f"I3: {rule.name} runs at another commit"
     if rule.is_job:  # a job of API v1.1 is there as soon as it was created
         return
+    yield from _is_its_own(world, step, told, run)
     newest = _newest(run, rule.starts)
     if newest is None and rule.is_named:
         yield f"I3: {rule.name}'s workflow does not run"
@@ -241,6 +263,20 @@ def _is_running(world: World, step: Step, told: TriggerReport, run: Run) -> Iter
             yield f"I3: {rule.name}'s workflow is {newest.status}"
     if step.visit.wait is not None and newest.status not in ("success", "canceled"):
         yield f"I3: {rule.name}'s workflow was waited for, and it is {newest.status}"
+
+
+def _is_its_own(world: World, step: Step, told: TriggerReport, run: Run) -> Iterator[str]:
+    """Whether the run is the rule's, with this commit in its parameters: what no list of CircleCI's tells."""
+    is_rules, is_commits = (run.parameters.get(k) == v for k, v in (("rule", told.spec.rule), ("sha", step.revision)))
+    if is_rules and is_commits:
+        return
+    post = next(p for p in world.posts if p.run == run.id)
+    if not world.rule(post.rule).is_named:
+        world.excused["I3: a rule that names no workflow starts the one that another rule names"] += 1
+    elif _is_other_commit(world, post) and run.revision == step.revision:
+        world.excused["I3: a trigger of an older commit had raced with the push, and its run is adopted"] += 1
+    else:
+        yield f"I3: the run of {told.spec.rule} is one of rule {run.parameters.get('rule')}"
 
 
 # I4 and I6
@@ -279,8 +315,9 @@ def _identity(world: World, step: Step, told: TriggerReport, runs: list[str]) ->
         return
     run = _run_of(world, told)
     others = [p for p in world.posts if run is not None and p.run == run.id and p.step is not step]
-    if run is not None and others and _is_equal(world, step, told, others[0]):
-        world.excused["I4: two steps of one commit at once: one takes the other's run for its own (known race)"] += 1
+    excuse = _look_alike(world, step, told, others[0]) if run is not None and others else None
+    if excuse is not None:
+        world.excused[f"I4: {excuse}"] += 1
     elif run is None or run.id not in runs:
         number = told.created.number
         yield f"I4: {told.spec.rule} is told to have created {number}, and that is not what it created"
@@ -288,11 +325,19 @@ def _identity(world: World, step: Step, told: TriggerReport, runs: list[str]) ->
         yield f"I4: {told.spec.rule}'s run is of {run.revision}, and is told to be of {told.created.revision}"
 
 
-def _is_equal(world: World, step: Step, told: TriggerReport, other: Post) -> bool:
-    """Whether another step's run is what this one was to create, and was not to be seen before this one sent."""
+def _look_alike(world: World, step: Step, told: TriggerReport, other: Post) -> str | None:
+    """Why another step's run may be taken for what this one created: it was not to be seen before this one sent."""
     run, posts = world.stored(other.run or ""), [p for p in step.posts if p.rule == told.spec.rule]
     was_unseen = bool(posts) and (run.listed_at - world.begin).total_seconds() > posts[-1].looked_at
-    return was_unseen and other.rule == told.spec.rule and run.parameters.get("sha") == step.revision
+    if not was_unseen or run.revision not in (step.revision, "0" * 39 + "1"):
+        return None
+    if _is_other_commit(world, other):
+        return "a trigger of an older commit had raced with the push, and its run is taken for this commit's own"
+    if run.errors:
+        return "two steps of one commit at once: a run that errored does not tell whose it is (known race)"
+    if other.rule == told.spec.rule and run.parameters.get("sha") == step.revision:
+        return "two steps of one commit at once: one takes the other's run for its own (known race)"
+    return None
 
 
 def _last_line(world: World, step: Step) -> Iterator[str]:

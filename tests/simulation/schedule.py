@@ -250,7 +250,9 @@ class _Draw:
     def build(self, index: int, push: Push) -> Build:
         dice = self.dice
         total = self.one_of((0, 0, 0, 1, 3))
-        nodes = tuple(Node(dice.uniform(0, 90), self.one_of(("success",) * 8 + ("failed", "canceled"))) for _ in range(total))
+        nodes = tuple(
+            Node(dice.uniform(0, 90), self.one_of(("success",) * 8 + ("failed", "canceled"))) for _ in range(total)
+        )
         pipeline = str(uuid.UUID(sha_of(self.seed, "pipeline", index)[:32]))
         visits = tuple(self.visit(number, total + 1) for number in range(self.one_of((1, 1, 2, 2, 3))))
         return Build(push, pipeline, visits, nodes)

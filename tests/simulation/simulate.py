@@ -32,7 +32,10 @@ def story(world: World) -> str:
         for r in world.sandbox.requests
     ]
     lines += ["", "its runs:"]
-    lines += [f"  {run.number} {run.branch or run.tag} {run.revision[:7]} {run.parameters}: {[f'{w.name} {w.status}' for w in run.workflows]}" for run in world.sandbox.runs]
+    lines += [
+        f"  {run.number} {run.branch or run.tag} {run.revision[:7]} {run.parameters}: {[f'{w.name} {w.status}' for w in run.workflows]}"
+        for run in world.sandbox.runs
+    ]
     return "\n".join([*lines, "", *world.wrong])
 
 
@@ -57,7 +60,9 @@ def main(arguments: list[str]) -> int:
     for seed, wrong in failed[:40]:
         print(f"seed {seed}: {wrong[0]}")
     passed = time.monotonic() - began
-    print(f"{count} schedules in {passed:.1f} s ({count / passed * 60:.0f} a minute), {len(failed)} with something wrong")
+    print(
+        f"{count} schedules in {passed:.1f} s ({count / passed * 60:.0f} a minute), {len(failed)} with something wrong"
+    )
     print("steps that ended with: " + ", ".join(f"{n} {k}" for k, n in exits.most_common()))
     for words, times in sorted(excused.items()):
         print(f"  {times:6}  {words}")

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from random import Random
 
 
-
 @dataclass(eq=False)
 class Actor:
     """Somebody who acts and pauses. `turn` counts wakings, so that one that was overtaken is known."""

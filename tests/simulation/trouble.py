@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 #: A fault of the way to CircleCI, not of CircleCI: no connection is made.
 REFUSED = "refused"
+#: Somebody pushes just before the trigger is acted on; the stand-in's own fault for it makes the commit up.
+PUSHED = "moved"
 #: Arguments of each fault; the empty one is none.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(FAULTS, ("",)),
@@ -34,7 +36,12 @@ OF_TRIGGERS = (
 )
 OF_JOBS = ("siblings",)
 FOR_TRIGGERS = (REFUSED, *(name for name in FAULTS if name not in OF_JOBS), "moved", "close-after-create")
-FOR_OTHERS = (REFUSED, *(n for n in FAULTS if n not in (*OF_JOBS, *OF_TRIGGERS)), "late-after-create", "close-after-create")
+FOR_OTHERS = (
+    REFUSED,
+    *(n for n in FAULTS if n not in (*OF_JOBS, *OF_TRIGGERS)),
+    "late-after-create",
+    "close-after-create",
+)
 
 
 def trouble(chance: Random, *, is_trigger: bool, is_job: bool) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
 from builds import oidc
-from simulation.schedule import SHOP, Build, Fuse, Push, Schedule, Visit
+from simulation.schedule import SHOP, Build, Commit, Fuse, Push, Schedule, Visit, sha_of
 from simulation.timeline import Actor, Timeline
-from simulation.trouble import REFUSED, aimed, trouble
+from simulation.trouble import PUSHED, REFUSED, aimed, trouble
 
 from deploystep.app import run as running
 from deploystep.app.courier import Courier
@@ -294,7 +295,9 @@ class Line:
     def _result(self, request: Request, fault: str | None, post: Post | None) -> Response | Failure:
         if fault == REFUSED:
             return Failure(Fate.NOT_RECEIVED, "connection refused")
-        reply = self._late(request, fault, post) if fault and fault.startswith(LATE) else self._ask(request, fault, post)
+        reply = (
+            self._late(request, fault, post) if fault and fault.startswith(LATE) else self._ask(request, fault, post)
+        )
         if reply is None or reply.delay >= READ_TIMEOUT:
             if reply is not None:
                 self.step.rest(READ_TIMEOUT)
@@ -308,11 +311,11 @@ class Line:
         headers = {name.lower(): value for name, value in reply.headers}
         return Response(reply.status, headers, reply.payload())
 
-    def _ask(
-        self, request: Request, fault: str | None, post: Post | None, client: Answering | None = None
-    ) -> Reply:
+    def _ask(self, request: Request, fault: str | None, post: Post | None, client: Answering | None = None) -> Reply:
         world = self.step.world
-        if fault is not None:
+        if fault == PUSHED:
+            world.push_another(self.step.build.push)
+        elif fault is not None:
             world.sandbox.misbehave(aimed(fault, request.method, request.path))
         world.under_way[world.time.current] = post
         body = json.dumps(request.body).encode() if request.body is not None else b""
@@ -412,15 +415,24 @@ class World:
             self.sandbox.move(push.ref, push.commit.sha)
         self._visit(build, 0, self.time.now)
 
+    def push_another(self, push: Push) -> None:
+        """Somebody moves the branch or tag on, to a commit whose build does not deploy."""
+        before = self.heads[push.ref][-1][1]
+        sha, pipeline = (sha_of(self.schedule.seed, kind, self.time.now) for kind in ("pushed", "pipeline"))
+        build = Build(
+            Push(self.time.now, push.ref, push.is_tag, Commit(sha, before)), str(uuid.UUID(pipeline[:32])), (), ()
+        )
+        self._push(build)
+        self._run_build(build)
+
     def _visit(self, build: Build, index: int, since: float) -> None:
         if index >= len(build.visits):
             return
         visit = build.visits[index]
-        self._run_build(build, visit)
+        self._run_build(build)
         self.time.at(since + visit.gap, partial(self._begin, build, index))
 
-    def _run_build(self, build: Build, visit: Visit) -> None:
-        del visit
+    def _run_build(self, build: Build) -> None:
         where = {"tag": build.push.ref} if build.push.is_tag else {"branch": build.push.ref}
         trigger = build.push.how
         self.sandbox.add_build(build.pipeline, SHOP, revision=build.push.commit.sha, trigger=trigger, **where)
@@ -530,4 +542,3 @@ def _is_list(request: Request) -> bool:
     """Whether it asks for the first page of a list of runs."""
     is_first = not {"page-token", "offset"} & set(request.query)
     return request.method == "GET" and is_first and (request.path.endswith("/pipeline") or "/tree/" in request.path)
-
