@@ -73,13 +73,24 @@ class Law:
         world.wrong += [f"{words} ({step.name}, exit {int(step.report.exit)})" for words in found]
 
     def finished(self, world: World) -> None:
-        """I2 once more: what came to life after the step had ended."""
+        """I2 and I4 once more: what came to life after the step had ended."""
         for step in world.steps:
+            world.wrong += [f"{words} ({step.name})" for words in _came_to_life(world, step)]
             if step.report is None or step.report.exit is not ExitCode.STOPPED:
                 continue
             for post in step.posts:
                 if _is_other_commit(world, post) and _says_cancelled(step.report) and _has_deployed(world, post):
                     world.wrong.append(f"I2: {step.name} says that it cancelled the run, and it went on")
+
+
+def _came_to_life(world: World, step: Step) -> Iterator[str]:
+    """I4: what was said not to run has run after all."""
+    said = step.report.triggers if step.report is not None else ()
+    for told in said:
+        if told.outcome is Outcome.NOTHING_RUNS:
+            posts = [p for p in step.posts if p.rule == told.spec.rule and p.run is not None]
+            if any(_has_deployed(world, post) for post in posts):
+                yield f"I4: nothing of {told.spec.rule} runs, said the step, and then it ran"
 
 
 # I1
@@ -271,8 +282,12 @@ def _is_its_own(world: World, step: Step, told: TriggerReport, run: Run) -> Iter
     if is_rules and is_commits:
         return
     post = next(p for p in world.posts if p.run == run.id)
+    alike = [p for p in world.posts if p.run and p.rule == post.rule and _is_of_same(world, p, run, post)]
     if not world.rule(post.rule).is_named:
         world.excused["I3: a rule that names no workflow starts the one that another rule names"] += 1
+    elif len(alike) > 1 and world.rule(post.rule).starts == world.rule(told.spec.rule).starts:
+        again = "--again" if any(p.step.visit.again for p in alike) else "two steps at once (known race)"
+        world.excused[f"I3: rules that share a workflow are told apart by the order of their runs: {again}"] += 1
     elif _is_other_commit(world, post) and run.revision == step.revision:
         world.excused["I3: a trigger of an older commit had raced with the push, and its run is adopted"] += 1
     else:
