@@ -1,14 +1,16 @@
 # `make` alone says what there is. Needed: Python 3.10 or newer, make, git, and a package index that pip can reach.
 #   PYTHON=python3.12   the interpreter to use        VENV=.venv   where everything is installed
 #   TESTS=tests/unit    which tests to run            PYTEST=-x    more options for pytest
+#   SEEDS=1000..2000    which schedules to simulate: a count or a range
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs clean
+.PHONY: help demo test simulate lint docs clean
 
 VENV ?= .venv
 TESTS ?=
+SEEDS ?= 3000
 PYTEST ?=
 NEWEST := python3 python3.13 python3.12 python3.11 python3.10 python
 IS_NEW := import sys; sys.exit(sys.version_info < (3, 10))
@@ -24,17 +26,21 @@ PIP := $(CLEAN) $(BIN)/python -m pip install --quiet --quiet
 CONFIGS := .circleci/config.yml $(addprefix examples/,$(addsuffix /.circleci/config.yml,minimal environments monorepo))
 
 help:
-	@echo 'make demo    a parallel job decides and deploys, against a stand-in for CircleCI on this machine'
-	@echo 'make test    every test'
-	@echo 'make lint    style, types, layers, CircleCI configs (Python 3.11 or newer)'
-	@echo 'make docs    write the generated parts of README.md, docs/ and schema/'
-	@echo 'make clean   remove what these have made'
+	@echo 'make demo      a parallel job decides and deploys, against a stand-in for CircleCI on this machine'
+	@echo 'make test      every test'
+	@echo 'make simulate  schedules of builds, pushes, reruns and faults, in virtual time'
+	@echo 'make lint      style, types, layers, CircleCI configs (Python 3.11 or newer)'
+	@echo 'make docs      write the generated parts of README.md, docs/ and schema/'
+	@echo 'make clean     remove what these have made'
 
 demo: $(VENV)/.installed
 	@$(CLEAN) $(BIN)/python scripts/demo.py
 
 test: $(VENV)/.test
 	@$(CLEAN) $(BIN)/python -m pytest $(PYTEST) $(TESTS)
+
+simulate: $(VENV)/.installed
+	@$(CLEAN) PYTHONPATH=tests $(BIN)/python -m simulation.simulate $(SEEDS)
 
 lint: $(VENV)/.lint
 	@$(CLEAN) $(BIN)/ruff check

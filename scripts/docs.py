@@ -141,6 +141,21 @@ def values() -> str:
     return f"Variables of the build: {public}.\n\nMade from them: {derived}."
 
 
+def outcomes() -> str:
+    """What each fault comes to: one step in the tests' own simulated world meets it."""
+    sys.path.append(str(ROOT / "tests"))
+    from simulation.table import rows  # noqa: PLC0415 - found only now
+
+    head = ("Met by", "Fault", "Exit", "Outcome", "Triggers sent", "Runs created", "of which deploy")
+    return table(
+        head,
+        (
+            (row.place, f"`{row.fault}`{row.often}", row.exit, row.outcome, str(row.sent), str(row.runs), str(row.live))
+            for row in rows()
+        ),
+    )
+
+
 def demo() -> str:
     """What `make demo` prints, its first two scenes."""
     script = ROOT / "scripts/demo.py"
@@ -168,6 +183,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "exits": exits,
     "variables": variables,
     "values": values,
+    "faults-outcomes": outcomes,
     "faults": lambda: table(("Fault", "What happens"), ((f"`{k.form}`", k.meaning) for k in FAULTS.values())),
 }
 

@@ -21,9 +21,10 @@ from deploystep.render.text import Style, failure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from simulation.world import Post, Step, World
+
     from deploystep.app.report import Report, TriggerReport
     from deploystep.sandbox import Run, WorkflowRun
-    from simulation.world import Post, Step, World
 
 OVER = frozenset({"success", "failed", "error", "canceled", "unauthorized", "not_run"})
 NEVER = frozenset({"error", "canceled", "unauthorized", "not_run"})
@@ -129,37 +130,41 @@ def _is_coming(stored: Run, workflow: WorkflowRun) -> bool:
 
 def _excuse(world: World, earlier: Post, post: Post) -> str | None:
     """Why nobody could have known of the earlier run; None where the step should have."""
-    if _is_other_commit(world, post):
-        return "the branch moved while the trigger was under way (I2)"
-    listed_at = world.stored(earlier.run or "").listed_at
-    was_listed = (listed_at - world.begin).total_seconds() <= post.looked_at
-    rule = world.rule(post.rule)
-    if post.step.visit.again is not None or earlier.step.visit.again is not None:
-        return "--again"
-    if not rule.is_recognised:
-        return "the rule's runs cannot be recognised, and the step says so"
-    if earlier.step is post.step:
-        return None
-    if _is_other_commit(world, earlier) and _could_not_count(world, earlier, post, was_listed=was_listed):
-        return "a trigger of an older commit had raced with the push (I2)"
-    if _came_late(world, earlier, post):
-        return "CircleCI took more than a minute to start what the earlier run holds"
-    if earlier.created_at - earlier.at > A_MINUTE or post.created_at - post.at > A_MINUTE:
-        return "CircleCI acted on a trigger more than a minute late"
-    if earlier.step.ended is None or earlier.step.ended > post.step.began:
-        return None if was_listed else "two steps at once (known race)"
-    if was_listed:
-        return None
-    if earlier.step.was_killed or earlier.step.report is not None and earlier.step.report.exit in SIGNALS:
-        return "rerun inside the lists' lag, after a step that was killed"
-    return "rerun inside the lists' lag"
+    reasons = [*_whatever_was_listed(world, post)]
+    if earlier.step is not post.step:
+        listed_at = (world.stored(earlier.run or "").listed_at - world.begin).total_seconds()
+        reasons += [*(_listed if listed_at <= post.looked_at else _unlisted)(world, earlier, post)]
+    return next((words for holds, words in reasons if holds), None)
 
 
-def _could_not_count(world: World, earlier: Post, post: Post, *, was_listed: bool) -> bool:
-    """Whether a run of this commit that an older commit's step made was unseen, about to go, or another rule's."""
+def _whatever_was_listed(world: World, post: Post) -> Iterator[tuple[bool, str]]:
+    says_so = any("is not recognised and deploys again" in said for said in post.step.said)
+    yield _is_other_commit(world, post), "the branch moved while the trigger was under way (I2)"
+    yield post.step.visit.again is not None, "--again"
+    is_unknown = not world.rule(post.rule).is_recognised and says_so
+    yield is_unknown, "the rule's runs cannot be recognised, and the step says so"
+
+
+def _listed(world: World, earlier: Post, post: Post) -> Iterator[tuple[bool, str]]:
+    """The step has seen the run, and could not count it."""
     is_going = earlier.step.ended is None or earlier.step.ended > post.step.began
-    starts = [rule.starts for rule in world.schedule.rules]
-    return not was_listed or is_going or starts.count(world.rule(post.rule).starts) > 1
+    is_shared = [rule.starts for rule in world.schedule.rules].count(world.rule(post.rule).starts) > 1
+    has_raced = _is_other_commit(world, earlier) and (is_going or is_shared)
+    yield has_raced, "a trigger of an older commit had raced with the push (I2)"
+    is_late = _came_late(world, earlier, post)
+    yield is_late, "CircleCI took more than a minute to start what the earlier run holds"
+
+
+def _unlisted(world: World, earlier: Post, post: Post) -> Iterator[tuple[bool, str]]:
+    """The step has not seen the run, for it was not there, or no list showed it yet."""
+    before = earlier.step
+    yield _is_other_commit(world, earlier), "a trigger of an older commit had raced with the push (I2)"
+    is_late = any(p.created_at - p.at > A_MINUTE for p in (earlier, post))
+    yield is_late, "CircleCI acted on a trigger more than a minute late"
+    yield before.ended is None or before.ended > post.step.began, "two steps at once (known race)"
+    is_cut = before.report is None or before.report.exit in SIGNALS
+    yield is_cut, "rerun inside the lists' lag, after a step that was killed"
+    yield True, "rerun inside the lists' lag"
 
 
 def _came_late(world: World, earlier: Post, post: Post) -> bool:
@@ -219,6 +224,8 @@ def _zero(world: World, step: Step) -> Iterator[str]:
     push = step.build.push
     due = [r.name for r in world.schedule.rules if r.fires(push.ref, is_tag=push.is_tag)] if not step.visit.node else []
     if report.exit is not ExitCode.OK:
+        if _is_untroubled(world, step):
+            yield f"I3: nothing was in the way, and it failed: {report.error}"
         return
     told = {t.spec.rule: t for t in report.triggers}
     if report.decision is not None and set(told) != set(due):
@@ -228,6 +235,28 @@ def _zero(world: World, step: Step) -> Iterator[str]:
             yield from _is_deployed(world, step, told[name])
         elif report.skipped is None:
             yield f"I3: {name} was due"
+
+
+def _is_untroubled(world: World, step: Step) -> bool:
+    """Whether nothing befell the step, and nothing else went on: then what was due must run."""
+    visit, pace = step.visit, world.schedule.pace
+    is_alone = all(
+        s is step or (s.ended or step.began + 1) < step.began or s.began > world.time.now for s in world.steps
+    )
+    is_first = all(s is step or s.build.push.commit != step.build.push.commit for s in world.steps)
+    runs = [world.stored(post.run) for post in step.posts if post.run]
+    is_well = all(w.outcome == "success" and w.set_to == "" for run in runs for w in run.workflows) and not any(
+        run.errors or not run.workflows for run in runs
+    )
+    starts = 2 * pace.appear + (pace.finish if world.schedule.has_setup else 0)
+    is_quick = starts < visit.confirm or visit.confirm == 0
+    is_waited = visit.wait is None or 2 * pace.appear + 2 * pace.finish + 20 < visit.wait
+    has_nodes = visit.nodes_limit is None or all(
+        n.status == "success" and n.after + 25 < visit.nodes_limit for n in step.build.nodes
+    )
+    is_right = all(not _is_other_commit(world, post) for post in step.posts)
+    is_plain = step.faults == 0 and visit.fuse is None and visit.node == 0
+    return is_alone and is_first and is_well and is_quick and is_waited and has_nodes and is_right and is_plain
 
 
 def _is_deployed(world: World, step: Step, told: TriggerReport) -> Iterator[str]:
@@ -363,15 +392,16 @@ def _last_line(world: World, step: Step) -> Iterator[str]:
     if report.exit is ExitCode.OK:
         return
     line = failure(report, Style()).splitlines()[-1]
+    law = "I6" if report.exit in SIGNALS else "I4"
     created = {p.rule for p in step.posts if p.run is not None}
     is_silent = line.endswith("nothing was triggered")
     if created and is_silent:
-        yield f"I4: {created} were triggered, and the last line is: {line}"
+        yield f"{law}: {created} were triggered, and the last line is: {line}"
     if not step.posts and "was triggered" in line and not is_silent:
-        yield f"I4: nothing was sent, and the last line is: {line}"
+        yield f"{law}: nothing was sent, and the last line is: {line}"
     for name in created:
         if f"rule {name} " not in line:
-            yield f"I4: {name} was triggered, and the last line is: {line}"
+            yield f"{law}: {name} was triggered, and the last line is: {line}"
 
 
 # I7

@@ -45,7 +45,7 @@ class RuleSketch:
         """Whether it is due in a build of this branch or tag: what the product must find too."""
         if is_tag:
             return self.when.startswith("tag")
-        return self.when == f"branch: {ref}" or self.when == 'branch: "**"'
+        return self.when in (f"branch: {ref}", 'branch: "**"')
 
     @property
     def is_recognised(self) -> bool:

@@ -1,4 +1,4 @@
-"""Simulate schedules: `simulate.py SEEDS`, a count or a range such as 1000..2000. A failing one is shown and replays."""
+"""Simulate schedules: `SEEDS` is a count, or a range such as 1000..2000. A seed that fails is shown, and replays."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from simulation.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from deploystep.sandbox import Run
 
 
 def simulated(seed: int) -> World:
@@ -31,12 +33,13 @@ def story(world: World) -> str:
         f"{(r.at - world.begin).total_seconds():9.2f}  {r.method} {r.path} -> {r.status}"
         for r in world.sandbox.requests
     ]
-    lines += ["", "its runs:"]
-    lines += [
-        f"  {run.number} {run.branch or run.tag} {run.revision[:7]} {run.parameters}: {[f'{w.name} {w.status}' for w in run.workflows]}"
-        for run in world.sandbox.runs
-    ]
+    lines += ["", "its runs:", *map(_shown, world.sandbox.runs)]
     return "\n".join([*lines, "", *world.wrong])
+
+
+def _shown(run: Run) -> str:
+    workflows = ", ".join(f"{w.name} {w.status}" for w in run.workflows)
+    return f"{run.number:9} {run.branch or run.tag} {run.revision[:7]} {dict(run.parameters)}: {workflows}"
 
 
 def seeds_of(text: str) -> Iterable[int]:
@@ -58,7 +61,7 @@ def main(arguments: list[str]) -> int:
             if len(failed) == 1:
                 print(story(world))
     for seed, wrong in failed[:40]:
-        print(f"seed {seed}: {wrong[0]}")
+        print(f"seed {seed}: {wrong[0]}; replay it with  make simulate SEEDS={seed}..{seed + 1}")
     passed = time.monotonic() - began
     print(
         f"{count} schedules in {passed:.1f} s ({count / passed * 60:.0f} a minute), {len(failed)} with something wrong"

@@ -51,10 +51,14 @@ READINGS = (
 
 @dataclass(frozen=True)
 class Row:
-    """One fault. `sent` is how many triggers left, `runs` how many were created because of them, and still live."""
+    """One fault, and how `often` it was met.
+
+    `sent` is how many triggers left, `runs` how many were created because of them; `live` of those deploy.
+    """
 
     place: str
     fault: str
+    often: str
     exit: str
     outcome: str
     sent: int
@@ -118,7 +122,8 @@ def _row(place: str, fault: str, count: int) -> Row:
     live = sum(any(w.status == "success" for w in run.workflows) for run in world.sandbox.runs)
     return Row(
         place,
-        fault + often,
+        fault,
+        often,
         f"{int(code)} {code.label}",
         told.outcome.value,
         len(step.posts),

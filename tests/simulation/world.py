@@ -32,12 +32,11 @@ from deploystep.core.source import SourceFile
 from deploystep.sandbox import Delivery, JobState, Sandbox
 
 if TYPE_CHECKING:
-    from deploystep.core.decide import Decision
+    from simulation.schedule import RuleSketch
+
     from deploystep.core.deploy import TriggerSpec
     from deploystep.core.facts import Answered, Question
-    from deploystep.core.rules import RuleSet
     from deploystep.sandbox import Reply, Run
-    from simulation.schedule import RuleSketch
 
 START = datetime(2026, 6, 16, 8, 2, 11, tzinfo=timezone.utc)
 HEADERS = {"Authorization": "Bearer token", "Content-Type": "application/json", "Accept": "application/json"}
@@ -433,9 +432,9 @@ class World:
         self.time.at(since + visit.gap, partial(self._begin, build, index))
 
     def _run_build(self, build: Build) -> None:
-        where = {"tag": build.push.ref} if build.push.is_tag else {"branch": build.push.ref}
-        trigger = build.push.how
-        self.sandbox.add_build(build.pipeline, SHOP, revision=build.push.commit.sha, trigger=trigger, **where)
+        push = build.push
+        branch, tag = (None, push.ref) if push.is_tag else (push.ref, None)
+        self.sandbox.add_build(build.pipeline, SHOP, revision=push.commit.sha, trigger=push.how, branch=branch, tag=tag)
 
     def _begin(self, build: Build, index: int) -> None:
         visit = build.visits[index]
