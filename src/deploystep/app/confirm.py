@@ -5,6 +5,7 @@ error, for otherwise the step would be green without a deploy.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from deploystep.app.courier import Courier
 from deploystep.app.vigil import BRISK, Patience, Vigil
@@ -14,6 +15,8 @@ from deploystep.circleci.wire import Request, Response
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import NothingRuns, Stopped, TimedOut, ToolError
 from deploystep.core.runs import NEVER_RAN, Created, Run, WorkflowState, newest
+
+_CONTINUING: Final = 10.0  # seconds after a setup workflow in which what it decided on appears
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class Watch:
 
     def _confirm_run(self) -> Confirmed:
         vigil = self._vigil(f"waiting for the workflows of {self.created.url}", self.patience.limit)
-        revision = self.created.revision
+        revision, continued_at = self.created.revision, None
         while True:
             read = self.courier.converse(self._dialect.run(self.asked, identity(self.created)))
             revision = (read.revision if read else None) or revision
@@ -69,9 +72,16 @@ class Watch:
             workflows = self._workflows()
             if workflows and self._is_enough(workflows) and (revision or self.spec.revision is None):
                 return Confirmed(workflows, revision)
+            continued_at = self._continued_at(workflows or (), continued_at)
             if vigil.has_ended:
-                raise self._gave_up(revision, workflows, read)
+                raise self._gave_up(revision, workflows, read, continued_at)
             vigil.rest()
+
+    def _continued_at(self, workflows: tuple[WorkflowState, ...], before: float | None) -> float | None:
+        """Since when a setup workflow has succeeded; what comes after it appears a moment later."""
+        if not any(w.is_setup and w.succeeded for w in workflows):
+            return None
+        return self.courier.clock.monotonic() if before is None else before
 
     def _is_other(self, revision: str | None) -> bool:
         """Whether this certainly is another commit than the one that was tested."""
@@ -166,7 +176,11 @@ class Watch:
     # Nothing, in time
 
     def _gave_up(
-        self, revision: str | None, workflows: tuple[WorkflowState, ...] | None, read: Run | None
+        self,
+        revision: str | None,
+        workflows: tuple[WorkflowState, ...] | None,
+        read: Run | None,
+        continued_at: float | None,
     ) -> ToolError:
         seconds, url = f"{self.patience.limit:.0f} s", self.created.url
         if read is None or workflows is None:
@@ -181,7 +195,15 @@ class Watch:
             )
         if read.errors and not workflows:
             return self._errored(read.errors)
+        is_continued = continued_at is not None and self.courier.clock.monotonic() - continued_at < _CONTINUING
         names = ", ".join(sorted({w.name for w in workflows if not w.is_setup}))
+        if not names and (read.is_forming or is_continued or any(w.is_setup and w.is_alive for w in workflows)):
+            return TimedOut(
+                "not-started",
+                f"run {url} was created, and within {seconds} CircleCI has not finished making its workflows",
+                f"look at {url}: it goes on",
+                "do not run this step again for it; give it longer with  --confirm 5m",
+            )
         if self.spec.starts and names:
             return NothingRuns(
                 "workflow-absent",

@@ -1,7 +1,6 @@
 """With --wait: follows what was triggered to its end, and says whether it ended well."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from deploystep.app.courier import Courier
 from deploystep.app.vigil import CALM, Vigil
@@ -9,9 +8,7 @@ from deploystep.circleci.answers import Asked
 from deploystep.circleci.dialects import DIALECTS, identity
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import DeployFailed, TimedOut
-from deploystep.core.runs import ON_HOLD, Created, WorkflowState, newest
-
-_RERUN: Final = 120.0  # seconds in which CircleCI's own rerun of a failed workflow is to appear
+from deploystep.core.runs import ON_HOLD, RERUN, Created, WorkflowState, newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +69,7 @@ class Follower:
     def _is_over(self, workflows: tuple[WorkflowState, ...], failed_at: float | None) -> bool:
         if not workflows or any(w.is_alive for w in workflows):
             return False
-        return failed_at is None or self.courier.clock.monotonic() - failed_at >= _RERUN
+        return failed_at is None or self.courier.clock.monotonic() - failed_at >= RERUN
 
     def _verdict(self, workflows: tuple[WorkflowState, ...]) -> DeployFailed | None:
         failed = tuple(w for w in workflows if not w.succeeded)

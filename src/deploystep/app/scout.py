@@ -17,21 +17,25 @@ from deploystep.circleci.wire import Failure, Response
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.earlier import Adopt, Ambiguous, Choice, Earlier, State, choose
 from deploystep.core.errors import FactUnavailable, Uncertain
-from deploystep.core.runs import Run, WorkflowState, newest
+from deploystep.core.runs import RERUN, Run, WorkflowState, newest
 
 _DEPTH: Final = 100  # runs that are read, where this build's own pipeline is not among them
 _BEYOND: Final = 20  # runs of other commits, after which none of this one is expected
-_YOUNG: Final = timedelta(seconds=60)  # a run of that age whose workflows are not there yet may still get them
+_YOUNG: Final = timedelta(seconds=60)  # what a setup workflow of that age starts may not be there yet
 _SETTLING: Final = timedelta(seconds=10)  # a run of that age may be about to be cancelled by the build that made it
 _SKEW: Final = timedelta(seconds=2)  # the server's clock is told in whole seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What there was just before a trigger: the runs by id, and the server's time. Without `is_read`, unknown."""
+    """What there was just before a trigger: the runs by id, and the time. Without `is_read`, unknown.
+
+    `moment` is by the server's clock, `at` by that which counts seconds here.
+    """
 
     known: frozenset[str]
     moment: datetime | None
+    at: float = 0.0
     is_read: bool = True
 
 
@@ -66,7 +70,8 @@ class Scout:
             return Survey(frozenset(), None, is_read=False), ()
         if self.spec.is_recognised and not result.is_whole:
             raise self._undecided("the list of runs does not end, and this build's own is not in it")
-        return Survey(frozenset(r.id for r in result.runs), result.moment), self._of_this_commit(result)
+        survey = Survey(frozenset(r.id for r in result.runs), result.moment, self.courier.clock.monotonic())
+        return survey, self._of_this_commit(result)
 
     def _recent(self, enough: Enough) -> Recent | Response | Failure:
         talk = self._dialect.recent(self.asked, enough, self.courier.clock.now())
@@ -113,18 +118,21 @@ class Scout:
         known = self.courier.converse(told(self.asked, run))
         if known is None:
             raise self._undecided(f"run {run.id} does not tell how it was triggered")
-        return self._awaited(known, survey) if known.is_by_api else None
+        earlier = self._awaited(known, survey) if known.is_by_api else None
+        return None if earlier is None else self._rerun(earlier, survey)
 
     def _awaited(self, run: Run, survey: Survey) -> Earlier | None:
         vigil = self._vigil("waiting for the workflows of an earlier run")
+        began = self.courier.clock.monotonic()
         while True:
-            workflow, may_come = self._workflow(run, survey.moment)
+            passed = timedelta(seconds=self.courier.clock.monotonic() - began)
+            workflow, may_come = self._workflow(run, survey.moment and survey.moment + passed)
             if workflow is not None:
                 return Earlier(run, workflow)
             if not may_come:
                 return None
             if vigil.has_ended:
-                if run.is_forming:
+                if run.is_forming or survey.moment is not None:
                     raise self._undecided(f"run {self._url(run)} of this commit has not shown its workflows")
                 return None
             vigil.tell(f"run {self._url(run)} is of this commit, and its workflows are not there yet")
@@ -139,9 +147,21 @@ class Scout:
         found = newest(workflows, self.spec.starts)
         if found:
             return found[0], False
-        is_young = run.created is None or moment is None or moment - run.created < _YOUNG
+        is_young = _is_within(run.created, moment, timedelta(seconds=self.limit))
         has_others = bool(newest(workflows))
-        return None, not run.is_errored and (run.is_forming or (is_young and not has_others))
+        is_continued = any(w.is_setup and w.succeeded and _is_within(w.stopped, moment, _YOUNG) for w in workflows)
+        may_begin = not has_others and (is_young or is_continued)
+        return None, not run.is_errored and (run.is_forming or may_begin)
+
+    def _rerun(self, earlier: Earlier, survey: Survey) -> Earlier:
+        """The same; where it failed and CircleCI is about to rerun it by itself, as soon as it has."""
+        vigil = Vigil(self.courier.clock, self.courier.progress, RERUN, BRISK, "waiting for an earlier run's rerun")
+        while _is_to_be_rerun(earlier.workflow, survey.moment) and not vigil.has_ended:
+            vigil.tell(f"run {self._url(earlier.run)} is of this commit; it failed, and CircleCI is to rerun it")
+            vigil.rest()
+            workflow, _ = self._workflow(earlier.run, None)
+            earlier = replace(earlier, workflow=workflow or earlier.workflow)
+        return earlier
 
     def _is_unsettled(self, earlier: Earlier, survey: Survey) -> bool:
         created = earlier.run.created
@@ -182,9 +202,10 @@ class Scout:
             raise cause
         vigil = self._vigil("looking for what the trigger created")
         self.courier.progress.say(f"{cause.message}; looking for what it created")
+        until = survey.moment and survey.moment + timedelta(seconds=self.courier.clock.monotonic() - survey.at) + _SKEW
         before: tuple[str, ...] = ()
         while True:
-            found = self._created_since(survey)
+            found = self._created_since(survey, until)
             sure = tuple(run.id for run, is_sure in found if is_sure)
             if len(found) == 1 and sure and sure == before:
                 return found[0][0]
@@ -193,29 +214,41 @@ class Scout:
                 raise self._not_found(tuple(run for run, _ in found), cause)
             vigil.rest()
 
-    def _created_since(self, survey: Survey) -> tuple[tuple[Run, bool], ...]:
-        """Runs that were not there before the trigger and may be its own, each with whether it is seen to be."""
+    def _created_since(self, survey: Survey, until: datetime | None) -> tuple[tuple[Run, bool], ...]:
+        """Runs that were not there before the trigger and may be its own, each with whether it is seen to be.
+
+        `until` is when the trigger was given up, by the server's clock.
+        """
         result = self._recent(lambda runs: len(runs) >= _DEPTH or any(r.id in survey.known for r in runs))
         if not isinstance(result, Recent):
             return ()
         known = survey.known | self.claimed  # what other rules have just triggered may not have been listed
-        new = [r for r in result.runs if r.id not in known and self._is_ours(r) and _is_since(r, survey)]
-        seen = ((run, self._is_created(run, result)) for run in new)
+        new = [r for r in result.runs if r.id not in known and self._may_be_created(r) and _is_since(r, survey)]
+        seen = ((run, self._is_created(run, result, until)) for run in new)
         return tuple((run, is_sure) for run, is_sure in seen if is_sure is not None)
 
-    def _is_created(self, run: Run, recent: Recent) -> bool | None:
-        """Whether a new run is the trigger's: yes, perhaps, or (None) certainly not."""
+    def _may_be_created(self, run: Run) -> bool:
+        """Whether the trigger may have made it as it is: API v1.1 pins the revision, so no other can be its own."""
+        return self._is_ours(run) and (self.spec.job is None or run.revision in (self.spec.revision, None))
+
+    def _is_created(self, run: Run, recent: Recent, until: datetime | None) -> bool | None:
+        """Whether a new run is the trigger's: yes, perhaps, or (None) certainly not.
+
+        A run of this commit that holds the rule's workflow is this deploy, whoever made it. Of others, only one made
+        in the very seconds in which the trigger was sent is taken for its own.
+        """
         known = self.courier.converse(told(self.asked, run))
         if known is not None and not known.is_by_api:
             return None
         if known is None or self._is_perhaps_foreign(run, recent):
             return False
+        is_told = self.spec.is_recognised or _is_before(run, until)
         if self.spec.starts is None or run.is_errored:
-            return True
+            return is_told
         workflows = self.courier.converse(self._dialect.workflows(self.asked, run.id))
         if workflows is None or not newest(workflows):
             return False
-        return True if newest(workflows, self.spec.starts) else None
+        return is_told if newest(workflows, self.spec.starts) else None
 
     def _is_perhaps_foreign(self, run: Run, recent: Recent) -> bool:
         """Whether a build of that other commit may have made it: to cancel it would take that build's deploy away."""
@@ -238,6 +271,20 @@ class Scout:
 def _is_since(run: Run, survey: Survey) -> bool:
     """Whether it was made after the survey, by the server's own clock; where that is not told, it may be."""
     return run.created is None or survey.moment is None or run.created >= survey.moment - _SKEW
+
+
+def _is_before(run: Run, until: datetime | None) -> bool:
+    return run.created is not None and until is not None and run.created <= until
+
+
+def _is_within(since: datetime | None, moment: datetime | None, time: timedelta) -> bool:
+    """Whether something happened less than `time` before a moment; where one of them is not told, it may have."""
+    return since is None or moment is None or moment - since < time
+
+
+def _is_to_be_rerun(workflow: WorkflowState, moment: datetime | None) -> bool:
+    is_failed = workflow.status == "failed" and workflow.reruns_left > 0
+    return is_failed and _is_within(workflow.stopped, moment, timedelta(seconds=RERUN))
 
 
 def _more(cause: Uncertain, found: str) -> Uncertain:

@@ -213,6 +213,7 @@ def _workflow(item: Mapping[str, Json]) -> WorkflowState | None:
                 is_setup=item.get("tag") == "setup",
                 created=moment_of(item.get("created_at")),
                 reruns_left=max(0, (most or 0) - (done or 0)),
+                stopped=moment_of(item.get("stopped_at")),
             )
         case _:
             return None

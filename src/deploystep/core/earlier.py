@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, unique
 from typing import TypeAlias
 
-from deploystep.core.runs import Run, WorkflowState
+from deploystep.core.runs import NEVER_RAN, Run, WorkflowState
 from deploystep.core.sharing import ALONE, Share
 
 
@@ -67,7 +67,9 @@ def choose(found: tuple[Earlier, ...], share: Share = ALONE) -> Choice:
     alive = next((e for e in found if e.state is State.ALIVE), None)
     if alive is not None:
         return Adopt(alive)  # never two, whatever came after it
-    return Adopt(found[0]) if found[0].state is State.SUCCEEDED else Fire()
+    # what was cancelled, or never ran, has undone nothing: a build cancels a run that turns out to be of another commit
+    ran = next((e for e in found if e.workflow.status not in NEVER_RAN), None)
+    return Adopt(ran) if ran is not None and ran.state is State.SUCCEEDED else Fire()
 
 
 def _among(found: tuple[Earlier, ...], share: Share) -> Choice:

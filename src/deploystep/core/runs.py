@@ -19,6 +19,8 @@ _ENDED_BADLY: Final = frozenset(
 #: Ended without having run at all.
 NEVER_RAN: Final = frozenset({"error", "canceled", "not_run", "unauthorized"})
 ON_HOLD: Final = "on_hold"
+#: Seconds in which CircleCI's own rerun of a failed workflow is to appear.
+RERUN: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class WorkflowState:
     """A workflow of a run, by name, with CircleCI's word for its state.
 
     `created` orders workflows of one name, of which the newest counts: a rerun has the name of what it repeats.
-    `reruns_left` is how often CircleCI will yet rerun it by itself if it fails.
+    `reruns_left` is how often CircleCI will yet rerun it by itself if it fails; `stopped` is when it ended.
     """
 
     id: str
@@ -49,6 +51,7 @@ class WorkflowState:
     is_setup: bool = False
     created: datetime | None = None
     reruns_left: int = 0
+    stopped: datetime | None = None
 
     @property
     def succeeded(self) -> bool:

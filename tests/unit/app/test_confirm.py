@@ -222,6 +222,31 @@ def test_another_workflow_that_is_unauthorized_does_not_matter() -> None:
     assert Scene({PIPELINE: pipeline(), WORKFLOWS: both}).confirm().revision == SHA
 
 
+SET_UP = workflows("setup", tag="setup", status="success")
+SETTING_UP = workflows("setup", tag="setup")
+
+
+@pytest.mark.parametrize(
+    ("state", "looks"),
+    [
+        ("pending", [workflows()]),
+        ("setup", [SETTING_UP]),
+        ("setup-pending", [workflows()]),
+        ("created", [SETTING_UP]),
+        ("created", [SETTING_UP] * 9 + [SET_UP]),
+    ],
+)
+def test_a_run_that_is_still_being_made_is_not_one_in_which_nothing_runs(state: str, looks: list[Event]) -> None:
+    scene = Scene({PIPELINE: pipeline(state=state), WORKFLOWS: looks}, limit=30.0)
+    error = scene.fails(TimedOut, "not-started")
+    assert "do not run this step again for it" in error.hints[1]
+
+
+def test_a_setup_workflow_after_which_nothing_comes() -> None:
+    scene = Scene({PIPELINE: pipeline(), WORKFLOWS: [SETTING_UP, SET_UP]}, limit=30.0)
+    scene.fails(NothingRuns, "no-workflow")
+
+
 def test_no_workflow() -> None:
     scene = Scene({PIPELINE: pipeline(), WORKFLOWS: workflows()}, limit=10.0)
     error = scene.fails(NothingRuns, "no-workflow")

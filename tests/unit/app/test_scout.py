@@ -228,7 +228,7 @@ def test_a_setup_workflow_is_only_the_start() -> None:
     assert Scene(routes).adopts() == A
 
 
-@pytest.mark.parametrize(("age", "is_awaited"), [(59.0, True), (61.0, False), (-5.0, True)])
+@pytest.mark.parametrize(("age", "is_awaited"), [(29.0, True), (31.0, False), (-5.0, True)])
 def test_a_young_run_without_workflows_may_still_get_them(age: float, is_awaited: bool) -> None:  # noqa: FBT001 - a column
     routes = {LIST: listing(run(age=age), OWN), f"GET /{A}": answer(200, run(age=age))}
     scene = Scene({**routes, f"GET /{A}/workflow": [workflows(), workflows("running")]})

@@ -1,0 +1,389 @@
+"""What must hold, whatever happens; and the few conditions under which it cannot, each counted by name.
+
+I1  never two live runs for one rule and commit, without --again
+I2  never a run of another commit left alive without the step saying so
+I3  exit 0 exactly when a due deploy runs, or ran, or none was due
+I4  the report tells what happened
+I5  a trigger is sent again only where it certainly was not received
+I6  a step that is interrupted tells whether something was sent
+I7  nothing is sent before every other node has succeeded
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deploystep.core.deploy import Outcome
+from deploystep.core.exits import ExitCode
+from deploystep.core.retry import Fate
+from deploystep.render.text import Style, failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from deploystep.app.report import Report, TriggerReport
+    from deploystep.sandbox import Run, WorkflowRun
+    from simulation.world import Post, Step, World
+
+OVER = frozenset({"success", "failed", "error", "canceled", "unauthorized", "not_run"})
+NEVER = frozenset({"error", "canceled", "unauthorized", "not_run"})
+SIGNALS = (ExitCode.INTERRUPTED, ExitCode.TERMINATED)
+#: Exit codes that say that something may be wrong with what was created, with words of their own.
+SAYS_SO = (ExitCode.UNCERTAIN, ExitCode.STOPPED, ExitCode.TIMED_OUT, *SIGNALS)
+NOT_SENT = (Outcome.NOT_SENT, Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.SUPERSEDED, Outcome.ALREADY_TRIGGERED)
+A_MINUTE = 60.0
+
+
+class Law:
+    """Looks at every moment whether all holds; what does not is noted in the world."""
+
+    def posting(self, world: World, post: Post) -> None:
+        """I5 and I7, before a trigger leaves."""
+        before = [p for p in post.step.posts if p.rule == post.rule]
+        if before and before[-1].fate not in (Fate.NOT_RECEIVED, Fate.RATE_LIMITED):
+            world.wrong.append(f"I5: {post.step.name} sends {post.rule} again after {before[-1].result}")
+        if before and any(p.run is not None for p in before):
+            world.wrong.append(f"I5: {post.step.name} sends {post.rule} again, and it had been received")
+        if post.step.visit.nodes_limit is not None and not _have_succeeded(world, post.step):
+            world.wrong.append(f"I7: {post.step.name} sends {post.rule} before every other node has succeeded")
+
+    def created(self, world: World, post: Post) -> None:
+        """I1, whenever a trigger has created a run."""
+        run = world.stored(post.run or "")
+        for earlier in world.posts:
+            if earlier.run is None or earlier is post or not _is_of_same(world, earlier, run, post):
+                continue
+            if not _may_still_deploy(world, earlier.run, post.rule):
+                continue
+            excuse = _excuse(world, earlier, post)
+            if excuse is None:
+                number = world.stored(earlier.run).number
+                world.wrong.append(
+                    f"I1: {post.step.name} creates run {run.number} of {post.rule}, and run {number} of it is alive"
+                )
+            else:
+                world.excused[f"I1: {excuse}"] += 1
+
+    def ended(self, world: World, step: Step) -> None:
+        """I2, I3, I4 and I6, when a step has ended."""
+        if step.report is None:
+            world.excused["a step was killed: it tells nothing"] += 1
+            return
+        found = [*_other_commits(world, step), *_zero(world, step), *_told(world, step), *_last_line(world, step)]
+        world.wrong += [f"{words} ({step.name}, exit {int(step.report.exit)})" for words in found]
+
+    def finished(self, world: World) -> None:
+        """I2 and I4 once more: what came to life after the step had ended."""
+        for step in world.steps:
+            world.wrong += [f"{words} ({step.name})" for words in _came_to_life(world, step)]
+            if step.report is None or step.report.exit is not ExitCode.STOPPED:
+                continue
+            for post in step.posts:
+                if _is_other_commit(world, post) and _says_cancelled(step.report) and _has_deployed(world, post):
+                    world.wrong.append(f"I2: {step.name} says that it cancelled the run, and it went on")
+
+
+def _came_to_life(world: World, step: Step) -> Iterator[str]:
+    """I4: what was said not to run has run after all."""
+    said = step.report.triggers if step.report is not None else ()
+    for told in said:
+        if told.outcome is Outcome.NOTHING_RUNS:
+            posts = [p for p in step.posts if p.rule == told.spec.rule and p.run is not None]
+            if any(_has_deployed(world, post) for post in posts):
+                yield f"I4: nothing of {told.spec.rule} runs, said the step, and then it ran"
+
+
+# I1
+
+
+def _is_of_same(world: World, earlier: Post, run: Run, post: Post) -> bool:
+    """Whether both are runs of one rule for one commit of one branch or tag."""
+    other = world.stored(earlier.run or "")
+    is_same_ref = (other.branch, other.tag, other.project) == (run.branch, run.tag, run.project)
+    return earlier.rule == post.rule and is_same_ref and other.revision == run.revision
+
+
+def _may_still_deploy(world: World, run_id: str, rule: str) -> bool:
+    """Whether the rule's workflow of a run has succeeded, is under way, or is yet to come."""
+    stored, shown = world.stored(run_id), world.state.shown(world.stored(run_id))
+    starts = world.rule(rule).starts
+    if stored.errors:
+        return False
+    newest = _newest(shown, starts)
+    if newest is not None:
+        return newest.status == "success" or newest.status not in OVER or _is_coming(stored, newest)
+    return any(w.name == starts and w.set_to != "canceled" for w in stored.workflows)
+
+
+def _newest(run: Run, name: str) -> WorkflowRun | None:
+    named = [w for w in run.workflows if w.name == name]
+    return max(named, key=lambda w: w.created_at, default=None)
+
+
+def _is_coming(stored: Run, workflow: WorkflowRun) -> bool:
+    """Whether CircleCI will rerun this workflow by itself."""
+    return any(w.follows and w.follows.workflow_id == workflow.id for w in stored.workflows) and (
+        workflow.status == "failed"
+    )
+
+
+def _excuse(world: World, earlier: Post, post: Post) -> str | None:
+    """Why nobody could have known of the earlier run; None where the step should have."""
+    if _is_other_commit(world, post):
+        return "the branch moved while the trigger was under way (I2)"
+    listed_at = world.stored(earlier.run or "").listed_at
+    was_listed = (listed_at - world.begin).total_seconds() <= post.looked_at
+    rule = world.rule(post.rule)
+    if post.step.visit.again is not None or earlier.step.visit.again is not None:
+        return "--again"
+    if not rule.is_recognised:
+        return "the rule's runs cannot be recognised, and the step says so"
+    if earlier.step is post.step:
+        return None
+    if _is_other_commit(world, earlier) and _could_not_count(world, earlier, post, was_listed=was_listed):
+        return "a trigger of an older commit had raced with the push (I2)"
+    if _came_late(world, earlier, post):
+        return "CircleCI took more than a minute to start what the earlier run holds"
+    if earlier.created_at - earlier.at > A_MINUTE or post.created_at - post.at > A_MINUTE:
+        return "CircleCI acted on a trigger more than a minute late"
+    if earlier.step.ended is None or earlier.step.ended > post.step.began:
+        return None if was_listed else "two steps at once (known race)"
+    if was_listed:
+        return None
+    if earlier.step.was_killed or earlier.step.report is not None and earlier.step.report.exit in SIGNALS:
+        return "rerun inside the lists' lag, after a step that was killed"
+    return "rerun inside the lists' lag"
+
+
+def _could_not_count(world: World, earlier: Post, post: Post, *, was_listed: bool) -> bool:
+    """Whether a run of this commit that an older commit's step made was unseen, about to go, or another rule's."""
+    is_going = earlier.step.ended is None or earlier.step.ended > post.step.began
+    starts = [rule.starts for rule in world.schedule.rules]
+    return not was_listed or is_going or starts.count(world.rule(post.rule).starts) > 1
+
+
+def _came_late(world: World, earlier: Post, post: Post) -> bool:
+    """Whether the earlier run's workflow was not there for a minute before the trigger, with nothing under way."""
+    shown, starts = world.state.shown(world.stored(earlier.run or "")), world.rule(post.rule).starts
+    stopped = [w.stopped_at for w in shown.workflows if w.stopped_at is not None]
+    since = max([shown.created_at, *stopped])
+    is_idle = all(w.status in OVER for w in shown.workflows)
+    is_there = _newest(shown, starts) is not None
+    return is_idle and not is_there and post.created_at - (since - world.begin).total_seconds() > A_MINUTE
+
+
+# I2
+
+
+def _is_other_commit(world: World, post: Post) -> bool:
+    if post.run is None or world.rule(post.rule).is_elsewhere:
+        return False
+    return world.stored(post.run).revision != post.step.revision
+
+
+def _other_commits(world: World, step: Step) -> Iterator[str]:
+    """I2: runs of another commit that go on, and nobody says so."""
+    report = step.report
+    assert report is not None
+    for post in step.posts:
+        if not _is_other_commit(world, post) or not _goes_on(world, post.run or ""):
+            continue
+        if step.visit.confirm == 0 and any("not confirmed" in said for said in step.said):
+            world.excused["I2: --confirm 0, and the step says so"] += 1
+        elif report.exit not in SAYS_SO:
+            yield "I2: a run of another commit goes on"
+        elif report.exit is ExitCode.STOPPED and "could NOT" not in (report.error.message if report.error else ""):
+            yield "I2: a run of another commit goes on, and the step does not say that it could not be cancelled"
+
+
+def _goes_on(world: World, run_id: str) -> bool:
+    return any(w.status not in OVER for w in world.state.shown(world.stored(run_id)).workflows)
+
+
+def _says_cancelled(report: Report) -> bool:
+    return report.error is not None and report.error.message.endswith("it was cancelled")
+
+
+def _has_deployed(world: World, post: Post) -> bool:
+    newest = _newest(world.state.shown(world.stored(post.run or "")), world.rule(post.rule).starts)
+    return newest is not None and newest.status not in NEVER
+
+
+# I3
+
+
+def _zero(world: World, step: Step) -> Iterator[str]:
+    """I3: exit 0 means that what was due runs, or ran; and without any trouble it is 0."""
+    report = step.report
+    assert report is not None
+    push = step.build.push
+    due = [r.name for r in world.schedule.rules if r.fires(push.ref, is_tag=push.is_tag)] if not step.visit.node else []
+    if report.exit is not ExitCode.OK:
+        return
+    told = {t.spec.rule: t for t in report.triggers}
+    if report.decision is not None and set(told) != set(due):
+        yield f"I3: {due} are due, and the report tells of {list(told)}"
+    for name in due:
+        if name in told:
+            yield from _is_deployed(world, step, told[name])
+        elif report.skipped is None:
+            yield f"I3: {name} was due"
+
+
+def _is_deployed(world: World, step: Step, told: TriggerReport) -> Iterator[str]:
+    name = told.spec.rule
+    if told.outcome is Outcome.SUPERSEDED:
+        if all(head in (None, step.revision) for head in step.heads):
+            yield f"I3: {name} was not superseded"
+        return
+    if told.outcome not in (Outcome.TRIGGERED, Outcome.ALREADY_TRIGGERED):
+        yield f"I3: {name} is {told.outcome.value}"
+        return
+    run = _run_of(world, told)
+    if run is None:
+        yield f"I3: {name} has no run"
+    elif step.visit.confirm > 0 or told.outcome is Outcome.ALREADY_TRIGGERED:
+        yield from _is_running(world, step, told, run)
+
+
+def _run_of(world: World, told: TriggerReport) -> Run | None:
+    """The run that a report names, as it is now."""
+    created = told.created
+    if created is None:
+        return None
+    runs = (world.state.shown(world.stored(p.run)) for p in world.posts if p.run)
+    is_job = world.rule(told.spec.rule).is_job
+    return next((r for r in runs if (r.number == created.number if is_job else r.id == created.id)), None)
+
+
+def _is_running(world: World, step: Step, told: TriggerReport, run: Run) -> Iterator[str]:
+    rule = world.rule(told.spec.rule)
+    if not rule.is_elsewhere and run.revision != step.revision:
+        yield f"I3: {rule.name} runs at another commit"
+    if rule.is_job:  # a job of API v1.1 is there as soon as it was created
+        return
+    yield from _is_its_own(world, step, told, run)
+    newest = _newest(run, rule.starts)
+    if newest is None and rule.is_named:
+        yield f"I3: {rule.name}'s workflow does not run"
+    if newest is None:
+        return
+    if newest.status in NEVER and newest.stopped_at is not None:
+        seconds = (newest.stopped_at - world.begin).total_seconds()
+        if seconds < step.began or newest.outcome in NEVER - {"canceled"}:
+            yield f"I3: {rule.name}'s workflow is {newest.status}"
+    if step.visit.wait is not None and newest.status not in ("success", "canceled"):
+        yield f"I3: {rule.name}'s workflow was waited for, and it is {newest.status}"
+
+
+def _is_its_own(world: World, step: Step, told: TriggerReport, run: Run) -> Iterator[str]:
+    """Whether the run is the rule's, with this commit in its parameters: what no list of CircleCI's tells."""
+    is_rules, is_commits = (run.parameters.get(k) == v for k, v in (("rule", told.spec.rule), ("sha", step.revision)))
+    if is_rules and is_commits:
+        return
+    post = next(p for p in world.posts if p.run == run.id)
+    alike = [p for p in world.posts if p.run and p.rule == post.rule and _is_of_same(world, p, run, post)]
+    if not world.rule(post.rule).is_named:
+        world.excused["I3: a rule that names no workflow starts the one that another rule names"] += 1
+    elif len(alike) > 1 and world.rule(post.rule).starts == world.rule(told.spec.rule).starts:
+        again = "--again" if any(p.step.visit.again for p in alike) else "two steps at once (known race)"
+        world.excused[f"I3: rules that share a workflow are told apart by the order of their runs: {again}"] += 1
+    elif _is_other_commit(world, post) and run.revision == step.revision:
+        world.excused["I3: a trigger of an older commit had raced with the push, and its run is adopted"] += 1
+    else:
+        yield f"I3: the run of {told.spec.rule} is one of rule {run.parameters.get('rule')}"
+
+
+# I4 and I6
+
+
+def _told(world: World, step: Step) -> Iterator[str]:
+    """I4: each trigger's outcome, id and revision."""
+    report = step.report
+    assert report is not None
+    for told in report.triggers:
+        posts = [p for p in step.posts if p.rule == told.spec.rule]
+        runs = [p.run for p in posts if p.run is not None]
+        yield from _outcome(told, posts, runs)
+        yield from _identity(world, step, told, runs)
+    silent = {p.rule for p in step.posts} - {t.spec.rule for t in report.triggers}
+    if silent:
+        yield f"I4: {silent} were sent, and the report does not tell"
+    if report.exit in SIGNALS and step.posts and not report.triggers:
+        yield "I6: something was sent, and the report of the interruption does not tell"
+
+
+def _outcome(told: TriggerReport, posts: list[Post], runs: list[str]) -> Iterator[str]:
+    outcome, name = told.outcome, told.spec.rule
+    if runs and outcome in NOT_SENT:
+        yield f"I4: {name} created a run, and is told to be {outcome.value}"
+    if outcome in (Outcome.SUPERSEDED, Outcome.ALREADY_TRIGGERED) and posts:
+        yield f"I4: {name} was sent, and is told to be {outcome.value}"
+    if outcome is Outcome.NOT_SENT and posts and posts[-1].fate not in (Fate.NOT_RECEIVED, Fate.RATE_LIMITED):
+        yield f"I4: {name} was sent, and is told to be {outcome.value}"
+    if outcome in (Outcome.TRIGGERED, Outcome.UNCERTAIN, Outcome.NOTHING_RUNS) and not posts:
+        yield f"I4: {name} was not sent, and is told to be {outcome.value}"
+
+
+def _identity(world: World, step: Step, told: TriggerReport, runs: list[str]) -> Iterator[str]:
+    if told.created is None or told.outcome is Outcome.ALREADY_TRIGGERED:
+        return
+    run = _run_of(world, told)
+    others = [p for p in world.posts if run is not None and p.run == run.id and p.step is not step]
+    excuse = _look_alike(world, step, told, others[0]) if run is not None and others else None
+    if excuse is not None:
+        world.excused[f"I4: {excuse}"] += 1
+    elif run is None or run.id not in runs:
+        number = told.created.number
+        yield f"I4: {told.spec.rule} is told to have created {number}, and that is not what it created"
+    elif told.created.revision not in (None, run.revision):
+        yield f"I4: {told.spec.rule}'s run is of {run.revision}, and is told to be of {told.created.revision}"
+
+
+def _look_alike(world: World, step: Step, told: TriggerReport, other: Post) -> str | None:
+    """Why another step's run may be taken for what this one created: it was not to be seen before this one sent."""
+    run, posts = world.stored(other.run or ""), [p for p in step.posts if p.rule == told.spec.rule]
+    was_unseen = bool(posts) and (run.listed_at - world.begin).total_seconds() > posts[-1].looked_at
+    if not was_unseen or run.revision not in (step.revision, "0" * 39 + "1"):
+        return None
+    if _is_other_commit(world, other):
+        return "a trigger of an older commit had raced with the push, and its run is taken for this commit's own"
+    if run.errors:
+        return "two steps of one commit at once: a run that errored does not tell whose it is (known race)"
+    if other.rule == told.spec.rule and run.parameters.get("sha") == step.revision:
+        return "two steps of one commit at once: one takes the other's run for its own (known race)"
+    return None
+
+
+def _last_line(world: World, step: Step) -> Iterator[str]:
+    """I4 and I6: what the last line says was sent."""
+    del world
+    report = step.report
+    assert report is not None
+    if report.exit is ExitCode.OK:
+        return
+    line = failure(report, Style()).splitlines()[-1]
+    created = {p.rule for p in step.posts if p.run is not None}
+    is_silent = line.endswith("nothing was triggered")
+    if created and is_silent:
+        yield f"I4: {created} were triggered, and the last line is: {line}"
+    if not step.posts and "was triggered" in line and not is_silent:
+        yield f"I4: nothing was sent, and the last line is: {line}"
+    for name in created:
+        if f"rule {name} " not in line:
+            yield f"I4: {name} was triggered, and the last line is: {line}"
+
+
+# I7
+
+
+def _have_succeeded(world: World, step: Step) -> bool:
+    """Whether every other node has, in truth (what a fault shows is taken for the truth)."""
+    if not step.build.nodes:
+        return True
+    job = world.state._memory.jobs["gh/acme/shop", step.job]
+    since = world.time.now - step.began
+    return all(
+        job.overrides.get(index, node.status if node.after <= since else "running") == "success"
+        for index, node in enumerate(step.build.nodes, start=1)
+    )

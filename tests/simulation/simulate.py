@@ -1,0 +1,73 @@
+"""Simulate schedules: `simulate.py SEEDS`, a count or a range such as 1000..2000. A failing one is shown and replays."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from simulation.invariants import Law
+from simulation.schedule import draw
+from simulation.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def simulated(seed: int) -> World:
+    """The world after everything of one schedule has happened."""
+    world = World(draw(seed), Law())
+    world.live_through()
+    return world
+
+
+def story(world: World) -> str:
+    """What was to happen, what happened, and what is wrong: enough to see why."""
+    lines = [f"seed {world.schedule.seed}", *world.schedule.lines(), ""]
+    lines += [f"{moment:9.2f}  {text}" for moment, text in world.notes]
+    lines += ["", "what CircleCI was asked:"]
+    lines += [
+        f"{(r.at - world.begin).total_seconds():9.2f}  {r.method} {r.path} -> {r.status}"
+        for r in world.sandbox.requests
+    ]
+    lines += ["", "its runs:"]
+    lines += [
+        f"  {run.number} {run.branch or run.tag} {run.revision[:7]} {run.parameters}: {[f'{w.name} {w.status}' for w in run.workflows]}"
+        for run in world.sandbox.runs
+    ]
+    return "\n".join([*lines, "", *world.wrong])
+
+
+def seeds_of(text: str) -> Iterable[int]:
+    first, dots, last = text.partition("..")
+    return range(int(first), int(last)) if dots else range(int(first))
+
+
+def main(arguments: list[str]) -> int:
+    began, failed, count = time.monotonic(), [], 0
+    excused: Counter[str] = Counter()
+    exits: Counter[str] = Counter()
+    for seed in seeds_of(arguments[0] if arguments else "3000"):
+        count += 1
+        world = simulated(seed)
+        excused += world.excused
+        exits.update(s.report.exit.label if s.report else "killed" for s in world.steps)
+        if world.wrong:
+            failed.append((seed, world.wrong))
+            if len(failed) == 1:
+                print(story(world))
+    for seed, wrong in failed[:40]:
+        print(f"seed {seed}: {wrong[0]}")
+    passed = time.monotonic() - began
+    print(
+        f"{count} schedules in {passed:.1f} s ({count / passed * 60:.0f} a minute), {len(failed)} with something wrong"
+    )
+    print("steps that ended with: " + ", ".join(f"{n} {k}" for k, n in exits.most_common()))
+    for words, times in sorted(excused.items()):
+        print(f"  {times:6}  {words}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
