@@ -18,10 +18,13 @@ def main() -> int:
     import signal  # noqa: PLC0415 - what follows costs time, and most nodes of a build end here
 
     # a signal that comes now waits until there is somebody to tell what it interrupted
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    signals = (signal.SIGINT, signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     from deploystep.cli.main import main as command_line  # noqa: PLC0415 - as above
 
-    return command_line(arguments, os.environ, sys.stdin or io.StringIO(), out, err)
+    code = command_line(arguments, os.environ, sys.stdin or io.StringIO(), out, err)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # while Python ends, nothing can change the code any more
+    return code
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.origin, self.desk, self.build = folder / "origin.git", folder / "desk", folder / "build"
-        self.home = folder
+        self.home, self.timeout = folder, 10.0
         for each in (self.origin, self.desk):
             each.mkdir()
         git(self.origin, "init", "--quiet", "--bare", "--initial-branch=main")
@@ -64,8 +64,8 @@ class World:
     def remote(self) -> GitRemote:
         return self.asked()
 
-    def asked(self, timeout: float = 10.0, **environ: str) -> GitRemote:
-        return GitRemote(self.build, {"PATH": os.environ["PATH"], "HOME": str(self.home), **environ}, timeout)
+    def asked(self, **environ: str) -> GitRemote:
+        return GitRemote(self.build, {"PATH": os.environ["PATH"], "HOME": str(self.home), **environ}, self.timeout)
 
 
 @pytest.fixture
@@ -224,7 +224,8 @@ def test_a_remote_that_refuses(world: World) -> None:
 def test_a_remote_that_never_answers(world: World) -> None:
     script = _ssh(world, "exec sleep 10")
     began = time.monotonic()
-    head = world.asked(timeout=1.0, GIT_SSH_COMMAND=script).head(Branch("main"))
+    world.timeout = 1.0
+    head = world.asked(GIT_SSH_COMMAND=script).head(Branch("main"))
     assert head == Head(None, "no answer within 1 s")
     assert time.monotonic() - began < 5.0
 

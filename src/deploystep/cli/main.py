@@ -108,5 +108,10 @@ def _catch_signals() -> None:
 
 
 def _ignore_signals() -> None:
+    """From here on signals change nothing any more. One that has been caught already still gets to its handler."""
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)
+        signal.signal(each, _do_nothing)  # to ignore it outright would make Python complain of one that was caught
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    """The handler of signals that come too late."""
