@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from deploystep.core.automata import Dfa, Nfa, State
 from deploystep.core.legal_names import Illegal, Law, illegal, laws
@@ -103,21 +103,31 @@ class PatternSet:
 
         Any order is answered rightly, but only a sorted one shares all that there is to share.
         """
+        run = self._automaton.run
         folders = [("", self._automaton.start)]
+        folder, state = folders[0]
         for value in values:
-            while not value.startswith(folders[-1][0]):
-                folders.pop()
-            yield self._below(folders, value).labels
+            length = value.rfind("/") + 1
+            if value[:length] != folder:
+                folder, state = value[:length], self._folder(folders, value[:length])
+            # where nothing can match any more, the name is not looked at
+            yield run(value[length:], state).labels if state.junctions else NOTHING
 
-    def _below(self, folders: list[tuple[str, State]], value: str) -> State:
-        """Read the rest of the value, noting the state after each folder."""
-        folder, state = folders[-1]
-        read = len(folder)
-        while (slash := value.find("/", read)) >= 0:
-            state = self._automaton.run(value[read : slash + 1], state)
-            read = slash + 1
-            folders.append((value[:read], state))
-        return self._automaton.run(value[read:], state)
+    def _folder(self, folders: list[tuple[str, State]], wanted: str) -> State:
+        """Return the state after a folder, and note those after the folders around it."""
+        while not wanted.startswith(folders[-1][0]):
+            folders.pop()
+        read, state = len(folders[-1][0]), folders[-1][1]
+        while read < len(wanted) and state.junctions:
+            slash = wanted.index("/", read) + 1
+            state = self._automaton.run(wanted[read:slash], state)
+            read = slash
+            folders.append((wanted[:read], state))
+        return state
+
+
+#: What no pattern matches.
+NOTHING: Final[frozenset[int]] = frozenset()
 
 
 def overlap(a: Sequence[Pattern], b: Sequence[Pattern]) -> str | None:
