@@ -3,11 +3,11 @@
 import argparse
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
 from deploystep import __version__
 from deploystep.core.errors import UsageError
+from deploystep.core.values import dataclass, field
 
 RULES: Final = ".circleci/deploy.yml"
 _DECIDING: Final = ("run", "plan")

@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import partial
 from pathlib import Path
@@ -36,6 +35,7 @@ from deploystep.core.parameters import TOKEN_VARIABLES
 from deploystep.core.rules import RuleSet
 from deploystep.core.secret import Secret
 from deploystep.core.source import SourceFile
+from deploystep.core.values import dataclass
 from deploystep.render import junit
 from deploystep.rulefile.config import ProjectConfig
 from deploystep.rulefile.config import read_config as parse_config

@@ -9,12 +9,12 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from deploystep.core.errors import EnvironmentInvalid
+from deploystep.core.values import dataclass
 
 #: Every variable of the build's environment that is read, and what for. The docs table is made from it.
 ENV: Final[Mapping[str, str]] = MappingProxyType(

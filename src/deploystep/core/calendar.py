@@ -7,12 +7,12 @@ Moments are compared in UTC: Python compares two of the same zone by what the cl
 """
 
 import re
-from dataclasses import dataclass
 from datetime import MAXYEAR, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Final
 
 from deploystep.core.moments import zone
+from deploystep.core.values import dataclass
 
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _WINDOW: Final = re.compile(

@@ -7,12 +7,12 @@ arrive at the same are of one sort, and only sorts are looked at rule by rule.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from deploystep.core.patterns import PatternSet
 from deploystep.core.rules import PathsChanged
+from deploystep.core.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

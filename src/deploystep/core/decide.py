@@ -4,7 +4,6 @@ Pure. Three-valued: what cannot be known is neither yes nor no, and never makes 
 (`no AND unknown = no`, `yes OR unknown = yes`). Every answer keeps its own explanation as a `Trace`.
 """
 
-from dataclasses import dataclass
 from enum import Enum, unique
 
 from deploystep.core.changes import Sieve
@@ -14,6 +13,7 @@ from deploystep.core.matchers import cost, match
 from deploystep.core.rules import Alternative, Condition, ForkIs, Guard, Rule, RuleSet
 from deploystep.core.source import Diagnostic
 from deploystep.core.trace import Answer, Reason, Trace, either, leaf, refused, together
+from deploystep.core.values import dataclass
 
 
 @unique

@@ -8,11 +8,11 @@ Limits: CircleCI docs, "Pipeline values and parameters" (100 parameters, key 128
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from deploystep.core.build import BuildContext
+from deploystep.core.values import dataclass
 
 MAX_PARAMETERS: Final = 100
 MAX_KEY: Final = 128

@@ -6,7 +6,6 @@ patterns; each says in which direction its answer is a claim, because a search t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +15,7 @@ from deploystep.core.pattern_nodes import Node, sole_text
 from deploystep.core.pattern_problems import PatternError, Problem, shown
 from deploystep.core.pattern_search import Finding, Wanted, find_text
 from deploystep.core.pattern_syntax import Kind, read_pattern
+from deploystep.core.values import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

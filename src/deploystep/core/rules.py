@@ -5,7 +5,6 @@ an alternative a set of matchers (all of these).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, unique
 from typing import TypeAlias
 
@@ -16,6 +15,7 @@ from deploystep.core.facts import ChangedSince
 from deploystep.core.parameters import Value
 from deploystep.core.patterns import Pattern
 from deploystep.core.source import SourceFile, Span, Spanned
+from deploystep.core.values import dataclass
 
 Patterns: TypeAlias = tuple[Spanned[Pattern], ...]
 

@@ -1,7 +1,6 @@
 """A rule file's text to a RuleSet, or everything that is wrong with it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, TypeVar
 
@@ -35,6 +34,7 @@ from deploystep.core.rules import (
 )
 from deploystep.core.source import Diagnostic, SourceFile, Span, Spanned
 from deploystep.core.suggest import nearest
+from deploystep.core.values import dataclass, replace
 from deploystep.rulefile import fields as f
 from deploystep.rulefile import lint, parameters, reader
 from deploystep.rulefile.given import facts_of

@@ -4,11 +4,11 @@ No value has a type yet: every scalar is the text that was written, and the fiel
 it means.
 """
 
-from dataclasses import dataclass
 from enum import Enum, unique
 from typing import TypeAlias
 
 from deploystep.core.source import Diagnostic, Severity, Span
+from deploystep.core.values import dataclass
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _SHOWN = 60

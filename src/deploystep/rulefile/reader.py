@@ -6,7 +6,6 @@ place where it is used, and need no recursion, so that neither deep nesting nor 
 
 import re
 import sys
-from dataclasses import dataclass, field
 from typing import Final, TypeGuard, cast
 
 import yaml
@@ -63,15 +62,17 @@ def _start() -> Span:
     return Span(Pos(1, 1))
 
 
-@dataclass(slots=True)
 class _Open:
     """A list or map whose end has not been read."""
 
-    is_map: bool
-    span: Span
-    anchor: str | None
-    nodes: list[Node] = field(default_factory=list)
-    size: int = 1
+    __slots__ = ("anchor", "is_map", "nodes", "size", "span")
+
+    def __init__(self, span: Span, anchor: str | None, *, is_map: bool) -> None:
+        self.span = span
+        self.anchor = anchor
+        self.is_map = is_map
+        self.nodes: list[Node] = []
+        self.size = 1
 
 
 class _Builder:
@@ -168,7 +169,7 @@ class _Builder:
     def _begin(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent) -> None:
         self._refuse_tag(event)
         span = Span(_pos(_marks(event)[0]))
-        self.open.append(_Open(isinstance(event, yaml.MappingStartEvent), span, event.anchor))
+        self.open.append(_Open(span, event.anchor, is_map=isinstance(event, yaml.MappingStartEvent)))
         if len(self.open) > MAX_DEPTH:
             self._stop("E009", "nested too deeply", span)
 

@@ -6,7 +6,6 @@ Schema and the reference pages are made from the same tables.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Generic, Protocol, TypeVar, cast
@@ -16,6 +15,7 @@ from deploystep.core.parameters import MAX_VALUE, Value, parse_template
 from deploystep.core.patterns import Kind, Pattern, PatternError, is_legal_ref, parse, why_no_ref
 from deploystep.core.source import Span, Spanned
 from deploystep.core.suggest import nearest
+from deploystep.core.values import dataclass, field
 from deploystep.rulefile import characters, expression, syntax
 from deploystep.rulefile.nodes import Entry, Map, Node, Report, Sequence, Style, Text, clipped, kind_of, shown
 
