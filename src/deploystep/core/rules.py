@@ -116,6 +116,17 @@ Matcher: TypeAlias = (
 )
 
 
+def patterns_of(matcher: Matcher) -> tuple[Patterns, ...]:
+    """The lists of patterns that a matcher holds."""
+    if isinstance(matcher, BranchIs | TagIs | UserIs | AuthorIs):
+        return (matcher.patterns,)
+    if isinstance(matcher, PathsChanged):
+        return (matcher.only, matcher.ignore)
+    if isinstance(matcher, EnvIs):
+        return tuple(patterns for _, patterns in matcher.variables)
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Alternative:
     """Matchers that must all hold, in the order written; never empty."""

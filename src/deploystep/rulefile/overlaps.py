@@ -6,7 +6,7 @@ from itertools import combinations
 from deploystep.core.build import CLOUD, Branch, BuildContext, Claims, ParallelNode, Tag, Variables
 from deploystep.core.decide import condition
 from deploystep.core.facts import Facts
-from deploystep.core.patterns import overlap
+from deploystep.core.pattern_proofs import overlap
 from deploystep.core.rules import (
     Alternative,
     AuthorIs,

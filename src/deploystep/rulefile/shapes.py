@@ -12,7 +12,9 @@ from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
 from deploystep.core.facts import Base, ChangedSince
 from deploystep.core.parameters import MAX_VALUE, Value, parse_template
-from deploystep.core.patterns import Kind, Pattern, PatternError, is_legal_ref, parse, why_no_ref
+from deploystep.core.pattern_nodes import text_at_hand
+from deploystep.core.patterns import Kind, Pattern, PatternError, parse
+from deploystep.core.ref_names import is_legal_ref
 from deploystep.core.source import Span, Spanned
 from deploystep.core.suggest import nearest
 from deploystep.core.values import dataclass, field
@@ -177,9 +179,9 @@ def _is_escaped(text: Text, report: Report) -> bool:
 @lru_cache(maxsize=4096)
 def _pattern(text: str, kind: Kind, noun: str) -> Pattern:
     pattern = parse(text, kind)
-    # most patterns are a plain name, for which git's rules need no proof
-    plain = pattern.only_match
-    if kind is Kind.REF and not (plain is not None and is_legal_ref(plain)):
+    if kind is Kind.REF and not is_legal_ref(text_at_hand(pattern.node) or ""):
+        from deploystep.core.pattern_proofs import why_no_ref  # noqa: PLC0415 - few patterns need a proof
+
         hopeless = why_no_ref(pattern, noun)
         if hopeless is not None:
             raise PatternError(hopeless)

@@ -9,18 +9,10 @@ import pytest
 
 from deploystep.core.automata import Dfa, Nfa, State
 from deploystep.core.pattern_nodes import ANYTHING, LAST_CODE_POINT, Chars, concat, literal, state_count
+from deploystep.core.pattern_proofs import covers, legal_example, overlap, why_no_ref
 from deploystep.core.pattern_search import Wanted, find_text
-from deploystep.core.patterns import (
-    Kind,
-    Pattern,
-    PatternSet,
-    covers,
-    is_legal_ref,
-    legal_example,
-    overlap,
-    parse,
-    why_no_ref,
-)
+from deploystep.core.patterns import Kind, Pattern, PatternSet, parse
+from deploystep.core.ref_names import is_legal_ref
 
 
 def ref(text: str) -> Pattern:
