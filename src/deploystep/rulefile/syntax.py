@@ -1,13 +1,17 @@
 """PyYAML's complaints in words that a writer of rules understands, at the place where the mistake is."""
 
-import re
-from collections.abc import Callable
-from typing import Final
+from __future__ import annotations
 
-import yaml
+import re
+from typing import TYPE_CHECKING, Final
 
 from deploystep.core.source import Pos, SourceFile, Span
 from deploystep.rulefile.nodes import Report, clipped, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import yaml
 
 TAB: Final = ("E004", "a tab where YAML wants spaces")
 BACKSLASH: Final = (
