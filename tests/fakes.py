@@ -27,6 +27,12 @@ class FakeClock:
     def now(self) -> datetime:
         return self.moment
 
+    def monotonic(self) -> float:
+        return (self.moment - START).total_seconds()
+
+    def chance(self) -> float:
+        return 0.0
+
     def sleep(self, seconds: float) -> None:
         if seconds < 0:
             raise ValueError("sleep length must be non-negative")
@@ -39,14 +45,22 @@ Event: TypeAlias = Response | Failure | BaseException | Callable[[Request], "Res
 
 
 class ScriptedTransport:
-    """Answers requests from a script, in order; a request beyond its end fails the test."""
+    """Answers requests from a script, in order; a request beyond its end fails the test.
 
-    def __init__(self, events: Iterable[Event] = (), host: str = HOST) -> None:
+    With `earlier`, lists of runs are answered by that and are not part of the script: `listed` counts them.
+    """
+
+    def __init__(self, events: Iterable[Event] = (), host: str = HOST, earlier: Response | None = None) -> None:
         self.host = host
         self.sent: list[Request] = []
+        self.listed = 0
+        self._earlier = earlier
         self._left = list(events)
 
     def send(self, request: Request) -> Response | Failure:
+        if self._earlier is not None and request.method == "GET" and request.path.endswith(("/pipeline", "/tree/main")):
+            self.listed += 1
+            return self._earlier
         self.sent.append(request)
         assert self._left, f"nothing was scripted for {request.method} {request.path}"
         event = self._left.pop(0)
@@ -82,6 +96,10 @@ class RoutedTransport:
             raise event
         return event(request) if callable(event) else event
 
+    @property
+    def paths(self) -> list[str]:
+        return [f"{request.method} {request.path}" for request in self.sent]
+
     def count(self, end: str) -> int:
         return sum(f"{r.method} {r.path}".endswith(end) for r in self.sent)
 
@@ -90,6 +108,10 @@ class RoutedTransport:
 class RecordingProgress:
     said: list[str] = field(default_factory=list)
     warned: list[str] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
+
+    def live(self, text: str) -> None:
+        self.shown.append(text)
 
     def say(self, text: str) -> None:
         self.said.append(text)
@@ -114,6 +136,10 @@ def answer(status: int, body: object = None, **headers: str) -> Response:
     """One answer; `body` becomes JSON unless it is bytes, `retry_after` becomes the header `retry-after`."""
     data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     return Response(status, {name.replace("_", "-"): value for name, value in headers.items()}, data)
+
+
+#: A list of runs that there are none of.
+NO_RUNS = answer(200, {"items": [], "next_page_token": None})
 
 
 def refused_connection() -> Failure:

@@ -11,12 +11,13 @@ from builds import SHOP, build, rules
 from deploystep.app.report import Report
 from deploystep.app.trigger import planned
 from deploystep.core.decide import decide
-from deploystep.core.deploy import Created, Outcome, WorkflowState, trigger_specs
+from deploystep.core.deploy import Outcome, trigger_specs
 from deploystep.core.facts import Facts
 from deploystep.core.moments import zone
 
 if TYPE_CHECKING:
     from deploystep.core.build import BuildContext
+    from deploystep.core.runs import Created, WorkflowState
 
 RULES = """
     version: 1

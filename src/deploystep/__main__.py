@@ -15,7 +15,11 @@ def main() -> int:
     if words is not None and not ({"--json", "-h", "--help"} & {*arguments}) and not os.environ.get("DEPLOYSTEP_JSON"):
         out.write(words + "\n")
         return 0
-    from deploystep.cli.main import main as command_line  # noqa: PLC0415 - everything else costs time
+    import signal  # noqa: PLC0415 - what follows costs time, and most nodes of a build end here
+
+    # a signal that comes now waits until there is somebody to tell what it interrupted
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    from deploystep.cli.main import main as command_line  # noqa: PLC0415 - as above
 
     return command_line(arguments, os.environ, sys.stdin or io.StringIO(), out, err)
 

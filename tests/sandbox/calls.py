@@ -39,8 +39,12 @@ class Clock:
 @dataclass(frozen=True)
 class Answer:
     status: int
-    headers: Mapping[str, str]
+    pairs: tuple[tuple[str, str], ...]
     text: str
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return dict(self.pairs)
 
     @property
     def json(self) -> Any:
@@ -68,7 +72,7 @@ def call(  # noqa: PLR0913 - each is one part of a request
     try:
         connection.request(method, path, body=payload, headers={**sent, **(headers or {})})
         response = connection.getresponse()
-        return Answer(response.status, dict(response.getheaders()), response.read().decode())
+        return Answer(response.status, tuple(response.getheaders()), response.read().decode())
     finally:
         connection.close()
 

@@ -14,7 +14,8 @@ from sandbox.calls import MAIN, PIPELINE, RUN, SHA, TREE, Clock, call, trigger
 
 from deploystep.sandbox import Sandbox, Workflow, parse_fault
 
-FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "openapi"
+FOLDERS = [folder / "shared" / "openapi" for folder in Path(__file__).resolve().parents[3:]]
+FOLDER = next((folder for folder in FOLDERS if folder.is_dir()), FOLDERS[0])
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="CircleCI's OpenAPI documents are not beside the checkout")
 
 RUN_ROUTE = "/project/{provider}/{organization}/{project}/pipeline/run"
@@ -93,12 +94,15 @@ def seeded(sandbox: Sandbox, clock: Clock) -> dict[str, str]:
     build_num = call(sandbox, "POST", TREE, {}).json["build_num"]
     sandbox.misbehave(parse_fault("errored:Unexpected argument(s): x"))
     errored = trigger(sandbox).json["id"]
+    sandbox.misbehave(parse_fault("setup"))
+    dynamic = trigger(sandbox).json["id"]
     clock.passes(1)
     return {
         "build": build,
         "run": run,
         "app": app,
         "errored": errored,
+        "dynamic": dynamic,
         "workflow": sandbox.runs[0].workflows[0].id,
         "job": str(sandbox.runs[0].workflows[0].jobs[0].number),
         "build_num": str(build_num),
@@ -121,6 +125,8 @@ READINGS = [
     ("v2", "/project/{project-slug}/job/{job-number}", "/api/v2/project/gh/acme/shop/job/{job}"),
     ("v2", "/workflow/{id}", "/api/v2/workflow/{workflow}"),
     ("v2", "/workflow/{id}/job", "/api/v2/workflow/{workflow}/job"),
+    ("v2", "/pipeline/{pipeline-id}", "/api/v2/pipeline/{dynamic}"),
+    ("v2", "/pipeline/{pipeline-id}/workflow", "/api/v2/pipeline/{dynamic}/workflow"),
     ("v1.1", "/me", "/api/v1.1/me"),
     ("v1.1", BUILD_ROUTE + "/{build_num}", "/api/v1.1/project/github/acme/shop/{build_num}"),
     ("v1.1", BUILD_ROUTE + "/{build_num}", "/api/v1.1/project/gh/acme/shop/77"),
@@ -132,7 +138,8 @@ READINGS = [
 @pytest.mark.parametrize("later", [0, 60])
 def test_what_is_read_is_what_the_document_describes(version: str, route: str, path: str, later: float) -> None:
     clock = Clock()
-    with Sandbox(now=clock) as sandbox:
+    flaky = Workflow("flaky", outcome="failed", reruns=("failed", "success"))
+    with Sandbox(now=clock, workflows=[Workflow("deploy"), flaky]) as sandbox:
         names = seeded(sandbox, clock)
         clock.passes(later)
         answer = call(sandbox, "GET", path.format(**names))
@@ -150,6 +157,27 @@ def test_canceling_answers_what_the_document_describes() -> None:
         read = call(sandbox, "GET", f"/api/v2/workflow/{names['workflow']}").json
         assert read["status"] == "canceled"
         check(read, response_schema("v2", "GET", "/workflow/{id}", 200))
+
+
+def test_running_again_answers_what_the_document_describes() -> None:
+    clock = Clock()
+    with Sandbox(now=clock) as sandbox:
+        names = seeded(sandbox, clock)
+        answer = call(sandbox, "POST", f"/api/v2/workflow/{names['workflow']}/rerun", {})
+        assert answer.status == 202
+        check(answer.json, response_schema("v2", "POST", "/workflow/{id}/rerun", 202))
+        read = call(sandbox, "GET", f"/api/v2/pipeline/{names['run']}/workflow").json
+        check(read, response_schema("v2", "GET", "/pipeline/{pipeline-id}/workflow", 200))
+        assert len(read["items"]) == 2
+
+
+def test_canceling_a_job_answers_what_the_document_describes() -> None:
+    clock = Clock()
+    with Sandbox(now=clock) as sandbox:
+        names = seeded(sandbox, clock)
+        answer = call(sandbox, "POST", f"/api/v1.1/project/github/acme/shop/{names['build_num']}/cancel")
+        assert (answer.status, answer.json["status"]) == (200, "canceled")
+        check(answer.json, response_schema("v1.1", "POST", BUILD_ROUTE + "/{build_num}/cancel", 200))
 
 
 TRIGGERS = [

@@ -96,6 +96,7 @@ def test_reset_forgets_all_but_the_settings() -> None:
 
 
 JOB = {"project": "gh/a/b", "number": 7, "parallel_runs": ["running"]}
+BUILD = {"pipeline_id": str(uuid4()), "project": "gh/a/b"}
 WRONG: list[Any] = [
     ("faults", b"{", "JSON object"),
     ("faults", [], "JSON object"),
@@ -111,7 +112,14 @@ WRONG: list[Any] = [
     ("jobs", {"parallel_runs": ["running"], "project": "gh/a/b", "number": True}, "`number` must be an integer"),
     ("jobs", {"parallel_runs": ["running"], "then": [7]}, "must be an object"),
     ("jobs", {**JOB, "after_seconds": "1"}, "`after_seconds` must be a number"),
+    ("workflows", {"id": "x", "status": "success"}, "not a UUID"),
+    ("workflows", {"id": str(uuid4()), "status": "success"}, "there is no workflow"),
+    ("workflows", {"id": str(uuid4()), "status": ""}, "must not be empty"),
     ("builds", {"pipeline_id": "x"}, "not a UUID"),
+    ("builds", {**BUILD, "created": "yesterday"}, "a time with its zone"),
+    ("builds", {**BUILD, "created": "2026-06-16T08:02:11"}, "a time with its zone"),
+    ("builds", {**BUILD, "created": "9999-06-16T08:02:11Z"}, "later than now"),
+    ("builds", {**BUILD, "trigger": "explicit"}, "`trigger` must be one of"),
     ("builds", {"pipeline_id": str(uuid4()), "project": "gh/a/b", "status": "green"}, "`status` must be one of"),
     ("builds", {"pipeline_id": str(uuid4()), "project": "gh/a/b", "jobs": {"a": 1}}, "`a` must be a string"),
 ]

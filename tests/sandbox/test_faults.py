@@ -226,6 +226,8 @@ UNREADABLE: list[Any] = [
     ("redirect:307", "a status and a location"),
     ("redirect:307:http://x/\r\nA: b", "a status and a location"),
     ("ends:green", "needs one of canceled"),
+    ("lag", "needs seconds"),
+    ("setup:x", "takes no argument"),
     ("siblings:", "needs node indexes"),
     ("siblings:a", "needs node indexes"),
     ("GET /x => errored:a", "cannot meet a GET"),

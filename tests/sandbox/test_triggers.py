@@ -88,7 +88,6 @@ SLUGS = [
     ("POST", "/api/v2/project/gh%2Facme%2fshop/pipeline", 201),
     ("POST", "/api/v2/project/circleci/abc/def/pipeline", 404),
     ("GET", "/api/v2/project/gh/acme/shop/pipeline/run", 405),
-    ("GET", "/api/v3/runs", 404),
     ("PUT", "/api/v2/project/gh/acme/shop/pipeline/run", 405),
     ("DELETE", "/api/v2/me", 405),
 ]
@@ -208,7 +207,12 @@ def test_what_was_asked_is_kept_with_the_run() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"projects": ["acme/shop"]}, {"workflows": [Workflow("w", outcome="green")]}, {"parameters": {"a": "text"}}],
+    [
+        {"projects": ["acme/shop"]},
+        {"workflows": [Workflow("w", outcome="green")]},
+        {"workflows": [Workflow("w", reruns=["success", "green"])]},
+        {"parameters": {"a": "text"}},
+    ],
 )
 def test_settings_that_make_no_sense(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="`"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlencode
+from uuid import uuid4
 
 import pytest
 from sandbox.calls import SHA, TREE, Clock, call
@@ -148,3 +150,62 @@ def test_a_form_that_is_no_text() -> None:
 def test_edn() -> None:
     value = {"a": [1, None, True], "b": {"c": 'say "x"'}}
     assert v1_1.edn(value) == '{:a [1 nil true], :b {:c "say \\"x\\""}}'
+
+
+def _cancel(sandbox: Sandbox, number: int) -> Any:
+    answer = call(sandbox, "POST", f"{PROJECT}/{number}/cancel", token="project-token")
+    assert answer.status == 200
+    return answer.json
+
+
+def _progress(build: Any) -> tuple[str, str, str | None, bool]:
+    return build["status"], build["lifecycle"], build["outcome"], build["canceled"]
+
+
+CANCELED = ("canceled", "finished", "canceled", True)
+
+
+@pytest.mark.parametrize("seconds", [0, 1])
+def test_a_job_can_be_canceled_before_it_has_ended(seconds: float) -> None:
+    clock = Clock()
+    with Sandbox(now=clock) as sandbox:
+        number = call(sandbox, "POST", TREE, {}).json["build_num"]
+        clock.passes(seconds)
+        canceled = _cancel(sandbox, number)
+        assert (canceled["build_num"], _progress(canceled)) == (number, CANCELED)
+        clock.passes(60)
+        assert _progress(call(sandbox, "GET", f"{PROJECT}/{number}").json) == CANCELED
+        assert call(sandbox, "GET", f"{TREE}?filter=completed").json[0]["status"] == "canceled"
+        assert "Sunset" not in call(sandbox, "POST", f"{PROJECT}/{number}/cancel").headers
+
+
+def test_a_job_that_has_ended_stays_as_it_ended() -> None:
+    clock = Clock()
+    with Sandbox(now=clock) as sandbox:
+        number = call(sandbox, "POST", TREE, {}).json["build_num"]
+        clock.passes(60)
+        assert _progress(_cancel(sandbox, number))[0] == "success"
+        sandbox.set_job("gh/acme/shop", 7, parallel_runs=["timedout"], status="timedout")
+        assert _progress(_cancel(sandbox, 7))[0] == "timedout"
+
+
+def test_other_jobs_can_be_canceled_too() -> None:
+    build, workflow = str(uuid4()), str(uuid4())
+    with Sandbox(gone=True) as sandbox:
+        sandbox.set_job("gh/acme/shop", 7, parallel_runs=["running", "success"])
+        assert _progress(_cancel(sandbox, 7)) == CANCELED
+        jobs = {"test": "success", "deploy": "running"}
+        numbers = {"test": 11, "deploy": 12}
+        sandbox.add_build(build, "gh/acme/shop", workflow_id=workflow, jobs=jobs, numbers=numbers)
+        assert _progress(_cancel(sandbox, 11))[0] == "success"
+        assert _progress(_cancel(sandbox, 12)) == CANCELED
+        items = call(sandbox, "GET", f"/api/v2/workflow/{workflow}/job").json["items"]
+        assert [item["status"] for item in items] == ["success", "canceled"]
+        assert call(sandbox, "GET", f"/api/v2/workflow/{workflow}").json["status"] == "running"
+
+
+def test_jobs_that_cannot_be_canceled() -> None:
+    with Sandbox(projects=["gh/acme/shop"]) as sandbox:
+        for path in (f"{PROJECT}/7/cancel", PROJECT.replace("acme", "nobody") + "/7/cancel"):
+            assert call(sandbox, "POST", path).status == 404
+        assert call(sandbox, "POST", f"{PROJECT}/7/cancel", token=None).status == 401

@@ -3,9 +3,11 @@
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TextIO
+from typing import Final, TextIO
 
 from deploystep.core.secret import Secret
+
+_CLEAR: Final = "\r\x1b[K"  # to the first column, and the rest of the line away
 
 
 class Console:
@@ -15,6 +17,7 @@ class Console:
         self._out = out
         self._err = err
         self._secrets = secrets
+        self._is_live = False
 
     def hide(self, secret: Secret) -> None:
         """From now on, mask this too."""
@@ -32,12 +35,27 @@ class Console:
         """A line that may need attention."""
         self._write(self._err, f"warning: {text}")
 
+    def live(self, text: str) -> None:
+        """A line that the next one replaces; only a terminal can do that, elsewhere nothing is written."""
+        if self._err.isatty():
+            self._put(self._err, _CLEAR + self._shown(self._err, text))
+            self._is_live = True
+
     def _write(self, stream: TextIO, text: str) -> None:
+        if self._is_live:
+            self._is_live = False
+            self._put(self._err, _CLEAR)
+        self._put(stream, self._shown(stream, text) + "\n")
+
+    def _shown(self, stream: TextIO, text: str) -> str:
         for secret in self._secrets:
             text = secret.masked(text)
         encoding = stream.encoding or "utf-8"
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+
+    def _put(self, stream: TextIO, text: str) -> None:
         try:
-            stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+            stream.write(text)
             stream.flush()
         except OSError:
             _silence(stream)

@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from deploystep.adapters.files import unreadable
@@ -77,16 +78,34 @@ class GitRepository:
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[bytes] | None":
         """Run git; None where there is no git or it does not end."""
         try:
+            return self.ask(arguments)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def ask(
+        self,
+        arguments: tuple[str, ...],
+        *,
+        timeout: float = TIMEOUT,
+        more: Mapping[str, str] = MappingProxyType({}),
+        is_apart: bool = False,
+    ) -> "subprocess.CompletedProcess[bytes] | None":
+        """Run git with more variables; None where there is no git. Raises TimeoutExpired where it does not end.
+
+        `is_apart` takes the terminal away, on which ssh would ask for what nobody is there to answer.
+        """
+        try:
             return subprocess.run(  # noqa: S603 - a list of arguments, no shell
                 ["git", *arguments],  # noqa: S607 - git is found where the build finds it
                 cwd=self._folder,
-                env=self._environ,
+                env={**self._environ, **more},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                timeout=TIMEOUT,
+                timeout=timeout,
                 check=False,
+                start_new_session=is_apart,
             )
-        except (OSError, ValueError, subprocess.TimeoutExpired):
+        except (OSError, ValueError):
             return None
 
 

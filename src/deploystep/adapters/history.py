@@ -100,11 +100,7 @@ class GitHistory:
 
     def _changed(self, question: ChangedSince) -> Answered:
         if question.base is Base.LAST_DEPLOY:
-            return Unavailable(
-                "U101",
-                f"{_WHICH_FILES} since the last deploy: this version does not look for it",
-                "write since: previous-commit, since: merge-base or since: {ref: NAME}",
-            )
+            return self._changed_since_deploy(question.ref)
         if question.base is Base.PREVIOUS_COMMIT:
             return self._changed_in_commit()
         if question.base is Base.MERGE_BASE:
@@ -138,6 +134,19 @@ class GitHistory:
             why = f"{self._short} and origin/{branch} have no common commit"
             return self._no_files(why, "write since: {ref: NAME}")
         return self._not_fetched("U101", _WHICH_FILES, branch) or self._missing("U101", _WHICH_FILES, base)
+
+    def _changed_since_deploy(self, commit: str | None) -> Answered:
+        """Since a commit that was deployed; one that is not in this commit's history says nothing about it."""
+        if commit is None:
+            why = f"{_WHICH_FILES} since the last deploy without asking CircleCI"
+            return Unavailable("U101", why, "state them:  --changed FILE")
+        said = self._git("merge-base", "--is-ancestor", commit, self._revision)
+        if said.code == 0:
+            return self._changed_from(commit)
+        if said.code == 1:
+            why = f"{commit[:7]}, which was deployed last, is not in the history of {self._short}"
+            return self._incomplete("U101", _WHICH_FILES) or self._no_files(why, "write since: {ref: NAME}")
+        return self._incomplete("U101", _WHICH_FILES) or self._missing("U101", _WHICH_FILES, said)
 
     def _changed_since_ref(self, ref: str) -> Answered:
         names = (f"refs/tags/{ref}", f"refs/remotes/origin/{ref}", ref)

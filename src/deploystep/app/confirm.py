@@ -1,44 +1,19 @@
 """After the trigger: the run must be of the commit that was tested, and something must run because of it.
 
-A run of another commit is cancelled. A run that errored, was skipped or holds no workflow is an error,
-for otherwise the step would be green without a deploy.
+A run of another commit is cancelled, and seen to have ended. A run that errored, was skipped or holds no workflow is an
+error, for otherwise the step would be green without a deploy.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
 
 from deploystep.app.courier import Courier
-from deploystep.circleci import v1_1, v2
+from deploystep.app.vigil import BRISK, Patience, Vigil
 from deploystep.circleci.answers import Asked
+from deploystep.circleci.dialects import DIALECTS, Dialect, identity
 from deploystep.circleci.wire import Request, Response
-from deploystep.core.deploy import Created, TriggerSpec, WorkflowState
-from deploystep.core.errors import NothingRuns, TimedOut, ToolError, WrongCommit
-
-_MOST_PAGES: Final = 20
-_NEVER_RAN: Final = frozenset({"error", "canceled", "not_run"})
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to look for the run's workflows, and the pauses between two looks. All in seconds."""
-
-    limit: float = 60.0
-    first_pause: float = 0.5
-    longest_pause: float = 5.0
-
-    @property
-    def is_none(self) -> bool:
-        """Whether not to look at all."""
-        return self.limit <= 0
-
-    def pauses(self) -> Iterator[float]:
-        """The pauses, each twice the last, without end."""
-        pause = self.first_pause
-        while True:
-            yield pause
-            pause = min(pause * 2, self.longest_pause)
+from deploystep.core.deploy import TriggerSpec
+from deploystep.core.errors import NothingRuns, Stopped, TimedOut, ToolError
+from deploystep.core.runs import NEVER_RAN, Created, Run, WorkflowState, newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,45 +34,44 @@ class Watch:
     courier: Courier
     patience: Patience
 
+    @property
+    def _dialect(self) -> Dialect:
+        return DIALECTS[self.spec.api]
+
     def confirm(self) -> Confirmed:
         """See that the right thing runs.
 
-        Raises WrongCommit (after cancelling the run), NothingRuns with CircleCI's words, or TimedOut where what
-        must be known could not be read.
+        Raises Stopped (after cancelling the run), NothingRuns with CircleCI's words, or TimedOut where what must be
+        known could not be read.
         """
         if self.patience.is_none:
             self.courier.progress.warn("not confirmed that anything runs, nor of which commit: --confirm is 0")
             return Confirmed((), self.created.revision)
-        if self.created.id is None:
-            return self._confirm_job()
-        return self._confirm_pipeline(self.created.id)
+        if self.created.id is None and self.created.revision is not None:
+            return self._confirm_job(self.created.revision)
+        return self._confirm_run()
 
-    def _confirm_job(self) -> Confirmed:
+    def _confirm_job(self, revision: str) -> Confirmed:
         """API v1.1 pins the revision and answers with the job itself: what it says is compared."""
-        if self._is_other(self.created.revision):
-            cancel = v1_1.cancel_request(self.asked.project, self.created.number)
-            raise self._wrong_commit(self.created.revision, is_cancelled=self._is_accepted(cancel))
-        return Confirmed((), self.created.revision)
+        if self._is_other(revision):
+            self._stop_wrong(revision)
+        return Confirmed((), revision)
 
-    def _confirm_pipeline(self, pipeline: str) -> Confirmed:
-        deadline = self._deadline()
-        revision: str | None = None
-        for pause in self.patience.pauses():
-            read = v2.read_pipeline(self.courier.deliver(v2.pipeline_by_id_request(pipeline)))
+    def _confirm_run(self) -> Confirmed:
+        vigil = self._vigil(f"waiting for the workflows of {self.created.url}", self.patience.limit)
+        revision = self.created.revision
+        while True:
+            read = self.courier.converse(self._dialect.run(self.asked, identity(self.created)))
             revision = (read.revision if read else None) or revision
             self._stop_if_errored(read)
-            workflows = self._workflows(pipeline)
             if self._is_other(revision):
-                self._stop_wrong(pipeline, revision, workflows)
+                self._stop_wrong(revision)
+            workflows = self._workflows()
             if workflows and self._is_enough(workflows) and (revision or self.spec.revision is None):
                 return Confirmed(workflows, revision)
-            if self.courier.clock.now() >= deadline:
+            if vigil.has_ended:
                 raise self._gave_up(revision, workflows, read)
-            self.courier.clock.sleep(pause)
-        raise AssertionError("pauses never end")
-
-    def _deadline(self) -> datetime:
-        return self.courier.clock.now() + timedelta(seconds=self.patience.limit)
+            vigil.rest()
 
     def _is_other(self, revision: str | None) -> bool:
         """Whether this certainly is another commit than the one that was tested."""
@@ -105,7 +79,7 @@ class Watch:
 
     def _is_enough(self, workflows: tuple[WorkflowState, ...]) -> bool:
         """Whether the named workflow (or any, where none is named) has appeared; a setup workflow is only the start."""
-        started = [w for w in workflows if not w.is_setup and self.spec.workflow in (None, w.name)]
+        started = newest(workflows, self.spec.starts)
         unauthorized = [w for w in started if w.status == "unauthorized"]
         if unauthorized:
             raise NothingRuns(
@@ -113,7 +87,7 @@ class Watch:
                 f"workflow {unauthorized[0].name} of {self.created.url} is unauthorized: it does not run",
                 f"the user of the token in {self.asked.token_name} may not use a context that the workflow needs",
             )
-        ended = [w for w in started if w.status in _NEVER_RAN]
+        ended = [w for w in started if w.status in NEVER_RAN]
         if started and len(ended) == len(started):
             raise NothingRuns(
                 "did-not-run",
@@ -122,22 +96,12 @@ class Watch:
             )
         return bool(started)
 
-    def _workflows(self, pipeline: str) -> tuple[WorkflowState, ...] | None:
+    def _workflows(self) -> tuple[WorkflowState, ...] | None:
         """Every workflow of the run; None where they could not be read, which is not the same as having none."""
-        found: tuple[WorkflowState, ...] = ()
-        following: str | None = None
-        for _ in range(_MOST_PAGES):
-            page = v2.read_workflows(self.courier.deliver(v2.workflows_request(pipeline, following)))
-            if page is None:
-                return None
-            found += page.workflows
-            following = page.following
-            if following is None:
-                break
-        return found
+        return self.courier.converse(self._dialect.workflows(self.asked, identity(self.created)))
 
-    def _stop_if_errored(self, read: v2.Pipeline | None) -> None:
-        if read is not None and read.state == "errored":
+    def _stop_if_errored(self, read: Run | None) -> None:
+        if read is not None and read.is_errored:
             raise self._errored(read.errors)
 
     def _errored(self, errors: tuple[str, ...]) -> NothingRuns:
@@ -154,32 +118,55 @@ class Watch:
             return ()
         return ("declare each of these under parameters: at the top of its .circleci/config.yml",)
 
-    def _stop_wrong(self, pipeline: str, revision: str | None, workflows: tuple[WorkflowState, ...] | None) -> None:
-        """Cancel what runs. Workflows appear a while after their run: until one does, there is nothing to cancel."""
-        deadline, pauses = self._deadline(), self.patience.pauses()
-        # a setup workflow is only the start: what deploys comes after it
-        while all(w.is_setup for w in workflows or ()) and self.courier.clock.now() < deadline:
-            self.courier.clock.sleep(next(pauses))
-            workflows = self._workflows(pipeline)
-        done = [self._is_accepted(v2.cancel_request(w.id)) for w in workflows or ()]
-        raise self._wrong_commit(revision, is_cancelled=bool(done) and all(done))
+    # A run of another commit
+
+    def _stop_wrong(self, revision: str | None) -> None:
+        """Cancel all that runs, until nothing does or the time is up.
+
+        Workflows appear a while after their run, and what deploys comes after a setup workflow: each is cancelled as
+        soon as it is there. That a cancelling was accepted is not the same as an end, so the end is read.
+        """
+        vigil = self._vigil(f"cancelling {self.created.url}, which is of another commit", self.patience.looking)
+        accepted: set[str] = set()
+        while True:
+            workflows = self._workflows()
+            for workflow in workflows or ():
+                if workflow.is_alive and workflow.id not in accepted and self._is_accepted(self._cancel(workflow)):
+                    accepted.add(workflow.id)
+                    workflows = None  # how it stands now is yet to be read
+            if self._is_over(workflows) or vigil.has_ended:
+                raise self._wrong_commit(revision, workflows or ())
+            vigil.rest()
+
+    def _is_over(self, workflows: tuple[WorkflowState, ...] | None) -> bool:
+        """Whether all has ended, and nothing can come after it."""
+        if not workflows or any(w.is_alive for w in workflows):
+            return False
+        return any(not w.is_setup or w.status == "canceled" for w in workflows)
+
+    def _cancel(self, workflow: WorkflowState) -> Request:
+        return self._dialect.cancel(self.asked, workflow)
 
     def _is_accepted(self, request: Request) -> bool:
         result = self.courier.deliver(request)
         return isinstance(result, Response) and 200 <= result.status < 300  # noqa: PLR2004
 
-    def _wrong_commit(self, revision: str | None, *, is_cancelled: bool) -> WrongCommit:
-        end = "it was cancelled" if is_cancelled else "it could NOT be cancelled"
+    def _wrong_commit(self, revision: str | None, workflows: tuple[WorkflowState, ...]) -> Stopped:
+        counted = tuple(w for w in workflows if not (w.is_setup and w.succeeded))
+        is_stopped = bool(counted) and all(w.failed for w in counted)
         hint = f"cancel it by hand: {self.created.url}"
-        return WrongCommit(
+        return Stopped(
             "wrong-commit",
-            f"run {self.created.url} is of commit {revision}, not of {self.spec.revision} that was tested; {end}",
-            *(() if is_cancelled else (hint,)),
+            f"run {self.created.url} is of commit {revision}, not of {self.spec.revision} that was tested; "
+            f"{_end(counted, is_stopped=is_stopped)}",
+            *(() if is_stopped else (hint,)),
             f"{self.asked.ref.name} has moved on: its own build decides about the newer commit",
         )
 
+    # Nothing, in time
+
     def _gave_up(
-        self, revision: str | None, workflows: tuple[WorkflowState, ...] | None, read: v2.Pipeline | None
+        self, revision: str | None, workflows: tuple[WorkflowState, ...] | None, read: Run | None
     ) -> ToolError:
         seconds, url = f"{self.patience.limit:.0f} s", self.created.url
         if read is None or workflows is None:
@@ -195,10 +182,10 @@ class Watch:
         if read.errors and not workflows:
             return self._errored(read.errors)
         names = ", ".join(sorted({w.name for w in workflows if not w.is_setup}))
-        if self.spec.workflow and names:
+        if self.spec.starts and names:
             return NothingRuns(
                 "workflow-absent",
-                f"workflow '{self.spec.workflow}' did not start within {seconds}; run {url} has: {names}",
+                f"workflow '{self.spec.starts}' did not start within {seconds}; run {url} has: {names}",
                 f"does its when: in config.yml fit the parameters of rule '{self.asked.rule}'?",
             )
         return NothingRuns(
@@ -206,3 +193,13 @@ class Watch:
             f"run {url} was created and no workflow started within {seconds}",
             "no workflow's when: or branch and tag filters fit this trigger; tag runs need tag filters on every job",
         )
+
+    def _vigil(self, what: str, limit: float) -> Vigil:
+        return Vigil(self.courier.clock, self.courier.progress, limit, BRISK, what)
+
+
+def _end(workflows: tuple[WorkflowState, ...], *, is_stopped: bool) -> str:
+    if is_stopped and all(w.status == "canceled" for w in workflows):
+        return "it was cancelled"
+    states = ", ".join(f"{w.name} is {w.status}" for w in workflows)
+    return f"it does not run: {states}" if is_stopped else f"it could NOT be cancelled{states and ': '}{states}"

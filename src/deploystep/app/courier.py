@@ -1,10 +1,13 @@
 """Sends a request, and sends it again only as `core.retry` allows. The only place that calls `Transport.send`."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from deploystep.app.ports import Clock, Progress, Transport
-from deploystep.circleci.wire import Failure, Request, Response, fate_of, retirement, retry_after
+from deploystep.circleci.wire import Failure, Request, Response, T, Talk, fate_of, retirement, retry_after
 from deploystep.core.retry import DEFAULT, Again, Fate, Policy, next_step
+
+_SPREAD: Final = 0.25  # a limit that met many builds at once must not meet them again at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +18,16 @@ class Courier:
     clock: Clock
     progress: Progress
     policy: Policy = DEFAULT
+
+    def converse(self, talk: Talk[T]) -> T:
+        """Send one request after the other, and give what they come to."""
+        try:
+            request = next(talk)
+            while True:
+                request = talk.send(self.deliver(request))
+        except StopIteration as ended:
+            result: T = ended.value
+            return result
 
     def deliver(self, request: Request) -> Response | Failure:
         """The last attempt's result: an answer, or what is certain about why there is none."""
@@ -27,7 +40,7 @@ class Courier:
                 self._tell_retirement(result)
                 return result
             self.progress.say(f"{_why(result)}; trying again in {step.wait:.0f} s")
-            self.clock.sleep(step.wait)
+            self.clock.sleep(step.wait * (1 + _SPREAD * self.clock.chance()))
             attempt += 1
 
     def _tell_retirement(self, result: Response | Failure) -> None:

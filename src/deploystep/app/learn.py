@@ -1,16 +1,19 @@
 """Who answers which question: git for commits, CircleCI for jobs, or facts that were stated instead of both."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from deploystep.app.courier import Courier
+from deploystep.app.last_deploy import last_deployed
 from deploystep.circleci import v2
+from deploystep.core.build import BuildContext
 from deploystep.core.cases import Given
 from deploystep.core.closed import assert_never
 from deploystep.core.facts import (
     Answered,
     AuthorOf,
+    Base,
     ChangedSince,
     IsMergedInto,
     JobsOf,
@@ -20,7 +23,6 @@ from deploystep.core.facts import (
     Unavailable,
 )
 
-_MOST_PAGES = 50
 AboutCommits: TypeAlias = Callable[[ChangedSince | IsMergedInto | AuthorOf | MessageOf], Answered]
 
 
@@ -33,7 +35,7 @@ class Sources:
 
     commits: AboutCommits
     courier: Callable[[], Courier] | None
-    workflow_id: str | None
+    build: BuildContext
     changed: tuple[str, ...] = ()
 
     def learn(self, question: Question) -> Answered:
@@ -42,7 +44,14 @@ class Sources:
             return self._jobs()
         if isinstance(question, ChangedSince) and self.changed:
             return Known(self.changed)
+        if isinstance(question, ChangedSince) and question.base is Base.LAST_DEPLOY and self.courier is not None:
+            return self._changed_since_deploy(question, self.courier())
         return self.commits(question)
+
+    def _changed_since_deploy(self, question: ChangedSince, courier: Courier) -> Answered:
+        """CircleCI says which commit was deployed last, and git what has changed since."""
+        commit = last_deployed(question.workflow, self.build, courier)
+        return commit if isinstance(commit, Unavailable) else self.commits(replace(question, ref=commit))
 
     def _jobs(self) -> Answered:
         what = "cannot tell which jobs have succeeded"
@@ -50,30 +59,26 @@ class Sources:
             return Unavailable(
                 "U105", f"{what} without asking CircleCI", "state them:  --given FILE  with  jobs: {test: success}"
             )
-        if self.workflow_id is None:
+        workflow = self.build.workflow_id
+        if workflow is None:
             return Unavailable("U105", f"{what}: CIRCLE_WORKFLOW_ID is not set", "run the step inside a workflow's job")
-        jobs = read_jobs(self.workflow_id, self.courier())
+        jobs = read_jobs(workflow, self.courier())
         if jobs is None:
             cure = "the token must be a personal API token of a user who can see this project"
-            return Unavailable("U105", f"{what}: CircleCI did not list the jobs of workflow {self.workflow_id}", cure)
+            return Unavailable("U105", f"{what}: CircleCI did not list the jobs of workflow {workflow}", cure)
         return Known(jobs)
 
 
 def read_jobs(workflow_id: str, courier: Courier) -> dict[str, str] | None:
     """Name to state of the newest job of each name (`GET /workflow/{id}/job`); None where any page is missing."""
+    jobs = courier.converse(v2.jobs(workflow_id))
+    if jobs is None:
+        return None
     newest: dict[str, v2.Job] = {}
-    following: str | None = None
-    for _ in range(_MOST_PAGES):
-        page = v2.read_jobs(courier.deliver(v2.jobs_request(workflow_id, following)))
-        if page is None:
-            return None
-        for job in page.jobs:
-            if job.name not in newest or newest[job.name].age <= job.age:
-                newest[job.name] = job
-        following = page.following
-        if following is None:
-            return {name: job.status for name, job in newest.items()}
-    return None
+    for job in jobs:
+        if job.name not in newest or newest[job.name].age <= job.age:
+            newest[job.name] = job
+    return {name: job.status for name, job in newest.items()}
 
 
 def from_given(given: Given) -> Callable[[Question], Answered]:

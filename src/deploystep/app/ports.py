@@ -1,10 +1,12 @@
 """What the use cases need of the outside world. Adapters satisfy these by shape; nothing inherits."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from deploystep.circleci.wire import Failure, Request, Response
+from deploystep.core.build import Branch, Tag
 from deploystep.core.source import SourceFile
 
 
@@ -23,10 +25,16 @@ class Clock(Protocol):
     """Tells the time and lets it pass."""
 
     def now(self) -> datetime:
-        """The time of day, with its zone."""
+        """The time of day, with its zone; somebody may set it while the step runs."""
+
+    def monotonic(self) -> float:
+        """Seconds that have passed since some moment; nobody can set them back."""
 
     def sleep(self, seconds: float) -> None:
         """Wait that long."""
+
+    def chance(self) -> float:
+        """A number from 0 up to 1, by which the waits of many builds spread."""
 
 
 class Repository(Protocol):
@@ -37,6 +45,24 @@ class Repository(Protocol):
 
     def describe(self) -> Mapping[str, str]:
         """What a build's environment would hold, as far as the clone tells: names and values of variables."""
+
+
+class Remote(Protocol):
+    """The repository that CircleCI builds, as the clone's `origin` shows it now."""
+
+    def head(self, ref: Branch | Tag) -> "Head":
+        """Where a branch or tag is."""
+
+    def contains(self, revision: str, other: str) -> bool:
+        """Whether the clone shows that `other` is an ancestor of `revision`; False claims nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a ref is: its revision; None where there is no such ref, or, with `trouble`, where nobody could tell."""
+
+    revision: str | None
+    trouble: str = ""
 
 
 class RuleSource(Protocol):
@@ -54,3 +80,6 @@ class Progress(Protocol):
 
     def warn(self, text: str) -> None:
         """Something that may need attention, though the command goes on."""
+
+    def live(self, text: str) -> None:
+        """How a wait goes on: on a terminal one line that is rewritten, elsewhere nothing."""

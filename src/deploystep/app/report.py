@@ -7,15 +7,16 @@ from deploystep.circleci.wire import Request
 from deploystep.core.build import BuildContext
 from deploystep.core.cases import Case
 from deploystep.core.decide import Decision
-from deploystep.core.deploy import Created, Outcome, TriggerSpec, WorkflowState
+from deploystep.core.deploy import Outcome, TriggerSpec
 from deploystep.core.errors import Diagnosed, ToolError
 from deploystep.core.exits import ExitCode
+from deploystep.core.runs import Created, WorkflowState
 from deploystep.core.source import Diagnostic, SourceFile
 
 
 @dataclass(frozen=True, slots=True)
 class TriggerReport:
-    """One trigger: what is or would be sent, and what came of it."""
+    """One trigger: what is or would be sent, and what came of it; `because` is why nothing was sent."""
 
     spec: TriggerSpec
     url: str
@@ -23,6 +24,7 @@ class TriggerReport:
     outcome: Outcome
     created: Created | None = None
     workflows: tuple[WorkflowState, ...] = ()
+    because: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,16 @@ class Journal:
         """CircleCI has said what it created."""
         self._set(index, replace(self._entries[index], outcome=Outcome.TRIGGERED, created=created))
 
+    def adopted(self, index: int, created: Created, workflows: tuple[WorkflowState, ...], because: str) -> None:
+        """The deploy was triggered before: nothing is sent."""
+        outcome = Outcome.ALREADY_TRIGGERED
+        entry = replace(self._entries[index], outcome=outcome, created=created, workflows=workflows, because=because)
+        self._set(index, entry)
+
+    def superseded(self, index: int, because: str) -> None:
+        """Another commit has taken this one's place: nothing is sent."""
+        self._set(index, replace(self._entries[index], outcome=Outcome.SUPERSEDED, because=because))
+
     def seen(self, index: int, workflows: tuple[WorkflowState, ...], revision: str | None) -> None:
         """What runs because of the trigger, and of which commit."""
         entry = self._entries[index]
@@ -92,6 +104,7 @@ class Report:
     decision: Decision | None = None
     triggers: tuple[TriggerReport, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+    again: str | None = None
     skipped: Skipped | None = None
     tried: tuple[Tried, ...] = ()
     gaps: tuple[Diagnostic, ...] = ()

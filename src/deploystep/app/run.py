@@ -9,12 +9,20 @@ from deploystep.app.courier import Courier
 from deploystep.app.ports import Progress, RuleSource
 from deploystep.app.report import Journal, Report, Skipped, TriggerReport
 from deploystep.app.settle import Learn, insist, settle
+from deploystep.app.siblings import siblings_of
 from deploystep.app.trigger import Sender, planned, send_all
 from deploystep.circleci import v2
-from deploystep.core.build import BuildContext, ProjectSlug
-from deploystep.core.decide import Decision
+from deploystep.core.build import Branch, BuildContext, ProjectSlug
+from deploystep.core.decide import Decision, Verdict
 from deploystep.core.deploy import Outcome, TriggerSpec, trigger_specs
-from deploystep.core.errors import EnvironmentInvalid, FactUnavailable, Interrupted, RuleFileInvalid, ToolError
+from deploystep.core.errors import (
+    EnvironmentInvalid,
+    FactUnavailable,
+    Interrupted,
+    RuleFileInvalid,
+    Stopped,
+    ToolError,
+)
 from deploystep.core.facts import Facts
 from deploystep.core.moments import zone
 from deploystep.core.rules import RuleSet
@@ -27,11 +35,17 @@ UNKNOWN_PROJECT: Final = ProjectSlug("VCS", "ORGANIZATION", "PROJECT")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What was asked for. `is_dry` ends before anything is sent, `allow_ssh` also acts in a rerun with SSH."""
+    """What was asked for. `is_dry` ends before anything is sent, `allow_ssh` also acts in a rerun with SSH.
+
+    `nodes_limit` is how long to wait for the other nodes of a parallel job, in seconds; None does not wait for them.
+    `again` is why an earlier deploy of this commit is not to be looked for.
+    """
 
     command: str
     is_dry: bool
     allow_ssh: bool = False
+    nodes_limit: float | None = 1800.0
+    again: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +70,7 @@ class World:
 
 def run(order: Order, world: World, journal: Journal) -> Report:
     """Decide and, unless it is a dry run, trigger. Errors come back inside the report, with all that was known."""
-    report = Report(order.command, is_dry=order.is_dry)
+    report = Report(order.command, is_dry=order.is_dry, again=order.again)
     try:
         for known in _steps(order, world, journal, report):
             report = known
@@ -78,30 +92,119 @@ def _steps(order: Order, world: World, journal: Journal, report: Report) -> Iter
         yield replace(report, skipped=_SSH_RERUN)
         return
     rules = load(world.rules.read())
-    now = world.now(zone(rules.timezone))
-    yield (report := replace(report, source=rules.source, now=now))
-    decision = settle(rules, Facts(build, now), world.learn(build, rules))
-    yield (report := replace(report, decision=decision))
-    insist(decision, rules, build)
-    specs = _specs(rules, decision, build)
-    if not specs:
-        return
-    if build.fork and not order.is_dry and not world.can_ask:
+    errand = _Errand(order, world, journal, build, rules)
+    report = replace(report, source=rules.source)
+    yield (report := errand.decided(report))
+    if errand.is_fork_without_token(report.decision):
         yield replace(report, skipped=_FORK_WITHOUT_TOKEN)
         return
-    is_asked = build.project is None and any(spec.project is None for spec in specs)
-    sender = _sender(order, world, build, specs, is_asked=is_asked)
-    project = _asked_project(build, sender) if is_asked else build.project or UNKNOWN_PROJECT
-    entries = _plan(order, specs, project, sender.host if sender else world.host(build))
-    _refuse_twins(entries, rules)
-    journal.plan(entries)
-    if sender is not None and not order.is_dry:
-        _warn_of_siblings(build, world.progress)
-        send_all(journal, project, sender)
+    trip = errand.prepared(report.decision)
+    if trip is None or trip.sender is None or order.is_dry:
+        return
+    if build.node.total > 1 and errand.waits(trip):
+        # windows may have closed meanwhile, and jobs have ended
+        yield (report := errand.decided(report))
+        trip = errand.prepared(report.decision, trip)
+    if trip is not None and trip.sender is not None:
+        send_all(journal, build, trip.project, trip.sender)
 
 
 _SSH_RERUN: Final = Skipped("this is a rerun with SSH, which never deploys; --allow-ssh lets it")
 _FORK_WITHOUT_TOKEN: Final = Skipped("a fork's build is not given the token, so nothing is sent")
+
+
+@dataclass(frozen=True, slots=True)
+class _Trip:
+    """Where to send what the journal plans: the project of this build, and the way; a dry run may need no way."""
+
+    project: ProjectSlug
+    sender: Sender | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Errand:
+    """One build with its rules and what was asked for."""
+
+    order: Order
+    world: World
+    journal: Journal
+    build: BuildContext
+    rules: RuleSet
+
+    def decided(self, report: Report) -> Report:
+        """The report with the decision as of now."""
+        now = self.world.now(zone(self.rules.timezone))
+        learn = self.world.learn(self.build, self.rules)
+        return replace(report, now=now, decision=settle(self.rules, Facts(self.build, now), learn))
+
+    def is_fork_without_token(self, decision: Decision | None) -> bool:
+        """Whether a fork's build is due to send, or cannot tell: without a token that is a normal state, no failure."""
+        judgements = decision.judgements if decision else ()
+        is_fork = self.build.fork and not self.order.is_dry and not self.world.can_ask
+        return is_fork and any(j.verdict in (Verdict.FIRE, Verdict.UNKNOWN) for j in judgements)
+
+    def prepared(self, decision: Decision | None, before: _Trip | None = None) -> _Trip | None:
+        """Plan what is due, complete and checked; None where nothing is. `before` knows the way already."""
+        self.journal.plan(())
+        if decision is None:
+            return None
+        insist(decision, self.rules, self.build)
+        specs = _specs(self.rules, decision, self.build)
+        if not specs:
+            return None
+        trip = before or self._trip(specs)
+        entries = _plan(self.order, specs, trip.project, trip.sender.host if trip.sender else self._host)
+        _refuse_twins(entries, self.rules)
+        self.journal.plan(entries)
+        if before is None:
+            self._remark(specs)
+        return trip
+
+    @property
+    def _host(self) -> str:
+        return self.world.host(self.build)
+
+    def _trip(self, specs: tuple[TriggerSpec, ...]) -> _Trip:
+        """The way to CircleCI, and this build's project, which is asked for where no variable tells it."""
+        waits = self.build.node.total > 1 and self.order.nodes_limit is not None and not self.order.is_dry
+        is_asked = self.build.project is None and (waits or any(spec.project is None for spec in specs))
+        needs_sender = not self.order.is_dry or (is_asked and self.world.can_ask)
+        sender = self.world.sender(self.build, specs) if needs_sender and self.world.sender is not None else None
+        return _Trip(_asked_project(self.build, sender) if is_asked else self.build.project or UNKNOWN_PROJECT, sender)
+
+    def waits(self, trip: _Trip) -> bool:
+        """Wait for the other nodes, unless that was not wanted; whether there was a wait."""
+        others = self.build.node.total - 1
+        if self.order.nodes_limit is None or trip.sender is None:
+            self.world.progress.warn(
+                f"the other {others} nodes are not waited for: one that fails now does not stop this deploy"
+            )
+            return False
+        try:
+            siblings_of(self.build, trip.project, trip.sender.courier, self.order.nodes_limit).wait()
+        except Stopped:
+            self.journal.ended(0, Outcome.STOPPED)
+            raise
+        return True
+
+    def _remark(self, specs: tuple[TriggerSpec, ...]) -> None:
+        """What is allowed and may surprise, before anything is sent."""
+        progress, again = self.world.progress, self.order.again
+        if again is not None:
+            progress.say(f"--again: an earlier deploy of this commit is not looked for: {again}")
+        for spec in specs:
+            if not spec.is_recognised and again is None:
+                why = "it names no workflow" if spec.starts is None else "runs of another project carry other commits"
+                progress.say(f"rule {spec.rule}: a rerun of this step is not recognised and deploys again: {why}")
+            if self._may_cancel_itself(spec):
+                progress.warn(
+                    f"rule {spec.rule} starts a run on {spec.ref.name}: where auto-cancel is on in the project's "
+                    "settings, it cancels older workflows of that branch, this build's own too"
+                )
+
+    def _may_cancel_itself(self, spec: TriggerSpec) -> bool:
+        is_own_run = spec.revision is not None and spec.job is None
+        return is_own_run and isinstance(spec.ref, Branch) and spec.ref.name != self.rules.default_branch
 
 
 def _specs(rules: RuleSet, decision: Decision, build: BuildContext) -> tuple[TriggerSpec, ...]:
@@ -111,14 +214,6 @@ def _specs(rules: RuleSet, decision: Decision, build: BuildContext) -> tuple[Tri
         what = "a deploy that is due cannot be sent as it is written"
         raise RuleFileInvalid("parameters-invalid", what, source=rules.source, diagnostics=problems)
     return found.specs
-
-
-def _sender(
-    order: Order, world: World, build: BuildContext, specs: tuple[TriggerSpec, ...], *, is_asked: bool
-) -> Sender | None:
-    """The way to CircleCI, where this command needs one: to send, or (`is_asked`) to ask which project this is."""
-    needs_one = not order.is_dry or (is_asked and world.can_ask)
-    return world.sender(build, specs) if needs_one and world.sender is not None else None
 
 
 def _plan(order: Order, specs: tuple[TriggerSpec, ...], project: ProjectSlug, host: str) -> tuple[TriggerReport, ...]:
@@ -156,18 +251,11 @@ def _asked_project(build: BuildContext, sender: Sender | None) -> ProjectSlug:
 
 
 def _read_project(pipeline_id: str, courier: Courier) -> ProjectSlug:
-    read = v2.read_pipeline(courier.deliver(v2.pipeline_by_id_request(pipeline_id)))
-    if read is None or read.project is None:
+    project = v2.read_project(courier.deliver(v2.pipeline_by_id_request(pipeline_id)))
+    if project is None:
         raise FactUnavailable(
             "project-unknown",
             f"cannot tell which project this is: {courier.transport.host} did not describe pipeline {pipeline_id}",
             "the token must be a personal API token of a user who can see this project; nothing was sent",
         )
-    return read.project
-
-
-def _warn_of_siblings(build: BuildContext, progress: Progress) -> None:
-    if build.node.total > 1:
-        progress.warn(
-            f"the other {build.node.total - 1} nodes are not waited for: one that fails now does not stop this deploy"
-        )
+    return project

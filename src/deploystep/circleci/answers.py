@@ -9,14 +9,17 @@ from dataclasses import dataclass
 
 from deploystep.circleci.wire import Failure, Json, Response, json_of, message_of, segment
 from deploystep.core.build import Branch, ProjectSlug, Tag
-from deploystep.core.errors import Refused, ToolError, Uncertain, Unreachable
+from deploystep.core.errors import FactUnavailable, Refused, ToolError, Uncertain, Unreachable
 from deploystep.core.retry import Fate
 from deploystep.core.rules import Api
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked of CircleCI, as far as messages name it. `app` is the web application's address."""
+    """What was asked of CircleCI, where it happens, and what messages name. `app` is the web application's address.
+
+    `project_id` is the project's UUID, where the build knows it: API v3 has no slugs.
+    """
 
     rule: str
     project: ProjectSlug
@@ -26,6 +29,11 @@ class Asked:
     app: str
     token_name: str
     has_parameters: bool
+    project_id: str | None = None
+
+    def run_url(self, number: int | None) -> str:
+        """Where a person sees a run; where its number is not told, the list that it is in."""
+        return self.list_url if number is None else f"{self.app}/pipelines/{self.project}/{number}"
 
     @property
     def list_url(self) -> str:
@@ -62,20 +70,39 @@ def uncertain(reason: str, asked: Asked) -> Uncertain:
 
 def unanswered(result: Response | Failure, asked: Asked) -> ToolError:
     """The trigger was given up: certainly not received, or nobody knows."""
+    return _not_received(result, asked) or uncertain(what_came(result, asked.host), asked)
+
+
+def unread(result: Response | Failure, asked: Asked) -> ToolError:
+    """What must be read before the trigger could not be: nothing was sent."""
+    if isinstance(result, Response) and 400 <= result.status < 500 and result.status != 429:  # noqa: PLR2004
+        return refused(result, asked)
+    return _not_received(result, asked) or FactUnavailable(
+        "undecided",
+        f"cannot tell whether rule '{asked.rule}' was triggered for this commit before: "
+        f"the runs of {asked.project} could not be read ({what_came(result, asked.host)}); it was not sent",
+        "it is safe to run this step again",
+        "to send without looking, give  --again REASON",
+    )
+
+
+def _not_received(result: Response | Failure, asked: Asked) -> ToolError | None:
+    """That nothing can have been triggered, where that is certain."""
     if isinstance(result, Failure):
-        if result.fate is Fate.NOT_RECEIVED:
-            return _unreachable(result, asked)
-        return uncertain(result.reason, asked)
-    if result.status == 429:  # noqa: PLR2004
-        return _rate_limited(result, asked)
+        return _unreachable(result, asked) if result.fate is Fate.NOT_RECEIVED else None
+    return _rate_limited(result, asked) if result.status == 429 else None  # noqa: PLR2004
+
+
+def what_came(result: Response | Failure, host: str) -> str:
+    """What came instead of the answer that was wanted, in a few words."""
+    if isinstance(result, Failure):
+        return result.reason
     if 300 <= result.status < 400:  # noqa: PLR2004
-        return uncertain(_redirected(result), asked)
+        return (
+            f"the answer was a redirect ({result.status}), which is not followed; a proxy or a wrong --host may be why"
+        )
     said = f": {message_of(result)}" if message_of(result) else ""
-    return uncertain(f"{asked.host} answered {result.status}{said}", asked)
-
-
-def _redirected(result: Response) -> str:
-    return f"the answer was a redirect ({result.status}), which is not followed; a proxy or a wrong --host may be why"
+    return f"{host} answered {result.status}{said}"
 
 
 def _unreachable(failure: Failure, asked: Asked) -> Unreachable:

@@ -1,18 +1,37 @@
 """API v1.1: one job on a branch, at a given revision. CircleCI removes these triggers on 1 February 2027.
 
-Sources: CircleCI's v1.1 reference, "Trigger a new job with a branch"; the v1.1 OpenAPI document, `triggerJobOnBranch`.
+Sources: CircleCI's v1.1 reference, "Trigger a new job with a branch", "Single job", "Recent builds"; the v1.1 OpenAPI
+document, `triggerJobOnBranch`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from deploystep.circleci.answers import Asked, believe
-from deploystep.circleci.wire import Json, Request, Response, message_of, segment
-from deploystep.core.build import ProjectSlug
-from deploystep.core.deploy import Created, TriggerSpec
+from deploystep.circleci.recent import Recent, recent_runs
+from deploystep.circleci.wire import (
+    Failure,
+    Json,
+    Page,
+    Request,
+    Response,
+    Talk,
+    json_of,
+    list_of,
+    message_of,
+    moment_of,
+    number_of,
+    segment,
+    text_of,
+)
+from deploystep.core.build import Branch, ProjectSlug, Tag
+from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import Refused
 from deploystep.core.parameters import Scalar
 from deploystep.core.retry import Repeat
+from deploystep.core.runs import Created, Run, WorkflowState
 
+_PAGE: Final = 100  # v1.1 reference: the most that `limit` may be
 _VCS = {"gh": "github", "bb": "bitbucket"}
 
 
@@ -38,7 +57,7 @@ def read_triggered(response: Response, asked: Asked) -> Created:
     """The job that was created. A 200 without `build_num` is a refusal: failures can come that way."""
     body = believe(response, asked)
     match body:
-        case {"build_num": int(number)}:
+        case {"build_num": int(number)} if number is not True:
             return Created(None, number, _url(body, number, asked), revision=_revision(body))
         case _:
             words = message_of(response) or "no build_num in the answer"
@@ -51,15 +70,97 @@ def read_triggered(response: Response, asked: Asked) -> Created:
 
 
 def _url(body: Mapping[str, Json], number: int, asked: Asked) -> str:
-    url = body.get("build_url")
-    return url if isinstance(url, str) and url else f"{asked.app}/pipelines/{asked.project}?job={number}"
+    return text_of(body.get("build_url")) or f"{asked.app}/pipelines/{asked.project}?job={number}"
 
 
 def _revision(body: Mapping[str, Json]) -> str | None:
-    revision = body.get("vcs_revision")
-    return revision.lower() if isinstance(revision, str) and revision else None
+    return (text_of(body.get("vcs_revision")) or "").lower() or None
 
 
-def cancel_request(project: ProjectSlug, number: int) -> Request:
+def build_request(project: ProjectSlug, number: str) -> Request:
+    """`GET …/:build_num`."""
+    return Request("GET", f"{_path(project)}/{segment(number)}", Repeat.FREELY)
+
+
+def run(asked: Asked, number: str) -> Talk[Run | None]:
+    """The job, seen as a run; None where it cannot be read."""
+    body = _body((yield build_request(asked.project, number)))
+    return None if body is None else _run(body)
+
+
+def workflows(asked: Asked, number: str) -> Talk[tuple[WorkflowState, ...] | None]:
+    """The job, seen as the one workflow of its run; None where it cannot be read."""
+    body = _body((yield build_request(asked.project, number)))
+    return None if body is None else (_workflow(body),)
+
+
+def _body(result: Response | Failure) -> Mapping[str, Json] | None:
+    if isinstance(result, Failure) or result.status != 200:  # noqa: PLR2004
+        return None
+    body = json_of(result)
+    return body if body is not None and number_of(body.get("build_num")) is not None else None
+
+
+def _run(body: Mapping[str, Json]) -> Run:
+    number, branch, tag = number_of(body.get("build_num")), text_of(body.get("branch")), text_of(body.get("vcs_tag"))
+    return Run(
+        id=str(number),
+        number=number,
+        revision=_revision(body),
+        ref=Tag(tag) if tag else Branch(branch) if branch else None,
+        created=moment_of(body.get("queued_at")) or moment_of(body.get("usage_queued_at")),
+        # a job of a workflow was started by that workflow, whoever started the workflow
+        is_by_api=body.get("why") == "api" and not body.get("workflows"),
+    )
+
+
+def _workflow(body: Mapping[str, Json]) -> WorkflowState:
+    status = text_of(body.get("outcome")) or text_of(body.get("status")) or ""
+    return WorkflowState(str(body.get("build_num")), _job(body), _WORDS.get(status, status))
+
+
+def _job(body: Mapping[str, Json]) -> str:
+    match body:
+        case {"job_name": str(name)} | {"workflows": {"job_name": str(name)}} if name:
+            return name
+        case {"build_parameters": {"CIRCLE_JOB": str(name)}}:
+            return name
+        case _:
+            return ""
+
+
+#: Words of v1.1 for an end that is a success (v1.1 reference, "Build status").
+_WORDS: Final = {"fixed": "success", "no_tests": "success"}
+
+
+def recent(asked: Asked, enough: Callable[[tuple[Run, ...]], bool]) -> Talk[Recent | Response | Failure]:
+    """The branch's jobs, newest first (`GET …/tree/:branch`); those that wait to start may be missing."""
+
+    def request(offset: str | None) -> Request:
+        query = {"limit": str(_PAGE), "shallow": "true", **({"offset": offset} if offset else {})}
+        return Request("GET", f"{_path(asked.project)}/tree/{segment(asked.ref.name)}", Repeat.FREELY, query=query)
+
+    pages = _Pages()
+    return recent_runs(request, pages.read, enough)
+
+
+class _Pages:
+    """Pages by offset: a full one may have another after it."""
+
+    def __init__(self) -> None:
+        self._read = 0
+
+    def read(self, result: Response | Failure) -> Page[Run] | None:
+        if isinstance(result, Failure) or result.status != 200:  # noqa: PLR2004
+            return None
+        builds = list_of(result)
+        if builds is None:
+            return None
+        self._read += len(builds)
+        runs = tuple(_run(build) for build in builds if number_of(build.get("build_num")) is not None)
+        return Page(runs, str(self._read) if len(builds) >= _PAGE else None)
+
+
+def cancel(asked: Asked, workflow: WorkflowState) -> Request:
     """`POST …/:build_num/cancel`; cancelling twice does no harm."""
-    return Request("POST", f"{_path(project)}/{number}/cancel", Repeat.FREELY)
+    return Request("POST", f"{_path(asked.project)}/{segment(workflow.id)}/cancel", Repeat.FREELY)

@@ -1,20 +1,44 @@
-"""API v2: pipelines, their workflows, and the two ways to trigger one.
+"""API v2: pipelines, their workflows and jobs, and the two ways to trigger a pipeline.
 
 Sources: CircleCI's v2 OpenAPI document, operations `triggerPipelineRun`, `triggerPipeline`, `getPipelineById`,
-`listWorkflowsByPipelineId`, `cancelWorkflow`.
+`listPipelinesForProject`, `listWorkflowsByPipelineId`, `listWorkflowJobs`, `getJobDetails`, `cancelWorkflow`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final, TypeVar
 
 from deploystep.circleci.answers import Asked, believe, not_created
-from deploystep.circleci.wire import Failure, Json, Request, Response, json_of, message_of, segment
+from deploystep.circleci.recent import Recent, recent_runs
+from deploystep.circleci.wire import (
+    Failure,
+    Json,
+    Page,
+    Request,
+    Response,
+    Talk,
+    every_page,
+    json_of,
+    message_of,
+    moment_of,
+    number_of,
+    objects,
+    segment,
+    text_of,
+)
 from deploystep.core.build import Branch, ProjectSlug, Tag
-from deploystep.core.deploy import Created, TriggerSpec, WorkflowState
+from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import NothingRuns
 from deploystep.core.retry import Repeat
+from deploystep.core.runs import Created, NodeState, Run, WorkflowState
 
-_CREATED = 201
+T = TypeVar("T")
+_CREATED: Final = 201
+_OK: Final = 200
+_FORMING: Final = frozenset({"pending", "setup-pending", "setup"})
+
+
+# Triggers
 
 
 def run_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
@@ -54,20 +78,14 @@ def read_triggered(response: Response, asked: Asked) -> Created:
             f"CircleCI accepted the trigger of rule '{asked.rule}' and created nothing: {message_of(response)}",
             "a commit message with [skip ci] or [ci skip] stops API triggers too; push a commit without it",
         )
-    created = _created(body, asked)
-    if created is None:
-        raise not_created(response, asked)
-    return created
-
-
-def _created(body: Mapping[str, Json], asked: Asked) -> Created | None:
     match body:
         case {"id": str(pipeline), "number": int(number)} if pipeline and pipeline.isascii() and number is not True:
-            state = body.get("state")
-            url = f"{asked.app}/pipelines/{asked.project}/{number}"
-            return Created(pipeline, number, url, state if isinstance(state, str) else "")
+            return Created(pipeline, number, asked.run_url(number), text_of(body.get("state")) or "")
         case _:
-            return None
+            raise not_created(response, asked)
+
+
+# Pipelines
 
 
 def pipeline_by_id_request(pipeline: str) -> Request:
@@ -75,34 +93,40 @@ def pipeline_by_id_request(pipeline: str) -> Request:
     return Request("GET", f"/api/v2/pipeline/{segment(pipeline)}", Repeat.FREELY)
 
 
-@dataclass(frozen=True, slots=True)
-class Pipeline:
-    """A pipeline as read back. `revision` is None where the answer has none."""
-
-    project: ProjectSlug | None
-    state: str
-    errors: tuple[str, ...]
-    revision: str | None
+def read_project(result: Response | Failure) -> ProjectSlug | None:
+    """The project of a pipeline, from an answer to `GET /pipeline/{id}`; None where it does not tell."""
+    slug = text_of((_body(result) or {}).get("project_slug"))
+    return ProjectSlug.parse(slug) if slug else None
 
 
-def read_pipeline(result: Response | Failure) -> Pipeline | None:
-    """Read an answer to `GET /pipeline/{id}`; None where it is not one."""
-    body = _body(result)
-    if body is None:
-        return None
-    slug, state, errors = body.get("project_slug"), body.get("state"), body.get("errors")
-    return Pipeline(
-        project=ProjectSlug.parse(slug) if isinstance(slug, str) else None,
-        state=state if isinstance(state, str) else "",
-        errors=tuple(e["message"] for e in _objects(errors) if isinstance(e.get("message"), str)),
-        revision=_revision(body),
-    )
+def run(_asked: Asked, pipeline: str) -> Talk[Run | None]:
+    """The pipeline; None where it cannot be read."""
+    body = _body((yield pipeline_by_id_request(pipeline)))
+    return None if body is None else _run({"id": pipeline, **body})
 
 
 def _body(result: Response | Failure) -> Mapping[str, Json] | None:
-    if isinstance(result, Failure) or result.status != 200:  # noqa: PLR2004
+    if isinstance(result, Failure) or result.status != _OK:
         return None
     return json_of(result)
+
+
+def _run(body: Mapping[str, Json]) -> Run | None:
+    identity, state, trigger = text_of(body.get("id")), text_of(body.get("state")), body.get("trigger")
+    if identity is None:
+        return None
+    kind = text_of(trigger.get("type")) if isinstance(trigger, dict) else None
+    return Run(
+        id=identity,
+        number=number_of(body.get("number")),
+        revision=_revision(body),
+        ref=_ref(body),
+        created=moment_of(body.get("created_at")),
+        is_by_api=None if kind is None else kind == "api",
+        is_errored=state == "errored",
+        is_forming=state in _FORMING,
+        errors=tuple(words for e in objects(body.get("errors")) if (words := text_of(e.get("message")))),
+    )
 
 
 def _revision(body: Mapping[str, Json]) -> str | None:
@@ -114,40 +138,92 @@ def _revision(body: Mapping[str, Json]) -> str | None:
             return None
 
 
+def _ref(body: Mapping[str, Json]) -> Branch | Tag | None:
+    match body:
+        case {"vcs": {"tag": str(name)}} | {"trigger_parameters": {"git": {"tag": str(name)}}} if name:
+            return Tag(name)
+        case {"vcs": {"branch": str(name)}} | {"trigger_parameters": {"git": {"branch": str(name)}}} if name:
+            return Branch(name)
+        case _:
+            return None
+
+
+def recent(asked: Asked, enough: Callable[[tuple[Run, ...]], bool]) -> Talk[Recent | Response | Failure]:
+    """The project's pipelines, newest first, as far back as `enough` wants; of a branch only that branch's."""
+    return pipelines(asked.project, asked.ref, enough)
+
+
+def pipelines(
+    project: ProjectSlug, ref: Branch | Tag, enough: Callable[[tuple[Run, ...]], bool]
+) -> Talk[Recent | Response | Failure]:
+    """The same, of any project. There is no filter for tags, so for a tag the whole project's are read."""
+    branch = {"branch": ref.name} if isinstance(ref, Branch) else {}
+
+    def request(page: str | None) -> Request:
+        query = {**branch, **({"page-token": page} if page else {})}
+        return Request("GET", f"{_project_path(project)}/pipeline", Repeat.FREELY, query=query)
+
+    return recent_runs(request, _read_pipelines, enough)
+
+
+def _read_pipelines(result: Response | Failure) -> Page[Run] | None:
+    return _read_page(result, _run)
+
+
+# Workflows
+
+
 def workflows_request(pipeline: str, page: str | None = None) -> Request:
     """`GET /pipeline/{id}/workflow`."""
     path = f"/api/v2/pipeline/{segment(pipeline)}/workflow"
     return Request("GET", path, Repeat.FREELY, query={"page-token": page} if page else {})
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page of a pipeline's workflows, and the token of the next."""
-
-    workflows: tuple[WorkflowState, ...]
-    following: str | None
+def workflows(_asked: Asked, pipeline: str) -> Talk[tuple[WorkflowState, ...] | None]:
+    """Every workflow of the pipeline; None where they cannot be read."""
+    return workflows_of(pipeline)
 
 
-def read_workflows(result: Response | Failure) -> Page | None:
+def workflows_of(pipeline: str) -> Talk[tuple[WorkflowState, ...] | None]:
+    """The same, of any pipeline."""
+    return every_page(lambda page: workflows_request(pipeline, page), read_workflows)
+
+
+def read_workflows(result: Response | Failure) -> Page[WorkflowState] | None:
     """Read an answer to `GET /pipeline/{id}/workflow`; None where it is not one."""
+    return _read_page(result, _workflow)
+
+
+def _read_page(result: Response | Failure, read: Callable[[Mapping[str, Json]], T | None]) -> Page[T] | None:
     body = _body(result)
-    if body is None:
+    if body is None or not isinstance(body.get("items"), list):
         return None
-    found = (_workflow(item) for item in _objects(body.get("items")))
-    following = body.get("next_page_token")
-    return Page(tuple(w for w in found if w), following if isinstance(following, str) and following else None)
+    found = (read(item) for item in objects(body.get("items")))
+    return Page(tuple(item for item in found if item is not None), text_of(body.get("next_page_token")))
 
 
 def _workflow(item: Mapping[str, Json]) -> WorkflowState | None:
     match item:
         case {"id": str(workflow), "name": str(name), "status": str(status)}:
-            return WorkflowState(workflow, name, status, is_setup=item.get("tag") == "setup")
+            most, done = number_of(item.get("max_auto_reruns")), number_of(item.get("auto_rerun_number"))
+            return WorkflowState(
+                workflow,
+                name,
+                status,
+                is_setup=item.get("tag") == "setup",
+                created=moment_of(item.get("created_at")),
+                reruns_left=max(0, (most or 0) - (done or 0)),
+            )
         case _:
             return None
 
 
-def _objects(value: Json) -> list[Mapping[str, Json]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+def cancel(_asked: Asked, workflow: WorkflowState) -> Request:
+    """`POST /workflow/{id}/cancel`; cancelling twice does no harm."""
+    return Request("POST", f"/api/v2/workflow/{segment(workflow.id)}/cancel", Repeat.FREELY)
+
+
+# Jobs
 
 
 def jobs_request(workflow: str, page: str | None = None) -> Request:
@@ -165,22 +241,14 @@ class Job:
     age: tuple[bool, str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class JobPage:
-    """One page of a workflow's jobs, and the token of the next."""
-
-    jobs: tuple[Job, ...]
-    following: str | None
+def jobs(workflow: str) -> Talk[tuple[Job, ...] | None]:
+    """Every job of a workflow; None where they cannot be read."""
+    return every_page(lambda page: jobs_request(workflow, page), read_jobs)
 
 
-def read_jobs(result: Response | Failure) -> JobPage | None:
+def read_jobs(result: Response | Failure) -> Page[Job] | None:
     """Read an answer to `GET /workflow/{id}/job`; None where it is not one."""
-    body = _body(result)
-    if body is None or not isinstance(body.get("items"), list):
-        return None
-    found = (_job(item) for item in _objects(body.get("items")))
-    following = body.get("next_page_token")
-    return JobPage(tuple(j for j in found if j), following if isinstance(following, str) and following else None)
+    return _read_page(result, _job)
 
 
 def _job(item: Mapping[str, Json]) -> Job | None:
@@ -193,6 +261,15 @@ def _job(item: Mapping[str, Json]) -> Job | None:
             return None
 
 
-def cancel_request(workflow: str) -> Request:
-    """`POST /workflow/{id}/cancel`; cancelling twice does no harm."""
-    return Request("POST", f"/api/v2/workflow/{segment(workflow)}/cancel", Repeat.FREELY)
+def nodes_request(project: ProjectSlug, number: int) -> Request:
+    """`GET /project/{slug}/job/{number}`: the job, with its nodes in `parallel_runs`."""
+    return Request("GET", f"{_project_path(project)}/job/{number}", Repeat.FREELY)
+
+
+def read_nodes(result: Response | Failure) -> tuple[NodeState, ...] | None:
+    """The nodes of a job in the order of the answer; None where it does not list them."""
+    body = _body(result)
+    if body is None or not isinstance(body.get("parallel_runs"), list):
+        return None
+    found = ((number_of(node.get("index")), text_of(node.get("status"))) for node in objects(body["parallel_runs"]))
+    return tuple(NodeState(index, status or "") for index, status in found if index is not None)

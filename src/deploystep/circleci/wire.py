@@ -4,11 +4,12 @@ Statuses and limits: CircleCI docs, "API developer's guide"; RFC 9110 for Retry-
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from deploystep.core.retry import Fate, Repeat
@@ -44,6 +45,39 @@ class Failure:
     reason: str
 
 
+T = TypeVar("T")
+#: Several requests, each of which may depend on the answers so far, and what they come to. Whoever drives it sends.
+Talk: TypeAlias = Generator[Request, Response | Failure, T]
+_MOST_PAGES: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list, and the token of the next."""
+
+    items: tuple[T, ...]
+    following: str | None
+
+
+def every_page(
+    request: Callable[[str | None], Request], read: Callable[[Response | Failure], Page[T] | None]
+) -> Talk[tuple[T, ...] | None]:
+    """The items of all pages; None where one of them cannot be read, which is not the same as having none."""
+    found: tuple[T, ...] = ()
+    asked: set[str | None] = set()
+    following: str | None = None
+    while following not in asked and len(asked) < _MOST_PAGES:
+        asked.add(following)
+        page = read((yield request(following)))
+        if page is None:
+            return None
+        found += page.items
+        if page.following is None:
+            return found
+        following = page.following
+    return None  # a token that came before leads nowhere: what is not read to its end is not believed
+
+
 def segment(text: str) -> str:
     """One path segment, everything encoded, `/` too (a space becomes %20)."""
     return quote(text, safe="", errors="surrogateescape")
@@ -51,11 +85,56 @@ def segment(text: str) -> str:
 
 def json_of(response: Response) -> Mapping[str, Json] | None:
     """The body as a JSON object; None where it is anything else."""
+    value = _json(response)
+    return value if isinstance(value, dict) else None
+
+
+def list_of(response: Response) -> list[Mapping[str, Json]] | None:
+    """The objects of a body that is a JSON array; None where it is anything else."""
+    value = _json(response)
+    return objects(value) if isinstance(value, list) else None
+
+
+def _json(response: Response) -> Json:
     try:
-        value = json.loads(response.body)
+        return json.loads(response.body)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+
+
+def objects(value: Json) -> list[Mapping[str, Json]]:
+    """The objects in a JSON array; none where it is anything else."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def text_of(value: Json) -> str | None:
+    """A text that is not empty."""
+    return value if isinstance(value, str) and value else None
+
+
+def number_of(value: Json) -> int | None:
+    """A whole number; JSON's true and false are none, though Python takes them for one."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def moment_of(value: Json) -> datetime | None:
+    """A time as RFC 3339 writes it, with any number of decimals; None where it is anything else."""
+    match = _RFC3339.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return None
+    zone = "+00:00" if match[3] in ("Z", "z") else match[3]
+    try:
+        return datetime.fromisoformat(f"{match[1]}.{(match[2] or '').ljust(6, '0')[:6]}{zone}")
+    except ValueError:
+        return None
+
+
+_RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def server_time(result: Response | Failure) -> datetime | None:
+    """What the server's clock says (the header Date, in whole seconds); None where it does not."""
+    return _date(result.headers.get("date", "")) if isinstance(result, Response) else None
 
 
 def message_of(response: Response) -> str:
@@ -69,13 +148,14 @@ def message_of(response: Response) -> str:
 def fate_of(result: Response | Failure) -> Fate:
     """What is certain about an attempt to send a trigger or a read.
 
-    A 5xx may come after the work was done, and a redirect says nothing about it: both are unknown.
+    A 5xx or a 408 may come after the work was done, and a redirect says nothing about it: all are unknown.
     """
     if isinstance(result, Failure):
         return result.fate
     if result.status == 429:  # noqa: PLR2004
         return Fate.RATE_LIMITED
-    return Fate.ANSWERED if 200 <= result.status < 300 or 400 <= result.status < 500 else Fate.UNKNOWN  # noqa: PLR2004
+    is_told = 200 <= result.status < 300 or (400 <= result.status < 500 and result.status != 408)  # noqa: PLR2004
+    return Fate.ANSWERED if is_told else Fate.UNKNOWN
 
 
 def retry_after(result: Response | Failure, now: datetime) -> float | None:
@@ -84,7 +164,8 @@ def retry_after(result: Response | Failure, now: datetime) -> float | None:
     if text.isascii() and text.isdigit():
         return float(text[:9])
     date = _date(text)
-    return None if date is None else max(0.0, (date - now).total_seconds())
+    # a date is by the server's clock, which this machine's need not agree with
+    return None if date is None else max(0.0, (date - (server_time(result) or now)).total_seconds())
 
 
 def _date(text: str) -> datetime | None:

@@ -15,6 +15,7 @@ _READING: Final = ("run", "plan", "check", "test")
 _ALL: Final = ("run", "plan", "check", "test", "schema", "sandbox")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
+_WAIT: Final = "1h"
 _DURATION: Final = re.compile(r"(\d{1,6})(s|m|h)?", re.ASCII)
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, None: 1}
 
@@ -53,10 +54,11 @@ OPTIONS: Final = (
     Option("--sandbox", ("run",), "send to a stand-in for CircleCI on this machine; needs no account"),
     Option("--outside-ci", ("run",), "also trigger outside CircleCI; git fills in what a build's environment would hold"),
     Option("--allow-ssh", ("run",), "also trigger in a rerun with SSH"),
-    Option("--nodes", ("run",), "first (as this version does): act without waiting for the other nodes; all: not in this version", "WHICH", ("all", "first")),
-    Option("--nodes-timeout", ("run",), "not in this version", "DURATION"),
-    Option("--wait", ("run",), "not in this version", "DURATION"),
-    Option("--again", ("run",), "not in this version", "REASON"),
+    Option("--nodes", ("run",), "all (default): node 0 waits until every other node has succeeded; first: it does not wait", "WHICH", ("all", "first")),
+    Option("--nodes-timeout", ("run",), "how long to wait for the other nodes (default 30m)", "DURATION"),
+    Option("--wait", ("run",), "follow what was triggered to its end, for at most this long (1h where none is given)", "DURATION"),
+    Option("--cancel-on-interrupt", ("run",), "with --wait: an interruption also cancels what was triggered"),
+    Option("--again", ("run",), "trigger though this commit was deployed before; the reason is shown", "REASON"),
     Option("--branch", ("plan",), "the branch to judge (default: the one checked out)", "NAME", has_variable=False),
     Option("--tag", ("plan",), "the tag to judge", "NAME", has_variable=False),
     Option("--sha", ("plan",), "the revision to judge (default: HEAD, or the tag's)", "REVISION", has_variable=False),
@@ -109,6 +111,11 @@ class Invocation:
     color: str = "auto"
     is_dry: bool = False
     confirm: float = 60.0
+    nodes: str = "all"
+    nodes_timeout: float = 1800.0
+    wait: float | None = None
+    cancel_on_interrupt: bool = False
+    again: str | None = None
     host: str | None = None
     token_env: str | None = None
     sandbox: bool = False
@@ -190,9 +197,8 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
     read = vars(parser().parse_args(argv))
     command = str(read["command"])
     values = {o.name: _value(o, read.get(o.name), environ) for o in OPTIONS if command in o.commands}
-    _refuse_missing(values)
     plain: dict[str, Any] = {name: values.get(name) for name in _PLAIN}
-    plain |= {name: bool(values.get(name)) for name in ("sandbox", "outside_ci", "allow_ssh", "coverage", "strict")}
+    plain |= {name: bool(values.get(name)) for name in _SWITCHES}
     plain |= {f"{name}s": tuple(values.get(name) or ()) for name in ("project", "workflow", "fault", "config")}
     return Invocation(
         command=command,
@@ -200,7 +206,11 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
         color=values.get("color") or "auto",
         is_json=bool(values.get("json")),
         is_dry=bool(values.get("dry_run")) or command == "plan",
-        confirm=_seconds("--confirm", values.get("confirm") or "60s"),
+        confirm=_seconds("--confirm", values.get("confirm"), "60s"),
+        nodes=values.get("nodes") or "all",
+        nodes_timeout=_seconds("--nodes-timeout", values.get("nodes_timeout"), "30m"),
+        wait=_wait(values.get("wait")),
+        again=_again(values.get("again")),
         port=_port(values.get("port") or "0"),
         heads=dict(_pair("--head", text) for text in values.get("head") or ()),
         changed=tuple(values.get("changed") or ()),
@@ -208,6 +218,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
     )
 
 
+_SWITCHES: Final = ("sandbox", "outside_ci", "allow_ssh", "cancel_on_interrupt", "coverage", "strict")
 _PLAIN: Final = (
     "rules_ref", "now", "host", "token_env", "branch", "tag", "sha", "node_index", "node_total", "env_file", "given",
     "accept_token_env",
@@ -241,17 +252,21 @@ def _switch(option: Option, text: str) -> bool:
     return text.lower() in _TRUE
 
 
-def _refuse_missing(values: Mapping[str, Any]) -> None:
-    """What later versions bring is refused: an option that silently does nothing would be a lie."""
-    asked = [f"--{n.replace('_', '-')}" for n in ("wait", "again", "nodes_timeout") if values.get(n) is not None]
-    asked += ["--nodes all"] if values.get("nodes") == "all" else []
-    if asked:
-        raise UsageError(
-            "not-in-this-version", f"{' and '.join(asked)}: this version cannot do that yet", "leave it out"
-        )
+def _wait(text: str | None) -> float | None:
+    """`--wait` may stand alone, and its variable may be a switch."""
+    if text is None or text.lower() in _FALSE - {"", "0"}:
+        return None
+    return _seconds("--wait", _WAIT if text == "" or text.lower() in _TRUE - {"1"} else text)
 
 
-def _seconds(flag: str, text: str) -> float:
+def _again(text: str | None) -> str | None:
+    if text is not None and not text.strip():
+        raise UsageError("usage", "--again: it needs a reason", "write for example --again 'the database was restored'")
+    return text
+
+
+def _seconds(flag: str, given: str | None, default: str = "") -> float:
+    text = default if given is None else given
     match = _DURATION.fullmatch(text)
     if match is None:
         raise UsageError("usage", f"{flag}: cannot read the duration {text!r}", "write for example 90s, 10m or 1h")

@@ -1,7 +1,7 @@
 """Each command: wire the adapters it needs to its use case."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import datetime, tzinfo
 from functools import partial
@@ -13,15 +13,17 @@ from deploystep.adapters.console import Console
 from deploystep.adapters.files import decoded, read_config, read_env_file, read_given, read_rules, write_text
 from deploystep.adapters.git import GitRepository
 from deploystep.adapters.history import GitHistory
+from deploystep.adapters.remote import GitRemote
 from deploystep.app.cases import try_cases
 from deploystep.app.check import check
-from deploystep.app.confirm import Patience
 from deploystep.app.courier import Courier
+from deploystep.app.head import superseded_by
 from deploystep.app.learn import Sources, from_given
 from deploystep.app.report import Journal, Report
 from deploystep.app.run import Order, World, run
 from deploystep.app.settle import Learn
 from deploystep.app.trigger import Sender
+from deploystep.app.vigil import Patience
 from deploystep.cli.args import Invocation
 from deploystep.core.address import Address, read_address
 from deploystep.core.build import BuildContext, Variables
@@ -46,8 +48,13 @@ _HERE: Final = Path()
 CONFIG: Final = ".circleci/config.yml"
 
 
-def carry_out(invocation: Invocation, environ: Mapping[str, str], stdin: TextIO, console: Console) -> Report | None:
-    """Carry out one command. None where what it printed is all that there is to tell."""
+def carry_out(
+    invocation: Invocation, environ: Mapping[str, str], stdin: TextIO, console: Console, journal: Journal
+) -> Report | None:
+    """Carry out one command. None where what it printed is all that there is to tell.
+
+    What is sent is noted in `journal`, so that whoever interrupts this knows it too.
+    """
     if invocation.command == "check":
         project = partial(_project, invocation, GitRepository(_HERE, environ))
         return check(_Rules(invocation, environ), project, is_strict=invocation.strict)
@@ -63,8 +70,8 @@ def carry_out(invocation: Invocation, environ: Mapping[str, str], stdin: TextIO,
 
         return sandboxes.serve(invocation, environ, console, GitRepository(_HERE, environ))
     if invocation.given is not None:
-        return _decide_given(invocation, environ, stdin, console)
-    return _decide(invocation, environ, console)
+        return _decide_given(invocation, environ, stdin, console, journal)
+    return _decide(invocation, environ, console, journal)
 
 
 def _project(invocation: Invocation, repository: GitRepository) -> Project:
@@ -107,7 +114,9 @@ class _Rules:
         return decoded(path, GitRepository(_HERE, self.environ).show(ref, path))
 
 
-def _decide_given(invocation: Invocation, environ: Mapping[str, str], stdin: TextIO, console: Console) -> Report:
+def _decide_given(
+    invocation: Invocation, environ: Mapping[str, str], stdin: TextIO, console: Console, journal: Journal
+) -> Report:
     """`plan --given`: stated facts replace environment, git, API and clock altogether."""
     given = given_facts(read_given(invocation.given or "", _HERE, stdin.buffer))
     world = World(
@@ -121,7 +130,7 @@ def _decide_given(invocation: Invocation, environ: Mapping[str, str], stdin: Tex
         can_ask=False,
         learn=lambda _build, _rules: from_given(given),
     )
-    return run(Order(invocation.command, is_dry=True), world, Journal())
+    return run(Order(invocation.command, is_dry=True), world, journal)
 
 
 def _given_now(invocation: Invocation, given: Given, zone: tzinfo) -> datetime | None:
@@ -129,7 +138,7 @@ def _given_now(invocation: Invocation, given: Given, zone: tzinfo) -> datetime |
     return None if text is None else _moment(text, zone)
 
 
-def _decide(invocation: Invocation, environ: Mapping[str, str], console: Console) -> Report:
+def _decide(invocation: Invocation, environ: Mapping[str, str], console: Console, journal: Journal) -> Report:
     """`run` and `plan`: the build comes from the environment, where that is allowed completed from git."""
     clock = SystemClock()
     with ExitStack() as stack:
@@ -146,8 +155,14 @@ def _decide(invocation: Invocation, environ: Mapping[str, str], console: Console
             can_ask=is_live and desk.has_token,
             learn=desk.learn,
         )
-        order = Order(invocation.command, is_dry=invocation.is_dry, allow_ssh=invocation.allow_ssh)
-        return run(order, world, Journal())
+        order = Order(
+            invocation.command,
+            is_dry=invocation.is_dry,
+            allow_ssh=invocation.allow_ssh,
+            nodes_limit=invocation.nodes_timeout if invocation.nodes == "all" else None,
+            again=invocation.again,
+        )
+        return run(order, world, journal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +205,7 @@ class _Desk:
             return self._imagined(build, rules)
         asks = invocation.command == "run" and self.has_token
         courier = (lambda: self.sender(build, ()).courier) if asks else None
-        return Sources(self._history(build, rules).answer, courier, build.workflow_id, invocation.changed).learn
+        return Sources(self._history(build, rules).answer, courier, build, invocation.changed).learn
 
     def _imagined(self, build: BuildContext, rules: RuleSet) -> Learn:
         """With --sandbox nobody can be asked about jobs: those that a rule requires are taken to have succeeded."""
@@ -220,16 +235,26 @@ class _Desk:
 
             token = Secret(secrets.token_hex(20))
             address = self.stack.enter_context(sandboxes.stand_in(build, specs, token, self.console))
-            return self._sender(address, token, "CIRCLE_TOKEN")
+            # whose branches are where the build says they are: nobody else is to be asked
+            return self._sender(address, token, "CIRCLE_TOKEN", lambda: None)
         name, value = self._token()
-        return self._sender(_address(self.invocation, build), _secret(name, value), name)
+        superseded = partial(superseded_by, build, GitRemote(_HERE, self.environ), self.clock, self.console)
+        return self._sender(_address(self.invocation, build), _secret(name, value), name, superseded)
 
-    def _sender(self, address: Address, token: Secret, token_name: str) -> Sender:
+    def _sender(self, address: Address, token: Secret, token_name: str, superseded: Callable[[], str | None]) -> Sender:
         from deploystep.adapters.http import HttpTransport  # noqa: PLC0415 - few runs send anything
 
         self.console.hide(token)
-        courier = Courier(HttpTransport(address, token), self.clock, self.console)
-        return Sender(courier, token_name, address.app, Patience(self.invocation.confirm))
+        invocation = self.invocation
+        return Sender(
+            courier=Courier(HttpTransport(address, token), self.clock, self.console),
+            token_name=token_name,
+            app=address.app,
+            patience=Patience(invocation.confirm, invocation.wait),
+            superseded=superseded,
+            again=invocation.again,
+            cancels=invocation.cancel_on_interrupt,
+        )
 
 
 def _secret(name: str, value: str | None) -> Secret:

@@ -3,11 +3,12 @@
 import signal
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import NoReturn, TextIO
 
 from deploystep.adapters.console import Console, wants_colour
-from deploystep.app.report import Report
+from deploystep.app.report import Journal, Report
 from deploystep.cli import args, commands
 from deploystep.core.errors import Interrupted, ToolError
 from deploystep.core.exits import ExitCode
@@ -16,30 +17,53 @@ from deploystep.core.secret import Secret
 from deploystep.render import document, text
 
 
+@dataclass
+class _Told:
+    """What is known of a command so far: whatever ends it, and whenever, this is what is told."""
+
+    report: Report
+    is_json: bool
+    color: str = "auto"
+    journal: Journal = field(default_factory=Journal)
+    is_silent: bool = False
+
+    def failed(self, error: ToolError) -> Report:
+        return replace(self.report, triggers=self.journal.entries).failed(error)
+
+    def interrupted(self, code: ExitCode) -> Report:
+        return replace(self.report, triggers=self.journal.entries, exit=code)
+
+
 def main(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, out: TextIO, err: TextIO) -> int:
     """Carry out a command line. Gives the exit code; does not raise."""
     console = Console(out, err, tuple(Secret(environ[name]) for name in SECRET_VARIABLES if environ.get(name)))
-    is_json = args.asks_for_json(argv, environ)
-    color = "auto"
+    told = _Told(Report(_command(argv), is_dry="--dry-run" in argv), args.asks_for_json(argv, environ))
+    try:
+        _carry_out(argv, environ, stdin, console, told)
+        _ignore_signals()  # what happened must still be told
+    except Interrupted as signalled:
+        told.report, told.is_silent = told.interrupted(signalled.exit), False
+    if not told.is_silent:
+        style = text.Style(wants_colour(told.color, out, environ), err.isatty())
+        _show(told.report, console, style, is_json=told.is_json)
+    return int(told.report.exit)
+
+
+def _carry_out(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, console: Console, told: _Told) -> None:
+    """Leave in `told` how it ended. Raises nothing but Interrupted, which can come at any moment."""
     try:
         _catch_signals()
         invocation = args.parse(argv, environ)
-        is_json, color = invocation.is_json, invocation.color
+        told.is_json, told.color = invocation.is_json, invocation.color
         console.hide(Secret(environ.get(invocation.token_env or "", "")))
-        report = commands.carry_out(invocation, environ, stdin, console)
+        report = commands.carry_out(invocation, environ, stdin, console, told.journal)
+        told.report, told.is_silent = report or told.report, report is None
     except ToolError as error:
-        report = Report(_command(argv), is_dry="--dry-run" in argv).failed(error)
-    except Interrupted as signalled:
-        report = Report(_command(argv), is_dry="--dry-run" in argv, exit=signalled.exit)
-    except SystemExit as leaving:  # --help and --version have been printed
-        return int(leaving.code or 0)
+        told.report = told.failed(error)
+    except SystemExit:  # --help and --version have been printed
+        told.is_silent = True
     except Exception as bug:  # noqa: BLE001 - the last resort: a bug gets its own exit code and no traceback
-        return _bug(bug, argv, console, is_json=is_json)
-    if report is None:
-        return int(ExitCode.OK)
-    _ignore_signals()  # what happened must still be told
-    _show(report, console, text.Style(wants_colour(color, out, environ), err.isatty()), is_json=is_json)
-    return int(report.exit)
+        told.report = told.failed(_bug(bug))
 
 
 def _show(report: Report, console: Console, style: text.Style, *, is_json: bool) -> None:
@@ -55,15 +79,13 @@ def _command(argv: Sequence[str]) -> str:
     return argv[0] if argv and argv[0] in args.COMMANDS else ""
 
 
-def _bug(bug: Exception, argv: Sequence[str], console: Console, *, is_json: bool) -> int:
+def _bug(bug: Exception) -> "_Bug":
     frame = traceback.extract_tb(bug.__traceback__)[-1]
-    message = f"this is a bug in deploystep: {type(bug).__name__} in {frame.name}, line {frame.lineno}: {bug}"
-    if is_json:
-        console.result(document.render(Report(_command(argv), is_dry="--dry-run" in argv).failed(_Bug("bug", message))))
-    console.say(
-        f"error[bug]: {text.visible(message)}\n  hint: look whether anything was triggered before you run it again"
+    return _Bug(
+        "bug",
+        f"this is a bug in deploystep: {type(bug).__name__} in {frame.name}, line {frame.lineno}: {bug}",
+        "look whether anything was triggered before you run it again",
     )
-    return int(ExitCode.BUG)
 
 
 class _Bug(ToolError):
@@ -73,6 +95,7 @@ class _Bug(ToolError):
 
 
 def _catch_signals() -> None:
+    """From here on a signal is told. One that came while the process was starting has waited for this."""
     codes = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
 
     def stop(number: int, _frame: FrameType | None) -> NoReturn:
@@ -81,6 +104,7 @@ def _catch_signals() -> None:
 
     for each in codes:
         signal.signal(each, stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, codes)
 
 
 def _ignore_signals() -> None:

@@ -29,6 +29,9 @@ def stand_in(build: BuildContext, specs: tuple[TriggerSpec, ...], token: Secret,
     with Sandbox(token=token.reveal(), heads=heads, workflows=workflows or (Workflow("deploy"),)) as sandbox:
         if build.pipeline_id and build.project:
             sandbox.add_build(build.pipeline_id, str(build.project), branch=build.branch, revision=build.revision)
+        if build.build_num and build.project:
+            nodes = ["running", *["success"] * (build.node.total - 1)]
+            sandbox.set_job(str(build.project), build.build_num, parallel_runs=nodes)
         console.say(f"sandbox: a stand-in for CircleCI at {sandbox.url}; nothing leaves this machine")
         yield read_address(sandbox.url)
 

@@ -35,9 +35,10 @@ ENV: Final[Mapping[str, str]] = MappingProxyType(
         "CIRCLE_PROJECT_REPONAME": "repository part of the project slug",
         "CIRCLE_REPOSITORY_URL": "tells GitHub from Bitbucket",
         "CIRCLE_BUILD_URL": "tells GitHub from Bitbucket, and the host of a CircleCI Server",
-        "CIRCLE_BUILD_NUM": "number of this job",
-        "CIRCLE_PIPELINE_ID": "asks CircleCI for the project slug where the variables do not tell it",
+        "CIRCLE_BUILD_NUM": "number of this job, by which its other nodes are looked at",
+        "CIRCLE_PIPELINE_ID": "this build's own pipeline; it tells the project slug where no variable does",
         "CIRCLE_WORKFLOW_ID": "the workflow that this job belongs to",
+        "CIRCLE_PROJECT_ID": "names the project to API v3",
         "CIRCLE_OIDC_TOKEN": "claims about the build: pipeline definition, rerun with SSH (read, never sent)",
         "CIRCLE_OIDC_TOKEN_V2": "the same, where the first is not set",
     }
@@ -176,6 +177,12 @@ class BuildContext:
     def pull_request(self) -> int | None:
         """The pull request's number; the oldest where there are several."""
         return min(self.pull_requests, default=None)
+
+    @property
+    def project_id(self) -> str | None:
+        """The project's UUID, by which API v3 knows it."""
+        named = self.variables.get("CIRCLE_PROJECT_ID")
+        return named if named is not None and is_uuid(named) else self.claims.project_id
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "BuildContext":

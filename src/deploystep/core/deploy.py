@@ -18,6 +18,7 @@ from deploystep.core.parameters import (
     value_of,
 )
 from deploystep.core.rules import Api, Parameter, Rule, RuleSet
+from deploystep.core.sharing import ALONE, Share, share_of
 from deploystep.core.source import Diagnostic, Span
 from deploystep.core.values import dataclass
 
@@ -27,6 +28,7 @@ class TriggerSpec:
     """One trigger, complete: everything that its request says. `project` None is still to be asked of CircleCI.
 
     `revision` is the commit that the run must be of; None for another project, whose commits are not this build's.
+    `share` is the rule's place among those that start the same workflow.
     """
 
     rule: str
@@ -38,6 +40,17 @@ class TriggerSpec:
     job: str | None
     workflow: str | None
     parameters: Mapping[str, Scalar]
+    share: Share = ALONE
+
+    @property
+    def starts(self) -> str | None:
+        """The workflow (or by API v1.1 the job) by which its runs are known; None where nothing tells."""
+        return self.job or self.workflow
+
+    @property
+    def is_recognised(self) -> bool:
+        """Whether an earlier run of it can be told from others: a rerun then does not send it again."""
+        return self.starts is not None and self.revision is not None
 
 
 def trigger_specs(rules: RuleSet, firing: tuple[Rule, ...], build: BuildContext) -> "Specs":
@@ -47,8 +60,8 @@ def trigger_specs(rules: RuleSet, firing: tuple[Rule, ...], build: BuildContext)
     for rule in firing:
         filled, problems = _filled(rule, build)
         diagnostics += problems
-        diagnostics += _tag_with_job(rule, build)
-        specs.append(_spec(rule, rules, build, filled))
+        specs.append(_spec(rule, rules, build, filled, share_of(rule, rules, firing, build)))
+        diagnostics += _unsendable(rule, specs[-1])
     diagnostics += _duplicates(firing, specs)
     return Specs(tuple(specs), tuple(diagnostics))
 
@@ -61,7 +74,9 @@ class Specs:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def _spec(rule: Rule, rules: RuleSet, build: BuildContext, parameters: Mapping[str, Scalar]) -> TriggerSpec:
+def _spec(
+    rule: Rule, rules: RuleSet, build: BuildContext, parameters: Mapping[str, Scalar], share: Share
+) -> TriggerSpec:
     to, job = rule.deploy.to, rule.deploy.job
     return TriggerSpec(
         rule=rule.name.value,
@@ -73,6 +88,7 @@ def _spec(rule: Rule, rules: RuleSet, build: BuildContext, parameters: Mapping[s
         job=job.value if job else None,
         workflow=rule.deploy.workflow.value if rule.deploy.workflow else None,
         parameters=parameters,
+        share=share,
     )
 
 
@@ -155,14 +171,26 @@ def _too_many(rule: Rule, count: int) -> Diagnostic:
     return Diagnostic("E510", message, rule.deploy.span, f"CircleCI takes {MAX_PARAMETERS} at most")
 
 
-def _tag_with_job(rule: Rule, build: BuildContext) -> list[Diagnostic]:
-    job = rule.deploy.job
-    ref = rule.deploy.to.ref if rule.deploy.to else build.ref
-    if job is None or isinstance(ref, Branch):
+def _unsendable(rule: Rule, spec: TriggerSpec) -> list[Diagnostic]:
+    """What the rule's API cannot do, or is not known to do."""
+    tag = spec.ref.name if isinstance(spec.ref, Tag) else None
+    if rule.deploy.job is not None and tag is not None:
+        why = f"API v1.1 triggers a job on a branch, and this is tag {tag}"
+        message = f"'job' cannot be sent for a tag: {why}"
+        return [Diagnostic("E602", message, rule.deploy.job.span, "gate a workflow on a parameter and use workflow:")]
+    if spec.api is not Api.V3:
         return []
-    why = f"API v1.1 triggers a job on a branch, and this is tag {ref.name}"
-    message = f"'job' cannot be sent for a tag: {why}"
-    return [Diagnostic("E602", message, job.span, "gate a workflow on a parameter and use workflow:")]
+    if tag is not None:
+        message = f"API v3 is not known to take a tag, and this is tag {tag}"
+        return [
+            Diagnostic("E609", message, rule.deploy.span, "send this rule to a target with api: v2, or leave api: out")
+        ]
+    if spec.definition is None:
+        message = "API v3 needs the id of a pipeline definition, and this build's OIDC token names none"
+        return [
+            Diagnostic("E610", message, rule.deploy.span, "send it to a target with definition: UUID, or use api: v2")
+        ]
+    return []
 
 
 def _duplicates(firing: tuple[Rule, ...], specs: list[TriggerSpec]) -> list[Diagnostic]:
@@ -187,33 +215,11 @@ class Outcome(Enum):
 
     PLANNED = "planned"
     TRIGGERED = "triggered"
+    ALREADY_TRIGGERED = "already-triggered"
+    SUPERSEDED = "superseded"
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
     UNCERTAIN = "uncertain"
     STOPPED = "stopped"
     NOTHING_RUNS = "nothing-runs"
     NOT_SENT = "not-sent"
-
-
-@dataclass(frozen=True, slots=True)
-class Created:
-    """What CircleCI says it created: a pipeline (`id` and `number`) or, by API v1.1, one job (`number`).
-
-    `revision` is the commit it is of, where that is known; `state` is the pipeline's, in CircleCI's words.
-    """
-
-    id: str | None
-    number: int
-    url: str
-    state: str = ""
-    revision: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WorkflowState:
-    """A workflow of the created run, by name, with CircleCI's word for its state."""
-
-    id: str
-    name: str
-    status: str
-    is_setup: bool = False

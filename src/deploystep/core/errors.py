@@ -8,8 +8,9 @@ ToolError                   code, message, hints, exit
 ├─ Refused                  6   CircleCI answered no
 ├─ Unreachable              7   certainly nothing was triggered
 ├─ Uncertain                8   a trigger may exist
-├─ WrongCommit              9   the created run was of another commit
+├─ Stopped                  9   a node failed, or the created run was of another commit
 ├─ NothingRuns             10   accepted, but nothing runs
+├─ DeployFailed            11   what was triggered ended badly
 └─ TimedOut                12   a wait ended first
 
 Interrupted               130, 143   a signal; not an Exception, so that no handler on the way can swallow it
@@ -97,8 +98,8 @@ class Uncertain(ToolError):
     exit = ExitCode.UNCERTAIN
 
 
-class WrongCommit(ToolError):
-    """The run that was created is of another commit than the one that was tested."""
+class Stopped(ToolError):
+    """A guard stopped it: another node of the job failed, or the run that was created is of another commit."""
 
     exit = ExitCode.STOPPED
 
@@ -107,6 +108,12 @@ class NothingRuns(ToolError):
     """The trigger was accepted, but no workflow runs because of it."""
 
     exit = ExitCode.NOTHING_RUNS
+
+
+class DeployFailed(ToolError):
+    """What was triggered ran, and ended badly."""
+
+    exit = ExitCode.DEPLOY_FAILED
 
 
 class TimedOut(ToolError):

@@ -44,7 +44,7 @@ _MEANING = {
     ExitCode.REFUSED: "CircleCI said no; nothing was triggered",
     ExitCode.UNREACHABLE: "certainly nothing was triggered; safe to run again",
     ExitCode.UNCERTAIN: "a trigger may have been accepted; look before you run it again",
-    ExitCode.STOPPED: "a guard stopped it: the run that was created was of another commit",
+    ExitCode.STOPPED: "a guard stopped it: another node failed, or the run that was created was of another commit",
     ExitCode.NOTHING_RUNS: "accepted, but nothing runs: skipped, errored, or no workflow matched",
     ExitCode.DEPLOY_FAILED: "what was triggered ended badly",
     ExitCode.TIMED_OUT: "a wait ended first",

@@ -37,7 +37,10 @@ class Base(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChangedSince:
-    """Which files changed since the base; `ref` where the rule names one, `workflow` for the last deploy by it."""
+    """Which files changed since the base; `ref` where the rule names one, `workflow` for the last deploy by it.
+
+    A last deploy that has been looked up has its commit as `ref`.
+    """
 
     base: Base | None = None
     ref: str | None = None

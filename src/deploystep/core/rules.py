@@ -26,6 +26,7 @@ class Api(Enum):
 
     V2_RUN = "v2"
     V2_PIPELINE = "v2-pipeline"
+    V3 = "v3"
     V1_1 = "v1.1"
 
 

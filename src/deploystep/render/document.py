@@ -33,6 +33,8 @@ def _document(report: Report) -> Object:
         "exit": {"code": int(report.exit), "name": report.exit.label},
         "error": _error(report),
     }
+    if report.again is not None:
+        document["again"] = report.again
     if report.skipped is not None:
         document["skipped"] = report.skipped.because
     if report.command == "test":
@@ -78,9 +80,11 @@ def _trace(trace: Trace) -> Object:
 
 def _trigger(trigger: TriggerReport) -> Object:
     created = trigger.created
+    why = {"because": trigger.because} if trigger.because else {}
     return {
         "rule": trigger.spec.rule,
         "outcome": trigger.outcome.value,
+        **why,
         "request": {"method": trigger.request.method, "url": trigger.url, "body": trigger.request.body},
         "id": created.id if created else None,
         "number": created.number if created else None,

@@ -89,6 +89,7 @@ def _sent(trigger: TriggerReport) -> list[str]:
     lines = [f"→ {trigger.request.method} {trigger.url}", *_contents(trigger)]
     created = trigger.created
     lines.append(f"= {trigger.outcome.value}: {created.url}" if created else f"= {_ENDING[trigger.outcome]}")
+    lines += [f"  {trigger.because}"] if trigger.because else []
     lines += [f"  revision {created.revision}"] if created and created.revision else []
     lines += [f"  workflow {w.name}: {w.status}" for w in trigger.workflows]
     return [visible(line) for line in lines]
@@ -98,6 +99,8 @@ _ENDING: Final = {
     Outcome.PLANNED: "not sent: this is a dry run",
     Outcome.NOT_SENT: "not sent",
     Outcome.TRIGGERED: "triggered",
+    Outcome.ALREADY_TRIGGERED: "already triggered",
+    Outcome.SUPERSEDED: "superseded: nothing was sent",
     Outcome.REFUSED: "refused: nothing was triggered",
     Outcome.UNREACHABLE: "unreachable: nothing was triggered",
     Outcome.UNCERTAIN: "uncertain: it may have been triggered",
@@ -143,9 +146,11 @@ def _last_word(report: Report) -> str:
     """Whether anything was sent: the one thing to know before running again. Only `run` sends."""
     if report.command != "run":
         return ""
-    sent = [t for t in report.triggers if t.created is not None]
+    sent = [t for t in report.triggers if t.created is not None and t.outcome is not Outcome.ALREADY_TRIGGERED]
     unsure = [t for t in report.triggers if t.outcome is Outcome.UNCERTAIN]
+    known = [t for t in report.triggers if t.outcome is Outcome.ALREADY_TRIGGERED]
     words = [f"rule {t.spec.rule} was triggered: {t.created.url}" for t in sent if t.created]
+    words += [f"rule {t.spec.rule} had been triggered before: {t.created.url}" for t in known if t.created]
     words += [f"the trigger of rule {t.spec.rule} was sent, and whether it was accepted is not known" for t in unsure]
     return ": " + visible("; ".join(words) or "nothing was triggered")
 

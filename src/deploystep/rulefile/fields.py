@@ -49,7 +49,7 @@ UUID: Final = Checked(
     "not the id of a pipeline definition",
     "copy it from Project Settings, Pipelines; for example 2338d0ae-5541-4bbf-88a2-55e9f7281f80",
 )
-API_CHOICE: Final = Choice(("v2", "v2-pipeline"), "api", later=("v3",))
+API_CHOICE: Final = Choice(("v2", "v2-pipeline", "v3"), "api")
 REFS: Final = OneOrMany(PatternShape(Kind.REF))
 NAMES: Final = OneOrMany(PatternShape(Kind.NAME))
 PATHS_SHAPE: Final = OneOrMany(PatternShape(Kind.PATH))
@@ -99,8 +99,8 @@ IGNORE: Final = Field(
 SINCE: Final = Field(
     "since",
     SinceShape(),
-    "What to compare with: merge-base (default), previous-commit, {ref: NAME}, or last-deploy (which this version"
-    " cannot look up: a rule that needs it ends undecided).",
+    "What to compare with: merge-base (default), previous-commit, {ref: NAME}, or last-deploy (the commit of the last"
+    " run of the rule's workflow that succeeded).",
     "since: previous-commit",
 )
 PATH_KEYS: Final = Table(

@@ -276,7 +276,8 @@ class _Loader:
         chosen, stops = rule.get(f.WHEN), rule.get(f.UNLESS)
         self._check_refs(chosen)
         deploy = self._deploy(rule, chosen)
-        workflow = deploy.workflow.value if deploy and deploy.workflow else None
+        # the commits of another project's runs say nothing about this one
+        workflow = deploy.workflow.value if deploy and deploy.workflow and deploy.to is None else None
         when, unless = self._condition(chosen, workflow), self._condition(stops, workflow)
         self._check_since(chosen, chosen)
         self._check_since(stops, chosen)

@@ -51,6 +51,12 @@ def _basic_user(value: str) -> str:
         return ""
 
 
+def bearer(request: Request, standing: Standing) -> Standing:
+    """Judge them as v3 does, of which only Bearer tokens are attested: what comes otherwise counts as missing."""
+    scheme = request.headers.get("authorization", "").strip().partition(" ")[0]
+    return standing if scheme.lower() == "bearer" else Standing.MISSING
+
+
 def standing(request: Request, accepted: str | None) -> Standing:
     """Judge a request's credentials.
 

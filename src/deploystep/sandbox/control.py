@@ -1,7 +1,7 @@
 """The stand-in's own routes, for other processes on the same machine: what was asked, and what to do wrong next.
 
 They need no token, are not recorded, and speak JSON: `GET /sandbox/requests`, `GET /sandbox/runs`,
-`GET /sandbox/faults`, and `POST` of faults, heads, jobs, builds and reset.
+`GET /sandbox/faults`, and `POST` of faults, heads, jobs, builds, workflows and reset.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, TypeVar
 from .faults import FaultError, parse_fault
 from .jobs import JobState, ScriptedJob
 from .routing import Call, Family, Handler, Route
-from .runs import WORKFLOW_STATES, BuildSeed
+from .runs import SEED_TRIGGERS, WORKFLOW_STATES, BuildSeed
 from .schema import UUID
 from .state import State, canonical, is_slug
-from .vocabulary import stamp
+from .vocabulary import read_stamp, stamp
 from .wire import JsonValue, NotJsonError, Reply, Request, message, read_json
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def routes(recorder: Recorder) -> tuple[Route, ...]:
         _route("POST", "heads", _checked(move_heads)),
         _route("POST", "jobs", _checked(set_job)),
         _route("POST", "builds", _checked(add_build)),
+        _route("POST", "workflows", _checked(set_workflow)),
         _route("POST", "reset", lambda state, _call: _reset(state, recorder)),
     )
 
@@ -196,11 +197,39 @@ def add_build(state: State, fields: Fields) -> Reply:
         branch=fields.optional("branch"),
         tag=fields.optional("tag"),
         revision=fields.optional("revision"),
+        trigger=fields.get("trigger", str, "webhook"),
+        created=_moment(fields.optional("created")),
     )
     if seed.status not in WORKFLOW_STATES:
         raise ControlError(f"`status` must be one of {', '.join(sorted(WORKFLOW_STATES))}")
-    state.add_build(seed)
+    if seed.trigger not in SEED_TRIGGERS:
+        raise ControlError(f"`trigger` must be one of {', '.join(sorted(SEED_TRIGGERS))}")
+    try:
+        state.add_build(seed)
+    except ValueError as error:
+        raise ControlError(f"`created`: {error}") from error
     return Reply(201, {"pipeline_id": seed.pipeline_id, "project": seed.project})
+
+
+def set_workflow(state: State, fields: Fields) -> Reply:
+    """Give a workflow a status, `{"id": uuid, "status": word}`; any word will do."""
+    workflow_id, status = _uuid(fields.need("id", str)), fields.need("status", str)
+    if not status:
+        raise ControlError("`status` must not be empty")
+    try:
+        state.set_workflow(workflow_id, status)
+    except LookupError as error:
+        raise ControlError(str(error)) from error
+    return Reply(200, {"id": workflow_id, "status": status})
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    moment = read_stamp(text)
+    if moment is None:
+        raise ControlError("`created` must be a time with its zone, such as 2026-06-16T08:02:11Z")
+    return moment
 
 
 def _uuid(text: str | None) -> JsonValue:

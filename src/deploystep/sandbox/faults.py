@@ -77,6 +77,10 @@ class Twist:
     """Another commit; empty for one that the stand-in makes up."""
     outcome: str = ""
     """The state in which its workflows end up."""
+    lag: float | None = None
+    """Seconds until lists show it."""
+    setup: bool = False
+    """It starts with a setup workflow."""
 
 
 PLAIN = Twist()
@@ -193,6 +197,10 @@ def _read_ends(name: str, argument: str) -> Fault:
     return Fault(name, Act.TWIST, twist=Twist(outcome=argument))
 
 
+def _read_lag(name: str, argument: str) -> Fault:
+    return Fault(name, Act.TWIST, twist=Twist(lag=_seconds(name, argument)))
+
+
 def _read_status(name: str, argument: str) -> Fault:
     number, _, words = argument.partition(":")
     return Fault(name, Act.REPLY, status=_status(name, number), text=words or f"Status {number}")
@@ -263,6 +271,10 @@ def _table() -> dict[str, Kind]:
         Kind("moved", "create a run of another commit", _twisted(lambda sha: Twist(revision=sha))),
         Kind("unauthorized", "create workflows that may not run", _plain_twist(Twist(outcome="unauthorized"))),
         Kind("ends:failed", "create workflows that end in this state", _read_ends),
+        Kind("lag:5", "create a run that lists and searches show 5 s late", _read_lag),
+        Kind(
+            "setup", "create a run of a dynamic config: first a setup workflow, then the others", _plain_twist(DYNAMIC)
+        ),
         Kind("siblings:1,2:failed", "show these nodes of a parallel job in this state", _read_siblings),
     )
     return {kind.form.partition(":")[0]: kind for kind in rows}
@@ -272,6 +284,7 @@ def _erring(words: str) -> Twist:
     return Twist(errors=words or "Config is not valid")
 
 
+DYNAMIC = Twist(setup=True)
 FIVES = (500, 502, 503, 504)
 FAULTS: Mapping[str, Kind] = MappingProxyType(_table())
 """Every kind by the word it starts with, in the order of the documentation."""

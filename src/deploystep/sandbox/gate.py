@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta, timezone
-from email.utils import format_datetime
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from . import auth, routing, v1_1
+from . import auth, routing, v1_1, v3
 from .auth import Standing
 from .faults import Act, Fault
 from .routing import Call, Family, Match, Route
+from .vocabulary import http_date
 from .wire import Delivery, Reply, Request, message
 
 if TYPE_CHECKING:
@@ -27,12 +27,14 @@ INVALID_TOKEN = "Invalid token provided."  # noqa: S105 - the answer's words (v2
 LOG_IN = "You must log in first."
 """Seen from v1.1 and the older v2 routes; v2's `me` says it to project tokens too."""
 GARBAGE = b"<html><body>upstream sent something else</body></html>"
+WITHOUT_PROJECT = frozenset({Family.V2_ME, Family.V3})
+"""Where a project token is no token at all; for v3 that is a guess."""
 NO_ANSWER = Reply(0, delivery=Delivery.NONE)
 BEFORE_HANDLING = frozenset({Act.CLOSE, Act.LATE, Act.LATE_EVEN_SO, Act.REPLY, Act.REDIRECT, Act.LIMIT, Act.LIMIT_DATE})
 
 
 class Client(Protocol):
-    """The other end of the connection, as far as faults need it."""
+    """The other end of the connection, as far as faults need it. A simulation's moves its own clock in `wait`."""
 
     def wait(self, seconds: float) -> bool:
         """Let time pass; False if the stand-in is being stopped."""
@@ -43,7 +45,29 @@ class Client(Protocol):
         ...
 
 
+class Patient:
+    """A client that never leaves, and for which no time passes."""
+
+    def wait(self, seconds: float) -> bool:
+        """Go on at once."""
+        del seconds
+        return True
+
+    def has_left(self) -> bool:
+        """Say that it is still there."""
+        return False
+
+
+PATIENT = Patient()
+
+
 def answer(state: State, routes: Iterable[Route], request: Request, client: Client) -> Reply:
+    """Answer one request, in the error shape of the API that was asked."""
+    reply = _answer(state, routes, request, client)
+    return v3.worded(reply) if request.path.startswith(v3.ROOT) else reply
+
+
+def _answer(state: State, routes: Iterable[Route], request: Request, client: Client) -> Reply:
     """Answer one request.
 
     A request without a route or a good token uses up no fault, and neither does one that is refused for
@@ -54,9 +78,14 @@ def answer(state: State, routes: Iterable[Route], request: Request, client: Clie
         return match
     if match.route.family is Family.CONTROL:
         return match.route.handler(state, Call(request, match.args))
-    reply = refusal(auth.standing(request, state.settings.token), match.route.family)
+    reply = refusal(_standing(state, request, match.route.family), match.route.family)
     reply = reply or _answer_with_fault(state, match, request, client)
     return v1_1.encoded(reply, request.headers.get("accept")) if match.route.family is Family.V1_1 else reply
+
+
+def _standing(state: State, request: Request, family: Family) -> Standing:
+    standing = auth.standing(request, state.settings.token)
+    return auth.bearer(request, standing) if family is Family.V3 else standing
 
 
 def refusal(standing: Standing, family: Family) -> Reply | None:
@@ -65,7 +94,7 @@ def refusal(standing: Standing, family: Family) -> Reply | None:
         return None
     if standing is Standing.IN_QUERY:
         return message(401, QUERY_REFUSED)
-    if standing is Standing.PROJECT and family is not Family.V2_ME:
+    if standing is Standing.PROJECT and family not in WITHOUT_PROJECT:
         return message(404, "Project not found")
     return message(401, INVALID_TOKEN if family is Family.V2_RUN else LOG_IN)
 
@@ -107,8 +136,8 @@ def _limit(_state: State, fault: Fault) -> Reply:
 
 
 def _limit_date(state: State, fault: Fault) -> Reply:
-    moment = state.settings.now().astimezone(timezone.utc) + timedelta(seconds=fault.seconds)
-    return message(429, "Rate limit exceeded", ("Retry-After", format_datetime(moment, usegmt=True)))
+    date = http_date(state.settings.now() + timedelta(seconds=fault.seconds))
+    return message(429, "Rate limit exceeded", ("Retry-After", date))
 
 
 _REPLIES: dict[Act, Callable[[State, Fault], Reply]] = {

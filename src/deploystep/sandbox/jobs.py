@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from .runs import ENDED, JobRun, Run, WorkflowRun, workflow_at
+from .runs import JOB_ENDED, JobRun, Run, WorkflowRun, workflow_at, workflows_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,17 +89,20 @@ def scripted_view(job: ScriptedJob, now: datetime) -> JobView:
         workflow_id=job.workflow_id,
         workflow_name="build",
         created_at=job.set_at,
-        stopped_at=now if state.status in ENDED else None,
+        stopped_at=now if state.status in JOB_ENDED else None,
     )
 
 
 def views_of(run: Run, now: datetime) -> list[JobView]:
-    """Show a stored run's jobs as they are now."""
-    return [_view(run, workflow_at(w, now), job, now) for w in run.workflows for job in w.jobs]
+    """Show a stored run's jobs as they are now, except those of workflows that only may come."""
+    shown = {w.id: w for w in workflows_at(run, now)}
+    coming = (shown.get(w.id) or workflow_at(w, now) for w in run.workflows if w.id in shown or w.follows is None)
+    return [_view(run, workflow, job, now) for workflow in coming for job in workflow.jobs]
 
 
 def _view(run: Run, workflow: WorkflowRun, job: JobRun, now: datetime) -> JobView:
-    status = job.status_in(workflow.status) if now >= run.appears_at else "not_running"
+    has_begun = now >= run.appears_at or workflow.set_at is not None
+    status = job.status_in(workflow.status) if has_begun else "not_running"
     return JobView(
         project=run.project,
         number=job.number,
@@ -110,5 +113,5 @@ def _view(run: Run, workflow: WorkflowRun, job: JobRun, now: datetime) -> JobVie
         workflow_id=workflow.id,
         workflow_name=workflow.name,
         created_at=run.created_at,
-        stopped_at=workflow.stopped_at,
+        stopped_at=job.stopped_in(workflow),
     )

@@ -51,7 +51,7 @@ class Recorder:
             key, self._next = self._next, self._next + 1
             self._entries[key] = entry
             if len(self._entries) > KEPT:
-                del self._entries[min(self._entries)]
+                del self._entries[next(iter(self._entries))]
         return key
 
     def finish(self, key: int, status: int | None) -> None:

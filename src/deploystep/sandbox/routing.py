@@ -25,6 +25,7 @@ class Family(enum.Enum):
     """The newest of v2's routes, with error texts of its own."""
     V2_ME = "v2-me"
     """v2's only route here that belongs to no project."""
+    V3 = "v3"
     CONTROL = "control"
 
 

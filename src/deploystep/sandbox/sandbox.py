@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING
 
-from . import control, gate, v1_1, v2
+from . import control, gate, v1_1, v2, v3
+from .gate import PATIENT
 from .jobs import JobState, ScriptedJob
 from .recorder import Recorded, Recorder
-from .runs import WORKFLOW_STATES, BuildSeed, Pace, Run, Workflow
-from .server import LOOPBACK, Connection, Server
+from .runs import SEED_TRIGGERS, WORKFLOW_STATES, BuildSeed, Pace, Run, Workflow
+from .server import LOOPBACK, Server
 from .state import TYPES, Settings, State, canonical, is_slug
+from .vocabulary import http_date
 from .wire import Delivery, Reply, Request
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .faults import Fault
+    from .gate import Client
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 USUAL_PACE = Pace()
@@ -31,14 +35,17 @@ def utc_now() -> datetime:
 
 
 class Sandbox:
-    """A small CircleCI on loopback. Use it as a context manager, or call `start` and `stop`.
+    """A small CircleCI on loopback. Use it as a context manager, or call `start` and `stop`; or only `respond`.
 
     `token` is the only good one; without it any token is good that does not start with `invalid`, and one
     that starts with `project` is a project token. `projects` are the slugs that exist, all if none is named.
     `heads` says which commit a branch or tag points at (empty: there is no such ref), `head_of` is asked for
     the rest. `workflows` is the imaginary config's list and `parameters` its declarations, name to type
     (None: any parameter is fine). With `gone`, v1.1's triggers answer 410 as they will from February 2027.
-    `now` must return times with a zone.
+    With `setup`, the imaginary config is a dynamic one: its workflows come after one with the tag `setup`. With
+    `auto_cancel`, a newer run of a branch other than `default_branch` cancels what older ones are still doing.
+    `definitions` says which project a pipeline definition belongs to, for v3, by its UUID; if none is named, any
+    UUID is one of the only project that is known. `now` must return times with a zone.
     """
 
     def __init__(  # noqa: PLR0913 - each is one fact about the world, named by the caller
@@ -53,20 +60,38 @@ class Sandbox:
         parameters: Mapping[str, str] | None = None,
         pace: Pace = USUAL_PACE,
         gone: bool = False,
+        setup: bool = False,
+        auto_cancel: bool = False,
+        default_branch: str = "main",
+        definitions: Mapping[str, str] = NOTHING,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        _check(projects, workflows, parameters)
-        known = frozenset(canonical(project) for project in projects)
-        self._state = State(Settings(token, known, dict(heads), head_of, tuple(workflows), parameters, pace, gone, now))
+        _check((*projects, *definitions.values()), workflows, parameters)
+        settings = Settings(
+            token=token,
+            projects=frozenset(canonical(project) for project in projects),
+            heads=dict(heads),
+            head_of=head_of,
+            workflows=tuple(workflows),
+            parameters=parameters,
+            pace=pace,
+            gone=gone,
+            setup=setup,
+            auto_cancel=auto_cancel,
+            default_branch=default_branch,
+            definitions={key.lower(): canonical(slug) for key, slug in definitions.items()},
+            now=now,
+        )
+        self._state = State(settings)
         self._recorder = Recorder()
-        self._routes = (*v2.ROUTES, *v1_1.ROUTES, *control.routes(self._recorder))
+        self._routes = (*v2.ROUTES, *v3.ROUTES, *v1_1.ROUTES, *control.routes(self._recorder))
         self._port = port
         self._server: Server | None = None
 
     def start(self) -> Self:
         """Listen; raises `OSError` if the port is taken."""
         if self._server is None:
-            self._server = Server(self._port, self._answer)
+            self._server = Server(self._port, self._answer, lambda: http_date(self._state.settings.now()))
         return self
 
     def stop(self) -> None:
@@ -146,12 +171,18 @@ class Sandbox:
         branch: str | None = None,
         tag: str | None = None,
         revision: str | None = None,
+        created: datetime | None = None,
+        trigger: str = "webhook",
     ) -> None:
         """Put a build there as if a push had started it: the one in which the client's own step runs.
 
         `status` is the workflow's, `jobs` maps names to statuses; all of them stay as they are. The same
-        pipeline id again adds another workflow.
+        pipeline id again adds another workflow. `created` is when it was created, not later than now: lists are
+        in that order, and its number is the next one all the same. `trigger` may be `scheduled_pipeline`.
+        Raises `ValueError`.
         """
+        if trigger not in SEED_TRIGGERS:
+            raise ValueError(f"`{trigger}` is not one of {', '.join(sorted(SEED_TRIGGERS))}")
         seed = BuildSeed(
             pipeline_id.lower(),
             canonical(project_slug),
@@ -163,21 +194,56 @@ class Sandbox:
             branch,
             tag,
             revision,
+            trigger,
+            created,
         )
         self._state.add_build(seed)
+
+    def set_workflow(self, workflow_id: str, status: str) -> None:
+        """Give a workflow a status from now on: any word, also one that nobody knows. Raises `LookupError`."""
+        self._state.set_workflow(workflow_id.lower(), status)
+
+    def rerun(self, workflow_id: str, outcome: str = "success") -> str:
+        """Run a workflow again, as a person may; returns the id of the new one. Raises `LookupError`."""
+        if outcome not in WORKFLOW_STATES:
+            raise ValueError(f"`{outcome}` is not a state of a workflow")
+        return self._state.rerun(workflow_id.lower(), outcome)
 
     def reset(self) -> None:
         """Forget everything but the settings."""
         self._state.reset()
         self._recorder.clear()
 
-    def _answer(self, request: Request, client: Connection) -> Reply:
+    def respond(  # noqa: PLR0913, PLR0917 - the parts of a request, and who sends it
+        self,
+        method: str,
+        path: str,
+        query: str = "",
+        headers: Mapping[str, str] = NOTHING,
+        body: bytes = b"",
+        client: Client = PATIENT,
+    ) -> Reply:
+        """Answer one request without a socket, whether or not it was started; for simulations.
+
+        `path` is percent-encoded and has no query. What the socket would do to the answer is said in the reply:
+        how late it comes (`delay`), and whether it is cut or does not come at all (`delivery`). Faults that wait
+        before they handle the request do so by `client.wait`.
+        """
+        lower = {name.lower(): value for name, value in headers.items()}
+        return self._answer(Request(method, path, query, lower, body), client)
+
+    def _answer(self, request: Request, client: Client) -> Reply:
         if request.path.startswith("/sandbox/"):
-            return gate.answer(self._state, self._routes, request, client)
+            return self._dated(gate.answer(self._state, self._routes, request, client))
         key = self._recorder.begin(request, self._state.settings.now())
         reply = gate.answer(self._state, self._routes, request, client)
         self._recorder.finish(key, None if reply.delivery is Delivery.NONE else reply.status)
-        return reply
+        return self._dated(reply)
+
+    def _dated(self, reply: Reply) -> Reply:
+        """Add the date of the moment at which the reply leaves."""
+        leaves = self._state.settings.now() + timedelta(seconds=reply.delay)
+        return replace(reply, headers=(*reply.headers, ("Date", http_date(leaves))))
 
 
 def _check(projects: Sequence[str], workflows: Sequence[Workflow], parameters: Mapping[str, str] | None) -> None:
@@ -185,9 +251,9 @@ def _check(projects: Sequence[str], workflows: Sequence[Workflow], parameters: M
     for project in projects:
         if not is_slug(canonical(project)):
             raise ValueError(f"`{project}` is not a project slug such as gh/acme/shop")
-    for workflow in workflows:
-        if workflow.outcome not in WORKFLOW_STATES:
-            raise ValueError(f"`{workflow.outcome}` is not a state of a workflow")
+    for outcome in (outcome for workflow in workflows for outcome in (workflow.outcome, *workflow.reruns)):
+        if outcome not in WORKFLOW_STATES:
+            raise ValueError(f"`{outcome}` is not a state of a workflow")
     for name, kind in (parameters or {}).items():
         if kind not in TYPES:
             raise ValueError(f"parameter `{name}` has the unknown type `{kind}`")

@@ -67,7 +67,7 @@ def read_run_body(request: Request) -> TriggerBody:
     checkout = _ref(_object(body.get("checkout", {}), "checkout", {"branch", "tag"}))
     return TriggerBody(
         ref=checkout if "checkout" in body else config,
-        parameters=_parameters(body.get("parameters", {})),
+        parameters=read_parameters(body.get("parameters", {})),
         definition_id=_uuid(body["definition_id"]) if "definition_id" in body else None,
     )
 
@@ -84,7 +84,7 @@ def read_pipeline_body(request: Request) -> TriggerBody:
     if body is None:
         return TriggerBody()
     fields = _object(body, "body")
-    return TriggerBody(ref=_ref(fields), parameters=_parameters(fields.get("parameters", {})))
+    return TriggerBody(ref=_ref(fields), parameters=read_parameters(fields.get("parameters", {})))
 
 
 def read_build_body(request: Request, branch: str) -> TriggerBody:
@@ -105,6 +105,25 @@ def read_build_body(request: Request, branch: str) -> TriggerBody:
         revision=revision or None,
         job=parameters.get("CIRCLE_JOB", "build"),
     )
+
+
+def check_rerun_body(request: Request) -> None:
+    """Check the body of v2 `rerunWorkflow`, which may be missing or null; raises `BodyError`.
+
+    What excludes or requires what is said in the document's words only (RerunWorkflowParameters).
+    """
+    decoded = _decoded(request.body) if request.body.strip() else None
+    fields = {} if decoded is None else _object(decoded, "body")
+    for name in ("enable_ssh", "from_failed", "sparse_tree"):
+        if not isinstance(fields.get(name, False), bool):
+            raise BodyError(f"{name} must be a boolean")
+    given = fields.get("jobs", [])
+    if not isinstance(given, list) or not all(isinstance(job, str) and UUID.fullmatch(job) for job in given):
+        raise BodyError("jobs must be a list of UUIDs")
+    if fields.get("from_failed") and "jobs" in fields:
+        raise BodyError("from_failed and jobs are mutually exclusive")
+    if (fields.get("enable_ssh") or fields.get("sparse_tree")) and "jobs" not in fields:
+        raise BodyError("enable_ssh and sparse_tree require jobs")
 
 
 def _decoded(body: bytes) -> JsonValue:
@@ -153,7 +172,8 @@ def _uuid(value: JsonValue) -> str:
     return value
 
 
-def _parameters(value: JsonValue) -> dict[str, Scalar]:
+def read_parameters(value: JsonValue) -> dict[str, Scalar]:
+    """Read a pipeline's parameters; raises `BodyError`."""
     entries = _object(value, "parameters")
     if len(entries) > MAX_PARAMETERS:
         raise BodyError(f"more than {MAX_PARAMETERS} parameters")

@@ -32,8 +32,9 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, answer: Callable[[Request, Connection], Reply]) -> None:
+    def __init__(self, port: int, answer: Callable[[Request, Connection], Reply], date: Callable[[], str]) -> None:
         self.answer = answer
+        self.date = date
         self.stopping = threading.Event()
         self._open: set[socket.socket] = set()
         self._idle = threading.Condition()
@@ -154,7 +155,10 @@ class Connection(BaseHTTPRequestHandler):
         self.wfile.write(sent if self.command != "HEAD" else b"")
 
     def _send_head(self, reply: Reply, length: int) -> None:
-        self.send_response(reply.status, _phrase(reply.status))
+        self.send_response_only(reply.status, _phrase(reply.status))
+        self.send_header("Server", self.version_string())
+        if "Date" not in dict(reply.headers):
+            self.send_header("Date", self.date_time_string())
         self.send_header("Content-Type", reply.content_type)
         self.send_header("Content-Length", str(length))
         for name, value in reply.headers:
@@ -168,6 +172,10 @@ class Connection(BaseHTTPRequestHandler):
         allowed = super().handle_expect_100()
         self.wfile.flush()
         return allowed
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Tell the time by the clock of whoever answers, not by the machine's."""
+        return super().date_time_string(timestamp) if timestamp is not None else self.server.date()
 
     def version_string(self) -> str:
         """Name the server without naming Python's version."""

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import threading
-import uuid
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from . import jobs, runs
 from .faults import PLAIN, Fault, Twist
-from .runs import BuildSeed, JobRun, Pace, Run, RunError, Workflow, WorkflowRun
+from .jobs import JobState
+from .memory import Memory
+from .planning import Plan, rerun_of, seeded
+from .runs import JOB_ENDED, SCHEDULED, BuildSeed, Pace, Run, RunError, Workflow, WorkflowRun
 from .schema import Ref, Scalar, TriggerBody
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from .jobs import JobView, ScriptedJob
 
-DEFAULT_BRANCH = "main"
 SHA1 = re.compile(r"[0-9a-f]{40}")
 SHORT_PROVIDERS = {"github": "gh", "bitbucket": "bb"}
 PROVIDERS = frozenset({"gh", "bb", "circleci"})
 """After shortening; v2 OpenAPI, providerNoGitlab."""
 SEGMENTS = 3
-NAMES = uuid.UUID("6a9f0e5c-0a1b-5e0f-9f43-0d5a3c0b7d11")
 TYPES: Mapping[str, type] = {"string": str, "boolean": bool, "integer": int, "enum": str}
 """Parameter types of a config, and what they are over JSON."""
 
@@ -43,18 +44,11 @@ class Settings:
     parameters: Mapping[str, str] | None
     pace: Pace
     gone: bool
+    setup: bool
+    auto_cancel: bool
+    default_branch: str
+    definitions: Mapping[str, str]
     now: Callable[[], datetime]
-
-
-@dataclass(slots=True)
-class _Memory:
-    """Everything that `reset` forgets."""
-
-    heads: dict[str, str]
-    runs: list[Run] = field(default_factory=list)
-    jobs: dict[tuple[str, int], ScriptedJob] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
-    counters: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 class BranchNotFoundError(LookupError):
@@ -67,16 +61,32 @@ class State:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._lock = threading.RLock()
-        self._memory = _Memory(dict(settings.heads))
+        self._memory = Memory(dict(settings.heads))
 
     def reset(self) -> None:
         """Forget everything but the settings."""
         with self._lock:
-            self._memory = _Memory(dict(self.settings.heads))
+            self._memory = Memory(dict(self.settings.heads))
 
     def knows(self, project: str) -> bool:
         """Tell whether a project exists; without a list of projects every well-formed slug does."""
         return is_slug(project) and (not self.settings.projects or project in self.settings.projects)
+
+    def project_of(self, definition_id: str) -> str | None:
+        """Return the project that a pipeline definition belongs to, as far as somebody knows.
+
+        If the settings name definitions, no others exist. Else it is the project for which it was named before,
+        or the only project there is.
+        """
+        if self.settings.definitions:
+            return self.settings.definitions.get(definition_id)
+        with self._lock:
+            stored = tuple(self._memory)
+        named = {run.project for run in stored if (run.definition_id or "").lower() == definition_id}
+        for projects in (named, self.settings.projects, {run.project for run in stored}):
+            if len(projects) == 1:
+                return next(iter(projects))
+        return None
 
     # Heads
 
@@ -100,11 +110,12 @@ class State:
             found = self.settings.head_of(ref)
         return found or made_up_sha(project, ref)
 
-    # Runs
+    # Creating runs
 
     def create(self, api: str, project: str, body: TriggerBody, twist: Twist = PLAIN) -> Run:
         """Create what a trigger asks for; raises `BranchNotFoundError`."""
-        ref = body.ref if body.ref.branch is not None or body.ref.tag is not None else Ref(branch=DEFAULT_BRANCH)
+        named = body.ref.branch is not None or body.ref.tag is not None
+        ref = body.ref if named else Ref(branch=self.settings.default_branch)
         name = ref.branch if ref.branch is not None else ref.tag or ""
         # v1.1 names a pull request `pull/5`; v2 wants `pull/5/head` and knows no other.
         if not name or (api != "v1.1" and re.fullmatch(r"pull/[0-9]+", name)):
@@ -114,17 +125,19 @@ class State:
             revision = twist.revision or made_up_sha(revision, "moved")
         with self._lock:
             run = self._planned(api, project, replace(body, ref=ref, revision=revision), twist)
-            self._memory.runs.append(run)
+            self._memory.put(run)
+            self._supersede(run)
         return runs.run_at(run, run.created_at)
 
     def _planned(self, api: str, project: str, body: TriggerBody, twist: Twist) -> Run:
-        created = self.settings.now()
+        created, pace = self.settings.now(), self.settings.pace
         errors = self._errors(api, body.parameters, twist)
-        chosen = self._chosen(api, body, twist, errors)
-        workflows = tuple(self._started(project, w, twist.outcome or w.outcome, created) for w in chosen)
-        number = workflows[0].jobs[0].number if api == "v1.1" else self._count("run", project)
+        plan = Plan(self._memory.counters, project, created, pace, twist.outcome)
+        is_dynamic = (self.settings.setup or twist.setup) and api != "v1.1" and not errors
+        workflows = plan.workflows(self._chosen(api, body, twist, errors), with_setup=is_dynamic)
+        number = workflows[0].jobs[0].number if api == "v1.1" else self._memory.counters.count("run", project)
         return Run(
-            id=self._new_id(),
+            id=self._memory.counters.new_id(),
             number=number,
             project=project,
             branch=body.ref.branch,
@@ -133,8 +146,10 @@ class State:
             parameters=dict(body.parameters),
             definition_id=body.definition_id,
             api=api,
+            trigger="api",
             created_at=created,
-            appears_at=created + timedelta(seconds=self.settings.pace.appear),
+            appears_at=created + timedelta(seconds=pace.appear),
+            listed_at=created + timedelta(seconds=pace.listed if twist.lag is None else twist.lag),
             state="pending",
             errors=errors,
             workflows=workflows,
@@ -156,60 +171,27 @@ class State:
             return []
         return [w for w in self.settings.workflows if w.starts_with(body.parameters)]
 
-    def _started(self, project: str, workflow: Workflow, outcome: str, created: datetime) -> WorkflowRun:
-        names = tuple(workflow.jobs) or (workflow.name,)
-        return WorkflowRun(
-            id=self._new_id(),
-            name=workflow.name,
-            outcome=outcome,
-            created_at=created + timedelta(seconds=self.settings.pace.appear),
-            ends_at=runs.end_of(outcome, created, self.settings.pace),
-            jobs=tuple(JobRun(self._new_id(), self._count("job", project), name) for name in names),
-        )
-
-    def _count(self, what: str, project: str) -> int:
-        number = self._memory.counters.get((what, project), 0) + 1
-        self._memory.counters[what, project] = number
-        return number
-
-    def _new_id(self) -> str:
-        """Return the next id; the same sequence in every stand-in, so that what it prints can be compared."""
-        return str(uuid.uuid5(NAMES, str(self._count("id", ""))))
-
-    def all_runs(self) -> tuple[Run, ...]:
-        """Return every run as it is now, oldest first, builds from outside included."""
-        with self._lock:
-            stored = tuple(self._memory.runs)
-        now = self.settings.now()
-        return tuple(runs.run_at(run, now) for run in stored)
-
-    def pipelines(self) -> tuple[Run, ...]:
-        """Return what v2 calls pipelines: every run but v1.1's single jobs."""
-        return tuple(run for run in self.all_runs() if run.api != "v1.1")
-
-    def cancel(self, workflow_id: str) -> None:
-        """Cancel a workflow that has not ended."""
-        now = self.settings.now()
-        with self._lock:
-            self._memory.runs = [runs.canceled(run, workflow_id, now) for run in self._memory.runs]
-
     def add_build(self, seed: BuildSeed) -> None:
         """Put a build there; the same pipeline id again adds its workflow to what is known."""
-        with self._lock:
-            workflow = self._seeded_workflow(seed)
-            index = next((i for i, run in enumerate(self._memory.runs) if run.id == seed.pipeline_id), None)
-            if index is None:
-                self._memory.runs.append(self._seeded_run(seed, workflow))
-            else:
-                known = self._memory.runs[index]
-                self._memory.runs[index] = replace(known, workflows=(*known.workflows, workflow))
-
-    def _seeded_run(self, seed: BuildSeed, workflow: WorkflowRun) -> Run:
-        branch = seed.branch if seed.branch is not None or seed.tag is not None else DEFAULT_BRANCH
         now = self.settings.now()
+        created = seed.created or now
+        if created > now:
+            raise ValueError("a build cannot have been created later than now")
+        with self._lock:
+            known = self._memory.run(seed.pipeline_id)
+            workflow = seeded(seed, created, self._memory.counters)
+            if known is not None:
+                self._memory.put(replace(known, workflows=(*known.workflows, workflow)))
+                return
+            run = self._seeded_run(seed, created, workflow)
+            self._memory.put(run)
+            self._supersede(run)
+
+    def _seeded_run(self, seed: BuildSeed, created: datetime, workflow: WorkflowRun) -> Run:
+        branch = seed.branch if seed.branch is not None or seed.tag is not None else self.settings.default_branch
         return Run(
             id=seed.pipeline_id,
-            number=self._count("run", seed.project),
+            number=self._memory.counters.count("run", seed.project),
             project=seed.project,
             branch=branch,
             tag=seed.tag,
@@ -217,48 +199,116 @@ class State:
             parameters={},
             definition_id=None,
             api="webhook",
-            created_at=now,
-            appears_at=now,
+            trigger=seed.trigger,
+            created_at=created,
+            appears_at=created,
+            listed_at=created,
             state="created",
             errors=(),
             workflows=(workflow,),
         )
 
-    def _seeded_workflow(self, seed: BuildSeed) -> WorkflowRun:
+    def _supersede(self, newer: Run) -> None:
+        """Cancel what a new run makes redundant, if the project is set up so.
+
+        Guess: v1.1's single jobs and scheduled runs neither cancel nor are canceled; the documentation speaks
+        of pipelines that a push or the API triggers.
+        """
+        if not self.settings.auto_cancel or newer.branch in {None, self.settings.default_branch}:
+            return
         now = self.settings.now()
-        return WorkflowRun(
-            id=seed.workflow_id or self._new_id(),
-            name=seed.workflow_name,
-            outcome=seed.status,
-            created_at=now,
-            ends_at=None if seed.status == "running" else now,
-            jobs=tuple(self._seeded_job(seed, name, status) for name, status in seed.jobs.items()),
-        )
+        for run in list(self._memory) if _is_redundant(newer, newer) else ():
+            if run.id != newer.id and _is_redundant(run, newer):
+                self._memory.put(runs.superseded(run, now))
 
-    def _seeded_job(self, seed: BuildSeed, name: str, status: str) -> JobRun:
-        number = seed.numbers.get(name)
-        if number is None:
-            number = self._count("job", seed.project)
-        self._reserve_job(seed.project, number)
-        return JobRun(self._new_id(), number, name, status)
+    # Changing runs
 
-    def _reserve_job(self, project: str, number: int) -> None:
-        """Let numbers given out later be higher."""
-        key = ("job", project)
-        self._memory.counters[key] = max(number, self._memory.counters.get(key, 0))
+    def cancel(self, workflow_id: str) -> None:
+        """Cancel a workflow that has not ended."""
+        with self._lock:
+            run = self._memory.run_of_workflow(workflow_id)
+            if run is not None:
+                self._memory.put(runs.canceled(run, workflow_id, self.settings.now()))
+
+    def set_workflow(self, workflow_id: str, status: str) -> None:
+        """Give a workflow a status, any word; raises `LookupError` if there is no such workflow."""
+        with self._lock:
+            run = self._memory.run_of_workflow(workflow_id)
+            if run is None:
+                raise LookupError(f"there is no workflow `{workflow_id}`")
+            self._memory.put(runs.given(run, workflow_id, status, self.settings.now()))
+
+    def rerun(self, workflow_id: str, outcome: str) -> str:
+        """Run a workflow again, in the same run; returns the new one's id. Raises `LookupError`."""
+        with self._lock:
+            found = self.workflow(workflow_id)
+            if found is None:
+                raise LookupError(f"there is no workflow `{workflow_id}`")
+            run, workflow = found
+            plan = Plan(self._memory.counters, run.project, self.settings.now(), self.settings.pace)
+            again = rerun_of(workflow, outcome, plan)
+            stored = self._memory.run(run.id) or run
+            self._memory.put(replace(stored, workflows=(*stored.workflows, again)))
+        return again.id
+
+    # Reading runs
+
+    def shown(self, run: Run) -> Run:
+        """Return a stored run as it is now."""
+        return runs.run_at(run, self.settings.now())
+
+    def all_runs(self) -> tuple[Run, ...]:
+        """Return every run as it is now, oldest first, builds from outside included."""
+        with self._lock:
+            stored = tuple(self._memory)
+        return tuple(map(self.shown, stored))
+
+    def run(self, run_id: str) -> Run | None:
+        """Return one run as it is now."""
+        with self._lock:
+            run = self._memory.run(run_id)
+        return self.shown(run) if run is not None else None
+
+    def pipeline(self, run_id: str) -> Run | None:
+        """Return one run as it is now, unless it is a single job of v1.1's."""
+        run = self.run(run_id)
+        return run if run is not None and run.is_pipeline else None
+
+    def numbered_pipeline(self, project: str, number: int) -> Run | None:
+        """Return the project's pipeline of this number as it is now."""
+        with self._lock:
+            named = (r for r in self._memory if r.is_pipeline and r.project == project and r.number == number)
+            run = next(named, None)
+        return self.shown(run) if run is not None else None
+
+    def listed(self) -> list[Run]:
+        """Return what lists show by now, newest first, as it is stored: `shown` is for those that are needed."""
+        now = self.settings.now()
+        with self._lock:
+            return [run for run in self._memory.newest_first() if run.listed_at <= now]
+
+    def workflow(self, workflow_id: str) -> tuple[Run, WorkflowRun] | None:
+        """Return a workflow that exists by now, and its run."""
+        with self._lock:
+            stored = self._memory.run_of_workflow(workflow_id)
+        if stored is None:
+            return None
+        run = self.shown(stored)
+        return next(((run, workflow) for workflow in run.workflows if workflow.id == workflow_id), None)
 
     # Jobs
 
     def set_job(self, job: ScriptedJob) -> None:
         """Script a job; what was scripted for that number before is forgotten."""
+        counters = self._memory.counters
         with self._lock:
             named = replace(
                 job,
-                pipeline_id=job.pipeline_id or self._new_id(),
-                workflow_id=job.workflow_id or self._new_id(),
+                pipeline_id=job.pipeline_id or counters.new_id(),
+                workflow_id=job.workflow_id or counters.new_id(),
             )
             self._memory.jobs[job.project, job.number] = named
-            self._reserve_job(job.project, job.number)
+            counters.reserve_job(job.project, job.number)
 
     def read_job(self, project: str, number: int, nodes: Mapping[int, str]) -> JobView | None:
         """Return a job as it is now, a scripted one before others, and count the reading.
@@ -268,21 +318,33 @@ class State:
         with self._lock:
             job = self._memory.jobs.get((project, number))
             if job is None:
-                return next((v for v in self.job_views(project) if v.number == number), None)
+                return self._job_of_run(project, number)
             seen = replace(job, overrides={**job.overrides, **nodes})
             self._memory.jobs[project, number] = replace(seen, polls=job.polls + 1)
         return jobs.scripted_view(seen, self.settings.now())
 
-    def job_views(self, project: str) -> list[JobView]:
-        """Return the project's jobs that belong to runs, oldest run first."""
+    def _job_of_run(self, project: str, number: int) -> JobView | None:
+        run = self._memory.run_of_job(project, number)
+        views = jobs.views_of(run, self.settings.now()) if run is not None else []
+        return next((view for view in views if view.number == number), None)
+
+    def cancel_job(self, project: str, number: int) -> None:
+        """Cancel a job that has not ended, as v1.1 does: its own job as a whole, another one by itself."""
         now = self.settings.now()
         with self._lock:
-            stored = [run for run in self._memory.runs if run.project == project]
-        return [view for run in stored for view in jobs.views_of(run, now)]
+            script, run = self._memory.jobs.get((project, number)), self._memory.run_of_job(project, number)
+            if script is not None:
+                self._memory.jobs[project, number] = _stopped(script, now)
+            elif run is not None and run.is_pipeline:
+                self._memory.put(runs.job_canceled(run, number, now))
+            elif run is not None:
+                self._memory.put(runs.canceled(run, run.workflows[0].id, now))
 
-    def run(self, run_id: str) -> Run | None:
-        """Return one run as it is now."""
-        return next((run for run in self.all_runs() if run.id == run_id), None)
+    def listed_jobs(self, project: str) -> Iterator[tuple[JobView, Run]]:
+        """Return the project's jobs that belong to listed runs, each with its run as stored, newest first."""
+        now = self.settings.now()
+        listed = (run for run in self.listed() if run.project == project)
+        return ((view, run) for run in listed for view in reversed(jobs.views_of(run, now)))
 
     # Faults
 
@@ -311,6 +373,19 @@ class State:
             self._memory.faults.insert(0, replace(fault, count=1))
 
 
+def _is_redundant(run: Run, newer: Run) -> bool:
+    """Tell whether a newer run may cancel this one; asked of the newer one itself, whether it cancels any."""
+    same_branch = (run.project, run.branch) == (newer.project, newer.branch)
+    return same_branch and run.created_at <= newer.created_at and run.is_pipeline and run.trigger != SCHEDULED
+
+
+def _stopped(job: ScriptedJob, now: datetime) -> ScriptedJob:
+    state = jobs.state_at(job, now)
+    if state.status in JOB_ENDED:
+        return job
+    return replace(job, states=(JobState(("canceled",) * len(state.parallel_runs), "canceled"),), overrides={})
+
+
 def _rest(fault: Fault) -> list[Fault]:
     return [replace(fault, count=fault.count - 1)] if fault.count > 1 else []
 
@@ -331,6 +406,13 @@ def made_up_sha(*parts: str) -> str:
     """Return a commit for something that has none: the same for the same parts."""
     text = "\0".join(parts).encode(errors="backslashreplace")
     return hashlib.sha1(text, usedforsecurity=False).hexdigest()
+
+
+@functools.lru_cache(maxsize=1024)
+def project_id(project: str) -> str:
+    """Return a project's made-up UUID: the same in every API version."""
+    digits = made_up_sha("project", project)
+    return "-".join((digits[:8], digits[8:12], f"5{digits[13:16]}", f"8{digits[17:20]}", digits[20:32]))
 
 
 def _named_commit(parameters: Mapping[str, Scalar]) -> str | None:

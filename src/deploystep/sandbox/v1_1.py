@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -28,6 +29,8 @@ SUNSET = (
 LONG_PROVIDERS = {"gh": "github", "bb": "bitbucket"}
 DEFAULT_LIMIT = 30
 MAX_LIMIT = 100
+BROKEN = frozenset({"failed", "infrastructure_fail", "timedout", "canceled"})
+"""States of a node in which its step has an exit code that is not 0; of a word nobody knows there is none."""
 OUTCOMES = {"error": "failed", "unauthorized": "failed", "not_run": "canceled"}
 """v2's words for which v1.1 has another one."""
 FILTERS = {
@@ -58,14 +61,26 @@ def _create(state: State, call: Call, body: schema.TriggerBody) -> Reply:
         run = state.create("v1.1", call.project, body, call.twist)
     except BranchNotFoundError:
         return message(404, "Branch not found")
-    job = next(view for view in state.job_views(call.project) if view.number == run.number)
-    return Reply(200, build_json(job, run), SUNSET)
+    job = state.read_job(call.project, run.number, {})
+    return Reply(200, build_json(job, run), SUNSET) if job else message(404, "Build not found")
 
 
 def get_build(state: State, call: Call) -> Reply:
     """Answer `GET .../:build_num`, whose steps show what each node did."""
     if not state.knows(call.project):
         return message(404, "Project not found")
+    return _build(state, call)
+
+
+def cancel_build(state: State, call: Call) -> Reply:
+    """Answer `POST .../:build_num/cancel` with the job as it is then; one that has ended stays as it ended."""
+    if not state.knows(call.project):
+        return message(404, "Project not found")
+    state.cancel_job(call.project, int(call.args["number"]))
+    return _build(state, call)
+
+
+def _build(state: State, call: Call) -> Reply:
     job = state.read_job(call.project, int(call.args["number"]), call.nodes)
     if job is None:
         return message(404, "Build not found")
@@ -76,12 +91,10 @@ def list_builds(state: State, call: Call) -> Reply:
     """Answer `GET .../tree/:branch` and `GET` of a project: recent jobs, newest first."""
     if not state.knows(call.project):
         return message(404, "Project not found")
-    runs = {run.id: run for run in state.all_runs()}
     query = call.request.query
-    jobs = [job for job in state.job_views(call.project) if _wanted(job, runs[job.pipeline_id], call)]
     start, size = _number(query.get("offset"), 0), _number(query.get("limit"), DEFAULT_LIMIT)
-    chosen = list(reversed(jobs))[start : start + min(size, MAX_LIMIT)]
-    return Reply(200, [build_json(job, runs[job.pipeline_id]) for job in chosen])
+    jobs = ((job, run) for job, run in state.listed_jobs(call.project) if _wanted(job, run, call))
+    return Reply(200, [build_json(job, run) for job, run in islice(jobs, start, start + min(size, MAX_LIMIT))])
 
 
 def get_me(_state: State, _call: Call) -> Reply:
@@ -157,7 +170,7 @@ def _steps(job: JobView) -> JsonValue:
 
 
 def _action(index: int, status: str) -> JsonValue:
-    failed = status not in ("success", "running")
+    failed = status in BROKEN
     return {
         "index": index,
         "step": 101,
@@ -165,7 +178,7 @@ def _action(index: int, status: str) -> JsonValue:
         "type": "test",
         "status": status,
         "parallel": True,
-        "exit_code": None if status == "running" else int(failed),
+        "exit_code": int(failed) if failed or status == "success" else None,
         "failed": failed or None,
     }
 
@@ -198,5 +211,6 @@ ROUTES = (
     Route("GET", TREE, list_builds, Family.V1_1),
     Route("GET", re.compile(PROJECT), list_builds, Family.V1_1),
     Route("GET", re.compile(PROJECT + r"/(?P<number>[0-9]{1,15})"), get_build, Family.V1_1, reads_job=True),
+    Route("POST", re.compile(PROJECT + r"/(?P<number>[0-9]{1,15})/cancel"), cancel_build, Family.V1_1),
     Route("GET", re.compile(r"/api/v1\.1/me"), get_me, Family.V1_1),
 )

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-from . import schema
+from . import paging, schema
 from .routing import Call, Family, Route
-from .state import BranchNotFoundError, State, made_up_sha
-from .vocabulary import HOSTS, LOGIN, stamp
+from .state import BranchNotFoundError, State, project_id
+from .vocabulary import HOSTS, LOGIN, repository_url, stamp
 from .wire import JsonValue, Reply, message
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from .jobs import JobView
     from .runs import JobRun, Run, WorkflowRun
     from .schema import TriggerBody
+
+T = TypeVar("T")
 
 PAGE = 20
 """Items; the document has no such number."""
@@ -75,7 +77,7 @@ def get_pipeline(state: State, call: Call) -> Reply:
 def get_pipeline_workflows(state: State, call: Call) -> Reply:
     """Answer `listWorkflowsByPipelineId`: empty for as long as nothing has started."""
     run = _find_run(state, call.args["id"])
-    return run if isinstance(run, Reply) else _page([workflow_json(run, w) for w in run.workflows], call)
+    return run if isinstance(run, Reply) else _page(run.workflows, call, lambda w: workflow_json(run, w))
 
 
 def list_pipelines(state: State, call: Call) -> Reply:
@@ -83,9 +85,9 @@ def list_pipelines(state: State, call: Call) -> Reply:
     if not state.knows(call.project):
         return message(404, "Project not found")
     branch = call.request.query.get("branch")
-    found = [run for run in state.pipelines() if run.project == call.project]
+    found = (run for run in state.listed() if run.is_pipeline and run.project == call.project)
     wanted = [run for run in found if not branch or run.branch == branch]
-    return _page([pipeline_json(run) for run in reversed(wanted)], call)
+    return _page(wanted, call, lambda run: pipeline_json(state.shown(run)))
 
 
 def get_numbered_pipeline(state: State, call: Call) -> Reply:
@@ -95,8 +97,7 @@ def get_numbered_pipeline(state: State, call: Call) -> Reply:
     number = _whole(call.args["number"])
     if number is None:
         return message(400, "The pipeline number must be an integer")
-    found = (run for run in state.pipelines() if run.project == call.project and run.number == number)
-    run = next(found, None)
+    run = state.numbered_pipeline(call.project, number)
     return Reply(200, pipeline_json(run)) if run else message(404, "Pipeline not found")
 
 
@@ -112,7 +113,7 @@ def get_workflow_jobs(state: State, call: Call) -> Reply:
     if isinstance(found, Reply):
         return found
     run, workflow = found
-    return _page([job_json(run, workflow, job) for job in workflow.jobs], call)
+    return _page(workflow.jobs, call, lambda job: job_json(run, workflow, job))
 
 
 def cancel_workflow(state: State, call: Call) -> Reply:
@@ -122,6 +123,18 @@ def cancel_workflow(state: State, call: Call) -> Reply:
         return found
     state.cancel(call.args["id"].lower())
     return message(202, "Accepted.")
+
+
+def rerun_workflow(state: State, call: Call) -> Reply:
+    """Answer `rerunWorkflow`. Guess: one that is still running can be run again too, and a rerun succeeds."""
+    found = _find_workflow(state, call.args["id"])
+    if isinstance(found, Reply):
+        return found
+    try:
+        schema.check_rerun_body(call.request)
+    except schema.BodyError as error:
+        return message(400, str(error))
+    return Reply(202, {"workflow_id": state.rerun(found[1].id, "success")})
 
 
 def get_job(state: State, call: Call) -> Reply:
@@ -141,47 +154,24 @@ def get_me(_state: State, _call: Call) -> Reply:
 def _find_run(state: State, run_id: str) -> Run | Reply:
     if not schema.UUID.fullmatch(run_id):
         return message(400, "The pipeline id must be a UUID")
-    found = (run for run in state.pipelines() if run.id == run_id.lower())
-    return next(found, message(404, "Pipeline not found"))
+    return state.pipeline(run_id.lower()) or message(404, "Pipeline not found")
 
 
 def _find_workflow(state: State, workflow_id: str) -> tuple[Run, WorkflowRun] | Reply:
     if not schema.UUID.fullmatch(workflow_id):
         return message(400, "The workflow id must be a UUID")
-    every = ((run, workflow) for run in state.pipelines() for workflow in run.workflows)
-    found = (pair for pair in every if pair[1].id == workflow_id.lower())
-    return next(found, message(404, "Workflow not found"))
+    found = state.workflow(workflow_id.lower())
+    return found if found and found[0].is_pipeline else message(404, "Workflow not found")
 
 
 # Paging
 
 
-def _page(items: list[JsonValue], call: Call) -> Reply:
-    """Cut one page from a list.
-
-    The token counts the items still to come, from the old end: so what is created while somebody pages
-    neither repeats nor hides an item.
-    """
-    token = call.request.query.get("page-token")
-    left = _left(token) if token else len(items)
-    if left is None or left > len(items):
+def _page(items: Sequence[T], call: Call, show: Callable[[T], JsonValue]) -> Reply:
+    cut = paging.cut(items, call.request.query.get("page-token"), PAGE)
+    if cut is None:
         return message(400, "Invalid page token")
-    start = len(items) - left
-    rest = left - PAGE
-    page = items[start : start + PAGE]
-    return Reply(200, {"items": page, "next_page_token": _token(rest) if rest > 0 else None})
-
-
-def _token(left: int) -> str:
-    return base64.urlsafe_b64encode(f"left:{left}".encode()).decode()
-
-
-def _left(token: str) -> int | None:
-    try:
-        word, _, number = base64.urlsafe_b64decode(token).decode().partition(":")
-    except (binascii.Error, ValueError):
-        return None
-    return _whole(number) if word == "left" else None
+    return Reply(200, {"items": [show(item) for item in cut.items], "next_page_token": cut.next_token})
 
 
 def _whole(text: str) -> int | None:
@@ -202,7 +192,7 @@ def pipeline_json(run: Run) -> JsonValue:
         "created_at": stamp(run.created_at),
         "updated_at": stamp(run.created_at),
         "trigger": {
-            "type": "webhook" if run.api == "webhook" else "api",
+            "type": run.trigger,
             "received_at": stamp(run.created_at),
             "actor": {"login": LOGIN, "avatar_url": None},
         },
@@ -217,13 +207,11 @@ def _git_parameters(run: Run) -> JsonValue:
 
 
 def _vcs(run: Run) -> JsonValue:
-    provider, _, name = run.project.partition("/")
-    host, address = HOSTS[provider]
-    repository = f"{address}/{quote(name)}"
+    repository = repository_url(run.project)
     pull = PULL_REF.fullmatch(run.branch or "")
     review = {"review_id": pull[1], "review_url": f"{repository}/pull/{pull[1]}"} if pull else {}
     return {
-        "provider_name": host,
+        "provider_name": HOSTS[run.project.partition("/")[0]][0],
         "origin_repository_url": repository,
         "target_repository_url": repository,
         "revision": run.revision,
@@ -244,13 +232,16 @@ def workflow_json(run: Run, workflow: WorkflowRun) -> JsonValue:
         "pipeline_number": run.number,
         "project_slug": run.project,
         "started_by": USER_ID,
-        "tag": None,
+        "tag": workflow.tag,
+        **({"max_auto_reruns": workflow.max_auto_reruns} if workflow.max_auto_reruns else {}),
+        **({"auto_rerun_number": workflow.auto_rerun_number} if workflow.auto_rerun_number else {}),
         **({"canceled_by": USER_ID} if workflow.status == "canceled" else {}),
     }
 
 
 def job_json(run: Run, workflow: WorkflowRun, job: JobRun) -> JsonValue:
     """Put a workflow's job into the words of v2 OpenAPI's Job."""
+    stopped = job.stopped_in(workflow)
     return {
         "id": job.id,
         "name": job.name,
@@ -260,7 +251,7 @@ def job_json(run: Run, workflow: WorkflowRun, job: JobRun) -> JsonValue:
         "type": "build",
         "dependencies": [],
         "started_at": stamp(workflow.created_at),
-        "stopped_at": stamp(workflow.stopped_at) if workflow.stopped_at else None,
+        "stopped_at": stamp(stopped) if stopped else None,
     }
 
 
@@ -293,10 +284,8 @@ def job_details_json(job: JobView) -> JsonValue:
 def _project_json(project: str) -> JsonValue:
     provider, _, name = project.partition("/")
     address = HOSTS.get(provider, ("", "https://circleci.com"))[1]
-    digits = made_up_sha("project", project)
-    identity = "-".join((digits[:8], digits[8:12], f"5{digits[13:16]}", f"8{digits[17:20]}", digits[20:32]))
     return {
-        "id": identity,
+        "id": project_id(project),
         "slug": project,
         "name": name.partition("/")[2],
         "external_url": f"{address}/{quote(name)}",
@@ -332,5 +321,6 @@ ROUTES = (
     Route("GET", _path(f"/workflow/{ID}"), get_workflow, Family.V2),
     Route("GET", _path(f"/workflow/{ID}/job"), get_workflow_jobs, Family.V2),
     Route("POST", _path(f"/workflow/{ID}/cancel"), cancel_workflow, Family.V2),
+    Route("POST", _path(f"/workflow/{ID}/rerun"), rerun_workflow, Family.V2),
     Route("GET", _path("/me"), get_me, Family.V2_ME),
 )

@@ -56,7 +56,7 @@ class Delivery(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer; `body` is JSON unless it is already bytes. `delay` is in seconds."""
+    """An answer; `body` is JSON unless it is already bytes. `delay` is how many seconds late it is delivered."""
 
     status: int
     body: JsonValue = None

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from builds import PIPELINE, RUN, SHA, environ, fork_environ, oidc, tag_environ
-from fakes import START, FakeClock, RecordingProgress, RulesText, ScriptedTransport, answer, lost
+from fakes import NO_RUNS, FakeClock, RecordingProgress, RulesText, ScriptedTransport, answer, lost
 
-from deploystep.app.confirm import Patience
 from deploystep.app.courier import Courier
 from deploystep.app.report import Journal, Report
 from deploystep.app.run import Order, World, run
 from deploystep.app.trigger import Sender
+from deploystep.app.vigil import Patience
 from deploystep.core.build import BuildContext
 from deploystep.core.decide import Verdict
 from deploystep.core.deploy import Outcome, TriggerSpec
@@ -71,10 +71,11 @@ class Stage:
     other_node: str | None = None
     token: bool = True
     is_speaking: bool = True
+    nodes_limit: float | None = 1800.0
 
     def __post_init__(self) -> None:
-        self.transport = ScriptedTransport(self.events)
-        self.progress = RecordingProgress()
+        self.transport = ScriptedTransport(self.events, earlier=NO_RUNS)
+        self.progress, self.clock = RecordingProgress(), FakeClock()
         self.file = RulesText(dedent(self.rules))
         self.built = 0
         world = World(
@@ -88,19 +89,19 @@ class Stage:
             can_ask=self.token and self.is_speaking,
             learn=lambda _build, _rules: _unasked,
         )
-        self.report: Report = run(Order(self.command, self.is_dry, self.allow_ssh), world, Journal())
+        self.report: Report = run(Order(self.command, self.is_dry, self.allow_ssh, self.nodes_limit), world, Journal())
 
     def _build(self) -> BuildContext:
         self.built += 1
         return BuildContext.from_environ(self.environ)
 
     def _now(self, zone: tzinfo) -> datetime | None:
-        return START.astimezone(zone)
+        return self.clock.now().astimezone(zone)
 
     def _sender(self, _build: BuildContext, _specs: tuple[TriggerSpec, ...]) -> Sender:
         if not self.token:
             raise EnvironmentInvalid("no-token", "there is no API token", "make one")
-        courier = Courier(self.transport, FakeClock(), self.progress)
+        courier = Courier(self.transport, self.clock, self.progress)
         return Sender(courier, "CIRCLE_TOKEN", "https://app.circleci.com", Patience(limit=1.0))
 
     @property
@@ -264,10 +265,52 @@ def test_a_plan_without_a_project_names_a_placeholder() -> None:
 
 
 def test_siblings_that_are_not_waited_for_are_warned_of() -> None:
-    stage = Stage(environ=environ(CIRCLE_NODE_TOTAL="4"), events=[*WHOLE])
+    stage = Stage(environ=environ(CIRCLE_NODE_TOTAL="4"), events=[*WHOLE], nodes_limit=None)
     assert stage.progress.warned == [
         "the other 3 nodes are not waited for: one that fails now does not stop this deploy"
     ]
+
+
+def nodes(*states: str) -> Event:
+    return answer(200, {"parallel_runs": [{"index": i, "status": s} for i, s in enumerate(states)]})
+
+
+def test_siblings_are_waited_for() -> None:
+    waiting = [nodes("running", "running"), nodes("running", "success"), nodes("running", "success")]
+    stage = Stage(environ=environ(CIRCLE_NODE_TOTAL="2"), events=[*waiting, *WHOLE])
+    assert (stage.report.exit, stage.outcomes) == (ExitCode.OK, [Outcome.TRIGGERED])
+    assert stage.transport.paths[0] == "GET /api/v2/project/gh/acme/shop/job/12"
+
+
+def test_a_sibling_that_failed_stops_the_deploy() -> None:
+    stage = Stage(environ=environ(CIRCLE_NODE_TOTAL="2"), events=[nodes("running", "failed")])
+    assert (stage.report.exit, stage.outcomes) == (ExitCode.STOPPED, [Outcome.STOPPED])
+    assert stage.report.error is not None
+    assert "node 1 is failed" in stage.report.error.message
+
+
+def test_siblings_are_not_waited_for_where_nothing_fires() -> None:
+    stage = Stage(environ=environ(CIRCLE_NODE_TOTAL="2", CIRCLE_BRANCH="x"))
+    assert (stage.report.exit, stage.transport.sent) == (ExitCode.OK, [])
+
+
+def test_siblings_are_not_waited_for_in_a_dry_run() -> None:
+    stage = Stage(environ=environ(CIRCLE_NODE_TOTAL="2"), is_dry=True)
+    assert (stage.outcomes, stage.transport.sent) == ([Outcome.PLANNED], [])
+
+
+def test_siblings_of_a_job_without_a_number() -> None:
+    stage = Stage(environ=environ(CIRCLE_NODE_TOTAL="2", CIRCLE_BUILD_NUM=None))
+    assert (stage.report.exit, stage.outcomes) == (ExitCode.ENVIRONMENT, [Outcome.NOT_SENT])
+
+
+def test_a_window_that_closes_while_siblings_are_waited_for() -> None:
+    """The decision that is acted on is made after the wait."""
+    rules = RULES.replace("when: {branch: main}", "when: {branch: main}\n        during: Tue 10:00-10:03")
+    waiting = [nodes("running", "running")] * 6 + [nodes("running", "success")] * 2
+    stage = Stage(rules=rules, environ=environ(CIRCLE_NODE_TOTAL="2"), events=waiting)
+    assert (stage.report.exit, stage.verdicts, stage.outcomes) == (ExitCode.OK, [Verdict.HELD, Verdict.NO], [])
+    assert stage.transport.is_used_up
 
 
 @pytest.mark.parametrize("code", [ExitCode.INTERRUPTED, ExitCode.TERMINATED])

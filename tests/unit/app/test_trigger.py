@@ -5,24 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from builds import OTHER_SHA, RUN, SHA, SHOP, spec
-from fakes import FakeClock, RecordingProgress, ScriptedTransport, answer, lost, refused_connection
+from builds import OTHER_SHA, RUN, SHA, SHOP, build, spec
+from fakes import NO_RUNS, FakeClock, RecordingProgress, ScriptedTransport, answer, lost, refused_connection
 
-from deploystep.app.confirm import Patience
 from deploystep.app.courier import Courier
 from deploystep.app.report import Journal
 from deploystep.app.trigger import Sender, planned, send_all
+from deploystep.app.vigil import Patience
 from deploystep.core.build import ProjectSlug
 from deploystep.core.deploy import Outcome
 from deploystep.core.errors import (
     Interrupted,
     NothingRuns,
     Refused,
+    Stopped,
     TimedOut,
     ToolError,
     Uncertain,
     Unreachable,
-    WrongCommit,
 )
 from deploystep.core.exits import ExitCode
 from deploystep.core.rules import Api
@@ -37,6 +37,7 @@ ACCEPTED = answer(201, {"id": RUN, "number": 25, "state": "pending"})
 PIPELINE = answer(200, {"state": "created", "vcs": {"revision": SHA}, "errors": []})
 WRONG = answer(200, {"state": "created", "vcs": {"revision": OTHER_SHA}, "errors": []})
 WORKFLOWS = answer(200, {"items": [{"id": "w1", "name": "deploy", "status": "running"}]})
+CANCELED = answer(200, {"items": [{"id": "w1", "name": "deploy", "status": "canceled"}]})
 NONE_YET = answer(200, {"items": []})
 WHOLE = [ACCEPTED, PIPELINE, WORKFLOWS]
 
@@ -45,7 +46,8 @@ class Attempt:
     """One call of `send_all` with a script; what was raised and what the journal then says."""
 
     def __init__(self, events: Sequence[Event], *, count: int = 1, patience: Patience | None = None) -> None:
-        self.transport, self.clock, self.progress = ScriptedTransport(events), FakeClock(), RecordingProgress()
+        self.transport = ScriptedTransport(events, earlier=NO_RUNS)
+        self.clock, self.progress = FakeClock(), RecordingProgress()
         sender = Sender(
             Courier(self.transport, self.clock, self.progress),
             "CIRCLE_TOKEN",
@@ -57,7 +59,7 @@ class Attempt:
         self.journal.plan(tuple(planned(s, SHOP, sender.host, Outcome.NOT_SENT) for s in specs))
         self.raised: BaseException | None = None
         try:
-            send_all(self.journal, SHOP, sender)
+            send_all(self.journal, build(), SHOP, sender)
         except (ToolError, Interrupted) as error:
             self.raised = error
 
@@ -93,7 +95,7 @@ def test_all_is_well() -> None:
         ([answer(201, b"<html>")], Uncertain, Outcome.UNCERTAIN),
         ([answer(200, {"message": "CI skip"})], NothingRuns, Outcome.NOTHING_RUNS),
         ([ACCEPTED, answer(200, {"state": "errored"})], NothingRuns, Outcome.NOTHING_RUNS),
-        ([ACCEPTED, WRONG, WORKFLOWS, answer(202)], WrongCommit, Outcome.STOPPED),
+        ([ACCEPTED, WRONG, WORKFLOWS, answer(202), CANCELED], Stopped, Outcome.STOPPED),
         ([ACCEPTED, *[answer(404), answer(404)] * 9], TimedOut, Outcome.TRIGGERED),
     ],
 )
@@ -145,12 +147,15 @@ class Impatient(FakeClock):
 def test_an_interruption_while_waiting_to_send_again(event: Event) -> None:
     """What was tried certainly was not received: to call it uncertain would keep somebody from running it again."""
     sender = Sender(
-        Courier(ScriptedTransport([event]), Impatient(), RecordingProgress()), "CIRCLE_TOKEN", "x", Patience()
+        Courier(ScriptedTransport([event], earlier=NO_RUNS), Impatient(), RecordingProgress()),
+        "CIRCLE_TOKEN",
+        "x",
+        Patience(),
     )
     journal = Journal()
     journal.plan((planned(spec(), SHOP, sender.host, Outcome.NOT_SENT),))
     with pytest.raises(Interrupted):
-        send_all(journal, SHOP, sender)
+        send_all(journal, build(), SHOP, sender)
     assert [entry.outcome for entry in journal.entries] == [Outcome.NOT_SENT]
 
 
@@ -162,12 +167,12 @@ def test_a_request_is_made_before_the_first_is_sent() -> None:
 
 
 def test_a_target_is_sent_to_its_own_project() -> None:
-    transport = ScriptedTransport(WHOLE)
+    transport = ScriptedTransport(WHOLE, earlier=NO_RUNS)
     sender = Sender(Courier(transport, FakeClock(), RecordingProgress()), "T", "https://app.circleci.com", Patience())
     deployer = ProjectSlug("circleci", "9Yy", "44n")
     journal = Journal()
     journal.plan((planned(spec(project=deployer, revision=None), deployer, sender.host, Outcome.NOT_SENT),))
-    send_all(journal, SHOP, sender)
+    send_all(journal, build(), SHOP, sender)
     assert transport.paths[0] == "POST /api/v2/project/circleci/9Yy/44n/pipeline/run"
     assert journal.entries[0].created is not None
     assert journal.entries[0].created.url == "https://app.circleci.com/pipelines/circleci/9Yy/44n/25"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -10,11 +11,12 @@ from fakes import answer, lost, refused_connection
 
 from deploystep.circleci import v1_1, v2
 from deploystep.circleci.answers import unanswered
+from deploystep.circleci.wire import Failure, Page, Response, T, Talk
 from deploystep.core.build import Branch, ProjectSlug, Tag
-from deploystep.core.deploy import WorkflowState
 from deploystep.core.errors import NothingRuns, Refused, ToolError, Uncertain, Unreachable
 from deploystep.core.exits import ExitCode
 from deploystep.core.rules import Api
+from deploystep.core.runs import Run, WorkflowState
 
 CREATED = {"id": RUN, "state": "pending", "number": 25, "created_at": "2026-06-16T08:02:11Z"}
 GARBAGE = [b"", b"<html>", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"id": 1', b"[" * 100_000]
@@ -147,50 +149,94 @@ def test_a_200_without_a_job_is_a_refusal(body: Any) -> None:
 # Reading back
 
 
+def told(talk: Talk[T], *results: Response | Failure) -> T:
+    """What a conversation comes to that is answered so."""
+    left = list(results)
+    try:
+        next(talk)
+        while True:
+            talk.send(left.pop(0))
+    except StopIteration as ended:
+        assert left == []
+        value: T = ended.value
+        return value
+
+
 def test_a_pipeline() -> None:
-    read = v2.read_pipeline(
+    read = told(
+        v2.run(asked(), RUN),
         answer(
             200,
             {
                 "project_slug": "github/acme/shop",
+                "number": 25,
                 "state": "errored",
                 "errors": [{"type": "config", "message": "one"}, {"message": 2}, "three", {"message": "four"}],
-                "vcs": {"revision": SHA.upper()},
+                "created_at": "2026-06-16T08:02:11.5Z",
+                "trigger": {"type": "api"},
+                "vcs": {"revision": SHA.upper(), "branch": "main"},
             },
-        )
+        ),
     )
-    assert read == v2.Pipeline(SHOP, "errored", ("one", "four"), SHA)
+    assert read == Run(
+        id=RUN,
+        number=25,
+        revision=SHA,
+        ref=Branch("main"),
+        created=datetime(2026, 6, 16, 8, 2, 11, 500_000, tzinfo=timezone.utc),
+        is_by_api=True,
+        is_errored=True,
+        errors=("one", "four"),
+    )
 
 
 def test_a_pipeline_without_vcs() -> None:
-    read = v2.read_pipeline(answer(200, {"trigger_parameters": {"git": {"checkout_sha": OTHER_SHA}}, "errors": None}))
-    assert read == v2.Pipeline(None, "", (), OTHER_SHA)
+    git = {"checkout_sha": OTHER_SHA, "tag": "v1"}
+    read = told(v2.run(asked(), RUN), answer(200, {"trigger_parameters": {"git": git}, "errors": None}))
+    assert read == Run(id=RUN, revision=OTHER_SHA, ref=Tag("v1"))
 
 
 @pytest.mark.parametrize("vcs", [None, {}, {"revision": ""}, {"revision": None}, "x"])
 def test_a_pipeline_that_does_not_say_its_commit(vcs: Any) -> None:
-    read = v2.read_pipeline(answer(200, {"vcs": vcs}))
+    read = told(v2.run(asked(), RUN), answer(200, {"vcs": vcs}))
     assert read is not None
     assert read.revision is None
 
 
+@pytest.mark.parametrize("state", ["pending", "setup-pending", "setup"])
+def test_a_pipeline_that_is_forming(state: str) -> None:
+    read = told(v2.run(asked(), RUN), answer(200, {"state": state}))
+    assert read is not None
+    assert read.is_forming
+
+
+@pytest.mark.parametrize("kind", ["webhook", "scheduled_pipeline", "explicit", "a new word"])
+def test_a_pipeline_that_no_api_started(kind: str) -> None:
+    read = told(v2.run(asked(), RUN), answer(200, {"trigger": {"type": kind}}))
+    assert read is not None
+    assert read.is_by_api is False
+
+
 @pytest.mark.parametrize("result", [answer(404, {"message": "x"}), answer(500, b""), lost(), answer(200, b"[]")])
 def test_what_is_no_pipeline(result: Any) -> None:
-    assert v2.read_pipeline(result) is None
+    assert told(v2.run(asked(), RUN), result) is None
+    assert v2.read_project(result) is None
     assert v2.read_workflows(result) is None
+    assert v2.read_jobs(result) is None
+    assert v2.read_nodes(result) is None
 
 
 @pytest.mark.parametrize("slug", ["acme/shop", "gl/acme/shop", "gh/acme", "gh//shop", "gh/../shop", 7, None])
 def test_a_slug_that_is_none(slug: Any) -> None:
-    read = v2.read_pipeline(answer(200, {"project_slug": slug}))
-    assert read is not None
-    assert read.project is None
+    assert v2.read_project(answer(200, {"project_slug": slug})) is None
 
 
-def test_a_slug_of_a_github_app_project() -> None:
-    read = v2.read_pipeline(answer(200, {"project_slug": "circleci/9Yy/44n"}))
-    assert read is not None
-    assert read.project == ProjectSlug("circleci", "9Yy", "44n")
+@pytest.mark.parametrize(
+    ("slug", "project"),
+    [("circleci/9Yy/44n", ProjectSlug("circleci", "9Yy", "44n")), ("github/acme/shop", SHOP)],
+)
+def test_a_slug(slug: str, project: ProjectSlug) -> None:
+    assert v2.read_project(answer(200, {"project_slug": slug})) == project
 
 
 def test_workflows() -> None:
@@ -201,12 +247,17 @@ def test_workflows() -> None:
         "nonsense",
     ]
     page = v2.read_workflows(answer(200, {"items": items, "next_page_token": "more"}))
-    assert page == v2.Page(
+    assert page == Page(
         (WorkflowState("1", "setup", "success", is_setup=True), WorkflowState("2", "deploy", "a new word")), "more"
     )
 
 
 @pytest.mark.parametrize("token", [None, "", 7])
 def test_the_last_page(token: Any) -> None:
-    page = v2.read_workflows(answer(200, {"items": None, "next_page_token": token}))
-    assert page == v2.Page((), None)
+    page = v2.read_workflows(answer(200, {"items": [], "next_page_token": token}))
+    assert page == Page((), None)
+
+
+@pytest.mark.parametrize("items", [None, {}, "x"])
+def test_no_list_is_not_an_empty_list(items: Any) -> None:
+    assert v2.read_workflows(answer(200, {"items": items})) is None

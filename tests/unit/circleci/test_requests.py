@@ -9,13 +9,14 @@ from typing import Any
 
 import jsonschema
 import pytest
-from builds import DEFINITION, SHA, SHOP, spec
+from builds import DEFINITION, SHA, SHOP, asked, spec
 
 from deploystep.circleci import v1_1, v2
 from deploystep.circleci.dialects import DIALECTS
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.retry import Repeat
 from deploystep.core.rules import Api
+from deploystep.core.runs import WorkflowState
 
 REF_NAMES = ["main", "feature/x y", "pull/7/head", "ü", "a%2Fb", "x?y=z&w", "q#f", "+", "..", "\udcff"]
 APP = ProjectSlug("circleci", "9YytKzouJxzu4TjCRFqAoD", "44n9wujWcTnVZ2b5S8Fnat")
@@ -111,9 +112,16 @@ def test_readings_and_cancels(ident: str) -> None:
     assert v2.workflows_request(ident).path == f"/api/v2/pipeline/{escaped}/workflow"
     assert dict(v2.workflows_request(ident, "next").query) == {"page-token": "next"}
     assert dict(v2.workflows_request(ident).query) == {}
-    assert v2.cancel_request(ident).path == f"/api/v2/workflow/{escaped}/cancel"
-    assert v1_1.cancel_request(SHOP, 12).path == "/api/v1.1/project/github/acme/shop/12/cancel"
-    for request in (v2.cancel_request(ident), v1_1.cancel_request(SHOP, 12), v2.workflows_request(ident)):
+    assert v2.cancel(asked(), WorkflowState(ident, "deploy", "running")).path == f"/api/v2/workflow/{escaped}/cancel"
+    assert (
+        v1_1.cancel(asked(), WorkflowState("12", "deploy", "running")).path
+        == "/api/v1.1/project/github/acme/shop/12/cancel"
+    )
+    for request in (
+        v2.cancel(asked(), WorkflowState(ident, "deploy", "running")),
+        v1_1.cancel(asked(), WorkflowState("12", "deploy", "running")),
+        v2.workflows_request(ident),
+    ):
         assert request.repeat is Repeat.FREELY
 
 

@@ -38,12 +38,11 @@ def call(*argv: str, **variables: str) -> tuple[int, str, str]:
 
 USAGE = [
     ["run", "--bogus"],
-    ["run", "--wait"],
-    ["run", "--wait", "10m"],
-    ["run", "--wait="],
-    ["run", "--again", "because"],
-    ["run", "--nodes-timeout", "1m"],
-    ["run", "--nodes", "all"],
+    ["run", "--wait", "soon"],
+    ["run", "--again"],
+    ["run", "--again", " "],
+    ["run", "--nodes-timeout", "1 m"],
+    ["run", "--nodes-timeout", ""],
     ["run", "--nodes", "some"],
     ["run", "--confirm", "soon"],
     ["run", "--confirm", "-1s"],
@@ -75,12 +74,11 @@ def test_usage(argv: list[str]) -> None:
 
 
 VARIABLES = [
-    ("NODES", "all"),
     ("NODES", "some"),
     ("COLOR", "sometimes"),
-    ("WAIT", "10m"),
-    ("AGAIN", "x"),
-    ("NODES_TIMEOUT", "1m"),
+    ("WAIT", "soon"),
+    ("AGAIN", "  "),
+    ("NODES_TIMEOUT", "1d"),
     ("DRY_RUN", "maybe"),
     ("JSON", "maybe"),
     ("CONFIRM", "x"),

@@ -12,9 +12,10 @@ from reports import URL, outcome, report
 
 from deploystep.app.report import Report, Skipped
 from deploystep.core import errors
-from deploystep.core.deploy import Created, Outcome, WorkflowState
+from deploystep.core.deploy import Outcome
 from deploystep.core.errors import EnvironmentInvalid, RuleFileInvalid, ToolError
 from deploystep.core.exits import ExitCode
+from deploystep.core.runs import Created, WorkflowState
 from deploystep.core.source import Diagnostic, Pos, SourceFile, Span
 from deploystep.render.document import render
 
@@ -99,7 +100,7 @@ def _errors() -> list[ToolError]:
     made: list[ToolError] = [RuleFileInvalid("some-code", "what happened", "a hint", source=source)]
     simple = [
         *(errors.UsageError, errors.EnvironmentInvalid, errors.FactUnavailable, errors.Refused, errors.Unreachable),
-        *(errors.Uncertain, errors.WrongCommit, errors.NothingRuns, errors.TimedOut),
+        *(errors.Uncertain, errors.Stopped, errors.NothingRuns, errors.DeployFailed, errors.TimedOut),
     ]
     return [*made, *(kind("some-code", "what happened", "a hint") for kind in simple)]
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from reports import URL, outcome, report
 
 from deploystep.app.report import Report, Skipped
-from deploystep.core.deploy import Created, Outcome, WorkflowState
+from deploystep.core.deploy import Outcome
 from deploystep.core.errors import EnvironmentInvalid, Refused, RuleFileInvalid, Uncertain
 from deploystep.core.exits import ExitCode
+from deploystep.core.runs import Created, WorkflowState
 from deploystep.core.source import Diagnostic, Pos, Severity, SourceFile, Span
 from deploystep.render.text import Style, diagnostics, failure, result, visible
 

@@ -1,0 +1,78 @@
+"""Was this deploy triggered before? What earlier runs of the same commit mean for a rule that is due again.
+
+Pure. A run does not show the parameters that it was given, so a rule knows its runs by the name of the workflow that it
+starts. Where several rules start one workflow, the order of the runs tells them apart, or nothing does.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, unique
+from typing import TypeAlias
+
+from deploystep.core.runs import Run, WorkflowState
+from deploystep.core.sharing import ALONE, Share
+
+
+@unique
+class State(Enum):
+    """How the workflow of an earlier run stands."""
+
+    ALIVE = "alive"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """An earlier run of this commit that holds the rule's workflow."""
+
+    run: Run
+    workflow: WorkflowState
+
+    @property
+    def state(self) -> State:
+        """How it stands."""
+        if self.workflow.is_alive:
+            return State.ALIVE
+        return State.SUCCEEDED if self.workflow.succeeded else State.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """The rule's deploy is this run: nothing is to be sent."""
+
+    earlier: Earlier
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """There is none, or it failed: the rule is to be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """There are runs, and nothing tells which rules they are of."""
+
+    earlier: tuple[Earlier, ...]
+
+
+Choice: TypeAlias = Adopt | Fire | Ambiguous
+
+
+def choose(found: tuple[Earlier, ...], share: Share = ALONE) -> Choice:
+    """What to do, given the earlier runs, newest first."""
+    if not found:
+        return Fire()
+    if share.count > 1:
+        return _among(found, share)
+    alive = next((e for e in found if e.state is State.ALIVE), None)
+    if alive is not None:
+        return Adopt(alive)  # never two, whatever came after it
+    return Adopt(found[0]) if found[0].state is State.SUCCEEDED else Fire()
+
+
+def _among(found: tuple[Earlier, ...], share: Share) -> Choice:
+    """Runs of several rules: the first run is the first rule's, as long as each rule has sent at most one."""
+    if not share.is_steady or len(found) > share.count or any(e.state is State.FAILED for e in found):
+        return Ambiguous(found)
+    in_order = found[::-1]
+    return Adopt(in_order[share.place]) if share.place < len(in_order) else Fire()

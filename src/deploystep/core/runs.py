@@ -1,0 +1,121 @@
+"""Runs of CircleCI as they are seen: what a trigger created, its workflows, and what their states mean.
+
+API v2 calls a run a pipeline; API v1.1 starts a single job, which is seen as a run with one workflow of the job's name.
+States are CircleCI's own words (v2 OpenAPI, Workflow.status and Job.status). The lists are open: a word that is not
+known here is taken to mean that it goes on.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Final
+
+from deploystep.core.build import Branch, Tag
+
+_ENDED_WELL: Final = frozenset({"success"})
+_ENDED_BADLY: Final = frozenset(
+    {"failed", "error", "canceled", "unauthorized", "not_run", "infrastructure_fail", "timedout", "terminated-unknown"}
+)
+#: Ended without having run at all.
+NEVER_RAN: Final = frozenset({"error", "canceled", "not_run", "unauthorized"})
+ON_HOLD: Final = "on_hold"
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What CircleCI says it created: a run (`id`, and its `number` where that is told) or, by API v1.1, one job.
+
+    `revision` is the commit it is of, where that is known; `state` is the pipeline's, in CircleCI's words.
+    """
+
+    id: str | None
+    number: int | None
+    url: str
+    state: str = ""
+    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowState:
+    """A workflow of a run, by name, with CircleCI's word for its state.
+
+    `created` orders workflows of one name, of which the newest counts: a rerun has the name of what it repeats.
+    `reruns_left` is how often CircleCI will yet rerun it by itself if it fails.
+    """
+
+    id: str
+    name: str
+    status: str
+    is_setup: bool = False
+    created: datetime | None = None
+    reruns_left: int = 0
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has ended well."""
+        return self.status in _ENDED_WELL
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has ended, and not well."""
+        return self.status in _ENDED_BADLY
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended, as far as is known."""
+        return not (self.succeeded or self.failed)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as it was seen at one moment. None stands for what the answer does not tell.
+
+    `is_forming`: its workflows may not have been made yet. `is_by_api`: a trigger through the API made it.
+    """
+
+    id: str
+    number: int | None = None
+    revision: str | None = None
+    ref: Branch | Tag | None = None
+    created: datetime | None = None
+    is_by_api: bool | None = None
+    is_errored: bool = False
+    is_forming: bool = False
+    errors: tuple[str, ...] = ()
+
+
+def newest(workflows: Iterable[WorkflowState], name: str | None = None) -> tuple[WorkflowState, ...]:
+    """The workflows that count, without setup workflows: of each name the newest; with `name` only that one."""
+    found: dict[str, WorkflowState] = {}
+    for workflow in workflows:
+        if workflow.is_setup or name not in (None, workflow.name):
+            continue
+        other = found.get(workflow.name)
+        if other is None or _age(workflow) > _age(other):
+            found[workflow.name] = workflow
+    return tuple(found.values())
+
+
+def _age(workflow: WorkflowState) -> datetime:
+    return workflow.created or _LONG_AGO
+
+
+_LONG_AGO: Final = datetime.min.replace(tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """One node of a parallel job, with CircleCI's word for its state (v2 OpenAPI, Job Details, parallel_runs)."""
+
+    index: int
+    status: str
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has ended well."""
+        return self.status in _ENDED_WELL
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has ended, and not well."""
+        return self.status in _ENDED_BADLY or self.status == "retried"
