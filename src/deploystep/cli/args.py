@@ -150,15 +150,15 @@ class Parser(argparse.ArgumentParser):
         raise UsageError("usage", message, f"{known}see  {self.prog} --help")
 
 
-def parser() -> Parser:
-    """The parser of every command."""
+def parser(only: str | None = None) -> Parser:
+    """The parser of every command; with `only`, the others are known by name alone."""
     top = Parser(
         prog="deploystep",
         allow_abbrev=False,
         description="Decides whether a CircleCI build deploys, and triggers the deploy.",
     )
     top.add_argument("--version", action="version", version=f"deploystep {__version__}")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, prog=top.prog)
     for name, about in COMMANDS.items():
         command = commands.add_parser(
             name,
@@ -169,7 +169,7 @@ def parser() -> Parser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         for option in OPTIONS:
-            if name in option.commands:
+            if name in option.commands and only in (name, None):
                 _add(command, option)
     return top
 
@@ -194,7 +194,7 @@ def _add(command: argparse.ArgumentParser, option: Option) -> None:
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
     """Read the command line. Raises UsageError; argparse itself leaves only for --help and --version."""
-    read = vars(parser().parse_args(argv))
+    read = vars(parser(argv[0] if argv and argv[0] in COMMANDS else None).parse_args(argv))
     command = str(read["command"])
     values = {o.name: _value(o, read.get(o.name), environ) for o in OPTIONS if command in o.commands}
     plain: dict[str, Any] = {name: values.get(name) for name in _PLAIN}
