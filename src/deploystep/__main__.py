@@ -6,6 +6,9 @@ import sys
 
 from deploystep.core.nodes import other_node
 
+#: Modules are no garbage, and a run is over before there is any worth looking for.
+_RARELY = 100_000
+
 
 def main() -> int:
     """Run the command line of this process and give its exit code."""

@@ -8,6 +8,7 @@ from typing import NoReturn, TextIO
 from deploystep.adapters.console import Console, wants_colour
 from deploystep.app.report import Journal, Report
 from deploystep.cli import args, commands
+from deploystep.cli.options import COMMANDS
 from deploystep.core.errors import Interrupted, ToolError
 from deploystep.core.exits import ExitCode
 from deploystep.core.parameters import SECRET_VARIABLES
@@ -75,7 +76,7 @@ def _show(report: Report, console: Console, style: text.Style, *, is_json: bool)
 
 
 def _command(argv: Sequence[str]) -> str:
-    return argv[0] if argv and argv[0] in args.COMMANDS else ""
+    return argv[0] if argv and argv[0] in COMMANDS else ""
 
 
 def _bug(bug: Exception) -> "_Bug":

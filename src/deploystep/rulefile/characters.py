@@ -57,4 +57,4 @@ def joined(value: str) -> str:
 
 def is_broken(value: str) -> bool:
     """Whether the text holds half a character, which no file and no request can."""
-    return any("\ud800" <= c <= "\udfff" for c in value)
+    return not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value)

@@ -121,4 +121,4 @@ def clipped(text: str) -> str:
 
 def visible(text: str) -> str:
     """A text in which whatever would not show, or would end the line, is spelled out."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
