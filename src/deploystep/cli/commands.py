@@ -1,26 +1,24 @@
 """Each command: wire the adapters it needs to its use case."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import datetime, tzinfo
 from functools import partial
 from os import urandom
 from pathlib import Path
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from deploystep.adapters.clock import SystemClock
 from deploystep.adapters.console import Console
 from deploystep.adapters.files import decoded, read_env_file, read_given, read_rules
 from deploystep.adapters.git import GitRepository
 from deploystep.adapters.history import GitHistory
-from deploystep.app.courier import Courier
-from deploystep.app.head import superseded_by
 from deploystep.app.learn import Sources, from_given
 from deploystep.app.report import Journal, Report
 from deploystep.app.run import Order, World, run
 from deploystep.app.settle import Learn
-from deploystep.app.trigger import Sender
-from deploystep.app.vigil import Patience
 from deploystep.cli.args import Invocation
 from deploystep.core.address import Address, read_address
 from deploystep.core.build import BuildContext, Variables
@@ -35,6 +33,9 @@ from deploystep.core.rules import RuleSet
 from deploystep.core.secret import Secret
 from deploystep.core.source import SourceFile
 from deploystep.core.values import dataclass
+
+if TYPE_CHECKING:
+    from deploystep.app.trigger import Sender
 
 _HERE: Final = Path()
 
@@ -207,12 +208,16 @@ class _Desk:
             return self._sender(address, token, "CIRCLE_TOKEN", lambda: None)
         name, value = self._token()
         from deploystep.adapters.remote import GitRemote  # noqa: PLC0415 - few runs send anything
+        from deploystep.app.head import superseded_by  # noqa: PLC0415 - as above
 
         superseded = partial(superseded_by, build, GitRemote(_HERE, self.environ), self.clock, self.console)
         return self._sender(_address(self.invocation, build), _secret(name, value), name, superseded)
 
     def _sender(self, address: Address, token: Secret, token_name: str, superseded: Callable[[], str | None]) -> Sender:
         from deploystep.adapters.http import HttpTransport  # noqa: PLC0415 - few runs send anything
+        from deploystep.app.courier import Courier  # noqa: PLC0415 - as above
+        from deploystep.app.trigger import Sender  # noqa: PLC0415 - as above
+        from deploystep.app.vigil import Patience  # noqa: PLC0415 - as above
 
         self.console.hide(token)
         invocation = self.invocation
