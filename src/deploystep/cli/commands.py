@@ -1,7 +1,5 @@
 """Each command: wire the adapters it needs to its use case."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import datetime, tzinfo
@@ -197,7 +195,7 @@ class _Desk:
         name = next((n for n in TOKEN_VARIABLES if variables.get(n) is not None), TOKEN_VARIABLES[0])
         return name, variables.get(name)
 
-    def sender(self, build: BuildContext, specs: tuple[TriggerSpec, ...]) -> Sender:
+    def sender(self, build: BuildContext, specs: tuple[TriggerSpec, ...]) -> "Sender":
         """The way to CircleCI, or with --sandbox to its stand-in."""
         if self.invocation.sandbox:
             from deploystep.cli import sandboxes  # noqa: PLC0415 - as above
@@ -213,7 +211,9 @@ class _Desk:
         superseded = partial(superseded_by, build, GitRemote(_HERE, self.environ), self.clock, self.console)
         return self._sender(_address(self.invocation, build), _secret(name, value), name, superseded)
 
-    def _sender(self, address: Address, token: Secret, token_name: str, superseded: Callable[[], str | None]) -> Sender:
+    def _sender(
+        self, address: Address, token: Secret, token_name: str, superseded: Callable[[], str | None]
+    ) -> "Sender":
         from deploystep.adapters.http import HttpTransport  # noqa: PLC0415 - few runs send anything
         from deploystep.app.courier import Courier  # noqa: PLC0415 - as above
         from deploystep.app.trigger import Sender  # noqa: PLC0415 - as above
