@@ -1,12 +1,12 @@
 """Reads the rule file and reports everything wrong or suspicious in it, alone and beside the project."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from deploystep.app.ports import RuleSource
 from deploystep.app.report import Report
 from deploystep.core.errors import RuleFileInvalid
 from deploystep.core.source import in_order
+from deploystep.core.values import replace
 from deploystep.rulefile.load import examine
 from deploystep.rulefile.project import Project, compare
 

@@ -4,8 +4,6 @@ A run of another commit is cancelled, and seen to have ended. A run that errored
 error, for otherwise the step would be green without a deploy.
 """
 
-from dataclasses import dataclass
-
 from deploystep.app.courier import Courier
 from deploystep.app.vigil import BRISK, Patience, Vigil
 from deploystep.circleci.answers import Asked
@@ -14,6 +12,7 @@ from deploystep.circleci.wire import Request, Response
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import NothingRuns, Stopped, TimedOut, ToolError
 from deploystep.core.runs import NEVER_RAN, Created, Run, WorkflowState, newest
+from deploystep.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """With --wait: follows what was triggered to its end, and says whether it ended well."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from deploystep.app.courier import Courier
@@ -10,6 +9,7 @@ from deploystep.circleci.dialects import DIALECTS, identity
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import DeployFailed, TimedOut
 from deploystep.core.runs import ON_HOLD, Created, WorkflowState, newest
+from deploystep.core.values import dataclass
 
 _RERUN: Final = 120.0  # seconds in which CircleCI's own rerun of a failed workflow is to appear
 
