@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from deploystep.core.automata import Dfa, Nfa
-from deploystep.core.pattern_nodes import ANYTHING, concat, literal, text_at_hand
+from deploystep.core.pattern_nodes import ANYTHING, beginning, concat, literal, text_at_hand
 from deploystep.core.pattern_proofs import covers, legal_example, overlap, why_no_ref
 from deploystep.core.pattern_search import Wanted, find_text
 from deploystep.core.pattern_syntax import is_regex
@@ -301,6 +301,12 @@ def test_legal_names_are_those_of_the_manual(name: str) -> None:
 def test_the_text_that_is_at_hand_is_matched(pattern: Pattern) -> None:
     text = text_at_hand(pattern.node)
     assert text is None or pattern.matches(text)
+
+
+@ordinary
+@given(ref_patterns, names)
+def test_all_that_is_matched_begins_as_the_pattern_does(pattern: Pattern, name: str) -> None:
+    assert not pattern.matches(name) or name.startswith(beginning(pattern.node))
 
 
 @ordinary

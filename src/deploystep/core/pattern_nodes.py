@@ -147,3 +147,14 @@ def text_at_hand(node: Node) -> str | None:
 def _at_hand(chars: Chars) -> str | None:
     usual = (c for c in "a0" if any(low <= ord(c) <= high for low, high in chars.ranges))
     return next(usual, chr(chars.ranges[0][0]) if chars.ranges else None)
+
+
+def beginning(node: Node) -> str:
+    """Name the longest text that is plainly the beginning of everything that the node matches."""
+    found = ""
+    for part in node.parts if isinstance(node, Concat) else (node,):
+        character = part.sole() if isinstance(part, Chars) else None
+        if character is None:
+            break
+        found += character
+    return found

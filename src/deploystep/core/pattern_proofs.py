@@ -5,13 +5,16 @@ Each function says in which direction its answer is a claim, because a search th
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Final
 
+from deploystep.core.automata import Dfa, Nfa
 from deploystep.core.legal_names import Illegal, Law, illegal, laws
+from deploystep.core.pattern_nodes import beginning, text_at_hand
 from deploystep.core.pattern_problems import Problem, shown
 from deploystep.core.pattern_search import Finding, Wanted, find_text
 from deploystep.core.pattern_syntax import Kind
+from deploystep.core.ref_names import is_legal_ref
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,15 +22,33 @@ if TYPE_CHECKING:
     from deploystep.core.pattern_nodes import Node
     from deploystep.core.patterns import Pattern
 
+_REMEMBERED: Final = 8_192  # the rules of a file repeat what they say
+
 
 def overlap(a: Sequence[Pattern], b: Sequence[Pattern]) -> str | None:
     """Return a legal name that a pattern of `a` and a pattern of `b` both match.
 
     A name is a proof. None claims nothing: the search may have been cut short. All patterns are of one kind.
     """
-    if not a or not b:
+    return _overlap(tuple(a), tuple(b))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _overlap(a: tuple[Pattern, ...], b: tuple[Pattern, ...]) -> str | None:
+    if not any(_may_meet(one, other) for one in a for other in b):
         return None
     return _find(a[0].kind, (_nodes(a), _nodes(b))).text
+
+
+def _may_meet(a: Pattern, b: Pattern) -> bool:
+    """Whether the texts that both begin with leave room for a common name; plain names are all beginning."""
+    one, other = _beginning(a), _beginning(b)
+    return one.startswith(other) or other.startswith(one)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _beginning(pattern: Pattern) -> str:
+    return beginning(pattern.node)
 
 
 def covers(covering: Sequence[Pattern], covered: Pattern) -> bool:
@@ -35,8 +56,16 @@ def covers(covering: Sequence[Pattern], covered: Pattern) -> bool:
 
     False claims nothing: there may be such a name, or the search was cut short. All patterns are of one kind.
     """
+    return _covers(tuple(covering), covered)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _covers(covering: tuple[Pattern, ...], covered: Pattern) -> bool:
     if covered.node in _nodes(covering):
         return True  # plain to see, while a proof may be long
+    text = text_at_hand(covered.node)
+    if text is not None and not any(each.matches(text) for each in covering) and _is_legal(covered.kind, text):
+        return False  # here is a name that is not covered
     return _find(covered.kind, ((covered.node,),), _nodes(covering)).proves_none
 
 
@@ -63,6 +92,30 @@ def _breaks(pattern: Pattern, law: Law) -> bool:
     """Prove that this law alone forbids each name that the pattern matches."""
     hopeless, unfinished = ((law.broken_by,), ()) if law.is_final else ((), (law.broken_by,))
     return find_text(Wanted(((pattern.node,),), unfinished, hopeless)).proves_none
+
+
+def _is_legal(kind: Kind, name: str) -> bool:
+    if kind is Kind.REF:
+        return is_legal_ref(name)
+    automaton = _illegal_names(kind)
+    state = automaton.start
+    for character in name:
+        state = automaton.run(character, state)
+        if _HOPELESS in state.labels:
+            return False
+    return not state.labels
+
+
+_HOPELESS = 0
+
+
+@cache
+def _illegal_names(kind: Kind) -> Dfa:
+    nfa = Nfa()
+    root = nfa.add_root()
+    nfa.add(root, _illegal(kind).hopeless, _HOPELESS)
+    nfa.add(root, _illegal(kind).unfinished, _HOPELESS + 1)
+    return Dfa(nfa)
 
 
 @cache

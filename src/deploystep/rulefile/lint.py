@@ -37,7 +37,7 @@ _LOOKS_LIKE: Final = dict(
 )
 
 
-def check(rules: RuleSet, report: Report, *, is_whole: bool) -> None:
+def check(rules: RuleSet, report: Report, tell: overlaps.Tell, *, is_whole: bool) -> None:
     """Warn of what is suspicious in each rule; in the file as a whole only where all of it could be read."""
     for guard in rules.never:
         _check_patterns(guard.when, report)
@@ -45,7 +45,7 @@ def check(rules: RuleSet, report: Report, *, is_whole: bool) -> None:
         _check_rule(rule, report)
     if is_whole:
         _unused_targets(rules, report)
-        overlaps.check(rules, report)
+        overlaps.check(rules, report, tell)
         _uncased(rules, report)
         _idle_freezes(rules, report)
 

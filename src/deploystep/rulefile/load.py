@@ -1,6 +1,6 @@
 """A rule file's text to a RuleSet, or everything that is wrong with it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import MappingProxyType
 from typing import Final, TypeVar
 
@@ -68,8 +68,11 @@ def load(source: SourceFile) -> RuleSet:
     return rules
 
 
-def examine(source: SourceFile) -> Examined:
-    """Read a rule file and say everything that is wrong or suspicious."""
+def examine(source: SourceFile, tell: Callable[[int, int], None] = lambda _done, _total: None) -> Examined:
+    """Read a rule file and say everything that is wrong or suspicious.
+
+    `tell` is called with how many of how many rules have been compared with each other, which can take seconds.
+    """
     from deploystep.rulefile import lint  # noqa: PLC0415 - who only wants to use the file has no use for warnings
 
     report = Report()
@@ -78,7 +81,7 @@ def examine(source: SourceFile) -> Examined:
         # what is whole is examined even where something else is wrong: nobody likes to be told in turns
         is_whole = report.errors == 0
         contradictions.check(rules, report)
-        lint.check(rules, report, is_whole=is_whole)
+        lint.check(rules, report, tell, is_whole=is_whole)
     return Examined(None if report.errors else rules, inside(source, report.diagnostics))
 
 
