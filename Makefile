@@ -5,7 +5,7 @@
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs clean
+.PHONY: help demo test lint docs bench clean
 
 VENV ?= .venv
 TESTS ?=
@@ -28,6 +28,7 @@ help:
 	@echo 'make test    every test'
 	@echo 'make lint    style, types, layers, CircleCI configs (Python 3.11 or newer)'
 	@echo 'make docs    write the generated parts of README.md, docs/ and schema/'
+	@echo 'make bench   measure what a step costs, beside what it is compared with; writes docs/benchmarks.md'
 	@echo 'make clean   remove what these have made'
 
 demo: $(VENV)/.installed
@@ -45,6 +46,9 @@ lint: $(VENV)/.lint
 
 docs: $(VENV)/.installed
 	@$(CLEAN) $(BIN)/python scripts/docs.py --write
+
+bench: $(VENV)/.installed
+	@$(CLEAN) -u PYTHONDONTWRITEBYTECODE $(BIN)/python scripts/bench.py
 
 clean:
 	rm -rf $(VENV) dist results .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -59,11 +59,13 @@ class Invocation:
 
 def _read(argv: Sequence[str]) -> Mapping[str, Any]:
     """What stands on the command line, under the names of the options."""
-    if len(argv) == 1 and argv[0] in COMMANDS:
-        return {"command": argv[0]}  # as it stands in nearly every config
+    command = argv[0] if argv else ""
+    switches = {o.flag: o.name for o in OPTIONS if o.metavar is None and o.choices is None and command in o.commands}
+    if command in COMMANDS and switches.keys() >= set(argv[1:]):
+        return {"command": command, **{switches[flag]: True for flag in argv[1:]}}  # as in nearly every config
     from deploystep.cli import parser  # noqa: PLC0415 - brings argparse
 
-    return vars(parser.parser(argv[0] if argv and argv[0] in COMMANDS else None).parse_args(argv))
+    return vars(parser.parser(command if command in COMMANDS else None).parse_args(argv))
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:

@@ -14,7 +14,7 @@ from deploystep.core.exits import ExitCode
 from deploystep.core.parameters import SECRET_VARIABLES
 from deploystep.core.secret import Secret
 from deploystep.core.values import replace
-from deploystep.render import document, text
+from deploystep.render import text
 
 
 class _Told:
@@ -67,7 +67,12 @@ def _carry_out(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, c
 
 
 def _show(report: Report, console: Console, style: text.Style, *, is_json: bool) -> None:
-    result = document.render(report) if is_json else text.result(report, style)
+    if is_json:
+        from deploystep.render import document  # noqa: PLC0415 - most people read
+
+        result = document.render(report)
+    else:
+        result = text.result(report, style)
     if result:
         console.result(result)
     failure = text.failure(report, style)

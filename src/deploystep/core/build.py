@@ -4,9 +4,7 @@ Facts about the variables: CircleCI docs, "Project values and variables", built-
 An unset variable, an empty one and the text `<nil>` (what an empty pipeline value becomes) are the same: blank.
 """
 
-import base64
 import binascii
-import json
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -318,6 +316,9 @@ def _payload(token: str) -> Mapping[str, Any]:
     parts = token.split(".")
     if len(parts) != 3:  # noqa: PLR2004 - header.payload.signature
         raise ValueError("expected three parts joined by dots")
+    import base64  # noqa: PLC0415 - not every build has a token with claims
+    import json  # noqa: PLC0415 - as above
+
     try:
         payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (binascii.Error, ValueError, RecursionError):
