@@ -49,7 +49,7 @@ def carry_out(
         from deploystep.cli import examining  # noqa: PLC0415 - for people and their own builds; a deploy needs none of it
 
         examine = examining.check if invocation.command == "check" else examining.test
-        return examine(invocation, Rules(invocation, environ), GitRepository(_HERE, environ))
+        return examine(invocation, Rules(invocation, environ), GitRepository(_HERE, environ), console)
     if invocation.command == "schema":
         from deploystep.rulefile import schema  # noqa: PLC0415 - for editors, which are in no build
 
