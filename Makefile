@@ -48,7 +48,7 @@ docs: $(VENV)/.installed
 	@$(CLEAN) $(BIN)/python scripts/docs.py --write
 
 bench: $(VENV)/.installed
-	@$(CLEAN) -u PYTHONDONTWRITEBYTECODE $(BIN)/python scripts/bench.py
+	@env -u PYTHONDONTWRITEBYTECODE $(CLEAN) $(BIN)/python scripts/bench.py
 
 clean:
 	rm -rf $(VENV) dist results .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
