@@ -165,7 +165,7 @@ def changed(count: int) -> tuple[str, ...]:
     suffixes = ("py",) * 8 + ("md",)
     return tuple(
         sorted(
-            f"services/service-{n % 1_500}/src/{folders[n // 1_500 % 4]}/part-{n // 6_000}/file-{n}.{suffixes[n % 9]}"
+            f"services/service-{n % 1_500}/src/{folders[n // 1_500 % 4]}/part-{n // 60_000}/file-{n}.{suffixes[n % 9]}"
             for n in range(count)
         )
     )

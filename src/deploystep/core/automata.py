@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _CACHE_LIMIT = 1_000_000
 _REMEMBERED_CHARACTERS = 4_096
+_NOWHERE: frozenset[int] = frozenset()
 
 # In the order in which an example prefers them; all others cost more, so that they only appear where they must.
 _FRIENDLY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_./"
@@ -193,6 +194,8 @@ class Dfa:
         self._cache_limit = cache_limit
         self._states: dict[frozenset[int], State] = {}
         self._accepted: dict[frozenset[int], frozenset[int]] = {}
+        self._steps: dict[int, dict[int, frozenset[int]]] = {}
+        self._accepting = frozenset(nfa.labels)
         self._cells = 0
         self._first = self._closure(nfa.roots)
 
@@ -210,11 +213,17 @@ class Dfa:
 
     def move(self, state: State, number: int) -> State:
         """Read one character of class `number` for the first time from this state."""
-        bit = 1 << number
-        edges = self._edges
-        targets = {to for at in state.junctions for mask, to in edges[at] if mask & bit}
-        following = state.moves[chr(number)] = self._state(self._closure(targets))
+        known = self._steps.setdefault(number, {})
+        steps = [known[at] if at in known else self._step(known, at, number) for at in state.junctions]
+        following = state.moves[chr(number)] = self._state(_NOWHERE.union(*steps))
         return following
+
+    def _step(self, known: dict[int, frozenset[int]], at: int, number: int) -> frozenset[int]:
+        """Follow one junction's edges for a class; many states hold the same junction."""
+        bit = 1 << number
+        step = known[at] = self._closure(to for mask, to in self._edges[at] if mask & bit)
+        self._cells += len(step) + 1
+        return step
 
     def ways_on(self, state: State, root: int) -> int:
         """Return the classes, as bits, with which the automaton of `root` could go on."""
@@ -242,7 +251,7 @@ class Dfa:
         if known is None:
             self._make_room(len(junctions) + 1)
             labels = self._nfa.labels
-            accepted = frozenset(label for at in junctions & labels.keys() for label in labels[at])
+            accepted = frozenset(label for at in junctions & self._accepting for label in labels[at])
             # equal sets of labels are one object, so that who counts by them compares no contents
             accepted = self._accepted.setdefault(accepted, accepted)
             known = self._states[junctions] = State(junctions, accepted)
@@ -255,5 +264,6 @@ class Dfa:
                 state.moves = {}  # so that the old states do not keep each other alive
             self._states = {}
             self._accepted = {}
+            self._steps = {}
             self._cells = 0
         self._cells += cells
