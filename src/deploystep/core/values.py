@@ -113,9 +113,10 @@ def _completed(
     if len(values) > len(names):
         raise TypeError(f"{what} takes {len(names)} values but {len(values)} were given")
     rest = names[len(values) :]
-    if not named.keys() <= set(rest):
-        raise TypeError(f"{what} got values for {', '.join(sorted(named.keys() - set(rest)))}")
-    return (*values, *(named[name] if name in named else _default(what, name, given) for name in rest))
+    found = (*values, *[named.pop(name) if name in named else _default(what, name, given) for name in rest])
+    if named:
+        raise TypeError(f"{what} got values for {', '.join(sorted(named))} as well")
+    return found
 
 
 def _default(what: str, name: str, given: Mapping[str, Any]) -> object:

@@ -201,7 +201,7 @@ def _value(line: str, start: int, number: int) -> Node:
 
 def _plain(text: str, number: int, column: int) -> Text:
     span = Span(Pos(number, column), len(text))
-    return Text(text, Style.PLAIN, span, span, exact=True)
+    return Text(text, Style.PLAIN, span, span, True)  # noqa: FBT003 - by position is faster, and there are many
 
 
 def _quoted(line: str, start: int, number: int) -> tuple[Text, int]:
@@ -210,7 +210,8 @@ def _quoted(line: str, start: int, number: int) -> tuple[Text, int]:
         _unusual()
     value = found[0][1:-1]
     inner = Span(Pos(number, start + 2), max(len(value), 1))
-    return Text(value, Style.QUOTED, Span(Pos(number, start + 1), len(value) + 2), inner, exact=True), found.end()
+    whole = Span(Pos(number, start + 1), len(value) + 2)
+    return Text(value, Style.QUOTED, whole, inner, True), found.end()  # noqa: FBT003 - as above
 
 
 def _flow(line: str, start: int, number: int, depth: int) -> tuple[Node, int]:
