@@ -4,6 +4,7 @@ Everything is measured in one session, each kind of run once a round, so that wh
 of them alike. What counts is the ratio of medians, not the milliseconds. Not part of CI.
 """
 
+import gc
 import json
 import os
 import platform
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deploystep.__main__ import RARELY
 from deploystep.core.build import BuildContext
 from deploystep.core.decide import decide
 from deploystep.core.facts import Base, ChangedSince, Facts, Known
@@ -303,6 +305,7 @@ GROWTHS = (
 
 def scaled(what: str, count: int, distinct: int, files: int) -> tuple[float, float]:
     """The seconds and the MiB that one thing takes, in this process, which does nothing else."""
+    gc.set_threshold(RARELY)  # as the command line does
     source = SourceFile("deploy.yml", rules(count, distinct))
     act: Callable[[], object] = (lambda: load(source)) if what == "read" else (lambda: examine(source))
     if what == "decide":

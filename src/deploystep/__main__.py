@@ -8,7 +8,7 @@ import sys
 from deploystep.core.nodes import other_node
 
 #: Modules are no garbage, and a run is over before there is any worth looking for.
-_RARELY = 100_000
+RARELY = 100_000
 
 
 def main() -> int:
@@ -19,7 +19,7 @@ def main() -> int:
     if words is not None and not ({"--json", "-h", "--help"} & {*arguments}) and not os.environ.get("DEPLOYSTEP_JSON"):
         out.write(words + "\n")
         return 0
-    gc.set_threshold(_RARELY)
+    gc.set_threshold(RARELY)
     import signal  # noqa: PLC0415 - what follows costs time, and most nodes of a build end here
 
     # a signal that comes now waits until there is somebody to tell what it interrupted
