@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import cast
 
-from deploystep.cli.args import COMMANDS, OPTIONS, Option
+from deploystep.cli.options import COMMANDS, OPTIONS, Option
 from deploystep.core.build import ENV
 from deploystep.core.exits import ExitCode
 from deploystep.core.parameters import DERIVED, PUBLIC_VARIABLES

@@ -4,7 +4,6 @@ Lists lag behind. What is missing in one may be there a moment later; so what mu
 and what cannot be told is an error, never a guess.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -18,6 +17,7 @@ from deploystep.core.deploy import TriggerSpec
 from deploystep.core.earlier import Adopt, Ambiguous, Choice, Earlier, State, choose
 from deploystep.core.errors import FactUnavailable, Uncertain
 from deploystep.core.runs import RERUN, Run, WorkflowState, newest
+from deploystep.core.values import dataclass, replace
 
 _DEPTH: Final = 100  # runs that are read, where this build's own pipeline is not among them
 _BEYOND: Final = 20  # runs of other commits, after which none of this one is expected

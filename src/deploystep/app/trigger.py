@@ -1,7 +1,6 @@
 """Sends the triggers of all firing rules in file order, once each; the first failure stops the rest."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Final
 
 from deploystep.app.confirm import Watch
@@ -20,6 +19,7 @@ from deploystep.core.earlier import Adopt, Earlier
 from deploystep.core.errors import Interrupted, NothingRuns, Refused, Stopped, ToolError, Uncertain, Unreachable
 from deploystep.core.retry import Fate, may_repeat
 from deploystep.core.runs import Created, Run
+from deploystep.core.values import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

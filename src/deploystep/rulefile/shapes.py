@@ -6,17 +6,19 @@ Schema and the reference pages are made from the same tables.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
 from deploystep.core.facts import Base, ChangedSince
 from deploystep.core.parameters import MAX_VALUE, Value, parse_template
-from deploystep.core.patterns import Kind, Pattern, PatternError, is_legal_ref, parse, why_no_ref
+from deploystep.core.pattern_nodes import text_at_hand
+from deploystep.core.patterns import Kind, Pattern, PatternError, parse
+from deploystep.core.ref_names import is_legal_ref
 from deploystep.core.source import Span, Spanned
 from deploystep.core.suggest import nearest
-from deploystep.rulefile import characters, expression, syntax
+from deploystep.core.values import dataclass, field
+from deploystep.rulefile import characters, syntax
 from deploystep.rulefile.nodes import Entry, Map, Node, Report, Sequence, Style, Text, clipped, kind_of, shown
 
 T = TypeVar("T")
@@ -177,9 +179,9 @@ def _is_escaped(text: Text, report: Report) -> bool:
 @lru_cache(maxsize=4096)
 def _pattern(text: str, kind: Kind, noun: str) -> Pattern:
     pattern = parse(text, kind)
-    # most patterns are a plain name, for which git's rules need no proof
-    plain = pattern.only_match
-    if kind is Kind.REF and not (plain is not None and is_legal_ref(plain)):
+    if kind is Kind.REF and not is_legal_ref(text_at_hand(pattern.node) or ""):
+        from deploystep.core.pattern_proofs import why_no_ref  # noqa: PLC0415 - few patterns need a proof
+
         hopeless = why_no_ref(pattern, noun)
         if hopeless is not None:
             raise PatternError(hopeless)
@@ -468,6 +470,8 @@ class AnyOf:
 def _refuse_text(node: Text, key: str, report: Report) -> None:
     if node.is_refused:
         return
+    from deploystep.rulefile import expression  # noqa: PLC0415 - only for who has written one
+
     if expression.is_expression(node.value):
         example = expression.translated(node.value)
         report.error(
@@ -563,8 +567,7 @@ _LARGEST: Final = 2**63
 
 #: Plain texts that some version of YAML reads as something else: null, booleans, numbers (YAML 1.1 has
 #: underscores, base 2, 8 and 60; 1.2 has 0o17 and reads 08 as 8), dates, merge and default keys.
-_AMBIGUOUS: Final = re.compile(
-    r"""~|null|Null|NULL
+_AMBIGUOUS: Final = r"""~|null|Null|NULL
     |y|Y|n|N|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF|true|True|TRUE|false|False|FALSE
     |[-+]?0b[01_]+|[-+]?0o?[0-7_]+|[-+]?0x[0-9a-fA-F_]+
     |[-+]?[0-9][0-9_]*
@@ -572,9 +575,9 @@ _AMBIGUOUS: Final = re.compile(
     |[-+]?(?:\.[0-9_]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?
     |[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)
     |[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt\ ].*)?
-    |<<|=""",
-    re.VERBOSE | re.DOTALL,
-)
+    |<<|="""
+#: What such a text begins with. Most texts do not, and are spared the longest regex of all.
+_AMBIGUOUS_FIRST: Final = "~nNyYoOtTfF+-.0123456789<="
 
 
 @dataclass(frozen=True, slots=True)
@@ -597,7 +600,7 @@ class ValueShape:
             return self._integer(node, report)
         if not node.value:
             refuse_null(node, key, report, f'{key}: ""')
-        elif _AMBIGUOUS.fullmatch(node.value):
+        elif node.value[0] in _AMBIGUOUS_FIRST and re.fullmatch(_AMBIGUOUS, node.value, re.VERBOSE | re.DOTALL):
             _refuse_ambiguous(node, report)
         else:
             return self._template(node, report)
