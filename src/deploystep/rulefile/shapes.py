@@ -34,14 +34,13 @@ class Shape(Protocol[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class Field(Generic[T_co]):
-    """One key of a map of the language. `later` keys are known but refused until a later version has them."""
+    """One key of a map of the language."""
 
     key: str
     shape: Shape[T_co]
     description: str
     example: str
     required: bool = False
-    later: bool = False
 
 
 def written(node: Node, key: str, report: Report) -> Text | None:
@@ -104,11 +103,10 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of a few words; those of `later` are known but not there yet."""
+    """One of a few words."""
 
     words: tuple[str, ...]
     noun: str
-    later: tuple[str, ...] = ()
 
     def read(self, node: Node, key: str, report: Report) -> Spanned[str] | None:
         """The word."""
@@ -117,18 +115,10 @@ class Choice:
             return None
         if text.value in self.words:
             return Spanned(text.value, text.inner)
-        if text.value in self.later:
-            refuse_later(f"{key}: {text.value}", text.inner, report)
-            return None
         near = nearest(text.value, self.words)
         hint = f"did you mean {shown(near)}?" if near else f"known: {', '.join(self.words)}"
         report.error("E104", f"unknown {self.noun} {shown(text.value)}", text.inner, hint)
         return None
-
-
-def refuse_later(what: str, span: Span, report: Report) -> None:
-    """Report a part of the language that this version does not have."""
-    report.error("E199", f"this version of deploystep does not have {shown(what)} yet", span, "remove it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +309,7 @@ class Table:
 
     def _value(self, entry: Entry, report: Report, *, dashed: bool) -> object:
         known = self._field(entry.key.value)
-        if known is None or known.later:
+        if known is None:
             return None
         if isinstance(entry.value, Text) and entry.value.is_null:
             # below `rules:`, a `-name:` without a space is a key beside it
@@ -330,11 +320,8 @@ class Table:
 
     def _wrong(self, key: Text, report: Report) -> str | None:
         """Report a key that cannot be used; the key that was meant ("" where none is near), None if all is well."""
-        known = self._field(key.value)
-        if known is not None:
-            if known.later:
-                refuse_later(known.key, key.span, report)
-            return known.key if known.later else None
+        if self._field(key.value) is not None:
+            return None
         if self.logic and (hint := _LOGIC.get(key.value)):
             report.error("E113", f"there is no '{key.value}' here", key.span, hint)
             return ""
@@ -358,7 +345,7 @@ class Table:
         near = self.meant.get(key) or nearest(key, [f.key for f in self.fields])
         if near:
             return near, f"did you mean {shown(near)}?"
-        return "", f"known: {', '.join(f.key for f in self.fields if not f.later)}"
+        return "", f"known: {', '.join(f.key for f in self.fields)}"
 
     def _missing(self, node: Map, meant: set[str], report: Report) -> None:
         given = {entry.key.value for entry in node.entries} | meant
