@@ -20,7 +20,7 @@ from deploystep.core.rules import (
     patterns_of,
 )
 from deploystep.core.source import Span, Spanned
-from deploystep.rulefile import overlaps
+from deploystep.rulefile import overlaps, shared_workflows
 from deploystep.rulefile.nodes import Report, shown
 
 #: A dot between digits of a regex; `\\d`, `[0-9]` and a repetition of them count as digits.
@@ -46,6 +46,7 @@ def check(rules: RuleSet, report: Report, tell: overlaps.Tell, *, is_whole: bool
     if is_whole:
         _unused_targets(rules, report)
         overlaps.check(rules, report, tell)
+        shared_workflows.check(rules, report)
         _uncased(rules, report)
         _idle_freezes(rules, report)
 
