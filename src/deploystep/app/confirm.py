@@ -14,7 +14,7 @@ from deploystep.circleci.dialects import DIALECTS, Dialect, identity
 from deploystep.circleci.wire import Request, Response
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import NothingRuns, Stopped, TimedOut, ToolError
-from deploystep.core.runs import NEVER_RAN, Created, Run, WorkflowState, newest
+from deploystep.core.runs import NEVER_RAN, Created, Run, WorkflowState, ends_in_setup, newest
 
 _CONTINUING: Final = 10.0  # seconds after a setup workflow in which what it decided on appears
 
@@ -197,7 +197,11 @@ class Watch:
             return self._errored(read.errors)
         is_continued = continued_at is not None and self.courier.clock.monotonic() - continued_at < _CONTINUING
         names = ", ".join(sorted({w.name for w in workflows if not w.is_setup}))
-        if not names and (read.is_forming or is_continued or any(w.is_setup and w.is_alive for w in workflows)):
+        if (
+            not names
+            and not ends_in_setup(workflows)
+            and (read.is_forming or is_continued or any(w.is_setup and w.is_alive for w in workflows))
+        ):
             return TimedOut(
                 "not-started",
                 f"run {url} was created, and within {seconds} CircleCI has not finished making its workflows",

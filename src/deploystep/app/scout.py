@@ -17,7 +17,7 @@ from deploystep.circleci.wire import Failure, Response
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.earlier import Adopt, Ambiguous, Choice, Earlier, State, choose
 from deploystep.core.errors import FactUnavailable, Uncertain
-from deploystep.core.runs import RERUN, Run, WorkflowState, newest
+from deploystep.core.runs import RERUN, Run, WorkflowState, ends_in_setup, newest
 
 _DEPTH: Final = 100  # runs that are read, where this build's own pipeline is not among them
 _BEYOND: Final = 20  # runs of other commits, after which none of this one is expected
@@ -147,6 +147,8 @@ class Scout:
             return found[0], False
         is_young = _is_within(run.created, moment, _YOUNG)
         has_others = bool(newest(workflows))
+        if ends_in_setup(workflows):
+            return None, False
         is_continued = any(w.is_setup and w.succeeded and _is_within(w.stopped, moment, _YOUNG) for w in workflows)
         return None, not run.is_errored and not has_others and (run.is_forming or is_young or is_continued)
 

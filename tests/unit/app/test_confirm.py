@@ -242,6 +242,12 @@ def test_a_run_that_is_still_being_made_is_not_one_in_which_nothing_runs(state: 
     assert "do not run this step again for it" in error.hints[1]
 
 
+def test_a_setup_workflow_that_failed_is_the_end() -> None:
+    failed = workflows("setup", tag="setup", status="failed")
+    scene = Scene({PIPELINE: pipeline(state="setup"), WORKFLOWS: failed}, limit=30.0)
+    scene.fails(NothingRuns, "no-workflow")
+
+
 def test_a_setup_workflow_after_which_nothing_comes() -> None:
     scene = Scene({PIPELINE: pipeline(), WORKFLOWS: [SETTING_UP, SET_UP]}, limit=30.0)
     scene.fails(NothingRuns, "no-workflow")
