@@ -64,6 +64,7 @@ class Watch:
         vigil = self._vigil(f"waiting for the workflows of {self.created.url}", self.patience.limit)
         revision, continued_at = self.created.revision, None
         while True:
+            is_last = vigil.has_ended  # before the look: an answer that came late tells how it was, not how it is
             read = self.courier.converse(self._dialect.run(self.asked, identity(self.created)))
             revision = (read.revision if read else None) or revision
             self._stop_if_errored(read)
@@ -73,7 +74,7 @@ class Watch:
             if workflows and self._is_enough(workflows) and (revision or self.spec.revision is None):
                 return Confirmed(workflows, revision)
             continued_at = self._continued_at(workflows or (), continued_at)
-            if vigil.has_ended:
+            if is_last:
                 raise self._gave_up(revision, workflows, read, continued_at)
             vigil.rest()
 
