@@ -16,7 +16,7 @@ from deploystep.circleci.wire import Failure, Response
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.earlier import Adopt, Ambiguous, Choice, Earlier, State, choose
 from deploystep.core.errors import FactUnavailable, Uncertain
-from deploystep.core.runs import RERUN, Run, WorkflowState, newest
+from deploystep.core.runs import RERUN, Run, WorkflowState, ends_in_setup, newest
 from deploystep.core.values import dataclass, replace
 
 _DEPTH: Final = 100  # runs that are read, where this build's own pipeline is not among them
@@ -147,6 +147,8 @@ class Scout:
         found = newest(workflows, self.spec.starts)
         if found:
             return found[0], False
+        if ends_in_setup(workflows):
+            return None, False
         is_young = _is_within(run.created, moment, timedelta(seconds=self.limit))
         has_others = bool(newest(workflows))
         is_continued = any(w.is_setup and w.succeeded and _is_within(w.stopped, moment, _YOUNG) for w in workflows)

@@ -99,6 +99,12 @@ def newest(workflows: Iterable[WorkflowState], name: str | None = None) -> tuple
     return tuple(found.values())
 
 
+def ends_in_setup(workflows: Iterable[WorkflowState]) -> bool:
+    """Whether a setup workflow did not succeed, and none was run again: nothing comes after it."""
+    setups = [workflow for workflow in workflows if workflow.is_setup]
+    return bool(setups) and all(workflow.failed for workflow in setups)
+
+
 def _age(workflow: WorkflowState) -> datetime:
     return workflow.created or _LONG_AGO
 
