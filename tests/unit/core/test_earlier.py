@@ -49,7 +49,14 @@ def test_how_a_run_stands(state: State, status: str) -> None:
         (("running", "running"), 0),
         (("running", "success"), 0),
         (("running", "failed"), 0),
-        (("failed", "success"), "Fire"),  # the newest that has ended decides: what is there now is not deployed
+        (("failed", "success"), "Fire"),  # the newest that has run decides: what is there now is not deployed
+        (("canceled", "success"), 1),  # what never ran has undone nothing
+        (("not_run", "error", "unauthorized", "canceled", "success"), 4),
+        (("canceled", "failed"), "Fire"),
+        (("canceled", "canceled"), "Fire"),
+        (("failed", "canceled", "success"), "Fire"),
+        (("canceled", "failed", "success"), "Fire"),
+        (("canceled", "running"), 1),
         (("success", "failed"), 0),
         (("failed", "failed", "failed", "queued"), 3),
         (("success", "success"), 0),
