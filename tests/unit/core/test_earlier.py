@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploystep.core.earlier import Adopt, Ambiguous, Choice, Earlier, Fire, State, choose
-from deploystep.core.runs import Run, WorkflowState
+from deploystep.core.runs import NEVER_RAN, Run, WorkflowState
 from deploystep.core.sharing import Share
 
 ALIVE = ("running", "failing", "on_hold", "queued", "a word that nobody knows")
@@ -148,8 +148,13 @@ def test_it_never_adopts_what_has_failed(found: tuple[Earlier, ...]) -> None:
 @given(histories, histories)
 def test_what_ended_long_ago_does_not_matter(found: tuple[Earlier, ...], older: tuple[Earlier, ...]) -> None:
     ended = tuple(e for e in older if not e.workflow.is_alive)
-    if found:
+    if any(e.workflow.status not in NEVER_RAN for e in found):
         assert choose(found + ended) == choose(found)
+
+
+@given(histories, st.lists(st.sampled_from(sorted(NEVER_RAN)), max_size=3))
+def test_what_never_ran_does_not_matter(found: tuple[Earlier, ...], newer: list[str]) -> None:
+    assert choose(runs(*newer) + found) == choose(found)
 
 
 @given(histories, shares)
