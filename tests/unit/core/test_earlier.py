@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploystep.core.earlier import Adopt, Ambiguous, Choice, Earlier, Fire, State, choose
-from deploystep.core.runs import Run, WorkflowState
+from deploystep.core.runs import NEVER_RAN, Run, WorkflowState
 from deploystep.core.sharing import Share
 
 ALIVE = ("running", "failing", "on_hold", "queued", "a word that nobody knows")
@@ -49,7 +49,14 @@ def test_how_a_run_stands(state: State, status: str) -> None:
         (("running", "running"), 0),
         (("running", "success"), 0),
         (("running", "failed"), 0),
-        (("failed", "success"), "Fire"),  # the newest that has ended decides: what is there now is not deployed
+        (("failed", "success"), "Fire"),  # the newest that has run decides: what is there now is not deployed
+        (("canceled", "success"), 1),  # what never ran has undone nothing
+        (("not_run", "error", "unauthorized", "canceled", "success"), 4),
+        (("canceled", "failed"), "Fire"),
+        (("canceled", "canceled"), "Fire"),
+        (("failed", "canceled", "success"), "Fire"),
+        (("canceled", "failed", "success"), "Fire"),
+        (("canceled", "running"), 1),
         (("success", "failed"), 0),
         (("failed", "failed", "failed", "queued"), 3),
         (("success", "success"), 0),
@@ -141,8 +148,13 @@ def test_it_never_adopts_what_has_failed(found: tuple[Earlier, ...]) -> None:
 @given(histories, histories)
 def test_what_ended_long_ago_does_not_matter(found: tuple[Earlier, ...], older: tuple[Earlier, ...]) -> None:
     ended = tuple(e for e in older if not e.workflow.is_alive)
-    if found:
+    if any(e.workflow.status not in NEVER_RAN for e in found):
         assert choose(found + ended) == choose(found)
+
+
+@given(histories, st.lists(st.sampled_from(sorted(NEVER_RAN)), max_size=3))
+def test_what_never_ran_does_not_matter(found: tuple[Earlier, ...], newer: list[str]) -> None:
+    assert choose(runs(*newer) + found) == choose(found)
 
 
 @given(histories, shares)
