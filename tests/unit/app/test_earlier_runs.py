@@ -180,7 +180,7 @@ def test_a_run_without_workflows_is_nothing_once_it_is_old_enough(age: float, li
     assert wait <= sum(tried.clock.slept) < wait + 6
 
 
-@pytest.mark.parametrize(("age", "outcome"), [(0, Outcome.TRIGGERED), (-2, Outcome.TRIGGERED), (-3, Outcome.UNCERTAIN)])
+@pytest.mark.parametrize(("age", "outcome"), [(0, Outcome.TRIGGERED), (-5, Outcome.TRIGGERED), (-6, Outcome.UNCERTAIN)])
 def test_a_lost_trigger_of_a_target_is_found_in_the_very_seconds_of_it_only(age: float, outcome: Outcome) -> None:
     """Builds of every commit, and of other projects, start the same workflow there."""
     some = run("some", age, vcs={"revision": OTHER_SHA, "branch": "main"})
