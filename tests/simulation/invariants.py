@@ -126,6 +126,8 @@ def _may_still_deploy(world: World, run_id: str, rule: str) -> bool:
         return False  # API v1.1 has one word for both: it has failed
     if newest is not None:
         return newest.status == "success" or newest.status not in OVER or _is_coming(stored, newest)
+    if any(w.tag == "setup" and w.status in OVER - {"success"} for w in shown.workflows):
+        return False  # nothing comes after it
     return any(w.name == starts and w.set_to != "canceled" for w in stored.workflows)
 
 
