@@ -90,8 +90,19 @@ def _came_to_life(world: World, step: Step) -> Iterator[str]:
     for told in said:
         if told.outcome is Outcome.NOTHING_RUNS:
             posts = [p for p in step.posts if p.rule == told.spec.rule and p.run is not None]
-            if any(_has_deployed(world, post) for post in posts):
+            late = [post for post in posts if _has_deployed(world, post) and _started_late(world, post)]
+            if late:
+                world.excused["I4: CircleCI took more than a minute to start what the run holds"] += 1
+            elif any(_has_deployed(world, post) for post in posts):
                 yield f"I4: nothing of {told.spec.rule} runs, said the step, and then it ran"
+
+
+def _started_late(world: World, post: Post) -> bool:
+    """Whether the workflow came more than a minute after the run, or after its setup workflow."""
+    run = world.state.shown(world.stored(post.run or ""))
+    first = min((w.created_at for w in run.workflows if w.name == world.rule(post.rule).starts), default=run.created_at)
+    before = [w.stopped_at for w in run.workflows if w.stopped_at is not None and w.stopped_at < first]
+    return (first - max([run.created_at, *before])).total_seconds() > A_MINUTE
 
 
 # I1
@@ -111,6 +122,8 @@ def _may_still_deploy(world: World, run_id: str, rule: str) -> bool:
     if stored.errors:
         return False
     newest = _newest(shown, starts)
+    if newest is not None and newest.status == "failing" and world.rule(rule).is_job:
+        return False  # API v1.1 has one word for both: it has failed
     if newest is not None:
         return newest.status == "success" or newest.status not in OVER or _is_coming(stored, newest)
     return any(w.name == starts and w.set_to != "canceled" for w in stored.workflows)
@@ -151,6 +164,9 @@ def _listed(world: World, earlier: Post, post: Post) -> Iterator[tuple[bool, str
     is_shared = [rule.starts for rule in world.schedule.rules].count(world.rule(post.rule).starts) > 1
     has_raced = _is_other_commit(world, earlier) and (is_going or is_shared)
     yield has_raced, "a trigger of an older commit had raced with the push (I2)"
+    runs = [p for p in world.posts if p.run and p.rule == post.rule and p.created_at > earlier.created_at]
+    has_failed = any(_is_of_same(world, p, world.stored(post.run or ""), post) and _failed(world, p) for p in runs)
+    yield has_failed, "a later run of it has failed, after two steps at once or --again"
     is_late = _came_late(world, earlier, post)
     yield is_late, "CircleCI took more than a minute to start what the earlier run holds"
 
@@ -165,6 +181,19 @@ def _unlisted(world: World, earlier: Post, post: Post) -> Iterator[tuple[bool, s
     is_cut = before.report is None or before.report.exit in SIGNALS
     yield is_cut, "rerun inside the lists' lag, after a step that was killed"
     yield True, "rerun inside the lists' lag"
+
+
+def _failed(world: World, post: Post) -> bool:
+    """Whether its workflow has run and not succeeded; what API v1.1 calls failed is more than that."""
+    rule = world.rule(post.rule)
+    newest = _newest(world.state.shown(world.stored(post.run or "")), rule.starts)
+    bad = {"failed", "unauthorized", "error", "failing"} if rule.is_job else {"failed"}
+    return newest is not None and newest.status in bad
+
+
+def _shares(world: World) -> bool:
+    starts = [rule.starts for rule in world.schedule.rules]
+    return len(set(starts)) < len(starts)
 
 
 def _came_late(world: World, earlier: Post, post: Post) -> bool:
@@ -195,10 +224,19 @@ def _other_commits(world: World, step: Step) -> Iterator[str]:
             continue
         if step.visit.confirm == 0 and any("not confirmed" in said for said in step.said):
             world.excused["I2: --confirm 0, and the step says so"] += 1
+        elif post.created_at - post.at > A_MINUTE and any(_is_anothers(world, post, told) for told in report.triggers):
+            world.excused[
+                "I2: CircleCI acted on a trigger more than a minute late, and another run had been found"
+            ] += 1
         elif report.exit not in SAYS_SO:
             yield "I2: a run of another commit goes on"
         elif report.exit is ExitCode.STOPPED and "could NOT" not in (report.error.message if report.error else ""):
             yield "I2: a run of another commit goes on, and the step does not say that it could not be cancelled"
+
+
+def _is_anothers(world: World, post: Post, told: TriggerReport) -> bool:
+    run = _run_of(world, told)
+    return told.spec.rule == post.rule and run is not None and run.id != post.run
 
 
 def _goes_on(world: World, run_id: str) -> bool:
@@ -248,6 +286,7 @@ def _is_untroubled(world: World, step: Step) -> bool:
     is_well = all(w.outcome == "success" and w.set_to == "" for run in runs for w in run.workflows) and not any(
         run.errors or not run.workflows for run in runs
     )
+    is_plain = step.faults == 0 and visit.fuse is None and visit.node == 0 and not _shares(world)
     starts = 2 * pace.appear + (pace.finish if world.schedule.has_setup else 0)
     is_quick = starts < visit.confirm or visit.confirm == 0
     is_waited = visit.wait is None or 2 * pace.appear + 2 * pace.finish + 20 < visit.wait
@@ -255,7 +294,6 @@ def _is_untroubled(world: World, step: Step) -> bool:
         n.status == "success" and n.after + 25 < visit.nodes_limit for n in step.build.nodes
     )
     is_right = all(not _is_other_commit(world, post) for post in step.posts)
-    is_plain = step.faults == 0 and visit.fuse is None and visit.node == 0
     return is_alone and is_first and is_well and is_quick and is_waited and has_nodes and is_right and is_plain
 
 
@@ -282,7 +320,10 @@ def _run_of(world: World, told: TriggerReport) -> Run | None:
         return None
     runs = (world.state.shown(world.stored(p.run)) for p in world.posts if p.run)
     is_job = world.rule(told.spec.rule).is_job
-    return next((r for r in runs if (r.number == created.number if is_job else r.id == created.id)), None)
+    wanted = (r for r in runs if r.is_pipeline != is_job)
+    return next(
+        (r for r in wanted if (r.number if is_job else r.id) == (created.number if is_job else created.id)), None
+    )
 
 
 def _is_running(world: World, step: Step, told: TriggerReport, run: Run) -> Iterator[str]:
@@ -317,10 +358,18 @@ def _is_its_own(world: World, step: Step, told: TriggerReport, run: Run) -> Iter
     elif len(alike) > 1 and world.rule(post.rule).starts == world.rule(told.spec.rule).starts:
         again = "--again" if any(p.step.visit.again for p in alike) else "two steps at once (known race)"
         world.excused[f"I3: rules that share a workflow are told apart by the order of their runs: {again}"] += 1
+    elif world.rule(post.rule).is_elsewhere and _is_of_the_same_seconds(world, step, told, run):
+        world.excused["I3: another build's trigger of a target, in the very seconds of the one that was lost"] += 1
     elif _is_other_commit(world, post) and run.revision == step.revision:
         world.excused["I3: a trigger of an older commit had raced with the push, and its run is adopted"] += 1
     else:
         yield f"I3: the run of {told.spec.rule} is one of rule {run.parameters.get('rule')}"
+
+
+def _is_of_the_same_seconds(world: World, step: Step, told: TriggerReport, run: Run) -> bool:
+    sent = [post.at for post in step.posts if post.rule == told.spec.rule]
+    created = (run.created_at - world.begin).total_seconds()
+    return any(-2.0 <= created - at <= 6.0 for at in sent)
 
 
 # I4 and I6
@@ -379,7 +428,8 @@ def _look_alike(world: World, step: Step, told: TriggerReport, other: Post) -> s
         return "a trigger of an older commit had raced with the push, and its run is taken for this commit's own"
     if run.errors:
         return "two steps of one commit at once: a run that errored does not tell whose it is (known race)"
-    if other.rule == told.spec.rule and run.parameters.get("sha") == step.revision:
+    is_alike = world.rule(other.rule).starts == world.rule(told.spec.rule).starts
+    if is_alike and run.parameters.get("sha") == step.revision:
         return "two steps of one commit at once: one takes the other's run for its own (known race)"
     return None
 

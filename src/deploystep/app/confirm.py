@@ -4,7 +4,6 @@ A run of another commit is cancelled, and seen to have ended. A run that errored
 error, for otherwise the step would be green without a deploy.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from deploystep.app.courier import Courier
@@ -14,7 +13,8 @@ from deploystep.circleci.dialects import DIALECTS, Dialect, identity
 from deploystep.circleci.wire import Request, Response
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import NothingRuns, Stopped, TimedOut, ToolError
-from deploystep.core.runs import NEVER_RAN, Created, Run, WorkflowState, newest
+from deploystep.core.runs import NEVER_RAN, Created, Run, WorkflowState, ends_in_setup, newest
+from deploystep.core.values import dataclass
 
 _CONTINUING: Final = 10.0  # seconds after a setup workflow in which what it decided on appears
 
@@ -64,6 +64,7 @@ class Watch:
         vigil = self._vigil(f"waiting for the workflows of {self.created.url}", self.patience.limit)
         revision, continued_at = self.created.revision, None
         while True:
+            is_last = vigil.has_ended  # before the look: an answer that came late tells how it was, not how it is
             read = self.courier.converse(self._dialect.run(self.asked, identity(self.created)))
             revision = (read.revision if read else None) or revision
             self._stop_if_errored(read)
@@ -73,7 +74,7 @@ class Watch:
             if workflows and self._is_enough(workflows) and (revision or self.spec.revision is None):
                 return Confirmed(workflows, revision)
             continued_at = self._continued_at(workflows or (), continued_at)
-            if vigil.has_ended:
+            if is_last:
                 raise self._gave_up(revision, workflows, read, continued_at)
             vigil.rest()
 
@@ -197,7 +198,11 @@ class Watch:
             return self._errored(read.errors)
         is_continued = continued_at is not None and self.courier.clock.monotonic() - continued_at < _CONTINUING
         names = ", ".join(sorted({w.name for w in workflows if not w.is_setup}))
-        if not names and (read.is_forming or is_continued or any(w.is_setup and w.is_alive for w in workflows)):
+        if (
+            not names
+            and not ends_in_setup(workflows)
+            and (read.is_forming or is_continued or any(w.is_setup and w.is_alive for w in workflows))
+        ):
             return TimedOut(
                 "not-started",
                 f"run {url} was created, and within {seconds} CircleCI has not finished making its workflows",

@@ -1,11 +1,11 @@
 """Sends a request, and sends it again only as `core.retry` allows. The only place that calls `Transport.send`."""
 
-from dataclasses import dataclass, field
 from typing import Final
 
 from deploystep.app.ports import Clock, Progress, Transport
 from deploystep.circleci.wire import Failure, Request, Response, T, Talk, fate_of, retirement, retry_after
 from deploystep.core.retry import DEFAULT, Again, Fate, Policy, next_step
+from deploystep.core.values import dataclass, field
 
 _SPREAD: Final = 0.25  # a limit that met many builds at once must not meet them again at once
 

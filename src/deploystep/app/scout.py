@@ -4,7 +4,6 @@ Lists lag behind. What is missing in one may be there a moment later; so what mu
 and what cannot be told is an error, never a guess.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -17,12 +16,14 @@ from deploystep.circleci.wire import Failure, Response
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.earlier import Adopt, Ambiguous, Choice, Earlier, State, choose
 from deploystep.core.errors import FactUnavailable, Uncertain
-from deploystep.core.runs import RERUN, Run, WorkflowState, newest
+from deploystep.core.runs import RERUN, Run, WorkflowState, ends_in_setup, newest
+from deploystep.core.values import dataclass, replace
 
 _DEPTH: Final = 100  # runs that are read, where this build's own pipeline is not among them
 _BEYOND: Final = 20  # runs of other commits, after which none of this one is expected
 _YOUNG: Final = timedelta(seconds=60)  # what a setup workflow of that age starts may not be there yet
 _SETTLING: Final = timedelta(seconds=10)  # a run of that age may be about to be cancelled by the build that made it
+_PROMPT: Final = timedelta(seconds=5)  # after it has left, a trigger that is acted on at all usually is
 _SKEW: Final = timedelta(seconds=2)  # the server's clock is told in whole seconds
 
 
@@ -147,6 +148,8 @@ class Scout:
         found = newest(workflows, self.spec.starts)
         if found:
             return found[0], False
+        if ends_in_setup(workflows):
+            return None, False
         is_young = _is_within(run.created, moment, timedelta(seconds=self.limit))
         has_others = bool(newest(workflows))
         is_continued = any(w.is_setup and w.succeeded and _is_within(w.stopped, moment, _YOUNG) for w in workflows)
@@ -196,13 +199,16 @@ class Scout:
 
     # What a trigger of unknown fate created
 
-    def find_created(self, survey: Survey, cause: Uncertain) -> Run:
-        """The one run that the trigger certainly created. Raises Uncertain where there is none, or several."""
+    def find_created(self, survey: Survey, sent: float, cause: Uncertain) -> Run:
+        """The one run that the trigger certainly created. Raises Uncertain where there is none, or several.
+
+        `sent` is when the trigger left, in seconds by the clock that nobody can set back.
+        """
         if not survey.is_read:
             raise cause
         vigil = self._vigil("looking for what the trigger created")
         self.courier.progress.say(f"{cause.message}; looking for what it created")
-        until = survey.moment and survey.moment + timedelta(seconds=self.courier.clock.monotonic() - survey.at) + _SKEW
+        until = survey.moment and survey.moment + timedelta(seconds=sent - survey.at) + _PROMPT
         before: tuple[str, ...] = ()
         while True:
             found = self._created_since(survey, until)
@@ -217,7 +223,7 @@ class Scout:
     def _created_since(self, survey: Survey, until: datetime | None) -> tuple[tuple[Run, bool], ...]:
         """Runs that were not there before the trigger and may be its own, each with whether it is seen to be.
 
-        `until` is when the trigger was given up, by the server's clock.
+        `until` is a moment after the trigger left, by the server's clock.
         """
         result = self._recent(lambda runs: len(runs) >= _DEPTH or any(r.id in survey.known for r in runs))
         if not isinstance(result, Recent):
@@ -235,7 +241,7 @@ class Scout:
         """Whether a new run is the trigger's: yes, perhaps, or (None) certainly not.
 
         A run of this commit that holds the rule's workflow is this deploy, whoever made it. Of others, only one made
-        in the very seconds in which the trigger was sent is taken for its own.
+        in the very seconds after the trigger left is taken for its own.
         """
         known = self.courier.converse(told(self.asked, run))
         if known is not None and not known.is_by_api:

@@ -4,7 +4,6 @@ That is what CircleCI's `deploy` step did. A node is running until its last step
 another would wait for ever: only node 0 waits.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from deploystep.app.courier import Courier
@@ -15,6 +14,7 @@ from deploystep.circleci.wire import Failure, Response
 from deploystep.core.build import BuildContext, ProjectSlug
 from deploystep.core.errors import EnvironmentInvalid, FactUnavailable, Stopped, TimedOut
 from deploystep.core.runs import NodeState
+from deploystep.core.values import dataclass
 
 _MOST_HICCUPS: Final = 3
 _CONFIRMING: Final = 2.0  # seconds until all that has succeeded is read once more

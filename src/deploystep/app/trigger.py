@@ -1,13 +1,12 @@
 """Sends the triggers of all firing rules in file order, once each; the first failure stops the rest."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Final
 
 from deploystep.app.confirm import Watch
 from deploystep.app.courier import Courier
 from deploystep.app.follow import Follower
-from deploystep.app.ports import Transport
+from deploystep.app.ports import Clock, Transport
 from deploystep.app.report import Journal, TriggerReport
 from deploystep.app.scout import Scout, Survey
 from deploystep.app.vigil import Patience
@@ -20,6 +19,7 @@ from deploystep.core.earlier import Adopt, Earlier
 from deploystep.core.errors import Interrupted, NothingRuns, Refused, Stopped, ToolError, Uncertain, Unreachable
 from deploystep.core.retry import Fate, may_repeat
 from deploystep.core.runs import Created, Run
+from deploystep.core.values import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +62,22 @@ class Sender:
 class _Noting:
     """A transport that notes in the journal when a trigger leaves, and when it certainly was not received.
 
-    Between two attempts nothing is under way: who interrupts the wait leaves nothing uncertain.
+    `left` is when each attempt left, in seconds by the clock that nobody can set back. Between two attempts nothing is
+    under way: who interrupts the wait leaves nothing uncertain.
     """
 
     transport: Transport
+    clock: Clock
     journal: Journal
     index: int
+    left: list[float] = field(default_factory=list)
 
     @property
     def host(self) -> str:
         return self.transport.host
 
     def send(self, request: Request) -> Response | Failure:
+        self.left.append(self.clock.monotonic())
         self.journal.sending(self.index)
         result = self.transport.send(request)
         if may_repeat(request.repeat, fate_of(result)):
@@ -159,11 +163,11 @@ class _One:
         """The dangerous act; where nobody knows what came of it, what it may have created is looked for."""
         request = self.journal.entries[self.index].request
         courier = self.sender.courier
-        noting = replace(courier, transport=_Noting(courier.transport, self.journal, self.index))
+        noting = _Noting(courier.transport, courier.clock, self.journal, self.index)
         try:
-            created = _post(request, self.asked, noting)
+            created = _post(request, self.asked, replace(courier, transport=noting))
         except Uncertain as error:
-            created = self._created(self._scout.find_created(survey, error))
+            created = self._created(self._scout.find_created(survey, noting.left[-1], error))
         self.journal.created(self.index, created)
         courier.progress.say(f"triggered {self.asked.rule}: {created.url}")
         return created

@@ -4,10 +4,10 @@ CircleCI ends a step that prints nothing for ten minutes (configuration referenc
 calls of all builds of a user together: so a wait says something every minute, and spreads its calls.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from deploystep.app.ports import Clock, Progress
+from deploystep.core.values import dataclass
 
 _HEARTBEAT: Final = 60.0
 _LOOKING: Final = 10.0

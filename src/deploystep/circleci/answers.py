@@ -5,13 +5,13 @@ undeclared parameter; the deprecation notice of the v1 and v1.1 trigger endpoint
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from deploystep.circleci.wire import Failure, Json, Response, json_of, message_of, segment
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.errors import FactUnavailable, Refused, ToolError, Uncertain, Unreachable
 from deploystep.core.retry import Fate
 from deploystep.core.rules import Api
+from deploystep.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ known here is taken to mean that it goes on.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Final
 
 from deploystep.core.build import Branch, Tag
+from deploystep.core.values import dataclass
 
 _ENDED_WELL: Final = frozenset({"success"})
 _ENDED_BADLY: Final = frozenset(
@@ -97,6 +97,12 @@ def newest(workflows: Iterable[WorkflowState], name: str | None = None) -> tuple
         if other is None or _age(workflow) > _age(other):
             found[workflow.name] = workflow
     return tuple(found.values())
+
+
+def ends_in_setup(workflows: Iterable[WorkflowState]) -> bool:
+    """Whether a setup workflow did not succeed, and none was run again: nothing comes after it."""
+    setups = [workflow for workflow in workflows if workflow.is_setup]
+    return bool(setups) and all(workflow.failed for workflow in setups)
 
 
 def _age(workflow: WorkflowState) -> datetime:

@@ -18,6 +18,8 @@ from deploystep.core.runs import Created, WorkflowState
 if TYPE_CHECKING:
     from fakes import Event
 
+    from deploystep.circleci.wire import Failure, Request, Response
+
 URL = "https://app.circleci.com/pipelines/gh/acme/shop/25"
 CREATED = Created(RUN, 25, URL, "pending")
 PIPELINE, WORKFLOWS, CANCEL = f"GET /{RUN}", "GET /workflow", "POST /cancel"
@@ -240,6 +242,26 @@ def test_a_run_that_is_still_being_made_is_not_one_in_which_nothing_runs(state: 
     scene = Scene({PIPELINE: pipeline(state=state), WORKFLOWS: looks}, limit=30.0)
     error = scene.fails(TimedOut, "not-started")
     assert "do not run this step again for it" in error.hints[1]
+
+
+def test_an_answer_that_took_long_is_not_the_last_word() -> None:
+    """It tells how it was when CircleCI read it."""
+    scene = Scene({PIPELINE: pipeline(), WORKFLOWS: [workflows(), workflows("deploy")]})
+
+    def slow(request: Request) -> Response | Failure:
+        result = answering(request)
+        if request.path.endswith("/workflow"):
+            scene.clock.sleep(59.0)
+        return result
+
+    answering, scene.transport.send = scene.transport.send, slow  # type: ignore[method-assign]
+    assert [w.name for w in scene.confirm().workflows] == ["deploy"]
+
+
+def test_a_setup_workflow_that_failed_is_the_end() -> None:
+    failed = workflows("setup", tag="setup", status="failed")
+    scene = Scene({PIPELINE: pipeline(state="setup"), WORKFLOWS: failed}, limit=30.0)
+    scene.fails(NothingRuns, "no-workflow")
 
 
 def test_a_setup_workflow_after_which_nothing_comes() -> None:

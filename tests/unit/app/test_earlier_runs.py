@@ -151,6 +151,19 @@ def test_what_follows_a_setup_workflow_is_waited_for_however_long_that_took() ->
     assert (tried.outcome, tried.transport.count(SEND.split()[1])) == (Outcome.ALREADY_TRIGGERED, 0)
 
 
+def test_a_run_that_was_cancelled_in_its_setup_is_not_waited_for() -> None:
+    """It stays in that state for ever: the build of an older commit got this commit's run, and cancelled it."""
+    setup = {"id": "s", "name": "setup", "tag": "setup", "status": "canceled", "stopped_at": ago(1)}
+    tried = attempt(
+        {
+            LIST: runs(run("first", 2, state="setup")),
+            "GET /pipeline/first/workflow": workflows(setup),
+            "GET /pipeline/new/workflow": workflows({"status": "running"}),
+        }
+    )
+    assert (tried.outcome, tried.clock.slept) == (Outcome.TRIGGERED, [])
+
+
 @pytest.mark.parametrize(("age", "limit", "wait"), [(50.0, 60.0, 10), (50.0, 5.0, 0), (4.0, 5.0, 6)])
 def test_a_run_without_workflows_is_nothing_once_it_is_old_enough(age: float, limit: float, wait: float) -> None:
     """As old as the step waits for the workflows of its own run, and ten seconds at the least."""
@@ -167,7 +180,7 @@ def test_a_run_without_workflows_is_nothing_once_it_is_old_enough(age: float, li
     assert wait <= sum(tried.clock.slept) < wait + 6
 
 
-@pytest.mark.parametrize(("age", "outcome"), [(0, Outcome.TRIGGERED), (-2, Outcome.TRIGGERED), (-3, Outcome.UNCERTAIN)])
+@pytest.mark.parametrize(("age", "outcome"), [(0, Outcome.TRIGGERED), (-5, Outcome.TRIGGERED), (-6, Outcome.UNCERTAIN)])
 def test_a_lost_trigger_of_a_target_is_found_in_the_very_seconds_of_it_only(age: float, outcome: Outcome) -> None:
     """Builds of every commit, and of other projects, start the same workflow there."""
     some = run("some", age, vcs={"revision": OTHER_SHA, "branch": "main"})

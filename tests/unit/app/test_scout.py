@@ -428,7 +428,7 @@ class Search(Scene):
     """The look for what was created, after a survey that saw only this build's own pipeline."""
 
     def found(self, survey: Survey = BEFORE) -> Run:
-        return self.scout.find_created(survey, self.cause)
+        return self.scout.find_created(survey, survey.at, self.cause)
 
     @property
     def cause(self) -> Uncertain:
