@@ -109,6 +109,19 @@ def test_one_that_failed_is_no_deploy(status: str) -> None:
     assert earlier(listing(run(), OWN), workflows(status)).fires()
 
 
+def test_what_failed_is_not_waited_for_where_nobody_reruns_it() -> None:
+    scene = earlier(listing(run(), OWN), workflows("failed"))
+    assert scene.fires()
+    assert scene.clock.slept == []
+
+
+def test_what_runs_is_not_waited_for_although_it_could_be_rerun() -> None:
+    item = {"id": "w", "name": "deploy", "status": "running", "max_auto_reruns": 3}
+    scene = earlier(listing(run(), OWN), answer(200, {"items": [item]}))
+    assert scene.adopts() == A
+    assert scene.clock.slept == []
+
+
 def test_one_that_errored_is_no_deploy_and_nothing_is_waited_for() -> None:
     scene = earlier(listing(run(state="errored", age=1.0), OWN), workflows())
     assert scene.fires()
@@ -259,6 +272,27 @@ def test_a_very_young_run_is_looked_at_again(then: str, fires: bool) -> None:  #
     assert scene.clock.slept == [5.0]
 
 
+@pytest.mark.parametrize(("age", "status"), [(11.0, "running"), (3.0, "success")])
+def test_what_has_settled_is_not_looked_at_again(age: float, status: str) -> None:
+    scene = earlier(listing(run(age=age), OWN), workflows(status))
+    assert scene.adopts() == A
+    assert scene.clock.slept == []
+
+
+def test_a_young_run_with_other_workflows_only_is_not_waited_for() -> None:
+    scene = earlier(listing(run(age=5.0), OWN), workflows("running", name="lint"))
+    assert scene.fires()
+    assert scene.clock.slept == []
+
+
+def test_what_a_setup_workflow_is_about_to_start_decides_nothing() -> None:
+    item = {"id": "s", "name": "setup", "status": "success", "tag": "setup"}
+    stopped = (START - timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    there = answer(200, {"items": [{**item, "stopped_at": stopped}]})
+    scene = Scene({LIST: listing(run(), OWN), f"GET /{A}": answer(200, run()), f"GET /{A}/workflow": there})
+    assert "has not shown its workflows" in scene.fails(FactUnavailable, "undecided").message
+
+
 def test_of_two_that_run_the_older_is_left_when_the_younger_is_cancelled() -> None:
     """One that is alive beats all, also when the other has just been cancelled."""
     routes = {LIST: listing(run(A, 26, age=3.0), run(B, 25), OWN)}
@@ -351,6 +385,12 @@ def test_an_earlier_run_that_is_older_than_this_builds_own_pipeline() -> None:
     assert scene.adopts() == A
 
 
+def test_it_looks_a_little_beyond_this_builds_own_pipeline() -> None:
+    list_of = pages(listing(OWN, *others(10), following="1"), listing(run(), *others(30, 2000), following="2"), lost())
+    scene = Scene({LIST: list_of, f"GET /{A}/workflow": workflows("success")})
+    assert scene.adopts() == A
+
+
 def test_a_list_without_end_that_does_not_hold_this_build_decides_nothing() -> None:
     scene = Scene({LIST: listing(*others(20), following="again")})
     error = scene.fails(FactUnavailable, "undecided")
@@ -359,11 +399,12 @@ def test_a_list_without_end_that_does_not_hold_this_build_decides_nothing() -> N
 
 
 def test_a_target_has_its_own_long_list_which_is_not_read_to_its_end() -> None:
-    """This build's pipeline is in no list of another project's."""
-    scene = Scene({LIST: listing(*others(20), following="again")}, revision=None)
+    """This build's pipeline is in no list of another project's; what is there just before is enough."""
+    endless = [listing(*others(20, 1000 * n), following=f"{n + 1}") for n in range(60)]
+    scene = Scene({LIST: pages(*endless)}, revision=None)
     survey, candidates = scene.scout.survey()
-    assert (len(survey.known), candidates) == (20, ())
-    assert len(scene.transport.sent) <= 6
+    assert (len(survey.known), candidates) == (100, ())
+    assert len(scene.transport.sent) == 5
 
 
 def test_a_tag_has_no_list_of_its_own() -> None:
@@ -535,6 +576,13 @@ def test_one_that_does_not_tell_who_made_it_is_not_taken() -> None:
     assert "what may be its run" in Search(routes).gives_up().message
     routes[f"GET /{A}"] = answer(200, run(A, 26, age=-1.0))
     assert Search({**routes, f"GET /{A}/workflow": workflows("running")}).found().id == A
+
+
+def test_one_of_which_only_v2_tells_that_it_was_pushed() -> None:
+    untold = run(A, 26, age=-1.0, by=None)
+    pushed = answer(200, run(A, 26, age=-1.0, by="webhook"))
+    scene = Search({LIST: listing(untold, OWN), f"GET /{A}": pushed, f"GET /{A}/workflow": workflows("running")})
+    assert "no run of it was found" in scene.gives_up().message
 
 
 def test_it_does_not_look_for_ever_nor_often() -> None:

@@ -223,6 +223,12 @@ def test_a_limit_is_obeyed_even_at_the_deadline() -> None:
     assert len(scene.transport.moments) == 2
 
 
+def test_limits_are_not_counted_among_the_looks_in_vain() -> None:
+    scene = Scene(RUNNING, *[answer(429)] * 15, *[answer(500)] * 10, WELL, WELL)
+    scene.wait()
+    assert scene.transport.is_used_up
+
+
 def test_limits_for_ever_end_with_the_deadline() -> None:
     scene = Scene(limit=600.0).answered_by(lambda _: answer(429))
     error = scene.fails(TimedOut, "nodes-timeout")
