@@ -57,7 +57,8 @@ class Siblings:
 
     def _others(self, nodes: tuple[NodeState, ...]) -> tuple[NodeState, ...]:
         """Every node but the first; of one that is not listed nothing is known, and it has not ended."""
-        known = {node.index: node for node in nodes}
+        # of one that is listed twice, only success both times is success
+        known = {node.index: node for node in sorted(nodes, key=lambda node: not node.succeeded)}
         return tuple(known.get(index, NodeState(index, "")) for index in range(1, self.total))
 
     def _rest(self, vigil: Vigil, seen: tuple[NodeState, ...], *, is_confirming: bool) -> None:
@@ -80,7 +81,7 @@ class Siblings:
 
     def _stop_unread(self, result: Response | Failure, hiccups: int, *, is_first: bool) -> None:
         """A no is believed at once, silence at the beginning or the third time; a limit only asks to come later."""
-        is_no = isinstance(result, Response) and result.status < 500  # noqa: PLR2004
+        is_no = isinstance(result, Response) and 400 <= result.status < 500  # noqa: PLR2004
         if not _is_limited(result) and (is_no or is_first or hiccups >= _MOST_HICCUPS):
             came = what_came(result, self.courier.transport.host)
             raise FactUnavailable(
