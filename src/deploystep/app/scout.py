@@ -104,7 +104,7 @@ class Scout:
         while isinstance(choice, Adopt) and self._is_unsettled(choice.earlier, survey, settled):
             settled.add(choice.earlier.run.id)
             # one that is cancelled meanwhile takes nothing away from the others
-            again = self._settled(choice.earlier)
+            again = self._rerun(self._settled(choice.earlier), survey)
             found = tuple(again if earlier.run.id == again.run.id else earlier for earlier in found)
             choice = choose(found, self.spec.share)
         if isinstance(choice, Ambiguous):
