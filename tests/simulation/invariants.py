@@ -89,7 +89,9 @@ def _came_to_life(world: World, step: Step) -> Iterator[str]:
     said = step.report.triggers if step.report is not None else ()
     for told in said:
         if told.outcome is Outcome.NOTHING_RUNS:
-            posts = [p for p in step.posts if p.rule == told.spec.rule and p.run is not None]
+            named = _run_of(world, told)
+            sent = [p for p in step.posts if p.rule == told.spec.rule and p.run is not None]
+            posts = [p for p in sent if named is None or p.run == named.id]  # another's is another matter (_identity)
             late = [post for post in posts if _has_deployed(world, post) and _started_late(world, post)]
             if late:
                 world.excused["I4: CircleCI took more than a minute to start what the run holds"] += 1
@@ -126,6 +128,8 @@ def _may_still_deploy(world: World, run_id: str, rule: str) -> bool:
         return False  # API v1.1 has one word for both: it has failed
     if newest is not None:
         return newest.status == "success" or newest.status not in OVER or _is_coming(stored, newest)
+    if any(w.tag == "setup" and w.status in OVER - {"success"} for w in shown.workflows):
+        return False
     return any(w.name == starts and w.set_to != "canceled" for w in stored.workflows)
 
 
