@@ -6,7 +6,7 @@
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test simulate lint docs clean
+.PHONY: help demo test simulate lint docs bench clean
 
 VENV ?= .venv
 TESTS ?=
@@ -31,6 +31,7 @@ help:
 	@echo 'make simulate  schedules of builds, pushes, reruns and faults, in virtual time'
 	@echo 'make lint      style, types, layers, CircleCI configs (Python 3.11 or newer)'
 	@echo 'make docs      write the generated parts of README.md, docs/ and schema/'
+	@echo 'make bench     measure what a step costs, beside what it is compared with; writes docs/benchmarks.md'
 	@echo 'make clean     remove what these have made'
 
 demo: $(VENV)/.installed
@@ -51,6 +52,9 @@ lint: $(VENV)/.lint
 
 docs: $(VENV)/.installed
 	@$(CLEAN) $(BIN)/python scripts/docs.py --write
+
+bench: $(VENV)/.installed
+	@env -u PYTHONDONTWRITEBYTECODE $(CLEAN) $(BIN)/python scripts/bench.py
 
 clean:
 	rm -rf $(VENV) dist results .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -15,18 +15,17 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import cast
 
-from deploystep.cli.args import COMMANDS, OPTIONS, Option
+from deploystep.cli.options import COMMANDS, OPTIONS, Option
 from deploystep.core.build import ENV
 from deploystep.core.exits import ExitCode
 from deploystep.core.parameters import DERIVED, PUBLIC_VARIABLES
 from deploystep.rulefile import fields, schema
-from deploystep.rulefile.shapes import Table
+from deploystep.rulefile.shapes import Field, Table
 from deploystep.sandbox import FAULTS
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 SCHEMA = ROOT / "schema/deploystep.schema.json"
-LATER = "not in this version"
 GENERATED = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 BLOCK = re.compile(r"^```(yaml[^\n]*|console)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 TIMES = (
@@ -102,26 +101,11 @@ def options(command: str) -> Callable[[], str]:
 def keys(known: Table) -> Callable[[], str]:
     """The keys of one map of the rule language."""
 
-    def about(key: str, description: str, *, is_required: bool, is_later: bool) -> tuple[str, str]:
-        marks = [mark for mark, holds in (("required", is_required), (LATER, is_later)) if holds]
-        return f"`{key}`", description + (f" ({', '.join(marks)})" if marks else "")
+    def about(field: Field[object]) -> tuple[str, str, str]:
+        mark = " (required)" if field.required else ""
+        return f"`{field.key}`", field.description + mark, f"`{field.example}`"
 
-    return lambda: table(
-        ("Key", "Meaning", "Example"),
-        (
-            (*about(f.key, f.description, is_required=f.required, is_later=f.later), f"`{f.example}`")
-            for f in known.fields
-        ),
-    )
-
-
-def later() -> str:
-    """What is known and refused."""
-    known = {"the file": fields.FILE, "a rule": fields.RULE, "a condition": fields.MATCHERS}
-    lines = [f"- `{f.key}:` in {place}" for place, t in known.items() for f in t.fields if f.later]
-    lines += [f"- `{o.flag}`" for o in OPTIONS if o.help == LATER]
-    lines += [f"- `api: {name}`" for name in fields.API_CHOICE.later]
-    return "\n".join(lines) or "Nothing."
+    return lambda: table(("Key", "Meaning", "Example"), map(about, known.fields))
 
 
 def exits() -> str:
@@ -179,7 +163,6 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "keys-case": keys(fields.CASE),
     "keys-expect": keys(cast("Table", fields.EXPECT.shape)),
     "keys-facts": keys(fields.FACTS),
-    "later": later,
     "exits": exits,
     "variables": variables,
     "values": values,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,10 +20,11 @@ HOST = "https://circleci.com"
 
 @dataclass
 class FakeClock:
-    """Time stands still until somebody sleeps; `slept` holds every wait, in seconds."""
+    """Time stands still until somebody sleeps; `slept` holds every wait, in seconds. `luck` is what chance gives."""
 
     moment: datetime = START
     slept: list[float] = field(default_factory=list)
+    luck: float = 0.0
 
     def now(self) -> datetime:
         return self.moment
@@ -31,7 +33,7 @@ class FakeClock:
         return (self.moment - START).total_seconds()
 
     def chance(self) -> float:
-        return 0.0
+        return self.luck
 
     def sleep(self, seconds: float) -> None:
         if seconds < 0:
@@ -118,6 +120,28 @@ class RecordingProgress:
 
     def warn(self, text: str) -> None:
         self.warned.append(text)
+
+
+@dataclass
+class TimedProgress(RecordingProgress):
+    """Also knows when each line was written, in seconds since the clock began."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    times: list[float] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        self.times.append(self.clock.monotonic())
+        super().say(text)
+
+    def warn(self, text: str) -> None:
+        self.times.append(self.clock.monotonic())
+        super().warn(text)
+
+    @property
+    def longest_silence(self) -> float:
+        """In seconds, from the beginning until now."""
+        moments = [0.0, *self.times, self.clock.monotonic()]
+        return max(later - earlier for earlier, later in itertools.pairwise(moments))
 
 
 @dataclass

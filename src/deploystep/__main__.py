@@ -1,10 +1,14 @@
 """The process: `python -m deploystep` and the console script."""
 
+import gc
 import io
 import os
 import sys
 
 from deploystep.core.nodes import other_node
+
+#: Modules are no garbage, and a run is over before there is any worth looking for.
+RARELY = 100_000
 
 
 def main() -> int:
@@ -15,13 +19,18 @@ def main() -> int:
     if words is not None and not ({"--json", "-h", "--help"} & {*arguments}) and not os.environ.get("DEPLOYSTEP_JSON"):
         out.write(words + "\n")
         return 0
+    gc.set_threshold(RARELY)
     import signal  # noqa: PLC0415 - what follows costs time, and most nodes of a build end here
 
     # a signal that comes now waits until there is somebody to tell what it interrupted
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    signals = (signal.SIGINT, signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     from deploystep.cli.main import main as command_line  # noqa: PLC0415 - as above
 
-    return command_line(arguments, os.environ, sys.stdin or io.StringIO(), out, err)
+    code = command_line(arguments, os.environ, sys.stdin or io.StringIO(), out, err)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # while Python ends, nothing can change the code any more
+    gc.freeze()  # what is left ends with the process, and is not looked through once more
+    return code
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -18,7 +19,7 @@ from deploystep.sandbox import Pace, Sandbox, Workflow
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 TOKEN = "cci-personal-0123456789abcdef+/="
 SOURCE = Path(__file__).resolve().parents[2] / "src"
@@ -111,26 +112,51 @@ class Project:
         )
         return _ended(done.returncode, done.stdout, done.stderr)
 
-    def interrupted(self, number: signal.Signals, server: Sandbox, when: Callable[[str], bool]) -> Ended:
+    def interrupted(
+        self,
+        number: signal.Signals,
+        server: Sandbox,
+        when: Callable[[str], bool],
+        *arguments: str,
+        **variables: str | None,
+    ) -> Ended:
         """The same, but a signal comes as soon as `when`, which is given stderr so far, says so."""
-        progress = self.folder / "stderr.txt"
-        with progress.open("wb") as err:
+        with self.started(server, *arguments, **variables) as process:
+            until(lambda: when(self.said))
+            process.send_signal(number)
+            return self.ended(process)
+
+    @contextmanager
+    def started(self, server: Sandbox, *arguments: str, **variables: str | None) -> Iterator[subprocess.Popen[bytes]]:
+        """`deploystep run --json` while it runs; afterwards it certainly does not any more."""
+        with self._progress.open("wb") as err:
             process = subprocess.Popen(
-                self._command(("run", "--json")),
+                self._command(("run", "--json", *arguments)),
                 cwd=self.folder,
-                env=self.environment(server, {}, ci=True),
+                env=self.environment(server, variables, ci=True),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=err,
             )
         try:
-            _until(lambda: when(progress.read_text(encoding="utf-8")))
-            process.send_signal(number)
-            out, _ = process.communicate(timeout=PATIENCE)
+            yield process
         finally:
             process.kill()
             process.wait()
-        return _ended(process.returncode, out, progress.read_bytes())
+
+    def ended(self, process: subprocess.Popen[bytes]) -> Ended:
+        """What a started process leaves behind when it ends by itself."""
+        out, _ = process.communicate(timeout=PATIENCE)
+        return _ended(process.returncode, out, self._progress.read_bytes())
+
+    @property
+    def _progress(self) -> Path:
+        return self.folder / "stderr.txt"
+
+    @property
+    def said(self) -> str:
+        """What a started process has written to stderr so far."""
+        return self._progress.read_text(encoding="utf-8")
 
     def without_waits(self) -> dict[str, str]:
         """Variables with which the process believes that it waited: `time.sleep` ends at once."""
@@ -159,7 +185,8 @@ def _ended(code: int, out: bytes, err: bytes) -> Ended:
     return ended
 
 
-def _until(what: Callable[[], bool]) -> None:
+def until(what: Callable[[], bool]) -> None:
+    """Wait for it; that it never happens fails the test."""
     end = time.monotonic() + PATIENCE
     while not what():
         assert time.monotonic() < end, "it never happened"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -119,7 +120,15 @@ def test_the_wrong_run_is_cancelled(scenes: dict[str, Future[Scene]]) -> None:
         assert "it was cancelled" in scene.ended.json["error"]["message"]
 
 
+def test_what_is_uncertain_says_where_to_look_and_what_not_to_do(scenes: dict[str, Future[Scene]]) -> None:
+    error = scenes["close"].result().ended.json["error"]
+    assert error["message"].endswith("no run of it was found in 10 s")
+    assert re.fullmatch(r"look for a run that the API started at http\S+/gh/acme/shop\?branch=main", error["hints"][0])
+    assert error["hints"][1].startswith("if it is there, do not run this step again")
+    assert error["hints"][2].startswith("if it is not there after a minute")
+
+
 def test_no_fault_is_left_out() -> None:
-    """`siblings` is of nodes that this version does not wait for, `lag` of lists, `setup` of dynamic configs."""
+    """`siblings` is of nodes, `lag` of lists, `setup` of dynamic configs: they have tests of their own."""
     tried = {parse_fault(row.fault).kind for row in ROWS}
     assert set(FAULTS) - tried == {"siblings", "lag", "setup"}

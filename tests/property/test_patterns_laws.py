@@ -9,22 +9,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from deploystep.core.automata import Dfa, Nfa
-from deploystep.core.pattern_nodes import ANYTHING, concat, literal
+from deploystep.core.pattern_nodes import ANYTHING, beginning, concat, literal, text_at_hand
+from deploystep.core.pattern_proofs import covers, legal_example, overlap, why_no_ref
 from deploystep.core.pattern_search import Wanted, find_text
 from deploystep.core.pattern_syntax import is_regex
-from deploystep.core.patterns import (
-    Kind,
-    Pattern,
-    PatternError,
-    PatternSet,
-    Problem,
-    covers,
-    is_legal_ref,
-    legal_example,
-    overlap,
-    parse,
-    why_no_ref,
-)
+from deploystep.core.patterns import Kind, Pattern, PatternError, PatternSet, Problem, parse
+from deploystep.core.ref_names import is_legal_ref
 
 thorough = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 ordinary = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
@@ -304,3 +294,22 @@ def test_an_example_is_legal_and_a_reason_is_proved(pattern: Pattern) -> None:
 @given(st.one_of(st.text("ab./@{lock ~", max_size=8), st.lists(st.sampled_from(["a", ".", "/", ".lock"])).map("".join)))
 def test_legal_names_are_those_of_the_manual(name: str) -> None:
     assert is_legal_ref(name) is _is_legal(name)
+
+
+@thorough
+@given(ref_patterns)
+def test_the_text_that_is_at_hand_is_matched(pattern: Pattern) -> None:
+    text = text_at_hand(pattern.node)
+    assert text is None or pattern.matches(text)
+
+
+@ordinary
+@given(ref_patterns, names)
+def test_all_that_is_matched_begins_as_the_pattern_does(pattern: Pattern, name: str) -> None:
+    assert not pattern.matches(name) or name.startswith(beginning(pattern.node))
+
+
+@ordinary
+@given(ref_patterns, names)
+def test_a_plain_name_needs_no_automaton(pattern: Pattern, name: str) -> None:
+    assert pattern.matches(name) is bool(PatternSet([pattern]).matching(name))

@@ -362,10 +362,18 @@ def _is_its_own(world: World, step: Step, told: TriggerReport, run: Run) -> Iter
     elif len(alike) > 1 and world.rule(post.rule).starts == world.rule(told.spec.rule).starts:
         again = "--again" if any(p.step.visit.again for p in alike) else "two steps at once (known race)"
         world.excused[f"I3: rules that share a workflow are told apart by the order of their runs: {again}"] += 1
+    elif world.rule(post.rule).is_elsewhere and _is_of_the_same_seconds(world, step, told, run):
+        world.excused["I3: another build's trigger of a target, in the very seconds of the one that was lost"] += 1
     elif _is_other_commit(world, post) and run.revision == step.revision:
         world.excused["I3: a trigger of an older commit had raced with the push, and its run is adopted"] += 1
     else:
         yield f"I3: the run of {told.spec.rule} is one of rule {run.parameters.get('rule')}"
+
+
+def _is_of_the_same_seconds(world: World, step: Step, told: TriggerReport, run: Run) -> bool:
+    sent = [post.at for post in step.posts if post.rule == told.spec.rule]
+    created = (run.created_at - world.begin).total_seconds()
+    return any(-2.0 <= created - at <= 6.0 for at in sent)
 
 
 # I4 and I6

@@ -1,14 +1,16 @@
 """git, as a subprocess: in the C locale, without the caller's GIT_* variables, never asking for anything."""
 
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from deploystep.adapters.files import unreadable
 from deploystep.core.errors import UsageError
 from deploystep.core.parameters import SECRET_VARIABLES
+
+if TYPE_CHECKING:
+    import subprocess
 
 TIMEOUT: Final = 60.0
 _HOSTS: Final = ("github.com", "bitbucket.org")
@@ -77,9 +79,11 @@ class GitRepository:
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[bytes] | None":
         """Run git; None where there is no git or it does not end."""
+        from subprocess import TimeoutExpired  # noqa: PLC0415 - as below
+
         try:
             return self.ask(arguments)
-        except subprocess.TimeoutExpired:
+        except TimeoutExpired:
             return None
 
     def ask(
@@ -94,6 +98,8 @@ class GitRepository:
 
         `is_apart` takes the terminal away, on which ssh would ask for what nobody is there to answer.
         """
+        import subprocess  # noqa: PLC0415 - most decisions ask git nothing
+
         try:
             return subprocess.run(  # noqa: S603 - a list of arguments, no shell
                 ["git", *arguments],  # noqa: S607 - git is found where the build finds it

@@ -5,7 +5,6 @@ change of that folder, and a blobless clone needs no remote. In a shallow clone 
 wrongly instead of not at all, so what depends on history that may be missing is not believed there.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
@@ -21,6 +20,7 @@ from deploystep.core.facts import (
     MessageOf,
     Unavailable,
 )
+from deploystep.core.values import dataclass
 
 _DIFF: Final = (
     "diff-tree", "-r", "-z", "--no-renames", "--name-only", "--no-commit-id", "--ignore-submodules=none",

@@ -16,9 +16,10 @@ _NONE: Final = 2  # git ls-remote --exit-code: no such ref
 
 
 class GitRemote:
-    """The `origin` of the clone that holds `folder`."""
+    """The `origin` of the clone that holds `folder`; it has `timeout` seconds to answer."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str], timeout: float = TIMEOUT) -> None:
+        self._timeout = timeout
         self._repository = GitRepository(folder, environ)
         self._ways = {name: environ[name] for name in _WAYS if environ.get(name)}
 
@@ -27,10 +28,10 @@ class GitRemote:
         names = _names(ref)
         try:
             said = self._repository.ask(
-                ("ls-remote", "--exit-code", "origin", *names), timeout=TIMEOUT, more=self._ways, is_apart=True
+                ("ls-remote", "--exit-code", "origin", *names), timeout=self._timeout, more=self._ways, is_apart=True
             )
         except subprocess.TimeoutExpired:
-            return Head(None, f"no answer within {TIMEOUT:.0f} s")
+            return Head(None, f"no answer within {self._timeout:.0f} s")
         if said is None:
             return Head(None, "git cannot be run here")
         if said.returncode not in (0, _NONE):

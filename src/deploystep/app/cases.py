@@ -1,7 +1,6 @@
 """Tries the cases of a rule file, offline, by the same decision as a run."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from deploystep.app.learn import from_given
 from deploystep.app.ports import RuleSource
@@ -16,6 +15,7 @@ from deploystep.core.moments import read_moment, zone
 from deploystep.core.rules import RuleSet
 from deploystep.core.source import Diagnostic, Severity, Span, Spanned, in_order
 from deploystep.core.trace import Answer, Trace
+from deploystep.core.values import replace
 from deploystep.rulefile.load import load
 
 

@@ -1,22 +1,31 @@
 """Reads the rule file and reports everything wrong or suspicious in it, alone and beside the project."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from deploystep.app.ports import RuleSource
 from deploystep.app.report import Report
 from deploystep.core.errors import RuleFileInvalid
 from deploystep.core.source import in_order
+from deploystep.core.values import replace
 from deploystep.rulefile.load import examine
 from deploystep.rulefile.project import Project, compare
 
 
-def check(source: RuleSource, project: Callable[[], Project], *, is_strict: bool) -> Report:
-    """Every diagnostic; the exit code tells whether one of them is an error, or with `is_strict` a warning."""
+def check(
+    source: RuleSource,
+    project: Callable[[], Project],
+    tell: Callable[[int, int], None] = lambda _done, _total: None,
+    *,
+    is_strict: bool,
+) -> Report:
+    """Every diagnostic; the exit code tells whether one of them is an error, or with `is_strict` a warning.
+
+    `tell` hears how many of how many rules have been compared: with a thousand of them it takes a while.
+    """
     report = Report("check", is_dry=True)
     try:
         text = source.read()
-        found = examine(text)
+        found = examine(text, tell)
         beside = tuple(compare(found.rules, project())) if found.rules else ()
     except RuleFileInvalid as error:
         return report.failed(error)

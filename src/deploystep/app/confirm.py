@@ -4,7 +4,6 @@ A run of another commit is cancelled, and seen to have ended. A run that errored
 error, for otherwise the step would be green without a deploy.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from deploystep.app.courier import Courier
@@ -15,6 +14,7 @@ from deploystep.circleci.wire import Request, Response
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import NothingRuns, Stopped, TimedOut, ToolError
 from deploystep.core.runs import NEVER_RAN, Created, Run, WorkflowState, ends_in_setup, newest
+from deploystep.core.values import dataclass
 
 _CONTINUING: Final = 10.0  # seconds after a setup workflow in which what it decided on appears
 

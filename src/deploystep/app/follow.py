@@ -1,7 +1,5 @@
 """With --wait: follows what was triggered to its end, and says whether it ended well."""
 
-from dataclasses import dataclass
-
 from deploystep.app.courier import Courier
 from deploystep.app.vigil import CALM, Vigil
 from deploystep.circleci.answers import Asked
@@ -9,6 +7,7 @@ from deploystep.circleci.dialects import DIALECTS, identity
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import DeployFailed, TimedOut
 from deploystep.core.runs import ON_HOLD, RERUN, Created, WorkflowState, newest
+from deploystep.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

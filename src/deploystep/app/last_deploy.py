@@ -7,6 +7,7 @@ from deploystep.circleci import v2
 from deploystep.circleci.answers import what_came
 from deploystep.circleci.recent import Recent
 from deploystep.core.build import BuildContext, Tag
+from deploystep.core.deploy import api_ref
 from deploystep.core.facts import Unavailable
 from deploystep.core.runs import Run, newest
 
@@ -27,7 +28,7 @@ def last_deployed(workflow: str | None, build: BuildContext, courier: Courier) -
         project = v2.read_project(courier.deliver(v2.pipeline_by_id_request(build.pipeline_id)))
     if project is None:
         return Unavailable("U101", f"{_WHAT}: CircleCI did not tell which project this is", _CURE)
-    recent = courier.converse(v2.pipelines(project, build.ref, lambda runs: len(runs) >= _MOST))
+    recent = courier.converse(v2.pipelines(project, api_ref(build), lambda runs: len(runs) >= _MOST))
     if not isinstance(recent, Recent):
         came = what_came(recent, courier.transport.host)
         return Unavailable("U101", f"{_WHAT}: the runs of {project} could not be read ({came})", "run this step again")
@@ -48,4 +49,4 @@ def _newest_success(workflow: str, build: BuildContext, runs: tuple[Run, ...], c
 
 def _is_of(run: Run, build: BuildContext) -> bool:
     """Whether it is of this branch; a tag's build compares with whatever tag came before it."""
-    return isinstance(run.ref, Tag) if isinstance(build.ref, Tag) else run.ref in (build.ref, None)
+    return isinstance(run.ref, Tag) if isinstance(build.ref, Tag) else run.ref in (api_ref(build), None)

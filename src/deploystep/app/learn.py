@@ -1,12 +1,8 @@
 """Who answers which question: git for commits, CircleCI for jobs, or facts that were stated instead of both."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from deploystep.app.courier import Courier
-from deploystep.app.last_deploy import last_deployed
-from deploystep.circleci import v2
 from deploystep.core.build import BuildContext
 from deploystep.core.cases import Given
 from deploystep.core.closed import assert_never
@@ -22,6 +18,10 @@ from deploystep.core.facts import (
     Question,
     Unavailable,
 )
+from deploystep.core.values import dataclass, replace
+
+if TYPE_CHECKING:
+    from deploystep.app.courier import Courier
 
 AboutCommits: TypeAlias = Callable[[ChangedSince | IsMergedInto | AuthorOf | MessageOf], Answered]
 
@@ -34,7 +34,7 @@ class Sources:
     """
 
     commits: AboutCommits
-    courier: Callable[[], Courier] | None
+    courier: Callable[[], "Courier"] | None
     build: BuildContext
     changed: tuple[str, ...] = ()
 
@@ -48,8 +48,10 @@ class Sources:
             return self._changed_since_deploy(question, self.courier())
         return self.commits(question)
 
-    def _changed_since_deploy(self, question: ChangedSince, courier: Courier) -> Answered:
+    def _changed_since_deploy(self, question: ChangedSince, courier: "Courier") -> Answered:
         """CircleCI says which commit was deployed last, and git what has changed since."""
+        from deploystep.app.last_deploy import last_deployed  # noqa: PLC0415 - asked of CircleCI, by few rules
+
         commit = last_deployed(question.workflow, self.build, courier)
         return commit if isinstance(commit, Unavailable) else self.commits(replace(question, ref=commit))
 
@@ -69,8 +71,10 @@ class Sources:
         return Known(jobs)
 
 
-def read_jobs(workflow_id: str, courier: Courier) -> dict[str, str] | None:
+def read_jobs(workflow_id: str, courier: "Courier") -> dict[str, str] | None:
     """Name to state of the newest job of each name (`GET /workflow/{id}/job`); None where any page is missing."""
+    from deploystep.circleci import v2  # noqa: PLC0415 - as above
+
     jobs = courier.converse(v2.jobs(workflow_id))
     if jobs is None:
         return None

@@ -1,13 +1,15 @@
 """What the use cases need of the outside world. Adapters satisfy these by shape; nothing inherits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from deploystep.circleci.wire import Failure, Request, Response
 from deploystep.core.build import Branch, Tag
 from deploystep.core.source import SourceFile
+from deploystep.core.values import dataclass
+
+if TYPE_CHECKING:
+    from deploystep.circleci.wire import Failure, Request, Response
 
 
 class Transport(Protocol):
@@ -17,7 +19,7 @@ class Transport(Protocol):
     def host(self) -> str:
         """The address it sends to, without a trailing slash."""
 
-    def send(self, request: Request) -> Response | Failure:
+    def send(self, request: "Request") -> "Response | Failure":
         """The complete answer, or what is certain about the attempt where there is none. Does not raise."""
 
 

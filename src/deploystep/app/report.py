@@ -1,9 +1,8 @@
 """What a command has to tell, whatever happened: the value that both renderers take."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from deploystep.circleci.wire import Request
 from deploystep.core.build import BuildContext
 from deploystep.core.cases import Case
 from deploystep.core.decide import Decision
@@ -12,6 +11,10 @@ from deploystep.core.errors import Diagnosed, ToolError
 from deploystep.core.exits import ExitCode
 from deploystep.core.runs import Created, WorkflowState
 from deploystep.core.source import Diagnostic, SourceFile
+from deploystep.core.values import dataclass, replace
+
+if TYPE_CHECKING:
+    from deploystep.circleci.wire import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,7 @@ class TriggerReport:
 
     spec: TriggerSpec
     url: str
-    request: Request
+    request: "Request"
     outcome: Outcome
     created: Created | None = None
     workflows: tuple[WorkflowState, ...] = ()

@@ -1,17 +1,12 @@
 """The step, from environment to trigger, as a list of steps. A dry run is the same list, ended before sending."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from deploystep.app.courier import Courier
 from deploystep.app.ports import Progress, RuleSource
 from deploystep.app.report import Journal, Report, Skipped, TriggerReport
 from deploystep.app.settle import Learn, insist, settle
-from deploystep.app.siblings import siblings_of
-from deploystep.app.trigger import Sender, planned, send_all
-from deploystep.circleci import v2
 from deploystep.core.build import Branch, BuildContext, ProjectSlug
 from deploystep.core.decide import Decision, Verdict
 from deploystep.core.deploy import Outcome, TriggerSpec, trigger_specs
@@ -27,7 +22,12 @@ from deploystep.core.facts import Facts
 from deploystep.core.moments import zone
 from deploystep.core.rules import RuleSet
 from deploystep.core.source import in_order
+from deploystep.core.values import dataclass, replace
 from deploystep.rulefile.load import load
+
+if TYPE_CHECKING:
+    from deploystep.app.courier import Courier
+    from deploystep.app.trigger import Sender
 
 #: Stands in a dry run's URL for a project that only CircleCI's API could name.
 UNKNOWN_PROJECT: Final = ProjectSlug("VCS", "ORGANIZATION", "PROJECT")
@@ -63,7 +63,7 @@ class World:
     now: Callable[[tzinfo], datetime | None]
     progress: Progress
     host: Callable[[BuildContext], str]
-    sender: Callable[[BuildContext, tuple[TriggerSpec, ...]], Sender] | None
+    sender: Callable[[BuildContext, tuple[TriggerSpec, ...]], "Sender"] | None
     can_ask: bool
     learn: Callable[[BuildContext, RuleSet], Learn]
 
@@ -106,6 +106,8 @@ def _steps(order: Order, world: World, journal: Journal, report: Report) -> Iter
         yield (report := errand.decided(report))
         trip = errand.prepared(report.decision, trip)
     if trip is not None and trip.sender is not None:
+        from deploystep.app.trigger import send_all  # noqa: PLC0415 - most runs send nothing
+
         send_all(journal, build, trip.project, trip.sender)
 
 
@@ -118,7 +120,7 @@ class _Trip:
     """Where to send what the journal plans: the project of this build, and the way; a dry run may need no way."""
 
     project: ProjectSlug
-    sender: Sender | None
+    sender: "Sender | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +176,15 @@ class _Errand:
 
     def waits(self, trip: _Trip) -> bool:
         """Wait for the other nodes, unless that was not wanted; whether there was a wait."""
-        others = self.build.node.total - 1
         if self.order.nodes_limit is None or trip.sender is None:
+            node = self.build.node
+            are = "is" if node.total == 2 else "are"  # noqa: PLR2004
             self.world.progress.warn(
-                f"the other {others} nodes are not waited for: one that fails now does not stop this deploy"
+                f"{node.others} {are} not waited for: one that fails now does not stop this deploy"
             )
             return False
+        from deploystep.app.siblings import siblings_of  # noqa: PLC0415 - as above
+
         try:
             siblings_of(self.build, trip.project, trip.sender.courier, self.order.nodes_limit).wait()
         except Stopped:
@@ -218,6 +223,8 @@ def _specs(rules: RuleSet, decision: Decision, build: BuildContext) -> tuple[Tri
 
 def _plan(order: Order, specs: tuple[TriggerSpec, ...], project: ProjectSlug, host: str) -> tuple[TriggerReport, ...]:
     """Every request, made before the first is sent."""
+    from deploystep.app.trigger import planned  # noqa: PLC0415 - most runs plan nothing
+
     outcome = Outcome.PLANNED if order.is_dry else Outcome.NOT_SENT
     return tuple(planned(spec, spec.project or project, host, outcome) for spec in specs)
 
@@ -237,7 +244,7 @@ def _refuse_twins(entries: tuple[TriggerReport, ...], rules: RuleSet) -> None:
             )
 
 
-def _asked_project(build: BuildContext, sender: Sender | None) -> ProjectSlug:
+def _asked_project(build: BuildContext, sender: "Sender | None") -> ProjectSlug:
     """The slug of this build's project from its own pipeline (`GET /pipeline/{id}`), where no variable tells it."""
     if sender is None:
         return UNKNOWN_PROJECT
@@ -250,7 +257,9 @@ def _asked_project(build: BuildContext, sender: Sender | None) -> ProjectSlug:
     return _read_project(build.pipeline_id, sender.courier)
 
 
-def _read_project(pipeline_id: str, courier: Courier) -> ProjectSlug:
+def _read_project(pipeline_id: str, courier: "Courier") -> ProjectSlug:
+    from deploystep.circleci import v2  # noqa: PLC0415 - most builds say it
+
     project = v2.read_project(courier.deliver(v2.pipeline_by_id_request(pipeline_id)))
     if project is None:
         raise FactUnavailable(

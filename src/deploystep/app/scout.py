@@ -4,7 +4,6 @@ Lists lag behind. What is missing in one may be there a moment later; so what mu
 and what cannot be told is an error, never a guess.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -18,20 +17,26 @@ from deploystep.core.deploy import TriggerSpec
 from deploystep.core.earlier import Adopt, Ambiguous, Choice, Earlier, State, choose
 from deploystep.core.errors import FactUnavailable, Uncertain
 from deploystep.core.runs import RERUN, Run, WorkflowState, ends_in_setup, newest
+from deploystep.core.values import dataclass, replace
 
 _DEPTH: Final = 100  # runs that are read, where this build's own pipeline is not among them
 _BEYOND: Final = 20  # runs of other commits, after which none of this one is expected
-_YOUNG: Final = timedelta(seconds=60)  # a run of that age whose workflows are not there yet may still get them
+_YOUNG: Final = timedelta(seconds=60)  # what a setup workflow of that age starts may not be there yet
 _SETTLING: Final = timedelta(seconds=10)  # a run of that age may be about to be cancelled by the build that made it
+_PROMPT: Final = timedelta(seconds=5)  # after it has left, a trigger that is acted on at all usually is
 _SKEW: Final = timedelta(seconds=2)  # the server's clock is told in whole seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What there was just before a trigger: the runs by id, and the server's time. Without `is_read`, unknown."""
+    """What there was just before a trigger: the runs by id, and the time. Without `is_read`, unknown.
+
+    `moment` is by the server's clock, `at` by that which counts seconds here.
+    """
 
     known: frozenset[str]
     moment: datetime | None
+    at: float = 0.0
     is_read: bool = True
 
 
@@ -66,7 +71,8 @@ class Scout:
             return Survey(frozenset(), None, is_read=False), ()
         if self.spec.is_recognised and not result.is_whole:
             raise self._undecided("the list of runs does not end, and this build's own is not in it")
-        return Survey(frozenset(r.id for r in result.runs), result.moment), self._of_this_commit(result)
+        survey = Survey(frozenset(r.id for r in result.runs), result.moment, self.courier.clock.monotonic())
+        return survey, self._of_this_commit(result)
 
     def _recent(self, enough: Enough) -> Recent | Response | Failure:
         talk = self._dialect.recent(self.asked, enough, self.courier.clock.now())
@@ -75,8 +81,11 @@ class Scout:
     def _reaches_back(self, runs: tuple[Run, ...]) -> bool:
         """Whether the list goes back beyond this commit: to this build's own pipeline, and to many of other commits.
 
-        An earlier run can be older than this build's own pipeline, if another build of the commit made it.
+        An earlier run can be older than this build's own pipeline, if another build of the commit made it. Where none
+        is looked for, the newest are enough to tell what is new after them.
         """
+        if not self.spec.is_recognised:
+            return len(runs) >= _DEPTH
         ours = [at for at, run in enumerate(runs) if run.id == self.own or run.revision == self.spec.revision]
         is_far = len(runs) >= _DEPTH if self.own is None else any(runs[at].id == self.own for at in ours)
         return is_far and len(runs) - max(ours, default=-1) > _BEYOND
@@ -97,16 +106,10 @@ class Scout:
 
     def choose(self, candidates: tuple[Run, ...], survey: Survey) -> Choice:
         """Whether one of the runs is this deploy. Raises FactUnavailable where that cannot be told."""
-        seen = (self._holding(run, survey) for run in candidates)
-        found = tuple(earlier for earlier in seen if earlier is not None)
+        found = tuple(held for run in candidates if (held := self._holding(run, survey)) is not None)
         choice = choose(found, self.spec.share)
-        settled: set[str] = set()
-        while isinstance(choice, Adopt) and self._is_unsettled(choice.earlier, survey, settled):
-            settled.add(choice.earlier.run.id)
-            # one that is cancelled meanwhile takes nothing away from the others
-            again = self._rerun(self._settled(choice.earlier), survey)
-            found = tuple(again if earlier.run.id == again.run.id else earlier for earlier in found)
-            choice = choose(found, self.spec.share)
+        if isinstance(choice, Adopt) and self._is_unsettled(choice.earlier, survey):
+            choice = choose(self._settled(found, survey), self.spec.share)
         if isinstance(choice, Ambiguous):
             raise self._ambiguous(choice)
         return choice
@@ -145,12 +148,13 @@ class Scout:
         found = newest(workflows, self.spec.starts)
         if found:
             return found[0], False
-        is_young = _is_within(run.created, moment, _YOUNG)
-        has_others = bool(newest(workflows))
         if ends_in_setup(workflows):
             return None, False
+        is_young = _is_within(run.created, moment, timedelta(seconds=self.limit))
+        has_others = bool(newest(workflows))
         is_continued = any(w.is_setup and w.succeeded and _is_within(w.stopped, moment, _YOUNG) for w in workflows)
-        return None, not run.is_errored and not has_others and (run.is_forming or is_young or is_continued)
+        may_begin = not has_others and (is_young or is_continued)
+        return None, not run.is_errored and (run.is_forming or may_begin)
 
     def _rerun(self, earlier: Earlier, survey: Survey) -> Earlier:
         """The same; where it failed and CircleCI is about to rerun it by itself, as soon as it has."""
@@ -162,16 +166,21 @@ class Scout:
             earlier = replace(earlier, workflow=workflow or earlier.workflow)
         return earlier
 
-    def _is_unsettled(self, earlier: Earlier, survey: Survey, settled: set[str]) -> bool:
+    def _is_unsettled(self, earlier: Earlier, survey: Survey) -> bool:
         created = earlier.run.created
         is_young = created is not None and survey.moment is not None and survey.moment - created < _SETTLING
-        return is_young and earlier.state is State.ALIVE and earlier.run.id not in settled
+        return is_young and earlier.state is State.ALIVE
 
-    def _settled(self, earlier: Earlier) -> Earlier:
-        """Look once more: a build that got this run instead of one of its own commit cancels it at once."""
+    def _settled(self, found: tuple[Earlier, ...], survey: Survey) -> tuple[Earlier, ...]:
+        """Look once more: a build that got a run instead of one of its own commit cancels it at once."""
         self._vigil("waiting for an earlier run to settle").wait(_SETTLING.total_seconds() / 2)
-        workflow, _ = self._workflow(earlier.run, None)
-        return replace(earlier, workflow=workflow or earlier.workflow)
+        return tuple(
+            self._again(earlier, survey) if self._is_unsettled(earlier, survey) else earlier for earlier in found
+        )
+
+    def _again(self, earlier: Earlier, survey: Survey) -> Earlier:
+        again = replace(earlier, workflow=self._workflow(earlier.run, None)[0] or earlier.workflow)
+        return self._rerun(again, survey)
 
     def _ambiguous(self, choice: Ambiguous) -> FactUnavailable:
         urls = ", ".join(self._url(earlier.run) for earlier in choice.earlier)
@@ -193,15 +202,19 @@ class Scout:
 
     # What a trigger of unknown fate created
 
-    def find_created(self, survey: Survey, cause: Uncertain) -> Run:
-        """The one run that the trigger certainly created. Raises Uncertain where there is none, or several."""
+    def find_created(self, survey: Survey, sent: float, cause: Uncertain) -> Run:
+        """The one run that the trigger certainly created. Raises Uncertain where there is none, or several.
+
+        `sent` is when the trigger left, in seconds by the clock that nobody can set back.
+        """
         if not survey.is_read:
             raise cause
         vigil = self._vigil("looking for what the trigger created")
         self.courier.progress.say(f"{cause.message}; looking for what it created")
+        until = survey.moment and survey.moment + timedelta(seconds=sent - survey.at) + _PROMPT
         before: tuple[str, ...] = ()
         while True:
-            found = self._created_since(survey)
+            found = self._created_since(survey, until)
             sure = tuple(run.id for run, is_sure in found if is_sure)
             if len(found) == 1 and sure and sure == before:
                 return found[0][0]
@@ -210,28 +223,35 @@ class Scout:
                 raise self._not_found(tuple(run for run, _ in found), cause)
             vigil.rest()
 
-    def _created_since(self, survey: Survey) -> tuple[tuple[Run, bool], ...]:
-        """Runs that were not there before the trigger and may be its own, each with whether it is seen to be."""
+    def _created_since(self, survey: Survey, until: datetime | None) -> tuple[tuple[Run, bool], ...]:
+        """Runs that were not there before the trigger and may be its own, each with whether it is seen to be.
+
+        `until` is a moment after the trigger left, by the server's clock.
+        """
         result = self._recent(lambda runs: len(runs) >= _DEPTH or any(r.id in survey.known for r in runs))
         if not isinstance(result, Recent):
             return ()
         known = survey.known | self.claimed  # what other rules have just triggered may not have been listed
         new = [r for r in result.runs if r.id not in known and self._may_be_created(r) and _is_since(r, survey)]
-        seen = ((run, self._is_created(run, result)) for run in new)
+        seen = ((run, self._is_created(run, result, until)) for run in new)
         return tuple((run, is_sure) for run, is_sure in seen if is_sure is not None)
 
     def _may_be_created(self, run: Run) -> bool:
         """Whether the trigger may have made it as it is: API v1.1 pins the revision, so no other can be its own."""
         return self._is_ours(run) and (self.spec.job is None or run.revision in (self.spec.revision, None))
 
-    def _is_created(self, run: Run, recent: Recent) -> bool | None:
-        """Whether a new run is the trigger's: yes, perhaps, or (None) certainly not."""
+    def _is_created(self, run: Run, recent: Recent, until: datetime | None) -> bool | None:
+        """Whether a new run is the trigger's: yes, perhaps, or (None) certainly not.
+
+        A run of this commit that holds the rule's workflow is this deploy, whoever made it. Of others, only one made
+        in the very seconds after the trigger left is taken for its own.
+        """
         known = self.courier.converse(told(self.asked, run))
         if known is not None and not known.is_by_api:
             return None
         if known is None or self._is_perhaps_foreign(run, recent):
             return False
-        is_told = self.spec.revision is not None  # a target's runs do not tell which build's trigger made them
+        is_told = self.spec.is_recognised or _is_before(run, until)
         if self.spec.starts is None or run.is_errored:
             return is_told
         workflows = self.courier.converse(self._dialect.workflows(self.asked, run.id))
@@ -260,6 +280,10 @@ class Scout:
 def _is_since(run: Run, survey: Survey) -> bool:
     """Whether it was made after the survey, by the server's own clock; where that is not told, it may be."""
     return run.created is None or survey.moment is None or run.created >= survey.moment - _SKEW
+
+
+def _is_before(run: Run, until: datetime | None) -> bool:
+    return run.created is not None and until is not None and run.created <= until
 
 
 def _is_within(since: datetime | None, moment: datetime | None, time: timedelta) -> bool:

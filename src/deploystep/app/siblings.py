@@ -4,17 +4,17 @@ That is what CircleCI's `deploy` step did. A node is running until its last step
 another would wait for ever: only node 0 waits.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from deploystep.app.courier import Courier
 from deploystep.app.vigil import CALM, Vigil
 from deploystep.circleci import v2
 from deploystep.circleci.answers import what_came
-from deploystep.circleci.wire import Failure, Response, retry_after
+from deploystep.circleci.wire import Failure, Response
 from deploystep.core.build import BuildContext, ProjectSlug
 from deploystep.core.errors import EnvironmentInvalid, FactUnavailable, Stopped, TimedOut
 from deploystep.core.runs import NodeState
+from deploystep.core.values import dataclass
 
 _MOST_HICCUPS: Final = 3
 _CONFIRMING: Final = 2.0  # seconds until all that has succeeded is read once more
@@ -35,7 +35,8 @@ class Siblings:
 
         Raises Stopped where one did not, TimedOut at the limit, FactUnavailable where the nodes cannot be read.
         """
-        others = f"{self.total - 1} other node{'s' if self.total > 2 else ''} of job {self.number}"  # noqa: PLR2004
+        count, of = self.total - 1, f"of job {self.number}"
+        others = f"{count} other nodes {of}" if count > 1 else f"1 other node {of}"
         vigil = Vigil(self.courier.clock, self.courier.progress, self.limit, CALM, f"waiting for {others}")
         seen: tuple[NodeState, ...] = ()
         hiccups = successes = 0
@@ -51,23 +52,21 @@ class Siblings:
                 self._stop_failed(seen)
             successes = successes + 1 if nodes is not None and all(n.succeeded for n in seen) else 0
             if successes < 2:  # noqa: PLR2004
-                self._rest(vigil, result, seen, is_confirming=successes == 1)
-        self.courier.progress.say(f"all {others} have succeeded")
+                self._rest(vigil, seen, is_confirming=successes == 1)
+        self.courier.progress.say(f"all {others} have succeeded" if count > 1 else f"the other node {of} has succeeded")
 
     def _others(self, nodes: tuple[NodeState, ...]) -> tuple[NodeState, ...]:
         """Every node but the first; of one that is not listed nothing is known, and it has not ended."""
         known = {node.index: node for node in nodes}
         return tuple(known.get(index, NodeState(index, "")) for index in range(1, self.total))
 
-    def _rest(
-        self, vigil: Vigil, result: Response | Failure, seen: tuple[NodeState, ...], *, is_confirming: bool
-    ) -> None:
+    def _rest(self, vigil: Vigil, seen: tuple[NodeState, ...], *, is_confirming: bool) -> None:
         if vigil.has_ended:
             raise self._gave_up(seen)
         if is_confirming:
             vigil.wait(_CONFIRMING)
         else:
-            vigil.rest(retry_after(result, self.courier.clock.now()) or 0.0)
+            vigil.rest()
 
     def _stop_failed(self, nodes: tuple[NodeState, ...]) -> None:
         failed = [node for node in nodes if node.failed]
@@ -117,7 +116,7 @@ def siblings_of(build: BuildContext, project: ProjectSlug, courier: Courier, lim
     if build.build_num is None:
         raise EnvironmentInvalid(
             "job-unknown",
-            f"the other {build.node.total - 1} nodes of this job cannot be waited for: CIRCLE_BUILD_NUM is not set",
+            f"{build.node.others} of this job cannot be waited for: CIRCLE_BUILD_NUM is not set",
             "run the step inside a job, or give  --nodes first",
         )
     return Siblings(project, build.build_num, build.node.total, courier, limit)

@@ -1,13 +1,12 @@
 """Sends the triggers of all firing rules in file order, once each; the first failure stops the rest."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Final
 
 from deploystep.app.confirm import Watch
 from deploystep.app.courier import Courier
 from deploystep.app.follow import Follower
-from deploystep.app.ports import Transport
+from deploystep.app.ports import Clock, Transport
 from deploystep.app.report import Journal, TriggerReport
 from deploystep.app.scout import Scout, Survey
 from deploystep.app.vigil import Patience
@@ -19,7 +18,8 @@ from deploystep.core.deploy import Outcome, TriggerSpec
 from deploystep.core.earlier import Adopt, Earlier
 from deploystep.core.errors import Interrupted, NothingRuns, Refused, Stopped, ToolError, Uncertain, Unreachable
 from deploystep.core.retry import Fate, may_repeat
-from deploystep.core.runs import Created, Run, newest
+from deploystep.core.runs import Created, Run
+from deploystep.core.values import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +62,22 @@ class Sender:
 class _Noting:
     """A transport that notes in the journal when a trigger leaves, and when it certainly was not received.
 
-    Between two attempts nothing is under way: who interrupts the wait leaves nothing uncertain.
+    `left` is when each attempt left, in seconds by the clock that nobody can set back. Between two attempts nothing is
+    under way: who interrupts the wait leaves nothing uncertain.
     """
 
     transport: Transport
+    clock: Clock
     journal: Journal
     index: int
+    left: list[float] = field(default_factory=list)
 
     @property
     def host(self) -> str:
         return self.transport.host
 
     def send(self, request: Request) -> Response | Failure:
+        self.left.append(self.clock.monotonic())
         self.journal.sending(self.index)
         result = self.transport.send(request)
         if may_repeat(request.repeat, fate_of(result)):
@@ -117,12 +121,16 @@ class _One:
             self.journal.superseded(self.index, reason)
             return
         survey, earlier = self._look_back()
-        if earlier is not None:
-            self._adopt(earlier)
-        else:
-            self._confirm(self._trigger(survey))
-        if self.sender.patience.wait is not None:
-            self._follow(self.sender.patience.wait)
+        try:
+            if earlier is not None:
+                self._adopt(earlier)
+            else:
+                self._confirm(self._trigger(survey))
+            if self.sender.patience.wait is not None:
+                self._follow(self.sender.patience.wait)
+        except Interrupted:
+            self._cancel_if_wanted()
+            raise
 
     @property
     def _scout(self) -> Scout:
@@ -155,11 +163,11 @@ class _One:
         """The dangerous act; where nobody knows what came of it, what it may have created is looked for."""
         request = self.journal.entries[self.index].request
         courier = self.sender.courier
-        noting = replace(courier, transport=_Noting(courier.transport, self.journal, self.index))
+        noting = _Noting(courier.transport, courier.clock, self.journal, self.index)
         try:
-            created = _post(request, self.asked, noting)
+            created = _post(request, self.asked, replace(courier, transport=noting))
         except Uncertain as error:
-            created = self._created(self._scout.find_created(survey, error))
+            created = self._created(self._scout.find_created(survey, noting.left[-1], error))
         self.journal.created(self.index, created)
         courier.progress.say(f"triggered {self.asked.rule}: {created.url}")
         return created
@@ -172,21 +180,25 @@ class _One:
         created = self.journal.entries[self.index].created
         if created is None:
             return
-        try:
-            ending = Follower(self.spec, created, self.asked, self.sender.courier, limit).follow()
-        except Interrupted:
-            if self.sender.cancels and self.journal.entries[self.index].outcome is Outcome.TRIGGERED:
-                self._cancel(created)
-            raise
+        ending = Follower(self.spec, created, self.asked, self.sender.courier, limit).follow()
         self.journal.seen(self.index, ending.workflows, created.revision)
         if ending.error is not None:
             raise ending.error
 
+    def _cancel_if_wanted(self) -> None:
+        """What this step triggered itself, as far as that is known; what it adopted is another's."""
+        entry = self.journal.entries[self.index]
+        is_wanted = self.sender.cancels and self.sender.patience.wait is not None
+        if is_wanted and entry.created is not None and entry.outcome is Outcome.TRIGGERED:
+            self._cancel(entry.created)
+
     def _cancel(self, created: Created) -> None:
         """Ask to cancel all that is alive of a run; whether it ends is not waited for, somebody wants to leave."""
         courier, dialect = self.sender.courier, DIALECTS[self.spec.api]
-        found = courier.converse(dialect.workflows(self.asked, identity(created))) or ()
-        for workflow in newest(found):
+        found = courier.converse(dialect.workflows(self.asked, identity(created)))
+        if not found:
+            courier.progress.warn(f"no workflow of {created.url} was seen, so none was cancelled")
+        for workflow in found or ():
             if workflow.is_alive:
                 result = courier.deliver(dialect.cancel(self.asked, workflow))
                 is_accepted = isinstance(result, Response) and fate_of(result) is Fate.ANSWERED and result.status < 300  # noqa: PLR2004

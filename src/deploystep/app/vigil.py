@@ -4,10 +4,10 @@ CircleCI ends a step that prints nothing for ten minutes (configuration referenc
 calls of all builds of a user together: so a wait says something every minute, and spreads its calls.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from deploystep.app.ports import Clock, Progress
+from deploystep.core.values import dataclass
 
 _HEARTBEAT: Final = 60.0
 _LOOKING: Final = 10.0
@@ -76,9 +76,9 @@ class Vigil:
             self._last_sign = self._clock.monotonic()
             self._progress.say(state)
 
-    def rest(self, at_least: float = 0.0) -> None:
-        """Wait until the next look is due, or the time is up. `at_least` is what CircleCI asked for."""
-        pause = max(self._pause * (1 + self._pace.spread * self._clock.chance()), at_least)
+    def rest(self) -> None:
+        """Wait until the next look is due, or the time is up."""
+        pause = self._pause * (1 + self._pace.spread * self._clock.chance())
         self._pause = min(self._pause * 2, self._pace.longest)
         self.wait(pause)
 

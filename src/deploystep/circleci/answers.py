@@ -5,13 +5,13 @@ undeclared parameter; the deprecation notice of the v1 and v1.1 trigger endpoint
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from deploystep.circleci.wire import Failure, Json, Response, json_of, message_of, segment
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.errors import FactUnavailable, Refused, ToolError, Uncertain, Unreachable
 from deploystep.core.retry import Fate
 from deploystep.core.rules import Api
+from deploystep.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,9 @@ class Asked:
     project_id: str | None = None
 
     def run_url(self, number: int | None) -> str:
-        """Where a person sees a run; where its number is not told, the list that it is in."""
+        """Where a person sees a run (or by API v1.1 a job); where its number is not told, the list that it is in."""
+        if self.api is Api.V1_1 and number is not None:
+            return f"{self.host}/{self.project}/{number}"
         return self.list_url if number is None else f"{self.app}/pipelines/{self.project}/{number}"
 
     @property

@@ -1,7 +1,6 @@
 """Which functions speak for which API."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -14,6 +13,7 @@ from deploystep.core.build import ProjectSlug
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.rules import Api
 from deploystep.core.runs import Created, Run, WorkflowState
+from deploystep.core.values import dataclass, replace
 
 Enough: TypeAlias = Callable[[tuple[Run, ...]], bool]
 

@@ -1,12 +1,12 @@
 """Lists of runs, newest first, read page by page as far back as somebody wants."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from deploystep.circleci.wire import Failure, Page, Request, Response, Talk, server_time
 from deploystep.core.runs import Run
+from deploystep.core.values import dataclass
 
 _MOST_PAGES: Final = 50
 

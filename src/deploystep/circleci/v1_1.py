@@ -70,7 +70,7 @@ def read_triggered(response: Response, asked: Asked) -> Created:
 
 
 def _url(body: Mapping[str, Json], number: int, asked: Asked) -> str:
-    return text_of(body.get("build_url")) or f"{asked.app}/pipelines/{asked.project}?job={number}"
+    return text_of(body.get("build_url")) or asked.run_url(number)
 
 
 def _revision(body: Mapping[str, Json]) -> str | None:

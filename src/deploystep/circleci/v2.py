@@ -5,7 +5,6 @@ Sources: CircleCI's v2 OpenAPI document, operations `triggerPipelineRun`, `trigg
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from deploystep.circleci.answers import Asked, believe, not_created
@@ -31,6 +30,7 @@ from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import NothingRuns
 from deploystep.core.retry import Repeat
 from deploystep.core.runs import Created, NodeState, Run, WorkflowState
+from deploystep.core.values import dataclass
 
 T = TypeVar("T")
 _CREATED: Final = 201

@@ -6,13 +6,12 @@ Statuses and limits: CircleCI docs, "API developer's guide"; RFC 9110 for Retry-
 import json
 import re
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from deploystep.core.retry import Fate, Repeat
+from deploystep.core.values import dataclass, field
 
 Json: TypeAlias = Any  #: JSON as it came; read into values where it arrives and nowhere else
 
@@ -174,6 +173,10 @@ def retry_after(result: Response | Failure, now: datetime) -> float | None:
 
 
 def _date(text: str) -> datetime | None:
+    if not text:
+        return None
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - few answers name a date
+
     try:
         date = parsedate_to_datetime(text)
     except (TypeError, ValueError, OverflowError):

@@ -1,102 +1,18 @@
-"""The command line: every option in one table, with its environment variable; argparse goes no further than here."""
+"""What was asked for, by the command line and by DEPLOYSTEP_ variables, as one value."""
 
-import argparse
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
-from deploystep import __version__
+from deploystep.cli.options import COMMANDS, OPTIONS, RULES, Option
 from deploystep.core.errors import UsageError
+from deploystep.core.values import dataclass, field
 
-RULES: Final = ".circleci/deploy.yml"
-_DECIDING: Final = ("run", "plan")
-_READING: Final = ("run", "plan", "check", "test")
-_ALL: Final = ("run", "plan", "check", "test", "schema", "sandbox")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 _WAIT: Final = "1h"
 _DURATION: Final = re.compile(r"(\d{1,6})(s|m|h)?", re.ASCII)
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, None: 1}
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option: which commands take it, and how it is written. Without a metavar it is a switch."""
-
-    flag: str
-    commands: tuple[str, ...]
-    help: str
-    metavar: str | None = None
-    choices: tuple[str, ...] | None = None
-    is_repeatable: bool = False
-    has_variable: bool = True
-
-    @property
-    def variable(self) -> str:
-        """The environment variable that stands for it; the option beats the variable."""
-        return "DEPLOYSTEP_" + self.name.upper()
-
-    @property
-    def name(self) -> str:
-        """The attribute under which argparse keeps it."""
-        return self.flag.removeprefix("--").replace("-", "_")
-
-
-OPTIONS: Final = (
-    Option("--rules", _READING, f"the rule file (default {RULES})", "FILE"),
-    Option("--rules-ref", _READING, "read the rule file from this git ref, so that a pull request cannot edit it", "REF"),
-    Option("--now", _DECIDING, "decide as if it were this time: 2026-06-16 10:00 [ZONE]", "TIME"),
-    Option("--dry-run", ("run",), "decide by the same code path and send nothing"),
-    Option("--confirm", ("run",), "how long to look for the created run's workflows (default 60s; 0 does not look)", "DURATION"),
-    Option("--host", ("run", "plan"), "address of CircleCI (default: from CIRCLE_BUILD_URL, else circleci.com)", "URL"),
-    Option("--token-env", ("run",), "name of the variable that holds the API token (default: the first of CIRCLE_TOKEN, …)", "NAME"),
-    Option("--sandbox", ("run",), "send to a stand-in for CircleCI on this machine; needs no account"),
-    Option("--outside-ci", ("run",), "also trigger outside CircleCI; git fills in what a build's environment would hold"),
-    Option("--allow-ssh", ("run",), "also trigger in a rerun with SSH"),
-    Option("--nodes", ("run",), "all (default): node 0 waits until every other node has succeeded; first: it does not wait", "WHICH", ("all", "first")),
-    Option("--nodes-timeout", ("run",), "how long to wait for the other nodes (default 30m)", "DURATION"),
-    Option("--wait", ("run",), "follow what was triggered to its end, for at most this long (1h where none is given)", "DURATION"),
-    Option("--cancel-on-interrupt", ("run",), "with --wait: an interruption also cancels what was triggered"),
-    Option("--again", ("run",), "trigger though this commit was deployed before; the reason is shown", "REASON"),
-    Option("--branch", ("plan",), "the branch to judge (default: the one checked out)", "NAME", has_variable=False),
-    Option("--tag", ("plan",), "the tag to judge", "NAME", has_variable=False),
-    Option("--sha", ("plan",), "the revision to judge (default: HEAD, or the tag's)", "REVISION", has_variable=False),
-    Option("--node-index", ("plan",), "judge as this parallel node", "N", has_variable=False),
-    Option("--node-total", ("plan",), "judge as one of this many parallel nodes", "N", has_variable=False),
-    Option("--changed", ("plan",), "a changed file, instead of asking git (repeatable)", "FILE", None, True, False),  # noqa: FBT003
-    Option("--env-file", ("plan",), "more variables of the build, NAME=value a line", "FILE", has_variable=False),
-    Option("--given", ("plan",), "a map of facts that replaces environment, git and clock (- is standard input)", "FILE", has_variable=False),
-    Option("--config", ("check",), "the config.yml to compare with (default .circleci/config.yml); TARGET=FILE for a target (repeatable)", "FILE", None, True, False),  # noqa: FBT003
-    Option("--strict", ("check",), "let warnings count as errors"),
-    Option("--coverage", ("test",), "also name what no case shows: rules that fire or do not, items that decide"),
-    Option("--junit", ("test",), "also write the results as JUnit XML, for store_test_results", "FILE"),
-    Option("--port", ("sandbox",), "the port to listen on (default: a free one)", "PORT"),
-    Option("--project", ("sandbox",), "a project that it knows, gh/acme/shop (repeatable; default: every project)", "SLUG", None, True, False),  # noqa: FBT003
-    Option("--head", ("sandbox",), "the revision of a branch or tag, main=4f2c… (repeatable)", "REF=SHA", None, True, False),  # noqa: FBT003
-    Option("--workflow", ("sandbox",), "a workflow that every run starts (repeatable; default deploy)", "NAME", None, True, False),  # noqa: FBT003
-    Option("--fault", ("sandbox",), "how the next trigger goes wrong, for example 500-after-create (repeatable)", "FAULT", None, True, False),  # noqa: FBT003
-    Option("--accept-token-env", ("sandbox",), "take only the token that this variable holds (default: any)", "NAME", has_variable=False),
-    Option("--json", _ALL, "print exactly one JSON document on stdout"),
-    Option("--color", _ALL, "colour: auto, always or never", "WHEN", ("auto", "always", "never")),
-)  # fmt: skip
-
-COMMANDS: Final[Mapping[str, str]] = {
-    "run": "the step: decide, and trigger the deploy that is due",
-    "plan": "what run would do, on a laptop: sends nothing, needs no token",
-    "check": "report everything wrong or suspicious in the rule file, alone and beside config.yml",
-    "test": "try the cases in the rule file, offline",
-    "schema": "print the JSON Schema of the rule file, for editors",
-    "sandbox": "a stand-in for CircleCI's API on this machine",
-}
-_EXAMPLES: Final = {
-    "run": "      - run: deploystep run",
-    "plan": "  deploystep plan --branch release/1.4",
-    "check": "  deploystep check",
-    "test": "  deploystep test --coverage --junit results/deploystep.xml",
-    "schema": "  deploystep schema",
-    "sandbox": "  deploystep sandbox --port 8080 --fault 429:1",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,60 +57,20 @@ class Invocation:
     accept_token_env: str | None = None
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser that raises instead of leaving the process."""
+def _read(argv: Sequence[str]) -> Mapping[str, Any]:
+    """What stands on the command line, under the names of the options."""
+    command = argv[0] if argv else ""
+    switches = {o.flag: o.name for o in OPTIONS if o.metavar is None and o.choices is None and command in o.commands}
+    if command in COMMANDS and switches.keys() >= set(argv[1:]):
+        return {"command": command, **{switches[flag]: True for flag in argv[1:]}}  # as in nearly every config
+    from deploystep.cli import parser  # noqa: PLC0415 - brings argparse
 
-    def error(self, message: str) -> NoReturn:
-        """Raise what argparse would have printed."""
-        known = f"commands: {', '.join(COMMANDS)}; " if self.prog == "deploystep" else ""
-        raise UsageError("usage", message, f"{known}see  {self.prog} --help")
-
-
-def parser() -> Parser:
-    """The parser of every command."""
-    top = Parser(
-        prog="deploystep",
-        allow_abbrev=False,
-        description="Decides whether a CircleCI build deploys, and triggers the deploy.",
-    )
-    top.add_argument("--version", action="version", version=f"deploystep {__version__}")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, about in COMMANDS.items():
-        command = commands.add_parser(
-            name,
-            allow_abbrev=False,
-            help=about,
-            description=about.capitalize() + ".",
-            epilog=f"example:\n{_EXAMPLES[name]}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        for option in OPTIONS:
-            if name in option.commands:
-                _add(command, option)
-    return top
-
-
-def _add(command: argparse.ArgumentParser, option: Option) -> None:
-    if option.metavar is None:
-        command.add_argument(option.flag, action="store_true", default=None, help=option.help)
-    else:
-        action = "append" if option.is_repeatable else "store"
-        # --wait may stand alone, and must not look as if it had not been given
-        nargs, const = ("?", "") if option.flag == "--wait" else (None, None)
-        command.add_argument(
-            option.flag,
-            action=action,
-            metavar=option.metavar,
-            choices=option.choices,
-            nargs=nargs,
-            const=const,
-            help=option.help,
-        )
+    return vars(parser.parser(command if command in COMMANDS else None).parse_args(argv))
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
     """Read the command line. Raises UsageError; argparse itself leaves only for --help and --version."""
-    read = vars(parser().parse_args(argv))
+    read = _read(argv)
     command = str(read["command"])
     values = {o.name: _value(o, read.get(o.name), environ) for o in OPTIONS if command in o.commands}
     plain: dict[str, Any] = {name: values.get(name) for name in _PLAIN}

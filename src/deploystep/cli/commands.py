@@ -1,30 +1,22 @@
 """Each command: wire the adapters it needs to its use case."""
 
-import secrets
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import partial
+from os import urandom
 from pathlib import Path
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from deploystep.adapters.clock import SystemClock
 from deploystep.adapters.console import Console
-from deploystep.adapters.files import decoded, read_config, read_env_file, read_given, read_rules, write_text
+from deploystep.adapters.files import decoded, read_env_file, read_given, read_rules
 from deploystep.adapters.git import GitRepository
 from deploystep.adapters.history import GitHistory
-from deploystep.adapters.remote import GitRemote
-from deploystep.app.cases import try_cases
-from deploystep.app.check import check
-from deploystep.app.courier import Courier
-from deploystep.app.head import superseded_by
 from deploystep.app.learn import Sources, from_given
 from deploystep.app.report import Journal, Report
 from deploystep.app.run import Order, World, run
 from deploystep.app.settle import Learn
-from deploystep.app.trigger import Sender
-from deploystep.app.vigil import Patience
 from deploystep.cli.args import Invocation
 from deploystep.core.address import Address, read_address
 from deploystep.core.build import BuildContext, Variables
@@ -38,14 +30,12 @@ from deploystep.core.parameters import TOKEN_VARIABLES
 from deploystep.core.rules import RuleSet
 from deploystep.core.secret import Secret
 from deploystep.core.source import SourceFile
-from deploystep.render import junit
-from deploystep.rulefile.config import ProjectConfig
-from deploystep.rulefile.config import read_config as parse_config
-from deploystep.rulefile.given import read_given as given_facts
-from deploystep.rulefile.project import Project
+from deploystep.core.values import dataclass
+
+if TYPE_CHECKING:
+    from deploystep.app.trigger import Sender
 
 _HERE: Final = Path()
-CONFIG: Final = ".circleci/config.yml"
 
 
 def carry_out(
@@ -55,11 +45,11 @@ def carry_out(
 
     What is sent is noted in `journal`, so that whoever interrupts this knows it too.
     """
-    if invocation.command == "check":
-        project = partial(_project, invocation, GitRepository(_HERE, environ))
-        return check(_Rules(invocation, environ), project, is_strict=invocation.strict)
-    if invocation.command == "test":
-        return _test(invocation, environ)
+    if invocation.command in ("check", "test"):
+        from deploystep.cli import examining  # noqa: PLC0415 - for people and their own builds; a deploy needs none of it
+
+        examine = examining.check if invocation.command == "check" else examining.test
+        return examine(invocation, Rules(invocation, environ), GitRepository(_HERE, environ), console)
     if invocation.command == "schema":
         from deploystep.rulefile import schema  # noqa: PLC0415 - for editors, which are in no build
 
@@ -74,40 +64,15 @@ def carry_out(
     return _decide(invocation, environ, console, journal)
 
 
-def _project(invocation: Invocation, repository: GitRepository) -> Project:
-    """The configs that rules are compared with, and the files of the clone."""
-    named = dict(map(_named_config, invocation.configs))
-    own = _config(named.get("", CONFIG), is_named="" in named)
-    targets = {name: config for name, path in named.items() if name and (config := _config(path, is_named=True))}
-    return Project(own, targets, repository.files())
-
-
-def _named_config(text: str) -> tuple[str, str]:
-    """`FILE` is this project's, `TARGET=FILE` that of a target."""
-    target, equals, path = text.partition("=")
-    return (target, path) if equals else ("", text)
-
-
-def _config(path: str, *, is_named: bool) -> ProjectConfig | None:
-    text = read_config(path, _HERE, is_named=is_named)
-    return None if text is None else parse_config(path, text)
-
-
-def _test(invocation: Invocation, environ: Mapping[str, str]) -> Report:
-    report = try_cases(_Rules(invocation, environ), with_coverage=invocation.coverage)
-    if invocation.junit is not None and report.source is not None:
-        write_text(_HERE / invocation.junit, junit.render(report), "--junit")
-    return report
-
-
 @dataclass(frozen=True, slots=True)
-class _Rules:
+class Rules:
     """The rule file, from the folder or, with --rules-ref, from git."""
 
     invocation: Invocation
     environ: Mapping[str, str]
 
     def read(self) -> SourceFile:
+        """The file's text."""
         path, ref = self.invocation.rules, self.invocation.rules_ref
         if ref is None:
             return read_rules(path, _HERE)
@@ -118,11 +83,13 @@ def _decide_given(
     invocation: Invocation, environ: Mapping[str, str], stdin: TextIO, console: Console, journal: Journal
 ) -> Report:
     """`plan --given`: stated facts replace environment, git, API and clock altogether."""
+    from deploystep.rulefile.given import read_given as given_facts  # noqa: PLC0415 - a build has an environment
+
     given = given_facts(read_given(invocation.given or "", _HERE, stdin.buffer))
     world = World(
         other_node=None,
         build=lambda: given.build,
-        rules=_Rules(invocation, environ),
+        rules=Rules(invocation, environ),
         now=lambda zone: _given_now(invocation, given, zone),
         progress=console,
         host=lambda build: str(_address(invocation, build)),
@@ -147,7 +114,7 @@ def _decide(invocation: Invocation, environ: Mapping[str, str], console: Console
         world = World(
             other_node=desk.other_node(),
             build=desk.build,
-            rules=_Rules(invocation, environ),
+            rules=Rules(invocation, environ),
             now=lambda zone: _moment(invocation.now, zone) if invocation.now else clock.now().astimezone(zone),
             progress=console,
             host=lambda build: str(_address(invocation, build)),
@@ -228,21 +195,29 @@ class _Desk:
         name = next((n for n in TOKEN_VARIABLES if variables.get(n) is not None), TOKEN_VARIABLES[0])
         return name, variables.get(name)
 
-    def sender(self, build: BuildContext, specs: tuple[TriggerSpec, ...]) -> Sender:
+    def sender(self, build: BuildContext, specs: tuple[TriggerSpec, ...]) -> "Sender":
         """The way to CircleCI, or with --sandbox to its stand-in."""
         if self.invocation.sandbox:
             from deploystep.cli import sandboxes  # noqa: PLC0415 - as above
 
-            token = Secret(secrets.token_hex(20))
+            token = Secret(urandom(20).hex())
             address = self.stack.enter_context(sandboxes.stand_in(build, specs, token, self.console))
             # whose branches are where the build says they are: nobody else is to be asked
             return self._sender(address, token, "CIRCLE_TOKEN", lambda: None)
         name, value = self._token()
+        from deploystep.adapters.remote import GitRemote  # noqa: PLC0415 - few runs send anything
+        from deploystep.app.head import superseded_by  # noqa: PLC0415 - as above
+
         superseded = partial(superseded_by, build, GitRemote(_HERE, self.environ), self.clock, self.console)
         return self._sender(_address(self.invocation, build), _secret(name, value), name, superseded)
 
-    def _sender(self, address: Address, token: Secret, token_name: str, superseded: Callable[[], str | None]) -> Sender:
+    def _sender(
+        self, address: Address, token: Secret, token_name: str, superseded: Callable[[], str | None]
+    ) -> "Sender":
         from deploystep.adapters.http import HttpTransport  # noqa: PLC0415 - few runs send anything
+        from deploystep.app.courier import Courier  # noqa: PLC0415 - as above
+        from deploystep.app.trigger import Sender  # noqa: PLC0415 - as above
+        from deploystep.app.vigil import Patience  # noqa: PLC0415 - as above
 
         self.console.hide(token)
         invocation = self.invocation

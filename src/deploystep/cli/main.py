@@ -1,31 +1,31 @@
 """From arguments to exit code: the only place that turns what was raised into a report."""
 
 import signal
-import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import NoReturn, TextIO
 
 from deploystep.adapters.console import Console, wants_colour
 from deploystep.app.report import Journal, Report
 from deploystep.cli import args, commands
+from deploystep.cli.options import COMMANDS
 from deploystep.core.errors import Interrupted, ToolError
 from deploystep.core.exits import ExitCode
 from deploystep.core.parameters import SECRET_VARIABLES
 from deploystep.core.secret import Secret
-from deploystep.render import document, text
+from deploystep.core.values import replace
+from deploystep.render import text
 
 
-@dataclass
 class _Told:
     """What is known of a command so far: whatever ends it, and whenever, this is what is told."""
 
-    report: Report
-    is_json: bool
-    color: str = "auto"
-    journal: Journal = field(default_factory=Journal)
-    is_silent: bool = False
+    def __init__(self, report: Report, *, is_json: bool) -> None:
+        self.report = report
+        self.is_json = is_json
+        self.color = "auto"
+        self.journal = Journal()
+        self.is_silent = False
 
     def failed(self, error: ToolError) -> Report:
         return replace(self.report, triggers=self.journal.entries).failed(error)
@@ -37,7 +37,7 @@ class _Told:
 def main(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, out: TextIO, err: TextIO) -> int:
     """Carry out a command line. Gives the exit code; does not raise."""
     console = Console(out, err, tuple(Secret(environ[name]) for name in SECRET_VARIABLES if environ.get(name)))
-    told = _Told(Report(_command(argv), is_dry="--dry-run" in argv), args.asks_for_json(argv, environ))
+    told = _Told(Report(_command(argv), is_dry="--dry-run" in argv), is_json=args.asks_for_json(argv, environ))
     try:
         _carry_out(argv, environ, stdin, console, told)
         _ignore_signals()  # what happened must still be told
@@ -67,7 +67,12 @@ def _carry_out(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, c
 
 
 def _show(report: Report, console: Console, style: text.Style, *, is_json: bool) -> None:
-    result = document.render(report) if is_json else text.result(report, style)
+    if is_json:
+        from deploystep.render import document  # noqa: PLC0415 - most people read
+
+        result = document.render(report)
+    else:
+        result = text.result(report, style)
     if result:
         console.result(result)
     failure = text.failure(report, style)
@@ -76,10 +81,12 @@ def _show(report: Report, console: Console, style: text.Style, *, is_json: bool)
 
 
 def _command(argv: Sequence[str]) -> str:
-    return argv[0] if argv and argv[0] in args.COMMANDS else ""
+    return argv[0] if argv and argv[0] in COMMANDS else ""
 
 
 def _bug(bug: Exception) -> "_Bug":
+    import traceback  # noqa: PLC0415 - there should be none
+
     frame = traceback.extract_tb(bug.__traceback__)[-1]
     return _Bug(
         "bug",
@@ -108,5 +115,10 @@ def _catch_signals() -> None:
 
 
 def _ignore_signals() -> None:
+    """From here on signals change nothing any more. One that has been caught already still gets to its handler."""
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)
+        signal.signal(each, _do_nothing)  # to ignore it outright would make Python complain of one that was caught
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    """The handler of signals that come too late."""

@@ -4,17 +4,15 @@ Facts about the variables: CircleCI docs, "Project values and variables", built-
 An unset variable, an empty one and the text `<nil>` (what an empty pipeline value becomes) are the same: blank.
 """
 
-import base64
 import binascii
-import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from deploystep.core.errors import EnvironmentInvalid
+from deploystep.core.values import dataclass
 
 #: Every variable of the build's environment that is read, and what for. The docs table is made from it.
 ENV: Final[Mapping[str, str]] = MappingProxyType(
@@ -127,6 +125,11 @@ class ParallelNode:
     def is_first(self) -> bool:
         """Whether this is the node that decides."""
         return self.index == 0
+
+    @property
+    def others(self) -> str:
+        """The other nodes, for people."""
+        return "the other node" if self.total == 2 else f"the other {self.total - 1} nodes"  # noqa: PLR2004
 
     def __str__(self) -> str:
         return f"node {self.index} of {self.total}"
@@ -318,6 +321,9 @@ def _payload(token: str) -> Mapping[str, Any]:
     parts = token.split(".")
     if len(parts) != 3:  # noqa: PLR2004 - header.payload.signature
         raise ValueError("expected three parts joined by dots")
+    import base64  # noqa: PLC0415 - not every build has a token with claims
+    import json  # noqa: PLC0415 - as above
+
     try:
         payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (binascii.Error, ValueError, RecursionError):

@@ -7,17 +7,16 @@ Moments are compared in UTC: Python compares two of the same zone by what the cl
 """
 
 import re
-from dataclasses import dataclass
 from datetime import MAXYEAR, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Final
 
 from deploystep.core.moments import zone
+from deploystep.core.values import dataclass
 
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_WINDOW: Final = re.compile(
-    r"(?P<first>[A-Z][a-z]{2})(?:-(?P<last>[A-Z][a-z]{2}))? (?P<start>\d\d:\d\d)-(?P<end>\d\d:\d\d)(?: (?P<zone>\S+))?",
-    re.ASCII,
+_WINDOW: Final = (
+    r"(?P<first>[A-Z][a-z]{2})(?:-(?P<last>[A-Z][a-z]{2}))? (?P<start>\d\d:\d\d)-(?P<end>\d\d:\d\d)(?: (?P<zone>\S+))?"
 )
 _FIRST: Final = datetime.min.replace(tzinfo=timezone.utc)
 _LAST: Final = datetime.max.replace(tzinfo=timezone.utc)
@@ -101,7 +100,7 @@ def _utc(moment: datetime) -> datetime:
 
 def read_window(text: str, default: tzinfo) -> Window | None:
     """Read `Mon-Thu 09:00-17:00 [ZONE]`; None where it is not a window. Raises ValueError for an unknown zone."""
-    match = _WINDOW.fullmatch(text.strip())
+    match = re.fullmatch(_WINDOW, text.strip(), re.ASCII)
     if match is None or match["first"] not in DAYS or (match["last"] or "Mon") not in DAYS:
         return None
     start, end = _minutes(match["start"]), _minutes(match["end"])

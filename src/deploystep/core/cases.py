@@ -1,11 +1,11 @@
 """Examples in the rule file: facts about a build, and what must become of the rules."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from deploystep.core.build import BuildContext
 from deploystep.core.parameters import Scalar
 from deploystep.core.source import Span, Spanned
+from deploystep.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

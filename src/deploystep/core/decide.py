@@ -4,15 +4,16 @@ Pure. Three-valued: what cannot be known is neither yes nor no, and never makes 
 (`no AND unknown = no`, `yes OR unknown = yes`). Every answer keeps its own explanation as a `Trace`.
 """
 
-from dataclasses import dataclass
 from enum import Enum, unique
 
+from deploystep.core.changes import Sieve
 from deploystep.core.facts import Facts, Question
 from deploystep.core.holds import holds_of
 from deploystep.core.matchers import cost, match
 from deploystep.core.rules import Alternative, Condition, ForkIs, Guard, Rule, RuleSet
 from deploystep.core.source import Diagnostic
 from deploystep.core.trace import Answer, Reason, Trace, either, leaf, refused, together
+from deploystep.core.values import dataclass
 
 
 @unique
@@ -67,21 +68,22 @@ class Decision:
 
 def decide(rules: RuleSet, facts: Facts) -> Decision:
     """Judge every rule on its own; an item of `never` that holds stops them all."""
-    guards = tuple(refused(_guard(guard, facts)) for guard in rules.never)
-    return Decision(tuple(_judge(rule, rules, guards, facts) for rule in rules.rules))
+    sieve = Sieve.of(rules)
+    guards = tuple(refused(_guard(guard, facts, sieve)) for guard in rules.never)
+    return Decision(tuple(_judge(rule, rules, guards, facts, sieve) for rule in rules.rules))
 
 
-def _guard(guard: Guard, facts: Facts) -> Trace:
+def _guard(guard: Guard, facts: Facts, sieve: Sieve) -> Trace:
     name = f"never {guard.name}" if guard.name else "never"
-    held = condition("when", guard.when, facts)
+    held = condition("when", guard.when, facts, sieve)
     reasons = tuple(Reason(f"{name} — {guard.reason or r.text}", r.line) for r in held.reasons)
     return Trace(name, held.answer, reasons, guard.span, (held,), held.wants, held.problems)
 
 
-def _judge(rule: Rule, rules: RuleSet, guards: tuple[Trace, ...], facts: Facts) -> Judgement:
+def _judge(rule: Rule, rules: RuleSet, guards: tuple[Trace, ...], facts: Facts, sieve: Sieve) -> Judgement:
     """First whether the rule is meant at all, then what holds it back; the latter is asked only if it matters."""
-    when = condition("when", rule.when, facts, forks_must_be_named=True)
-    stops = () if rule.unless is None else (refused(condition("unless", rule.unless, facts), "unless: "),)
+    when = condition("when", rule.when, facts, sieve, forks_must_be_named=True)
+    stops = () if rule.unless is None else (refused(condition("unless", rule.unless, facts, sieve), "unless: "),)
     meant = together(f"rule {rule.name.value}", (*guards, when, *stops), rule.span)
     holds = holds_of(rule, rules, facts) if meant.answer is not Answer.NO else ()
     held = [h for h in holds if h.answer is Answer.NO]
@@ -105,15 +107,17 @@ def _wanting(rule: Rule, meant: Trace, trace: Trace) -> Judgement:
     return Judgement(rule, Verdict.UNKNOWN, unknown)
 
 
-def condition(claim: str, written: Condition, facts: Facts, *, forks_must_be_named: bool = False) -> Trace:
+def condition(
+    claim: str, written: Condition, facts: Facts, sieve: Sieve | None = None, *, forks_must_be_named: bool = False
+) -> Trace:
     """Whether one of the alternatives holds."""
-    parts = tuple(_alternative(a, facts, forks_must_be_named=forks_must_be_named) for a in written.alternatives)
+    parts = tuple(_alternative(a, facts, sieve, forks_must_be_named=forks_must_be_named) for a in written.alternatives)
     return either(claim, parts, written.span)
 
 
-def _alternative(alternative: Alternative, facts: Facts, *, forks_must_be_named: bool) -> Trace:
+def _alternative(alternative: Alternative, facts: Facts, sieve: Sieve | None, *, forks_must_be_named: bool) -> Trace:
     """Whether all matchers hold; the cheap ones are judged first, which never changes the answer."""
-    parts = tuple(match(m, facts) for m in sorted(alternative.matchers, key=cost))
+    parts = tuple(match(m, facts, sieve) for m in sorted(alternative.matchers, key=cost))
     if forks_must_be_named and facts.build.fork and not _says_fork(alternative):
         parts = (leaf("fork true", "a fork build needs fork: true", alternative.span, holds=False), *parts)
     return together("all of", parts, alternative.span)

@@ -1,7 +1,6 @@
 """What a firing rule asks for, and what came of it: the values that flow from the decision to the report."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, unique
 
 from deploystep.core.build import Branch, BuildContext, ProjectSlug, Tag
@@ -21,6 +20,7 @@ from deploystep.core.parameters import (
 from deploystep.core.rules import Api, Parameter, Rule, RuleSet
 from deploystep.core.sharing import ALONE, Share, share_of
 from deploystep.core.source import Diagnostic, Span
+from deploystep.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ Pure. A run does not show the parameters that it was given, so a rule knows its 
 starts. Where several rules start one workflow, the order of the runs tells them apart, or nothing does.
 """
 
-from dataclasses import dataclass
 from enum import Enum, unique
 from typing import TypeAlias
 
 from deploystep.core.runs import NEVER_RAN, Run, WorkflowState
 from deploystep.core.sharing import ALONE, Share
+from deploystep.core.values import dataclass
 
 
 @unique

@@ -5,12 +5,12 @@ The decision says which questions it still needs, so that git and the API are as
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, unique
 from typing import Generic, TypeAlias, TypeVar
 
 from deploystep.core.build import BuildContext
+from deploystep.core.values import dataclass, field
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -1,7 +1,6 @@
 """What holds a rule back that would otherwise fire: the clock, a freeze, a job that has not succeeded."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
@@ -12,6 +11,7 @@ from deploystep.core.rules import Freeze, Rule, RuleSet
 from deploystep.core.source import Diagnostic, Severity, Span, Spanned
 from deploystep.core.suggest import nearest
 from deploystep.core.trace import Answer, Reason, Trace, leaf, together, unanswered, unasked
+from deploystep.core.values import replace
 
 _SUCCESS = "success"
 

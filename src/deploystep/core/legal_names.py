@@ -6,11 +6,11 @@ can have in a tree; for users and values of the environment, that there is one a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from deploystep.core.pattern_nodes import ANYTHING, EMPTY, SLASH, Chars, Choice, Node, concat, literal
 from deploystep.core.pattern_syntax import Kind
+from deploystep.core.values import dataclass
 
 
 class _Place(Enum):

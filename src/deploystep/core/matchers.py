@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import cast
 
 from deploystep.core.build import BuildContext
+from deploystep.core.changes import Sieve
 from deploystep.core.closed import assert_never
 from deploystep.core.facts import AuthorOf, Cost, Facts, IsMergedInto, Known, MessageOf, Question, Unavailable
 from deploystep.core.parameters import PUBLIC_VARIABLES
@@ -34,8 +35,8 @@ def cost(matcher: Matcher) -> Cost:
     return Cost.PATHS if isinstance(matcher, PathsChanged) else Cost.ENVIRONMENT
 
 
-def match(matcher: Matcher, facts: Facts) -> Trace:  # noqa: C901, PLR0911, RET503 - a line for each kind
-    """Whether one matcher holds."""
+def match(matcher: Matcher, facts: Facts, sieve: Sieve | None = None) -> Trace:  # noqa: C901, PLR0911, RET503 - a line for each kind
+    """Whether one matcher holds; `sieve` holds it among the path filters that are used together with it."""
     build = facts.build
     if isinstance(matcher, BranchIs):
         return _named("branch", build.branch, matcher.patterns, matcher.span, "this is a tag build")
@@ -58,7 +59,7 @@ def match(matcher: Matcher, facts: Facts) -> Trace:  # noqa: C901, PLR0911, RET5
         branches = tuple(_merged_into(branch, facts) for branch in matcher.branches)
         return either("merged_into " + _or(b.value for b in matcher.branches), branches, matcher.span)
     if isinstance(matcher, PathsChanged):
-        return _paths(matcher, facts)
+        return _paths(matcher, facts, sieve or Sieve((matcher,)))
     assert_never(matcher)
 
 
@@ -151,26 +152,19 @@ def _merged_into(branch: Spanned[str], facts: Facts) -> Trace:
     return leaf(claim, f"{short} is {'' if is_merged else 'not '}on {branch.value}", branch.span, holds=is_merged)
 
 
-def _paths(matcher: PathsChanged, facts: Facts) -> Trace:
+def _paths(matcher: PathsChanged, facts: Facts, sieve: Sieve) -> Trace:
     claim = "paths " + (_listed(matcher.only) or "**")
     answer = _asked(claim, matcher.since, matcher.span, facts)
     if isinstance(answer, Trace):
         return answer
     changed = cast("tuple[str, ...]", answer.value)
-    counting = [path for path in changed if _counts(path, matcher)]
+    found = sieve.tally(matcher, changed)
     total = f"{len(changed)} changed file{'' if len(changed) == 1 else 's'}"
-    if not counting:
+    if not found.count:
         because = f"none of {total} counts" if changed else "no files changed"
         return leaf(claim, because, matcher.span, holds=False)
-    more = f"count: {counting[0]} and {len(counting) - 1} more" if len(counting) > 1 else f"counts: {counting[0]}"
-    return leaf(claim, f"{len(counting)} of {total} {more}", matcher.span, holds=True)
-
-
-def _counts(path: str, matcher: PathsChanged) -> bool:
-    """Whether a changed file is one of `only` (default: all) and not one of `ignore`."""
-    if matcher.only and not any(p.value.matches(path) for p in matcher.only):
-        return False
-    return not any(p.value.matches(path) for p in matcher.ignore)
+    more = f"count: {found.first} and {found.count - 1} more" if found.count > 1 else f"counts: {found.first}"
+    return leaf(claim, f"{found.count} of {total} {more}", matcher.span, holds=True)
 
 
 def _asked(claim: str, question: Question, span: Span, facts: Facts) -> Known[object] | Trace:

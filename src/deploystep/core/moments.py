@@ -4,8 +4,8 @@ import re
 from datetime import datetime, timezone, tzinfo
 from typing import Final
 
-_WRITTEN: Final = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)(?: ?(\S+))?", re.ASCII)
-_OFFSET: Final = re.compile(r"[+-]\d{2}:?\d{2}", re.ASCII)
+_WRITTEN: Final = r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)(?: ?(\S+))?"
+_OFFSET: Final = r"[+-]\d{2}:?\d{2}"
 
 
 class UnknownZone(ValueError):
@@ -40,7 +40,7 @@ def read_moment(text: str, default: tzinfo) -> datetime:
 
     Raises ValueError with what is wrong.
     """
-    match = _WRITTEN.fullmatch(text.strip())
+    match = re.fullmatch(_WRITTEN, text.strip(), re.ASCII)
     if match is None:
         raise ValueError(
             f"cannot read the time {text!r}: expected for example 2026-06-16 10:00 or 2026-06-16T10:00:00+02:00"
@@ -64,7 +64,7 @@ def _place(text: str | None, default: tzinfo) -> tzinfo:
         return default
     if text in ("Z", "z"):
         return timezone.utc
-    if _OFFSET.fullmatch(text):
+    if re.fullmatch(_OFFSET, text, re.ASCII):
         offset = datetime.strptime(text, "%z").tzinfo
         return offset or default
     return zone(text)

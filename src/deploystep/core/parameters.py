@@ -5,14 +5,13 @@ interprets: the config that receives `<< pipeline.parameters.x >>` pastes it int
 Limits: CircleCI docs, "Pipeline values and parameters" (100 parameters, key 128, value 512 characters).
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from deploystep.core.build import BuildContext
+from deploystep.core.values import dataclass
 
 MAX_PARAMETERS: Final = 100
 MAX_KEY: Final = 128
@@ -213,7 +212,9 @@ def slug(name: str) -> str:
     label = _UNSAFE_RUN.sub("-", name.replace("/", "-")).strip("-").lower()
     if label == name.replace("/", "-") and len(label) <= MAX_SLUG:
         return label
-    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:7]
+    from hashlib import sha256  # noqa: PLC0415 - few builds need it
+
+    digest = sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:7]
     kept = label[: MAX_SLUG - len(digest) - 1].strip("-")
     return f"{kept}-{digest}" if kept else digest
 

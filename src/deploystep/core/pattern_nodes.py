@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
+
+from deploystep.core.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -127,3 +128,33 @@ def _sole_repeat(node: Repeat) -> str | None:
     if part == "":
         return ""
     return part * node.low if part is not None and node.low == node.high else None
+
+
+def text_at_hand(node: Node) -> str | None:
+    """Name some text that the node matches, found without a search; None where that is not as simple."""
+    if isinstance(node, Chars):
+        return _at_hand(node)
+    if isinstance(node, Repeat):
+        part = text_at_hand(node.part)
+        return None if part is None else part * (node.low if node.high == node.low else max(node.low, 1))
+    if isinstance(node, Choice):
+        return text_at_hand(node.parts[0]) if node.parts else None
+    texts = [text_at_hand(part) for part in node.parts]
+    known = [text for text in texts if text is not None]
+    return "".join(known) if len(known) == len(texts) else None
+
+
+def _at_hand(chars: Chars) -> str | None:
+    usual = (c for c in "a0" if any(low <= ord(c) <= high for low, high in chars.ranges))
+    return next(usual, chr(chars.ranges[0][0]) if chars.ranges else None)
+
+
+def beginning(node: Node) -> str:
+    """Name the longest text that is plainly the beginning of everything that the node matches."""
+    found = ""
+    for part in node.parts if isinstance(node, Concat) else (node,):
+        character = part.sole() if isinstance(part, Chars) else None
+        if character is None:
+            break
+        found += character
+    return found

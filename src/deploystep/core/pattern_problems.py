@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from deploystep.core.values import dataclass
 
 _LONGEST_SHOWN = 100
 

@@ -6,10 +6,10 @@ The search walks the deterministic automaton of all trees together, and goes fir
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deploystep.core.automata import Dfa, Nfa, State
+from deploystep.core.values import dataclass
 
 if TYPE_CHECKING:
     from deploystep.core.pattern_nodes import Node

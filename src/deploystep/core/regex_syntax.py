@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import NoReturn
 
 from deploystep.core.pattern_nodes import EMPTY, Chars, Choice, Node, Repeat, concat
 from deploystep.core.pattern_problems import PatternError, Problem, shown
+from deploystep.core.values import dataclass
 
 _MOST_REPEATS = 200
 _DEEPEST_NESTING = 50

@@ -5,9 +5,10 @@ A trigger is repeated only when it certainly was not received: the connection wa
 found, or CircleCI answered 429. After anything else it may have been received, and is never repeated.
 """
 
-from dataclasses import dataclass
 from enum import Enum, unique
 from typing import Final, TypeAlias
+
+from deploystep.core.values import dataclass
 
 
 @unique

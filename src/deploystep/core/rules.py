@@ -5,7 +5,6 @@ an alternative a set of matchers (all of these).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, unique
 from typing import TypeAlias
 
@@ -16,6 +15,7 @@ from deploystep.core.facts import ChangedSince
 from deploystep.core.parameters import Value
 from deploystep.core.patterns import Pattern
 from deploystep.core.source import SourceFile, Span, Spanned
+from deploystep.core.values import dataclass
 
 Patterns: TypeAlias = tuple[Spanned[Pattern], ...]
 
@@ -115,6 +115,17 @@ class PathsChanged:
 Matcher: TypeAlias = (
     BranchIs | TagIs | PullRequestIs | ForkIs | UserIs | EnvIs | MergedInto | AuthorIs | MessageContains | PathsChanged
 )
+
+
+def patterns_of(matcher: Matcher) -> tuple[Patterns, ...]:
+    """The lists of patterns that a matcher holds."""
+    if isinstance(matcher, BranchIs | TagIs | UserIs | AuthorIs):
+        return (matcher.patterns,)
+    if isinstance(matcher, PathsChanged):
+        return (matcher.only, matcher.ignore)
+    if isinstance(matcher, EnvIs):
+        return tuple(patterns for _, patterns in matcher.variables)
+    return ()
 
 
 @dataclass(frozen=True, slots=True)

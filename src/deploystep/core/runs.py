@@ -6,11 +6,11 @@ known here is taken to mean that it goes on.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Final
 
 from deploystep.core.build import Branch, Tag
+from deploystep.core.values import dataclass
 
 _ENDED_WELL: Final = frozenset({"success"})
 _ENDED_BADLY: Final = frozenset(

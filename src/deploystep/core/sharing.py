@@ -4,7 +4,6 @@ Pure. Only rules for this project are compared: of another project's runs the co
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from deploystep.core.build import BuildContext
@@ -23,6 +22,7 @@ from deploystep.core.rules import (
     TagIs,
 )
 from deploystep.core.trace import Answer
+from deploystep.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

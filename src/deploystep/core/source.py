@@ -1,8 +1,9 @@
 """Text that remembers where it was written, and what can be said about a place in it."""
 
-from dataclasses import dataclass
 from enum import Enum, unique
 from typing import Generic, TypeVar
+
+from deploystep.core.values import dataclass
 
 T = TypeVar("T")
 

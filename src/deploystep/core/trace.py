@@ -1,12 +1,12 @@
 """Answers that explain themselves: three values, and how they combine without losing their reasons."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum, unique
 from typing import Final
 
 from deploystep.core.facts import Question
 from deploystep.core.source import Diagnostic, Span
+from deploystep.core.values import dataclass
 
 
 @unique

@@ -1,7 +1,6 @@
 """What people read: the decision with its reasons, diagnostics with the line they are about, errors with next steps."""
 
 import unicodedata
-from dataclasses import dataclass
 from typing import Final
 
 from deploystep.app.report import Report, Tried, TriggerReport
@@ -12,6 +11,7 @@ from deploystep.core.errors import Diagnosed, EnvironmentInvalid
 from deploystep.core.exits import ExitCode
 from deploystep.core.parameters import Scalar
 from deploystep.core.source import Diagnostic, SourceFile
+from deploystep.core.values import dataclass
 from deploystep.core.visible import visible
 
 _COLOURS: Final = {

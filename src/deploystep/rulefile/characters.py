@@ -12,11 +12,11 @@ MAX_BYTES: Final = 1024 * 1024
 #: Control characters, line ends that only YAML knows, marks that turn the direction of text, what has no
 #: width, and halves of characters. None of them shows as what it is; a rule must not read differently from
 #: what it says. Tab, line feed, and carriage return before it, are for YAML to judge.
-_HIDDEN: Final = re.compile(
+_HIDDEN: Final = (
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069"
     r"\ud800-\udfff\ufeff\ufffe\uffff]|\r(?!\n)"
 )
-_SURROGATES: Final = re.compile(r"[\ud800-\udbff][\udc00-\udfff]")
+_SURROGATES: Final = r"[\ud800-\udbff][\udc00-\udfff]"
 
 
 def check(source: SourceFile, report: Report) -> bool:
@@ -25,8 +25,10 @@ def check(source: SourceFile, report: Report) -> bool:
     if size > MAX_BYTES:
         report.error("E008", f"the file has {size} bytes", Span(Pos(1, 1)), f"the limit is {MAX_BYTES}")
         return False
+    if source.text.replace("\n", "").isprintable():
+        return True  # none of the hidden ones is printable
     first = 1 if source.text.startswith("\ufeff") else 0  # a byte order mark is no part of the text
-    found = {m[0]: m.start() for m in reversed(list(_HIDDEN.finditer(source.text, first)))}
+    found = {m[0]: m.start() for m in reversed(list(re.compile(_HIDDEN).finditer(source.text, first)))}
     for character, index in found.items():
         report.error("E007", f"{_name(character)} is not allowed here", _place(source.text, index), _cure(character))
     return not found
@@ -52,9 +54,9 @@ def _cure(character: str) -> str:
 
 def joined(value: str) -> str:
     r"""A text in which pairs like `\ud83d\ude00`, as JSON escapes them, are the one character they mean."""
-    return _SURROGATES.sub(lambda m: m[0].encode("utf-16", "surrogatepass").decode("utf-16"), value)
+    return re.sub(_SURROGATES, lambda m: m[0].encode("utf-16", "surrogatepass").decode("utf-16"), value)
 
 
 def is_broken(value: str) -> bool:
     """Whether the text holds half a character, which no file and no request can."""
-    return any("\ud800" <= c <= "\udfff" for c in value)
+    return not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value)

@@ -5,10 +5,11 @@ CircleCI docs, "Configuration reference": `parameters` and `workflows` at the to
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import yaml
+
+from deploystep.core.values import dataclass
 
 Plain: TypeAlias = Any  #: YAML as it came; read into values here and nowhere else
 

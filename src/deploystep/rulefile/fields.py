@@ -1,7 +1,6 @@
 """Every key of the rule language: how it is read, whether it is required, what it means, an example.
 
-The loader, the JSON Schema and the reference pages are made from these tables. A key with `later=True` is
-known, so that it can be suggested, and refused: taking the word away switches it on.
+The loader, the JSON Schema and the reference pages are made from these tables.
 """
 
 from types import MappingProxyType

@@ -1,6 +1,5 @@
 """Facts that stand for a build, in the form of `given:` in `cases:`. YAML or JSON."""
 
-import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -42,6 +41,8 @@ def _without_json_tabs(source: SourceFile) -> SourceFile:
     """JSON may be indented with tabs; inside of its texts they cannot stand."""
     if "\t" not in source.text or not source.text.lstrip("\ufeff \t\r\n").startswith("{"):
         return source
+    import json  # noqa: PLC0415 - few state their facts in it
+
     try:
         json.loads(source.text.lstrip("\ufeff"))
     except (ValueError, RecursionError):

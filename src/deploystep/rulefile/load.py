@@ -1,7 +1,6 @@
 """A rule file's text to a RuleSet, or everything that is wrong with it."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
 from types import MappingProxyType
 from typing import Final, TypeVar
 
@@ -10,7 +9,7 @@ from deploystep.core.cases import Case, Expected
 from deploystep.core.facts import Base, ChangedSince
 from deploystep.core.moments import UnknownZone, zone
 from deploystep.core.parameters import SECRET_VARIABLES, Scalar, Template
-from deploystep.core.patterns import is_legal_ref
+from deploystep.core.ref_names import is_legal_ref
 from deploystep.core.rules import (
     Alternative,
     Api,
@@ -32,11 +31,13 @@ from deploystep.core.rules import (
     TagIs,
     Target,
     UserIs,
+    patterns_of,
 )
 from deploystep.core.source import Diagnostic, SourceFile, Span, Spanned
 from deploystep.core.suggest import nearest
+from deploystep.core.values import dataclass, replace
+from deploystep.rulefile import contradictions, parameters, reader
 from deploystep.rulefile import fields as f
-from deploystep.rulefile import lint, parameters, reader
 from deploystep.rulefile.given import facts_of
 from deploystep.rulefile.nodes import Node, Report, shown
 from deploystep.rulefile.shapes import Choices, Fields, Written
@@ -58,18 +59,36 @@ class Examined:
 
 def load(source: SourceFile) -> RuleSet:
     """Read a rule file. Raises RuleFileInvalid with every error, sorted; warnings are for `examine`."""
-    examined = examine(source)
-    if examined.rules is None:
-        raise invalid(source, examined.diagnostics)
-    return examined.rules
-
-
-def examine(source: SourceFile) -> Examined:
-    """Read a rule file and say everything that is wrong or suspicious."""
     report = Report()
-    node = reader.read(source, report, f.VERSION.example)
-    rules = _Loader(source, report).file(node) if node is not None else None
+    rules = _read(source, report)
+    if rules is not None:
+        contradictions.check(rules, report)
+    if rules is None or report.errors:
+        raise invalid(source, inside(source, report.diagnostics))
+    return rules
+
+
+def examine(source: SourceFile, tell: Callable[[int, int], None] = lambda _done, _total: None) -> Examined:
+    """Read a rule file and say everything that is wrong or suspicious.
+
+    `tell` is called with how many of how many rules have been compared with each other, which can take seconds.
+    """
+    from deploystep.rulefile import lint  # noqa: PLC0415 - who only wants to use the file has no use for warnings
+
+    report = Report()
+    rules = _read(source, report)
+    if rules is not None:
+        # what is whole is examined even where something else is wrong: nobody likes to be told in turns
+        is_whole = report.errors == 0
+        contradictions.check(rules, report)
+        lint.check(rules, report, tell, is_whole=is_whole)
     return Examined(None if report.errors else rules, inside(source, report.diagnostics))
+
+
+def _read(source: SourceFile, report: Report) -> RuleSet | None:
+    """As much as could be read, with everything that is wrong reported."""
+    node = reader.read(source, report, f.VERSION.example)
+    return None if node is None else _Loader(source, report).file(node)
 
 
 class _Loader:
@@ -109,8 +128,6 @@ class _Loader:
         )
         self._check_cases(file)
         self._check_freezes(file)
-        # what is whole is examined even where something else is wrong: nobody likes to be told in turns
-        lint.check(read, self.report, is_whole=self.report.errors == 0)
         return read
 
     def _is_other_version(self, file: Fields, before: list[Diagnostic]) -> bool:
@@ -353,7 +370,7 @@ class _Loader:
 
     def _count_patterns(self, rule: Fields, conditions: tuple[Condition | None, ...]) -> None:
         matchers = (m for c in conditions if c for a in c.alternatives for m in a.matchers)
-        count = sum(len(patterns) for m in matchers for patterns in lint.patterns_of(m))
+        count = sum(len(patterns) for m in matchers for patterns in patterns_of(m))
         if count > f.MAX_PATTERNS:
             self.report.error("E115", f"{count} patterns in one rule", rule.span, f"the limit is {f.MAX_PATTERNS}")
 

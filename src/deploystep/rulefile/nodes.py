@@ -4,11 +4,11 @@ No value has a type yet: every scalar is the text that was written, and the fiel
 it means.
 """
 
-from dataclasses import dataclass
 from enum import Enum, unique
 from typing import TypeAlias
 
 from deploystep.core.source import Diagnostic, Severity, Span
+from deploystep.core.values import dataclass
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _SHOWN = 60
@@ -121,4 +121,4 @@ def clipped(text: str) -> str:
 
 def visible(text: str) -> str:
     """A text in which whatever would not show, or would end the line, is spelled out."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -1,16 +1,18 @@
 """Proofs that two rules for the same environment can both fire, each with a build in which they do."""
 
-from collections.abc import Iterator
-from itertools import combinations
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
 
 from deploystep.core.build import CLOUD, Branch, BuildContext, Claims, ParallelNode, Tag, Variables
 from deploystep.core.decide import condition
 from deploystep.core.facts import Facts
-from deploystep.core.patterns import overlap
+from deploystep.core.pattern_proofs import overlap
+from deploystep.core.patterns import Pattern
 from deploystep.core.rules import (
     Alternative,
     AuthorIs,
     BranchIs,
+    Condition,
     EnvIs,
     ForkIs,
     Matcher,
@@ -24,28 +26,85 @@ from deploystep.core.rules import (
 from deploystep.core.trace import Answer
 from deploystep.rulefile.nodes import Report, shown
 
-#: How many pairs of alternatives are compared in one file; beyond it nothing is claimed.
-_MOST_PAIRS = 20_000
+#: Is told how many of how many rules have been compared.
+Tell: TypeAlias = Callable[[int, int], None]
+
+#: How many pairs of rules that differ are compared by search, and how many are told of. Beyond it nothing is claimed.
+_MOST_SEARCHES: Final = 20_000
+_MOST_TOLD: Final = 20_000
 
 
-def check(rules: RuleSet, report: Report) -> None:
+def check(rules: RuleSet, report: Report, tell: Tell) -> None:
     """Warn of every pair of rules that deploy to one environment and can both fire."""
-    left = _MOST_PAIRS
-    for first, second in combinations([r for r in rules.rules if r.environment], 2):
-        if first.environment is None or second.environment is None:
-            continue
-        left -= len(first.when.alternatives) * len(second.when.alternatives)
-        if first.environment.value != second.environment.value or left < 0:
-            continue
-        build = next(_witnesses(first, second), None)
-        if build is not None:
-            report.warning(
-                "W301",
-                f"rules {shown(first.name.value)} and {shown(second.name.value)} can both fire,"
-                f" for example on {_told(build)}",
-                second.environment.span,
-                f"intended? otherwise name the case under unless: of {shown(second.name.value)}",
-            )
+    groups: dict[str, list[Rule]] = {}
+    for rule in rules.rules:
+        if rule.environment is not None:
+            groups.setdefault(rule.environment.value, []).append(rule)
+    pairs = _Pairs()
+    done, total = 0, sum(len(group) for group in groups.values())
+    for group in groups.values():
+        for index, second in enumerate(group):
+            for first in group[:index]:
+                pairs.compare(first, second, report)
+            done += 1
+            tell(done, total)
+
+
+class _Pairs:
+    """Compares rules. Those that say the same are compared once, whatever their names are."""
+
+    def __init__(self) -> None:
+        self.searches = 0
+        self.told = 0
+        self._numbers: dict[object, int] = {}
+        self._sayings: dict[str, int] = {}
+        self._witnesses: dict[tuple[int, int], BuildContext | None] = {}
+
+    def compare(self, first: Rule, second: Rule, report: Report) -> None:
+        """Warn if both can fire."""
+        pair = self._saying(first), self._saying(second)
+        if pair not in self._witnesses:
+            self.searches += 1
+            is_too_much = self.searches > _MOST_SEARCHES
+            self._witnesses[pair] = None if is_too_much else next(_witnesses(first, second), None)
+        build = self._witnesses[pair]
+        if build is None or second.environment is None or self.told >= _MOST_TOLD:
+            return
+        self.told += 1
+        report.warning(
+            "W301",
+            f"rules {shown(first.name.value)} and {shown(second.name.value)} can both fire,"
+            f" for example on {_told(build)}",
+            second.environment.span,
+            f"intended? otherwise name the case under unless: of {shown(second.name.value)}",
+        )
+
+    def _saying(self, rule: Rule) -> int:
+        """A number for what a rule says, as far as a witness depends on it."""
+        known = self._sayings.get(rule.name.value)
+        if known is None:
+            said = (_said(rule.when), rule.unless and _said(rule.unless))
+            known = self._sayings[rule.name.value] = self._numbers.setdefault(said, len(self._numbers))
+        return known
+
+
+def _said(condition: Condition) -> tuple[tuple[object, ...], ...]:
+    return tuple(tuple(map(_matcher_said, a.matchers)) for a in condition.alternatives)
+
+
+def _matcher_said(matcher: Matcher) -> object:
+    """A matcher without its place. What git or CircleCI would have to say is open whatever it asks for."""
+    if isinstance(matcher, BranchIs | TagIs | UserIs):
+        return type(matcher), _plain(matcher.patterns)
+    if isinstance(matcher, PullRequestIs | ForkIs):
+        return type(matcher), matcher.wanted
+    if isinstance(matcher, EnvIs):
+        return type(matcher), tuple((name.value, _plain(patterns)) for name, patterns in matcher.variables)
+    return type(matcher)
+
+
+def _plain(patterns: Patterns) -> tuple[Pattern, ...]:
+    return tuple(pattern.value for pattern in patterns)
 
 
 def _told(build: BuildContext) -> str:
@@ -99,7 +158,7 @@ def _common(lists: list[Patterns]) -> str | None:
     """A text that each list matches; empty where there is no list, None where none was found."""
     if not lists:
         return ""
-    plain = [[pattern.value for pattern in patterns] for patterns in lists]
+    plain = [_plain(patterns) for patterns in lists]
     found = overlap(plain[0], plain[-1])
     # one alternative names a matcher once, so two lists are all there can be
     return found or None

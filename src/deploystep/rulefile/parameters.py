@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -19,6 +18,7 @@ from deploystep.core.parameters import (
 )
 from deploystep.core.source import Span, Spanned
 from deploystep.core.suggest import nearest
+from deploystep.core.values import dataclass
 from deploystep.rulefile import fields as f
 from deploystep.rulefile.nodes import Report, clipped, shown
 from deploystep.rulefile.shapes import Choices, Fields, Written

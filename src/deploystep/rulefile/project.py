@@ -4,7 +4,6 @@ All of it is a warning: what compiles the config knows more than its text.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from deploystep.core.parameters import Template, Value
@@ -12,6 +11,7 @@ from deploystep.core.patterns import PatternSet
 from deploystep.core.rules import Condition, Parameter, PathsChanged, Patterns, Rule, RuleSet
 from deploystep.core.source import Diagnostic, Severity, Span
 from deploystep.core.suggest import nearest
+from deploystep.core.values import dataclass
 from deploystep.rulefile.config import Declared, ProjectConfig
 from deploystep.rulefile.nodes import shown
 

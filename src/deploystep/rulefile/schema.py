@@ -81,11 +81,10 @@ def schema() -> Object:
 
 
 def _map(table: Table, shared: Object) -> Object:
-    known = [f for f in table.fields if not f.later]
-    required = [f.key for f in known if f.required]
+    required = [f.key for f in table.fields if f.required]
     return {
         "type": "object",
-        "properties": {f.key: _key(f, shared, may_be_null=table.null_is_unset) for f in known},
+        "properties": {f.key: _key(f, shared, may_be_null=table.null_is_unset) for f in table.fields},
         **({"required": required} if required else {}),
         "additionalProperties": False,
     }

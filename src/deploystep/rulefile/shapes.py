@@ -6,17 +6,19 @@ Schema and the reference pages are made from the same tables.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
 from deploystep.core.facts import Base, ChangedSince
 from deploystep.core.parameters import MAX_VALUE, Value, parse_template
-from deploystep.core.patterns import Kind, Pattern, PatternError, is_legal_ref, parse, why_no_ref
+from deploystep.core.pattern_nodes import text_at_hand
+from deploystep.core.patterns import Kind, Pattern, PatternError, parse
+from deploystep.core.ref_names import is_legal_ref
 from deploystep.core.source import Span, Spanned
 from deploystep.core.suggest import nearest
-from deploystep.rulefile import characters, expression, syntax
+from deploystep.core.values import dataclass, field
+from deploystep.rulefile import characters, syntax
 from deploystep.rulefile.nodes import Entry, Map, Node, Report, Sequence, Style, Text, clipped, kind_of, shown
 
 T = TypeVar("T")
@@ -32,14 +34,13 @@ class Shape(Protocol[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class Field(Generic[T_co]):
-    """One key of a map of the language. `later` keys are known but refused until a later version has them."""
+    """One key of a map of the language."""
 
     key: str
     shape: Shape[T_co]
     description: str
     example: str
     required: bool = False
-    later: bool = False
 
 
 def written(node: Node, key: str, report: Report) -> Text | None:
@@ -102,11 +103,10 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of a few words; those of `later` are known but not there yet."""
+    """One of a few words."""
 
     words: tuple[str, ...]
     noun: str
-    later: tuple[str, ...] = ()
 
     def read(self, node: Node, key: str, report: Report) -> Spanned[str] | None:
         """The word."""
@@ -115,18 +115,10 @@ class Choice:
             return None
         if text.value in self.words:
             return Spanned(text.value, text.inner)
-        if text.value in self.later:
-            refuse_later(f"{key}: {text.value}", text.inner, report)
-            return None
         near = nearest(text.value, self.words)
         hint = f"did you mean {shown(near)}?" if near else f"known: {', '.join(self.words)}"
         report.error("E104", f"unknown {self.noun} {shown(text.value)}", text.inner, hint)
         return None
-
-
-def refuse_later(what: str, span: Span, report: Report) -> None:
-    """Report a part of the language that this version does not have."""
-    report.error("E199", f"this version of deploystep does not have {shown(what)} yet", span, "remove it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +169,9 @@ def _is_escaped(text: Text, report: Report) -> bool:
 @lru_cache(maxsize=4096)
 def _pattern(text: str, kind: Kind, noun: str) -> Pattern:
     pattern = parse(text, kind)
-    # most patterns are a plain name, for which git's rules need no proof
-    plain = pattern.only_match
-    if kind is Kind.REF and not (plain is not None and is_legal_ref(plain)):
+    if kind is Kind.REF and not is_legal_ref(text_at_hand(pattern.node) or ""):
+        from deploystep.core.pattern_proofs import why_no_ref  # noqa: PLC0415 - few patterns need a proof
+
         hopeless = why_no_ref(pattern, noun)
         if hopeless is not None:
             raise PatternError(hopeless)
@@ -317,7 +309,7 @@ class Table:
 
     def _value(self, entry: Entry, report: Report, *, dashed: bool) -> object:
         known = self._field(entry.key.value)
-        if known is None or known.later:
+        if known is None:
             return None
         if isinstance(entry.value, Text) and entry.value.is_null:
             # below `rules:`, a `-name:` without a space is a key beside it
@@ -328,11 +320,8 @@ class Table:
 
     def _wrong(self, key: Text, report: Report) -> str | None:
         """Report a key that cannot be used; the key that was meant ("" where none is near), None if all is well."""
-        known = self._field(key.value)
-        if known is not None:
-            if known.later:
-                refuse_later(known.key, key.span, report)
-            return known.key if known.later else None
+        if self._field(key.value) is not None:
+            return None
         if self.logic and (hint := _LOGIC.get(key.value)):
             report.error("E113", f"there is no '{key.value}' here", key.span, hint)
             return ""
@@ -356,7 +345,7 @@ class Table:
         near = self.meant.get(key) or nearest(key, [f.key for f in self.fields])
         if near:
             return near, f"did you mean {shown(near)}?"
-        return "", f"known: {', '.join(f.key for f in self.fields if not f.later)}"
+        return "", f"known: {', '.join(f.key for f in self.fields)}"
 
     def _missing(self, node: Map, meant: set[str], report: Report) -> None:
         given = {entry.key.value for entry in node.entries} | meant
@@ -468,6 +457,8 @@ class AnyOf:
 def _refuse_text(node: Text, key: str, report: Report) -> None:
     if node.is_refused:
         return
+    from deploystep.rulefile import expression  # noqa: PLC0415 - only for who has written one
+
     if expression.is_expression(node.value):
         example = expression.translated(node.value)
         report.error(
@@ -563,8 +554,7 @@ _LARGEST: Final = 2**63
 
 #: Plain texts that some version of YAML reads as something else: null, booleans, numbers (YAML 1.1 has
 #: underscores, base 2, 8 and 60; 1.2 has 0o17 and reads 08 as 8), dates, merge and default keys.
-_AMBIGUOUS: Final = re.compile(
-    r"""~|null|Null|NULL
+_AMBIGUOUS: Final = r"""~|null|Null|NULL
     |y|Y|n|N|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF|true|True|TRUE|false|False|FALSE
     |[-+]?0b[01_]+|[-+]?0o?[0-7_]+|[-+]?0x[0-9a-fA-F_]+
     |[-+]?[0-9][0-9_]*
@@ -572,9 +562,9 @@ _AMBIGUOUS: Final = re.compile(
     |[-+]?(?:\.[0-9_]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?
     |[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)
     |[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt\ ].*)?
-    |<<|=""",
-    re.VERBOSE | re.DOTALL,
-)
+    |<<|="""
+#: What such a text begins with. Most texts do not, and are spared the longest regex of all.
+_AMBIGUOUS_FIRST: Final = "~nNyYoOtTfF+-.0123456789<="
 
 
 @dataclass(frozen=True, slots=True)
@@ -597,7 +587,7 @@ class ValueShape:
             return self._integer(node, report)
         if not node.value:
             refuse_null(node, key, report, f'{key}: ""')
-        elif _AMBIGUOUS.fullmatch(node.value):
+        elif node.value[0] in _AMBIGUOUS_FIRST and re.fullmatch(_AMBIGUOUS, node.value, re.VERBOSE | re.DOTALL):
             _refuse_ambiguous(node, report)
         else:
             return self._template(node, report)

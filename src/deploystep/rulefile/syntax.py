@@ -1,13 +1,17 @@
 """PyYAML's complaints in words that a writer of rules understands, at the place where the mistake is."""
 
-import re
-from collections.abc import Callable
-from typing import Final
+from __future__ import annotations
 
-import yaml
+import re
+from typing import TYPE_CHECKING, Final
 
 from deploystep.core.source import Pos, SourceFile, Span
 from deploystep.rulefile.nodes import Report, clipped, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import yaml
 
 TAB: Final = ("E004", "a tab where YAML wants spaces")
 BACKSLASH: Final = (
@@ -16,9 +20,9 @@ BACKSLASH: Final = (
     "use single quotes or none around a regex",
 )
 
-_DASHED: Final = re.compile(r"\s*(-[A-Za-z_][A-Za-z0-9_-]*):(?:\s|$)")
-_FLOW_END: Final = re.compile(r"[,\]}].*|\s#.*", re.DOTALL)
-_LINE_END: Final = re.compile(r"\s#.*", re.DOTALL)
+_DASHED: Final = r"\s*(-[A-Za-z_][A-Za-z0-9_-]*):(?:\s|$)"
+_FLOW_END: Final = r"(?s:[,\]}].*|\s#.*)"
+_LINE_END: Final = r"(?s:\s#.*)"
 
 
 def explain(error: yaml.MarkedYAMLError, source: SourceFile, report: Report) -> None:
@@ -42,7 +46,7 @@ def refuse_star(source: SourceFile, span: Span, report: Report) -> None:
 
 def refuse_negation(written: str, span: Span, report: Report) -> None:
     """Report a value that begins with `!`: YAML takes it for a tag, its author meant "not"."""
-    text = _FLOW_END.sub("", written).rstrip()
+    text = re.sub(_FLOW_END, "", written).rstrip()
     report.error(
         "E010",
         f"{shown(text)} is read by YAML as a tag",
@@ -93,7 +97,7 @@ def _written(source: SourceFile, start: Pos) -> str:
     line = source.line(start.line)
     before, rest = line[: start.column - 1], line[start.column - 1 :]
     in_flow = before.count("[") + before.count("{") > before.count("]") + before.count("}")
-    return (_FLOW_END if in_flow else _LINE_END).sub("", rest).rstrip() or rest[:1]
+    return re.sub(_FLOW_END if in_flow else _LINE_END, "", rest).rstrip() or rest[:1]
 
 
 def _star(complaint: _Complaint) -> bool:
@@ -180,7 +184,7 @@ def _dashed_key(complaint: _Complaint) -> bool:
     if not (complaint.says("", "mapping values") or complaint.says("", "block end") or complaint.says("simple key")):
         return False
     for number in range(complaint.at.line, 0, -1):
-        if found := _DASHED.match(complaint.line_at(number)):
+        if found := re.match(_DASHED, complaint.line_at(number)):
             refuse_dash(found[1], Span(Pos(number, found.start(1) + 1), len(found[1])), complaint.report)
             return True
         if re.match(r"\s*-\s|\S+:", complaint.line_at(number)):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from builds import SHOP, spec
+from builds import SHOP, asked, spec
 from fakes import FakeClock, RecordingProgress, ScriptedTransport, answer, courier, lost, refused_connection
 
 from deploystep.circleci import v2
 from deploystep.core.retry import DEFAULT
+from deploystep.core.runs import WorkflowState
 
 if TYPE_CHECKING:
     from fakes import Event
@@ -69,6 +70,50 @@ def test_it_does_not_come_back_early() -> None:
     transport, clock = ScriptedTransport([answer(429, retry_after="61")]), FakeClock()
     assert courier(transport, clock).deliver(TRIGGER).status == 429  # type: ignore[union-attr]
     assert clock.slept == []
+
+
+def test_a_reading_is_not_sent_before_it_was_asked_to() -> None:
+    """Whoever follows a run looks every 18 seconds; a limit of ten minutes is no reason to ask in vain thirty times."""
+    limit, clock = answer(429, retry_after="600"), FakeClock()
+    transport = ScriptedTransport([limit, answer(200, {})])
+    patient = courier(transport, clock)
+    for _ in range(30):
+        assert patient.deliver(READING) == limit
+        clock.sleep(20.0)
+    assert patient.deliver(READING) == answer(200, {})
+    assert transport.is_used_up
+
+
+def test_what_is_limited_is_one_reading_and_no_act() -> None:
+    limit = answer(429, retry_after="600")
+    transport = ScriptedTransport([limit, limit, answer(200), answer(202), answer(201)])
+    patient = courier(transport)
+    cancel = v2.cancel(asked(), WorkflowState("w", "deploy", "running"))
+    assert [patient.deliver(r) for r in (READING, cancel, v2.pipeline_by_id_request("y"), cancel, TRIGGER)] == [
+        limit,
+        limit,
+        answer(200),
+        answer(202),
+        answer(201),
+    ]
+
+
+@pytest.mark.parametrize("when", ["Tue, 16 Jun 2026 08:12:11 GMT", "600"])
+def test_a_limit_is_told_in_seconds_or_as_a_date(when: str) -> None:
+    transport, clock = ScriptedTransport([answer(429, retry_after=when), answer(200)]), FakeClock()
+    patient = courier(transport, clock)
+    patient.deliver(READING)
+    clock.sleep(599.0)
+    assert patient.deliver(READING).status == 429  # type: ignore[union-attr]
+    clock.sleep(1.0)
+    assert patient.deliver(READING) == answer(200)
+
+
+def test_a_limit_without_a_time_is_asked_again_as_usual() -> None:
+    transport = ScriptedTransport([*[answer(429)] * DEFAULT.attempts, answer(200)])
+    patient = courier(transport)
+    assert patient.deliver(READING) == answer(429)
+    assert patient.deliver(READING) == answer(200)
 
 
 @pytest.mark.parametrize("trouble", [lost(), answer(500), answer(503), refused_connection(), answer(429)])

@@ -271,6 +271,11 @@ def test_siblings_that_are_not_waited_for_are_warned_of() -> None:
     ]
 
 
+def test_one_sibling_that_is_not_waited_for() -> None:
+    stage = Stage(environ=environ(CIRCLE_NODE_TOTAL="2"), events=[*WHOLE], nodes_limit=None)
+    assert stage.progress.warned == ["the other node is not waited for: one that fails now does not stop this deploy"]
+
+
 def nodes(*states: str) -> Event:
     return answer(200, {"parallel_runs": [{"index": i, "status": s} for i, s in enumerate(states)]})
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from fakes import Event
 
+    from deploystep.circleci.wire import Response
+
 STOP = Interrupted(ExitCode.TERMINATED)
 ACCEPTED = answer(201, {"id": RUN, "number": 25, "state": "pending"})
 PIPELINE = answer(200, {"state": "created", "vcs": {"revision": SHA}, "errors": []})
@@ -176,3 +178,73 @@ def test_a_target_is_sent_to_its_own_project() -> None:
     assert transport.paths[0] == "POST /api/v2/project/circleci/9Yy/44n/pipeline/run"
     assert journal.entries[0].created is not None
     assert journal.entries[0].created.url == "https://app.circleci.com/pipelines/circleci/9Yy/44n/25"
+
+
+# --cancel-on-interrupt
+
+
+def interrupted(
+    events: Sequence[Event], *, cancels: bool = True, wait: float | None = 60.0, earlier: Response = NO_RUNS
+) -> tuple[list[str], list[str], list[Outcome]]:
+    """Somebody interrupts in between: what was sent, what was said, and what is known."""
+    transport, progress, journal = ScriptedTransport(events, earlier=earlier), RecordingProgress(), Journal()
+    courier = Courier(transport, FakeClock(), progress)
+    sender = Sender(courier, "T", "https://app.circleci.com", Patience(limit=5.0, wait=wait), cancels=cancels)
+    journal.plan((planned(spec(), SHOP, sender.host, Outcome.NOT_SENT),))
+    with pytest.raises(Interrupted):
+        send_all(journal, build(), SHOP, sender)
+    assert transport.is_used_up
+    lines = [*progress.said, *progress.warned]
+    return transport.paths, lines, [entry.outcome for entry in journal.entries]
+
+
+CANCEL = "POST /api/v2/workflow/w1/cancel"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        [ACCEPTED, STOP],
+        [ACCEPTED, PIPELINE, STOP],
+        [ACCEPTED, PIPELINE, NONE_YET, PIPELINE, STOP],
+        [*WHOLE, STOP],
+        [*WHOLE, WORKFLOWS, WORKFLOWS, STOP],
+    ],
+)
+def test_what_was_triggered_is_cancelled_whenever_somebody_interrupts(before: list[Event]) -> None:
+    paths, said, outcomes = interrupted([*before, WORKFLOWS, answer(202)])
+    assert paths[-1] == CANCEL
+    assert said[-1].startswith("CircleCI was told to cancel workflow deploy of https://")
+    assert outcomes == [Outcome.TRIGGERED]
+
+
+@pytest.mark.parametrize("no", [answer(403), answer(404), answer(500)])
+def test_a_cancelling_that_is_refused_is_told(no: Event) -> None:
+    _, said, _ = interrupted([*WHOLE, STOP, WORKFLOWS, *[no] * (5 if no == answer(500) else 1)])
+    assert said[-1].startswith("CircleCI could NOT be told to cancel workflow deploy")
+
+
+@pytest.mark.parametrize("seen", [NONE_YET, answer(404)])
+def test_nothing_that_could_be_cancelled_is_told(seen: Event) -> None:
+    _, said, _ = interrupted([ACCEPTED, STOP, seen])
+    assert (
+        said[-1] == "no workflow of https://app.circleci.com/pipelines/gh/acme/shop/25 was seen, so none was cancelled"
+    )
+
+
+@pytest.mark.parametrize(("cancels", "wait"), [(False, 60.0), (True, None)])
+def test_nothing_is_cancelled_where_that_was_not_asked_for(cancels: bool, wait: float | None) -> None:  # noqa: FBT001 - a column
+    paths, _, _ = interrupted([ACCEPTED, PIPELINE, STOP], cancels=cancels, wait=wait)
+    assert CANCEL not in paths
+
+
+def test_what_may_not_have_been_created_cannot_be_cancelled() -> None:
+    paths, _, outcomes = interrupted([STOP])
+    assert (len(paths), outcomes) == (1, [Outcome.UNCERTAIN])
+
+
+def test_what_another_build_triggered_is_not_cancelled() -> None:
+    run = {"id": RUN, "number": 25, "state": "created", "trigger": {"type": "api"}, "vcs": {"revision": SHA}}
+    there = answer(200, {"items": [run]})
+    paths, _, outcomes = interrupted([WORKFLOWS, WORKFLOWS, STOP], earlier=there)
+    assert (CANCEL in paths, outcomes) == (False, [Outcome.ALREADY_TRIGGERED])

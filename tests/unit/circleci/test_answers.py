@@ -132,7 +132,7 @@ def test_a_job() -> None:
 
 def test_a_job_without_url() -> None:
     created = v1_1.read_triggered(answer(201, {"build_num": 31}), asked(api=Api.V1_1))
-    assert created.url == "https://app.circleci.com/pipelines/gh/acme/shop?job=31"
+    assert created.url == "https://circleci.com/gh/acme/shop/31"
     assert created.revision is None
 
 

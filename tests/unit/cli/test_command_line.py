@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 from builds import environ
 
-from deploystep.cli import args
-from deploystep.cli.args import COMMANDS, OPTIONS, parse
+from deploystep.cli import parser
+from deploystep.cli.args import parse
 from deploystep.cli.main import main
+from deploystep.cli.options import COMMANDS, OPTIONS
 from deploystep.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def test_help(command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     """A page that fits a screen; a command's ends with an example."""
     monkeypatch.setenv("COLUMNS", "120")
     with pytest.raises(SystemExit) as left:
-        args.parser().parse_args([*([command] if command else []), "--help"])
+        parser.parser().parse_args([*([command] if command else []), "--help"])
     assert left.value.code == 0
     page = capsys.readouterr().out
     assert len(page.splitlines()) <= 45

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deploystep.core.patterns import Kind, PatternError, PatternSet, is_legal_ref, parse
+from deploystep.core.patterns import Kind, PatternError, PatternSet, parse
+from deploystep.core.ref_names import is_legal_ref
 
 _FILE = Path(__file__).resolve().parents[4] / "shared" / "cases" / "patterns.json"
 

@@ -4,6 +4,8 @@ from textwrap import dedent
 
 import pytest
 
+from deploystep.core import pattern_proofs
+from deploystep.core.pattern_search import Finding, Wanted, find_text
 from deploystep.core.source import SourceFile
 from deploystep.rulefile.load import examine
 
@@ -68,3 +70,36 @@ def test_nothing_is_claimed_that_is_not_proved(first: str, second: str) -> None:
 
 def test_other_environments_do_not_matter() -> None:
     assert found("when: {branch: main}", "when: {branch: main}", environment="staging") == []
+
+
+def many(count: int, when: str) -> str:
+    rule = "  - {{name: r{n}, environment: prod, when: {when}, deploy: {{workflow: w{n}, parameters: {{n: {n}}}}}}}\n"
+    return "version: 1\nrules:\n" + "".join(rule.format(n=n, when=when.format(n=n)) for n in range(count))
+
+
+def searches(text: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
+    """How many searches for a common name a file costs, and of how many pairs it is told."""
+    asked: list[Wanted] = []
+
+    def counted(wanted: Wanted) -> Finding:
+        asked.append(wanted)
+        return find_text(wanted)
+
+    monkeypatch.setattr(pattern_proofs, "find_text", counted)
+    pattern_proofs._overlap.cache_clear()
+    examined = examine(SourceFile("deploy.yml", text))
+    return len(asked), len([d for d in examined.diagnostics if d.code == "W301"])
+
+
+def test_rules_that_say_the_same_are_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert searches(many(40, "{{branch: [main, release/*]}}"), monkeypatch) == (1, 780)
+
+
+def test_rules_for_names_that_begin_differently_need_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert searches(many(40, "{{branch: team-{n}/*}}"), monkeypatch) == (0, 0)
+
+
+def test_it_is_told_how_far_the_comparison_is() -> None:
+    told: list[tuple[int, int]] = []
+    examine(SourceFile("deploy.yml", many(5, "{{branch: main}}")), lambda done, total: told.append((done, total)))
+    assert told == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]

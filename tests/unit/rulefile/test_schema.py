@@ -120,15 +120,9 @@ def test_every_map_of_the_language_is_closed() -> None:
 
 
 def test_every_field_is_a_key() -> None:
-    known = {f.key for f in vars(fields).values() if isinstance(f, Field) and not f.later}
+    known = {f.key for f in vars(fields).values() if isinstance(f, Field)}
     assert known <= {place.rpartition(".")[2] for place in KEYS}
     assert len(KEYS) > 50
-
-
-def test_a_key_of_a_later_version_is_left_out() -> None:
-    later = Field("later", Flag(), "Not yet.", "later: true", later=True)
-    now = Field("now", Flag(), "Already.", "now: true")
-    assert list(schema._map(Table("table", "key", (later, now)), {})["properties"]) == ["now"]
 
 
 @pytest.mark.parametrize("place", KEYS)

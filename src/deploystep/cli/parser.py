@@ -1,0 +1,68 @@
+"""The command line as argparse reads it; argparse goes no further than here."""
+
+import argparse
+from typing import Final, NoReturn
+
+from deploystep import __version__
+from deploystep.cli.options import COMMANDS, OPTIONS, Option
+from deploystep.core.errors import UsageError
+
+_EXAMPLES: Final = {
+    "run": "      - run: deploystep run",
+    "plan": "  deploystep plan --branch release/1.4",
+    "check": "  deploystep check",
+    "test": "  deploystep test --coverage --junit results/deploystep.xml",
+    "schema": "  deploystep schema",
+    "sandbox": "  deploystep sandbox --port 8080 --fault 429:1",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises instead of leaving the process."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would have printed."""
+        known = f"commands: {', '.join(COMMANDS)}; " if self.prog == "deploystep" else ""
+        raise UsageError("usage", message, f"{known}see  {self.prog} --help")
+
+
+def parser(only: str | None = None) -> Parser:
+    """The parser of every command; with `only`, the others are known by name alone."""
+    top = Parser(
+        prog="deploystep",
+        allow_abbrev=False,
+        description="Decides whether a CircleCI build deploys, and triggers the deploy.",
+    )
+    top.add_argument("--version", action="version", version=f"deploystep {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, prog=top.prog)
+    for name, about in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            allow_abbrev=False,
+            help=about,
+            description=about.capitalize() + ".",
+            epilog=f"example:\n{_EXAMPLES[name]}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        for option in OPTIONS:
+            if name in option.commands and only in (name, None):
+                _add(command, option)
+    return top
+
+
+def _add(command: argparse.ArgumentParser, option: Option) -> None:
+    if option.metavar is None:
+        command.add_argument(option.flag, action="store_true", default=None, help=option.help)
+    else:
+        action = "append" if option.is_repeatable else "store"
+        # --wait may stand alone, and must not look as if it had not been given
+        nargs, const = ("?", "") if option.flag == "--wait" else (None, None)
+        command.add_argument(
+            option.flag,
+            action=action,
+            metavar=option.metavar,
+            choices=option.choices,
+            nargs=nargs,
+            const=const,
+            help=option.help,
+        )

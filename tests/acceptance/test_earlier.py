@@ -1,0 +1,246 @@
+"""The same commit again, and a commit that was overtaken: nothing is deployed twice, and nothing that is not wanted."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from acceptance.process import RULES, Project, sandbox, triggers
+from builds import DEFINITION, PIPELINE, oidc
+
+from deploystep.sandbox import Pace, Workflow, parse_fault
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deploystep.sandbox import Sandbox
+
+POST = "POST /api/v2/project/gh/acme/shop/pipeline/run"
+
+
+def ended_quickly(**settings: Any) -> Sandbox:
+    """A stand-in in which a deploy has ended before the step is run again."""
+    return sandbox(pace=Pace(appear=0.0, finish=0.0), **settings)
+
+
+# Superseded
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = {f"GIT_{who}_{what}": "x@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1", **identity}
+    done = subprocess.run(["git", *arguments], cwd=folder, env=environ, check=True, capture_output=True)
+    return done.stdout.decode().strip()
+
+
+def pushed(project: Project, tmp_path: Path) -> str:
+    """The project's folder is a clone whose commit is the head of main at its origin; gives that commit."""
+    origin = tmp_path / "origin.git"
+    origin.mkdir()
+    git(origin, "init", "--quiet", "--bare", "--initial-branch=main")
+    git(project.folder, "init", "--quiet", "--initial-branch=main")
+    git(project.folder, "remote", "add", "origin", origin.as_uri())
+    return commit(project)
+
+
+def commit(project: Project) -> str:
+    git(project.folder, "add", ".circleci")
+    git(project.folder, "commit", "--quiet", "--allow-empty", "-m", "x")
+    git(project.folder, "push", "--quiet", "origin", "main")
+    return git(project.folder, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return Project(folder)
+
+
+def test_a_commit_that_was_overtaken(project: Project, circleci: Sandbox, tmp_path: Path) -> None:
+    old = pushed(project, tmp_path)
+    new = commit(project)
+    ended = project.step(circleci, CIRCLE_SHA1=old)
+    assert (ended.code, ended.outcomes) == (0, ["superseded"])
+    assert ended.json["triggers"][0]["because"].startswith(f"branch main has moved on to {new}")
+    assert triggers(circleci) == []
+    shown = project.call("run", server=circleci, CIRCLE_SHA1=old)
+    assert "= superseded: nothing was sent" in shown.out
+    assert new in shown.out
+
+
+def test_a_commit_that_is_the_head(project: Project, circleci: Sandbox, tmp_path: Path) -> None:
+    head = pushed(project, tmp_path)
+    circleci.move("main", head)
+    ended = project.step(circleci, CIRCLE_SHA1=head)
+    assert (ended.code, ended.outcomes) == (0, ["triggered"])
+
+
+def test_a_head_that_cannot_be_read_is_compared_afterwards(project: Project, circleci: Sandbox) -> None:
+    circleci.misbehave(parse_fault("moved"))
+    ended = project.step(circleci)
+    assert "the head of branch main could not be read" in ended.err
+    assert (ended.code, ended.outcomes) == (9, ["stopped"])
+
+
+# Already triggered
+
+
+def test_a_rerun_deploys_once(project: Project) -> None:
+    with ended_quickly() as server:
+        first, second = project.step(server), project.step(server)
+        assert (first.code, first.outcomes) == (0, ["triggered"])
+        assert (second.code, second.outcomes) == (0, ["already-triggered"])
+        assert first.json["triggers"][0]["url"] == second.json["triggers"][0]["url"]
+        assert len(triggers(server)) == 1
+        shown = project.call("run", server=server)
+        assert "= already triggered: " in shown.out.replace("already-triggered", "already triggered")
+        assert "of this commit holds deploy: it is success" in shown.out
+
+
+def test_what_failed_is_deployed_again(project: Project) -> None:
+    with ended_quickly() as server:
+        server.misbehave(parse_fault("ends:failed"))
+        outcomes = [project.step(server).outcomes for _ in range(3)]
+        assert outcomes == [["triggered"], ["triggered"], ["already-triggered"]]
+
+
+def test_again_is_shown_with_its_reason(project: Project) -> None:
+    with ended_quickly() as server:
+        project.step(server)
+        ended = project.step(server, "--again", "the database was restored")
+        assert (ended.code, ended.outcomes) == (0, ["triggered"])
+        assert ended.json["again"] == "the database was restored"
+        assert len(server.runs) == 2
+        shown = project.call("run", "--again", "once more", "--confirm", "1s", server=server)
+        assert shown.code == 0
+        assert "once more" in shown.out + shown.err
+
+
+def test_a_rerun_sends_only_what_is_missing(project: Project) -> None:
+    project.write(
+        """
+        version: 1
+        rules:
+          - {name: one, when: {branch: main}, deploy: {workflow: a, parameters: {which: a}}}
+          - {name: two, when: {branch: main}, deploy: {workflow: b, parameters: {which: b}}}
+          - {name: three, when: {branch: main}, deploy: {workflow: c, parameters: {which: c}}}
+        """
+    )
+    with ended_quickly(workflows=[Workflow(w, {"which": w}) for w in "abc"]) as server:
+        server.misbehave(parse_fault("ends:success"))  # met by the first rule
+        server.misbehave(parse_fault(f"{POST} => status:403:no"))
+        assert project.step(server).outcomes == ["triggered", "refused", "not-sent"]
+        assert project.step(server).outcomes == ["already-triggered", "triggered", "triggered"]
+        assert project.step(server).outcomes == ["already-triggered"] * 3
+        assert [r.parameters["which"] for r in server.runs] == ["a", "b", "c"]
+
+
+def test_a_rerun_sends_only_what_is_missing_of_one_shared_workflow(project: Project) -> None:
+    project.write(
+        """
+        version: 1
+        rules:
+          - {name: one, when: {branch: main}, deploy: {workflow: deploy, parameters: {to: eu}}}
+          - {name: two, when: {branch: main}, deploy: {workflow: deploy, parameters: {to: us}}}
+        """
+    )
+    with ended_quickly(workflows=[Workflow("deploy")]) as server:
+        server.misbehave(parse_fault("ends:success"))
+        server.misbehave(parse_fault(f"{POST} => status:403:no"))
+        assert project.step(server).outcomes == ["triggered", "refused"]
+        assert project.step(server).outcomes == ["already-triggered", "triggered"]
+        assert project.step(server).outcomes == ["already-triggered"] * 2
+        assert [r.parameters["to"] for r in server.runs] == ["eu", "us"]
+
+
+def test_a_job_of_the_old_api_is_recognised(project: Project) -> None:
+    project.write("version: 1\nrules:\n  - {name: docker, when: {branch: main}, deploy: {job: deploy_docker}}\n")
+    with ended_quickly() as server:
+        first, second = project.step(server), project.step(server)
+        assert (first.outcomes, second.outcomes) == (["triggered"], ["already-triggered"])
+        assert len(triggers(server)) == 1
+        (run,) = server.runs
+        assert second.json["triggers"][0]["url"] == f"{server.url}/gh/acme/shop/{run.number}"
+
+
+# Lost
+
+
+def test_a_run_that_lists_show_late_is_found(project: Project) -> None:
+    with sandbox(pace=Pace(appear=0.0, finish=0.1, listed=1.0)) as server:
+        server.misbehave(parse_fault("close-after-create"))
+        ended = project.step(server)
+        assert (ended.code, ended.outcomes) == (0, ["triggered"])
+        assert "looking for what it created" in ended.err
+        assert len(triggers(server)) == 1
+
+
+# API v3
+
+
+V3 = """
+    version: 1
+    api: v3
+    rules:
+      - name: production
+        when: {branch: main}
+        deploy: {workflow: deploy, parameters: {deploy: true, sha: "${CIRCLE_SHA1}"}}
+    """
+
+
+def test_api_v3_from_end_to_end(project: Project) -> None:
+    project.write(V3)
+    token = oidc(pipeline_definition_id=DEFINITION)
+    with ended_quickly() as server:
+        first = project.step(server, "--wait", "10s", CIRCLE_OIDC_TOKEN=token)
+        assert (first.code, first.outcomes) == (0, ["triggered"]), first.err
+        assert first.json["triggers"][0]["workflows"] == [{"name": "deploy", "status": "success"}]
+        second = project.step(server, CIRCLE_OIDC_TOKEN=token)
+        assert (second.code, second.outcomes) == (0, ["already-triggered"]), second.err
+        created = [r.path for r in server.requests if r.method == "POST" and r.path == "/api/v3/runs"]
+        assert len(created) == len(server.runs) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "outcome"),
+    [
+        ("moved", 9, "stopped"),
+        ("errored:bad", 10, "nothing-runs"),
+        ("unauthorized", 10, "nothing-runs"),
+        ("status:403:no", 6, "refused"),
+        ("close-after-create", 0, "triggered"),
+    ],
+)
+def test_api_v3_when_things_go_wrong(project: Project, fault: str, code: int, outcome: str) -> None:
+    project.write(V3)
+    with sandbox() as server:
+        server.misbehave(parse_fault(fault))
+        ended = project.step(server, CIRCLE_OIDC_TOKEN=oidc(pipeline_definition_id=DEFINITION))
+        assert (ended.code, ended.outcomes) == (code, [outcome]), ended.err
+        assert len(server.runs) <= 1
+
+
+def test_api_v3_to_a_target(project: Project) -> None:
+    target = f"targets: {{t: {{project: gh/acme/shop, branch: main, definition: {DEFINITION}, api: v3}}}}"
+    project.write(V3.replace("api: v3", target).replace("{workflow:", "{to: t, workflow:"))
+    with ended_quickly() as server:
+        ended = project.step(server)
+        assert (ended.code, ended.outcomes) == (0, ["triggered"]), ended.err
+        assert [r.path for r in triggers(server) if r.path.endswith("/runs")] == ["/api/v3/runs"]
+        assert "a rerun of this step is not recognised" in ended.err
+
+
+# Auto-cancel
+
+
+@pytest.mark.parametrize(("branch", "is_warned"), [("feature/x", True), ("main", False)])
+def test_a_trigger_that_may_cancel_the_build_that_it_is_in(project: Project, branch: str, is_warned: bool) -> None:  # noqa: FBT001 - a column
+    project.write(RULES.replace("branch: main", 'branch: "**"'))
+    with ended_quickly(heads={}, auto_cancel=True) as server:
+        ended = project.step(server, CIRCLE_BRANCH=branch)
+        assert (ended.code, ended.outcomes) == (0, ["triggered"])
+        assert ("auto-cancel" in ended.err) is is_warned
+        assert PIPELINE not in [r.id for r in server.runs]

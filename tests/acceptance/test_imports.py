@@ -1,0 +1,86 @@
+"""What each kind of run loads: most of what a step costs is what it loads, and most runs deploy nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from acceptance.process import SOURCE, TOKEN, Project, sandbox
+
+#: Runs the command line, then tells on stderr what has been loaded.
+TELLING = """
+import json, sys
+from deploystep.__main__ import main
+sys.argv[0] = "deploystep"
+code = main()
+print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+sys.exit(code)
+"""
+PATHS = """
+    version: 1
+    rules:
+      - name: production
+        when: {branch: main, paths: {only: services/**, since: previous-commit}}
+        deploy: {workflow: deploy, parameters: {deploy: true}}
+    """
+BERLIN = PATHS.replace("rules:", "timezone: Europe/Berlin\n    rules:")
+FOLDED = PATHS.replace("branch: main", "branch: &main main")
+
+
+def loaded(project: Project, *arguments: str, url: str = "", **variables: str) -> set[str]:
+    """Every module that a run has loaded, as long as it ended well."""
+    environ = project.environment(None, {"DEPLOYSTEP_HOST": url or None, **variables}, ci=True)
+    environ.pop("COVERAGE_PROCESS_START", None)
+    done = subprocess.run(
+        [sys.executable, "-c", TELLING, *arguments],
+        cwd=project.folder,
+        env={**environ, "PYTHONPATH": str(SOURCE)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+SENDING = {"requests", "urllib3", "ssl", "http.client", "deploystep.adapters.http", "deploystep.adapters.remote"}
+READING = {"yaml", "deploystep.rulefile.events"}
+PROVING = {"deploystep.core.pattern_proofs", "deploystep.core.pattern_search", "deploystep.rulefile.lint"}
+FOR_PEOPLE = {"deploystep.app.cases", "deploystep.rulefile.project", "deploystep.rulefile.schema", "xml", "traceback"}
+
+
+def test_a_run_that_finds_nothing_to_do_loads_only_what_decides(project: Project) -> None:
+    project.write(PATHS)
+    modules = loaded(project, "run", CIRCLE_BRANCH="feature/login")
+    assert modules & (SENDING | READING | PROVING | FOR_PEOPLE | {"zoneinfo", "argparse", "subprocess"}) == set()
+    assert {"deploystep.core.decide", "deploystep.rulefile.plain"} <= modules
+
+
+def test_a_dry_run_sends_nothing_and_loads_nothing_that_sends(project: Project) -> None:
+    project.write(PATHS.replace(", paths: {only: services/**, since: previous-commit}", ""))
+    modules = loaded(project, "run", "--dry-run")
+    assert modules & (SENDING | READING | PROVING | FOR_PEOPLE | {"zoneinfo", "argparse", "subprocess"}) == set()
+
+
+def test_a_live_run_reads_a_plain_file_without_yaml(project: Project) -> None:
+    project.write(PATHS.replace(", paths: {only: services/**, since: previous-commit}", ""))
+    with sandbox() as server:
+        modules = loaded(project, "run", url=server.url, CIRCLE_TOKEN=TOKEN)
+    assert modules & (READING | PROVING | (FOR_PEOPLE - {"traceback"}) | {"zoneinfo", "argparse"}) == set()
+    assert {"requests", "deploystep.adapters.http"} <= modules
+
+
+def test_yaml_is_loaded_for_a_file_that_is_not_plain(project: Project) -> None:
+    project.write(FOLDED)
+    assert loaded(project, "run", CIRCLE_BRANCH="feature/login") >= READING
+
+
+def test_the_zones_are_loaded_where_one_is_named(project: Project) -> None:
+    project.write(BERLIN)
+    assert "zoneinfo" in loaded(project, "run", CIRCLE_BRANCH="feature/login")
+
+
+def test_an_option_with_a_value_brings_argparse(project: Project) -> None:
+    project.write(PATHS)
+    modules = loaded(project, "run", "--rules", ".circleci/deploy.yml", CIRCLE_BRANCH="feature/login")
+    assert "argparse" in modules
