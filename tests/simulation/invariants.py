@@ -89,11 +89,11 @@ def _came_to_life(world: World, step: Step) -> Iterator[str]:
     said = step.report.triggers if step.report is not None else ()
     for told in said:
         if told.outcome is Outcome.NOTHING_RUNS:
-            posts = [p for p in step.posts if p.rule == told.spec.rule and p.run is not None]
-            late = [post for post in posts if _has_deployed(world, post)]
-            if any(post.created_at - post.at > A_MINUTE for post in late):
-                world.excused["I4: CircleCI acted on a trigger more than a minute late, and another run was found"] += 1
-            elif any(_started_late(world, post) for post in late):
+            named = _run_of(world, told)
+            sent = [p for p in step.posts if p.rule == told.spec.rule and p.run is not None]
+            posts = [p for p in sent if named is None or p.run == named.id]  # another's is another matter (_identity)
+            late = [post for post in posts if _has_deployed(world, post) and _started_late(world, post)]
+            if late:
                 world.excused["I4: CircleCI took more than a minute to start what the run holds"] += 1
             elif any(_has_deployed(world, post) for post in posts):
                 yield f"I4: nothing of {told.spec.rule} runs, said the step, and then it ran"
@@ -286,7 +286,9 @@ def _is_untroubled(world: World, step: Step) -> bool:
         s is step or (s.ended or step.began + 1) < step.began or s.began > world.time.now for s in world.steps
     )
     is_first = all(s is step or s.build.push.commit != step.build.push.commit for s in world.steps)
-    runs = [world.stored(post.run) for post in step.posts if post.run]
+    told = step.report.triggers if step.report is not None else ()
+    named = [run.id for trigger in told if (run := _run_of(world, trigger)) is not None]
+    runs = [world.stored(run) for run in {*named, *(post.run for post in step.posts if post.run)}]
     is_well = all(w.outcome == "success" and w.set_to == "" for run in runs for w in run.workflows) and not any(
         run.errors or not run.workflows for run in runs
     )
@@ -415,6 +417,10 @@ def _identity(world: World, step: Step, told: TriggerReport, runs: list[str]) ->
     excuse = _look_alike(world, step, told, others[0]) if run is not None and others else None
     if excuse is not None:
         world.excused[f"I4: {excuse}"] += 1
+    elif (
+        run is not None and world.rule(told.spec.rule).is_elsewhere and _is_of_the_same_seconds(world, step, told, run)
+    ):
+        world.excused["I4: another build's trigger of a target, in the very seconds of the one that was lost"] += 1
     elif run is None or run.id not in runs:
         number = told.created.number
         yield f"I4: {told.spec.rule} is told to have created {number}, and that is not what it created"

@@ -174,10 +174,13 @@ class Scout:
     def _settled(self, found: tuple[Earlier, ...], survey: Survey) -> tuple[Earlier, ...]:
         """Look once more: a build that got a run instead of one of its own commit cancels it at once."""
         self._vigil("waiting for an earlier run to settle").wait(_SETTLING.total_seconds() / 2)
-        return tuple(self._again(earlier) if self._is_unsettled(earlier, survey) else earlier for earlier in found)
+        return tuple(
+            self._again(earlier, survey) if self._is_unsettled(earlier, survey) else earlier for earlier in found
+        )
 
-    def _again(self, earlier: Earlier) -> Earlier:
-        return replace(earlier, workflow=self._workflow(earlier.run, None)[0] or earlier.workflow)
+    def _again(self, earlier: Earlier, survey: Survey) -> Earlier:
+        again = replace(earlier, workflow=self._workflow(earlier.run, None)[0] or earlier.workflow)
+        return self._rerun(again, survey)
 
     def _ambiguous(self, choice: Ambiguous) -> FactUnavailable:
         urls = ", ".join(self._url(earlier.run) for earlier in choice.earlier)

@@ -123,6 +123,15 @@ def test_a_failed_run_that_circleci_reruns_by_itself_is_alive() -> None:
     assert "it failed, and CircleCI is to rerun it" in tried.progress.said[0]
 
 
+def test_a_run_that_fails_while_it_settles_is_alive_if_circleci_reruns_it() -> None:
+    running = {"status": "running", "max_auto_reruns": 1}
+    failed = {"status": "failed", "stopped_at": ago(-4), "max_auto_reruns": 1}
+    again = {"id": "w2", "status": "running", "created_at": ago(-8), "max_auto_reruns": 1, "auto_rerun_number": 1}
+    looks: list[Event] = [workflows(running), workflows(failed), workflows(failed, again)]
+    tried = attempt({LIST: runs(run("first", 3)), "GET /pipeline/first/workflow": looks})
+    assert (tried.outcome, tried.transport.count(SEND.split()[1])) == (Outcome.ALREADY_TRIGGERED, 0)
+
+
 def test_a_rerun_by_circleci_that_does_not_come_is_not_waited_for_for_ever() -> None:
     failed = {"status": "failed", "max_auto_reruns": 2}
     for stopped, wait in ((ago(5), 120.0), (ago(500), 0.0)):
