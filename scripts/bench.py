@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import politeness
+
 from deploystep.__main__ import RARELY
 from deploystep.core.build import BuildContext
 from deploystep.core.decide import decide
@@ -375,7 +377,8 @@ def written(
     page = Page()
     page.add("# Benchmarks", "", *preface())
     page.add("## Whole processes", "", *process_table(page, every, found))
-    page.add("## Scale", "", *scale_table(page, sizes, diff))
+    page.add("## Scale", "", *scale_table(page, sizes, diff), "")
+    page.add("## Politeness", "", *politeness_table(page))
     return page
 
 
@@ -445,6 +448,21 @@ def scale_table(page: Page, sizes: Mapping[str, tuple[float, float]], diff: floa
     for name, small, large, target in GROWTHS:
         growth = sizes[large][0] / sizes[small][0]
         yield f"| {name} | {growth:.2f} times | {page.against(name, growth, target)} |"
+
+
+def politeness_table(page: Page) -> Iterator[str]:
+    """How often a step that waits asks, in time that only it lets pass."""
+    yield f"Of {politeness.BUILDS} builds that begin to wait in the same second, in virtual time: the most calls of one of"
+    yield "them, and the most of all together in any one second after the first minute and before the limit."
+    yield ""
+    yield "| Wait | Calls of one | Target | Calls of all in a second |"
+    yield "| --- | ---: | --- | ---: |"
+    for name, calls, most in (
+        ("10 minutes for other nodes", politeness.of_nodes(10), 40),
+        ("20 minutes of --wait", politeness.of_wait(20), 80),
+    ):
+        target = page.against(name, calls.of_one, most)
+        yield f"| {name} | {calls.of_one} | {target} | {calls.in_a_second} |"
 
 
 def main() -> int:

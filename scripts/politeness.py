@@ -1,0 +1,124 @@
+"""How often a step that waits asks CircleCI: the product's own waits, in time that only they let pass."""
+
+import json
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+
+from deploystep.app.courier import Courier
+from deploystep.app.follow import Follower
+from deploystep.app.siblings import Siblings
+from deploystep.circleci.answers import Asked
+from deploystep.circleci.wire import Failure, Request, Response
+from deploystep.core.build import Branch, ProjectSlug
+from deploystep.core.deploy import TriggerSpec
+from deploystep.core.errors import TimedOut
+from deploystep.core.rules import Api
+from deploystep.core.runs import Created
+
+SHOP = ProjectSlug("gh", "acme", "shop")
+BEGIN = datetime(2026, 6, 16, 8, tzinfo=timezone.utc)
+BUILDS = 100
+_FIRST_MINUTE = 60.0
+NODES = {"parallel_runs": [{"index": index, "status": "running"} for index in range(4)]}
+WORKFLOWS = {"items": [{"id": "w", "name": "deploy", "status": "running"}], "next_page_token": None}
+
+
+@dataclass
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    luck: random.Random
+    passed: float = 0.0
+
+    def now(self) -> datetime:
+        """The time of day."""
+        return BEGIN + timedelta(seconds=self.passed)
+
+    def monotonic(self) -> float:
+        """Seconds since the beginning."""
+        return self.passed
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.passed += seconds
+
+    def chance(self) -> float:
+        """A number from 0 up to 1."""
+        return self.luck.random()
+
+
+@dataclass
+class Unchanging:
+    """A CircleCI in which everything goes on for ever; `asked` is when it was asked, in seconds."""
+
+    clock: Clock
+    answer: object
+    host: str = "https://circleci.com"
+    asked: list[float] = field(default_factory=list)
+
+    def send(self, request: Request) -> Response | Failure:
+        """The same answer every time."""
+        del request
+        self.asked.append(self.clock.passed)
+        return Response(200, {}, json.dumps(self.answer).encode())
+
+
+class Silent:
+    """Nobody is told anything."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def warn(self, text: str) -> None:
+        """Nothing."""
+
+    def live(self, text: str) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The most calls of one of many builds that begin at once, and the most in one second of all of them together."""
+
+    of_one: int
+    in_a_second: int
+
+
+def of_nodes(minutes: int) -> Calls:
+    """A wait for nodes that do not end."""
+    return _of_all([_asked_for_nodes(seed, minutes * 60.0) for seed in range(BUILDS)], minutes * 60.0)
+
+
+def of_wait(minutes: int) -> Calls:
+    """A `--wait` for a workflow that does not end."""
+    return _of_all([_asked_for_workflows(seed, minutes * 60.0) for seed in range(BUILDS)], minutes * 60.0)
+
+
+def _of_all(builds: list[list[float]], limit: float) -> Calls:
+    between = (moment for asked in builds for moment in asked if _FIRST_MINUTE < moment < limit)
+    return Calls(max(map(len, builds)), max(Counter(map(int, between)).values()))
+
+
+def _courier(seed: int, answer: object) -> tuple[Courier, Unchanging]:
+    clock = Clock(random.Random(seed))  # noqa: S311 - it spreads waits
+    circleci = Unchanging(clock, answer)
+    return Courier(circleci, clock, Silent()), circleci
+
+
+def _asked_for_nodes(seed: int, limit: float) -> list[float]:
+    courier, circleci = _courier(seed, NODES)
+    try:
+        Siblings(SHOP, 57, 4, courier, limit).wait()
+    except TimedOut:
+        return circleci.asked
+    raise AssertionError("nodes that do not end have ended")
+
+
+def _asked_for_workflows(seed: int, limit: float) -> list[float]:
+    courier, circleci = _courier(seed, WORKFLOWS)
+    spec = TriggerSpec("production", Api.V2_RUN, None, Branch("main"), "0" * 40, None, None, "deploy", {})
+    asked = Asked("production", SHOP, spec.ref, spec.api, circleci.host, circleci.host, "CIRCLE_TOKEN", False)  # noqa: FBT003
+    Follower(spec, Created("run", 1, "https://app.circleci.com"), asked, courier, limit).follow()
+    return circleci.asked
