@@ -452,8 +452,8 @@ def scale_table(page: Page, sizes: Mapping[str, tuple[float, float]], diff: floa
 
 def politeness_table(page: Page) -> Iterator[str]:
     """How often a step that waits asks, in time that only it lets pass."""
-    yield f"Of {politeness.BUILDS} builds that begin to wait in the same second, in virtual time: the most calls of one of"
-    yield "them, and the most of all together in any one second after the first minute and before the limit."
+    yield f"Of {politeness.BUILDS} builds that begin to wait in the same second, in virtual time: the most calls of"
+    yield "one, and the most of all together in any one second after the first minute and before the limit."
     yield ""
     yield "| Wait | Calls of one | Target | Calls of all in a second |"
     yield "| --- | ---: | --- | ---: |"
