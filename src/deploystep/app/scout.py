@@ -1,4 +1,4 @@
-"""Looks through CircleCI's lists: for an earlier run of this deploy, and for what a trigger of unknown fate created.
+"""Looks through CircleCI's lists for an earlier run of this deploy.
 
 Lists lag behind. What is missing in one may be there a moment later; so what must not be missed is looked for again,
 and what cannot be told is an error, never a guess.
@@ -15,16 +15,14 @@ from deploystep.circleci.recent import Recent
 from deploystep.circleci.wire import Failure, Response
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.earlier import Adopt, Ambiguous, Choice, Earlier, State, choose
-from deploystep.core.errors import FactUnavailable, Uncertain
+from deploystep.core.errors import FactUnavailable
 from deploystep.core.runs import RERUN, Run, WorkflowState, ends_in_setup, newest
 from deploystep.core.values import dataclass, replace
 
-_DEPTH: Final = 100  # runs that are read, where this build's own pipeline is not among them
+DEPTH: Final = 100  # runs that are read, where this build's own pipeline is not among them
 _BEYOND: Final = 20  # runs of other commits, after which none of this one is expected
 _YOUNG: Final = timedelta(seconds=60)  # what a setup workflow of that age starts may not be there yet
 _SETTLING: Final = timedelta(seconds=10)  # a run of that age may be about to be cancelled by the build that made it
-_PROMPT: Final = timedelta(seconds=5)  # after it has left, a trigger that is acted on at all usually is
-_SKEW: Final = timedelta(seconds=2)  # the server's clock is told in whole seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,8 @@ class Scout:
     claimed: frozenset[str] = frozenset()
 
     @property
-    def _dialect(self) -> Dialect:
+    def dialect(self) -> Dialect:
+        """How the rule's API is spoken to."""
         return DIALECTS[self.spec.api]
 
     def survey(self) -> tuple[Survey, tuple[Run, ...]]:
@@ -64,7 +63,7 @@ class Scout:
 
         Raises Refused, Unreachable or FactUnavailable where that must be known and cannot be read.
         """
-        result = self._recent(self._reaches_back)
+        result = self.recent(self._reaches_back)
         if not isinstance(result, Recent):
             if self.spec.is_recognised:
                 raise unread(result, self.asked)
@@ -74,8 +73,9 @@ class Scout:
         survey = Survey(frozenset(r.id for r in result.runs), result.moment, self.courier.clock.monotonic())
         return survey, self._of_this_commit(result)
 
-    def _recent(self, enough: Enough) -> Recent | Response | Failure:
-        talk = self._dialect.recent(self.asked, enough, self.courier.clock.now())
+    def recent(self, enough: Enough) -> Recent | Response | Failure:
+        """The runs there are, newest first; where they cannot be read, what came instead."""
+        talk = self.dialect.recent(self.asked, enough, self.courier.clock.now())
         return self.courier.converse(talk)
 
     def _reaches_back(self, runs: tuple[Run, ...]) -> bool:
@@ -85,9 +85,9 @@ class Scout:
         is looked for, the newest are enough to tell what is new after them.
         """
         if not self.spec.is_recognised:
-            return len(runs) >= _DEPTH
+            return len(runs) >= DEPTH
         ours = [at for at, run in enumerate(runs) if run.id == self.own or run.revision == self.spec.revision]
-        is_far = len(runs) >= _DEPTH if self.own is None else any(runs[at].id == self.own for at in ours)
+        is_far = len(runs) >= DEPTH if self.own is None else any(runs[at].id == self.own for at in ours)
         return is_far and len(runs) - max(ours, default=-1) > _BEYOND
 
     def _of_this_commit(self, recent: Recent) -> tuple[Run, ...]:
@@ -96,13 +96,11 @@ class Scout:
         # rules that share a workflow are told apart by the order of all their runs
         others = self.claimed if self.spec.share.count == 1 else frozenset()
         ours = (run for run in recent.runs if run.revision == self.spec.revision and run.id not in others)
-        return tuple(filter(self._is_ours, ours))
+        return tuple(filter(self.is_ours, ours))
 
-    def _is_ours(self, run: Run) -> bool:
+    def is_ours(self, run: Run) -> bool:
         """Whether it is of this branch or tag, and a trigger may have made it."""
         return run.is_by_api is not False and run.ref in (self.spec.ref, None)
-
-    # An earlier run
 
     def choose(self, candidates: tuple[Run, ...], survey: Survey) -> Choice:
         """Whether one of the runs is this deploy. Raises FactUnavailable where that cannot be told."""
@@ -123,7 +121,7 @@ class Scout:
         return None if earlier is None else self._rerun(earlier, survey)
 
     def _awaited(self, run: Run, survey: Survey) -> Earlier | None:
-        vigil = self._vigil("waiting for the workflows of an earlier run")
+        vigil = self.vigil("waiting for the workflows of an earlier run")
         began = self.courier.clock.monotonic()
         while True:
             passed = timedelta(seconds=self.courier.clock.monotonic() - began)
@@ -134,17 +132,17 @@ class Scout:
                 return None
             if vigil.has_ended:
                 if run.is_forming or survey.moment is not None:
-                    raise self._undecided(f"run {self._url(run)} of this commit has not shown its workflows")
+                    raise self._undecided(f"run {self.url(run)} of this commit has not shown its workflows")
                 return None
-            vigil.tell(f"run {self._url(run)} is of this commit, and its workflows are not there yet")
+            vigil.tell(f"run {self.url(run)} is of this commit, and its workflows are not there yet")
             vigil.rest()
-            run = self.courier.converse(self._dialect.run(self.asked, run.id)) or run
+            run = self.courier.converse(self.dialect.run(self.asked, run.id)) or run
 
     def _workflow(self, run: Run, moment: datetime | None) -> tuple[WorkflowState | None, bool]:
         """The rule's workflow in a run, and whether it may yet appear."""
-        workflows = self.courier.converse(self._dialect.workflows(self.asked, run.id))
+        workflows = self.courier.converse(self.dialect.workflows(self.asked, run.id))
         if workflows is None:
-            raise self._undecided(f"the workflows of run {self._url(run)} could not be read")
+            raise self._undecided(f"the workflows of run {self.url(run)} could not be read")
         found = newest(workflows, self.spec.starts)
         if found:
             return found[0], False
@@ -160,7 +158,7 @@ class Scout:
         """The same; where it failed and CircleCI is about to rerun it by itself, as soon as it has."""
         vigil = Vigil(self.courier.clock, self.courier.progress, RERUN, BRISK, "waiting for an earlier run's rerun")
         while _is_to_be_rerun(earlier.workflow, survey.moment) and not vigil.has_ended:
-            vigil.tell(f"run {self._url(earlier.run)} is of this commit; it failed, and CircleCI is to rerun it")
+            vigil.tell(f"run {self.url(earlier.run)} is of this commit; it failed, and CircleCI is to rerun it")
             vigil.rest()
             workflow, _ = self._workflow(earlier.run, None)
             earlier = replace(earlier, workflow=workflow or earlier.workflow)
@@ -173,7 +171,7 @@ class Scout:
 
     def _settled(self, found: tuple[Earlier, ...], survey: Survey) -> tuple[Earlier, ...]:
         """Look once more: a build that got a run instead of one of its own commit cancels it at once."""
-        self._vigil("waiting for an earlier run to settle").wait(_SETTLING.total_seconds() / 2)
+        self.vigil("waiting for an earlier run to settle").wait(_SETTLING.total_seconds() / 2)
         return tuple(
             self._again(earlier, survey) if self._is_unsettled(earlier, survey) else earlier for earlier in found
         )
@@ -183,7 +181,7 @@ class Scout:
         return self._rerun(again, survey)
 
     def _ambiguous(self, choice: Ambiguous) -> FactUnavailable:
-        urls = ", ".join(self._url(earlier.run) for earlier in choice.earlier)
+        urls = ", ".join(self.url(earlier.run) for earlier in choice.earlier)
         return FactUnavailable(
             "undecided",
             f"cannot tell whether rule '{self.spec.rule}' was triggered for this commit before: "
@@ -200,90 +198,13 @@ class Scout:
             "to send it all the same, give  --again REASON",
         )
 
-    # What a trigger of unknown fate created
-
-    def find_created(self, survey: Survey, sent: float, cause: Uncertain) -> Run:
-        """The one run that the trigger certainly created. Raises Uncertain where there is none, or several.
-
-        `sent` is when the trigger left, in seconds by the clock that nobody can set back.
-        """
-        if not survey.is_read:
-            raise cause
-        vigil = self._vigil("looking for what the trigger created")
-        self.courier.progress.say(f"{cause.message}; looking for what it created")
-        until = survey.moment and survey.moment + timedelta(seconds=sent - survey.at) + _PROMPT
-        before: tuple[str, ...] = ()
-        while True:
-            found = self._created_since(survey, until)
-            sure = tuple(run.id for run, is_sure in found if is_sure)
-            if len(found) == 1 and sure and sure == before:
-                return found[0][0]
-            before = sure
-            if vigil.has_ended:
-                raise self._not_found(tuple(run for run, _ in found), cause)
-            vigil.rest()
-
-    def _created_since(self, survey: Survey, until: datetime | None) -> tuple[tuple[Run, bool], ...]:
-        """Runs that were not there before the trigger and may be its own, each with whether it is seen to be.
-
-        `until` is a moment after the trigger left, by the server's clock.
-        """
-        result = self._recent(lambda runs: len(runs) >= _DEPTH or any(r.id in survey.known for r in runs))
-        if not isinstance(result, Recent):
-            return ()
-        known = survey.known | self.claimed  # what other rules have just triggered may not have been listed
-        new = [r for r in result.runs if r.id not in known and self._may_be_created(r) and _is_since(r, survey)]
-        seen = ((run, self._is_created(run, result, until)) for run in new)
-        return tuple((run, is_sure) for run, is_sure in seen if is_sure is not None)
-
-    def _may_be_created(self, run: Run) -> bool:
-        """Whether the trigger may have made it as it is: API v1.1 pins the revision, so no other can be its own."""
-        return self._is_ours(run) and (self.spec.job is None or run.revision in (self.spec.revision, None))
-
-    def _is_created(self, run: Run, recent: Recent, until: datetime | None) -> bool | None:
-        """Whether a new run is the trigger's: yes, perhaps, or (None) certainly not.
-
-        A run of this commit that holds the rule's workflow is this deploy, whoever made it. Of others, only one made
-        in the very seconds after the trigger left is taken for its own.
-        """
-        known = self.courier.converse(told(self.asked, run))
-        if known is not None and not known.is_by_api:
-            return None
-        if known is None or self._is_perhaps_foreign(run, recent):
-            return False
-        is_told = self.spec.is_recognised or _is_before(run, until)
-        if self.spec.starts is None or run.is_errored:
-            return is_told
-        workflows = self.courier.converse(self._dialect.workflows(self.asked, run.id))
-        if workflows is None or not newest(workflows):
-            return False
-        return is_told if newest(workflows, self.spec.starts) else None
-
-    def _is_perhaps_foreign(self, run: Run, recent: Recent) -> bool:
-        """Whether a build of that other commit may have made it: to cancel it would take that build's deploy away."""
-        is_other = self.spec.revision is not None and run.revision != self.spec.revision
-        return is_other and any(r.revision == run.revision and r.is_by_api is False for r in recent.runs)
-
-    def _not_found(self, found: tuple[Run, ...], cause: Uncertain) -> Uncertain:
-        if not found:
-            return _more(cause, f"no run of it was found in {self.limit:.0f} s")
-        urls = ", ".join(map(self._url, found))
-        return _more(cause, f"what may be its run, or that of another build: {urls}")
-
-    def _vigil(self, what: str) -> Vigil:
+    def vigil(self, what: str) -> Vigil:
+        """A wait for what is about to be seen."""
         return Vigil(self.courier.clock, self.courier.progress, self.limit, BRISK, what)
 
-    def _url(self, run: Run) -> str:
+    def url(self, run: Run) -> str:
+        """Where a person sees the run."""
         return self.asked.run_url(run.number)
-
-
-def _is_since(run: Run, survey: Survey) -> bool:
-    """Whether it was made after the survey, by the server's own clock; where that is not told, it may be."""
-    return run.created is None or survey.moment is None or run.created >= survey.moment - _SKEW
-
-
-def _is_before(run: Run, until: datetime | None) -> bool:
-    return run.created is not None and until is not None and run.created <= until
 
 
 def _is_within(since: datetime | None, moment: datetime | None, time: timedelta) -> bool:
@@ -294,7 +215,3 @@ def _is_within(since: datetime | None, moment: datetime | None, time: timedelta)
 def _is_to_be_rerun(workflow: WorkflowState, moment: datetime | None) -> bool:
     is_failed = workflow.status == "failed" and workflow.reruns_left > 0
     return is_failed and _is_within(workflow.stopped, moment, timedelta(seconds=RERUN))
-
-
-def _more(cause: Uncertain, found: str) -> Uncertain:
-    return Uncertain(cause.code, f"{cause.message}; {found}", *cause.hints)

@@ -6,6 +6,7 @@ from typing import Final
 from deploystep.app.confirm import Watch
 from deploystep.app.courier import Courier
 from deploystep.app.follow import Follower
+from deploystep.app.lost import LostTrigger
 from deploystep.app.ports import Clock, Transport
 from deploystep.app.report import Journal, TriggerReport
 from deploystep.app.scout import Scout, Survey
@@ -167,7 +168,7 @@ class _One:
         try:
             created = _post(request, self.asked, replace(courier, transport=noting))
         except Uncertain as error:
-            created = self._created(self._scout.find_created(survey, noting.left[-1], error))
+            created = self._created(LostTrigger(self._scout, survey, noting.left[-1]).found(error))
         self.journal.created(self.index, created)
         courier.progress.say(f"triggered {self.asked.rule}: {created.url}")
         return created

@@ -11,6 +11,7 @@ from builds import OTHER_SHA, PIPELINE, SHA, asked, spec
 from fakes import START, FakeClock, RecordingProgress, RoutedTransport, answer, lost, refused_connection
 
 from deploystep.app.courier import Courier
+from deploystep.app.lost import LostTrigger
 from deploystep.app.scout import Scout, Survey
 from deploystep.circleci.answers import uncertain
 from deploystep.core.build import Branch, Tag
@@ -428,7 +429,7 @@ class Search(Scene):
     """The look for what was created, after a survey that saw only this build's own pipeline."""
 
     def found(self, survey: Survey = BEFORE) -> Run:
-        return self.scout.find_created(survey, survey.at, self.cause)
+        return LostTrigger(self.scout, survey, survey.at).found(self.cause)
 
     @property
     def cause(self) -> Uncertain:
