@@ -294,7 +294,7 @@ def _is_untroubled(world: World, step: Step) -> bool:
     )
     is_plain = step.faults == 0 and visit.fuse is None and visit.node == 0 and not _shares(world)
     starts = 2 * pace.appear + (pace.finish if world.schedule.has_setup else 0)
-    is_quick = starts < visit.confirm or visit.confirm == 0
+    is_quick = starts < max(visit.confirm, 10)  # as long as the step looks for what must not be missed
     is_waited = visit.wait is None or 2 * pace.appear + 2 * pace.finish + 20 < visit.wait
     has_nodes = visit.nodes_limit is None or all(
         n.status == "success" and n.after + 25 < visit.nodes_limit for n in step.build.nodes
@@ -358,13 +358,16 @@ def _is_its_own(world: World, step: Step, told: TriggerReport, run: Run) -> Iter
     if is_rules and is_commits:
         return
     post = next(p for p in world.posts if p.run == run.id)
-    alike = [p for p in world.posts if p.run and p.rule == post.rule and _is_of_same(world, p, run, post)]
+    starts = world.rule(post.rule).starts
+    sharing = [p for p in world.posts if p.run and world.rule(p.rule).starts == starts]
+    twice = [p.rule for p in sharing if _is_of_same(world, p, run, p)]
+    alike = [p for p in sharing if _is_of_same(world, p, run, p) and twice.count(p.rule) > 1]
     if not world.rule(post.rule).is_named:
         world.excused["I3: a rule that names no workflow starts the one that another rule names"] += 1
-    elif len(alike) > 1 and world.rule(post.rule).starts == world.rule(told.spec.rule).starts:
-        again = "--again" if any(p.step.visit.again for p in alike) else "two steps at once (known race)"
+    elif alike and starts == world.rule(told.spec.rule).starts:
+        again = "--again" if any(p.step.visit.again for p in alike) else "one of them was triggered twice (I1)"
         world.excused[f"I3: rules that share a workflow are told apart by the order of their runs: {again}"] += 1
-    elif world.rule(post.rule).is_elsewhere and _is_of_the_same_seconds(world, step, told, run):
+    elif _is_anothers_in_a_target(world, step, told, run):
         world.excused["I3: another build's trigger of a target, in the very seconds of the one that was lost"] += 1
     elif _is_other_commit(world, post) and run.revision == step.revision:
         world.excused["I3: a trigger of an older commit had raced with the push, and its run is adopted"] += 1
@@ -372,7 +375,10 @@ def _is_its_own(world: World, step: Step, told: TriggerReport, run: Run) -> Iter
         yield f"I3: the run of {told.spec.rule} is one of rule {run.parameters.get('rule')}"
 
 
-def _is_of_the_same_seconds(world: World, step: Step, told: TriggerReport, run: Run) -> bool:
+def _is_anothers_in_a_target(world: World, step: Step, told: TriggerReport, run: Run) -> bool:
+    """Whether another build's trigger of the same target made it, right after this step's own, which was lost."""
+    if not world.rule(told.spec.rule).is_elsewhere:
+        return False
     sent = [post.at for post in step.posts if post.rule == told.spec.rule]
     created = (run.created_at - world.begin).total_seconds()
     return any(-2.0 <= created - at <= 6.0 for at in sent)
@@ -417,11 +423,10 @@ def _identity(world: World, step: Step, told: TriggerReport, runs: list[str]) ->
     excuse = _look_alike(world, step, told, others[0]) if run is not None and others else None
     if excuse is not None:
         world.excused[f"I4: {excuse}"] += 1
-    elif (
-        run is not None and world.rule(told.spec.rule).is_elsewhere and _is_of_the_same_seconds(world, step, told, run)
-    ):
-        world.excused["I4: another build's trigger of a target, in the very seconds of the one that was lost"] += 1
     elif run is None or run.id not in runs:
+        if run is not None and _is_anothers_in_a_target(world, step, told, run):
+            world.excused["I4: another build's trigger of a target, in the very seconds of the one that was lost"] += 1
+            return
         number = told.created.number
         yield f"I4: {told.spec.rule} is told to have created {number}, and that is not what it created"
     elif told.created.revision not in (None, run.revision):

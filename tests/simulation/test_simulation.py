@@ -71,7 +71,7 @@ def _wrong(seeds: range) -> set[str]:
 
 
 def test_who_does_not_look_for_earlier_runs_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploystep.app.scout.choose", lambda _found, _share: Fire())
+    monkeypatch.setattr("deploystep.app.scout.choose", lambda _found, _share, _claimed: Fire())
     assert "I1" in _wrong(range(60))
 
 

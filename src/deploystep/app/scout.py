@@ -105,9 +105,9 @@ class Scout:
     def choose(self, candidates: tuple[Run, ...], survey: Survey) -> Choice:
         """Whether one of the runs is this deploy. Raises FactUnavailable where that cannot be told."""
         found = tuple(held for run in candidates if (held := self._holding(run, survey)) is not None)
-        choice = choose(found, self.spec.share)
+        choice = choose(found, self.spec.share, self.claimed)
         if isinstance(choice, Adopt) and self._is_unsettled(choice.earlier, survey):
-            choice = choose(self._settled(found, survey), self.spec.share)
+            choice = choose(self._settled(found, survey), self.spec.share, self.claimed)
         if isinstance(choice, Ambiguous):
             raise self._ambiguous(choice)
         return choice

@@ -58,12 +58,15 @@ class Ambiguous:
 Choice: TypeAlias = Adopt | Fire | Ambiguous
 
 
-def choose(found: tuple[Earlier, ...], share: Share = ALONE) -> Choice:
-    """What to do, given the earlier runs, newest first."""
+def choose(found: tuple[Earlier, ...], share: Share = ALONE, claimed: frozenset[str] | None = None) -> Choice:
+    """What to do, given the earlier runs, newest first.
+
+    `claimed` are the ids of the runs that the rules before this one turned out to have; None where nobody has looked.
+    """
     if not found:
         return Fire()
     if share.count > 1:
-        return _among(found, share)
+        return _among(found, share, claimed)
     alive = next((e for e in found if e.state is State.ALIVE), None)
     if alive is not None:
         return Adopt(alive)  # never two, whatever came after it
@@ -72,9 +75,13 @@ def choose(found: tuple[Earlier, ...], share: Share = ALONE) -> Choice:
     return Adopt(ran) if ran is not None and ran.state is State.SUCCEEDED else Fire()
 
 
-def _among(found: tuple[Earlier, ...], share: Share) -> Choice:
+def _among(found: tuple[Earlier, ...], share: Share, claimed: frozenset[str] | None) -> Choice:
     """Runs of several rules: the first run is the first rule's, as long as each rule has sent at most one."""
     if not share.is_steady or len(found) > share.count or any(e.state is State.FAILED for e in found):
         return Ambiguous(found)
     in_order = found[::-1]
+    if claimed is not None and [e.run.id in claimed for e in in_order] != [
+        at < share.place for at in range(len(found))
+    ]:
+        return Ambiguous(found)  # the runs before this rule's own must be those of the rules before it
     return Adopt(in_order[share.place]) if share.place < len(in_order) else Fire()

@@ -193,3 +193,21 @@ def test_reruns_of_rules_that_share_a_workflow_send_each_rule_once(count: int, s
     for most in [*stops, count]:
         run_step(most)
     assert [e.run.id for e in made] == [f"rule-{place}" for place in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("claimed", "place", "expected"),
+    [
+        ((), 0, 1),  # the older of two is the first rule's
+        ((1,), 1, 0),
+        ((), 1, "Ambiguous"),  # whose is the older one, if not that of the rule before?
+        ((0,), 1, "Ambiguous"),  # the run of the rule before came after one that nobody claims
+        ((0, 1), 1, "Ambiguous"),
+        ((1,), 0, "Ambiguous"),
+    ],
+)
+def test_runs_before_a_rules_own_are_those_of_the_rules_before_it(
+    claimed: tuple[int, ...], place: int, expected: int | str
+) -> None:
+    names = frozenset(f"run-{number}" for number in claimed)
+    assert chosen(choose(runs("running", "running"), Share(place, 2), names)) == expected
