@@ -12,7 +12,7 @@ from deploystep.core.runs import Run, newest
 from deploystep.core.values import dataclass
 
 _PROMPT: Final = timedelta(seconds=5)  # after it has left, a trigger that is acted on at all usually is
-_SKEW: Final = timedelta(seconds=2)  # the server's clock is told in whole seconds
+_SKEW: Final = timedelta(seconds=2)  # by which the clocks of two of CircleCI's machines may differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,13 @@ class LostTrigger:
         return _more(cause, f"what may be its run, or that of another build: {urls}")
 
     def _is_since(self, run: Run) -> bool:
-        """Whether it was made after the survey, by the server's own clock; where that is not told, it may be."""
+        """Whether it was made after the survey, by the server's own clock; where that is not told, it may be.
+
+        A run that nothing but its time tells from others gets no benefit of the doubt.
+        """
         moment = self.survey.moment
-        return run.created is None or moment is None or run.created >= moment - _SKEW
+        skew = _SKEW if self._spec.is_recognised else timedelta(0)
+        return run.created is None or moment is None or run.created >= moment - skew
 
     def _is_prompt(self, run: Run) -> bool:
         """Whether it was made in the very seconds after the trigger left; where that is not told, it was not."""
