@@ -14,7 +14,7 @@ from deploystep.circleci.dialects import DIALECTS, Dialect, Enough, told
 from deploystep.circleci.recent import Recent
 from deploystep.circleci.wire import Failure, Response
 from deploystep.core.deploy import TriggerSpec
-from deploystep.core.earlier import Adopt, Ambiguous, Choice, Earlier, State, choose
+from deploystep.core.earlier import Adopt, Ambiguous, Choice, Earlier, Fire, State, choose
 from deploystep.core.errors import FactUnavailable, Uncertain
 from deploystep.core.runs import RERUN, Run, WorkflowState, ends_in_setup, newest
 from deploystep.core.values import dataclass, replace
@@ -110,6 +110,9 @@ class Scout:
         choice = choose(found, self.spec.share)
         if isinstance(choice, Adopt) and self._is_unsettled(choice.earlier, survey):
             choice = choose(self._settled(found, survey), self.spec.share)
+        if isinstance(choice, Adopt) and choice.earlier.run.id in self.claimed:
+            # the order of the runs misleads: this one is known to be another rule's
+            choice = Fire() if all(earlier.run.id in self.claimed for earlier in found) else Ambiguous(found)
         if isinstance(choice, Ambiguous):
             raise self._ambiguous(choice)
         return choice
