@@ -31,7 +31,7 @@ FOUND = {
 }
 
 
-@pytest.mark.parametrize("first", range(0, 500, 100))
+@pytest.mark.parametrize("first", range(0, 300, 100))
 def test_whatever_happens_the_invariants_hold(first: int) -> None:
     for seed in range(first, first + 100):
         world = simulated(seed)
