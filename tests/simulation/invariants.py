@@ -112,9 +112,13 @@ def _started_late(world: World, post: Post) -> bool:
 
 def _is_of_same(world: World, earlier: Post, run: Run, post: Post) -> bool:
     """Whether both are runs of one rule for one commit of one branch or tag."""
+    return earlier.rule == post.rule and _is_of_one(world, earlier, run)
+
+
+def _is_of_one(world: World, earlier: Post, run: Run) -> bool:
     other = world.stored(earlier.run or "")
     is_same_ref = (other.branch, other.tag, other.project) == (run.branch, run.tag, run.project)
-    return earlier.rule == post.rule and is_same_ref and other.revision == run.revision
+    return is_same_ref and other.revision == run.revision
 
 
 def _may_still_deploy(world: World, run_id: str, rule: str) -> bool:
@@ -358,13 +362,10 @@ def _is_its_own(world: World, step: Step, told: TriggerReport, run: Run) -> Iter
     if is_rules and is_commits:
         return
     post = next(p for p in world.posts if p.run == run.id)
-    starts = world.rule(post.rule).starts
-    sharing = [p for p in world.posts if p.run and world.rule(p.rule).starts == starts]
-    twice = [p.rule for p in sharing if _is_of_same(world, p, run, p)]
-    alike = [p for p in sharing if _is_of_same(world, p, run, p) and twice.count(p.rule) > 1]
+    alike = _sent_twice(world, run, post)
     if not world.rule(post.rule).is_named:
         world.excused["I3: a rule that names no workflow starts the one that another rule names"] += 1
-    elif alike and starts == world.rule(told.spec.rule).starts:
+    elif alike and world.rule(post.rule).starts == world.rule(told.spec.rule).starts:
         again = "--again" if any(p.step.visit.again for p in alike) else "one of them was triggered twice (I1)"
         world.excused[f"I3: rules that share a workflow are told apart by the order of their runs: {again}"] += 1
     elif _is_anothers_in_a_target(world, step, told, run):
@@ -373,6 +374,14 @@ def _is_its_own(world: World, step: Step, told: TriggerReport, run: Run) -> Iter
         world.excused["I3: a trigger of an older commit had raced with the push, and its run is adopted"] += 1
     else:
         yield f"I3: the run of {told.spec.rule} is one of rule {run.parameters.get('rule')}"
+
+
+def _sent_twice(world: World, run: Run, post: Post) -> list[Post]:
+    """The triggers of rules that share this one's workflow and were sent more than once for this commit."""
+    starts = world.rule(post.rule).starts
+    names = [rule.name for rule in world.schedule.rules if rule.starts == starts]
+    sent = [p for p in world.posts if p.run and p.rule in names and _is_of_one(world, p, run)]
+    return [p for p in sent if sum(other.rule == p.rule for other in sent) > 1]
 
 
 def _is_anothers_in_a_target(world: World, step: Step, told: TriggerReport, run: Run) -> bool:

@@ -19,14 +19,19 @@ FOUND = {
     386: "what was to follow a setup workflow did not count",
     468: "a run that was cancelled while it settled hid one that was alive",
     659: "a job of another commit was taken for the one that was lost, and cancelled",
+    13: "a run that was still being made was said to run nothing",
     1028: "a run that was cancelled hid an older one that had succeeded",
     2128: "an older commit's run was taken for this commit's own",
     2930: "another build's run of a target was taken for the one that was lost",
+    113105: "an answer that took long was the last word on what runs",
+    116450: "a run that was cancelled in its setup was waited for, at every rerun",
+    203732: "a run that failed while it settled, before CircleCI's own rerun of it, did not count",
+    305894: "a run that this very step had triggered for another rule was adopted",
     3672: "two steps at once sent one rule twice, and its second run was taken for another rule's",
 }
 
 
-@pytest.mark.parametrize("first", range(0, 500, 100))
+@pytest.mark.parametrize("first", range(0, 300, 100))
 def test_whatever_happens_the_invariants_hold(first: int) -> None:
     for seed in range(first, first + 100):
         world = simulated(seed)

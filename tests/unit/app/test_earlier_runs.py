@@ -15,8 +15,9 @@ from deploystep.app.report import Journal
 from deploystep.app.trigger import Sender, planned, send_all
 from deploystep.app.vigil import Patience
 from deploystep.core.deploy import Outcome
-from deploystep.core.errors import ToolError
+from deploystep.core.errors import FactUnavailable, ToolError
 from deploystep.core.rules import Api
+from deploystep.core.sharing import Share
 
 if TYPE_CHECKING:
     from fakes import Event
@@ -225,3 +226,34 @@ def test_a_lost_job_of_the_old_api_is_not_looked_for_among_other_commits() -> No
     )
     assert tried.outcome is Outcome.UNCERTAIN
     assert tried.transport.count("/cancel") == 0
+
+
+@pytest.mark.parametrize(
+    ("found", "outcome"),
+    [
+        ((run("new", 0), run("before", 1)), None),
+        ((run("new", 0),), Outcome.TRIGGERED),
+    ],
+)
+def test_what_another_rule_has_just_triggered_is_never_this_rules(
+    found: tuple[dict[str, Any], ...], outcome: Outcome | None
+) -> None:
+    """Rules that share a workflow are told apart by the order of their runs, and here that order misleads."""
+    routes: dict[str, Event | list[Event]] = {
+        LIST: [runs(), runs(*found)],
+        "GET /pipeline/new/workflow": workflows({"status": "running", "created_at": ago(-1)}),
+        "GET /pipeline/before/workflow": workflows({"status": "running"}),
+        SEND: ACCEPTED,
+        "GET /pipeline/new": CREATED,
+    }
+    transport, journal = RoutedTransport(routes), Journal()
+    courier = Courier(transport, FakeClock(), RecordingProgress())
+    sender = Sender(courier, "CIRCLE_TOKEN", "https://app.circleci.com", Patience())
+    specs = [spec(rule=f"rule-{n}", share=Share(n, 2), parameters={"n": n}) for n in range(2)]
+    journal.plan(tuple(planned(s, SHOP, sender.host, Outcome.NOT_SENT) for s in specs))
+    if outcome is None:
+        with pytest.raises(FactUnavailable, match="nothing tells which of them started"):
+            send_all(journal, build(), SHOP, sender)
+    else:
+        send_all(journal, build(), SHOP, sender)
+        assert [entry.outcome for entry in journal.entries] == [outcome, outcome]
