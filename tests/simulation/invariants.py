@@ -175,7 +175,7 @@ def _listed(world: World, earlier: Post, post: Post) -> Iterator[tuple[bool, str
     runs = [p for p in world.posts if p.run and p.rule == post.rule and p.created_at > earlier.created_at]
     has_failed = any(_is_of_same(world, p, world.stored(post.run or ""), post) and _failed(world, p) for p in runs)
     yield has_failed, "a later run of it has failed, after two steps at once or --again"
-    is_late = _came_late(world, earlier, post)
+    is_late = _came_late(world, earlier, post) or _started_late(world, earlier)
     yield is_late, "CircleCI took more than a minute to start what the earlier run holds"
 
 
