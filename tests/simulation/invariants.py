@@ -11,12 +11,14 @@ I7  nothing is sent before every other node has succeeded
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from deploystep.core.deploy import Outcome
 from deploystep.core.exits import ExitCode
 from deploystep.core.retry import Fate
 from deploystep.render.text import Style, failure
+from deploystep.sandbox.runs import run_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -205,13 +207,15 @@ def _shares(world: World) -> bool:
 
 
 def _came_late(world: World, earlier: Post, post: Post) -> bool:
-    """Whether the earlier run's workflow was not there for a minute before the trigger, with nothing under way."""
-    shown, starts = world.state.shown(world.stored(earlier.run or "")), world.rule(post.rule).starts
+    """Whether, when the trigger first left, the earlier run had held nothing that goes on for a minute."""
+    left = min(p.at for p in post.step.posts if p.rule == post.rule)
+    shown = run_at(world.stored(earlier.run or ""), world.begin + timedelta(seconds=left))
+    starts = world.rule(post.rule).starts
     stopped = [w.stopped_at for w in shown.workflows if w.stopped_at is not None]
     since = max([shown.created_at, *stopped])
     is_idle = all(w.status in OVER for w in shown.workflows)
     is_there = _newest(shown, starts) is not None
-    return is_idle and not is_there and post.created_at - (since - world.begin).total_seconds() > A_MINUTE
+    return is_idle and not is_there and left - (since - world.begin).total_seconds() >= A_MINUTE - 2.0
 
 
 # I2
@@ -289,10 +293,11 @@ def _is_untroubled(world: World, step: Step) -> bool:
     is_alone = all(
         s is step or (s.ended or step.began + 1) < step.began or s.began > world.time.now for s in world.steps
     )
-    is_first = all(s is step or s.build.push.commit != step.build.push.commit for s in world.steps)
-    told = step.report.triggers if step.report is not None else ()
-    named = [run.id for trigger in told if (run := _run_of(world, trigger)) is not None]
-    runs = [world.stored(run) for run in {*named, *(post.run for post in step.posts if post.run)}]
+    others = [world.stored(post.run) for post in world.posts if post.run and post.step is not step]
+    is_first = all(run.revision != step.revision for run in others) and all(
+        s is step or s.build.push.commit != step.build.push.commit for s in world.steps
+    )
+    runs = [world.stored(post.run) for post in step.posts if post.run]
     is_well = all(w.outcome == "success" and w.set_to == "" for run in runs for w in run.workflows) and not any(
         run.errors or not run.workflows for run in runs
     )
@@ -433,9 +438,6 @@ def _identity(world: World, step: Step, told: TriggerReport, runs: list[str]) ->
     if excuse is not None:
         world.excused[f"I4: {excuse}"] += 1
     elif run is None or run.id not in runs:
-        if run is not None and _is_anothers_in_a_target(world, step, told, run):
-            world.excused["I4: another build's trigger of a target, in the very seconds of the one that was lost"] += 1
-            return
         number = told.created.number
         yield f"I4: {told.spec.rule} is told to have created {number}, and that is not what it created"
     elif told.created.revision not in (None, run.revision):
@@ -452,6 +454,8 @@ def _look_alike(world: World, step: Step, told: TriggerReport, other: Post) -> s
         return "a trigger of an older commit had raced with the push, and its run is taken for this commit's own"
     if run.errors:
         return "two steps of one commit at once: a run that errored does not tell whose it is (known race)"
+    if _is_anothers_in_a_target(world, step, told, run):
+        return "another build's trigger of a target, in the very seconds of the one that was lost"
     is_alike = world.rule(other.rule).starts == world.rule(told.spec.rule).starts
     if is_alike and run.parameters.get("sha") == step.revision:
         return "two steps of one commit at once: one takes the other's run for its own (known race)"
