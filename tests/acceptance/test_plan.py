@@ -143,3 +143,39 @@ def test_the_sandbox_needs_no_account(clone: Project) -> None:
     ended = clone.run(("run", "--json", "--sandbox"), {"CIRCLE_TOKEN": None}, ci=False)
     assert (ended.code, ended.outcomes) == (0, ["triggered"]), ended.err
     assert "nothing leaves this machine" in ended.err
+
+
+def test_a_detached_head_is_named(clone: Project) -> None:
+    git(clone, "checkout", "--quiet", "--detach")
+    ended = plan(clone)
+    assert (ended.code, ended.json["error"]["code"]) == (4, "no-ref")
+    assert ended.json["error"]["hints"] == ["give --branch or --tag"]
+    assert plan(clone, "--branch", "main").code == 0
+
+
+def test_a_clone_without_a_commit_is_named(project: Project) -> None:
+    git(project, "init", "--quiet", "--initial-branch=main")
+    ended = plan(project)
+    assert (ended.code, ended.json["error"]["code"]) == (4, "not-in-a-clone")
+
+
+@pytest.mark.parametrize("origin", ["git@work:acme/shop.git", "/srv/shop.git", None])
+def test_the_stand_in_needs_no_project_of_a_known_host(clone: Project, origin: str | None) -> None:
+    git(clone, "remote", "remove", "origin")
+    if origin is not None:
+        git(clone, "remote", "add", "origin", origin)
+    words = ("run", "--json", "--sandbox", "--confirm", "5s")
+    ended = clone.run(words, {"CIRCLE_TOKEN": None}, ci=False)
+    assert (ended.code, ended.outcomes) == (0, ["triggered"]), ended.err
+
+
+@pytest.mark.parametrize("config", ["a: [", "- a", "setup: true"])
+def test_a_config_that_cannot_be_compared_with_is_told(project: Project, config: str) -> None:
+    project.write(config, "config.yml")
+    ended = project.call("check", "--config", "config.yml")
+    assert ended.code == 0
+    assert "warning: config.yml is not compared with" in ended.err
+
+
+def test_that_there_is_no_config_is_told(project: Project) -> None:
+    assert "there is no .circleci/config.yml here" in project.call("check").err

@@ -171,7 +171,7 @@ class Watch:
             f"run {self.created.url} is of commit {revision}, not of {self.spec.revision} that was tested; "
             f"{_end(counted, is_stopped=is_stopped)}",
             *(() if is_stopped else (hint,)),
-            f"{self.asked.ref.name} has moved on: its own build decides about the newer commit",
+            f"where {self.asked.ref.name} has moved on, the newer commit's own build decides about it",
         )
 
     # Nothing, in time

@@ -35,7 +35,8 @@ class LostTrigger:
         if not self.survey.is_read:
             raise cause
         vigil = self.scout.vigil("looking for what the trigger created")
-        self.scout.courier.progress.say(f"{cause.message}; looking for what it created")
+        limit = f"for {self.scout.limit:.0f} s at the most"
+        self.scout.courier.progress.say(f"{cause.message}; looking for what it created, {limit}")
         before: tuple[str, ...] = ()
         while True:
             found = self._created_since()

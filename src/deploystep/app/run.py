@@ -252,7 +252,10 @@ def _asked_project(build: BuildContext, sender: "Sender | None") -> ProjectSlug:
         raise EnvironmentInvalid(
             "project-unknown",
             "nothing tells which project this is",
-            "expected CIRCLE_PROJECT_USERNAME and _REPONAME with CIRCLE_BUILD_URL, or CIRCLE_PIPELINE_ID",
+            "in a build CIRCLE_PROJECT_USERNAME, _REPONAME and CIRCLE_BUILD_URL tell it, or CIRCLE_PIPELINE_ID",
+            "outside of one git's origin does, where it is at github.com or bitbucket.org; else set"
+            "  CIRCLE_PROJECT_USERNAME=acme CIRCLE_PROJECT_REPONAME=shop"
+            " CIRCLE_BUILD_URL=https://circleci.com/gh/acme/shop/1",
         )
     return _read_project(build.pipeline_id, sender.courier)
 

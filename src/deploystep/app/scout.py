@@ -171,7 +171,9 @@ class Scout:
 
     def _settled(self, found: tuple[Earlier, ...], survey: Survey) -> tuple[Earlier, ...]:
         """Look once more: a build that got a run instead of one of its own commit cancels it at once."""
-        self.vigil("waiting for an earlier run to settle").wait(_SETTLING.total_seconds() / 2)
+        pause = _SETTLING.total_seconds() / 2
+        self.courier.progress.say(f"a run of this commit is seconds old: it is looked at again in {pause:.0f} s")
+        self.vigil("waiting for an earlier run to settle").wait(pause)
         return tuple(
             self._again(earlier, survey) if self._is_unsettled(earlier, survey) else earlier for earlier in found
         )

@@ -293,7 +293,7 @@ def _completed(invocation: Invocation, environ: Mapping[str, str]) -> Mapping[st
     values = _with_options(invocation, environ)
     variables = Variables(values)
     found = dict(repository.describe())
-    if not found and variables.get("CIRCLE_SHA1") is None:
+    if "CIRCLE_SHA1" not in found and variables.get("CIRCLE_SHA1") is None:
         raise EnvironmentInvalid(
             "not-in-a-clone",
             "this folder is not in a git clone with a commit, and no build's environment is set",
@@ -304,7 +304,23 @@ def _completed(invocation: Invocation, environ: Mapping[str, str]) -> Mapping[st
     revision = _revision(invocation, repository)
     if revision is not None:
         values["CIRCLE_SHA1"] = revision
+    if variables.first(("CIRCLE_BRANCH", "CIRCLE_TAG")) is None and "CIRCLE_BRANCH" not in found:
+        raise EnvironmentInvalid(
+            "no-ref",
+            "HEAD is detached, and nothing else tells which branch or tag this is",
+            "give --branch or --tag" if invocation.command == "plan" else "set CIRCLE_BRANCH or CIRCLE_TAG",
+        )
+    if invocation.sandbox and Variables({**found, **values}).get("CIRCLE_PROJECT_USERNAME") is None:
+        found |= _IMAGINED_PROJECT
     return {**values, **{name: value for name, value in found.items() if Variables(values).get(name) is None}}
+
+
+#: The project of a clone whose origin tells none, where nobody but the stand-in is asked about it.
+_IMAGINED_PROJECT: Final = {
+    "CIRCLE_PROJECT_USERNAME": "acme",
+    "CIRCLE_PROJECT_REPONAME": "shop",
+    "CIRCLE_REPOSITORY_URL": "https://github.com/acme/shop",
+}
 
 
 def _revision(invocation: Invocation, repository: GitRepository) -> str | None:

@@ -26,7 +26,8 @@ CONFIG: Final = ".circleci/config.yml"
 def check(invocation: Invocation, rules: RuleSource, repository: GitRepository, progress: Progress) -> Report:
     """Everything wrong or suspicious in the rule file, alone and beside the project."""
     told = Comparison(SystemClock(), progress)
-    return checked.check(rules, partial(_project, invocation, repository), told.at, is_strict=invocation.strict)
+    project = partial(_project, invocation, repository, progress)
+    return checked.check(rules, project, told.at, is_strict=invocation.strict)
 
 
 class Comparison:
@@ -53,11 +54,12 @@ def test(invocation: Invocation, rules: RuleSource, _repository: GitRepository, 
     return report
 
 
-def _project(invocation: Invocation, repository: GitRepository) -> Project:
+def _project(invocation: Invocation, repository: GitRepository, progress: Progress) -> Project:
     """The configs that rules are compared with, and the files of the clone."""
     named = dict(map(_named_config, invocation.configs))
-    own = _config(named.get("", CONFIG), is_named="" in named)
-    targets = {name: config for name, path in named.items() if name and (config := _config(path, is_named=True))}
+    own = _config(named.get("", CONFIG), progress, is_named="" in named)
+    others = {name: path for name, path in named.items() if name}
+    targets = {name: found for name, path in others.items() if (found := _config(path, progress, is_named=True))}
     return Project(own, targets, repository.files())
 
 
@@ -67,6 +69,13 @@ def _named_config(text: str) -> tuple[str, str]:
     return (target, path) if equals else ("", text)
 
 
-def _config(path: str, *, is_named: bool) -> ProjectConfig | None:
+def _config(path: str, progress: Progress, *, is_named: bool) -> ProjectConfig | None:
+    """A config; where there is nothing to compare with, that is said."""
     text = read_config(path, _HERE, is_named=is_named)
-    return None if text is None else parse_config(path, text)
+    if text is None:
+        progress.say(f"there is no {path} here: the rules are compared with no config")
+        return None
+    config = parse_config(path, text)
+    if config is None:
+        progress.warn(f"{path} is not compared with: it is a setup config, or not a map that YAML can read")
+    return config

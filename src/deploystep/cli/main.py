@@ -26,6 +26,7 @@ class _Told:
         self.color = "auto"
         self.journal = Journal()
         self.is_silent = False
+        self.is_greeted = False
 
     def failed(self, error: ToolError) -> Report:
         return replace(self.report, triggers=self.journal.entries).failed(error)
@@ -42,7 +43,8 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, out: Te
         _carry_out(argv, environ, stdin, console, told)
         _ignore_signals()  # what happened must still be told
     except Interrupted as signalled:
-        told.report, told.is_silent = told.interrupted(signalled.exit), False
+        told.report = told.interrupted(signalled.exit)
+        told.is_silent = told.is_greeted  # a sandbox has said all there is to say
     if not told.is_silent:
         style = text.Style(wants_colour(told.color, out, environ), err.isatty())
         _show(told.report, console, style, is_json=told.is_json)
@@ -56,6 +58,7 @@ def _carry_out(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, c
         invocation = args.parse(argv, environ)
         told.is_json, told.color = invocation.is_json, invocation.color
         console.hide(Secret(environ.get(invocation.token_env or "", "")))
+        told.is_greeted = invocation.command == "sandbox"
         report = commands.carry_out(invocation, environ, stdin, console, told.journal)
         told.report, told.is_silent = report or told.report, report is None
     except ToolError as error:

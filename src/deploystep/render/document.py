@@ -10,6 +10,7 @@ from deploystep.core.errors import EnvironmentInvalid, ToolError
 from deploystep.core.exits import ExitCode
 from deploystep.core.source import Diagnostic, SourceFile
 from deploystep.core.trace import Trace
+from deploystep.render.text import interruption
 
 SCHEMA = 1
 Object: TypeAlias = dict[str, Any]
@@ -97,7 +98,7 @@ def _trigger(trigger: TriggerReport) -> Object:
 def _error(report: Report) -> Object | None:
     error = report.error
     if error is None:
-        return _interruption(report.exit) if report.exit is not ExitCode.OK else None
+        return _interruption(report) if report.exit is not ExitCode.OK else None
     return {
         "code": error.code,
         "message": error.message,
@@ -115,8 +116,9 @@ def _case(tried: Tried, source: SourceFile | None) -> Object:
     }
 
 
-def _interruption(code: ExitCode) -> Object:
-    return {"code": code.label, "message": code.meaning, "hints": [], "diagnostics": []}
+def _interruption(report: Report) -> Object:
+    hints = ["look at what had been sent before you run it again"] if report.command == "run" else []
+    return {"code": report.exit.label, "message": interruption(report), "hints": hints, "diagnostics": []}
 
 
 def _problems(error: ToolError) -> list[Object]:

@@ -118,7 +118,7 @@ def failure(report: Report, style: Style) -> str:
     """What went wrong, for stderr; empty where nothing did."""
     error = report.error
     if error is None:
-        return _interruption(report) if report.exit is not ExitCode.OK else ""
+        return interruption(report) if report.exit is not ExitCode.OK else ""
     lines = []
     if isinstance(error, Diagnosed) and error.source is not None and report.command != "check" and not report.tried:
         lines += diagnostics(error.diagnostics, error.source, style)
@@ -129,7 +129,8 @@ def failure(report: Report, style: Style) -> str:
     return "\n".join([*lines, f"exit {int(report.exit)} ({report.exit.label}){_last_word(report)}"])
 
 
-def _interruption(report: Report) -> str:
+def interruption(report: Report) -> str:
+    """That a signal ended it, and whether anything had been sent."""
     return f"{report.exit.label}{_last_word(report)}"
 
 
