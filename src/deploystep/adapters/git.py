@@ -1,5 +1,6 @@
 """git, as a subprocess: in the C locale, without the caller's GIT_* variables, never asking for anything."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -113,6 +114,15 @@ class GitRepository:
             )
         except (OSError, ValueError):
             return None
+
+
+def complaint(said: "subprocess.CompletedProcess[bytes]") -> str:
+    """The first line that git complains with, or nothing; of URLs in it without who asks and their password."""
+    first = said.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+    return _CREDENTIALS.sub("//", first)
+
+
+_CREDENTIALS: Final = re.compile(r"//[^/\s]*@")
 
 
 def _project(url: str | None) -> Mapping[str, str | None]:

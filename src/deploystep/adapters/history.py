@@ -8,7 +8,7 @@ wrongly instead of not at all, so what depends on history that may be missing is
 from functools import cached_property
 from typing import Final
 
-from deploystep.adapters.git import GitRepository
+from deploystep.adapters.git import GitRepository, complaint
 from deploystep.core.closed import assert_never
 from deploystep.core.facts import (
     Answered,
@@ -198,8 +198,7 @@ class GitHistory:
         result = self._repository.run(*arguments)
         if result is None:
             return _Output(-1, b"", "git cannot be run here")
-        complaint = result.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
-        return _Output(result.returncode, result.stdout, complaint)
+        return _Output(result.returncode, result.stdout, complaint(result))
 
 
 def _names(said: _Output) -> Known[tuple[str, ...]]:

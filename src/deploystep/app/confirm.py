@@ -17,6 +17,7 @@ from deploystep.core.runs import NEVER_RAN, Created, Run, WorkflowState, ends_in
 from deploystep.core.values import dataclass
 
 _CONTINUING: Final = 10.0  # seconds after a setup workflow in which what it decided on appears
+_SETTLING: Final = 5.0  # seconds without another workflow, after which none is expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,21 +140,27 @@ class Watch:
         """
         vigil = self._vigil(f"cancelling {self.created.url}, which is of another commit", self.patience.looking)
         accepted: set[str] = set()
+        seen: frozenset[str] = frozenset()
+        since = self.courier.clock.monotonic()
         while True:
             workflows = self._workflows()
+            if seen != (ids := frozenset(w.id for w in workflows or ())):
+                seen, since = ids, self.courier.clock.monotonic()
             for workflow in workflows or ():
                 if workflow.is_alive and workflow.id not in accepted and self._is_accepted(self._cancel(workflow)):
                     accepted.add(workflow.id)
                     workflows = None  # how it stands now is yet to be read
-            if self._is_over(workflows) or vigil.has_ended:
+            if self._is_over(workflows, self.courier.clock.monotonic() - since) or vigil.has_ended:
                 raise self._wrong_commit(revision, workflows or ())
             vigil.rest()
 
-    def _is_over(self, workflows: tuple[WorkflowState, ...] | None) -> bool:
-        """Whether all has ended, and nothing can come after it."""
+    def _is_over(self, workflows: tuple[WorkflowState, ...] | None, unchanged: float) -> bool:
+        """Whether all has ended, and nothing comes after it: workflows of one run appear one after the other."""
         if not workflows or any(w.is_alive for w in workflows):
             return False
-        return any(not w.is_setup or w.status == "canceled" for w in workflows)
+        if ends_in_setup(workflows) or (self.spec.starts is not None and newest(workflows, self.spec.starts)):
+            return True
+        return bool(newest(workflows)) and unchanged >= _SETTLING
 
     def _cancel(self, workflow: WorkflowState) -> Request:
         return self._dialect.cancel(self.asked, workflow)

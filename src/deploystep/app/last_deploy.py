@@ -43,6 +43,8 @@ def _newest_success(workflow: str, build: BuildContext, runs: tuple[Run, ...], c
         if workflows is None:
             return Unavailable("U101", f"{_WHAT}: run {run.number} could not be read", "run this step again")
         if any(w.succeeded for w in newest(workflows, workflow)):
+            if run.is_by_api is None:
+                return Unavailable("U101", f"{_WHAT}: run {run.number} does not tell how it was triggered", _CURE)
             return run.revision or Unavailable("U101", f"{_WHAT}: run {run.number} does not tell its commit", _CURE)
     return Unavailable("U101", f"{_WHAT}: no run of the last {_MOST} has deployed by workflow '{workflow}'", _CURE)
 

@@ -86,7 +86,7 @@ class LostTrigger:
     def _is_perhaps_foreign(self, run: Run, recent: Recent) -> bool:
         """Whether a build of that other commit may have made it: to cancel it would take that build's deploy away."""
         is_other = self._spec.revision is not None and run.revision != self._spec.revision
-        return is_other and any(r.revision == run.revision and r.is_by_api is False for r in recent.runs)
+        return is_other and any(r.revision == run.revision and r.id != run.id for r in recent.runs)
 
     def _not_found(self, found: tuple[Run, ...], cause: Uncertain) -> Uncertain:
         if not found:

@@ -1,5 +1,6 @@
 """What a command has to tell, whatever happened: the value that both renderers take."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,9 @@ class Journal:
     The one mutable thing of a run. A trigger is `uncertain` from before its request leaves until the answer is read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, check: Callable[[], None] = lambda: None) -> None:
+        """`check` is the last word before a request leaves: it raises where none is to leave any more."""
+        self._check = check
         self._entries: list[TriggerReport] = []
 
     def plan(self, entries: tuple[TriggerReport, ...]) -> None:
@@ -60,6 +63,7 @@ class Journal:
 
     def sending(self, index: int) -> None:
         """The request of one trigger is about to leave: from now on it may have been received."""
+        self._check()
         self._set(index, replace(self._entries[index], outcome=Outcome.UNCERTAIN))
 
     def created(self, index: int, created: Created) -> None:

@@ -22,6 +22,7 @@ from deploystep.core.values import dataclass, replace
 DEPTH: Final = 100  # runs that are read, where this build's own pipeline is not among them
 _BEYOND: Final = 20  # runs of other commits, after which none of this one is expected
 _YOUNG: Final = timedelta(seconds=60)  # what a setup workflow of that age starts may not be there yet
+_APPEARING: Final = timedelta(seconds=5)  # in a run of that age another workflow may yet appear beside others
 _SETTLING: Final = timedelta(seconds=10)  # a run of that age may be about to be cancelled by the build that made it
 
 
@@ -95,8 +96,8 @@ class Scout:
             return ()
         # rules that share a workflow are told apart by the order of all their runs
         others = self.claimed if self.spec.share.count == 1 else frozenset()
-        ours = (run for run in recent.runs if run.revision == self.spec.revision and run.id not in others)
-        return tuple(filter(self.is_ours, ours))
+        may_be = (run for run in recent.runs if run.revision in (self.spec.revision, None) and run.id not in others)
+        return tuple(filter(self.is_ours, may_be))
 
     def is_ours(self, run: Run) -> bool:
         """Whether it is of this branch or tag, and a trigger may have made it."""
@@ -104,7 +105,7 @@ class Scout:
 
     def choose(self, candidates: tuple[Run, ...], survey: Survey) -> Choice:
         """Whether one of the runs is this deploy. Raises FactUnavailable where that cannot be told."""
-        found = tuple(held for run in candidates if (held := self._holding(run, survey)) is not None)
+        found = _in_order(tuple(held for run in candidates if (held := self._holding(run, survey)) is not None))
         choice = choose(found, self.spec.share, self.claimed)
         if isinstance(choice, Adopt) and self._is_unsettled(choice.earlier, survey):
             choice = choose(self._settled(found, survey), self.spec.share, self.claimed)
@@ -113,18 +114,32 @@ class Scout:
         return choice
 
     def _holding(self, run: Run, survey: Survey) -> Earlier | None:
-        """The run with the workflow that the rule starts; None where it has none or no trigger made it."""
-        known = self.courier.converse(told(self.asked, run))
-        if known is None:
-            raise self._undecided(f"run {run.id} does not tell how it was triggered")
-        earlier = self._awaited(known, survey) if known.is_by_api else None
-        return None if earlier is None else self._rerun(earlier, survey)
+        """The run with the workflow that the rule starts; None where it has none, or is no run of this deploy."""
+        known = self._told(run)
+        if known.is_by_api is False or known.revision not in (self.spec.revision, None):
+            return None
+        earlier = self._awaited(known, survey)
+        if earlier is None:
+            return None
+        earlier = self._rerun(earlier, survey)
+        if earlier.state is not State.FAILED and known.revision is None:
+            raise self._undecided(f"run {self.url(known)} does not tell of which commit it is")
+        if earlier.state is not State.FAILED and known.is_by_api is None:
+            raise self._undecided(f"run {self.url(known)} does not tell how it was triggered")
+        return earlier
+
+    def _told(self, run: Run) -> Run:
+        """The run with what a list may leave out, as far as it can be learned."""
+        known = self.courier.converse(told(self.asked, run)) or run
+        if known.revision is not None:
+            return known
+        read = self.courier.converse(self.dialect.run(self.asked, run.id))
+        return known if read is None else replace(known, revision=read.revision)
 
     def _awaited(self, run: Run, survey: Survey) -> Earlier | None:
         vigil = self.vigil("waiting for the workflows of an earlier run")
-        began = self.courier.clock.monotonic()
         while True:
-            passed = timedelta(seconds=self.courier.clock.monotonic() - began)
+            passed = timedelta(seconds=self.courier.clock.monotonic() - survey.at)
             workflow, may_come = self._workflow(run, survey.moment and survey.moment + passed)
             if workflow is not None:
                 return Earlier(run, workflow)
@@ -148,10 +163,13 @@ class Scout:
             return found[0], False
         if ends_in_setup(workflows):
             return None, False
-        is_young = _is_within(run.created, moment, timedelta(seconds=self.limit))
-        has_others = bool(newest(workflows))
-        is_continued = any(w.is_setup and w.succeeded and _is_within(w.stopped, moment, _YOUNG) for w in workflows)
-        may_begin = not has_others and (is_young or is_continued)
+        if newest(workflows):  # those of one run appear one after the other, within moments
+            may_begin = None not in (run.created, moment) and _is_within(run.created, moment, _APPEARING)
+        else:
+            is_young = _is_within(run.created, moment, timedelta(seconds=self.limit))
+            may_begin = is_young or any(
+                w.is_setup and w.succeeded and _is_within(w.stopped, moment, _YOUNG) for w in workflows
+            )
         return None, not run.is_errored and (run.is_forming or may_begin)
 
     def _rerun(self, earlier: Earlier, survey: Survey) -> Earlier:
@@ -165,9 +183,7 @@ class Scout:
         return earlier
 
     def _is_unsettled(self, earlier: Earlier, survey: Survey) -> bool:
-        created = earlier.run.created
-        is_young = created is not None and survey.moment is not None and survey.moment - created < _SETTLING
-        return is_young and earlier.state is State.ALIVE
+        return earlier.state is State.ALIVE and _is_within(earlier.run.created, survey.moment, _SETTLING)
 
     def _settled(self, found: tuple[Earlier, ...], survey: Survey) -> tuple[Earlier, ...]:
         """Look once more: a build that got a run instead of one of its own commit cancels it at once."""
@@ -207,6 +223,15 @@ class Scout:
     def url(self, run: Run) -> str:
         """Where a person sees the run."""
         return self.asked.run_url(run.number)
+
+
+def _in_order(found: tuple[Earlier, ...]) -> tuple[Earlier, ...]:
+    """The newest first, by the times they tell; where one does not, as they were listed."""
+    times = {e.run.id: e.run.created for e in found}
+    known = {identity: created for identity, created in times.items() if created is not None}
+    if len(known) < len(times):
+        return found
+    return tuple(sorted(found, key=lambda e: known[e.run.id], reverse=True))
 
 
 def _is_within(since: datetime | None, moment: datetime | None, time: timedelta) -> bool:

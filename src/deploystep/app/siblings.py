@@ -59,7 +59,8 @@ class Siblings:
         """Every node but the first; of one that is not listed nothing is known, and it has not ended."""
         # of one that is listed twice, only success both times is success
         known = {node.index: node for node in sorted(nodes, key=lambda node: not node.succeeded)}
-        return tuple(known.get(index, NodeState(index, "")) for index in range(1, self.total))
+        indexes = sorted({*range(1, self.total), *(index for index in known if index > 0)})
+        return tuple(known.get(index, NodeState(index, "")) for index in indexes)
 
     def _rest(self, vigil: Vigil, seen: tuple[NodeState, ...], *, is_confirming: bool) -> None:
         if vigil.has_ended:

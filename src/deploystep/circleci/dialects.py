@@ -63,6 +63,8 @@ def told(asked: Asked, run: Run) -> Talk[Run | None]:
     """The run with how it was triggered; where a list does not tell, v2 does by the same id. None where it does not."""
     if run.is_by_api is not None:
         return run
+    if asked.api is Api.V1_1:
+        return None  # a job's number is no id of v2
     known = yield from v2.run(asked, run.id)
     if known is None or known.is_by_api is None:
         return None

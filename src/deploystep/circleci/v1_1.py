@@ -7,7 +7,7 @@ document, `triggerJobOnBranch`.
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from deploystep.circleci.answers import Asked, believe
+from deploystep.circleci.answers import Asked, believe, not_created
 from deploystep.circleci.recent import Recent, recent_runs
 from deploystep.circleci.wire import (
     Failure,
@@ -16,15 +16,18 @@ from deploystep.circleci.wire import (
     Request,
     Response,
     Talk,
+    every,
     json_of,
     list_of,
     message_of,
     moment_of,
     number_of,
+    ref_of,
+    revision_of,
     segment,
     text_of,
 )
-from deploystep.core.build import Branch, ProjectSlug, Tag
+from deploystep.core.build import ProjectSlug
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import Refused
 from deploystep.core.parameters import Scalar
@@ -54,27 +57,28 @@ def _path(project: ProjectSlug) -> str:
 
 
 def read_triggered(response: Response, asked: Asked) -> Created:
-    """The job that was created. A 200 without `build_num` is a refusal: failures can come that way."""
+    """The job that was created. A 200 with words and no `build_num` is a refusal: failures can come that way."""
     body = believe(response, asked)
-    match body:
-        case {"build_num": int(number)} if number is not True:
-            return Created(None, number, _url(body, number, asked), revision=_revision(body))
-        case _:
-            words = message_of(response) or "no build_num in the answer"
-            raise Refused(
-                "refused",
-                f"CircleCI answered {response.status} and started no job for rule '{asked.rule}': {words}",
-                "API v1.1 cannot trigger jobs of a config that says version: 2.1; gate a workflow on a parameter"
-                " and use workflow:",
-            )
+    number, words = number_of(body.get("build_num")), message_of(response)
+    if number is not None:
+        return Created(None, number, _url(body, number, asked), revision=_revision(body))
+    if response.status != 200 or not words:  # noqa: PLR2004
+        raise not_created(response, asked)
+    raise Refused(
+        "refused",
+        f"CircleCI answered {response.status} and started no job for rule '{asked.rule}': {words}",
+        "API v1.1 cannot trigger jobs of a config that says version: 2.1; gate a workflow on a parameter"
+        " and use workflow:",
+    )
 
 
 def _url(body: Mapping[str, Json], number: int, asked: Asked) -> str:
-    return text_of(body.get("build_url")) or asked.run_url(number)
+    told = text_of(body.get("build_url")) or ""
+    return told if told.startswith("https://") else asked.run_url(number)
 
 
 def _revision(body: Mapping[str, Json]) -> str | None:
-    return (text_of(body.get("vcs_revision")) or "").lower() or None
+    return revision_of(body.get("vcs_revision"))
 
 
 def build_request(project: ProjectSlug, number: str) -> Request:
@@ -101,17 +105,29 @@ def _body(result: Response | Failure) -> Mapping[str, Json] | None:
     return body if body is not None and number_of(body.get("build_num")) is not None else None
 
 
-def _run(body: Mapping[str, Json]) -> Run:
-    number, branch, tag = number_of(body.get("build_num")), text_of(body.get("branch")), text_of(body.get("vcs_tag"))
+def _run(body: Mapping[str, Json]) -> Run | None:
+    number = number_of(body.get("build_num"))
+    if number is None:
+        return None
     return Run(
         id=str(number),
         number=number,
         revision=_revision(body),
-        ref=Tag(tag) if tag else Branch(branch) if branch else None,
+        ref=ref_of(body.get("branch"), body.get("vcs_tag")),
         created=moment_of(body.get("queued_at")) or moment_of(body.get("usage_queued_at")),
-        # a job of a workflow was started by that workflow, whoever started the workflow
-        is_by_api=body.get("why") == "api" and not body.get("workflows"),
+        is_by_api=_is_by_api(body),
     )
+
+
+def _is_by_api(body: Mapping[str, Json]) -> bool | None:
+    # a job of a workflow was started by that workflow, whoever started the workflow
+    if body.get("workflows"):
+        return False
+    return _BY_API.get(text_of(body.get("why")) or "")
+
+
+#: The words of `why`; the reference shows `edit` for what recorded answers call `api`.
+_BY_API: Final = {"api": True, "edit": True, "github": False, "bitbucket": False}
 
 
 def _workflow(body: Mapping[str, Json]) -> WorkflowState:
@@ -153,12 +169,11 @@ class _Pages:
     def read(self, result: Response | Failure) -> Page[Run] | None:
         if isinstance(result, Failure) or result.status != 200:  # noqa: PLR2004
             return None
-        builds = list_of(result)
-        if builds is None:
+        runs = every(list_of(result), _run)
+        if runs is None:
             return None
-        self._read += len(builds)
-        runs = tuple(_run(build) for build in builds if number_of(build.get("build_num")) is not None)
-        return Page(runs, str(self._read) if len(builds) >= _PAGE else None)
+        self._read += len(runs)
+        return Page(runs, str(self._read) if len(runs) >= _PAGE else None)
 
 
 def cancel(asked: Asked, workflow: WorkflowState) -> Request:

@@ -16,12 +16,16 @@ from deploystep.circleci.wire import (
     Request,
     Response,
     Talk,
+    every,
     every_page,
+    identity_of,
     json_of,
     message_of,
     moment_of,
     number_of,
     objects,
+    ref_of,
+    revision_of,
     segment,
     text_of,
 )
@@ -33,7 +37,6 @@ from deploystep.core.runs import Created, NodeState, Run, WorkflowState
 from deploystep.core.values import dataclass
 
 T = TypeVar("T")
-_CREATED: Final = 201
 _OK: Final = 200
 _FORMING: Final = frozenset({"pending", "setup-pending", "setup"})
 
@@ -72,14 +75,14 @@ def _project_path(project: ProjectSlug) -> str:
 def read_triggered(response: Response, asked: Asked) -> Created:
     """What was created. Raises NothingRuns, Refused or Uncertain where nothing certainly was."""
     body = believe(response, asked)
-    if response.status != _CREATED and "id" not in body and message_of(response):
+    if response.status == _OK and "id" not in body and message_of(response):
         raise NothingRuns(
             "skipped",
             f"CircleCI accepted the trigger of rule '{asked.rule}' and created nothing: {message_of(response)}",
             "a commit message with [skip ci] or [ci skip] stops API triggers too; push a commit without it",
         )
     match body:
-        case {"id": str(pipeline), "number": int(number)} if pipeline and pipeline.isascii() and number is not True:
+        case {"id": str(pipeline), "number": number} if identity_of(pipeline) and number_of(number) is not None:
             return Created(pipeline, number, asked.run_url(number), text_of(body.get("state")) or "")
         case _:
             raise not_created(response, asked)
@@ -112,7 +115,7 @@ def _body(result: Response | Failure) -> Mapping[str, Json] | None:
 
 
 def _run(body: Mapping[str, Json]) -> Run | None:
-    identity, state, trigger = text_of(body.get("id")), text_of(body.get("state")), body.get("trigger")
+    identity, state, trigger = identity_of(body.get("id")), text_of(body.get("state")), body.get("trigger")
     if identity is None:
         return None
     kind = text_of(trigger.get("type")) if isinstance(trigger, dict) else None
@@ -122,30 +125,41 @@ def _run(body: Mapping[str, Json]) -> Run | None:
         revision=_revision(body),
         ref=_ref(body),
         created=moment_of(body.get("created_at")),
-        is_by_api=None if kind is None else kind == "api",
+        is_by_api=_BY_API.get(kind or ""),
         is_errored=state == "errored",
         is_forming=state in _FORMING,
         errors=tuple(words for e in objects(body.get("errors")) if (words := text_of(e.get("message")))),
     )
 
 
+#: Of other words it is not known whether a trigger through the API made the run (v2 OpenAPI, Pipeline.trigger).
+_BY_API: Final = {"api": True, "webhook": False, "scheduled_pipeline": False, "explicit": False}
+
+
 def _revision(body: Mapping[str, Json]) -> str | None:
     """`vcs.revision`; where `vcs` is absent (GitHub App), what the trigger's parameters say was checked out."""
-    match body:
-        case {"vcs": {"revision": str(revision)}} | {"trigger_parameters": {"git": {"checkout_sha": str(revision)}}}:
-            return revision.lower() or None
-        case _:
-            return None
+    return revision_of(_vcs(body).get("revision")) or revision_of(_git(body).get("checkout_sha"))
 
 
 def _ref(body: Mapping[str, Json]) -> Branch | Tag | None:
+    vcs, git = _vcs(body), _git(body)
+    return ref_of(vcs.get("branch"), vcs.get("tag")) or ref_of(git.get("branch"), git.get("tag"))
+
+
+def _vcs(body: Mapping[str, Json]) -> Mapping[str, Json]:
     match body:
-        case {"vcs": {"tag": str(name)}} | {"trigger_parameters": {"git": {"tag": str(name)}}} if name:
-            return Tag(name)
-        case {"vcs": {"branch": str(name)}} | {"trigger_parameters": {"git": {"branch": str(name)}}} if name:
-            return Branch(name)
+        case {"vcs": dict(vcs)}:
+            return vcs
         case _:
-            return None
+            return {}
+
+
+def _git(body: Mapping[str, Json]) -> Mapping[str, Json]:
+    match body:
+        case {"trigger_parameters": {"git": dict(git)}}:
+            return git
+        case _:
+            return {}
 
 
 def recent(asked: Asked, enough: Callable[[tuple[Run, ...]], bool]) -> Talk[Recent | Response | Failure]:
@@ -195,16 +209,14 @@ def read_workflows(result: Response | Failure) -> Page[WorkflowState] | None:
 
 
 def _read_page(result: Response | Failure, read: Callable[[Mapping[str, Json]], T | None]) -> Page[T] | None:
-    body = _body(result)
-    if body is None or not isinstance(body.get("items"), list):
-        return None
-    found = (read(item) for item in objects(body.get("items")))
-    return Page(tuple(item for item in found if item is not None), text_of(body.get("next_page_token")))
+    body = _body(result) or {}
+    items = every(body.get("items"), read)
+    return None if items is None else Page(items, text_of(body.get("next_page_token")))
 
 
 def _workflow(item: Mapping[str, Json]) -> WorkflowState | None:
     match item:
-        case {"id": str(workflow), "name": str(name), "status": str(status)}:
+        case {"id": str(workflow), "name": str(name), "status": str(status)} if identity_of(workflow):
             most, done = number_of(item.get("max_auto_reruns")), number_of(item.get("auto_rerun_number"))
             return WorkflowState(
                 workflow,
@@ -269,8 +281,9 @@ def nodes_request(project: ProjectSlug, number: int) -> Request:
 
 def read_nodes(result: Response | Failure) -> tuple[NodeState, ...] | None:
     """The nodes of a job in the order of the answer; None where it does not list them."""
-    body = _body(result)
-    if body is None or not isinstance(body.get("parallel_runs"), list):
-        return None
-    found = ((number_of(node.get("index")), text_of(node.get("status"))) for node in objects(body["parallel_runs"]))
-    return tuple(NodeState(index, status or "") for index, status in found if index is not None)
+    return every((_body(result) or {}).get("parallel_runs"), _node)
+
+
+def _node(item: Mapping[str, Json]) -> NodeState | None:
+    index = number_of(item.get("index"))
+    return None if index is None else NodeState(index, text_of(item.get("status")) or "")

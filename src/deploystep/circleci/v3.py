@@ -18,11 +18,15 @@ from deploystep.circleci.wire import (
     Request,
     Response,
     Talk,
+    every,
     every_page,
+    identity_of,
     json_of,
     moment_of,
     number_of,
     objects,
+    ref_of,
+    revision_of,
     segment,
     text_of,
 )
@@ -79,16 +83,15 @@ def _attributes(data: Mapping[str, Json]) -> Mapping[str, Json]:
 
 
 def _run(data: Mapping[str, Json]) -> Run | None:
-    identity, attributes = text_of(data.get("id")), _attributes(data)
+    identity, attributes = identity_of(data.get("id")), _attributes(data)
     if identity is None:
         return None
     vcs = _vcs(data)
-    tag, branch = text_of(vcs.get("tag")), text_of(vcs.get("branch"))
     return Run(
         id=identity,
         number=number_of(attributes.get("number")),
-        revision=(text_of(vcs.get("revision")) or "").lower() or None,
-        ref=Tag(tag) if tag else Branch(branch) if branch else None,
+        revision=revision_of(vcs.get("revision")),
+        ref=ref_of(vcs.get("branch"), vcs.get("tag")),
         created=moment_of(attributes.get("created_at")),
         is_errored=_status(attributes) == "error",
         is_forming=attributes.get("phase") in ("created", "queued"),
@@ -132,19 +135,16 @@ def _read_workflows(result: Response | Failure) -> Page[WorkflowState] | None:
 
 
 def _read_page(result: Response | Failure, read: Callable[[Mapping[str, Json]], T | None]) -> Page[T] | None:
-    body = _body(result)
-    if body is None or not isinstance(body.get("data"), list):
-        return None
-    page = body.get("page")
-    found = (read(item) for item in objects(body["data"]))
+    body = _body(result) or {}
+    page, items = body.get("page"), every(body.get("data"), read)
     following = text_of(page.get("next")) if isinstance(page, dict) else None
-    return Page(tuple(item for item in found if item is not None), following)
+    return None if items is None else Page(items, following)
 
 
 def _workflow(item: Mapping[str, Json]) -> WorkflowState | None:
     attributes = _attributes(item)
     match item, attributes:
-        case {"id": str(workflow)}, {"name": str(name)}:
+        case {"id": str(workflow)}, {"name": str(name)} if identity_of(workflow):
             created = moment_of(attributes.get("created_at"))
             return WorkflowState(workflow, name, _status(attributes), attributes.get("tag") == "setup", created)
         case _:

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 from urllib.parse import quote
 
+from deploystep.core.build import Branch, Tag
 from deploystep.core.retry import Fate, Repeat
 from deploystep.core.values import dataclass, field
 
@@ -88,10 +89,10 @@ def json_of(response: Response) -> Mapping[str, Json] | None:
     return value if isinstance(value, dict) else None
 
 
-def list_of(response: Response) -> list[Mapping[str, Json]] | None:
-    """The objects of a body that is a JSON array; None where it is anything else."""
+def list_of(response: Response) -> list[Json] | None:
+    """The body as a JSON array; None where it is anything else."""
     value = _json(response)
-    return objects(value) if isinstance(value, list) else None
+    return value if isinstance(value, list) else None
 
 
 def _json(response: Response) -> Json:
@@ -99,6 +100,18 @@ def _json(response: Response) -> Json:
         return json.loads(response.body)
     except (ValueError, RecursionError):
         return None
+
+
+def every(value: Json, read: Callable[[Mapping[str, Json]], T | None]) -> tuple[T, ...] | None:
+    """Every item of a JSON array, read; None where it is no array or one of them cannot be read.
+
+    An item that is passed over would look as if it were not there, and what is not there is triggered.
+    """
+    if not isinstance(value, list):
+        return None
+    found = tuple(read(item) if isinstance(item, dict) else None for item in value)
+    whole = tuple(item for item in found if item is not None)
+    return whole if len(whole) == len(found) else None
 
 
 def objects(value: Json) -> list[Mapping[str, Json]]:
@@ -116,6 +129,31 @@ def number_of(value: Json) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def identity_of(value: Json) -> str | None:
+    """An id that can be asked for; CircleCI's are UUIDs."""
+    return value if isinstance(value, str) and value and value.isascii() and value.isprintable() else None
+
+
+def revision_of(value: Json) -> str | None:
+    """A full revision as git writes it; None where it is shortened or missing."""
+    text = value.strip().lower() if isinstance(value, str) else ""
+    is_short = _HEX.fullmatch(text) is not None and len(text) not in (40, 64)
+    return None if is_short else text or None
+
+
+_HEX: Final = re.compile("[0-9a-f]+")
+
+
+def ref_of(branch: Json, tag: Json) -> Branch | Tag | None:
+    """A branch or a tag, by its short name; None where neither is told, or both are."""
+    named = [
+        kind(name.removeprefix(prefix))
+        for kind, name, prefix in ((Branch, text_of(branch), "refs/heads/"), (Tag, text_of(tag), "refs/tags/"))
+        if name is not None
+    ]
+    return named[0] if len(named) == 1 else None
+
+
 def moment_of(value: Json) -> datetime | None:
     """A time as RFC 3339 writes it, with any number of decimals; None where it is anything else."""
     match = _RFC3339.fullmatch(value) if isinstance(value, str) else None
@@ -123,9 +161,14 @@ def moment_of(value: Json) -> datetime | None:
         return None
     zone = "+00:00" if match[3] in ("Z", "z") else match[3]
     try:
-        return datetime.fromisoformat(f"{match[1]}.{(match[2] or '').ljust(6, '0')[:6]}{zone}")
+        return _plausible(datetime.fromisoformat(f"{match[1]}.{(match[2] or '').ljust(6, '0')[:6]}{zone}"))
     except ValueError:
         return None
+
+
+def _plausible(moment: datetime) -> datetime | None:
+    """A time that one can reckon with: what is centuries away is no time that a server meant."""
+    return moment if 2000 <= moment.year < 2200 else None  # noqa: PLR2004
 
 
 _RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -181,7 +224,7 @@ def _date(text: str) -> datetime | None:
         date = parsedate_to_datetime(text)
     except (TypeError, ValueError, OverflowError):
         return None
-    return date if date.tzinfo else date.replace(tzinfo=timezone.utc)
+    return _plausible(date if date.tzinfo else date.replace(tzinfo=timezone.utc))
 
 
 def retirement(response: Response) -> str | None:

@@ -149,9 +149,7 @@ class _Desk:
     def build(self) -> BuildContext:
         """The build. Raises EnvironmentInvalid outside CircleCI, unless that was asked for."""
         invocation = self.invocation
-        # whatever its name, the token is no fact about the build: no rule can ask for it or send it
-        token = self._token()[1]
-        environ = {n: v for n, v in self.environ.items() if n != invocation.token_env and (token is None or v != token)}
+        environ = self._without_token
         is_plain_run = invocation.command == "run" and not (invocation.sandbox or invocation.outside_ci)
         if environ.get("CIRCLECI") == "true" and invocation.command == "run":
             return BuildContext.from_environ(environ)
@@ -164,6 +162,14 @@ class _Desk:
                 "to trigger from here all the same, give  --outside-ci",
             )
         return BuildContext.from_environ(_completed(invocation, environ))
+
+    @property
+    def _without_token(self) -> Mapping[str, str]:
+        """Whatever its name, the token is no fact about the build, and none of git's business."""
+        token = self._token()[1]
+        return {
+            n: v for n, v in self.environ.items() if n != self.invocation.token_env and (token is None or v != token)
+        }
 
     def learn(self, build: BuildContext, rules: RuleSet) -> Learn:
         """Answers from this clone and, in a build that has a token, from CircleCI."""
@@ -181,7 +187,7 @@ class _Desk:
         return lambda question: Known(jobs) if isinstance(question, JobsOf) else commits(question)
 
     def _history(self, build: BuildContext, rules: RuleSet) -> GitHistory:
-        return GitHistory(GitRepository(_HERE, self.environ), build.revision, rules.default_branch)
+        return GitHistory(GitRepository(_HERE, self._without_token), build.revision, rules.default_branch)
 
     @property
     def has_token(self) -> bool:
@@ -200,6 +206,8 @@ class _Desk:
         if self.invocation.sandbox:
             from deploystep.cli import sandboxes  # noqa: PLC0415 - as above
 
+            if self.environ.get("CIRCLECI") == "true":
+                self.console.warn("--sandbox: this build deploys nothing; leave it out to deploy")
             token = Secret(urandom(20).hex())
             address = self.stack.enter_context(sandboxes.stand_in(build, specs, token, self.console))
             # whose branches are where the build says they are: nobody else is to be asked
@@ -208,7 +216,7 @@ class _Desk:
         from deploystep.adapters.remote import GitRemote  # noqa: PLC0415 - few runs send anything
         from deploystep.app.head import superseded_by  # noqa: PLC0415 - as above
 
-        superseded = partial(superseded_by, build, GitRemote(_HERE, self.environ), self.clock, self.console)
+        superseded = partial(superseded_by, build, GitRemote(_HERE, self._without_token), self.clock, self.console)
         return self._sender(_address(self.invocation, build), _secret(name, value), name, superseded)
 
     def _sender(

@@ -2,9 +2,10 @@
 
 import signal
 from collections.abc import Mapping, Sequence
-from types import FrameType
-from typing import NoReturn, TextIO
+from types import FrameType, MappingProxyType
+from typing import Final, TextIO
 
+from deploystep.adapters.clock import SystemClock
 from deploystep.adapters.console import Console, wants_colour
 from deploystep.app.report import Journal, Report
 from deploystep.cli import args, commands
@@ -17,6 +18,42 @@ from deploystep.core.values import replace
 from deploystep.render import text
 
 
+class _Signals:
+    """SIGINT and SIGTERM as an exception, and as a fact where that was lost: code that imports or tidies up can."""
+
+    _CODES: Final = MappingProxyType({signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED})
+
+    def __init__(self) -> None:
+        self._clock = SystemClock()
+        self._told: ExitCode | None = None
+        self._at = 0.0
+
+    def catch(self) -> None:
+        """From here on a signal is told. One that came while the process was starting has waited for this."""
+        for each in self._CODES:
+            signal.signal(each, self._stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._CODES)
+
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
+        if self._told is not None and self._clock.monotonic() - self._at < _ONE_PRESS:
+            return  # the same, once more: a process gets it for itself and for its group
+        self._told, self._at = self._CODES[signal.Signals(number)], self._clock.monotonic()
+        raise Interrupted(self._told)
+
+    def check(self) -> None:
+        """Raises Interrupted where a signal has come."""
+        if self._told is not None:
+            raise Interrupted(self._told)
+
+    def ignore(self) -> None:
+        """From here on signals change nothing any more. One that has been caught still gets to its handler."""
+        for each in self._CODES:
+            signal.signal(each, _do_nothing)  # to ignore it outright would make Python complain of one that was caught
+
+
+_ONE_PRESS: Final = 1.0  # seconds
+
+
 class _Told:
     """What is known of a command so far: whatever ends it, and whenever, this is what is told."""
 
@@ -24,7 +61,8 @@ class _Told:
         self.report = report
         self.is_json = is_json
         self.color = "auto"
-        self.journal = Journal()
+        self.signals = _Signals()
+        self.journal = Journal(self.signals.check)
         self.is_silent = False
         self.is_greeted = False
 
@@ -41,8 +79,9 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, out: Te
     told = _Told(Report(_command(argv), is_dry="--dry-run" in argv), is_json=args.asks_for_json(argv, environ))
     try:
         _carry_out(argv, environ, stdin, console, told)
-        _ignore_signals()  # what happened must still be told
+        told.signals.ignore()  # what happened must still be told
     except Interrupted as signalled:
+        told.signals.ignore()
         told.report = told.interrupted(signalled.exit)
         told.is_silent = told.is_greeted  # a sandbox has said all there is to say
     if not told.is_silent:
@@ -54,7 +93,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, out: Te
 def _carry_out(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, console: Console, told: _Told) -> None:
     """Leave in `told` how it ended. Raises nothing but Interrupted, which can come at any moment."""
     try:
-        _catch_signals()
+        told.signals.catch()
         invocation = args.parse(argv, environ)
         told.is_json, told.color = invocation.is_json, invocation.color
         console.hide(Secret(environ.get(invocation.token_env or "", "")))
@@ -66,6 +105,7 @@ def _carry_out(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, c
     except SystemExit:  # --help and --version have been printed
         told.is_silent = True
     except Exception as bug:  # noqa: BLE001 - the last resort: a bug gets its own exit code and no traceback
+        told.signals.check()  # a signal within an import comes out as that import's error
         told.report = told.failed(_bug(bug))
 
 
@@ -102,25 +142,6 @@ class _Bug(ToolError):
     """An exception that nobody foresaw."""
 
     exit = ExitCode.BUG
-
-
-def _catch_signals() -> None:
-    """From here on a signal is told. One that came while the process was starting has waited for this."""
-    codes = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
-
-    def stop(number: int, _frame: FrameType | None) -> NoReturn:
-        _ignore_signals()  # one is enough: the last line must still be written
-        raise Interrupted(codes[signal.Signals(number)])
-
-    for each in codes:
-        signal.signal(each, stop)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, codes)
-
-
-def _ignore_signals() -> None:
-    """From here on signals change nothing any more. One that has been caught already still gets to its handler."""
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, _do_nothing)  # to ignore it outright would make Python complain of one that was caught
 
 
 def _do_nothing(_number: int, _frame: FrameType | None) -> None:

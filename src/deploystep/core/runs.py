@@ -6,7 +6,7 @@ known here is taken to mean that it goes on.
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Final
 
 from deploystep.core.build import Branch, Tag
@@ -88,28 +88,30 @@ class Run:
 
 
 def newest(workflows: Iterable[WorkflowState], name: str | None = None) -> tuple[WorkflowState, ...]:
-    """The workflows that count, without setup workflows: of each name the newest; with `name` only that one."""
+    """The workflows that count, without setup workflows: of each name the newest; with `name` only that one.
+
+    Where nothing tells which is the newest, one that is alive, or else one that succeeded, is taken for it.
+    """
     found: dict[str, WorkflowState] = {}
     for workflow in workflows:
         if workflow.is_setup or name not in (None, workflow.name):
             continue
         other = found.get(workflow.name)
-        if other is None or _age(workflow) > _age(other):
+        if other is None or _counts_before(workflow, other):
             found[workflow.name] = workflow
     return tuple(found.values())
+
+
+def _counts_before(one: WorkflowState, other: WorkflowState) -> bool:
+    if one.created is not None and other.created is not None and one.created != other.created:
+        return one.created > other.created
+    return (one.is_alive, one.succeeded) > (other.is_alive, other.succeeded)
 
 
 def ends_in_setup(workflows: Iterable[WorkflowState]) -> bool:
     """Whether a setup workflow did not succeed, and none was run again: nothing comes after it."""
     setups = [workflow for workflow in workflows if workflow.is_setup]
     return bool(setups) and all(workflow.failed for workflow in setups)
-
-
-def _age(workflow: WorkflowState) -> datetime:
-    return workflow.created or _LONG_AGO
-
-
-_LONG_AGO: Final = datetime.min.replace(tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True, slots=True)

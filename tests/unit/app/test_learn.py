@@ -98,10 +98,9 @@ def test_the_newest_may_be_on_another_page() -> None:
     assert jobs_of(page(passed, following="p2"), page(failed))[0] == {"test": "failed"}
 
 
-def test_what_is_not_a_job_is_passed_over() -> None:
-    assert jobs_of(page(None, 7, {}, {"name": "x"}, {"name": 1, "status": "success"}, job("test")))[0] == {
-        "test": "success"
-    }
+@pytest.mark.parametrize("item", [None, 7, {}, {"name": "x"}, {"name": 1, "status": "success"}])
+def test_a_job_that_cannot_be_read_is_not_passed_over(item: Any) -> None:
+    assert jobs_of(page(job("test"), item))[0] is None
 
 
 @pytest.mark.parametrize(

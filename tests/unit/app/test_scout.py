@@ -145,7 +145,6 @@ NOT_OURS = {
     "of another commit": run(sha=OTHER_SHA),
     "of another branch": run(ref={"branch": "main2"}),
     "of a tag": run(ref={"tag": "main"}),
-    "of nobody knows which commit": run(sha=None),
 }
 
 
@@ -195,10 +194,50 @@ def test_a_run_is_asked_where_the_list_does_not_tell_who_made_it() -> None:
         assert scene.fires() is fires
 
 
-@pytest.mark.parametrize("came", [answer(404), answer(200, run(by=None)), answer(200, b"<html>")])
-def test_who_made_a_run_is_not_guessed(came: Event) -> None:
-    scene = Scene({LIST: listing(run(by=None), OWN), f"GET /{A}": came})
-    assert "does not tell how it was triggered" in scene.fails(FactUnavailable, "undecided").message
+UNTOLD: dict[str, dict[str, Any]] = {
+    "how it was triggered": {"by": None},
+    "how it was triggered ": {"by": "a new word"},
+    "of which": {"sha": None},
+}
+
+
+@pytest.mark.parametrize("what", UNTOLD)
+@pytest.mark.parametrize("came", ["404", "200", "<html>"])
+def test_what_a_run_is_is_not_guessed(what: str, came: str) -> None:
+    it = run(**UNTOLD[what])
+    said = {"404": answer(404), "200": answer(200, it), "<html>": answer(200, b"<html>")}[came]
+    routes = {LIST: listing(it, OWN), f"GET /{A}": said}
+    for state in ("running", "success"):
+        scene = Scene({**routes, f"GET /{A}/workflow": workflows(state)})
+        assert f"does not tell {what.strip()}" in scene.fails(FactUnavailable, "undecided").message
+    assert Scene({**routes, f"GET /{A}/workflow": workflows("running", name="lint")}).fires()
+    assert Scene({**routes, f"GET /{A}/workflow": workflows("failed")}).fires()
+
+
+def test_the_commit_of_a_run_is_asked_where_the_list_does_not_tell_it() -> None:
+    for sha, fires in ((SHA, False), (OTHER_SHA, True)):
+        routes = {LIST: listing(run(sha=None), OWN), f"GET /{A}": answer(200, run(sha=sha))}
+        assert Scene({**routes, f"GET /{A}/workflow": workflows("running")}).fires() is fires
+
+
+@pytest.mark.parametrize("item", [None, "x", {}, {"id": "\u2028"}, {"id": 7}])
+def test_a_run_that_cannot_be_read_is_not_passed_over(item: Any) -> None:
+    listed = answer(200, {"items": [OWN, item]})
+    assert "could not be read" in Scene({LIST: listed}).fails(FactUnavailable, "undecided").message
+
+
+@pytest.mark.parametrize("item", [None, {}, {"id": "w", "name": "deploy"}, {"id": "w", "name": 1, "status": "running"}])
+def test_a_workflow_that_cannot_be_read_is_not_passed_over(item: Any) -> None:
+    there = answer(200, {"items": [item]})
+    assert "could not be read" in earlier(listing(run(), OWN), there).fails(FactUnavailable, "undecided").message
+
+
+def test_runs_are_ordered_by_the_times_they_tell() -> None:
+    """One that failed after one that succeeded is to be repeated, in whatever order they are listed."""
+    old, new = run(A, 25, age=900.0), run(B, 26, age=600.0)
+    for listed in (listing(new, old, OWN), listing(old, new, OWN)):
+        routes = {LIST: listed, f"GET /{A}/workflow": workflows("success"), f"GET /{B}/workflow": workflows("failed")}
+        assert Scene(routes).fires()
 
 
 @pytest.mark.parametrize("trouble", [answer(404), answer(403), answer(200, b"<html>"), answer(500), lost()])
@@ -280,10 +319,21 @@ def test_what_has_settled_is_not_looked_at_again(age: float, status: str) -> Non
     assert scene.clock.slept == []
 
 
-def test_a_young_run_with_other_workflows_only_is_not_waited_for() -> None:
-    scene = earlier(listing(run(age=5.0), OWN), workflows("running", name="lint"))
+def test_a_run_with_other_workflows_only_is_waited_for_while_it_is_seconds_old() -> None:
+    routes = {f"GET /{A}": answer(200, run(age=1.0)), f"GET /{A}/workflow": workflows("running", name="lint")}
+    scene = Scene({LIST: listing(run(age=1.0), OWN), **routes})
     assert scene.fires()
-    assert scene.clock.slept == []
+    assert 4.0 <= sum(scene.clock.slept) < 10.0
+    later = earlier(listing(run(age=6.0), OWN), workflows("running", name="lint"))
+    assert later.fires()
+    assert later.clock.slept == []
+
+
+def test_the_workflows_of_a_run_appear_one_after_the_other() -> None:
+    appearing = [workflows("running", name="lint"), workflows("running", name="deploy")]
+    routes = {LIST: listing(run(age=1.0), OWN), f"GET /{A}": answer(200, run(age=1.0))}
+    scene = Scene({**routes, f"GET /{A}/workflow": lambda _: appearing.pop(0) if len(appearing) > 1 else appearing[0]})
+    assert scene.adopts() == A
 
 
 def test_what_a_setup_workflow_is_about_to_start_decides_nothing() -> None:

@@ -118,14 +118,25 @@ def test_the_order_of_the_list_does_not_matter() -> None:
         ([{"index": 1, "status": "success"}, {"index": 3, "status": "success"}], "2 unknown"),
         ([{"index": 1, "status": "success"}, {"index": 2}], "2 unknown"),
         ([{"index": 1, "status": "success"}, {"index": 2, "status": None}], "2 unknown"),
-        ([{"index": 1, "status": "success"}, {"index": "2", "status": "success"}], "2 unknown"),
-        ([{"index": 1, "status": "success"}, {"index": True, "status": "success"}, "2"], "2 unknown"),
         ([{"index": 1, "status": "success"}, {"index": 2, "status": ["success"]}], "2 unknown"),
     ],
 )
 def test_a_node_that_is_not_in_the_list_has_not_ended(runs: list[Any], waiting: str) -> None:
     scene = Scene(limit=60.0).answered_by(lambda _: answer(200, {"parallel_runs": runs}))
     assert f"within 60 s: {waiting}; nothing was triggered" in scene.fails(TimedOut, "nodes-timeout").message
+
+
+@pytest.mark.parametrize("index", ["2", True, None, 2.0])
+def test_a_node_that_cannot_be_read_is_not_passed_over(index: Any) -> None:
+    runs = [{"index": 1, "status": "success"}, {"index": 2, "status": "success"}, {"index": index, "status": "failed"}]
+    scene = Scene(limit=60.0).answered_by(lambda _: answer(200, {"parallel_runs": runs}))
+    scene.fails(FactUnavailable, "nodes-unknown")
+
+
+@pytest.mark.parametrize("word", ["failed", "canceled"])
+def test_a_node_more_than_there_should_be_counts_too(word: str) -> None:
+    scene = Scene(limit=60.0).answered_by(lambda _: nodes("success", "success", "success", word))
+    assert f"node 3 is {word}" in scene.fails(Stopped, "node-failed").message
 
 
 @pytest.mark.parametrize("word", ["queued", "not_running", "blocked", "on_hold", "SUCCESS", "succeeded", "x", ""])

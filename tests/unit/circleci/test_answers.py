@@ -136,14 +136,25 @@ def test_a_job_without_url() -> None:
     assert created.revision is None
 
 
-@pytest.mark.parametrize(
-    "body", [{"message": "Your config file has errors"}, {}, {"build_num": None}, {"build_num": "3"}]
-)
-def test_a_200_without_a_job_is_a_refusal(body: Any) -> None:
+def test_a_200_with_words_and_without_a_job_is_a_refusal() -> None:
     with pytest.raises(Refused) as caught:
-        v1_1.read_triggered(answer(200, body), asked(api=Api.V1_1))
-    assert body.get("message", "no build_num") in caught.value.message
+        v1_1.read_triggered(answer(200, {"message": "Your config file has errors"}), asked(api=Api.V1_1))
+    assert "Your config file has errors" in caught.value.message
     assert "version: 2.1" in caught.value.hints[0]
+
+
+@pytest.mark.parametrize("body", [{}, {"build_num": None}, {"build_num": "3"}, {"build_num": True}])
+def test_a_200_that_says_nothing_is_no_refusal(body: Any) -> None:
+    with pytest.raises(Uncertain):
+        v1_1.read_triggered(answer(200, body), asked(api=Api.V1_1))
+
+
+@pytest.mark.parametrize("status", [201, 202, 203, 206, 226])
+def test_other_words_of_acceptance_are_neither_a_refusal_nor_a_skip(status: int) -> None:
+    said = answer(status, {"message": "Queued"})
+    for read, api in ((v1_1.read_triggered, Api.V1_1), (v2.read_triggered, Api.V2_RUN)):
+        with pytest.raises(Uncertain):
+            read(said, asked(api=api))
 
 
 # Reading back
@@ -210,11 +221,14 @@ def test_a_pipeline_that_is_forming(state: str) -> None:
     assert read.is_forming
 
 
-@pytest.mark.parametrize("kind", ["webhook", "scheduled_pipeline", "explicit", "a new word"])
-def test_a_pipeline_that_no_api_started(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "is_by_api"),
+    [("api", True), ("webhook", False), ("scheduled_pipeline", False), ("explicit", False), ("a new word", None)],
+)
+def test_who_started_a_pipeline(kind: str, is_by_api: object) -> None:
     read = told(v2.run(asked(), RUN), answer(200, {"trigger": {"type": kind}}))
     assert read is not None
-    assert read.is_by_api is False
+    assert read.is_by_api is is_by_api
 
 
 @pytest.mark.parametrize("result", [answer(404, {"message": "x"}), answer(500, b""), lost(), answer(200, b"[]")])
@@ -243,8 +257,6 @@ def test_workflows() -> None:
     items = [
         {"id": "1", "name": "setup", "status": "success", "tag": "setup"},
         {"id": "2", "name": "deploy", "status": "a new word", "tag": None},
-        {"id": "3", "name": None, "status": "running"},
-        "nonsense",
     ]
     page = v2.read_workflows(answer(200, {"items": items, "next_page_token": "more"}))
     assert page == Page(

@@ -118,7 +118,8 @@ def test_a_run() -> None:
     [
         ({"branch": "main", "revision": SHA.upper()}, Branch("main"), SHA),
         ({"tag": "v1", "revision": SHA}, Tag("v1"), SHA),
-        ({"tag": "v1", "branch": "main"}, Tag("v1"), None),
+        ({"tag": "v1", "branch": "main"}, None, None),
+        ({"branch": "refs/heads/main", "revision": SHA[:7]}, Branch("main"), None),
         ({"branch": "", "revision": ""}, None, None),
         ({}, None, None),
     ],

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from itertools import permutations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deploystep.core.runs import NEVER_RAN, NodeState, WorkflowState, newest
+from deploystep.core.values import replace
 
 NOON = datetime(2026, 6, 16, 12, 0, tzinfo=timezone.utc)
 #: v2 OpenAPI, Workflow.status, and `queued`, which the documentation has too
@@ -72,8 +74,12 @@ def test_of_one_name_the_newest_counts_whatever_the_order() -> None:
         assert newest(found) == (at(2),)
 
 
-def test_one_without_a_time_is_older_than_any_that_has_one() -> None:
-    assert newest([at(None), at(1)]) == newest([at(1), at(None)]) == (at(1),)
+@pytest.mark.parametrize("time", [None, 1])
+def test_where_no_time_tells_the_one_counts_that_may_deploy(time: int | None) -> None:
+    states = [replace(at(time), id=word, status=word) for word in ("running", "success", "failed")]
+    for some in permutations(states):
+        assert newest(some) == (states[0],)
+        assert newest([w for w in some if w.id != "running"]) == (states[1],)
 
 
 def test_setup_workflows_do_not_count() -> None:
