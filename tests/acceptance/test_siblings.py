@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from acceptance.process import RULES, Project, triggers
+from acceptance.process import RULES, TOKEN, Project, triggers
 from builds import fork_environ
 
 from deploystep.sandbox import parse_fault
@@ -113,3 +117,44 @@ def test_a_fork_without_a_token_needs_no_jobs_either(project: Project, circleci:
     assert ended.json["skipped"] == "a fork's build is not given the token, so nothing is sent"
     assert ended.json["rules"][0]["verdict"] == "unknown"
     assert circleci.requests == ()
+
+
+@pytest.mark.parametrize("close", ["", ">&-"])
+def test_another_node_whose_output_nobody_reads_ends_well(project: Project, close: str) -> None:
+    variables: dict[str, str | None] = {"CIRCLE_NODE_TOTAL": "2", "CIRCLE_NODE_INDEX": "1"}
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            ["/bin/sh", "-c", f'exec "$0" -m deploystep run {close}', sys.executable],
+            cwd=project.folder,
+            env=project.environment(None, variables, ci=True),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_the_token_is_none_of_gits_business(project: Project, circleci: Sandbox) -> None:
+    """By whatever name it goes, and under whatever second name."""
+    (project.folder / "bin").mkdir()
+    shim = project.folder / "bin" / "git"
+    shim.write_text('#!/bin/sh\nenv >> "$HOME/seen"\nexit 128\n', encoding="utf-8")
+    shim.chmod(0o755)
+    ended = project.step(
+        circleci,
+        *("--token-env", "DEPLOY_KEY"),
+        CIRCLE_TOKEN=None,
+        DEPLOY_KEY=TOKEN,
+        COPY=TOKEN,
+        PATH=f"{shim.parent}:{os.environ['PATH']}",
+    )
+    assert ended.outcomes == ["triggered"]
+    seen = (project.folder / "seen").read_text(encoding="utf-8")
+    assert "HOME=" in seen
+    assert TOKEN not in seen
+
+
+def test_a_build_that_only_plays_says_so(project: Project) -> None:
+    ended = project.call("run", "--sandbox", CIRCLE_TOKEN=None)
+    assert ended.code == 0
+    assert "warning: --sandbox: this build deploys nothing" in ended.err

@@ -330,3 +330,12 @@ def test_a_deploy_in_a_shallow_clone(world: World) -> None:
 
 def test_a_deploy_that_nobody_has_looked_up(world: World) -> None:
     assert "without asking CircleCI" in unknown(changed(world.build, world.second, None)).reason
+
+
+def test_a_password_in_the_url_of_a_remote_is_not_repeated(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "--initial-branch=main")
+    git(tmp_path, "remote", "add", "origin", "http://somebody:s3cret@127.0.0.1:1/shop.git")
+    head = GitRemote(tmp_path, {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}).head(Branch("main"))
+    assert head.revision is None
+    assert "//127.0.0.1:1/shop.git" in head.trouble
+    assert "s3cret" not in head.trouble

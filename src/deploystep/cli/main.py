@@ -1,11 +1,11 @@
 """From arguments to exit code: the only place that turns what was raised into a report."""
 
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from types import FrameType, MappingProxyType
 from typing import Final, TextIO
 
-from deploystep.adapters.clock import SystemClock
 from deploystep.adapters.console import Console, wants_colour
 from deploystep.app.report import Journal, Report
 from deploystep.cli import args, commands
@@ -24,9 +24,7 @@ class _Signals:
     _CODES: Final = MappingProxyType({signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED})
 
     def __init__(self) -> None:
-        self._clock = SystemClock()
         self._told: ExitCode | None = None
-        self._at = 0.0
 
     def catch(self) -> None:
         """From here on a signal is told. One that came while the process was starting has waited for this."""
@@ -35,9 +33,9 @@ class _Signals:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, self._CODES)
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
-        if self._told is not None and self._clock.monotonic() - self._at < _ONE_PRESS:
-            return  # the same, once more: a process gets it for itself and for its group
-        self._told, self._at = self._CODES[signal.Signals(number)], self._clock.monotonic()
+        if _is_being_told():
+            return  # one is enough: what it asks for must get done, and the last line be written
+        self._told = self._CODES[signal.Signals(number)]
         raise Interrupted(self._told)
 
     def check(self) -> None:
@@ -51,7 +49,12 @@ class _Signals:
             signal.signal(each, _do_nothing)  # to ignore it outright would make Python complain of one that was caught
 
 
-_ONE_PRESS: Final = 1.0  # seconds
+def _is_being_told() -> bool:
+    """Whether an interruption is on its way. One that was swallowed is not, and the next one must be heard."""
+    error = sys.exc_info()[1]
+    while error is not None and not isinstance(error, Interrupted):
+        error = error.__context__
+    return error is not None
 
 
 class _Told:

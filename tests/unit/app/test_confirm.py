@@ -158,6 +158,27 @@ def test_a_setup_workflow_that_is_cancelled_starts_nothing() -> None:
     assert scene.fails(Stopped, "wrong-commit").message.endswith("it was cancelled")
 
 
+def test_the_rules_own_workflow_of_the_wrong_commit_may_appear_after_others() -> None:
+    looks = [
+        *(workflows("lint"), ended(("lint", "canceled")), ended(("lint", "canceled"), ("deploy", "running"))),
+        ended(("lint", "canceled"), ("deploy", "canceled")),
+    ]
+    scene = Scene({PIPELINE: pipeline(OTHER_SHA), WORKFLOWS: looks, CANCEL: answer(202)})
+    assert scene.fails(Stopped, "wrong-commit").message.endswith("it was cancelled")
+    assert scene.transport.count("/cancel") == 2
+
+
+def test_without_a_name_any_workflow_of_the_wrong_commit_may_appear_for_seconds() -> None:
+    looks = [
+        *(workflows("lint"), ended(("lint", "canceled")), ended(("lint", "canceled"), ("deploy", "running"))),
+        ended(("lint", "canceled"), ("deploy", "canceled")),
+    ]
+    scene = Scene({PIPELINE: pipeline(OTHER_SHA), WORKFLOWS: looks, CANCEL: answer(202)}, workflow=None)
+    assert scene.fails(Stopped, "wrong-commit").message.endswith("it was cancelled")
+    assert scene.transport.count("/cancel") == 2
+    assert sum(scene.clock.slept) >= 5.0
+
+
 def test_the_wrong_commit_that_has_already_been_deployed() -> None:
     scene = Scene({PIPELINE: pipeline(OTHER_SHA), WORKFLOWS: ended(("deploy", "success"))})
     error = scene.fails(Stopped, "wrong-commit")

@@ -591,6 +591,12 @@ def test_a_run_of_another_commit_that_was_pushed_too_is_perhaps_another_builds()
     assert f"what may be its run, or that of another build: {URL}/26" in scene.gives_up().message
 
 
+def test_one_of_two_runs_of_another_commit_is_perhaps_another_builds() -> None:
+    """Its build need not have been pushed: somebody may have started it."""
+    foreign, started = run(age=-1.0, number=26, sha=OTHER_SHA), run(B, 27, by="scheduled_pipeline", sha=OTHER_SHA)
+    assert "or that of another build" in search(listing(foreign, started, OWN)).gives_up().message
+
+
 def test_a_run_of_another_commit_that_nobody_pushed_is_what_the_trigger_got() -> None:
     """It is adopted to be cancelled: the branch moved on in between."""
     scene = search(listing(run(age=-1.0, sha=OTHER_SHA), OWN))

@@ -6,16 +6,17 @@ import io
 import json
 import os
 import signal
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from builds import environ
 
-from deploystep.cli import parser
+from deploystep.cli import commands, parser
 from deploystep.cli.args import parse
 from deploystep.cli.main import main
 from deploystep.cli.options import COMMANDS, OPTIONS
-from deploystep.core.errors import UsageError
+from deploystep.core.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -236,3 +237,64 @@ def test_a_token_that_was_given_for_a_name_is_not_repeated(tmp_path: Path, monke
     assert code == 4
     assert "cci_personal_0123456789" not in out + err
     assert "the variable that --token-env names is not set" in err
+
+
+def swallows_a_signal(*_: object) -> None:
+    """What an import, or what tidies up, can make of a signal."""
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.sigtimedwait([], 1.0)
+    except Interrupted:
+        raise ImportError("cannot import name 'ssl'") from None
+
+
+def test_a_signal_that_comes_out_as_something_else_is_a_signal_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "carry_out", swallows_a_signal)
+    assert call("run")[0] == 143
+
+
+def test_after_a_signal_that_was_swallowed_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    reached = []
+
+    def carry_out(*arguments: Any) -> None:
+        with suppress(ImportError):
+            swallows_a_signal()
+        reached.append("after it")
+        arguments[-1].sending(0)
+        reached.append("sent")
+
+    monkeypatch.setattr(commands, "carry_out", carry_out)
+    assert call("run")[0] == 143
+    assert reached == ["after it"]
+
+
+def test_the_signal_after_one_that_was_swallowed_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    def carry_out(*_: object) -> None:
+        with suppress(ImportError):
+            swallows_a_signal()
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.sigtimedwait([], 5.0)
+        pytest.fail("it went on")
+
+    monkeypatch.setattr(commands, "carry_out", carry_out)
+    assert call("run")[0] == 130
+
+
+def test_a_signal_during_what_the_first_one_asked_for_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = []
+
+    def carry_out(*_: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.sigtimedwait([], 5.0)
+        except Interrupted:
+            with suppress(ZeroDivisionError):
+                raise ZeroDivisionError
+            os.kill(os.getpid(), signal.SIGINT)
+            signal.sigtimedwait([], 0.01)
+            done.append("cancelled")
+            raise
+
+    monkeypatch.setattr(commands, "carry_out", carry_out)
+    assert call("run")[0] == 143
+    assert done == ["cancelled"]
