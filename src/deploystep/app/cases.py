@@ -11,7 +11,7 @@ from deploystep.core.decide import Decision, Judgement, Verdict
 from deploystep.core.deploy import trigger_specs
 from deploystep.core.errors import RuleFileInvalid
 from deploystep.core.facts import Facts
-from deploystep.core.moments import read_moment, zone
+from deploystep.core.moments import read_now, zone
 from deploystep.core.rules import RuleSet
 from deploystep.core.source import Diagnostic, Severity, Span, Spanned, in_order
 from deploystep.core.trace import Answer, Trace
@@ -38,7 +38,7 @@ def try_cases(source: RuleSource, *, with_coverage: bool) -> Report:
 
 
 def _decision(case: Case, rules: RuleSet) -> Decision:
-    now = read_moment(case.given.now.value, zone(rules.timezone)) if case.given.now else None
+    now = read_now(case.given.now.value, zone(rules.timezone)) if case.given.now else None
     return settle(rules, Facts(case.given.build, now), from_given(case.given))
 
 

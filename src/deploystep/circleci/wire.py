@@ -80,7 +80,10 @@ def every_page(
 
 def segment(text: str) -> str:
     """One path segment, everything encoded, `/` too (a space becomes %20)."""
-    return quote(text, safe="", errors="surrogateescape")
+    return quote(_LONE.sub("\N{REPLACEMENT CHARACTER}", text), safe="", errors="surrogateescape")
+
+
+_LONE: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # stands for no byte of a name, and for no character
 
 
 def json_of(response: Response) -> Mapping[str, Json] | None:

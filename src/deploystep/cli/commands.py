@@ -24,7 +24,7 @@ from deploystep.core.cases import Given
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import EnvironmentInvalid, UsageError
 from deploystep.core.facts import JobsOf, Known
-from deploystep.core.moments import read_moment
+from deploystep.core.moments import read_now
 from deploystep.core.nodes import other_node
 from deploystep.core.parameters import TOKEN_VARIABLES
 from deploystep.core.rules import RuleSet
@@ -273,7 +273,7 @@ def _address(invocation: Invocation, build: BuildContext) -> Address:
 
 def _moment(text: str, zone: tzinfo) -> datetime:
     try:
-        return read_moment(text, zone)
+        return read_now(text, zone)
     except ValueError as error:
         raise UsageError("now", f"--now: {error}", "write for example --now '2026-06-16 10:00'") from None
 

@@ -53,6 +53,14 @@ def read_moment(text: str, default: tzinfo) -> datetime:
     return naive.replace(tzinfo=_place(place, default))
 
 
+def read_now(text: str, default: tzinfo) -> datetime:
+    """The same, of a time at which a build is to be decided: a freeze can last for ever, but no build runs then."""
+    moment = read_moment(text, default)
+    if not 1900 < moment.year < 2200:  # noqa: PLR2004 - at the very ends Python's calendar cannot be reckoned with
+        raise ValueError(f"cannot read the time {text!r}: no build runs in the year {moment.year}")
+    return moment
+
+
 def _padded(clock: str) -> str:
     """Fractions of a second with six digits, as Python 3.10 wants them."""
     whole, dot, fraction = clock.partition(".")

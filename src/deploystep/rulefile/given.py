@@ -15,7 +15,7 @@ from deploystep.core.build import (
     is_fork,
 )
 from deploystep.core.cases import Given
-from deploystep.core.moments import read_moment, zone
+from deploystep.core.moments import read_now, zone
 from deploystep.core.source import SourceFile, Spanned
 from deploystep.rulefile import fields as f
 from deploystep.rulefile import reader
@@ -97,7 +97,7 @@ def _check_now(now: Spanned[str] | None, report: Report) -> None:
     if now is None:
         return
     try:
-        read_moment(now.value, zone("UTC"))
+        read_now(now.value, zone("UTC"))
     except ValueError as error:
         message, _, hint = str(error).partition(": expected ")
         report.error("E403", message, now.span, f"write {hint}" if hint else "")

@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 from fakes import START, answer, lost, refused_connection
 
-from deploystep.circleci.wire import fate_of, json_of, message_of, retirement, retry_after, segment
+from deploystep.circleci.wire import (
+    fate_of,
+    json_of,
+    message_of,
+    moment_of,
+    retirement,
+    retry_after,
+    segment,
+    server_time,
+)
 from deploystep.core.retry import Fate
 
 
@@ -92,3 +101,15 @@ def test_no_body_is_too_odd_to_read(body: bytes) -> None:
 
 def test_segment() -> None:
     assert segment("a/b c+d%2F~._-") == "a%2Fb%20c%2Bd%252F~._-"
+
+
+def test_a_segment_of_what_is_no_text() -> None:
+    """A byte of a name that is no UTF-8 stays that byte; half a character stands for nothing."""
+    assert segment("a\udcffb") == "a%FFb"
+    assert segment("a\ud800b\udfff") == "a%EF%BF%BDb%EF%BF%BD"
+
+
+@pytest.mark.parametrize("year", ["1999", "2200", "9999"])
+def test_a_time_that_no_server_means_is_none(year: str) -> None:
+    assert moment_of(f"{year}-01-01T00:00:00+14:00") is None
+    assert server_time(answer(200, date=f"Fri, 01 Jan {year} 00:00:00 GMT")) is None

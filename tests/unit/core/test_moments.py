@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from deploystep.core.moments import read_moment, zone, zone_names
+from deploystep.core.moments import read_moment, read_now, zone, zone_names
 
 BERLIN = zone("Europe/Berlin")
 
@@ -40,6 +40,18 @@ def test_read(text: str, iso: str) -> None:
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(ValueError, match=r"cannot read|unknown time zone|offset|does not match"):
         read_moment(text, BERLIN)
+
+
+@pytest.mark.parametrize(
+    "text", ["0001-01-01 00:00", "9999-12-31T23:59:00-14:00", "1900-12-31 00:00", "2200-01-01 00:00"]
+)
+def test_no_build_runs_at_the_ends_of_the_calendar(text: str) -> None:
+    with pytest.raises(ValueError, match="no build runs in the year"):
+        read_now(text, BERLIN)
+
+
+def test_a_build_runs_now() -> None:
+    assert read_now("2026-06-16 10:00", BERLIN) == read_moment("2026-06-16 10:00", BERLIN)
 
 
 def test_zones() -> None:
