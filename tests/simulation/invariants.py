@@ -303,7 +303,7 @@ def _is_untroubled(world: World, step: Step) -> bool:
     )
     is_plain = step.faults == 0 and visit.fuse is None and visit.node == 0 and not _shares(world)
     starts = 2 * pace.appear + (pace.finish if world.schedule.has_setup else 0)
-    is_quick = starts < max(visit.confirm, 10)  # as long as the step looks for what must not be missed
+    is_quick = starts + 6 < visit.confirm or visit.confirm == 0  # with a moment to look
     is_waited = visit.wait is None or 2 * pace.appear + 2 * pace.finish + 20 < visit.wait
     has_nodes = visit.nodes_limit is None or all(
         n.status == "success" and n.after + 25 < visit.nodes_limit for n in step.build.nodes

@@ -25,7 +25,9 @@ def test_an_answer_is_an_answer() -> None:
     assert transport.is_used_up
 
 
-@pytest.mark.parametrize("final", [lost(), answer(500), answer(502), answer(302), answer(404), answer(200)])
+@pytest.mark.parametrize(
+    "final", [lost(), answer(500), answer(502), answer(302), answer(404), answer(408), answer(200)]
+)
 def test_a_trigger_is_sent_once(final: Event) -> None:
     transport, clock = ScriptedTransport([final]), FakeClock()
     assert courier(transport, clock).deliver(TRIGGER) == final

@@ -270,3 +270,29 @@ def test_a_run_that_errored_leaves_no_order_by_which_rules_that_share_a_workflow
     tried = attempt(looks, share=Share(0, 2))
     assert isinstance(tried.raised, FactUnavailable)
     assert attempt(looks).outcome is Outcome.ALREADY_TRIGGERED, "alone, a rule has no order to keep"
+
+
+@pytest.mark.parametrize(
+    ("changes", "age", "outcome"),
+    [
+        ({}, 1, Outcome.TRIGGERED),  # the rule's own workflow and commit: two machines' clocks may differ a little
+        ({}, 3, Outcome.UNCERTAIN),
+        ({"revision": None}, 0, Outcome.TRIGGERED),
+        (
+            {"revision": None},
+            1,
+            Outcome.UNCERTAIN,
+        ),  # of a target only its time tells, which gets no benefit of the doubt
+    ],
+)
+def test_what_was_made_before_the_survey_is_not_what_the_trigger_created(
+    changes: dict[str, Any], age: float, outcome: Outcome
+) -> None:
+    some = run("some", age)
+    routes: dict[str, Event | list[Event]] = {
+        LIST: [runs(), runs(some)],
+        SEND: lost(),
+        "GET /pipeline/some": answer(200, some),
+        "GET /pipeline/some/workflow": workflows({"status": "running"}),
+    }
+    assert attempt(routes, **changes).outcome is outcome

@@ -16,7 +16,7 @@ from deploystep.core.retry import Fate
     ("result", "fate"),
     [
         *((answer(s), Fate.ANSWERED) for s in (200, 201, 202, 299, 400, 401, 403, 404, 410, 422, 499)),
-        *((answer(s), Fate.UNKNOWN) for s in (301, 302, 307, 308, 500, 502, 503, 504, 599)),
+        *((answer(s), Fate.UNKNOWN) for s in (301, 302, 307, 308, 408, 500, 502, 503, 504, 599)),
         (answer(429), Fate.RATE_LIMITED),
         (lost(), Fate.UNKNOWN),
         (refused_connection(), Fate.NOT_RECEIVED),
