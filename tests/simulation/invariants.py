@@ -371,7 +371,8 @@ def _is_its_own(world: World, step: Step, told: TriggerReport, run: Run) -> Iter
     if not world.rule(post.rule).is_named:
         world.excused["I3: a rule that names no workflow starts the one that another rule names"] += 1
     elif alike and world.rule(post.rule).starts == world.rule(told.spec.rule).starts:
-        again = "--again" if any(p.step.visit.again for p in alike) else "one of them was triggered twice (I1)"
+        twice = "one of them was triggered twice (I1), or a trigger of an older commit raced with the push"
+        again = "--again" if any(p.step.visit.again for p in alike) else twice
         world.excused[f"I3: rules that share a workflow are told apart by the order of their runs: {again}"] += 1
     elif _is_anothers_in_a_target(world, step, told, run):
         world.excused["I3: another build's trigger of a target, in the very seconds of the one that was lost"] += 1
@@ -382,11 +383,11 @@ def _is_its_own(world: World, step: Step, told: TriggerReport, run: Run) -> Iter
 
 
 def _sent_twice(world: World, run: Run, post: Post) -> list[Post]:
-    """The triggers of rules that share this one's workflow and were sent more than once for this commit."""
+    """The triggers of rules that share this one's workflow and made more than one run of this commit, or raced to it."""
     starts = world.rule(post.rule).starts
     names = [rule.name for rule in world.schedule.rules if rule.starts == starts]
     sent = [p for p in world.posts if p.run and p.rule in names and _is_of_one(world, p, run)]
-    return [p for p in sent if sum(other.rule == p.rule for other in sent) > 1]
+    return [p for p in sent if sum(other.rule == p.rule for other in sent) > 1 or _is_other_commit(world, p)]
 
 
 def _is_anothers_in_a_target(world: World, step: Step, told: TriggerReport, run: Run) -> bool:
