@@ -383,7 +383,7 @@ def _is_its_own(world: World, step: Step, told: TriggerReport, run: Run) -> Iter
 
 
 def _sent_twice(world: World, run: Run, post: Post) -> list[Post]:
-    """The triggers of rules that share this one's workflow and made more than one run of this commit, or raced to it."""
+    """Triggers of rules that share this one's workflow that made more than one run of this commit, or raced to it."""
     starts = world.rule(post.rule).starts
     names = [rule.name for rule in world.schedule.rules if rule.starts == starts]
     sent = [p for p in world.posts if p.run and p.rule in names and _is_of_one(world, p, run)]
