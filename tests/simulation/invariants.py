@@ -174,6 +174,8 @@ def _listed(world: World, earlier: Post, post: Post) -> Iterator[tuple[bool, str
     is_shared = [rule.starts for rule in world.schedule.rules].count(world.rule(post.rule).starts) > 1
     has_raced = _is_other_commit(world, earlier) and (is_going or is_shared)
     yield has_raced, "a trigger of an older commit had raced with the push (I2)"
+    hidden = is_shared and _hides(world, world.stored(post.run or ""), post, post.step)
+    yield hidden, "rules that share a workflow are told apart by the order of their runs: one was not listed yet"
     runs = [p for p in world.posts if p.run and p.rule == post.rule and p.created_at > earlier.created_at]
     has_failed = any(_is_of_same(world, p, world.stored(post.run or ""), post) and _failed(world, p) for p in runs)
     yield has_failed, "a later run of it has failed, after two steps at once or --again"
@@ -303,7 +305,7 @@ def _is_untroubled(world: World, step: Step) -> bool:
     )
     is_plain = step.faults == 0 and visit.fuse is None and visit.node == 0 and not _shares(world)
     starts = 2 * pace.appear + (pace.finish if world.schedule.has_setup else 0)
-    is_quick = starts < max(visit.confirm, 10)  # as long as the step looks for what must not be missed
+    is_quick = starts + 6 < visit.confirm or visit.confirm == 0  # with a moment to look
     is_waited = visit.wait is None or 2 * pace.appear + 2 * pace.finish + 20 < visit.wait
     has_nodes = visit.nodes_limit is None or all(
         n.status == "success" and n.after + 25 < visit.nodes_limit for n in step.build.nodes
@@ -371,8 +373,12 @@ def _is_its_own(world: World, step: Step, told: TriggerReport, run: Run) -> Iter
     if not world.rule(post.rule).is_named:
         world.excused["I3: a rule that names no workflow starts the one that another rule names"] += 1
     elif alike and world.rule(post.rule).starts == world.rule(told.spec.rule).starts:
-        again = "--again" if any(p.step.visit.again for p in alike) else "one of them was triggered twice (I1)"
+        twice = "one of them was triggered twice (I1), or a trigger of an older commit raced with the push"
+        again = "--again" if any(p.step.visit.again for p in alike) else twice
         world.excused[f"I3: rules that share a workflow are told apart by the order of their runs: {again}"] += 1
+    elif _hides(world, run, post, step) and world.rule(post.rule).starts == world.rule(told.spec.rule).starts:
+        hidden = "one of them was not listed yet"
+        world.excused[f"I3: rules that share a workflow are told apart by the order of their runs: {hidden}"] += 1
     elif _is_anothers_in_a_target(world, step, told, run):
         world.excused["I3: another build's trigger of a target, in the very seconds of the one that was lost"] += 1
     elif _is_other_commit(world, post) and run.revision == step.revision:
@@ -381,12 +387,23 @@ def _is_its_own(world: World, step: Step, told: TriggerReport, run: Run) -> Iter
         yield f"I3: the run of {told.spec.rule} is one of rule {run.parameters.get('rule')}"
 
 
-def _sent_twice(world: World, run: Run, post: Post) -> list[Post]:
-    """The triggers of rules that share this one's workflow and were sent more than once for this commit."""
+def _alike(world: World, run: Run, post: Post) -> list[Post]:
+    """The triggers of rules that share this one's workflow and made runs of this commit."""
     starts = world.rule(post.rule).starts
     names = [rule.name for rule in world.schedule.rules if rule.starts == starts]
-    sent = [p for p in world.posts if p.run and p.rule in names and _is_of_one(world, p, run)]
-    return [p for p in sent if sum(other.rule == p.rule for other in sent) > 1]
+    return [p for p in world.posts if p.run and p.rule in names and _is_of_one(world, p, run)]
+
+
+def _hides(world: World, run: Run, post: Post, step: Step) -> bool:
+    """Whether a list hid one of these runs, made before this step began, when it looked."""
+    made = [world.stored(p.run or "") for p in _alike(world, run, post) if p.created_at < step.began]
+    return any((r.listed_at - world.begin).total_seconds() > step.began for r in made)
+
+
+def _sent_twice(world: World, run: Run, post: Post) -> list[Post]:
+    """Triggers of rules that share this one's workflow that made more than one run of this commit, or raced to it."""
+    sent = _alike(world, run, post)
+    return [p for p in sent if sum(other.rule == p.rule for other in sent) > 1 or _is_other_commit(world, p)]
 
 
 def _is_anothers_in_a_target(world: World, step: Step, told: TriggerReport, run: Run) -> bool:

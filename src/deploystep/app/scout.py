@@ -109,6 +109,8 @@ class Scout:
         choice = choose(found, self.spec.share, self.claimed)
         if isinstance(choice, Adopt) and self._is_unsettled(choice.earlier, survey):
             choice = choose(self._settled(found, survey), self.spec.share, self.claimed)
+        if isinstance(choice, Adopt) and self.spec.share.count > 1 and any(run.is_errored for run in candidates):
+            choice = Ambiguous(found)  # a run that errored was one of the order, and does not tell whose
         if isinstance(choice, Ambiguous):
             raise self._ambiguous(choice)
         return choice

@@ -259,6 +259,19 @@ def test_what_another_rule_has_just_triggered_is_never_this_rules(
         assert [entry.outcome for entry in journal.entries] == [outcome, outcome]
 
 
+def test_a_run_that_errored_leaves_no_order_by_which_rules_that_share_a_workflow_are_told_apart() -> None:
+    """With --confirm 0 a step goes on after it: the one run that holds the workflow is the second rule's."""
+    found = runs(run("second", 60), run("first", 70, state="errored", errors=[{"message": "x"}]))
+    looks: dict[str, Event | list[Event]] = {
+        LIST: found,
+        "GET /pipeline/first/workflow": workflows(),
+        "GET /pipeline/second/workflow": workflows({"status": "success"}),
+    }
+    tried = attempt(looks, share=Share(0, 2))
+    assert isinstance(tried.raised, FactUnavailable)
+    assert attempt(looks).outcome is Outcome.ALREADY_TRIGGERED, "alone, a rule has no order to keep"
+
+
 @pytest.mark.parametrize(
     ("changes", "age", "outcome"),
     [
