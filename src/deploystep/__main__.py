@@ -4,7 +4,6 @@ import gc
 import io
 import os
 import sys
-from typing import TextIO
 
 from deploystep.core.nodes import other_node
 
@@ -18,7 +17,11 @@ def main() -> int:
     out, err = sys.stdout or io.StringIO(), sys.stderr or io.StringIO()  # None where the caller has closed them
     words = other_node(os.environ) if arguments[:1] == ["run"] else None
     if words is not None and not ({"--json", "-h", "--help"} & {*arguments}) and not os.environ.get("DEPLOYSTEP_JSON"):
-        _tell(words, out)
+        try:
+            out.write(words + "\n")
+            out.flush()
+        except OSError:  # nobody reads it, or the disk is full: the exit code still tells
+            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())  # or Python would try once more, and fail
         return 0
     gc.set_threshold(RARELY)
     import signal  # noqa: PLC0415 - what follows costs time, and most nodes of a build end here
@@ -32,15 +35,6 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # while Python ends, nothing can change the code any more
     gc.freeze()  # what is left ends with the process, and is not looked through once more
     return code
-
-
-def _tell(words: str, out: TextIO) -> None:
-    """One line, on the way out. Where nobody reads it, or the disk is full, the exit code still tells."""
-    try:
-        out.write(words + "\n")
-        out.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())  # or Python would try once more, and fail
 
 
 if __name__ == "__main__":

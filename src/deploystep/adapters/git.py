@@ -119,10 +119,7 @@ class GitRepository:
 def complaint(said: "subprocess.CompletedProcess[bytes]") -> str:
     """The first line that git complains with, or nothing; of URLs in it without who asks and their password."""
     first = said.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
-    return _CREDENTIALS.sub("//", first)
-
-
-_CREDENTIALS: Final = re.compile(r"//[^/\s]*@")
+    return re.sub(r"//[^/\s]*@", "//", first)
 
 
 def _project(url: str | None) -> Mapping[str, str | None]:

@@ -80,10 +80,11 @@ def every_page(
 
 def segment(text: str) -> str:
     """One path segment, everything encoded, `/` too (a space becomes %20)."""
-    return quote(_LONE.sub("\N{REPLACEMENT CHARACTER}", text), safe="", errors="surrogateescape")
-
-
-_LONE: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # stands for no byte of a name, and for no character
+    if (
+        not text.isascii()
+    ):  # what stands for a byte of a file's or ref's name becomes that byte, other halves are no text
+        text = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
+    return quote(text, safe="", errors="surrogateescape")
 
 
 def json_of(response: Response) -> Mapping[str, Json] | None:
@@ -140,11 +141,8 @@ def identity_of(value: Json) -> str | None:
 def revision_of(value: Json) -> str | None:
     """A full revision as git writes it; None where it is shortened or missing."""
     text = value.strip().lower() if isinstance(value, str) else ""
-    is_short = _HEX.fullmatch(text) is not None and len(text) not in (40, 64)
+    is_short = len(text) not in (40, 64) and re.fullmatch("[0-9a-f]+", text) is not None
     return None if is_short else text or None
-
-
-_HEX: Final = re.compile("[0-9a-f]+")
 
 
 def ref_of(branch: Json, tag: Json) -> Branch | Tag | None:
