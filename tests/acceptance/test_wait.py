@@ -165,3 +165,10 @@ def test_a_signal_at_any_moment(project: Project, seed: int) -> None:
         assert LAST[outcome] in ended.last_line
     else:
         assert outcome == "triggered"
+
+
+def test_what_cancels_nothing_says_so(project: Project, circleci: Sandbox) -> None:
+    alone = project.step(circleci, "--cancel-on-interrupt")
+    assert (alone.code, alone.outcomes) == (0, ["triggered"])
+    assert "warning: --cancel-on-interrupt cancels nothing without --wait" in alone.err
+    assert "cancels nothing" not in project.step(circleci, "--cancel-on-interrupt", "--wait", "10s").err

@@ -1,6 +1,5 @@
 """What the use cases need of the outside world. Adapters satisfy these by shape; nothing inherits."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -37,16 +36,6 @@ class Clock(Protocol):
 
     def chance(self) -> float:
         """A number from 0 up to 1, by which the waits of many builds spread."""
-
-
-class Repository(Protocol):
-    """The git clone that the step runs in."""
-
-    def show(self, ref: str, path: str) -> bytes:
-        """A file's bytes at a ref. Raises ToolError where there is none."""
-
-    def describe(self) -> Mapping[str, str]:
-        """What a build's environment would hold, as far as the clone tells: names and values of variables."""
 
 
 class Remote(Protocol):

@@ -2,13 +2,10 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
 
-from deploystep.circleci.wire import Failure, Page, Request, Response, Talk, server_time
+from deploystep.circleci.wire import MOST_PAGES, Failure, Page, Request, Response, Talk, server_time
 from deploystep.core.runs import Run
 from deploystep.core.values import dataclass
-
-_MOST_PAGES: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,7 @@ def recent_runs(
     found: tuple[Run, ...] = ()
     following: str | None = None
     moment: datetime | None = None
-    for _ in range(_MOST_PAGES):
+    for _ in range(MOST_PAGES):
         result = yield request(following)
         page = read(result)
         if page is None:

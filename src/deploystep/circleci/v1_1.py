@@ -16,8 +16,8 @@ from deploystep.circleci.wire import (
     Request,
     Response,
     Talk,
+    body_of,
     every,
-    json_of,
     list_of,
     message_of,
     moment_of,
@@ -99,9 +99,7 @@ def workflows(asked: Asked, number: str) -> Talk[tuple[WorkflowState, ...] | Non
 
 
 def _body(result: Response | Failure) -> Mapping[str, Json] | None:
-    if isinstance(result, Failure) or result.status != 200:  # noqa: PLR2004
-        return None
-    body = json_of(result)
+    body = body_of(result)
     return body if body is not None and number_of(body.get("build_num")) is not None else None
 
 
@@ -167,8 +165,6 @@ class _Pages:
         self._read = 0
 
     def read(self, result: Response | Failure) -> Page[Run] | None:
-        if isinstance(result, Failure) or result.status != 200:  # noqa: PLR2004
-            return None
         runs = every(list_of(result), _run)
         if runs is None:
             return None

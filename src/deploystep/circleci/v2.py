@@ -16,10 +16,10 @@ from deploystep.circleci.wire import (
     Request,
     Response,
     Talk,
+    body_of,
     every,
     every_page,
     identity_of,
-    json_of,
     message_of,
     moment_of,
     number_of,
@@ -98,20 +98,14 @@ def pipeline_by_id_request(pipeline: str) -> Request:
 
 def read_project(result: Response | Failure) -> ProjectSlug | None:
     """The project of a pipeline, from an answer to `GET /pipeline/{id}`; None where it does not tell."""
-    slug = text_of((_body(result) or {}).get("project_slug"))
+    slug = text_of((body_of(result) or {}).get("project_slug"))
     return ProjectSlug.parse(slug) if slug else None
 
 
 def run(_asked: Asked, pipeline: str) -> Talk[Run | None]:
     """The pipeline; None where it cannot be read."""
-    body = _body((yield pipeline_by_id_request(pipeline)))
+    body = body_of((yield pipeline_by_id_request(pipeline)))
     return None if body is None else _run({"id": pipeline, **body})
-
-
-def _body(result: Response | Failure) -> Mapping[str, Json] | None:
-    if isinstance(result, Failure) or result.status != _OK:
-        return None
-    return json_of(result)
 
 
 def _run(body: Mapping[str, Json]) -> Run | None:
@@ -209,7 +203,7 @@ def read_workflows(result: Response | Failure) -> Page[WorkflowState] | None:
 
 
 def _read_page(result: Response | Failure, read: Callable[[Mapping[str, Json]], T | None]) -> Page[T] | None:
-    body = _body(result) or {}
+    body = body_of(result) or {}
     items = every(body.get("items"), read)
     return None if items is None else Page(items, text_of(body.get("next_page_token")))
 
@@ -281,7 +275,7 @@ def nodes_request(project: ProjectSlug, number: int) -> Request:
 
 def read_nodes(result: Response | Failure) -> tuple[NodeState, ...] | None:
     """The nodes of a job in the order of the answer; None where it does not list them."""
-    return every((_body(result) or {}).get("parallel_runs"), _node)
+    return every((body_of(result) or {}).get("parallel_runs"), _node)
 
 
 def _node(item: Mapping[str, Json]) -> NodeState | None:

@@ -18,10 +18,10 @@ from deploystep.circleci.wire import (
     Request,
     Response,
     Talk,
+    body_of,
     every,
     every_page,
     identity_of,
-    json_of,
     moment_of,
     number_of,
     objects,
@@ -66,15 +66,9 @@ def read_triggered(response: Response, asked: Asked) -> Created:
 
 def run(_asked: Asked, identity: str) -> Talk[Run | None]:
     """`GET /runs/{id}`; None where it cannot be read."""
-    body = _body((yield Request("GET", f"/api/v3/runs/{segment(identity)}", Repeat.FREELY)))
+    body = body_of((yield Request("GET", f"/api/v3/runs/{segment(identity)}", Repeat.FREELY)))
     data = (body or {}).get("data")
     return _run(data) if isinstance(data, dict) else None
-
-
-def _body(result: Response | Failure) -> Mapping[str, Json] | None:
-    if isinstance(result, Failure) or result.status != 200:  # noqa: PLR2004
-        return None
-    return json_of(result)
 
 
 def _attributes(data: Mapping[str, Json]) -> Mapping[str, Json]:
@@ -135,7 +129,7 @@ def _read_workflows(result: Response | Failure) -> Page[WorkflowState] | None:
 
 
 def _read_page(result: Response | Failure, read: Callable[[Mapping[str, Json]], T | None]) -> Page[T] | None:
-    body = _body(result) or {}
+    body = body_of(result) or {}
     page, items = body.get("page"), every(body.get("data"), read)
     following = text_of(page.get("next")) if isinstance(page, dict) else None
     return None if items is None else Page(items, following)
@@ -188,5 +182,5 @@ def _project_request(project: ProjectSlug) -> Request:
 
 
 def _read_project(result: Response | Failure) -> str | None:
-    found = objects((_body(result) or {}).get("data"))
+    found = objects((body_of(result) or {}).get("data"))
     return text_of(found[0].get("id")) if found else None

@@ -48,7 +48,8 @@ class Failure:
 T = TypeVar("T")
 #: Several requests, each of which may depend on the answers so far, and what they come to. Whoever drives it sends.
 Talk: TypeAlias = Generator[Request, Response | Failure, T]
-_MOST_PAGES: Final = 50
+_OK: Final = 200
+MOST_PAGES: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def every_page(
     found: tuple[T, ...] = ()
     asked: set[str | None] = set()
     following: str | None = None
-    while following not in asked and len(asked) < _MOST_PAGES:
+    while following not in asked and len(asked) < MOST_PAGES:
         asked.add(following)
         page = read((yield request(following)))
         if page is None:
@@ -93,9 +94,14 @@ def json_of(response: Response) -> Mapping[str, Json] | None:
     return value if isinstance(value, dict) else None
 
 
-def list_of(response: Response) -> list[Json] | None:
-    """The body as a JSON array; None where it is anything else."""
-    value = _json(response)
+def body_of(result: Response | Failure) -> Mapping[str, Json] | None:
+    """The JSON object that a reading was answered with (200); None where anything else came."""
+    return json_of(result) if isinstance(result, Response) and result.status == _OK else None
+
+
+def list_of(result: Response | Failure) -> list[Json] | None:
+    """The JSON array that a reading was answered with (200); None where anything else came."""
+    value = _json(result) if isinstance(result, Response) and result.status == _OK else None
     return value if isinstance(value, list) else None
 
 

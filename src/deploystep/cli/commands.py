@@ -107,6 +107,8 @@ def _given_now(invocation: Invocation, given: Given, zone: tzinfo) -> datetime |
 
 def _decide(invocation: Invocation, environ: Mapping[str, str], console: Console, journal: Journal) -> Report:
     """`run` and `plan`: the build comes from the environment, where that is allowed completed from git."""
+    if invocation.cancel_on_interrupt and invocation.wait is None:
+        console.warn("--cancel-on-interrupt cancels nothing without --wait: a deploy is not followed then")
     clock = SystemClock()
     with ExitStack() as stack:
         desk = _Desk(invocation, environ, console, clock, stack)
