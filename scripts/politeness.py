@@ -14,7 +14,7 @@ from deploystep.circleci.wire import Failure, Request, Response
 from deploystep.core.build import Branch, ProjectSlug
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import TimedOut
-from deploystep.core.rules import Api
+from deploystep.core.rules import ApiVersion
 from deploystep.core.runs import Created
 
 SHOP = ProjectSlug("gh", "acme", "shop")
@@ -68,10 +68,10 @@ class Unchanging:
 class Silent:
     """Nobody is told anything."""
 
-    def say(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """Nothing."""
 
-    def warn(self, text: str) -> None:
+    def warning(self, text: str) -> None:
         """Nothing."""
 
     def live(self, text: str) -> None:
@@ -118,7 +118,7 @@ def _asked_for_nodes(seed: int, limit: float) -> list[float]:
 
 def _asked_for_workflows(seed: int, limit: float) -> list[float]:
     courier, circleci = _courier(seed, WORKFLOWS)
-    spec = TriggerSpec("production", Api.V2_RUN, None, Branch("main"), "0" * 40, None, None, "deploy", {})
+    spec = TriggerSpec("production", ApiVersion.V2_RUN, None, Branch("main"), "0" * 40, None, None, "deploy", {})
     asked = Asked("production", SHOP, spec.ref, spec.api, circleci.host, circleci.host, "CIRCLE_TOKEN", False)  # noqa: FBT003
     Follower(spec, Created("run", 1, "https://app.circleci.com"), asked, courier, limit).follow()
     return circleci.asked

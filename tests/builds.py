@@ -10,7 +10,7 @@ from typing import Any
 from deploystep.circleci.answers import Asked
 from deploystep.core.build import Branch, BuildContext, ProjectSlug
 from deploystep.core.deploy import TriggerSpec
-from deploystep.core.rules import Api, RuleSet
+from deploystep.core.rules import ApiVersion, RuleSet
 from deploystep.core.source import SourceFile
 from deploystep.rulefile.load import load
 
@@ -81,7 +81,7 @@ def rules(text: str) -> RuleSet:
 def spec(**changes: Any) -> TriggerSpec:
     usual: dict[str, Any] = {
         "rule": "production",
-        "api": Api.V2_RUN,
+        "api": ApiVersion.V2_RUN,
         "project": None,
         "ref": Branch("main"),
         "revision": SHA,
@@ -98,7 +98,7 @@ def asked(**changes: Any) -> Asked:
         "rule": "production",
         "project": SHOP,
         "ref": Branch("main"),
-        "api": Api.V2_RUN,
+        "api": ApiVersion.V2_RUN,
         "host": "https://circleci.com",
         "app": "https://app.circleci.com",
         "token_name": "CIRCLE_TOKEN",

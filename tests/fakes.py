@@ -115,10 +115,10 @@ class RecordingProgress:
     def live(self, text: str) -> None:
         self.shown.append(text)
 
-    def say(self, text: str) -> None:
+    def info(self, text: str) -> None:
         self.said.append(text)
 
-    def warn(self, text: str) -> None:
+    def warning(self, text: str) -> None:
         self.warned.append(text)
 
 
@@ -129,13 +129,13 @@ class TimedProgress(RecordingProgress):
     clock: FakeClock = field(default_factory=FakeClock)
     times: list[float] = field(default_factory=list)
 
-    def say(self, text: str) -> None:
+    def info(self, text: str) -> None:
         self.times.append(self.clock.monotonic())
-        super().say(text)
+        super().info(text)
 
-    def warn(self, text: str) -> None:
+    def warning(self, text: str) -> None:
         self.times.append(self.clock.monotonic())
-        super().warn(text)
+        super().warning(text)
 
     @property
     def longest_silence(self) -> float:

@@ -13,7 +13,7 @@ from deploystep.app.trigger import planned
 from deploystep.core.decide import decide
 from deploystep.core.deploy import Outcome, trigger_specs
 from deploystep.core.facts import Facts
-from deploystep.core.moments import zone
+from deploystep.core.times import zone
 
 if TYPE_CHECKING:
     from deploystep.core.build import BuildContext

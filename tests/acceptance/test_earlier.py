@@ -79,7 +79,7 @@ def test_a_commit_that_is_the_head(project: Project, circleci: Sandbox, tmp_path
 
 
 def test_a_head_that_cannot_be_read_is_compared_afterwards(project: Project, circleci: Sandbox) -> None:
-    circleci.misbehave(parse_fault("moved"))
+    circleci.add_fault(parse_fault("moved"))
     ended = project.step(circleci)
     assert "the head of branch main could not be read" in ended.err
     assert (ended.code, ended.outcomes) == (9, ["stopped"])
@@ -102,7 +102,7 @@ def test_a_rerun_deploys_once(project: Project) -> None:
 
 def test_what_failed_is_deployed_again(project: Project) -> None:
     with ended_quickly() as server:
-        server.misbehave(parse_fault("ends:failed"))
+        server.add_fault(parse_fault("ends:failed"))
         outcomes = [project.step(server).outcomes for _ in range(3)]
         assert outcomes == [["triggered"], ["triggered"], ["already-triggered"]]
 
@@ -130,8 +130,8 @@ def test_a_rerun_sends_only_what_is_missing(project: Project) -> None:
         """
     )
     with ended_quickly(workflows=[Workflow(w, {"which": w}) for w in "abc"]) as server:
-        server.misbehave(parse_fault("ends:success"))  # met by the first rule
-        server.misbehave(parse_fault(f"{POST} => status:403:no"))
+        server.add_fault(parse_fault("ends:success"))  # met by the first rule
+        server.add_fault(parse_fault(f"{POST} => status:403:no"))
         assert project.step(server).outcomes == ["triggered", "refused", "not-sent"]
         assert project.step(server).outcomes == ["already-triggered", "triggered", "triggered"]
         assert project.step(server).outcomes == ["already-triggered"] * 3
@@ -148,8 +148,8 @@ def test_a_rerun_sends_only_what_is_missing_of_one_shared_workflow(project: Proj
         """
     )
     with ended_quickly(workflows=[Workflow("deploy")]) as server:
-        server.misbehave(parse_fault("ends:success"))
-        server.misbehave(parse_fault(f"{POST} => status:403:no"))
+        server.add_fault(parse_fault("ends:success"))
+        server.add_fault(parse_fault(f"{POST} => status:403:no"))
         assert project.step(server).outcomes == ["triggered", "refused"]
         assert project.step(server).outcomes == ["already-triggered", "triggered"]
         assert project.step(server).outcomes == ["already-triggered"] * 2
@@ -171,7 +171,7 @@ def test_a_job_of_the_old_api_is_recognised(project: Project) -> None:
 
 def test_a_run_that_lists_show_late_is_found(project: Project) -> None:
     with sandbox(pace=Pace(appear=0.0, finish=0.1, listed=1.0)) as server:
-        server.misbehave(parse_fault("close-after-create"))
+        server.add_fault(parse_fault("close-after-create"))
         ended = project.step(server)
         assert (ended.code, ended.outcomes) == (0, ["triggered"])
         assert "looking for what it created" in ended.err
@@ -217,7 +217,7 @@ def test_api_v3_from_end_to_end(project: Project) -> None:
 def test_api_v3_when_things_go_wrong(project: Project, fault: str, code: int, outcome: str) -> None:
     project.write(V3)
     with sandbox() as server:
-        server.misbehave(parse_fault(fault))
+        server.add_fault(parse_fault(fault))
         ended = project.step(server, CIRCLE_OIDC_TOKEN=oidc(pipeline_definition_id=DEFINITION))
         assert (ended.code, ended.outcomes) == (code, [outcome]), ended.err
         assert len(server.runs) <= 1

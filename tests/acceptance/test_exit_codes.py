@@ -193,15 +193,15 @@ def test_unreachable(project: Project) -> None:
 
 
 def test_rate_limited_for_longer_than_a_build_should_wait(project: Project, circleci: Sandbox) -> None:
-    circleci.misbehave(parse_fault("429:600"))
+    circleci.add_fault(parse_fault("429:600"))
     ended = project.step(circleci)
     assert (ended.code, ended.outcomes, ended.json["error"]["code"]) == (7, ["unreachable"], "rate-limited")
     assert circleci.runs == ()
 
 
 def test_stopped_and_not_cancelled_says_so(project: Project, circleci: Sandbox) -> None:
-    circleci.misbehave(parse_fault("moved"))
-    circleci.misbehave(parse_fault("POST /api/v2/workflow/*/cancel => status:403:no*9"))
+    circleci.add_fault(parse_fault("moved"))
+    circleci.add_fault(parse_fault("POST /api/v2/workflow/*/cancel => status:403:no*9"))
     ended = project.step(circleci)
     assert (ended.code, ended.outcomes) == (9, ["stopped"])
     assert "could NOT be cancelled" in ended.json["error"]["message"]
@@ -218,7 +218,7 @@ def test_nothing_runs_that_the_rule_named(project: Project) -> None:
 
 def test_timed_out(project: Project, circleci: Sandbox) -> None:
     """What was triggered cannot be read: it was triggered all the same, and nobody may think otherwise."""
-    circleci.misbehave(parse_fault("GET /api/v2/pipeline/* => status:404:Pipeline not found*99"))
+    circleci.add_fault(parse_fault("GET /api/v2/pipeline/* => status:404:Pipeline not found*99"))
     ended = project.step(circleci)
     assert (ended.code, ended.outcomes) == (12, ["triggered"])
     assert "was triggered: " in ended.last_line
@@ -232,14 +232,14 @@ def test_confirm_of_nothing_says_so(project: Project, circleci: Sandbox) -> None
 
 
 def test_a_late_answer_is_waited_for(project: Project, circleci: Sandbox) -> None:
-    circleci.misbehave(parse_fault("late-after-create:0.5"))
+    circleci.add_fault(parse_fault("late-after-create:0.5"))
     ended = project.step(circleci)
     assert (ended.code, ended.outcomes) == (0, ["triggered"])
 
 
 def test_the_token_is_masked_wherever_it_comes_back(project: Project, circleci: Sandbox) -> None:
     """Messages, run errors, redirects: `process` looks for the token in all output, here it must have been there."""
-    circleci.misbehave(parse_fault(f"errored:the token {TOKEN} is wrong"))
+    circleci.add_fault(parse_fault(f"errored:the token {TOKEN} is wrong"))
     ended = project.step(circleci)
     assert ended.code == 10
     assert "the token *** is wrong" in ended.json["error"]["message"]
@@ -256,8 +256,8 @@ def test_several_rules_are_sent_in_file_order(project: Project) -> None:
 def test_the_first_failure_stops_the_rest(project: Project) -> None:
     project.write(THREE)
     with sandbox(workflows=[Workflow("a"), Workflow("b"), Workflow("c")]) as server:
-        server.misbehave(parse_fault("POST /api/v2/project/gh/acme/shop/pipeline/run => status:403:no"))
-        server.misbehave(parse_fault("POST /api/v2/project/gh/acme/shop/pipeline/run => status:403:no"))
+        server.add_fault(parse_fault("POST /api/v2/project/gh/acme/shop/pipeline/run => status:403:no"))
+        server.add_fault(parse_fault("POST /api/v2/project/gh/acme/shop/pipeline/run => status:403:no"))
         ended = project.step(server)
     assert (ended.code, ended.outcomes) == (6, ["refused", "not-sent", "not-sent"])
     assert len(triggers(server)) == 1

@@ -78,7 +78,7 @@ class Scene:
 
 def _play(row: Row, project: Project) -> Scene:
     with sandbox() as server:
-        server.misbehave(parse_fault(row.fault))
+        server.add_fault(parse_fault(row.fault))
         ended = project.step(server)
         assert server.faults == (), "the fault must have been met"
         return Scene(ended, triggers(server), server.runs)

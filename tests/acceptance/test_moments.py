@@ -25,7 +25,7 @@ SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminate
 def test_a_signal_while_an_answer_is_late(
     project: Project, circleci: Sandbox, number: signal.Signals, code: int, name: str
 ) -> None:
-    circleci.misbehave(parse_fault("late-after-create:20"))
+    circleci.add_fault(parse_fault("late-after-create:20"))
     ended = project.interrupted(number, circleci, lambda _: len(circleci.runs) == 1)
     assert (ended.code, ended.json["exit"]) == (code, {"code": code, "name": name})
     assert ended.outcomes == ["uncertain"]
@@ -39,7 +39,7 @@ def test_a_signal_while_an_answer_is_late(
 def test_a_signal_while_it_waits_to_send_again(
     project: Project, circleci: Sandbox, number: signal.Signals, code: int, name: str
 ) -> None:
-    circleci.misbehave(parse_fault("429:30*9"))
+    circleci.add_fault(parse_fault("429:30*9"))
     ended = project.interrupted(number, circleci, lambda err: "trying again in 30 s" in err)
     assert (ended.code, ended.outcomes) == (code, ["not-sent"])
     assert ended.last_line == f"{name}: nothing was triggered"
@@ -164,7 +164,7 @@ def test_a_job_after_the_old_api_has_ended(project: Project) -> None:
 
 def test_a_job_that_is_refused_with_200(project: Project, circleci: Sandbox) -> None:
     project.write("version: 1\nrules:\n  - {name: docker, when: {branch: main}, deploy: {job: deploy_docker}}\n")
-    circleci.misbehave(parse_fault("message:Your config file has errors"))
+    circleci.add_fault(parse_fault("message:Your config file has errors"))
     ended = project.step(circleci)
     assert (ended.code, ended.outcomes) == (6, ["refused"])
     assert "Your config file has errors" in ended.json["error"]["message"]

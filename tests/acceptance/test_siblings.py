@@ -55,7 +55,7 @@ def test_one_that_failed(project: Project, circleci: Sandbox) -> None:
 
 def test_one_that_fails_while_it_is_waited_for(project: Project, circleci: Sandbox) -> None:
     circleci.set_job("gh/acme/shop", 12, parallel_runs=["running"] * 3)
-    circleci.misbehave(parse_fault("siblings:1"))
+    circleci.add_fault(parse_fault("siblings:1"))
     ended = project.step(circleci, **PARALLEL)
     assert (ended.code, ended.json["exit"]["name"]) == (9, "stopped")
     assert triggers(circleci) == []
@@ -79,7 +79,7 @@ def test_nodes_that_cannot_be_read(project: Project, circleci: Sandbox) -> None:
 def test_hiccups_are_borne(project: Project, circleci: Sandbox) -> None:
     circleci.set_job("gh/acme/shop", 12, parallel_runs=["running", "success", "success"])
     for fault in ("500*2", "close", "429"):
-        circleci.misbehave(parse_fault(f"GET {JOB} => {fault}"))
+        circleci.add_fault(parse_fault(f"GET {JOB} => {fault}"))
     ended = project.step(circleci, **PARALLEL, **project.without_waits())
     assert (ended.code, ended.outcomes) == (0, ["triggered"])
 

@@ -18,7 +18,7 @@ from deploystep.circleci.wire import Failure, Request, Response
 from deploystep.core.address import read_address
 from deploystep.core.build import Branch
 from deploystep.core.retry import Repeat
-from deploystep.core.rules import Api
+from deploystep.core.rules import ApiVersion
 from deploystep.core.secret import Secret
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def test_a_trigger_as_it_leaves(requests_mock: Mocker) -> None:
 
 def test_an_escaped_branch_stays_one_segment(requests_mock: Mocker) -> None:
     requests_mock.post(ANY, json={})
-    job = spec(api=Api.V1_1, job="deploy", ref=Branch("feature/x y#1?&%2f"))
+    job = spec(api=ApiVersion.V1_1, job="deploy", ref=Branch("feature/x y#1?&%2f"))
     transport().send(v1_1.job_request(job, SHOP))
     (sent,) = requests_mock.request_history
     assert sent.url == f"{HOST}/api/v1.1/project/github/acme/shop/tree/feature%2Fx%20y%231%3F%26%252f"

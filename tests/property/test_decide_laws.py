@@ -15,13 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploystep.core.build import BuildContext, ProjectSlug
-from deploystep.core.calendar import Stretch
 from deploystep.core.decide import Verdict, decide
 from deploystep.core.facts import Answered, Facts, IsMergedInto, JobsOf, Known, Question, Unavailable
 from deploystep.core.patterns import Kind, Pattern, parse
 from deploystep.core.rules import (
     Alternative,
-    Api,
+    ApiVersion,
     BranchIs,
     Condition,
     Deploy,
@@ -36,7 +35,8 @@ from deploystep.core.rules import (
     UserIs,
 )
 from deploystep.core.source import Pos, SourceFile, Span, Spanned
-from deploystep.core.trace import Answer, all_of, any_of
+from deploystep.core.times import Interval
+from deploystep.core.trace import Answer, kleene_and, kleene_or
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,19 +60,19 @@ answers = st.sampled_from(list(Answer))
     ],
 )
 def test_the_tables(a: Answer, b: Answer, both: Answer, one: Answer) -> None:
-    assert all_of([a, b]) is all_of([b, a]) is both
-    assert any_of([a, b]) is any_of([b, a]) is one
+    assert kleene_and([a, b]) is kleene_and([b, a]) is both
+    assert kleene_or([a, b]) is kleene_or([b, a]) is one
 
 
 def test_of_nothing() -> None:
-    assert (all_of([]), any_of([])) == (YES, NO)
+    assert (kleene_and([]), kleene_or([])) == (YES, NO)
 
 
 @given(st.lists(answers, max_size=6))
 def test_an_answer_is_what_every_way_of_learning_the_unknown_agrees_on(parts: list[Answer]) -> None:
     """The meaning of the tables: known means that no fact that is still missing could change it."""
     learned = list(product(*[(YES, NO) if p is UNKNOWN else (p,) for p in parts]))
-    for combine, plain in ((all_of, all), (any_of, any)):
+    for combine, plain in ((kleene_and, all), (kleene_or, any)):
         possible = {plain(a is YES for a in each) for each in learned}
         expected = UNKNOWN if len(possible) == 2 else YES if possible == {True} else NO
         assert combine(parts) is expected
@@ -117,7 +117,7 @@ rule_sets = st.builds(
         source=SourceFile("deploy.yml", ""),
         timezone="UTC",
         default_branch="main",
-        api=Api.V2_RUN,
+        api=ApiVersion.V2_RUN,
         targets=MappingProxyType({}),
         never=tuple(guards),
         rules=tuple(
@@ -212,8 +212,8 @@ def test_never_only_removes(rules: RuleSet, known: Facts, more: Condition) -> No
 def test_freezes_only_remove(rules: RuleSet, known: Facts, halves: int) -> None:
     """Whatever fires with a freeze fires without it; whatever it takes away is held, or hangs on the time."""
     start = datetime(2026, 6, 16, tzinfo=timezone.utc)
-    stretch = Stretch(start, start + timedelta(hours=1))
-    freeze = Freeze("f", stretch, frozenset(), frozenset(), None, HERE)
+    interval = Interval(start, start + timedelta(hours=1))
+    freeze = Freeze("f", interval, frozenset(), frozenset(), None, HERE)
     at = Facts(known.build, start + timedelta(minutes=30 * halves), known.answers)
     before, after = decide(rules, at), decide(replace(rules, freezes=(*rules.freezes, freeze)), at)
     for old, new in zip(before.judgements, after.judgements, strict=True):

@@ -95,7 +95,7 @@ def test_a_token_is_never_kept() -> None:
 
 def test_a_request_that_is_refused_uses_up_no_fault() -> None:
     with Sandbox() as sandbox:
-        sandbox.misbehave(parse_fault("500"))
+        sandbox.add_fault(parse_fault("500"))
         assert trigger(sandbox, token=None).status == 401
         assert len(sandbox.faults) == 1
         assert trigger(sandbox).status == 500

@@ -69,7 +69,7 @@ def test_nodes_in_a_state_that_nobody_knows() -> None:
         build = call(sandbox, "GET", "/api/v1.1/project/gh/acme/shop/7").json
         actions = [(action["status"], action["exit_code"]) for action in build["steps"][0]["actions"]]
         assert actions == [("quantum", None), ("success", 0)]
-        sandbox.misbehave(parse_fault("GET /api/v2/project/*/job/* => 500*99"))
+        sandbox.add_fault(parse_fault("GET /api/v2/project/*/job/* => 500*99"))
         assert call(sandbox, "GET", "/api/v2/project/gh/acme/shop/job/7").status == 500
 
 
@@ -111,7 +111,7 @@ def test_a_dynamic_config() -> None:
 def test_a_setup_that_does_not_succeed_is_not_continued(status: str) -> None:
     clock = Clock()
     with Sandbox(now=clock, pace=PACE) as sandbox:
-        sandbox.misbehave(parse_fault("setup"))
+        sandbox.add_fault(parse_fault("setup"))
         run = trigger(sandbox).json["id"]
         clock.passes(5)
         sandbox.set_workflow(_workflows(sandbox, run)[0]["id"], status)
@@ -123,7 +123,7 @@ def test_what_a_dynamic_config_does_not_change() -> None:
     clock = Clock()
     with Sandbox(now=clock, setup=True) as sandbox:
         assert call(sandbox, "POST", TREE, {}).json["job_name"] == "build"
-        sandbox.misbehave(parse_fault("errored:bad config"))
+        sandbox.add_fault(parse_fault("errored:bad config"))
         run = trigger(sandbox).json["id"]
         clock.passes(60)
         assert (_state(sandbox, run), _shown(sandbox, run)) == ("errored", [])

@@ -92,9 +92,9 @@ def seeded(sandbox: Sandbox, clock: Clock) -> dict[str, str]:
     run = trigger(sandbox, {**MAIN, "parameters": {"sha": SHA}}).json["id"]
     app = call(sandbox, "POST", "/api/v2/project/circleci/AbC/dEf/pipeline/run", MAIN).json["id"]
     build_num = call(sandbox, "POST", TREE, {}).json["build_num"]
-    sandbox.misbehave(parse_fault("errored:Unexpected argument(s): x"))
+    sandbox.add_fault(parse_fault("errored:Unexpected argument(s): x"))
     errored = trigger(sandbox).json["id"]
-    sandbox.misbehave(parse_fault("setup"))
+    sandbox.add_fault(parse_fault("setup"))
     dynamic = trigger(sandbox).json["id"]
     clock.passes(1)
     return {
@@ -197,7 +197,7 @@ def test_what_a_trigger_answers_is_what_the_document_describes(  # noqa: PLR0913
 ) -> None:
     with Sandbox(projects=["gh/acme/shop"]) as sandbox:
         if fault:
-            sandbox.misbehave(parse_fault(fault))
+            sandbox.add_fault(parse_fault(fault))
         answer = call(sandbox, "POST", path, {}, token=token)
         assert answer.status == status
         check(answer.json, response_schema(version, "POST", route, status))

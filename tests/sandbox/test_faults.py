@@ -32,7 +32,7 @@ def sandbox(clock: Clock) -> Iterator[Sandbox]:
 @pytest.mark.parametrize(("fault", "created"), [("close", 0), ("close-after-create", 1)])
 @pytest.mark.parametrize("path", EVERY_TRIGGER)
 def test_closing(sandbox: Sandbox, path: str, fault: str, created: int) -> None:
-    sandbox.misbehave(parse_fault(fault))
+    sandbox.add_fault(parse_fault(fault))
     with pytest.raises(http.client.RemoteDisconnected):
         call(sandbox, "POST", path, {})
     assert len(sandbox.runs) == created
@@ -41,7 +41,7 @@ def test_closing(sandbox: Sandbox, path: str, fault: str, created: int) -> None:
 
 
 def test_a_cut_body(sandbox: Sandbox) -> None:
-    sandbox.misbehave(parse_fault("cut"))
+    sandbox.add_fault(parse_fault("cut"))
     with pytest.raises(http.client.IncompleteRead):
         trigger(sandbox)
     assert len(sandbox.runs) == 1
@@ -49,7 +49,7 @@ def test_a_cut_body(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize(("fault", "created"), [("late:0.2", 0), ("create-late:0.2", 1), ("late-after-create:0.2", 1)])
 def test_an_answer_that_comes_too_late(sandbox: Sandbox, fault: str, created: int) -> None:
-    sandbox.misbehave(parse_fault(fault))
+    sandbox.add_fault(parse_fault(fault))
     with pytest.raises(TimeoutError):
         trigger(sandbox, timeout=0.05)
     assert len(sandbox.runs) == (1 if fault.startswith("late-after") else 0)
@@ -65,7 +65,7 @@ def _wait_until_answered(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("fault", ["late:0.1", "create-late:0.1", "late-after-create:0.1"])
 def test_a_patient_client_gets_its_answer(sandbox: Sandbox, fault: str) -> None:
-    sandbox.misbehave(parse_fault(fault))
+    sandbox.add_fault(parse_fault(fault))
     began = time.monotonic()
     assert trigger(sandbox).status == 201
     assert time.monotonic() - began >= 0.1
@@ -75,7 +75,7 @@ def test_a_patient_client_gets_its_answer(sandbox: Sandbox, fault: str) -> None:
 def test_stopping_does_not_wait_for_what_is_late() -> None:
     began = time.monotonic()
     with Sandbox() as sandbox:
-        sandbox.misbehave(parse_fault("create-late:60"))
+        sandbox.add_fault(parse_fault("create-late:60"))
         with pytest.raises(TimeoutError):
             trigger(sandbox, timeout=0.05)
     assert time.monotonic() - began < 5
@@ -101,7 +101,7 @@ def test_stopping_does_not_wait_for_what_is_late() -> None:
 def test_other_answers(  # noqa: PLR0913, PLR0917 - columns of a table
     sandbox: Sandbox, path: str, fault: str, status: int, message: str, created: int
 ) -> None:
-    sandbox.misbehave(parse_fault(fault))
+    sandbox.add_fault(parse_fault(fault))
     answer = call(sandbox, "POST", path, {})
     assert (answer.status, answer.json) == (status, {"message": message})
     assert len(sandbox.runs) == created
@@ -109,8 +109,8 @@ def test_other_answers(  # noqa: PLR0913, PLR0917 - columns of a table
 
 
 def test_too_many_requests(sandbox: Sandbox) -> None:
-    sandbox.misbehave(parse_fault("429:1.5"))
-    sandbox.misbehave(parse_fault("429-date:90"))
+    sandbox.add_fault(parse_fault("429:1.5"))
+    sandbox.add_fault(parse_fault("429-date:90"))
     assert trigger(sandbox).headers["Retry-After"] == "1.5"
     date = parsedate_to_datetime(trigger(sandbox).headers["Retry-After"])
     assert (date - START).total_seconds() == 90
@@ -118,14 +118,14 @@ def test_too_many_requests(sandbox: Sandbox) -> None:
 
 
 def test_a_redirect(sandbox: Sandbox) -> None:
-    sandbox.misbehave(parse_fault("redirect:307:http://127.0.0.1:1/x?a=b"))
+    sandbox.add_fault(parse_fault("redirect:307:http://127.0.0.1:1/x?a=b"))
     answer = trigger(sandbox)
     assert (answer.status, answer.headers["Location"]) == (307, "http://127.0.0.1:1/x?a=b")
     assert sandbox.runs == ()
 
 
 def test_garbage(sandbox: Sandbox) -> None:
-    sandbox.misbehave(parse_fault("garbage"))
+    sandbox.add_fault(parse_fault("garbage"))
     answer = trigger(sandbox)
     assert (answer.status, answer.headers["Content-Type"]) == (201, "text/html")
     with pytest.raises(ValueError, match="Expecting value"):
@@ -134,7 +134,7 @@ def test_garbage(sandbox: Sandbox) -> None:
 
 
 def test_a_run_that_errors(sandbox: Sandbox, clock: Clock) -> None:
-    sandbox.misbehave(parse_fault("errored:Unexpected argument(s): x"))
+    sandbox.add_fault(parse_fault("errored:Unexpected argument(s): x"))
     run = trigger(sandbox)
     assert (run.status, run.json["state"]) == (201, "pending")
     clock.passes(1)
@@ -145,7 +145,7 @@ def test_a_run_that_errors(sandbox: Sandbox, clock: Clock) -> None:
 
 
 def test_a_run_without_workflows(sandbox: Sandbox, clock: Clock) -> None:
-    sandbox.misbehave(parse_fault("no-workflow"))
+    sandbox.add_fault(parse_fault("no-workflow"))
     trigger(sandbox)
     clock.passes(3600)
     assert (sandbox.runs[0].state, sandbox.runs[0].workflows) == ("created", ())
@@ -153,7 +153,7 @@ def test_a_run_without_workflows(sandbox: Sandbox, clock: Clock) -> None:
 
 @pytest.mark.parametrize(("fault", "status"), [("unauthorized", "unauthorized"), ("ends:failed", "failed")])
 def test_workflows_that_end_badly(sandbox: Sandbox, clock: Clock, fault: str, status: str) -> None:
-    sandbox.misbehave(parse_fault(fault))
+    sandbox.add_fault(parse_fault(fault))
     trigger(sandbox)
     clock.passes(5)
     assert [workflow.status for workflow in sandbox.runs[0].workflows] == [status]
@@ -162,7 +162,7 @@ def test_workflows_that_end_badly(sandbox: Sandbox, clock: Clock, fault: str, st
 @pytest.mark.parametrize("path", EVERY_TRIGGER)
 def test_a_branch_that_moved(sandbox: Sandbox, path: str) -> None:
     for fault in ("moved", f"moved:{'c' * 40}"):
-        sandbox.misbehave(parse_fault(fault))
+        sandbox.add_fault(parse_fault(fault))
     for _ in range(3):
         call(sandbox, "POST", path, {})
     moved, told, usual = (run.revision for run in sandbox.runs)
@@ -172,20 +172,20 @@ def test_a_branch_that_moved(sandbox: Sandbox, path: str) -> None:
 
 def test_faults_come_in_order_and_as_often_as_they_say(sandbox: Sandbox) -> None:
     for text in ("500*2", "429:1", "status:403:a*2"):
-        sandbox.misbehave(parse_fault(text))
+        sandbox.add_fault(parse_fault(text))
     assert [trigger(sandbox).status for _ in range(6)] == [500, 500, 429, 403, 403, 201]
 
 
 def test_only_triggers_are_met_unless_told_otherwise(sandbox: Sandbox) -> None:
-    sandbox.misbehave(parse_fault("500"))
+    sandbox.add_fault(parse_fault("500"))
     assert call(sandbox, "GET", "/api/v2/me").status == 200
     assert call(sandbox, "GET", PIPELINE).status == 200
     assert trigger(sandbox).status == 500
 
 
 def test_a_fault_for_some_requests(sandbox: Sandbox, clock: Clock) -> None:
-    sandbox.misbehave(parse_fault("GET /api/v2/pipeline/* => 502*2"))
-    sandbox.misbehave(parse_fault("* /api/v2/me => cut"))
+    sandbox.add_fault(parse_fault("GET /api/v2/pipeline/* => 502*2"))
+    sandbox.add_fault(parse_fault("* /api/v2/me => cut"))
     run = trigger(sandbox).json["id"]
     clock.passes(1)
     assert call(sandbox, "GET", "/api/v2/me", timeout=1, token=None).status == 401
@@ -197,7 +197,7 @@ def test_a_fault_for_some_requests(sandbox: Sandbox, clock: Clock) -> None:
 
 @pytest.mark.parametrize("fault", ["garbage", "cut", "close-after-create", "errored:x", "skip", "500-after-create"])
 def test_a_request_that_is_wrong_is_told_so_and_uses_up_nothing(sandbox: Sandbox, fault: str) -> None:
-    sandbox.misbehave(parse_fault(fault))
+    sandbox.add_fault(parse_fault(fault))
     assert trigger(sandbox, {"branch": "main"}).status == 400
     assert len(sandbox.faults) == 1
     assert sandbox.faults[0].count == 1
@@ -244,13 +244,13 @@ def test_texts_that_cannot_be_read(text: str, words: str) -> None:
 
 
 def test_the_body_that_was_sent_is_recorded_even_without_an_answer(sandbox: Sandbox) -> None:
-    sandbox.misbehave(parse_fault("close"))
+    sandbox.add_fault(parse_fault("close"))
     with pytest.raises(http.client.RemoteDisconnected):
         trigger(sandbox)
     assert sandbox.requests[0].body == MAIN
 
 
 def test_a_status_that_allows_no_body_gets_none(sandbox: Sandbox) -> None:
-    sandbox.misbehave(parse_fault("status:204"))
+    sandbox.add_fault(parse_fault("status:204"))
     answer = trigger(sandbox)
     assert (answer.status, answer.text) == (204, "")

@@ -41,12 +41,12 @@ def test_states_by_time() -> None:
 
 def test_siblings_fail_on_demand_and_stay_failed() -> None:
     with Sandbox() as sandbox:
-        sandbox.misbehave(parse_fault("siblings:1,3:timedout"))
+        sandbox.add_fault(parse_fault("siblings:1,3:timedout"))
         assert call(sandbox, "GET", JOB).status == 404
         sandbox.set_job("gh/acme/shop", 7, parallel_runs=["running"] * 4)
         expected = ["running", "timedout", "running", "timedout"]
         assert [_nodes(sandbox), _nodes(sandbox)] == [expected, expected]
-        sandbox.misbehave(parse_fault("siblings:2"))
+        sandbox.add_fault(parse_fault("siblings:2"))
         assert _nodes(sandbox) == ["running", "timedout", "failed", "timedout"]
 
 

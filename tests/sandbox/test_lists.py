@@ -37,7 +37,7 @@ def test_every_run_is_late() -> None:
 def test_one_run_is_late() -> None:
     clock = Clock()
     with Sandbox(now=clock) as sandbox:
-        sandbox.misbehave(parse_fault("lag:5"))
+        sandbox.add_fault(parse_fault("lag:5"))
         for _ in range(3):
             trigger(sandbox)
         assert _numbers(sandbox) == [3, 2]

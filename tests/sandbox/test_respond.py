@@ -72,7 +72,7 @@ def test_it_answers_without_being_started() -> None:
 def test_what_is_late(fault: str, delay: float, waited: float, runs: int) -> None:
     clock = Clock()
     sandbox = Sandbox(now=clock)
-    sandbox.misbehave(parse_fault(fault))
+    sandbox.add_fault(parse_fault(fault))
     reply = _post(sandbox, Impatient(clock))
     assert (reply.delay, clock()) == (delay, START + timedelta(seconds=waited))
     assert len(sandbox.runs) == runs
@@ -83,14 +83,14 @@ def test_what_is_late(fault: str, delay: float, waited: float, runs: int) -> Non
 @pytest.mark.parametrize(("fault", "delivery", "status"), [("close", Delivery.NONE, None), ("cut", Delivery.CUT, 201)])
 def test_what_does_not_arrive(fault: str, delivery: Delivery, status: int | None) -> None:
     sandbox = Sandbox()
-    sandbox.misbehave(parse_fault(fault))
+    sandbox.add_fault(parse_fault(fault))
     assert _post(sandbox, Impatient(Clock())).delivery is delivery
     assert sandbox.requests[0].status == status
 
 
 def test_who_says_nothing_of_a_client_has_a_patient_one() -> None:
     sandbox = Sandbox()
-    sandbox.misbehave(parse_fault("late:3600"))
+    sandbox.add_fault(parse_fault("late:3600"))
     assert sandbox.respond("POST", RUN, "", HEADERS, BODY).status == 201
 
 

@@ -180,7 +180,7 @@ def test_declared_parameters(parameters: dict[str, object], messages: list[str])
 
 def test_an_undeclared_parameter_can_be_refused_as_a_missing_project() -> None:
     with Sandbox() as sandbox:
-        sandbox.misbehave(parse_fault("status:404:Project not found"))
+        sandbox.add_fault(parse_fault("status:404:Project not found"))
         answer = trigger(sandbox)
         assert (answer.status, answer.json) == (404, {"message": "Project not found"})
         assert sandbox.runs == ()

@@ -90,7 +90,7 @@ def test_gone() -> None:
 
 def test_a_failure_can_come_as_200_with_a_message() -> None:
     with Sandbox() as sandbox:
-        sandbox.misbehave(parse_fault("message:Your config file has errors"))
+        sandbox.add_fault(parse_fault("message:Your config file has errors"))
         answer = call(sandbox, "POST", TREE, {})
         assert (answer.status, answer.json) == (200, {"message": "Your config file has errors"})
         assert sandbox.runs == ()

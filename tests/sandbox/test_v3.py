@@ -248,7 +248,7 @@ def test_a_run_that_errors_and_one_in_which_nothing_starts() -> None:
     clock = Clock()
     with Sandbox(now=clock, projects=[PROJECT]) as sandbox:
         for fault in ("errored:Unexpected argument(s): x", "no-workflow"):
-            sandbox.misbehave(parse_fault(fault))
+            sandbox.add_fault(parse_fault(fault))
         errored, empty = (_create(sandbox).json["data"]["id"] for _ in range(2))
         clock.passes(60)
         assert _phase(sandbox, errored) == ("ended", "errored")
@@ -360,7 +360,7 @@ def test_searching_by_project_and_time() -> None:
 def test_a_search_is_late_and_a_run_is_not() -> None:
     clock = Clock()
     with Sandbox(now=clock, projects=[PROJECT]) as sandbox:
-        sandbox.misbehave(parse_fault("lag:5"))
+        sandbox.add_fault(parse_fault("lag:5"))
         run = _create(sandbox).json["data"]["id"]
         assert (_search(sandbox), _run(sandbox, run)["id"]) == ([], run)
         clock.passes(5)
@@ -483,7 +483,7 @@ def test_only_bearer_tokens_are_good() -> None:
 def test_faults_in_v3s_shape() -> None:
     with Sandbox(projects=[PROJECT], now=Clock()) as sandbox:
         for fault in ("429:3", "429-date:90", "status:404:no", "502", "503-after-create:oops", "skip", "moved"):
-            sandbox.misbehave(parse_fault(fault))
+            sandbox.add_fault(parse_fault(fault))
         limited, dated = _create(sandbox), _create(sandbox)
         assert (limited.status, limited.headers["Retry-After"]) == (429, "3")
         assert parsedate_to_datetime(dated.headers["Retry-After"]) == START + timedelta(seconds=90)

@@ -154,13 +154,13 @@ class Step:
             self.clock += self.world.dice.choice((-3600.0, -5.0, 5.0, 3600.0))
         self.rest(seconds)
 
-    def say(self, text: str) -> None:
+    def info(self, text: str) -> None:
         self.world.note(f"{self.name} says: {text}")
         self.said.append(text)
         self.moment()
 
-    def warn(self, text: str) -> None:
-        self.say(f"warning: {text}")
+    def warning(self, text: str) -> None:
+        self.info(f"warning: {text}")
 
     def live(self, text: str) -> None:
         del text
@@ -315,7 +315,7 @@ class Line:
         if fault == PUSHED:
             world.push_another(self.step.build.push)
         elif fault is not None:
-            world.sandbox.misbehave(aimed(fault, request.method, request.path))
+            world.sandbox.add_fault(aimed(fault, request.method, request.path))
         world.under_way[world.time.current] = post
         body = json.dumps(request.body).encode() if request.body is not None else b""
         reply = world.sandbox.respond(

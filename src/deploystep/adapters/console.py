@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Final, TextIO
 
 from deploystep.core.secret import Secret
-from deploystep.core.visible import visible
+from deploystep.core.text import visible
 
 _CLEAR: Final = "\r\x1b[K"  # to the first column, and the rest of the line away
 
@@ -32,11 +32,11 @@ class Console:
         """What went wrong, as it was rendered."""
         self._write(self._err, text)
 
-    def say(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """A line of progress; it may quote a server."""
         self._write(self._err, visible(text))
 
-    def warn(self, text: str) -> None:
+    def warning(self, text: str) -> None:
         """A line that may need attention; it may quote a server."""
         self._write(self._err, f"warning: {visible(text)}")
 

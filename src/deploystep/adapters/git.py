@@ -116,7 +116,7 @@ class GitRepository:
             return None
 
 
-def complaint(said: "subprocess.CompletedProcess[bytes]") -> str:
+def first_error_line(said: "subprocess.CompletedProcess[bytes]") -> str:
     """The first line that git complains with, or nothing; of URLs in it without who asks and their password."""
     first = said.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
     return re.sub(r"//[^/\s]*@", "//", first)

@@ -8,7 +8,7 @@ wrongly instead of not at all, so what depends on history that may be missing is
 from functools import cached_property
 from typing import Final
 
-from deploystep.adapters.git import GitRepository, complaint
+from deploystep.adapters.git import GitRepository, first_error_line
 from deploystep.core.closed import assert_never
 from deploystep.core.facts import (
     Answered,
@@ -20,7 +20,7 @@ from deploystep.core.facts import (
     MessageOf,
     Unavailable,
 )
-from deploystep.core.values import dataclass
+from deploystep.core.frozen import dataclass
 
 _DIFF: Final = (
     "diff-tree", "-r", "-z", "--no-renames", "--name-only", "--no-commit-id", "--ignore-submodules=none",
@@ -198,7 +198,7 @@ class GitHistory:
         result = self._repository.run(*arguments)
         if result is None:
             return _Output(-1, b"", "git cannot be run here")
-        return _Output(result.returncode, result.stdout, complaint(result))
+        return _Output(result.returncode, result.stdout, first_error_line(result))
 
 
 def _names(said: _Output) -> Known[tuple[str, ...]]:

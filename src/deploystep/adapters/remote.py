@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from deploystep.adapters.git import GitRepository, complaint
+from deploystep.adapters.git import GitRepository, first_error_line
 from deploystep.app.ports import Head
 from deploystep.core.build import Branch, Tag
 
@@ -35,7 +35,7 @@ class GitRemote:
         if said is None:
             return Head(None, "git cannot be run here")
         if said.returncode not in (0, _NONE):
-            return Head(None, complaint(said) or "git does not answer")
+            return Head(None, first_error_line(said) or "git does not answer")
         lines = (line.partition("\t") for line in said.stdout.decode("utf-8", "replace").splitlines())
         found = {name: revision for revision, _, name in lines}
         return Head(next((found[name] for name in names if name in found), None))

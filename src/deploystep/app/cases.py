@@ -11,11 +11,11 @@ from deploystep.core.decide import Decision, Judgement, Verdict
 from deploystep.core.deploy import trigger_specs
 from deploystep.core.errors import RuleFileInvalid
 from deploystep.core.facts import Facts
-from deploystep.core.moments import read_now, zone
+from deploystep.core.frozen import replace
 from deploystep.core.rules import RuleSet
 from deploystep.core.source import Diagnostic, Severity, Span, Spanned, in_order
+from deploystep.core.times import read_now, zone
 from deploystep.core.trace import Answer, Trace
-from deploystep.core.values import replace
 from deploystep.rulefile.load import load
 
 

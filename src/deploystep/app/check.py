@@ -5,8 +5,8 @@ from collections.abc import Callable
 from deploystep.app.ports import RuleSource
 from deploystep.app.report import Report
 from deploystep.core.errors import RuleFileInvalid
+from deploystep.core.frozen import replace
 from deploystep.core.source import in_order
-from deploystep.core.values import replace
 from deploystep.rulefile.load import examine
 from deploystep.rulefile.project import Project, compare
 

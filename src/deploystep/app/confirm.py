@@ -13,8 +13,8 @@ from deploystep.circleci.dialects import DIALECTS, Dialect, identity
 from deploystep.circleci.wire import Request, Response
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import NothingRuns, Stopped, TimedOut, ToolError
+from deploystep.core.frozen import dataclass
 from deploystep.core.runs import NEVER_RAN, Created, Run, WorkflowState, ends_in_setup, newest
-from deploystep.core.values import dataclass
 
 _CONTINUING: Final = 10.0  # seconds after a setup workflow in which what it decided on appears
 _SETTLING: Final = 5.0  # seconds without another workflow, after which none is expected
@@ -49,7 +49,7 @@ class Watch:
         known could not be read.
         """
         if self.patience.is_none:
-            self.courier.progress.warn("not confirmed that anything runs, nor of which commit: --confirm is 0")
+            self.courier.progress.warning("not confirmed that anything runs, nor of which commit: --confirm is 0")
             return Confirmed((), self.created.revision)
         if self.created.id is None and self.created.revision is not None:
             return self._confirm_job(self.created.revision)
@@ -147,7 +147,7 @@ class Watch:
             if seen != (ids := frozenset(w.id for w in workflows or ())):
                 seen, since = ids, self.courier.clock.monotonic()
             for workflow in workflows or ():
-                if workflow.is_alive and workflow.id not in accepted and self._is_accepted(self._cancel(workflow)):
+                if workflow.is_active and workflow.id not in accepted and self._is_accepted(self._cancel(workflow)):
                     accepted.add(workflow.id)
                     workflows = None  # how it stands now is yet to be read
             if self._is_over(workflows, self.courier.clock.monotonic() - since) or vigil.has_ended:
@@ -156,7 +156,7 @@ class Watch:
 
     def _is_over(self, workflows: tuple[WorkflowState, ...] | None, unchanged: float) -> bool:
         """Whether all has ended, and nothing comes after it: workflows of one run appear one after the other."""
-        if not workflows or any(w.is_alive for w in workflows):
+        if not workflows or any(w.is_active for w in workflows):
             return False
         if ends_in_setup(workflows) or (self.spec.starts is not None and newest(workflows, self.spec.starts)):
             return True
@@ -208,7 +208,7 @@ class Watch:
         if (
             not names
             and not ends_in_setup(workflows)
-            and (read.is_forming or is_continued or any(w.is_setup and w.is_alive for w in workflows))
+            and (read.is_forming or is_continued or any(w.is_setup and w.is_active for w in workflows))
         ):
             return TimedOut(
                 "not-started",

@@ -4,8 +4,8 @@ from typing import Final
 
 from deploystep.app.ports import Clock, Progress, Transport
 from deploystep.circleci.wire import Failure, Request, Response, T, Talk, fate_of, retirement, retry_after
+from deploystep.core.frozen import dataclass, field
 from deploystep.core.retry import DEFAULT, Again, Fate, Policy, next_step
-from deploystep.core.values import dataclass, field
 
 _SPREAD: Final = 0.25  # a limit that met many builds at once must not meet them again at once
 
@@ -52,7 +52,7 @@ class Courier:
                 self._tell_retirement(result)
                 self._keep_limit(request, result, asked_wait)
                 return result
-            self.progress.say(f"{_why(result)}; trying again in {step.wait:.0f} s")
+            self.progress.info(f"{_why(result)}; trying again in {step.wait:.0f} s")
             self.clock.sleep(step.wait * (1 + _SPREAD * self.clock.chance()))
             attempt += 1
 
@@ -63,7 +63,7 @@ class Courier:
     def _tell_retirement(self, result: Response | Failure) -> None:
         ending = retirement(result) if isinstance(result, Response) else None
         if ending is not None:
-            self.progress.warn(f"{ending}: see docs/migrating.md")
+            self.progress.warning(f"{ending}: see docs/migrating.md")
 
 
 def _why(result: Response | Failure) -> str:

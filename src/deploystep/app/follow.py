@@ -6,8 +6,8 @@ from deploystep.circleci.answers import Asked
 from deploystep.circleci.dialects import DIALECTS, identity
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import DeployFailed, TimedOut
+from deploystep.core.frozen import dataclass
 from deploystep.core.runs import ON_HOLD, RERUN, Created, WorkflowState, newest
-from deploystep.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,9 @@ class Follower:
         for workflow in workflows:
             if workflow.status == ON_HOLD and workflow.id not in held:
                 held.add(workflow.id)
-                self.courier.progress.warn(f"workflow {workflow.name} is on hold: approve it at {self._url(workflow)}")
+                self.courier.progress.warning(
+                    f"workflow {workflow.name} is on hold: approve it at {self._url(workflow)}"
+                )
 
     def _url(self, workflow: WorkflowState) -> str:
         if self.created.id is None or self.created.number is None:
@@ -66,7 +68,7 @@ class Follower:
         return self.courier.clock.monotonic() if before is None else before
 
     def _is_over(self, workflows: tuple[WorkflowState, ...], failed_at: float | None) -> bool:
-        if not workflows or any(w.is_alive for w in workflows):
+        if not workflows or any(w.is_active for w in workflows):
             return False
         return failed_at is None or self.courier.clock.monotonic() - failed_at >= RERUN
 

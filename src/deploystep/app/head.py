@@ -18,10 +18,10 @@ def superseded_by(build: BuildContext, remote: Remote, clock: Clock, progress: P
     head = _settled_head(build, remote, clock)
     name = f"{'tag' if isinstance(build.ref, Tag) else 'branch'} {build.ref.name}"
     if head.trouble:
-        progress.say(f"the head of {name} could not be read ({head.trouble}): the created run's commit is compared")
+        progress.info(f"the head of {name} could not be read ({head.trouble}): the created run's commit is compared")
         return None
     if head.revision is None:
-        progress.warn(f"{name} is not in the repository any more")
+        progress.warning(f"{name} is not in the repository any more")
         return None
     if head.revision == build.revision:
         return None

@@ -4,7 +4,7 @@ from typing import Final
 
 from deploystep.app.courier import Courier
 from deploystep.circleci import v2
-from deploystep.circleci.answers import what_came
+from deploystep.circleci.answers import describe_failure
 from deploystep.circleci.recent import Recent
 from deploystep.core.build import BuildContext, Tag
 from deploystep.core.deploy import api_ref
@@ -30,7 +30,7 @@ def last_deployed(workflow: str | None, build: BuildContext, courier: Courier) -
         return Unavailable("U101", f"{_WHAT}: CircleCI did not tell which project this is", _CURE)
     recent = courier.converse(v2.pipelines(project, api_ref(build), lambda runs: len(runs) >= _MOST))
     if not isinstance(recent, Recent):
-        came = what_came(recent, courier.transport.host)
+        came = describe_failure(recent, courier.transport.host)
         return Unavailable("U101", f"{_WHAT}: the runs of {project} could not be read ({came})", "run this step again")
     return _newest_success(workflow, build, recent.runs[:_MOST], courier)
 

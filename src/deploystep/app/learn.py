@@ -18,7 +18,7 @@ from deploystep.core.facts import (
     Question,
     Unavailable,
 )
-from deploystep.core.values import dataclass, replace
+from deploystep.core.frozen import dataclass, replace
 
 if TYPE_CHECKING:
     from deploystep.app.courier import Courier

@@ -8,8 +8,8 @@ from deploystep.circleci.dialects import told
 from deploystep.circleci.recent import Recent
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import Uncertain
+from deploystep.core.frozen import dataclass
 from deploystep.core.runs import Run, newest
-from deploystep.core.values import dataclass
 
 _PROMPT: Final = timedelta(seconds=5)  # after it has left, a trigger that is acted on at all usually is
 _SKEW: Final = timedelta(seconds=2)  # by which the clocks of two of CircleCI's machines may differ
@@ -36,7 +36,7 @@ class LostTrigger:
             raise cause
         vigil = self.scout.vigil("looking for what the trigger created")
         limit = f"for {self.scout.limit:.0f} s at the most"
-        self.scout.courier.progress.say(f"{cause.message}; looking for what it created, {limit}")
+        self.scout.courier.progress.info(f"{cause.message}; looking for what it created, {limit}")
         before: tuple[str, ...] = ()
         while True:
             found = self._created_since()

@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from deploystep.core.build import Branch, Tag
+from deploystep.core.frozen import dataclass
 from deploystep.core.source import SourceFile
-from deploystep.core.values import dataclass
 
 if TYPE_CHECKING:
     from deploystep.circleci.wire import Failure, Request, Response
@@ -66,10 +66,10 @@ class RuleSource(Protocol):
 class Progress(Protocol):
     """Is told what happens on the way; a line each, for people."""
 
-    def say(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """Something worth a line."""
 
-    def warn(self, text: str) -> None:
+    def warning(self, text: str) -> None:
         """Something that may need attention, though the command goes on."""
 
     def live(self, text: str) -> None:

@@ -10,9 +10,9 @@ from deploystep.core.decide import Decision
 from deploystep.core.deploy import Outcome, TriggerSpec
 from deploystep.core.errors import Diagnosed, ToolError
 from deploystep.core.exits import ExitCode
+from deploystep.core.frozen import dataclass, replace
 from deploystep.core.runs import Created, WorkflowState
 from deploystep.core.source import Diagnostic, SourceFile
-from deploystep.core.values import dataclass, replace
 
 if TYPE_CHECKING:
     from deploystep.circleci.wire import Request

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from deploystep.app.ports import Progress, RuleSource
 from deploystep.app.report import Journal, Report, Skipped, TriggerReport
-from deploystep.app.settle import Learn, insist, settle
+from deploystep.app.settle import Learn, raise_if_undecided, settle
 from deploystep.core.build import Branch, BuildContext, ProjectSlug
 from deploystep.core.decide import Decision, Verdict
 from deploystep.core.deploy import Outcome, TriggerSpec, trigger_specs
@@ -19,10 +19,10 @@ from deploystep.core.errors import (
     ToolError,
 )
 from deploystep.core.facts import Facts
-from deploystep.core.moments import zone
+from deploystep.core.frozen import dataclass, replace
 from deploystep.core.rules import RuleSet
 from deploystep.core.source import in_order
-from deploystep.core.values import dataclass, replace
+from deploystep.core.times import zone
 from deploystep.rulefile.load import load
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class _Errand:
         self.journal.plan(())
         if decision is None:
             return None
-        insist(decision, self.rules, self.build)
+        raise_if_undecided(decision, self.rules, self.build)
         specs = _specs(self.rules, decision, self.build)
         if not specs:
             return None
@@ -179,7 +179,7 @@ class _Errand:
         if self.order.nodes_limit is None or trip.sender is None:
             node = self.build.node
             are = "is" if node.total == 2 else "are"  # noqa: PLR2004
-            self.world.progress.warn(
+            self.world.progress.warning(
                 f"{node.others} {are} not waited for: one that fails now does not stop this deploy"
             )
             return False
@@ -196,13 +196,13 @@ class _Errand:
         """What is allowed and may surprise, before anything is sent."""
         progress, again = self.world.progress, self.order.again
         if again is not None:
-            progress.say(f"--again: an earlier deploy of this commit is not looked for: {again}")
+            progress.info(f"--again: an earlier deploy of this commit is not looked for: {again}")
         for spec in specs:
             if not spec.is_recognised and again is None:
                 why = "it names no workflow" if spec.starts is None else "runs of another project carry other commits"
-                progress.say(f"rule {spec.rule}: a rerun of this step is not recognised and deploys again: {why}")
+                progress.info(f"rule {spec.rule}: a rerun of this step is not recognised and deploys again: {why}")
             if self._may_cancel_itself(spec):
-                progress.warn(
+                progress.warning(
                     f"rule {spec.rule} starts a run on {spec.ref.name}: where auto-cancel is on in the project's "
                     "settings, it cancels older workflows of that branch, this build's own too"
                 )

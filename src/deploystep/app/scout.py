@@ -16,8 +16,8 @@ from deploystep.circleci.wire import Failure, Response
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.earlier import Adopt, Ambiguous, Choice, Earlier, State, choose
 from deploystep.core.errors import FactUnavailable
+from deploystep.core.frozen import dataclass, replace
 from deploystep.core.runs import RERUN, Run, WorkflowState, ends_in_setup, newest
-from deploystep.core.values import dataclass, replace
 
 DEPTH: Final = 100  # runs that are read, where this build's own pipeline is not among them
 _BEYOND: Final = 20  # runs of other commits, after which none of this one is expected
@@ -190,7 +190,7 @@ class Scout:
     def _settled(self, found: tuple[Earlier, ...], survey: Survey) -> tuple[Earlier, ...]:
         """Look once more: a build that got a run instead of one of its own commit cancels it at once."""
         pause = _SETTLING.total_seconds() / 2
-        self.courier.progress.say(f"a run of this commit is seconds old: it is looked at again in {pause:.0f} s")
+        self.courier.progress.info(f"a run of this commit is seconds old: it is looked at again in {pause:.0f} s")
         self.vigil("waiting for an earlier run to settle").wait(pause)
         return tuple(
             self._again(earlier, survey) if self._is_unsettled(earlier, survey) else earlier for earlier in found

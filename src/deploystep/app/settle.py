@@ -17,12 +17,12 @@ def settle(rules: RuleSet, facts: Facts, learn: Learn) -> Decision:
     """Decide, and ask what is still wanted; every round answers a question that was open, so it ends."""
     decision = decide(rules, facts)
     while decision.wants:
-        facts = facts.knowing({question: learn(question) for question in decision.wants})
+        facts = facts.with_answers({question: learn(question) for question in decision.wants})
         decision = decide(rules, facts)
     return decision
 
 
-def insist(decision: Decision, rules: RuleSet, build: BuildContext) -> None:
+def raise_if_undecided(decision: Decision, rules: RuleSet, build: BuildContext) -> None:
     """Raise where the outcome of any rule hangs on what is not known; nothing is sent then."""
     problems = in_order(decision.problems)
     errors = tuple(p for p in problems if p.is_error)

@@ -9,12 +9,12 @@ from typing import Final
 from deploystep.app.courier import Courier
 from deploystep.app.vigil import CALM, Vigil
 from deploystep.circleci import v2
-from deploystep.circleci.answers import what_came
+from deploystep.circleci.answers import describe_failure
 from deploystep.circleci.wire import Failure, Response
 from deploystep.core.build import BuildContext, ProjectSlug
 from deploystep.core.errors import EnvironmentInvalid, FactUnavailable, Stopped, TimedOut
+from deploystep.core.frozen import dataclass
 from deploystep.core.runs import NodeState
-from deploystep.core.values import dataclass
 
 _MOST_HICCUPS: Final = 3
 _CONFIRMING: Final = 2.0  # seconds until all that has succeeded is read once more
@@ -53,7 +53,9 @@ class Siblings:
             successes = successes + 1 if nodes is not None and all(n.succeeded for n in seen) else 0
             if successes < 2:  # noqa: PLR2004
                 self._rest(vigil, seen, is_confirming=successes == 1)
-        self.courier.progress.say(f"all {others} have succeeded" if count > 1 else f"the other node {of} has succeeded")
+        self.courier.progress.info(
+            f"all {others} have succeeded" if count > 1 else f"the other node {of} has succeeded"
+        )
 
     def _others(self, nodes: tuple[NodeState, ...]) -> tuple[NodeState, ...]:
         """Every node but the first; of one that is not listed nothing is known, and it has not ended."""
@@ -84,7 +86,7 @@ class Siblings:
         """A no is believed at once, silence at the beginning or the third time; a limit only asks to come later."""
         is_no = isinstance(result, Response) and 400 <= result.status < 500  # noqa: PLR2004
         if not _is_limited(result) and (is_no or is_first or hiccups >= _MOST_HICCUPS):
-            came = what_came(result, self.courier.transport.host)
+            came = describe_failure(result, self.courier.transport.host)
             raise FactUnavailable(
                 "nodes-unknown",
                 f"cannot tell whether the other nodes of job {self.number} have succeeded: {came}; nothing was sent",

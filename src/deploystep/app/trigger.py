@@ -18,9 +18,9 @@ from deploystep.core.build import BuildContext, ProjectSlug
 from deploystep.core.deploy import Outcome, TriggerSpec
 from deploystep.core.earlier import Adopt, Earlier
 from deploystep.core.errors import Interrupted, NothingRuns, Refused, Stopped, ToolError, Uncertain, Unreachable
+from deploystep.core.frozen import dataclass, field, replace
 from deploystep.core.retry import Fate, may_repeat
 from deploystep.core.runs import Created, Run
-from deploystep.core.values import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class _One:
         created = self._created(run)
         because = f"run {created.url} of this commit holds {self.spec.starts}: it is {earlier.workflow.status}"
         self.journal.adopted(self.index, created, (earlier.workflow,), because)
-        self.sender.courier.progress.say(f"already triggered {self.asked.rule}: {created.url}")
+        self.sender.courier.progress.info(f"already triggered {self.asked.rule}: {created.url}")
 
     def _created(self, run: Run) -> Created:
         is_job = self.spec.job is not None
@@ -170,7 +170,7 @@ class _One:
         except Uncertain as error:
             created = self._created(LostTrigger(self._scout, survey, noting.left[-1]).found(error))
         self.journal.created(self.index, created)
-        courier.progress.say(f"triggered {self.asked.rule}: {created.url}")
+        courier.progress.info(f"triggered {self.asked.rule}: {created.url}")
         return created
 
     def _confirm(self, created: Created) -> None:
@@ -198,13 +198,13 @@ class _One:
         courier, dialect = self.sender.courier, DIALECTS[self.spec.api]
         found = courier.converse(dialect.workflows(self.asked, identity(created)))
         if not found:
-            courier.progress.warn(f"no workflow of {created.url} was seen, so none was cancelled")
+            courier.progress.warning(f"no workflow of {created.url} was seen, so none was cancelled")
         for workflow in found or ():
-            if workflow.is_alive:
+            if workflow.is_active:
                 result = courier.deliver(dialect.cancel(self.asked, workflow))
                 is_accepted = isinstance(result, Response) and fate_of(result) is Fate.ANSWERED and result.status < 300  # noqa: PLR2004
                 said = "was told to cancel" if is_accepted else "could NOT be told to cancel"
-                courier.progress.say(f"CircleCI {said} workflow {workflow.name} of {created.url}")
+                courier.progress.info(f"CircleCI {said} workflow {workflow.name} of {created.url}")
 
 
 def _post(request: Request, asked: Asked, courier: Courier) -> Created:

@@ -7,7 +7,7 @@ calls of all builds of a user together: so a wait says something every minute, a
 from typing import Final
 
 from deploystep.app.ports import Clock, Progress
-from deploystep.core.values import dataclass
+from deploystep.core.frozen import dataclass
 
 _HEARTBEAT: Final = 60.0
 _LOOKING: Final = 10.0
@@ -74,7 +74,7 @@ class Vigil:
         if state != self._told:
             self._told = state
             self._last_sign = self._clock.monotonic()
-            self._progress.say(state)
+            self._progress.info(state)
 
     def rest(self) -> None:
         """Wait until the next look is due, or the time is up."""
@@ -93,7 +93,7 @@ class Vigil:
             left -= piece
             if self._clock.monotonic() - self._last_sign >= _HEARTBEAT:
                 self._last_sign = self._clock.monotonic()
-                self._progress.say(self._sign)
+                self._progress.info(self._sign)
 
     @property
     def _sign(self) -> str:

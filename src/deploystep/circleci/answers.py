@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from deploystep.circleci.wire import Failure, Json, Response, json_of, message_of, segment
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.errors import FactUnavailable, Refused, ToolError, Uncertain, Unreachable
+from deploystep.core.frozen import dataclass
 from deploystep.core.retry import Fate
-from deploystep.core.rules import Api
-from deploystep.core.values import dataclass
+from deploystep.core.rules import ApiVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Asked:
     rule: str
     project: ProjectSlug
     ref: Branch | Tag
-    api: Api
+    api: ApiVersion
     host: str
     app: str
     token_name: str
@@ -33,7 +33,7 @@ class Asked:
 
     def run_url(self, number: int | None) -> str:
         """Where a person sees a run (or by API v1.1 a job); where its number is not told, the list that it is in."""
-        if self.api is Api.V1_1 and number is not None:
+        if self.api is ApiVersion.V1_1 and number is not None:
             return f"{self.host}/{self.project}/{number}"
         return self.list_url if number is None else f"{self.app}/pipelines/{self.project}/{number}"
 
@@ -72,7 +72,7 @@ def uncertain(reason: str, asked: Asked) -> Uncertain:
 
 def unanswered(result: Response | Failure, asked: Asked) -> ToolError:
     """The trigger was given up: certainly not received, or nobody knows."""
-    return _not_received(result, asked) or uncertain(what_came(result, asked.host), asked)
+    return _not_received(result, asked) or uncertain(describe_failure(result, asked.host), asked)
 
 
 def unread(result: Response | Failure, asked: Asked) -> ToolError:
@@ -82,7 +82,7 @@ def unread(result: Response | Failure, asked: Asked) -> ToolError:
     return _not_received(result, asked) or FactUnavailable(
         "undecided",
         f"cannot tell whether rule '{asked.rule}' was triggered for this commit before: "
-        f"the runs of {asked.project} could not be read ({what_came(result, asked.host)}); it was not sent",
+        f"the runs of {asked.project} could not be read ({describe_failure(result, asked.host)}); it was not sent",
         "it is safe to run this step again",
         "to send without looking, give  --again REASON",
     )
@@ -95,7 +95,7 @@ def _not_received(result: Response | Failure, asked: Asked) -> ToolError | None:
     return _rate_limited(result, asked) if result.status == 429 else None  # noqa: PLR2004
 
 
-def what_came(result: Response | Failure, host: str) -> str:
+def describe_failure(result: Response | Failure, host: str) -> str:
     """What came instead of the answer that was wanted, in a few words."""
     if isinstance(result, Failure):
         return result.reason
@@ -172,10 +172,10 @@ def _not_found(asked: Asked) -> tuple[str, ...]:
         else ()
     )
     personal = "a project token: API v2 and v3 take personal API tokens only"
-    first = (f"the token in {asked.token_name} is {personal}",) if asked.api is not Api.V1_1 else ()
+    first = (f"the token in {asked.token_name} is {personal}",) if asked.api is not ApiVersion.V1_1 else ()
     server = ("API v3 is there on CircleCI's cloud only: on CircleCI Server use api: v2",)
     return (
-        *(server if asked.api is Api.V3 else ()),
+        *(server if asked.api is ApiVersion.V3 else ()),
         *first,
         f"the project slug {asked.project} is wrong, or the token's user cannot see the project",
         *undeclared,
@@ -184,7 +184,7 @@ def _not_found(asked: Asked) -> tuple[str, ...]:
 
 
 def _gone(asked: Asked) -> tuple[str, ...]:
-    if asked.api is Api.V1_1:
+    if asked.api is ApiVersion.V1_1:
         return (
             "CircleCI has removed the API v1.1 triggers (1 February 2027): job: cannot work any more",
             "gate a workflow on a pipeline parameter in config.yml and use workflow: with parameters:",

@@ -11,9 +11,9 @@ from deploystep.circleci.recent import Recent
 from deploystep.circleci.wire import Failure, Request, Response, Talk
 from deploystep.core.build import ProjectSlug
 from deploystep.core.deploy import TriggerSpec
-from deploystep.core.rules import Api
+from deploystep.core.frozen import dataclass, replace
+from deploystep.core.rules import ApiVersion
 from deploystep.core.runs import Created, Run, WorkflowState
-from deploystep.core.values import dataclass, replace
 
 Enough: TypeAlias = Callable[[tuple[Run, ...]], bool]
 
@@ -44,12 +44,14 @@ def _v1_1_recent(asked: Asked, enough: Enough, _now: datetime) -> Talk[Recent | 
     return v1_1.recent(asked, enough)
 
 
-DIALECTS: Final[Mapping[Api, Dialect]] = MappingProxyType(
+DIALECTS: Final[Mapping[ApiVersion, Dialect]] = MappingProxyType(
     {
-        Api.V2_RUN: _v2(v2.run_request),
-        Api.V2_PIPELINE: _v2(v2.pipeline_request),
-        Api.V3: Dialect(v3.run_request, v3.read_triggered, v3.run, v3.workflows, v3.recent, v3.cancel),
-        Api.V1_1: Dialect(v1_1.job_request, v1_1.read_triggered, v1_1.run, v1_1.workflows, _v1_1_recent, v1_1.cancel),
+        ApiVersion.V2_RUN: _v2(v2.run_request),
+        ApiVersion.V2_PIPELINE: _v2(v2.pipeline_request),
+        ApiVersion.V3: Dialect(v3.run_request, v3.read_triggered, v3.run, v3.workflows, v3.recent, v3.cancel),
+        ApiVersion.V1_1: Dialect(
+            v1_1.job_request, v1_1.read_triggered, v1_1.run, v1_1.workflows, _v1_1_recent, v1_1.cancel
+        ),
     }
 )
 
@@ -63,7 +65,7 @@ def told(asked: Asked, run: Run) -> Talk[Run | None]:
     """The run with how it was triggered; where a list does not tell, v2 does by the same id. None where it does not."""
     if run.is_by_api is not None:
         return run
-    if asked.api is Api.V1_1:
+    if asked.api is ApiVersion.V1_1:
         return None  # a job's number is no id of v2
     known = yield from v2.run(asked, run.id)
     if known is None or known.is_by_api is None:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from deploystep.circleci.wire import MOST_PAGES, Failure, Page, Request, Response, Talk, server_time
+from deploystep.core.frozen import dataclass
 from deploystep.core.runs import Run
-from deploystep.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

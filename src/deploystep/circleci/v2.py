@@ -32,9 +32,9 @@ from deploystep.circleci.wire import (
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import NothingRuns
+from deploystep.core.frozen import dataclass
 from deploystep.core.retry import Repeat
 from deploystep.core.runs import Created, NodeState, Run, WorkflowState
-from deploystep.core.values import dataclass
 
 T = TypeVar("T")
 _OK: Final = 200

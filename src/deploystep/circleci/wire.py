@@ -11,8 +11,8 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from deploystep.core.build import Branch, Tag
+from deploystep.core.frozen import dataclass, field
 from deploystep.core.retry import Fate, Repeat
-from deploystep.core.values import dataclass, field
 
 Json: TypeAlias = Any  #: JSON as it came; read into values where it arrives and nowhere else
 

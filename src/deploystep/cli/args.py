@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from deploystep.cli.options import COMMANDS, OPTIONS, RULES, Option
 from deploystep.core.errors import UsageError
-from deploystep.core.values import dataclass, field
+from deploystep.core.frozen import dataclass, field
 
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})

@@ -24,13 +24,13 @@ from deploystep.core.cases import Given
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import EnvironmentInvalid, UsageError
 from deploystep.core.facts import JobsOf, Known
-from deploystep.core.moments import read_now
+from deploystep.core.frozen import dataclass
 from deploystep.core.nodes import other_node
 from deploystep.core.parameters import TOKEN_VARIABLES
 from deploystep.core.rules import RuleSet
 from deploystep.core.secret import Secret
 from deploystep.core.source import SourceFile
-from deploystep.core.values import dataclass
+from deploystep.core.times import read_now
 
 if TYPE_CHECKING:
     from deploystep.app.trigger import Sender
@@ -108,7 +108,7 @@ def _given_now(invocation: Invocation, given: Given, zone: tzinfo) -> datetime |
 def _decide(invocation: Invocation, environ: Mapping[str, str], console: Console, journal: Journal) -> Report:
     """`run` and `plan`: the build comes from the environment, where that is allowed completed from git."""
     if invocation.cancel_on_interrupt and invocation.wait is None:
-        console.warn("--cancel-on-interrupt cancels nothing without --wait: a deploy is not followed then")
+        console.warning("--cancel-on-interrupt cancels nothing without --wait: a deploy is not followed then")
     clock = SystemClock()
     with ExitStack() as stack:
         desk = _Desk(invocation, environ, console, clock, stack)
@@ -209,7 +209,7 @@ class _Desk:
             from deploystep.cli import sandboxes  # noqa: PLC0415 - as above
 
             if self.environ.get("CIRCLECI") == "true":
-                self.console.warn("--sandbox: this build deploys nothing; leave it out to deploy")
+                self.console.warning("--sandbox: this build deploys nothing; leave it out to deploy")
             token = Secret(urandom(20).hex())
             address = self.stack.enter_context(sandboxes.stand_in(build, specs, token, self.console))
             # whose branches are where the build says they are: nobody else is to be asked

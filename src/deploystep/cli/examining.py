@@ -42,7 +42,7 @@ class Comparison:
         """So many of so many rules have been compared with those before them."""
         now = self._clock.monotonic()
         if now >= self._next:
-            self._progress.say(f"compared {done} of {total} rules with each other")
+            self._progress.info(f"compared {done} of {total} rules with each other")
             self._next = now + _PAUSE
 
 
@@ -73,9 +73,9 @@ def _config(path: str, progress: Progress, *, is_named: bool) -> ProjectConfig |
     """A config; where there is nothing to compare with, that is said."""
     text = read_config(path, _HERE, is_named=is_named)
     if text is None:
-        progress.say(f"there is no {path} here: the rules are compared with no config")
+        progress.info(f"there is no {path} here: the rules are compared with no config")
         return None
     config = parse_config(path, text)
     if config is None:
-        progress.warn(f"{path} is not compared with: it is a setup config, or not a map that YAML can read")
+        progress.warning(f"{path} is not compared with: it is a setup config, or not a map that YAML can read")
     return config

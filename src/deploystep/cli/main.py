@@ -12,9 +12,9 @@ from deploystep.cli import args, commands
 from deploystep.cli.options import COMMANDS
 from deploystep.core.errors import Interrupted, ToolError
 from deploystep.core.exits import ExitCode
+from deploystep.core.frozen import replace
 from deploystep.core.parameters import SECRET_VARIABLES
 from deploystep.core.secret import Secret
-from deploystep.core.values import replace
 from deploystep.render import text
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from deploystep.core.values import dataclass
+from deploystep.core.frozen import dataclass
 
 RULES: Final = ".circleci/deploy.yml"
 _DECIDING: Final = ("run", "plan")

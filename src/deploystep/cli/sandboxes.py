@@ -32,7 +32,7 @@ def stand_in(build: BuildContext, specs: tuple[TriggerSpec, ...], token: Secret,
         if build.build_num and build.project:
             nodes = ["running", *["success"] * (build.node.total - 1)]
             sandbox.set_job(str(build.project), build.build_num, parallel_runs=nodes)
-        console.say(f"sandbox: a stand-in for CircleCI at {sandbox.url}; nothing leaves this machine")
+        console.info(f"sandbox: a stand-in for CircleCI at {sandbox.url}; nothing leaves this machine")
         yield read_address(sandbox.url)
 
 
@@ -47,7 +47,7 @@ def serve(invocation: Invocation, environ: Mapping[str, str], console: Console, 
         workflows=tuple(Workflow(name) for name in invocation.workflows) or (Workflow("deploy"),),
     )
     for fault in map(_fault, invocation.faults):
-        sandbox.misbehave(fault)
+        sandbox.add_fault(fault)
     with _started(sandbox):
         console.result(_greeting(sandbox.url, is_json=invocation.is_json))
         while True:

@@ -5,7 +5,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-from deploystep.core.values import dataclass
+from deploystep.core.frozen import dataclass
 
 _NAME: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?|[0-9a-f:.]+")  # a host name, or an IPv6 address
 

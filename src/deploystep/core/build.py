@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from deploystep.core.errors import EnvironmentInvalid
-from deploystep.core.values import dataclass
+from deploystep.core.frozen import dataclass
 
 #: Every variable of the build's environment that is read, and what for. The docs table is made from it.
 ENV: Final[Mapping[str, str]] = MappingProxyType(

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from deploystep.core.build import BuildContext
+from deploystep.core.frozen import dataclass
 from deploystep.core.parameters import Scalar
 from deploystep.core.source import Span, Spanned
-from deploystep.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,14 @@ Pure. Three-valued: what cannot be known is neither yes nor no, and never makes 
 
 from enum import Enum, unique
 
-from deploystep.core.changes import Sieve
 from deploystep.core.facts import Facts, Question
+from deploystep.core.frozen import dataclass
 from deploystep.core.holds import holds_of
 from deploystep.core.matchers import cost, match
+from deploystep.core.paths import PathIndex
 from deploystep.core.rules import Alternative, Condition, ForkIs, Guard, Rule, RuleSet
 from deploystep.core.source import Diagnostic
-from deploystep.core.trace import Answer, Reason, Trace, either, leaf, refused, together
-from deploystep.core.values import dataclass
+from deploystep.core.trace import Answer, Reason, Trace, all_of, any_of, leaf, negate
 
 
 @unique
@@ -68,23 +68,23 @@ class Decision:
 
 def decide(rules: RuleSet, facts: Facts) -> Decision:
     """Judge every rule on its own; an item of `never` that holds stops them all."""
-    sieve = Sieve.of(rules)
-    guards = tuple(refused(_guard(guard, facts, sieve)) for guard in rules.never)
-    return Decision(tuple(_judge(rule, rules, guards, facts, sieve) for rule in rules.rules))
+    index = PathIndex.of(rules)
+    guards = tuple(negate(_guard(guard, facts, index)) for guard in rules.never)
+    return Decision(tuple(_judge(rule, rules, guards, facts, index) for rule in rules.rules))
 
 
-def _guard(guard: Guard, facts: Facts, sieve: Sieve) -> Trace:
+def _guard(guard: Guard, facts: Facts, index: PathIndex) -> Trace:
     name = f"never {guard.name}" if guard.name else "never"
-    held = condition("when", guard.when, facts, sieve)
+    held = condition("when", guard.when, facts, index)
     reasons = tuple(Reason(f"{name} — {guard.reason or r.text}", r.line) for r in held.reasons)
     return Trace(name, held.answer, reasons, guard.span, (held,), held.wants, held.problems)
 
 
-def _judge(rule: Rule, rules: RuleSet, guards: tuple[Trace, ...], facts: Facts, sieve: Sieve) -> Judgement:
+def _judge(rule: Rule, rules: RuleSet, guards: tuple[Trace, ...], facts: Facts, index: PathIndex) -> Judgement:
     """First whether the rule is meant at all, then what holds it back; the latter is asked only if it matters."""
-    when = condition("when", rule.when, facts, sieve, forks_must_be_named=True)
-    stops = () if rule.unless is None else (refused(condition("unless", rule.unless, facts, sieve), "unless: "),)
-    meant = together(f"rule {rule.name.value}", (*guards, when, *stops), rule.span)
+    when = condition("when", rule.when, facts, index, forks_must_be_named=True)
+    stops = () if rule.unless is None else (negate(condition("unless", rule.unless, facts, index), "unless: "),)
+    meant = all_of(f"rule {rule.name.value}", (*guards, when, *stops), rule.span)
     holds = holds_of(rule, rules, facts) if meant.answer is not Answer.NO else ()
     held = [h for h in holds if h.answer is Answer.NO]
     if held:
@@ -92,7 +92,7 @@ def _judge(rule: Rule, rules: RuleSet, guards: tuple[Trace, ...], facts: Facts, 
         trace = Trace(meant.claim, Answer.NO, reasons, rule.span, (*meant.parts, *holds))
         # what is not known of the rule itself is asked first: a rule that is not meant is not held
         return _wanting(rule, meant, trace) if meant.wants else Judgement(rule, Verdict.HELD, trace)
-    whole = together(meant.claim, (*meant.parts, *holds), rule.span)
+    whole = all_of(meant.claim, (*meant.parts, *holds), rule.span)
     if whole.answer is Answer.YES:
         reasons = (*when.reasons, *(r for h in holds for r in h.reasons))
         whole = Trace(whole.claim, whole.answer, reasons, whole.span, whole.parts)
@@ -108,19 +108,21 @@ def _wanting(rule: Rule, meant: Trace, trace: Trace) -> Judgement:
 
 
 def condition(
-    claim: str, written: Condition, facts: Facts, sieve: Sieve | None = None, *, forks_must_be_named: bool = False
+    claim: str, written: Condition, facts: Facts, index: PathIndex | None = None, *, forks_must_be_named: bool = False
 ) -> Trace:
     """Whether one of the alternatives holds."""
-    parts = tuple(_alternative(a, facts, sieve, forks_must_be_named=forks_must_be_named) for a in written.alternatives)
-    return either(claim, parts, written.span)
+    parts = tuple(_alternative(a, facts, index, forks_must_be_named=forks_must_be_named) for a in written.alternatives)
+    return any_of(claim, parts, written.span)
 
 
-def _alternative(alternative: Alternative, facts: Facts, sieve: Sieve | None, *, forks_must_be_named: bool) -> Trace:
+def _alternative(
+    alternative: Alternative, facts: Facts, index: PathIndex | None, *, forks_must_be_named: bool
+) -> Trace:
     """Whether all matchers hold; the cheap ones are judged first, which never changes the answer."""
-    parts = tuple(match(m, facts, sieve) for m in sorted(alternative.matchers, key=cost))
+    parts = tuple(match(m, facts, index) for m in sorted(alternative.matchers, key=cost))
     if forks_must_be_named and facts.build.fork and not _says_fork(alternative):
         parts = (leaf("fork true", "a fork build needs fork: true", alternative.span, holds=False), *parts)
-    return together("all of", parts, alternative.span)
+    return all_of("all of", parts, alternative.span)
 
 
 def _says_fork(alternative: Alternative) -> bool:

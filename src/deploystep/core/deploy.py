@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from enum import Enum, unique
 
 from deploystep.core.build import Branch, BuildContext, ProjectSlug, Tag
+from deploystep.core.frozen import dataclass
 from deploystep.core.parameters import (
     MAX_KEY,
     MAX_PARAMETERS,
@@ -17,10 +18,9 @@ from deploystep.core.parameters import (
     is_variable,
     value_of,
 )
-from deploystep.core.rules import Api, Parameter, Rule, RuleSet
+from deploystep.core.rules import ApiVersion, Parameter, Rule, RuleSet
 from deploystep.core.sharing import ALONE, Share, share_of
 from deploystep.core.source import Diagnostic, Span
-from deploystep.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class TriggerSpec:
     """
 
     rule: str
-    api: Api
+    api: ApiVersion
     project: ProjectSlug | None
     ref: Branch | Tag
     revision: str | None
@@ -80,7 +80,7 @@ def _spec(
     to, job = rule.deploy.to, rule.deploy.job
     return TriggerSpec(
         rule=rule.name.value,
-        api=Api.V1_1 if job else (to.api if to and to.api else rules.api),
+        api=ApiVersion.V1_1 if job else (to.api if to and to.api else rules.api),
         project=to.project if to else build.project,
         ref=to.ref if to else api_ref(build),
         revision=None if to else build.revision,
@@ -178,7 +178,7 @@ def _unsendable(rule: Rule, spec: TriggerSpec) -> list[Diagnostic]:
         why = f"API v1.1 triggers a job on a branch, and this is tag {tag}"
         message = f"'job' cannot be sent for a tag: {why}"
         return [Diagnostic("E602", message, rule.deploy.job.span, "gate a workflow on a parameter and use workflow:")]
-    if spec.api is not Api.V3:
+    if spec.api is not ApiVersion.V3:
         return []
     if tag is not None:
         message = f"API v3 is not known to take a tag, and this is tag {tag}"

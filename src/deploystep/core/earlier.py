@@ -7,9 +7,9 @@ starts. Where several rules start one workflow, the order of the runs tells them
 from enum import Enum, unique
 from typing import TypeAlias
 
+from deploystep.core.frozen import dataclass
 from deploystep.core.runs import NEVER_RAN, Run, WorkflowState
 from deploystep.core.sharing import ALONE, Share
-from deploystep.core.values import dataclass
 
 
 @unique
@@ -31,7 +31,7 @@ class Earlier:
     @property
     def state(self) -> State:
         """How it stands."""
-        if self.workflow.is_alive:
+        if self.workflow.is_active:
             return State.ALIVE
         return State.SUCCEEDED if self.workflow.succeeded else State.FAILED
 

@@ -10,7 +10,7 @@ from enum import IntEnum, unique
 from typing import Generic, TypeAlias, TypeVar
 
 from deploystep.core.build import BuildContext
-from deploystep.core.values import dataclass, field
+from deploystep.core.frozen import dataclass, field
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -99,6 +99,6 @@ class Facts:
     now: datetime | None = None
     answers: Mapping[Question, Answered] = field(default_factory=dict)
 
-    def knowing(self, answers: Mapping[Question, Answered]) -> "Facts":
+    def with_answers(self, answers: Mapping[Question, Answered]) -> "Facts":
         """The same, with more answers."""
         return Facts(self.build, self.now, {**self.answers, **answers})

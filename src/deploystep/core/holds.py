@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import cast
 
-from deploystep.core.calendar import DAYS, next_opening
 from deploystep.core.facts import Facts, JobsOf, Unavailable
-from deploystep.core.moments import zone
+from deploystep.core.frozen import replace
 from deploystep.core.rules import Freeze, Rule, RuleSet
 from deploystep.core.source import Diagnostic, Severity, Span, Spanned
-from deploystep.core.suggest import nearest
-from deploystep.core.trace import Answer, Reason, Trace, leaf, together, unanswered, unasked
-from deploystep.core.values import replace
+from deploystep.core.text import nearest
+from deploystep.core.times import DAYS, next_opening, zone
+from deploystep.core.trace import Answer, Reason, Trace, all_of, leaf, unanswered, unasked
 
 _SUCCESS = "success"
 
@@ -37,7 +36,7 @@ def _clock(rule: Rule, freezes: tuple[Freeze, ...], timezone: str, facts: Facts)
         because = f"during {words}" if is_open else f"outside {words}; held until {opening}"
         yield _timed(f"during {words}", because, rule.during.span, facts, passes=is_open)
     for freeze in freezes:
-        is_over = facts.now is not None and not freeze.stretch.holds(facts.now)
+        is_over = facts.now is not None and not freeze.interval.holds(facts.now)
         reason = f" — {freeze.reason}" if freeze.reason else ""
         because = f"no freeze {freeze.name}" if is_over else f"freeze {freeze.name}{reason}; held until {opening}"
         trace = _timed(f"not frozen by {freeze.name}", because, freeze.span, facts, passes=is_over)
@@ -55,7 +54,7 @@ def _timed(claim: str, because: str, span: Span, facts: Facts, *, passes: bool) 
 def _opening(rule: Rule, freezes: tuple[Freeze, ...], timezone: str, now: datetime) -> str:
     """When every window and freeze together let the rule pass, for people."""
     windows = rule.during.value if rule.during else ()
-    found = next_opening(now, windows, tuple(freeze.stretch for freeze in freezes))
+    found = next_opening(now, windows, tuple(freeze.interval for freeze in freezes))
     if found is None:
         return "further notice: no opening was found"
     local = found.astimezone(zone(timezone))
@@ -78,7 +77,7 @@ def _requires(rule: Rule, facts: Facts) -> Iterator[Trace]:
         parts = tuple(_job(job, jobs) for job in rule.requires)
         lacking = tuple(reason for part in parts if part.answer is not Answer.YES for reason in part.reasons)
         passed = Reason("requires " + " ".join(f"{job.value} ✓" for job in rule.requires), span.line)
-        yield replace(together(claim, parts, span), reasons=lacking or (passed,))
+        yield replace(all_of(claim, parts, span), reasons=lacking or (passed,))
 
 
 def _job(job: Spanned[str], jobs: Mapping[str, str]) -> Trace:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
+from deploystep.core.frozen import dataclass
 from deploystep.core.pattern_nodes import ANYTHING, EMPTY, SLASH, Chars, Choice, Node, concat, literal
 from deploystep.core.pattern_syntax import Kind
-from deploystep.core.values import dataclass
 
 
 class _Place(Enum):

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from typing import cast
 
 from deploystep.core.build import BuildContext
-from deploystep.core.changes import Sieve
 from deploystep.core.closed import assert_never
 from deploystep.core.facts import AuthorOf, Cost, Facts, IsMergedInto, Known, MessageOf, Question, Unavailable
 from deploystep.core.parameters import PUBLIC_VARIABLES
+from deploystep.core.paths import PathIndex
 from deploystep.core.rules import (
     AuthorIs,
     BranchIs,
@@ -23,7 +23,7 @@ from deploystep.core.rules import (
     UserIs,
 )
 from deploystep.core.source import Diagnostic, Severity, Span, Spanned
-from deploystep.core.trace import Trace, either, leaf, together, unanswered, unasked
+from deploystep.core.trace import Trace, all_of, any_of, leaf, unanswered, unasked
 
 
 def cost(matcher: Matcher) -> Cost:
@@ -35,8 +35,8 @@ def cost(matcher: Matcher) -> Cost:
     return Cost.PATHS if isinstance(matcher, PathsChanged) else Cost.ENVIRONMENT
 
 
-def match(matcher: Matcher, facts: Facts, sieve: Sieve | None = None) -> Trace:  # noqa: C901, PLR0911, RET503 - a line for each kind
-    """Whether one matcher holds; `sieve` holds it among the path filters that are used together with it."""
+def match(matcher: Matcher, facts: Facts, index: PathIndex | None = None) -> Trace:  # noqa: C901, PLR0911, RET503 - a line for each kind
+    """Whether one matcher holds; `index` holds it among the path filters that are used together with it."""
     build = facts.build
     if isinstance(matcher, BranchIs):
         return _named("branch", build.branch, matcher.patterns, matcher.span, "this is a tag build")
@@ -57,9 +57,9 @@ def match(matcher: Matcher, facts: Facts, sieve: Sieve | None = None) -> Trace: 
         return _message(matcher, facts)
     if isinstance(matcher, MergedInto):
         branches = tuple(_merged_into(branch, facts) for branch in matcher.branches)
-        return either("merged_into " + _or(b.value for b in matcher.branches), branches, matcher.span)
+        return any_of("merged_into " + _or(b.value for b in matcher.branches), branches, matcher.span)
     if isinstance(matcher, PathsChanged):
-        return _paths(matcher, facts, sieve or Sieve((matcher,)))
+        return _paths(matcher, facts, index or PathIndex((matcher,)))
     assert_never(matcher)
 
 
@@ -105,7 +105,7 @@ def _word(wanted: bool) -> str:  # noqa: FBT001 - it is the value that is shown
 
 def _env(matcher: EnvIs, build: BuildContext) -> Trace:
     parts = tuple(_variable(name.value, patterns, name.span, build) for name, patterns in matcher.variables)
-    return together("env " + ", ".join(name.value for name, _ in matcher.variables), parts, matcher.span)
+    return all_of("env " + ", ".join(name.value for name, _ in matcher.variables), parts, matcher.span)
 
 
 def _variable(name: str, patterns: Patterns, span: Span, build: BuildContext) -> Trace:
@@ -152,13 +152,13 @@ def _merged_into(branch: Spanned[str], facts: Facts) -> Trace:
     return leaf(claim, f"{short} is {'' if is_merged else 'not '}on {branch.value}", branch.span, holds=is_merged)
 
 
-def _paths(matcher: PathsChanged, facts: Facts, sieve: Sieve) -> Trace:
+def _paths(matcher: PathsChanged, facts: Facts, index: PathIndex) -> Trace:
     claim = "paths " + (_listed(matcher.only) or "**")
     answer = _asked(claim, matcher.since, matcher.span, facts)
     if isinstance(answer, Trace):
         return answer
     changed = cast("tuple[str, ...]", answer.value)
-    found = sieve.tally(matcher, changed)
+    found = index.count_of(matcher, changed)
     total = f"{len(changed)} changed file{'' if len(changed) == 1 else 's'}"
     if not found.count:
         because = f"none of {total} counts" if changed else "no files changed"

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from deploystep.core.build import BuildContext
-from deploystep.core.values import dataclass
+from deploystep.core.frozen import dataclass
 
 MAX_PARAMETERS: Final = 100
 MAX_KEY: Final = 128

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
-from deploystep.core.values import dataclass
+from deploystep.core.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

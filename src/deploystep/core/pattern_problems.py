@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploystep.core.values import dataclass
+from deploystep.core.frozen import dataclass
 
 _LONGEST_SHOWN = 100
 

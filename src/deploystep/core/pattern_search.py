@@ -9,7 +9,7 @@ import heapq
 from typing import TYPE_CHECKING
 
 from deploystep.core.automata import Dfa, Nfa, State
-from deploystep.core.values import dataclass
+from deploystep.core.frozen import dataclass
 
 if TYPE_CHECKING:
     from deploystep.core.pattern_nodes import Node

@@ -10,10 +10,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from deploystep.core.automata import Dfa, Nfa, State
+from deploystep.core.frozen import dataclass, field
 from deploystep.core.pattern_nodes import Node, sole_text
 from deploystep.core.pattern_problems import PatternError, Problem
 from deploystep.core.pattern_syntax import Kind, read_pattern
-from deploystep.core.values import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

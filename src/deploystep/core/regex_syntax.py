@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
+from deploystep.core.frozen import dataclass
 from deploystep.core.pattern_nodes import EMPTY, Chars, Choice, Node, Repeat, concat
 from deploystep.core.pattern_problems import PatternError, Problem, shown
-from deploystep.core.values import dataclass
 
 _MOST_REPEATS = 200
 _DEEPEST_NESTING = 50

@@ -8,7 +8,7 @@ found, or CircleCI answered 429. After anything else it may have been received, 
 from enum import Enum, unique
 from typing import Final, TypeAlias
 
-from deploystep.core.values import dataclass
+from deploystep.core.frozen import dataclass
 
 
 @unique

@@ -9,19 +9,19 @@ from enum import Enum, unique
 from typing import TypeAlias
 
 from deploystep.core.build import Branch, ProjectSlug, Tag
-from deploystep.core.calendar import Stretch, Window
 from deploystep.core.cases import Case
 from deploystep.core.facts import ChangedSince
+from deploystep.core.frozen import dataclass
 from deploystep.core.parameters import Value
 from deploystep.core.patterns import Pattern
 from deploystep.core.source import SourceFile, Span, Spanned
-from deploystep.core.values import dataclass
+from deploystep.core.times import Interval, Window
 
 Patterns: TypeAlias = tuple[Spanned[Pattern], ...]
 
 
 @unique
-class Api(Enum):
+class ApiVersion(Enum):
     """Which of CircleCI's interfaces carries a trigger."""
 
     V2_RUN = "v2"
@@ -152,7 +152,7 @@ class Target:
     project: ProjectSlug
     ref: Branch | Tag
     definition: str | None
-    api: Api | None
+    api: ApiVersion | None
     span: Span
 
 
@@ -191,10 +191,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """A stretch of time in which rules are held: those of `environments` (empty: all), but not those in `exempt`."""
+    """An interval of time in which rules are held: those of `environments` (empty: all), but not those in `exempt`."""
 
     name: str
-    stretch: Stretch
+    interval: Interval
     environments: frozenset[str]
     exempt: frozenset[str]
     reason: str | None
@@ -218,7 +218,7 @@ class RuleSet:
     source: SourceFile
     timezone: str
     default_branch: str
-    api: Api
+    api: ApiVersion
     targets: Mapping[str, Target]
     never: tuple[Guard, ...]
     rules: tuple[Rule, ...]

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from deploystep.core.build import Branch, Tag
-from deploystep.core.values import dataclass
+from deploystep.core.frozen import dataclass
 
 _ENDED_WELL: Final = frozenset({"success"})
 _ENDED_BADLY: Final = frozenset(
@@ -64,7 +64,7 @@ class WorkflowState:
         return self.status in _ENDED_BADLY
 
     @property
-    def is_alive(self) -> bool:
+    def is_active(self) -> bool:
         """Whether it has not ended, as far as is known."""
         return not (self.succeeded or self.failed)
 
@@ -105,7 +105,7 @@ def newest(workflows: Iterable[WorkflowState], name: str | None = None) -> tuple
 def _counts_before(one: WorkflowState, other: WorkflowState) -> bool:
     if one.created is not None and other.created is not None and one.created != other.created:
         return one.created > other.created
-    return (one.is_alive, one.succeeded) > (other.is_alive, other.succeeded)
+    return (one.is_active, one.succeeded) > (other.is_active, other.succeeded)
 
 
 def ends_in_setup(workflows: Iterable[WorkflowState]) -> bool:

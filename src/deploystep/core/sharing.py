@@ -8,6 +8,7 @@ from typing import Final
 
 from deploystep.core.build import BuildContext
 from deploystep.core.facts import Base, Facts
+from deploystep.core.frozen import dataclass
 from deploystep.core.holds import concerns
 from deploystep.core.matchers import match
 from deploystep.core.rules import (
@@ -22,7 +23,6 @@ from deploystep.core.rules import (
     TagIs,
 )
 from deploystep.core.trace import Answer
-from deploystep.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from enum import Enum, unique
 from typing import Generic, TypeVar
 
-from deploystep.core.values import dataclass
+from deploystep.core.frozen import dataclass
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ class Pos:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """A stretch of one line: where it starts and how many characters it is wide (at least 1)."""
+    """An interval of one line: where it starts and how many characters it is wide (at least 1)."""
 
     start: Pos
     width: int = 1

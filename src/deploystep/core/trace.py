@@ -5,8 +5,8 @@ from enum import Enum, unique
 from typing import Final
 
 from deploystep.core.facts import Question
+from deploystep.core.frozen import dataclass
 from deploystep.core.source import Diagnostic, Span
-from deploystep.core.values import dataclass
 
 
 @unique
@@ -47,12 +47,12 @@ _WEIGHT: Final = {Answer.NO: 0, Answer.UNKNOWN: 1, Answer.YES: 2}
 _OPPOSITE: Final = {Answer.NO: Answer.YES, Answer.UNKNOWN: Answer.UNKNOWN, Answer.YES: Answer.NO}
 
 
-def any_of(answers: Iterable[Answer]) -> Answer:
+def kleene_or(answers: Iterable[Answer]) -> Answer:
     """Kleene's or; of nothing: no."""
     return max(answers, key=_WEIGHT.__getitem__, default=Answer.NO)
 
 
-def all_of(answers: Iterable[Answer]) -> Answer:
+def kleene_and(answers: Iterable[Answer]) -> Answer:
     """Kleene's and; of nothing: yes."""
     return min(answers, key=_WEIGHT.__getitem__, default=Answer.YES)
 
@@ -73,21 +73,21 @@ def unanswered(claim: str, problem: Diagnostic) -> Trace:
     return Trace(claim, Answer.UNKNOWN, (reason,), problem.span, problems=(problem,))
 
 
-def together(claim: str, parts: tuple[Trace, ...], span: Span) -> Trace:
+def all_of(claim: str, parts: tuple[Trace, ...], span: Span) -> Trace:
     """All of these: every reason where all hold, else the reasons of the first that settles it."""
-    answer = all_of(p.answer for p in parts)
+    answer = kleene_and(p.answer for p in parts)
     settling = parts if answer is Answer.YES else (first(parts, answer),)
     return _made(claim, answer, tuple(r for p in settling for r in p.reasons), span, parts)
 
 
-def either(claim: str, parts: tuple[Trace, ...], span: Span) -> Trace:
+def any_of(claim: str, parts: tuple[Trace, ...], span: Span) -> Trace:
     """Any of these: the reasons of the one that settles it, or of the one that came nearest."""
-    answer = any_of(p.answer for p in parts)
+    answer = kleene_or(p.answer for p in parts)
     nearest = max((p for p in parts if p.answer is answer), key=_yeses)
     return _made(claim, answer, nearest.reasons, span, parts)
 
 
-def refused(trace: Trace, words: str = "") -> Trace:
+def negate(trace: Trace, words: str = "") -> Trace:
     """The claim that this does not hold."""
     reasons = tuple(Reason(words + r.text, r.line) for r in trace.reasons)
     return _made(f"not {trace.claim}", _OPPOSITE[trace.answer], reasons, trace.span, (trace,))

@@ -4,7 +4,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from deploystep.app.report import Report, Tried
 from deploystep.core.source import Diagnostic
-from deploystep.core.visible import visible
+from deploystep.core.text import visible
 
 
 def render(report: Report) -> str:

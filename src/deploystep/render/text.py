@@ -9,10 +9,10 @@ from deploystep.core.decide import Judgement, Verdict
 from deploystep.core.deploy import Outcome
 from deploystep.core.errors import Diagnosed, EnvironmentInvalid
 from deploystep.core.exits import ExitCode
+from deploystep.core.frozen import dataclass
 from deploystep.core.parameters import Scalar
 from deploystep.core.source import Diagnostic, SourceFile
-from deploystep.core.values import dataclass
-from deploystep.core.visible import visible
+from deploystep.core.text import visible
 
 _COLOURS: Final = {
     "fire": "32",

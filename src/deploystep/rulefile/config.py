@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from deploystep.core.values import dataclass
+from deploystep.core.frozen import dataclass
 
 Plain: TypeAlias = Any  #: YAML as it came; read into values here and nowhere else
 

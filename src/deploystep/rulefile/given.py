@@ -15,8 +15,8 @@ from deploystep.core.build import (
     is_fork,
 )
 from deploystep.core.cases import Given
-from deploystep.core.moments import read_now, zone
 from deploystep.core.source import SourceFile, Spanned
+from deploystep.core.times import read_now, zone
 from deploystep.rulefile import fields as f
 from deploystep.rulefile import reader
 from deploystep.rulefile.nodes import Node, Report

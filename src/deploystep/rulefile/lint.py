@@ -5,7 +5,6 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
-from deploystep.core.calendar import next_opening
 from deploystep.core.holds import concerns
 from deploystep.core.pattern_proofs import covers
 from deploystep.core.patterns import Kind, Pattern
@@ -20,6 +19,7 @@ from deploystep.core.rules import (
     patterns_of,
 )
 from deploystep.core.source import Span, Spanned
+from deploystep.core.times import next_opening
 from deploystep.rulefile import overlaps, shared_workflows
 from deploystep.rulefile.nodes import Report, shown
 
@@ -91,8 +91,8 @@ def _idle_freezes(rules: RuleSet, report: Report) -> None:
     """A freeze in which a rule's windows do not open holds nothing back."""
     for rule in (r for r in rules.rules if r.during):
         for freeze in (z for z in rules.freezes if concerns(z, rule)):
-            opening = next_opening(freeze.stretch.begins, rule.during.value if rule.during else (), ())
-            if opening is not None and opening >= freeze.stretch.ends:
+            opening = next_opening(freeze.interval.begins, rule.during.value if rule.during else (), ())
+            if opening is not None and opening >= freeze.interval.ends:
                 what = f"no window of rule {shown(rule.name.value)} opens during freeze {shown(freeze.name)}"
                 report.warning("W309", what, freeze.span, f"list {shown(rule.name.value)} under except:, or remove it")
 

@@ -7,12 +7,12 @@ from typing import Final, TypeVar
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.cases import Case, Expected
 from deploystep.core.facts import Base, ChangedSince
-from deploystep.core.moments import UnknownZone, zone
+from deploystep.core.frozen import dataclass, replace
 from deploystep.core.parameters import SECRET_VARIABLES, Scalar, Template
 from deploystep.core.ref_names import is_legal_ref
 from deploystep.core.rules import (
     Alternative,
-    Api,
+    ApiVersion,
     AuthorIs,
     BranchIs,
     Condition,
@@ -34,8 +34,8 @@ from deploystep.core.rules import (
     patterns_of,
 )
 from deploystep.core.source import Diagnostic, SourceFile, Span, Spanned
-from deploystep.core.suggest import nearest
-from deploystep.core.values import dataclass, replace
+from deploystep.core.text import nearest
+from deploystep.core.times import UnknownZone, zone
 from deploystep.rulefile import contradictions, parameters, reader
 from deploystep.rulefile import fields as f
 from deploystep.rulefile.given import facts_of
@@ -119,7 +119,7 @@ class _Loader:
             source=self.source,
             timezone=timezone,
             default_branch=default_branch,
-            api=Api(api.value) if api else Api.V2_RUN,
+            api=ApiVersion(api.value) if api else ApiVersion.V2_RUN,
             targets=MappingProxyType({n: t for n, t in self.targets.items() if t is not None}),
             never=_present(self._guard(item) for item in file.get(f.NEVER) or ()),
             rules=rules,
@@ -176,7 +176,7 @@ class _Loader:
             project=project,
             ref=ref,
             definition=definition.value.lower() if definition else None,
-            api=Api(api.value) if api else None,
+            api=ApiVersion(api.value) if api else None,
             span=name.span,
         )
 

@@ -7,8 +7,8 @@ it means.
 from enum import Enum, unique
 from typing import TypeAlias
 
+from deploystep.core.frozen import dataclass
 from deploystep.core.source import Diagnostic, Severity, Span
-from deploystep.core.values import dataclass
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _SHOWN = 60
@@ -45,7 +45,7 @@ class Text:
         return self.style is Style.PLAIN and self.value in _NULLS and not self.is_refused
 
     def part(self, offset: int, width: int) -> Span:
-        """Where a stretch of the value is written; the whole scalar where that cannot be told."""
+        """Where an interval of the value is written; the whole scalar where that cannot be told."""
         if not self.exact:
             return self.inner
         return self.inner.inside(offset, min(width, max(len(self.value) - offset, 1)))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from deploystep.core.frozen import dataclass
 from deploystep.core.parameters import (
     DERIVED,
     MAX_KEY,
@@ -17,8 +18,7 @@ from deploystep.core.parameters import (
     is_variable,
 )
 from deploystep.core.source import Span, Spanned
-from deploystep.core.suggest import nearest
-from deploystep.core.values import dataclass
+from deploystep.core.text import nearest
 from deploystep.rulefile import fields as f
 from deploystep.rulefile.nodes import Report, clipped, shown
 from deploystep.rulefile.shapes import Choices, Fields, Written

@@ -6,12 +6,12 @@ All of it is a warning: what compiles the config knows more than its text.
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from deploystep.core.frozen import dataclass
 from deploystep.core.parameters import Template, Value
 from deploystep.core.patterns import PatternSet
 from deploystep.core.rules import Condition, Parameter, PathsChanged, Patterns, Rule, RuleSet
 from deploystep.core.source import Diagnostic, Severity, Span
-from deploystep.core.suggest import nearest
-from deploystep.core.values import dataclass
+from deploystep.core.text import nearest
 from deploystep.rulefile.config import Declared, ProjectConfig
 from deploystep.rulefile.nodes import shown
 

@@ -11,13 +11,13 @@ from types import MappingProxyType
 from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
 from deploystep.core.facts import Base, ChangedSince
+from deploystep.core.frozen import dataclass, field
 from deploystep.core.parameters import MAX_VALUE, Value, parse_template
 from deploystep.core.pattern_nodes import text_at_hand
 from deploystep.core.patterns import Kind, Pattern, PatternError, parse
 from deploystep.core.ref_names import is_legal_ref
 from deploystep.core.source import Span, Spanned
-from deploystep.core.suggest import nearest
-from deploystep.core.values import dataclass, field
+from deploystep.core.text import nearest
 from deploystep.rulefile import characters, syntax
 from deploystep.rulefile.nodes import Entry, Map, Node, Report, Sequence, Style, Text, clipped, kind_of, shown
 

@@ -3,11 +3,10 @@
 from datetime import datetime, timezone, tzinfo
 from typing import Final
 
-from deploystep.core.calendar import Stretch, Window, read_window
-from deploystep.core.moments import UnknownZone, read_moment, zone, zone_names
 from deploystep.core.rules import Freeze
 from deploystep.core.source import Span, Spanned
-from deploystep.core.suggest import nearest
+from deploystep.core.text import nearest
+from deploystep.core.times import Interval, UnknownZone, Window, read_moment, read_window, zone, zone_names
 from deploystep.rulefile import fields as f
 from deploystep.rulefile.nodes import Report, shown
 from deploystep.rulefile.shapes import Fields
@@ -71,30 +70,30 @@ class Times:
     def freeze(self, read: Fields) -> Freeze | None:
         """One freeze."""
         name, reason = read.get(f.FREEZE_NAME), read.get(f.REASON)
-        stretch = self._stretch(read)
-        if name is None or stretch is None:
+        interval = self._stretch(read)
+        if name is None or interval is None:
             return None
         return Freeze(
             name=name.value,
-            stretch=stretch,
+            interval=interval,
             environments=frozenset(e.value for e in read.get(f.ENVIRONMENTS) or ()),
             exempt=frozenset(r.value for r in read.get(f.EXCEPT) or ()),
             reason=reason.value if reason else None,
             span=read.span,
         )
 
-    def _stretch(self, read: Fields) -> Stretch | None:
+    def _stretch(self, read: Fields) -> Interval | None:
         start, until = read.get(f.FROM), read.get(f.UNTIL)
         if start is None or until is None:
             return None
-        stretch = self._moments(start, until)
-        if stretch is not None and stretch.begins >= stretch.ends:
+        interval = self._moments(start, until)
+        if interval is not None and interval.begins >= interval.ends:
             self.report.error("E405", "'until' is not after 'from'", until.span)
-        return stretch
+        return interval
 
-    def _moments(self, start: Spanned[str], until: Spanned[str]) -> Stretch | None:
+    def _moments(self, start: Spanned[str], until: Spanned[str]) -> Interval | None:
         begins, ends = self._moment(start), self._moment(until)
-        return Stretch(begins, ends) if begins and ends else None
+        return Interval(begins, ends) if begins and ends else None
 
     def _moment(self, text: Spanned[str]) -> datetime | None:
         try:

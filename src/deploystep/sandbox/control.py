@@ -131,7 +131,7 @@ def add_faults(state: State, fields: Fields) -> Reply:
         raise ControlError('expected {"fault": "text"} or {"faults": ["text", ...]}')
     read: list[Fault] = [parse_fault(text) for text in texts]
     for fault in read:
-        state.misbehave(fault)
+        state.add_fault(fault)
     return Reply(201, _pending(state))
 
 

@@ -1,4 +1,4 @@
-"""The stand-in as one object: started, asked, told to misbehave, stopped."""
+"""The stand-in as one object: started, asked, told to add_fault, stopped."""
 
 from __future__ import annotations
 
@@ -130,9 +130,9 @@ class Sandbox:
         """The faults that have not been used up."""
         return self._state.faults()
 
-    def misbehave(self, fault: Fault) -> None:
+    def add_fault(self, fault: Fault) -> None:
         """Queue a fault; of several that meet a request the first is used."""
-        self._state.misbehave(fault)
+        self._state.add_fault(fault)
 
     def move(self, ref: str, revision: str) -> None:
         """Let a branch or tag point at another commit from now on; an empty one removes it."""

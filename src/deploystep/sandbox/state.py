@@ -348,7 +348,7 @@ class State:
 
     # Faults
 
-    def misbehave(self, fault: Fault) -> None:
+    def add_fault(self, fault: Fault) -> None:
         """Queue a fault."""
         with self._lock:
             self._memory.faults.append(fault)

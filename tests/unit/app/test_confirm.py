@@ -12,7 +12,7 @@ from deploystep.app.confirm import Confirmed, Watch
 from deploystep.app.courier import Courier
 from deploystep.app.vigil import Patience
 from deploystep.core.errors import NothingRuns, Stopped, TimedOut, ToolError
-from deploystep.core.rules import Api
+from deploystep.core.rules import ApiVersion
 from deploystep.core.runs import Created, WorkflowState
 
 if TYPE_CHECKING:
@@ -338,7 +338,7 @@ JOB = Created(None, 31, "https://circleci.com/gh/acme/shop/31", revision=SHA)
 
 
 def job(created: Created, routes: dict[str, Any], **changes: Any) -> Scene:
-    return Scene(routes, created=created, api=Api.V1_1, job="deploy", workflow=None, **changes)
+    return Scene(routes, created=created, api=ApiVersion.V1_1, job="deploy", workflow=None, **changes)
 
 
 def test_a_job() -> None:

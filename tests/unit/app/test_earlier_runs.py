@@ -16,7 +16,7 @@ from deploystep.app.trigger import Sender, planned, send_all
 from deploystep.app.vigil import Patience
 from deploystep.core.deploy import Outcome
 from deploystep.core.errors import FactUnavailable, ToolError
-from deploystep.core.rules import Api
+from deploystep.core.rules import ApiVersion
 from deploystep.core.sharing import Share
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def test_a_lost_job_of_the_old_api_is_not_looked_for_among_other_commits() -> No
         },
         job="deploy",
         workflow=None,
-        api=Api.V1_1,
+        api=ApiVersion.V1_1,
     )
     assert tried.outcome is Outcome.UNCERTAIN
     assert tried.transport.count("/cancel") == 0

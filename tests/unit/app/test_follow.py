@@ -14,7 +14,7 @@ from deploystep.app.courier import Courier
 from deploystep.app.follow import Ending, Follower
 from deploystep.core.errors import DeployFailed, Interrupted, TimedOut
 from deploystep.core.exits import ExitCode
-from deploystep.core.rules import Api
+from deploystep.core.rules import ApiVersion
 from deploystep.core.runs import Created
 
 if TYPE_CHECKING:
@@ -303,7 +303,7 @@ def test_a_run_of_v3(attributes: dict[str, str], ends: str | None) -> None:
 
     going = [answer(404), look(phase="created"), look(phase="queued"), look(phase="started"), look(phase="new")]
     failing = look(phase="started", current_outcome="failed")
-    scene = Scene(*going, failing, look(**attributes), api=Api.V3)
+    scene = Scene(*going, failing, look(**attributes), api=ApiVersion.V3)
     error = scene.follow().error
     assert (error is None) if ends is None else error is not None
     assert ends is None or (error is not None and error.message.endswith(f"workflow deploy is {ends}"))
@@ -326,6 +326,8 @@ def test_a_job_of_v1_1(said: dict[str, str], is_well: bool) -> None:  # noqa: FB
     job = {"build_num": 31, "job_name": "deploy"}
     going = [answer(200, {**job, "status": s}) for s in ("not_running", "queued", "scheduled", "running")]
     created = Created(None, 31, "https://circleci.com/gh/acme/shop/31")
-    scene = Scene(*going, answer(200, {**job, **said}), created=created, api=Api.V1_1, job="deploy", workflow=None)
+    scene = Scene(
+        *going, answer(200, {**job, **said}), created=created, api=ApiVersion.V1_1, job="deploy", workflow=None
+    )
     assert (scene.follow().error is None) is is_well
     assert len(scene.transport.sent) == 5

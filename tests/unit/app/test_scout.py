@@ -18,7 +18,7 @@ from deploystep.core.build import Branch, Tag
 from deploystep.core.earlier import Adopt, Choice, Fire
 from deploystep.core.errors import FactUnavailable, Refused, ToolError, Uncertain, Unreachable
 from deploystep.core.exits import ExitCode
-from deploystep.core.rules import Api
+from deploystep.core.rules import ApiVersion
 from deploystep.core.sharing import Share
 
 if TYPE_CHECKING:
@@ -661,7 +661,7 @@ def job(number: int, *, sha: str = SHA, why: str = "api", name: str = "deploy", 
 
 def of_jobs(*jobs: dict[str, Any], detail: dict[str, Any] | None = None) -> Scene:
     routes = {"GET /tree/main": answer(200, list(jobs)), "GET /shop/31": answer(200, detail or jobs[0])}
-    return Scene(routes, own=None, api=Api.V1_1, job="deploy", workflow=None)
+    return Scene(routes, own=None, api=ApiVersion.V1_1, job="deploy", workflow=None)
 
 
 def test_a_job_that_runs_is_adopted() -> None:
@@ -710,7 +710,7 @@ def of_runs(by: str, workflow: Any) -> Scene:
         f"GET /api/v2/pipeline/{PIPELINE}": answer(200, run(PIPELINE, by="webhook")),
         "GET /api/v3/workflows": workflow,
     }
-    return Scene(routes, api=Api.V3, ref=Branch("main"))
+    return Scene(routes, api=ApiVersion.V3, ref=Branch("main"))
 
 
 def workflow3(**attributes: Any) -> Response | Failure:

@@ -9,7 +9,7 @@ from builds import build, environ, fork_environ, rules, tag_build
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploystep.app.settle import insist, settle
+from deploystep.app.settle import raise_if_undecided, settle
 from deploystep.core.build import BuildContext
 from deploystep.core.decide import Decision, Verdict, decide
 from deploystep.core.errors import FactUnavailable, RuleFileInvalid
@@ -27,8 +27,8 @@ from deploystep.core.facts import (
     Question,
     Unavailable,
 )
-from deploystep.core.moments import read_moment, zone
 from deploystep.core.source import Pos
+from deploystep.core.times import read_moment, zone
 
 MERGED, MESSAGE, AUTHOR, JOBS = IsMergedInto("main"), MessageOf(), AuthorOf(), JobsOf()
 CHANGED = ChangedSince(Base.PREVIOUS_COMMIT)
@@ -255,7 +255,7 @@ def test_lazy_asking_ends_repeats_nothing_and_decides_as_if_all_were_known(
 def test_what_could_not_be_learned_is_told_at_its_place_with_its_cure() -> None:
     decision, _ = release({MERGED: LOST, MESSAGE: FIX, JOBS: PASSED})
     with pytest.raises(FactUnavailable) as caught:
-        insist(decision, RELEASE, TAG)
+        raise_if_undecided(decision, RELEASE, TAG)
     assert (caught.value.exit, caught.value.code) == (ExitCode.UNDECIDED, "undecided")
     assert caught.value.message == "what to deploy at 4f2c1aa hangs on a fact that could not be learned"
     assert caught.value.source is RELEASE.source
@@ -268,14 +268,14 @@ def test_every_open_fact_is_told_once_in_the_order_of_the_file() -> None:
     unknown = Unavailable("U103", "cannot read commit 4f2c1aa", "look elsewhere")
     decision, _ = release({MERGED: LOST, MESSAGE: unknown, JOBS: LOST})
     with pytest.raises(FactUnavailable) as caught:
-        insist(decision, RELEASE, TAG)
+        raise_if_undecided(decision, RELEASE, TAG)
     assert [(d.code, d.span.line) for d in caught.value.diagnostics] == [("U102", 5), ("U103", 6), ("U102", 7)]
 
 
 def test_a_job_that_is_not_there_is_the_files_error() -> None:
     decision, _ = release({MERGED: YES, MESSAGE: FIX, JOBS: Known({"tests": "success"})})
     with pytest.raises(RuleFileInvalid) as caught:
-        insist(decision, RELEASE, TAG)
+        raise_if_undecided(decision, RELEASE, TAG)
     assert caught.value.exit is ExitCode.RULES
     (problem,) = caught.value.diagnostics
     assert (problem.code, problem.message, problem.span.start) == (
@@ -289,14 +289,14 @@ def test_a_job_that_is_not_there_is_the_files_error() -> None:
 def test_the_files_error_comes_before_what_is_unknown() -> None:
     decision, _ = release({MERGED: LOST, MESSAGE: FIX, JOBS: Known({})})
     with pytest.raises(RuleFileInvalid) as caught:
-        insist(decision, RELEASE, TAG)
+        raise_if_undecided(decision, RELEASE, TAG)
     assert [d.code for d in caught.value.diagnostics] == ["E701"]
 
 
 @pytest.mark.parametrize("answers", [{MERGED: NO}, {MERGED: LOST, MESSAGE: SKIP}])
 def test_what_does_not_matter_is_not_insisted_on(answers: dict[Question, Answered]) -> None:
     decision, _ = release(answers)
-    insist(decision, RELEASE, TAG)
+    raise_if_undecided(decision, RELEASE, TAG)
 
 
 def test_one_unknown_rule_stops_those_that_fire() -> None:
@@ -310,4 +310,4 @@ def test_one_unknown_rule_stops_those_that_fire() -> None:
     decision = settle(read, Facts(BuildContext.from_environ(environ())), lambda _: LOST)
     assert ([j.verdict.value for j in decision.judgements], decision.firing) == (["fire", "unknown"], ())
     with pytest.raises(FactUnavailable):
-        insist(decision, read, build())
+        raise_if_undecided(decision, read, build())

@@ -25,7 +25,7 @@ from deploystep.core.errors import (
     Unreachable,
 )
 from deploystep.core.exits import ExitCode
-from deploystep.core.rules import Api
+from deploystep.core.rules import ApiVersion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,7 +162,7 @@ def test_an_interruption_while_waiting_to_send_again(event: Event) -> None:
 
 
 def test_a_request_is_made_before_the_first_is_sent() -> None:
-    report = planned(spec(api=Api.V1_1, job="deploy"), SHOP, "https://circleci.com", Outcome.PLANNED)
+    report = planned(spec(api=ApiVersion.V1_1, job="deploy"), SHOP, "https://circleci.com", Outcome.PLANNED)
     assert report.url == "https://circleci.com/api/v1.1/project/github/acme/shop/tree/main"
     assert report.outcome is Outcome.PLANNED
     assert report.request.body == {"revision": SHA, "build_parameters": {"CIRCLE_JOB": "deploy"}}

@@ -15,7 +15,7 @@ from deploystep.circleci.wire import Failure, Page, Response, T, Talk
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.errors import NothingRuns, Refused, ToolError, Uncertain, Unreachable
 from deploystep.core.exits import ExitCode
-from deploystep.core.rules import Api
+from deploystep.core.rules import ApiVersion
 from deploystep.core.runs import Run, WorkflowState
 
 CREATED = {"id": RUN, "state": "pending", "number": 25, "created_at": "2026-06-16T08:02:11Z"}
@@ -57,18 +57,18 @@ def test_a_201_with_a_message_alone_is_uncertain() -> None:
 @pytest.mark.parametrize(
     ("status", "api", "words"),
     [
-        (400, Api.V2_RUN, ["does branch main still exist"]),
-        (401, Api.V2_RUN, ["mistyped, revoked or expired", "23 June 2023", "settings/user/tokens"]),
-        (403, Api.V2_RUN, ["write permission", "settings block"]),
-        (404, Api.V2_RUN, ["project token", "slug gh/acme/shop", "not declared under parameters", "/api/v2/me"]),
-        (404, Api.V1_1, ["slug gh/acme/shop", "not declared", "/api/v2/me"]),
-        (410, Api.V1_1, ["1 February 2027", "workflow:"]),
-        (410, Api.V2_RUN, ["v2-pipeline"]),
-        (418, Api.V2_RUN, ["--host"]),
+        (400, ApiVersion.V2_RUN, ["does branch main still exist"]),
+        (401, ApiVersion.V2_RUN, ["mistyped, revoked or expired", "23 June 2023", "settings/user/tokens"]),
+        (403, ApiVersion.V2_RUN, ["write permission", "settings block"]),
+        (404, ApiVersion.V2_RUN, ["project token", "slug gh/acme/shop", "not declared under parameters", "/api/v2/me"]),
+        (404, ApiVersion.V1_1, ["slug gh/acme/shop", "not declared", "/api/v2/me"]),
+        (410, ApiVersion.V1_1, ["1 February 2027", "workflow:"]),
+        (410, ApiVersion.V2_RUN, ["v2-pipeline"]),
+        (418, ApiVersion.V2_RUN, ["--host"]),
     ],
 )
-def test_refusals_name_likely_causes_in_order(status: int, api: Api, words: list[str]) -> None:
-    read = v1_1.read_triggered if api is Api.V1_1 else v2.read_triggered
+def test_refusals_name_likely_causes_in_order(status: int, api: ApiVersion, words: list[str]) -> None:
+    read = v1_1.read_triggered if api is ApiVersion.V1_1 else v2.read_triggered
     with pytest.raises(Refused) as caught:
         read(answer(status, {"message": "Computer says no"}), asked(api=api))
     error = caught.value
@@ -126,19 +126,19 @@ JOB = {"build_num": 31, "build_url": "https://circleci.com/gh/acme/shop/31", "vc
 
 
 def test_a_job() -> None:
-    created = v1_1.read_triggered(answer(200, JOB), asked(api=Api.V1_1))
+    created = v1_1.read_triggered(answer(200, JOB), asked(api=ApiVersion.V1_1))
     assert (created.id, created.number, created.url, created.revision) == (None, 31, JOB["build_url"], SHA)
 
 
 def test_a_job_without_url() -> None:
-    created = v1_1.read_triggered(answer(201, {"build_num": 31}), asked(api=Api.V1_1))
+    created = v1_1.read_triggered(answer(201, {"build_num": 31}), asked(api=ApiVersion.V1_1))
     assert created.url == "https://circleci.com/gh/acme/shop/31"
     assert created.revision is None
 
 
 def test_a_200_with_words_and_without_a_job_is_a_refusal() -> None:
     with pytest.raises(Refused) as caught:
-        v1_1.read_triggered(answer(200, {"message": "Your config file has errors"}), asked(api=Api.V1_1))
+        v1_1.read_triggered(answer(200, {"message": "Your config file has errors"}), asked(api=ApiVersion.V1_1))
     assert "Your config file has errors" in caught.value.message
     assert "version: 2.1" in caught.value.hints[0]
 
@@ -146,13 +146,13 @@ def test_a_200_with_words_and_without_a_job_is_a_refusal() -> None:
 @pytest.mark.parametrize("body", [{}, {"build_num": None}, {"build_num": "3"}, {"build_num": True}])
 def test_a_200_that_says_nothing_is_no_refusal(body: Any) -> None:
     with pytest.raises(Uncertain):
-        v1_1.read_triggered(answer(200, body), asked(api=Api.V1_1))
+        v1_1.read_triggered(answer(200, body), asked(api=ApiVersion.V1_1))
 
 
 @pytest.mark.parametrize("status", [201, 202, 203, 206, 226])
 def test_other_words_of_acceptance_are_neither_a_refusal_nor_a_skip(status: int) -> None:
     said = answer(status, {"message": "Queued"})
-    for read, api in ((v1_1.read_triggered, Api.V1_1), (v2.read_triggered, Api.V2_RUN)):
+    for read, api in ((v1_1.read_triggered, ApiVersion.V1_1), (v2.read_triggered, ApiVersion.V2_RUN)):
         with pytest.raises(Uncertain):
             read(said, asked(api=api))
 

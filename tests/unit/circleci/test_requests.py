@@ -15,7 +15,7 @@ from deploystep.circleci import v1_1, v2
 from deploystep.circleci.dialects import DIALECTS
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.retry import Repeat
-from deploystep.core.rules import Api
+from deploystep.core.rules import ApiVersion
 from deploystep.core.runs import WorkflowState
 
 REF_NAMES = ["main", "feature/x y", "pull/7/head", "ü", "a%2Fb", "x?y=z&w", "q#f", "+", "..", "\udcff"]
@@ -53,7 +53,7 @@ def test_pipeline() -> None:
 
 
 def test_job() -> None:
-    job = spec(api=Api.V1_1, job="deploy_docker", parameters={"YES": True, "NO": False, "N": 3, "T": "x"})
+    job = spec(api=ApiVersion.V1_1, job="deploy_docker", parameters={"YES": True, "NO": False, "N": 3, "T": "x"})
     request = v1_1.job_request(job, SHOP)
     assert (request.method, request.path) == ("POST", "/api/v1.1/project/github/acme/shop/tree/main")
     assert request.body == {
@@ -63,7 +63,9 @@ def test_job() -> None:
 
 
 def test_job_of_another_project_pins_no_revision() -> None:
-    request = v1_1.job_request(spec(api=Api.V1_1, job="deploy", revision=None), ProjectSlug("bb", "acme", "deployer"))
+    request = v1_1.job_request(
+        spec(api=ApiVersion.V1_1, job="deploy", revision=None), ProjectSlug("bb", "acme", "deployer")
+    )
     assert request.path == "/api/v1.1/project/bitbucket/acme/deployer/tree/main"
     assert request.body == {"build_parameters": {"CIRCLE_JOB": "deploy"}}
 
@@ -81,14 +83,14 @@ def test_job_of_another_project_pins_no_revision() -> None:
     ],
 )
 def test_a_branch_is_one_segment_of_the_path(branch: str, escaped: str) -> None:
-    request = v1_1.job_request(spec(api=Api.V1_1, job="deploy", ref=Branch(branch)), SHOP)
+    request = v1_1.job_request(spec(api=ApiVersion.V1_1, job="deploy", ref=Branch(branch)), SHOP)
     assert request.path == f"/api/v1.1/project/github/acme/shop/tree/{escaped}"
 
 
-@pytest.mark.parametrize("api", [Api.V2_RUN, Api.V2_PIPELINE, Api.V1_1])
-def test_a_project_is_three_segments_whatever_it_is_called(api: Api) -> None:
-    request = DIALECTS[api].trigger_request(spec(api=api, job="deploy" if api is Api.V1_1 else None), ODD)
-    vcs = "bitbucket" if api is Api.V1_1 else "bb"
+@pytest.mark.parametrize("api", [ApiVersion.V2_RUN, ApiVersion.V2_PIPELINE, ApiVersion.V1_1])
+def test_a_project_is_three_segments_whatever_it_is_called(api: ApiVersion) -> None:
+    request = DIALECTS[api].trigger_request(spec(api=api, job="deploy" if api is ApiVersion.V1_1 else None), ODD)
+    vcs = "bitbucket" if api is ApiVersion.V1_1 else "bb"
     assert f"/project/{vcs}/ac%20me/shop%2B%252F%3Fx%23y/" in f"{request.path}/"
 
 
@@ -99,8 +101,8 @@ def test_in_v2_a_ref_is_written_as_it_is(ref: Branch | Tag) -> None:
     assert body["config"] == body["checkout"] == {kind: ref.name}
 
 
-@pytest.mark.parametrize("api", list(Api))
-def test_a_trigger_is_never_repeated_blindly(api: Api) -> None:
+@pytest.mark.parametrize("api", list(ApiVersion))
+def test_a_trigger_is_never_repeated_blindly(api: ApiVersion) -> None:
     request = DIALECTS[api].trigger_request(spec(api=api, job="x"), SHOP)
     assert request.repeat is Repeat.ONLY_IF_NOT_RECEIVED
 
@@ -132,9 +134,9 @@ NEEDS_DOCUMENTS = pytest.mark.skipif(
     not FOLDER.is_dir(), reason="CircleCI's OpenAPI documents are not beside the checkout"
 )
 ROUTES = {
-    Api.V2_RUN: ("v2", "/project/{provider}/{organization}/{project}/pipeline/run"),
-    Api.V2_PIPELINE: ("v2", "/project/{project-slug}/pipeline"),
-    Api.V1_1: ("v1.1", "/project/{vcs-type}/{username}/{project}/tree/{branch}"),
+    ApiVersion.V2_RUN: ("v2", "/project/{provider}/{organization}/{project}/pipeline/run"),
+    ApiVersion.V2_PIPELINE: ("v2", "/project/{project-slug}/pipeline"),
+    ApiVersion.V1_1: ("v1.1", "/project/{vcs-type}/{username}/{project}/tree/{branch}"),
 }
 SPECS = [
     spec(ref=ref, definition=definition, parameters=parameters)
@@ -144,7 +146,7 @@ SPECS = [
 ]
 
 
-def schema_of(api: Api) -> Any:
+def schema_of(api: ApiVersion) -> Any:
     version, route = ROUTES[api]
     (file,) = FOLDER.glob(f"circleci-{version}-*.json")
     document = json.loads(file.read_text(encoding="utf-8"))
@@ -167,10 +169,10 @@ def _resolved(document: Any, value: Any) -> Any:
 
 @NEEDS_DOCUMENTS
 @pytest.mark.parametrize("api", ROUTES)
-def test_bodies_satisfy_the_schemas(api: Api) -> None:
+def test_bodies_satisfy_the_schemas(api: ApiVersion) -> None:
     schema = schema_of(api)
     for each in SPECS:
-        request = DIALECTS[api].trigger_request(replace(each, job="deploy" if api is Api.V1_1 else None), SHOP)
+        request = DIALECTS[api].trigger_request(replace(each, job="deploy" if api is ApiVersion.V1_1 else None), SHOP)
         jsonschema.validate(json.loads(json.dumps(request.body)), schema)
 
 
@@ -178,4 +180,4 @@ def test_bodies_satisfy_the_schemas(api: Api) -> None:
 def test_the_schema_would_notice() -> None:
     """The check itself: a revision is what this endpoint does not take."""
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({"config": {"branch": "main", "revision": SHA}}, schema_of(Api.V2_RUN))
+        jsonschema.validate({"config": {"branch": "main", "revision": SHA}}, schema_of(ApiVersion.V2_RUN))

@@ -12,13 +12,13 @@ from deploystep.circleci import v1_1
 from deploystep.circleci.recent import Recent
 from deploystep.core.build import Branch, Tag
 from deploystep.core.retry import Repeat
-from deploystep.core.rules import Api
+from deploystep.core.rules import ApiVersion
 from deploystep.core.runs import Run, WorkflowState
 
 if TYPE_CHECKING:
     from deploystep.circleci.wire import Failure, Request, Response, T, Talk
 
-ASKED = asked(api=Api.V1_1)
+ASKED = asked(api=ApiVersion.V1_1)
 
 
 def converse(talk: Talk[T], *answers: Response | Failure) -> tuple[T, list[Request]]:
@@ -136,7 +136,7 @@ def test_a_job_that_cannot_be_read(came: Response | Failure) -> None:
 
 
 def listing(*answers: Response | Failure, enough: int = 10_000) -> tuple[Recent | Response | Failure, list[Request]]:
-    return converse(v1_1.recent(asked(api=Api.V1_1, ref=Branch("a/b")), lambda r: len(r) >= enough), *answers)
+    return converse(v1_1.recent(asked(api=ApiVersion.V1_1, ref=Branch("a/b")), lambda r: len(r) >= enough), *answers)
 
 
 def test_the_list_of_a_branch() -> None:

@@ -14,7 +14,7 @@ from deploystep.circleci.recent import Recent
 from deploystep.core.build import Branch, Tag
 from deploystep.core.errors import Refused, Uncertain
 from deploystep.core.retry import Repeat
-from deploystep.core.rules import Api
+from deploystep.core.rules import ApiVersion
 from deploystep.core.runs import Run, WorkflowState
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from deploystep.circleci.wire import Failure, Request, Response, T, Talk
 
-ASKED = asked(api=Api.V3, project_id="1e0f0000-0000-4000-8000-000000000001")
+ASKED = asked(api=ApiVersion.V3, project_id="1e0f0000-0000-4000-8000-000000000001")
 
 
 def converse(talk: Talk[T], *answers: Response | Failure) -> tuple[T, list[Request]]:
@@ -50,7 +50,7 @@ def page(*data: Any, following: str | None = None) -> Response:
 
 
 def test_the_request() -> None:
-    request = v3.run_request(spec(api=Api.V3, definition=DEFINITION, parameters={"deploy": True, "n": 3}), SHOP)
+    request = v3.run_request(spec(api=ApiVersion.V3, definition=DEFINITION, parameters={"deploy": True, "n": 3}), SHOP)
     assert (request.method, request.path, dict(request.query)) == ("POST", "/api/v3/runs", {})
     assert request.repeat is Repeat.ONLY_IF_NOT_RECEIVED
     assert request.body == {
@@ -66,7 +66,7 @@ def test_the_request() -> None:
 
 
 def test_without_parameters_there_are_none() -> None:
-    body: Any = v3.run_request(spec(api=Api.V3, definition=DEFINITION), SHOP).body
+    body: Any = v3.run_request(spec(api=ApiVersion.V3, definition=DEFINITION), SHOP).body
     assert set(body["data"]["attributes"]) == {"config", "checkout"}
 
 
@@ -238,7 +238,7 @@ def test_cancel() -> None:
 
 
 def search(*answers: Response | Failure, **changes: Any) -> tuple[Recent | Response | Failure, Sequence[Request]]:
-    said = asked(api=Api.V3, project_id="p", **changes)
+    said = asked(api=ApiVersion.V3, project_id="p", **changes)
     return converse(v3.recent(said, lambda runs: len(runs) >= 3, START), *answers)
 
 
@@ -277,7 +277,7 @@ def test_a_search_that_fails_is_told_as_it_came(came: Response | Failure) -> Non
 
 
 def test_a_project_without_a_known_id_is_asked_for() -> None:
-    said = asked(api=Api.V3)
+    said = asked(api=ApiVersion.V3)
     answers = (answer(200, {"data": [{"id": "p9"}]}), page())
     _, sent = converse(v3.recent(said, lambda _: True, START), *answers)
     assert (sent[0].path, dict(sent[0].query)) == ("/api/v3/projects", {"filter[slug]": "gh/acme/shop"})
@@ -287,4 +287,4 @@ def test_a_project_without_a_known_id_is_asked_for() -> None:
 
 @pytest.mark.parametrize("came", [answer(404), answer(200, {"data": []}), answer(200, {"data": [{"id": ""}]}), lost()])
 def test_a_project_that_cannot_be_found(came: Response | Failure) -> None:
-    assert converse(v3.recent(asked(api=Api.V3), lambda _: True, START), came)[0] == came
+    assert converse(v3.recent(asked(api=ApiVersion.V3), lambda _: True, START), came)[0] == came

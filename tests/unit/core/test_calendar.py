@@ -8,8 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from deploystep.core.calendar import DAYS, Stretch, Window, next_opening, read_window
-from deploystep.core.moments import UnknownZone, read_moment, zone
+from deploystep.core.times import DAYS, Interval, UnknownZone, Window, next_opening, read_moment, read_window, zone
 
 UTC = timezone.utc
 BERLIN, NEW_YORK, LORD_HOWE = "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"
@@ -34,7 +33,7 @@ def is_open(text: str, moment: str) -> bool:
 def opening(moment: str, *windows: str, freezes: tuple[tuple[str, str], ...] = ()) -> str | None:
     """The next opening as the clock of the moment's own zone shows it, `+` where it does so for the second time."""
     now = at(moment)
-    found = next_opening(now, tuple(map(window, windows)), tuple(Stretch(at(a), at(b)) for a, b in freezes))
+    found = next_opening(now, tuple(map(window, windows)), tuple(Interval(at(a), at(b)) for a, b in freezes))
     if found is None:
         return None
     assert found.utcoffset() == timedelta(0), "openings are told in UTC"
@@ -235,7 +234,7 @@ def test_an_opening_is_the_start_of_a_minute_unless_it_is_now() -> None:
     ],
 )
 def test_a_freeze(start: str, end: str, moment: str, expected: bool) -> None:  # noqa: FBT001 - a column of the table
-    assert Stretch(at(start), at(end)).holds(at(moment)) is expected
+    assert Interval(at(start), at(end)).holds(at(moment)) is expected
 
 
 # both
@@ -279,7 +278,7 @@ def test_the_next_opening(
 def test_a_window_that_is_frozen_week_after_week() -> None:
     first = at("2026-06-15 00:00")
     mondays = tuple(first + timedelta(weeks=n) for n in range(30))
-    freezes = tuple(Stretch(day, day + timedelta(days=1)) for day in mondays)
+    freezes = tuple(Interval(day, day + timedelta(days=1)) for day in mondays)
     assert next_opening(first, (window("Mon 00:00-24:00"),), freezes) == first + timedelta(weeks=30)
 
 
@@ -300,7 +299,7 @@ WINDOWS = st.builds(
     st.integers(1, 1439),
     PLACES,
 )
-FREEZES = st.builds(lambda start, hours: Stretch(start, start + timedelta(hours=hours)), MOMENTS, st.integers(1, 60))
+FREEZES = st.builds(lambda start, hours: Interval(start, start + timedelta(hours=hours)), MOMENTS, st.integers(1, 60))
 
 
 @settings(deadline=None, max_examples=60)
@@ -308,7 +307,7 @@ FREEZES = st.builds(lambda start, hours: Stretch(start, start + timedelta(hours=
 @example(at("2026-10-25 00:40"), (window("Sun 01:00-02:30 Europe/Berlin"),), ())
 @example(at("2026-03-23 12:00"), (window("Sun 02:15-02:45 Europe/Berlin"),), ())
 def test_the_next_opening_is_open_and_none_is_sooner(
-    now: datetime, windows: tuple[Window, ...], freezes: tuple[Stretch, ...]
+    now: datetime, windows: tuple[Window, ...], freezes: tuple[Interval, ...]
 ) -> None:
     def passes(moment: datetime) -> bool:
         is_free = not any(freeze.holds(moment) for freeze in freezes)

@@ -7,7 +7,7 @@ from builds import DEFINITION, SHA, build, fork_environ, oidc, rules, tag_build
 
 from deploystep.core.build import Branch, BuildContext, ProjectSlug, Tag
 from deploystep.core.deploy import Specs, api_ref, trigger_specs
-from deploystep.core.rules import Api
+from deploystep.core.rules import ApiVersion
 
 FORK = BuildContext.from_environ(fork_environ())
 
@@ -27,7 +27,7 @@ def test_a_trigger_of_this_project() -> None:
     (spec,) = one('{workflow: x, parameters: {a: true, b: 3, c: "5", d: "v-${sha.short}"}}', of).specs
     assert (spec.rule, spec.api, spec.project, spec.ref) == (
         "a",
-        Api.V2_RUN,
+        ApiVersion.V2_RUN,
         ProjectSlug("gh", "acme", "shop"),
         Branch("main"),
     )
@@ -39,13 +39,17 @@ def test_a_trigger_of_this_project() -> None:
 def test_a_trigger_of_another_project() -> None:
     top = f"targets: {{t: {{project: circleci/9Yy/44n, definition: {DEFINITION}, tag: v1, api: v2-pipeline}}}}"
     (spec,) = one("{to: t, workflow: x}", build(CIRCLE_OIDC_TOKEN=oidc(pipeline_definition_id=SHA)), top=top).specs
-    assert (spec.project, spec.ref, spec.api) == (ProjectSlug("circleci", "9Yy", "44n"), Tag("v1"), Api.V2_PIPELINE)
+    assert (spec.project, spec.ref, spec.api) == (
+        ProjectSlug("circleci", "9Yy", "44n"),
+        Tag("v1"),
+        ApiVersion.V2_PIPELINE,
+    )
     assert (spec.revision, spec.definition) == (None, DEFINITION)
 
 
 def test_a_job_is_of_the_old_api() -> None:
     (spec,) = one("{job: j}", top="api: v2-pipeline").specs
-    assert (spec.api, spec.job, spec.revision) == (Api.V1_1, "j", SHA)
+    assert (spec.api, spec.job, spec.revision) == (ApiVersion.V1_1, "j", SHA)
 
 
 @pytest.mark.parametrize(

@@ -127,9 +127,9 @@ shares = st.integers(1, 4).flatmap(lambda n: st.builds(Share, st.integers(0, n -
 @given(histories)
 def test_it_never_fires_beside_one_that_is_alive(found: tuple[Earlier, ...]) -> None:
     choice = choose(found)
-    if any(e.workflow.is_alive for e in found):
+    if any(e.workflow.is_active for e in found):
         assert isinstance(choice, Adopt)
-        assert choice.earlier.workflow.is_alive
+        assert choice.earlier.workflow.is_active
 
 
 @given(histories)
@@ -147,7 +147,7 @@ def test_it_never_adopts_what_has_failed(found: tuple[Earlier, ...]) -> None:
 
 @given(histories, histories)
 def test_what_ended_long_ago_does_not_matter(found: tuple[Earlier, ...], older: tuple[Earlier, ...]) -> None:
-    ended = tuple(e for e in older if not e.workflow.is_alive)
+    ended = tuple(e for e in older if not e.workflow.is_active)
     if any(e.workflow.status not in NEVER_RAN for e in found):
         assert choose(found + ended) == choose(found)
 

@@ -10,7 +10,7 @@ from builds import build, rules
 from deploystep.core.decide import Judgement, Verdict, decide
 from deploystep.core.facts import Answered, Facts, JobsOf, Known, Question, Unavailable
 from deploystep.core.holds import holds_of
-from deploystep.core.moments import read_moment, zone
+from deploystep.core.times import read_moment, zone
 from deploystep.core.trace import Answer
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from deploystep.core.moments import read_moment, read_now, zone, zone_names
+from deploystep.core.times import read_moment, read_now, zone, zone_names
 
 BERLIN = zone("Europe/Berlin")
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploystep.core.frozen import replace
 from deploystep.core.runs import NEVER_RAN, NodeState, WorkflowState, newest
-from deploystep.core.values import replace
 
 NOON = datetime(2026, 6, 16, 12, 0, tzinfo=timezone.utc)
 #: v2 OpenAPI, Workflow.status, and `queued`, which the documentation has too
@@ -33,7 +33,7 @@ NODE_WORDS = {
 @pytest.mark.parametrize(("meaning", "status"), [(m, s) for m, words in WORKFLOW_WORDS.items() for s in sorted(words)])
 def test_every_word_for_a_workflow(meaning: str, status: str) -> None:
     workflow = WorkflowState("w", "deploy", status)
-    found = {"alive": workflow.is_alive, "succeeded": workflow.succeeded, "failed": workflow.failed}
+    found = {"alive": workflow.is_active, "succeeded": workflow.succeeded, "failed": workflow.failed}
     assert [name for name, holds in found.items() if holds] == [meaning]
 
 
@@ -48,7 +48,7 @@ def test_a_word_that_nobody_knows_goes_on(status: str) -> None:
     known = {word for words in (*WORKFLOW_WORDS.values(), *NODE_WORDS.values()) for word in words}
     if status not in known:
         workflow, node = WorkflowState("w", "deploy", status), NodeState(1, status)
-        assert workflow.is_alive
+        assert workflow.is_active
         assert not (node.succeeded)
         assert not (node.failed)
 

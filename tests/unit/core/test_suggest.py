@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploystep.core.suggest import distance, nearest
+from deploystep.core.text import distance, nearest
 
 KNOWN = ("branch", "tag", "paths", "pull_request", "office-hours")
 words = st.text("abcd", max_size=6)

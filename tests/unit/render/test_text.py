@@ -18,7 +18,7 @@ from deploystep.core.errors import EnvironmentInvalid, Refused, RuleFileInvalid,
 from deploystep.core.exits import ExitCode
 from deploystep.core.runs import Created, WorkflowState
 from deploystep.core.source import Diagnostic, Pos, Severity, SourceFile, Span
-from deploystep.core.visible import visible
+from deploystep.core.text import visible
 from deploystep.render.text import Style, diagnostics, failure, result
 
 PLAIN = Style()

@@ -7,7 +7,7 @@ import pytest
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.errors import RuleFileInvalid
 from deploystep.core.parameters import Template
-from deploystep.core.rules import Api, BranchIs, EnvIs, ForkIs, PullRequestIs, RuleSet, TagIs, UserIs
+from deploystep.core.rules import ApiVersion, BranchIs, EnvIs, ForkIs, PullRequestIs, RuleSet, TagIs, UserIs
 from deploystep.core.source import Pos, SourceFile, Span
 from deploystep.rulefile.load import examine, load
 
@@ -59,12 +59,12 @@ def with_rule(lines: str) -> str:
 
 def test_a_file_says_what_it_says() -> None:
     rules = loaded(FULL)
-    assert (rules.timezone, rules.default_branch, rules.api) == ("Europe/Berlin", "trunk", Api.V2_PIPELINE)
+    assert (rules.timezone, rules.default_branch, rules.api) == ("Europe/Berlin", "trunk", ApiVersion.V2_PIPELINE)
     target = rules.targets["deployer"]
     assert (target.project, target.ref, target.api) == (
         ProjectSlug("gh", "acme", "deployer"),
         Tag("v1"),
-        Api.V2_RUN,
+        ApiVersion.V2_RUN,
     )
     assert target.definition == "2338d0ae-5541-4bbf-88a2-55e9f7281f80"
     guard = rules.never[0]
@@ -101,7 +101,7 @@ def test_parameters_have_the_type_that_their_spelling_says() -> None:
 
 def test_what_is_left_out_has_its_default() -> None:
     rules = loaded(with_rule("    when: {branch: main}\n" + DEPLOY))
-    assert (rules.timezone, rules.default_branch, rules.api) == ("UTC", "main", Api.V2_RUN)
+    assert (rules.timezone, rules.default_branch, rules.api) == ("UTC", "main", ApiVersion.V2_RUN)
     assert (dict(rules.targets), rules.never) == ({}, ())
     rule = rules.rules[0]
     assert (rule.environment, rule.unless, rule.deploy.to, rule.deploy.job) == (None, None, None, None)

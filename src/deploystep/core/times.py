@@ -1,6 +1,6 @@
-"""Windows and freezes: when a deploy may go out, judged on the local clock.
+"""Times: moments as people write them, windows and freezes, judged on the local clock.
 
-A window names days and times of day in a zone; daylight saving shifts neither. A freeze is a stretch between two
+A window names days and times of day in a zone; daylight saving shifts neither. A freeze is the time between two
 moments. What is asked most is not "is it open?" but "when does it open?".
 
 Moments are compared in UTC: Python compares two of the same zone by what the clock shows, which is wrong twice a year.
@@ -11,9 +11,10 @@ from datetime import MAXYEAR, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Final
 
-from deploystep.core.moments import zone
-from deploystep.core.values import dataclass
+from deploystep.core.frozen import dataclass
 
+_WRITTEN: Final = r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)(?: ?(\S+))?"
+_OFFSET: Final = r"[+-]\d{2}:?\d{2}"
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _WINDOW: Final = (
     r"(?P<first>[A-Z][a-z]{2})(?:-(?P<last>[A-Z][a-z]{2}))? (?P<start>\d\d:\d\d)-(?P<end>\d\d:\d\d)(?: (?P<zone>\S+))?"
@@ -24,9 +25,79 @@ _MINUTE: Final = timedelta(minutes=1)
 _LONGEST_WAIT: Final = 15 * 24 * 60  # for the one hour of a week, where the clock skips it next week
 
 
+class UnknownZone(ValueError):
+    """There is no time zone of that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"unknown time zone '{name}'")
+        self.name = name
+
+
+def zone(name: str) -> tzinfo:
+    """The time zone of that name. Raises UnknownZone where there is none."""
+    if name == "UTC":  # by far the commonest: spare the start of the zone database
+        return timezone.utc
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - costs milliseconds, needed by few runs
+
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # unknown, malformed, or a directory of the database
+        raise UnknownZone(name) from None
+
+
+def zone_names() -> frozenset[str]:
+    """Every name that `zone` knows, for suggestions."""
+    from zoneinfo import available_timezones  # noqa: PLC0415
+
+    return frozenset(available_timezones()) | {"UTC"}
+
+
+def read_moment(text: str, default: tzinfo) -> datetime:
+    """Read `YYYY-MM-DD HH:MM[:SS] [ZONE]` or ISO 8601; `default` is the zone of a text that names none.
+
+    Raises ValueError with what is wrong.
+    """
+    match = re.fullmatch(_WRITTEN, text.strip(), re.ASCII)
+    if match is None:
+        raise ValueError(
+            f"cannot read the time {text!r}: expected for example 2026-06-16 10:00 or 2026-06-16T10:00:00+02:00"
+        )
+    day, clock, place = match.groups()
+    try:
+        naive = datetime.fromisoformat(f"{day}T{_padded(clock)}")
+    except ValueError as error:
+        raise ValueError(f"cannot read the time {text!r}: {error}") from None
+    return naive.replace(tzinfo=_place(place, default))
+
+
+def read_now(text: str, default: tzinfo) -> datetime:
+    """The same, of a time at which a build is to be decided: a freeze can last for ever, but no build runs then."""
+    moment = read_moment(text, default)
+    if not 1900 < moment.year < 2200:  # noqa: PLR2004 - at the very ends Python's calendar cannot be reckoned with
+        raise ValueError(f"cannot read the time {text!r}: no build runs in the year {moment.year}")
+    return moment
+
+
+def _padded(clock: str) -> str:
+    """Fractions of a second with six digits, as Python 3.10 wants them."""
+    whole, dot, fraction = clock.partition(".")
+    return whole + (dot + fraction.ljust(6, "0") if dot else "")
+
+
+def _place(text: str | None, default: tzinfo) -> tzinfo:
+    if text is None:
+        return default
+    if text in ("Z", "z"):
+        return timezone.utc
+    if re.fullmatch(_OFFSET, text, re.ASCII):
+        offset = datetime.strptime(text, "%z").tzinfo
+        return offset or default
+    return zone(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Days and a stretch of the day, minutes from 00:00; one that ends before it starts runs past midnight.
+    """Days and an interval of the day, minutes from 00:00; one that ends before it starts runs past midnight.
 
     The day is that on which the window starts. The start is included, the end is not.
     """
@@ -64,7 +135,7 @@ def _first_open_minute(window: Window, closed: datetime) -> datetime | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Interval:
     """From a moment, included, until another, not included; the longer, where a clock that is changed allows two."""
 
     start: datetime
@@ -122,7 +193,7 @@ def _minutes(text: str) -> int | None:
     return found if minutes < 60 and found <= 24 * 60 else None  # noqa: PLR2004
 
 
-def next_opening(moment: datetime, windows: tuple[Window, ...], freezes: tuple[Stretch, ...]) -> datetime | None:
+def next_opening(moment: datetime, windows: tuple[Window, ...], freezes: tuple[Interval, ...]) -> datetime | None:
     """The first moment from now on, in UTC, at which a window is open (or there is none) and no freeze holds."""
     moment = moment.astimezone(timezone.utc)
     while moment.year < MAXYEAR:  # who freezes until the year 9999 means for ever

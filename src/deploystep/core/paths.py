@@ -10,9 +10,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from deploystep.core.frozen import dataclass
 from deploystep.core.patterns import PatternSet
 from deploystep.core.rules import PathsChanged
-from deploystep.core.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,31 +36,31 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class MatchCount:
     """How many of the changed files count, and the first of them; None where there is none."""
 
     count: int
     first: str | None
 
 
-_NONE: Final = Tally(0, None)
+_NONE: Final = MatchCount(0, None)
 
 
-class Sieve:
+class PathIndex:
     """The filters of a rule set, used together. It keeps what it has found, and otherwise never changes."""
 
     __slots__ = ("_filters", "_found")
 
     def __init__(self, matchers: Iterable[PathsChanged]) -> None:
         self._filters = tuple(dict.fromkeys(map(Filter.of, matchers)))
-        self._found: dict[ChangedSince, Mapping[Filter, Tally]] = {}
+        self._found: dict[ChangedSince, Mapping[Filter, MatchCount]] = {}
 
     @classmethod
-    def of(cls, rules: RuleSet) -> Sieve:
+    def of(cls, rules: RuleSet) -> PathIndex:
         """Every filter of the rules and of what stops them."""
         return cls(_matchers(rules))
 
-    def tally(self, matcher: PathsChanged, changed: tuple[str, ...]) -> Tally:
+    def count_of(self, matcher: PathsChanged, changed: tuple[str, ...]) -> MatchCount:
         """What counts for one matcher among the files that are the answer to its question.
 
         The first to ask has the files read for all filters.
@@ -79,7 +79,7 @@ def _matchers(rules: RuleSet) -> Iterator[PathsChanged]:
 
 
 @lru_cache(maxsize=8)  # a decision is made in rounds, and rarely about more than two lists of files
-def _sifted(filters: tuple[Filter, ...], changed: tuple[str, ...]) -> Mapping[Filter, Tally]:
+def _sifted(filters: tuple[Filter, ...], changed: tuple[str, ...]) -> Mapping[Filter, MatchCount]:
     """Count the files of each sort, then for each filter the sorts that it lets through."""
     mesh = _mesh(filters)
     counts = [0] * len(filters)
@@ -88,7 +88,7 @@ def _sifted(filters: tuple[Filter, ...], changed: tuple[str, ...]) -> Mapping[Fi
         for each in mesh.letting_through(labels):
             counts[each] += count
             firsts[each] = min(firsts[each], first)
-    tallies = (Tally(n, changed[first]) if n else _NONE for n, first in zip(counts, firsts, strict=True))
+    tallies = (MatchCount(n, changed[first]) if n else _NONE for n, first in zip(counts, firsts, strict=True))
     return dict(zip(filters, tallies, strict=True))
 
 

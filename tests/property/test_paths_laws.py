@@ -6,10 +6,10 @@ from builds import build, rules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploystep.core.changes import Sieve
 from deploystep.core.decide import decide
 from deploystep.core.facts import Base, ChangedSince, Facts, Known
 from deploystep.core.matchers import match
+from deploystep.core.paths import PathIndex
 from deploystep.core.patterns import Kind, parse
 from deploystep.core.rules import PathsChanged, Patterns
 from deploystep.core.source import Pos, Span, Spanned
@@ -48,9 +48,9 @@ def counting(one: PathsChanged, files: list[str]) -> list[str]:
 @ordinary
 @given(st.lists(matchers, min_size=1, max_size=8), changed)
 def test_together_they_count_as_each_does_alone(several: list[PathsChanged], files: list[str]) -> None:
-    sieve = Sieve(several)
+    index = PathIndex(several)
     for each in several:
-        found, expected = sieve.tally(each, tuple(files)), counting(each, files)
+        found, expected = index.count_of(each, tuple(files)), counting(each, files)
         assert found.count == len(expected)
         assert found.first == (expected[0] if expected else None)
 
@@ -60,10 +60,10 @@ def test_together_they_count_as_each_does_alone(several: list[PathsChanged], fil
 def test_each_question_has_its_own_files(several: list[PathsChanged], here: list[str], there: list[str]) -> None:
     other = ChangedSince(Base.MERGE_BASE)
     elsewhere = [PathsChanged(m.only, m.ignore, other, m.span) for m in several]
-    sieve = Sieve([*several, *elsewhere])
+    index = PathIndex([*several, *elsewhere])
     for mine, its in zip(several, elsewhere, strict=True):
-        assert sieve.tally(mine, tuple(here)).count == len(counting(mine, here))
-        assert sieve.tally(its, tuple(there)).count == len(counting(its, there))
+        assert index.count_of(mine, tuple(here)).count == len(counting(mine, here))
+        assert index.count_of(its, tuple(there)).count == len(counting(its, there))
 
 
 WRITTEN = """\

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import pytest
 
-from deploystep.core import values
+from deploystep.core import frozen
 
 T = TypeVar("T")
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 def both() -> list[Any]:
     """The same class, made by the standard library and by us."""
     made = []
-    for decorate, field in ((dataclasses.dataclass, dataclasses.field), (values.dataclass, values.field)):
+    for decorate, field in ((dataclasses.dataclass, dataclasses.field), (frozen.dataclass, frozen.field)):
 
         @decorate(frozen=True, slots=True, order=True)
         class Point(Generic[T]):
@@ -80,7 +80,7 @@ class TestBoth:
         assert made.x == 1
 
     def test_are_replaced_by_either_library(self, point: Any) -> None:
-        for replace in (dataclasses.replace, values.replace):
+        for replace in (dataclasses.replace, frozen.replace):
             assert replace(point(1), name="there") == point(1, "there")
 
     def test_are_taken_apart(self, point: Any) -> None:
@@ -106,7 +106,7 @@ def test_copies_are_equal() -> None:
 
 
 def test_a_value_without_fields_equals_every_other() -> None:
-    @values.dataclass(frozen=True, slots=True)
+    @frozen.dataclass(frozen=True, slots=True)
     class Nothing:
         """Nothing."""
 
@@ -117,4 +117,4 @@ def test_a_value_without_fields_equals_every_other() -> None:
 
 def test_nothing_else_can_be_asked_for() -> None:
     with pytest.raises(TypeError):
-        values.dataclass(frozen=False, slots=True)
+        frozen.dataclass(frozen=False, slots=True)

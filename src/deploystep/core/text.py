@@ -1,9 +1,20 @@
-"""Names that were nearly right: the one that was probably meant."""
+"""Texts for people: untrusted ones made harmless to look at, and names that were nearly right."""
 
+import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
+_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _FAR: Final = 3
+
+
+def visible(text: str) -> str:
+    """The text with everything that a terminal would obey, or not show, written as an escape."""
+    return "".join(_escape(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
