@@ -6,28 +6,32 @@
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test simulate lint docs bench clean
+.PHONY: help demo test coverage wheel lowest simulate lint docs bench clean
 
 VENV ?= .venv
 TESTS ?=
 SEEDS ?= 3000
 PYTEST ?=
-NEWEST := python3 python3.13 python3.12 python3.11 python3.10 python
+NEWEST := python3 python3.14 python3.13 python3.12 python3.11 python3.10 python
 IS_NEW := import sys; sys.exit(sys.version_info < (3, 10))
+LOWEST := from importlib.metadata import requires; print(*(r.replace(">=", "==") for r in requires("deploystep")))
 PYTHON ?= $(shell for p in $(NEWEST); do "$$p" -c '$(IS_NEW)' >/dev/null 2>&1 && echo "$$p" && break; done)
 
 # What the caller's shell says about Python, pip's targets, CircleCI and git must not change what happens here.
 CALLERS := PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONWARNINGS PIP_TARGET PIP_PREFIX PIP_USER PIP_NO_DEPS \
 	PIP_REQUIRE_VIRTUALENV PIP_REQUIRE_HASHES PIP_NO_BUILD_ISOLATION PIP_CONSTRAINT \
-	GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE $(filter CIRCLE% DEPLOYSTEP_%,$(shell env | sed -n 's/=.*//p'))
+	GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE $(filter CIRCLE% DEPLOYSTEP_% COVERAGE_%,$(shell env | sed -n 's/=.*//p'))
 CLEAN := env $(addprefix -u ,$(CALLERS)) PYTHONNOUSERSITE=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 BIN := $(VENV)/bin
 PIP := $(CLEAN) $(BIN)/python -m pip install --quiet --quiet
 CONFIGS := .circleci/config.yml $(addprefix examples/,$(addsuffix /.circleci/config.yml,minimal environments monorepo))
 
 help:
-	@echo 'make demo      a parallel job decides and deploys, against a stand-in for CircleCI on this machine'
+	@echo 'make demo      a parallel job decides and deploys, against a mock CircleCI server on this machine'
 	@echo 'make test      every test'
+	@echo 'make coverage  every test, and how much of the code the tests reach'
+	@echo 'make wheel     build the wheel, and run the acceptance tests against it'
+	@echo 'make lowest    quick tests with the lowest versions of the dependencies that pyproject.toml allows'
 	@echo 'make simulate  schedules of builds, pushes, reruns and faults, in virtual time'
 	@echo 'make lint      style, types, layers, CircleCI configs (Python 3.11 or newer)'
 	@echo 'make docs      write the generated parts of README.md, docs/ and schema/'
@@ -39,6 +43,24 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.test
 	@$(CLEAN) $(BIN)/python -m pytest $(PYTEST) $(TESTS)
+
+coverage: $(VENV)/.test
+	@$(CLEAN) $(BIN)/python -m pytest --cov --cov-report=term $(PYTEST) $(TESTS)
+
+# The tests find the package where it is installed, and `src` is not there.
+wheel: $(VENV)/.installed
+	@rm -rf dist $(VENV)-wheel
+	@$(CLEAN) "$(PYTHON)" -m venv $(VENV)-wheel
+	@$(CLEAN) $(BIN)/python -m pip wheel --quiet --quiet --no-deps --wheel-dir dist .
+	@$(CLEAN) $(VENV)-wheel/bin/python -m pip install --quiet --quiet --upgrade 'pip>=25.1'
+	@$(CLEAN) $(VENV)-wheel/bin/python -m pip install --quiet --quiet dist/*.whl --group test
+	@$(CLEAN) $(VENV)-wheel/bin/python -c 'import deploystep; assert "site-packages" in deploystep.__file__'
+	@$(CLEAN) $(VENV)-wheel/bin/python -m pytest $(PYTEST) tests/acceptance
+
+lowest:
+	@$(MAKE) --no-print-directory VENV=$(VENV)-lowest $(VENV)-lowest/.test
+	@$(CLEAN) $(VENV)-lowest/bin/python -m pip install --quiet --quiet $$($(VENV)-lowest/bin/python -c '$(LOWEST)')
+	@$(CLEAN) $(VENV)-lowest/bin/python -m pytest $(PYTEST) tests/unit tests/http
 
 simulate: $(VENV)/.installed
 	@$(CLEAN) PYTHONPATH=tests $(BIN)/python -m simulation.simulate $(SEEDS)
@@ -57,7 +79,7 @@ bench: $(VENV)/.installed
 	@env -u PYTHONDONTWRITEBYTECODE $(CLEAN) $(BIN)/python scripts/bench.py
 
 clean:
-	rm -rf $(VENV) dist results .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-wheel $(VENV)-lowest dist results .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A virtual environment of its own; a pip that knows dependency groups (25.1); the package, editable.

@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
 PYTHON = sys.executable
 SCRIPT = str(Path(PYTHON).with_name("deploystep"))
-TOKEN = "sandbox-token"  # noqa: S105 - the stand-in takes any
+TOKEN = "sandbox-token"  # noqa: S105 - the mock server takes any
 QUIET_GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
 PLAIN = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "PYTHONUTF8": "1", **QUIET_GIT}
 ROUNDS = 21
@@ -93,7 +93,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class World:
-    """A clone with a remote, a stand-in for CircleCI, and a place to count git calls in."""
+    """A clone with a remote, a mock CircleCI server, and a place to count git calls in."""
 
     folder: Path
     clone: Path
@@ -474,13 +474,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clone, revision = cloned(folder)
-        stand_in = Sandbox(
+        mock = Sandbox(
             projects=["gh/acme/shop"],
             heads={"main": revision},
             workflows=[Workflow("deploy-3")],
             pace=Pace(appear=0, finish=0),
         )
-        with stand_in as sandbox:
+        with mock as sandbox:
             world = World(folder, clone, revision, sandbox)
             every = kinds(world)
             page = written(every, measure(world, every), scales(), git_diff(folder))

@@ -1,6 +1,6 @@
-"""The whole step on one machine: a parallel job decides and deploys, against a stand-in for CircleCI.
+"""The whole step on one machine: a parallel job decides and deploys, against a mock CircleCI server.
 
-Ends with 0 only if everything that it shows is as it should be.
+Exits with 0 only if everything that it shows is as it should be.
 """
 
 import json
@@ -44,7 +44,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """The stand-in, in a process of its own."""
+    """The mock CircleCI server, in a process of its own."""
 
     url: str
 
@@ -54,7 +54,7 @@ class Sandbox:
         return runs
 
     def ask(self, method: str, name: str, body: object = None) -> Any:
-        """Use one of the stand-in's own routes."""
+        """Call one of the sandbox's own routes."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(  # noqa: S310 - http to loopback
             f"{self.url}/sandbox/{name}", data, {"Content-Type": "application/json"}, method=method
@@ -93,7 +93,7 @@ class Job:
         }
 
     def nodes_end(self, status: str) -> None:
-        """Let the other nodes run when they are first looked at, and have ended when they are looked at again."""
+        """Let the other nodes be running at the first reading, and ended at the second."""
         running = {"project": "gh/acme/shop", "number": 57, "parallel_runs": ["running"] * 4}
         ended = {"parallel_runs": ["running", "success", status, "success"], "after_polls": 1}
         self.sandbox.ask("POST", "jobs", {**running, "then": [ended]})
@@ -117,10 +117,10 @@ class Job:
 
 
 def main() -> int:
-    """Play every scene; 1 where one went wrong."""
-    with tempfile.TemporaryDirectory() as folder, sandbox(Path(folder)) as stand_in:
+    """Play every scene, and return 1 if one went wrong."""
+    with tempfile.TemporaryDirectory() as folder, sandbox(Path(folder)) as server:
         clone, revision = cloned(Path(folder))
-        job = Job(clone, stand_in, revision)
+        job = Job(clone, server, revision)
         try:
             for scene in (parallel_job, job_again, branch_without_deploy, broken_answer, failed_node, broken_rules):
                 scene(job)
@@ -163,18 +163,18 @@ def job_again(job: Job) -> None:
 
 
 def branch_without_deploy(job: Job) -> None:
-    """A branch that no rule is for."""
-    heading("3. The same step on branch feature/login: nothing is due, and it says why")
+    """A branch that matches no rule."""
+    heading("3. The same step on branch feature/login: nothing is due, and the step says why")
     (ended,) = job.run("feature/login")
     show("node 0", ended)
     expect(ended.code, 0, "the exit code")
-    expect("branch feature/login does not match main" in ended.output, True, "that the reason is told")  # noqa: FBT003
+    expect("branch feature/login does not match main" in ended.output, True, "that the reason is printed")  # noqa: FBT003
     expect(len(job.sandbox.runs()), 1, "the number of runs so far")
 
 
 def broken_answer(job: Job) -> None:
-    """The one case in which a client that repeats its requests deploys twice."""
-    heading("4. CircleCI creates the run, then answers 502: the request is not sent again, the run is found")
+    """A client that repeats its requests would deploy twice here."""
+    heading("4. CircleCI creates the run, then answers 502: the request is not repeated, the run is found")
     job = replace(job, revision=next_commit(job.clone))
     job.sandbox.ask("POST", "faults", {"fault": "502-after-create"})
     before = triggers(job.sandbox)
@@ -198,7 +198,7 @@ def failed_node(job: Job) -> None:
 
 def broken_rules(job: Job) -> None:
     """A rule file with two mistakes."""
-    heading("6. A rule file with mistakes: all of them are told, nothing is sent")
+    heading("6. A rule file with mistakes: all of them are reported, nothing is sent")
     (job.clone / ".circleci/deploy.yml").write_text(BROKEN, encoding="utf-8")
     before = triggers(job.sandbox)
     (ended,) = job.run("main", 1, "check")
@@ -241,10 +241,10 @@ def git(folder: Path, *arguments: str) -> str:
 
 @contextmanager
 def sandbox(folder: Path) -> Iterator[Sandbox]:
-    """`deploystep sandbox` for as long as it is needed."""
+    """A `deploystep sandbox` that runs as long as the context."""
     command = [*DEPLOYSTEP, "sandbox", "--json", "--project", "gh/acme/shop", "--workflow", "deploy"]
     clone = folder / "shop"
-    clone.mkdir()  # the stand-in looks up where branches are in the clone that it is started in
+    clone.mkdir()  # the sandbox looks up branches in the clone that it is started in
     process = subprocess.Popen(  # noqa: S603
         command, cwd=clone, env=PLAIN, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
     )
@@ -257,12 +257,12 @@ def sandbox(folder: Path) -> Iterator[Sandbox]:
 
 
 def heading(text: str) -> None:
-    """Begin a scene."""
+    """Print the heading of a scene."""
     say(f"\n{text}\n{'-' * len(text)}")
 
 
 def show(what: str, ended: Ended) -> None:
-    """What a process printed, and how it ended."""
+    """Print what a process printed, and its exit code."""
     lines = ended.output.rstrip("\n").splitlines()
     say("\n".join([f"[{what}]", *(f"  {line}" for line in lines), f"  (exit {ended.code})", ""]))
 

@@ -1,7 +1,7 @@
-"""What comes from the product: in the pages tables from its own tables and what its commands print; the JSON Schema.
+"""Keeps the generated parts of the pages, and the JSON Schema, equal to what the product says.
 
-`docs.py [--write] [FILE...]` compares, or writes. A generated part stands between `<!-- generated: NAME -->` and
-`<!-- end -->`. Every `console` block is run in a clone made for its page; the rule file there is the last `yaml`
+`docs.py [--write] [FILE...]` compares them, or writes them. A generated part is between `<!-- generated: NAME -->` and
+`<!-- end -->`. Every `console` block is executed in a clone made for its page, where the rule file is the last `yaml`
 block above it that begins with `version: 1`. Ports, times and ids are replaced by fixed ones.
 """
 
@@ -13,14 +13,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import cast
 
-from deploystep.cli.options import COMMANDS, OPTIONS, Option
+from deploystep.cli.option_table import COMMANDS, OPTIONS, Option
 from deploystep.core.build import ENV
 from deploystep.core.exits import ExitCode
 from deploystep.core.parameters import DERIVED, PUBLIC_VARIABLES
 from deploystep.rulefile import fields, schema
-from deploystep.rulefile.shapes import Field, Table
+from deploystep.rulefile.field_types import Field, Table
 from deploystep.sandbox import FAULTS
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +50,7 @@ PLAIN = {
 
 
 def main(arguments: list[str]) -> int:
-    """Compare the pages with what they should be, or write them."""
+    """Compare the pages, or write them. Returns 1 if a page is not current."""
     is_writing = "--write" in arguments
     named = [Path(a).resolve() for a in arguments if a != "--write"]
     stale = [page for page in named or (*PAGES, SCHEMA) if not is_current(page, is_writing=is_writing)]
@@ -61,7 +60,7 @@ def main(arguments: list[str]) -> int:
 
 
 def is_current(page: Path, *, is_writing: bool) -> bool:
-    """Whether the page is what it should be; if it is not, show how it differs, or write it."""
+    """Whether the page is current; if not, write it or show the difference."""
     old = page.read_text(encoding="utf-8")
     new = f"{schema.text()}\n" if page == SCHEMA else executed(filled(old))
     if new == old:
@@ -77,7 +76,7 @@ def is_current(page: Path, *, is_writing: bool) -> bool:
 
 
 def filled(page: str) -> str:
-    """The page with every generated part made anew."""
+    """The page with every generated part as it is now."""
     return GENERATED.sub(lambda found: f"{found[1]}\n{normal(PARTS[found[2]]())}\n\n{found[3]}", page)
 
 
@@ -119,14 +118,14 @@ def variables() -> str:
 
 
 def values() -> str:
-    """What a parameter may name."""
+    """The variables that a parameter can use."""
     public = ", ".join(f"`{name}`" for name in sorted(PUBLIC_VARIABLES))
     derived = ", ".join(f"`${{{name}}}`" for name in DERIVED)
     return f"Variables of the build: {public}.\n\nMade from them: {derived}."
 
 
 def outcomes() -> str:
-    """What each fault comes to: one step in the tests' own simulated world meets it."""
+    """What each fault leads to: one step meets it in the simulation of the tests."""
     sys.path.append(str(ROOT / "tests"))
     from simulation.table import rows  # noqa: PLC0415 - found only now
 
@@ -141,11 +140,16 @@ def outcomes() -> str:
 
 
 def demo() -> str:
-    """What `make demo` prints, its first two scenes."""
-    script = ROOT / "scripts/demo.py"
-    ran = subprocess.run([sys.executable, script], env=PLAIN, stdout=subprocess.PIPE, encoding="utf-8", check=True)  # noqa: S603
-    scenes = ran.stdout.partition("\n3. ")[0].strip()
-    return f"```text\n$ make demo\n{scenes}\n```"
+    """What `make demo` prints on both streams. It must end well."""
+    ran = subprocess.run(  # noqa: S603
+        [sys.executable, ROOT / "scripts/demo.py"],
+        env=PLAIN,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=True,
+    )
+    return f"```text\n$ make demo\n{ran.stdout.strip()}\n```"
 
 
 PARTS: Mapping[str, Callable[[], str]] = {
@@ -161,7 +165,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "keys-never": keys(fields.GUARD),
     "keys-freeze": keys(fields.FREEZE),
     "keys-case": keys(fields.CASE),
-    "keys-expect": keys(cast("Table", fields.EXPECT.shape)),
+    "keys-expect": keys(fields.EXPECT_KEYS),
     "keys-facts": keys(fields.FACTS),
     "exits": exits,
     "variables": variables,
@@ -208,13 +212,13 @@ def prepared(clone: Path) -> Path:
 
 
 def console(block: str, clone: Path) -> str:
-    """Every command of a block, each with what it prints on both streams."""
+    """Every command of a block with its output on both streams."""
     commands = [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
     return "\n".join(f"$ {command}\n{printed(command, clone)}" for command in commands)
 
 
 def printed(command: str, clone: Path) -> str:
-    """What a command prints, with the parts fixed that differ from run to run."""
+    """The output of a command; parts that differ from run to run are replaced by fixed ones."""
     ran = subprocess.run(  # noqa: S603
         ["/bin/sh", "-c", command],
         cwd=clone,

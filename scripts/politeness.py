@@ -6,18 +6,30 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
-from deploystep.app.courier import Courier
-from deploystep.app.follow import Follower
-from deploystep.app.siblings import Siblings
-from deploystep.circleci.answers import Asked
-from deploystep.circleci.wire import Failure, Request, Response
-from deploystep.core.build import Branch, ProjectSlug
-from deploystep.core.deploy import TriggerSpec
+from deploystep.app.follow import follow
+from deploystep.app.parallel_nodes import wait_for_nodes
+from deploystep.app.report import Report, TriggerEntry
+from deploystep.circleci.apis import TriggerContext, api_for, trigger_request
+from deploystep.circleci.client import Client
+from deploystep.circleci.http import Failure, Request, Response
+from deploystep.core.build import Branch, BuildContext, ProjectSlug
+from deploystep.core.deploy import Outcome, TriggerSpec
 from deploystep.core.errors import TimedOut
 from deploystep.core.rules import ApiVersion
 from deploystep.core.runs import Created
 
 SHOP = ProjectSlug("gh", "acme", "shop")
+ENVIRON = {
+    "CIRCLECI": "true",
+    "CIRCLE_BRANCH": "main",
+    "CIRCLE_BUILD_NUM": "57",
+    "CIRCLE_BUILD_URL": "https://circleci.com/gh/acme/shop/57",
+    "CIRCLE_NODE_INDEX": "0",
+    "CIRCLE_NODE_TOTAL": "4",
+    "CIRCLE_PROJECT_REPONAME": "shop",
+    "CIRCLE_PROJECT_USERNAME": "acme",
+    "CIRCLE_SHA1": "0" * 40,
+}
 BEGIN = datetime(2026, 6, 16, 8, tzinfo=timezone.utc)
 BUILDS = 100
 _FIRST_MINUTE = 60.0
@@ -74,9 +86,6 @@ class Silent:
     def warning(self, text: str) -> None:
         """Nothing."""
 
-    def live(self, text: str) -> None:
-        """Nothing."""
-
 
 @dataclass(frozen=True)
 class Calls:
@@ -101,24 +110,38 @@ def _of_all(builds: list[list[float]], limit: float) -> Calls:
     return Calls(max(map(len, builds)), max(Counter(map(int, between)).values()))
 
 
-def _courier(seed: int, answer: object) -> tuple[Courier, Unchanging]:
-    clock = Clock(random.Random(seed))  # noqa: S311 - it spreads waits
-    circleci = Unchanging(clock, answer)
-    return Courier(circleci, clock, Silent()), circleci
+class Waiting:
+    """One build that waits, as far as a wait uses the outside; `circleci` notes what it asks."""
+
+    def __init__(self, seed: int, answer: object) -> None:
+        clock = Clock(random.Random(seed))  # noqa: S311 - it spreads waits
+        self.build = BuildContext.from_environ(ENVIRON)
+        self.circleci = Unchanging(clock, answer)
+        self._client = Client(self.circleci, clock, Silent())
+
+    def client(self) -> Client:
+        """The way to CircleCI."""
+        return self._client
 
 
 def _asked_for_nodes(seed: int, limit: float) -> list[float]:
-    courier, circleci = _courier(seed, NODES)
+    waiting = Waiting(seed, NODES)
     try:
-        Siblings(SHOP, 57, 4, courier, limit).wait()
+        wait_for_nodes(SHOP, limit, waiting, Report("run"))  # type: ignore[arg-type]
     except TimedOut:
-        return circleci.asked
+        return waiting.circleci.asked
     raise AssertionError("nodes that do not end have ended")
 
 
 def _asked_for_workflows(seed: int, limit: float) -> list[float]:
-    courier, circleci = _courier(seed, WORKFLOWS)
+    waiting = Waiting(seed, WORKFLOWS)
+    client, host = waiting.client(), waiting.circleci.host
     spec = TriggerSpec("production", ApiVersion.V2_RUN, None, Branch("main"), "0" * 40, None, None, "deploy", {})
-    asked = Asked("production", SHOP, spec.ref, spec.api, circleci.host, circleci.host, "CIRCLE_TOKEN", False)  # noqa: FBT003
-    Follower(spec, Created("run", 1, "https://app.circleci.com"), asked, courier, limit).follow()
-    return circleci.asked
+    context = TriggerContext("production", SHOP, spec.ref, spec.api, host, host, "CIRCLE_TOKEN", has_parameters=False)
+    entry = TriggerEntry(spec, host, trigger_request(spec, SHOP), Outcome.TRIGGERED)
+    entry.created = Created("run", 1, "https://app.circleci.com")
+    try:
+        follow(entry, api_for(client, context), client, limit)
+    except TimedOut:
+        return waiting.circleci.asked
+    raise AssertionError("a workflow that does not end has ended")

@@ -7,7 +7,7 @@ import json
 from textwrap import dedent
 from typing import Any
 
-from deploystep.circleci.answers import Asked
+from deploystep.circleci.context import TriggerContext
 from deploystep.core.build import Branch, BuildContext, ProjectSlug
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.rules import ApiVersion, RuleSet
@@ -93,7 +93,7 @@ def spec(**changes: Any) -> TriggerSpec:
     return TriggerSpec(**{**usual, **changes})
 
 
-def asked(**changes: Any) -> Asked:
+def context(**changes: Any) -> TriggerContext:
     usual: dict[str, Any] = {
         "rule": "production",
         "project": SHOP,
@@ -104,4 +104,4 @@ def asked(**changes: Any) -> Asked:
         "token_name": "CIRCLE_TOKEN",
         "has_parameters": True,
     }
-    return Asked(**{**usual, **changes})
+    return TriggerContext(**{**usual, **changes})

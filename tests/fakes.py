@@ -1,4 +1,4 @@
-"""Fakes that behave: a clock that sleeping moves on, a transport with a script, a listener."""
+"""Fakes that behave: a clock that sleeping moves on, transports with a script, a console, and all services at once."""
 
 from __future__ import annotations
 
@@ -6,13 +6,23 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
-from typing import Any, TypeAlias
+from datetime import datetime, timedelta, timezone, tzinfo
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from deploystep.app.courier import Courier
-from deploystep.circleci.wire import Failure, Request, Response
+from deploystep.app.options import Options
+from deploystep.circleci.client import Client
+from deploystep.circleci.http import Failure, Request, Response
+from deploystep.core.address import Address, read_address
+from deploystep.core.build import Branch, BuildContext, Tag
+from deploystep.core.errors import EnvironmentInvalid
 from deploystep.core.retry import Fate
 from deploystep.core.source import SourceFile
+
+if TYPE_CHECKING:
+    from deploystep.app.ports import Head
+    from deploystep.core.cases import Given
+    from deploystep.core.deploy import TriggerSpec
+    from deploystep.core.facts import Answered, Question
 
 START = datetime(2026, 6, 16, 8, 2, 11, tzinfo=timezone.utc)
 HOST = "https://circleci.com"
@@ -107,23 +117,19 @@ class RoutedTransport:
 
 
 @dataclass
-class RecordingProgress:
-    said: list[str] = field(default_factory=list)
-    warned: list[str] = field(default_factory=list)
-    shown: list[str] = field(default_factory=list)
-
-    def live(self, text: str) -> None:
-        self.shown.append(text)
+class RecordingConsole:
+    infos: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def info(self, text: str) -> None:
-        self.said.append(text)
+        self.infos.append(text)
 
     def warning(self, text: str) -> None:
-        self.warned.append(text)
+        self.warnings.append(text)
 
 
 @dataclass
-class TimedProgress(RecordingProgress):
+class TimedConsole(RecordingConsole):
     """Also knows when each line was written, in seconds since the clock began."""
 
     clock: FakeClock = field(default_factory=FakeClock)
@@ -145,15 +151,84 @@ class TimedProgress(RecordingProgress):
 
 
 @dataclass
-class RulesText:
-    """A rule file that is there; `reads` counts how often it was asked for."""
+class FakeRemote:
+    """An `origin` that shows a head for each look, the last one from then on; `ancestors` are the build's own."""
 
-    text: str
-    reads: int = 0
+    heads: list[Head]
+    ancestors: frozenset[str] = frozenset()
+    looks: int = 0
 
-    def read(self) -> SourceFile:
+    def head(self, _ref: Branch | Tag) -> Head:
+        self.looks += 1
+        return self.heads[min(self.looks, len(self.heads)) - 1]
+
+    def contains(self, _revision: str, other: str) -> bool:
+        return other in self.ancestors
+
+
+def nobody_asks(question: Question) -> Answered:
+    raise AssertionError(f"nobody should have asked {question}")
+
+
+@dataclass
+class FakeHistory:
+    """The clone: answers every question by `answers`."""
+
+    answers: Callable[[Question], Answered] = nobody_asks
+
+    def answer(self, question: Question) -> Answered:
+        return self.answers(question)
+
+
+class FakeServices:
+    """All that a command may use; what a test does not name is there and harmless. `reads` counts rule file reads."""
+
+    def __init__(  # noqa: PLR0913 - each is one thing that a test may replace
+        self,
+        transport: Any,
+        *,
+        environ: Mapping[str, str],
+        rules: str = "",
+        options: Options | None = None,
+        has_token: bool = True,
+        answers: Callable[[Question], Answered] = nobody_asks,
+        remote: FakeRemote | None = None,
+        given: Given | None = None,
+    ) -> None:
+        self.options = options or Options("run")
+        self.clock, self.console = FakeClock(), RecordingConsole()
+        self.given = given
+        self.can_ask = has_token and self.options.command == "run"
+        self.other_node = ""
+        self.address: Address = read_address(transport.host)
+        self.token_name = "CIRCLE_TOKEN"
+        self.remote = remote
+        self.reads = 0
+        self._has_token = has_token
+        self._environ = environ
+        self._rules = rules
+        self._history = FakeHistory(answers)
+        self._client = Client(transport, self.clock, self.console)
+
+    @property
+    def build(self) -> BuildContext:
+        return self.given.build if self.given else BuildContext.from_environ(self._environ)
+
+    @property
+    def source(self) -> SourceFile:
         self.reads += 1
-        return SourceFile(".circleci/deploy.yml", self.text)
+        return SourceFile(".circleci/deploy.yml", self._rules)
+
+    def now(self, zone: tzinfo) -> datetime | None:
+        return self.clock.now().astimezone(zone)
+
+    def history(self, _default_branch: str) -> FakeHistory:
+        return self._history
+
+    def client(self, _specs: tuple[TriggerSpec, ...] = ()) -> Client:
+        if not self._has_token:
+            raise EnvironmentInvalid("no-token", "there is no API token", "set CIRCLE_TOKEN")
+        return self._client
 
 
 def answer(status: int, body: object = None, **headers: str) -> Response:
@@ -174,5 +249,5 @@ def lost() -> Failure:
     return Failure(Fate.UNKNOWN, "the connection was closed before an answer")
 
 
-def courier(transport: Any, clock: FakeClock | None = None, progress: RecordingProgress | None = None) -> Courier:
-    return Courier(transport, clock or FakeClock(), progress or RecordingProgress())
+def client(transport: Any, clock: FakeClock | None = None, console: RecordingConsole | None = None) -> Client:
+    return Client(transport, clock or FakeClock(), console or RecordingConsole())

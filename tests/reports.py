@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from builds import SHOP, build, rules
 
@@ -33,15 +32,19 @@ NOW = datetime(2026, 6, 16, 10, 2, 11, tzinfo=zone("Europe/Berlin"))
 URL = "https://app.circleci.com/pipelines/gh/acme/shop/25"
 
 
-def report(of: BuildContext | None = None, text: str = RULES, **changes: Any) -> Report:
-    read, of = rules(text), of or build()
-    decision = decide(read, Facts(of, NOW))
-    specs = trigger_specs(read, decision.firing, of).specs
-    triggers = tuple(planned(s, SHOP, "https://circleci.com", Outcome.PLANNED) for s in specs)
-    usual = Report("run", is_dry=True, build=of, now=NOW, source=read.source, decision=decision, triggers=triggers)
-    return replace(usual, **changes)
+def report(of: BuildContext | None = None, text: str = RULES, *, is_dry: bool = True) -> Report:
+    """What a run of some build has decided and planned."""
+    made = Report("run", is_dry=is_dry)
+    read, made.build, made.now = rules(text), of or build(), NOW
+    made.source, made.decision = read.source, decide(read, Facts(made.build, NOW))
+    specs = trigger_specs(read, made.decision.firing, made.build).specs
+    made.triggers = [planned(spec, SHOP, "https://circleci.com", Outcome.PLANNED) for spec in specs]
+    return made
 
 
 def outcome(kind: Outcome, created: Created | None = None, *workflows: WorkflowState) -> Report:
-    (trigger,) = report().triggers
-    return report(triggers=(replace(trigger, outcome=kind, created=created, workflows=workflows),))
+    """The same after its one trigger came to this."""
+    made = report(is_dry=False)
+    (trigger,) = made.triggers
+    trigger.outcome, trigger.created, trigger.workflows = kind, created, workflows
+    return made

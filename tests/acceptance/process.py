@@ -7,14 +7,17 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from builds import PIPELINE, SHA, environ
 
+import deploystep
 from deploystep.sandbox import Pace, Sandbox, Workflow
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 TOKEN = "cci-personal-0123456789abcdef+/="
-SOURCE = Path(__file__).resolve().parents[2] / "src"
+SOURCE = Path(deploystep.__file__).resolve().parents[1]  # the clone, or where the wheel is installed
 RULES = """
     version: 1
     rules:
@@ -32,6 +35,22 @@ RULES = """
         deploy: {workflow: deploy, parameters: {deploy: true, sha: "${CIRCLE_SHA1}", retries: 3}}
     """
 PATIENCE = 15.0
+#: Python imports this before anything else. The short pauses are those in which `subprocess` waits for a process.
+JUMPING = """
+    import time
+
+    passed = 0.0
+    monotonic, pause = time.monotonic, time.sleep
+
+    def sleep(seconds):
+        global passed
+        if seconds <= 0.1:
+            pause(seconds)
+        else:
+            passed += seconds
+
+    time.sleep, time.monotonic = sleep, lambda: monotonic() + passed
+    """
 
 
 @dataclass(frozen=True)
@@ -56,16 +75,16 @@ class Ended:
         return [trigger["outcome"] for trigger in self.json["triggers"]]
 
 
-def sandbox(**settings: Any) -> Sandbox:
-    """A stand-in that takes one token and is quick; main is where the build says it is."""
+def sandbox(kind: type[Sandbox] = Sandbox, **settings: Any) -> Sandbox:
+    """A mock CircleCI server that takes one token; main is where the build says it is, and deploys outlast the test."""
     usual: dict[str, Any] = {
         "token": TOKEN,
         "projects": ["gh/acme/shop"],
         "heads": {"main": SHA},
         "workflows": [Workflow("deploy", {"deploy": True})],
-        "pace": Pace(appear=0.0, finish=0.1),
+        "pace": Pace(appear=0.0, finish=60.0),
     }
-    started = Sandbox(**{**usual, **settings}).start()
+    started = kind(**{**usual, **settings}).start()
     started.add_build(PIPELINE, "gh/acme/shop", branch="main", revision=SHA)
     return started
 
@@ -82,12 +101,12 @@ class Project:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(dedent(text).lstrip(), encoding="utf-8")
 
-    def step(self, server: Sandbox | None, *arguments: str, stdin: str = "", **variables: str | None) -> Ended:
+    def step(self, server: Sandbox | str | None, *arguments: str, **variables: str | None) -> Ended:
         """`deploystep run --json --confirm 1s`, as a build of main runs it."""
         words = ("run", "--json", "--confirm", "1s", *arguments)
-        return self.run(words, variables, server=server, stdin=stdin)
+        return self.run(words, variables, server=server)
 
-    def call(self, *arguments: str, server: Sandbox | None = None, **variables: str | None) -> Ended:
+    def call(self, *arguments: str, server: Sandbox | str | None = None, **variables: str | None) -> Ended:
         """Any command, in a build of main."""
         return self.run(arguments, variables, server=server)
 
@@ -96,7 +115,7 @@ class Project:
         arguments: tuple[str, ...],
         variables: dict[str, str | None],
         *,
-        server: Sandbox | None = None,
+        server: Sandbox | str | None = None,
         stdin: str = "",
         ci: bool = True,
     ) -> Ended:
@@ -115,7 +134,7 @@ class Project:
     def interrupted(
         self,
         number: signal.Signals,
-        server: Sandbox,
+        server: Sandbox | str | None,
         when: Callable[[str], bool],
         *arguments: str,
         **variables: str | None,
@@ -127,7 +146,9 @@ class Project:
             return self.ended(process)
 
     @contextmanager
-    def started(self, server: Sandbox, *arguments: str, **variables: str | None) -> Iterator[subprocess.Popen[bytes]]:
+    def started(
+        self, server: Sandbox | str | None, *arguments: str, **variables: str | None
+    ) -> Iterator[subprocess.Popen[bytes]]:
         """`deploystep run --json` while it runs; afterwards it certainly does not any more."""
         with self._progress.open("wb") as err:
             process = subprocess.Popen(
@@ -158,23 +179,54 @@ class Project:
         """What a started process has written to stderr so far."""
         return self._progress.read_text(encoding="utf-8")
 
-    def without_waits(self) -> dict[str, str]:
-        """Variables with which the process believes that it waited: `time.sleep` ends at once."""
-        jumping = self.folder / "jumping"
-        jumping.mkdir()
-        (jumping / "sitecustomize.py").write_text("import time\n\ntime.sleep = lambda _: None\n", encoding="utf-8")
-        return {"PYTHONPATH": f"{jumping}{os.pathsep}{SOURCE}"}
+    def without_waits(self, custom: str = JUMPING) -> dict[str, str]:
+        """Variables with which waits take no time in the process, and all its monotonic time passes nevertheless."""
+        folder = self.folder / "jumping"
+        folder.mkdir(exist_ok=True)
+        (folder / "sitecustomize.py").write_text(dedent(custom), encoding="utf-8")
+        return {"PYTHONPATH": f"{folder}{os.pathsep}{SOURCE}"}
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
         return [sys.executable, "-m", "deploystep", *arguments]
 
-    def environment(self, server: Sandbox | None, variables: dict[str, str | None], *, ci: bool) -> dict[str, str]:
+    def environment(
+        self, server: Sandbox | str | None, variables: dict[str, str | None], *, ci: bool
+    ) -> dict[str, str]:
         usual = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "HOME": str(self.folder)}
         usual |= {k: v for k, v in os.environ.items() if k.startswith("COVERAGE_")}
         usual |= {"CIRCLE_TOKEN": TOKEN} | (environ() if ci else {})
         if server is not None:
-            usual["DEPLOYSTEP_HOST"] = server.url
+            usual["DEPLOYSTEP_HOST"] = server if isinstance(server, str) else server.url
         return {name: value for name, value in {**usual, **variables}.items() if value is not None}
+
+
+class Clone(Project):
+    """A clone with rules in it, whose origin is an empty repository beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        origin = folder.parent / f"{folder.name}.git"
+        self.git("init", "--quiet", "--bare", "--initial-branch=main", str(origin))
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.git("remote", "add", "origin", origin.as_uri())
+
+    def git(self, *arguments: str) -> str:
+        """What git says."""
+        names = {f"GIT_{who}_{what}": "x@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        environ = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "GIT_CONFIG_NOSYSTEM": "1", **names}
+        done = subprocess.run(["git", *arguments], cwd=self.folder, env=environ, check=True, capture_output=True)
+        return done.stdout.decode().strip()
+
+    def commit(self, path: str = ".circleci/deploy.yml") -> str:
+        """The revision of a new commit, with this file where it is new or has changed."""
+        (self.folder / path).touch()
+        self.git("add", path)
+        self.git("commit", "--quiet", "--allow-empty", "-m", "x")
+        return self.git("rev-parse", "HEAD")
+
+    def push(self) -> None:
+        """Move main at the origin to where it is here."""
+        self.git("push", "--quiet", "origin", "main")
 
 
 def _ended(code: int, out: bytes, err: bytes) -> Ended:
@@ -191,6 +243,15 @@ def until(what: Callable[[], bool]) -> None:
     while not what():
         assert time.monotonic() < end, "it never happened"
         time.sleep(0.01)
+
+
+def ahead(request: pytest.FixtureRequest, play: Callable[[Any], Any]) -> Iterator[Callable[[Any], Any]]:
+    """Play every `row` that this module's tests will ask for, four at once; gives what a row has come to."""
+    here = [item for item in request.session.items if item.path == request.path]
+    rows = [item.callspec.params["row"] for item in here if isinstance(item, pytest.Function) and "[" in item.name]
+    with ThreadPoolExecutor(4) as pool:
+        played = {id(row): pool.submit(play, row) for row in rows}
+        yield lambda row: played[id(row)].result()
 
 
 def triggers(server: Sandbox) -> list[Any]:

@@ -1,21 +1,264 @@
-"""Every exit code that this version can reach, by the process that a build would run."""
+"""Every exit code and every outcome that a run can have, by the process that a build would run."""
 
 from __future__ import annotations
 
-from typing import Any
+import signal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from acceptance.process import RULES, TOKEN, Project, sandbox, triggers
-from builds import RUN, SHA
+from acceptance.process import JUMPING, RULES, TOKEN, Clone, Project, ahead, sandbox, triggers
+from acceptance.server import Answer, ScriptedServer
+from acceptance.wire import (
+    CREATED,
+    JOB,
+    LIST,
+    LOST,
+    NEW,
+    NO,
+    OLD,
+    OLD_ID,
+    OWN,
+    POST,
+    Routes,
+    created_run,
+    nodes,
+    page,
+    pipeline,
+    read,
+    workflows,
+)
+from builds import OTHER_SHA, RUN, SHA, fork_environ, oidc
 
 from deploystep.sandbox import Sandbox, Workflow, parse_fault
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from acceptance.process import Ended
+
 DOCUMENT = {"schema", "command", "mode", "build", "now", "rules", "triggers", "exit", "error"}
+CODES = {
+    0: "ok",
+    1: "bug",
+    2: "usage",
+    3: "rules",
+    4: "environment",
+    5: "undecided",
+    6: "refused",
+    7: "unreachable",
+    8: "uncertain",
+    9: "stopped",
+    10: "nothing-runs",
+    11: "deploy-failed",
+    12: "timed-out",
+    130: "interrupted",
+    143: "terminated",
+}
+OUTCOMES = {
+    *("planned", "triggered", "already-triggered", "superseded", "refused", "unreachable", "uncertain", "stopped"),
+    *("nothing-runs", "not-sent"),
+}
+NOTHING, UNKNOWN, DONE = "nothing was triggered", "whether it was accepted is not known", "was triggered: http"
+BROKEN = "import time\n\ntime.monotonic = None\n"
+GOOD = created_run(deploy="running")
+FORK_RULES = RULES.replace("{branch: main}", '{branch: "**", fork: true}')
 
 
-def test_triggered_and_confirmed(project: Project, circleci: Sandbox) -> None:
+@dataclass(frozen=True)
+class Row:
+    """One run. `routes` change those of a trigger that goes well; without `is_sent` there must be no trigger at all.
+
+    `words` are in the message, `hint` in the hints, `last` in the last line of stderr. A signal comes as soon as `when`
+    is asked for.
+    """
+
+    name: str
+    code: int
+    outcome: str | None
+    error: str | None = None
+    words: str = ""
+    last: str = ""
+    hint: str = ""
+    routes: Routes = field(default_factory=dict)
+    is_sent: bool = False
+    arguments: tuple[str, ...] = ()
+    variables: Mapping[str, str | None] = field(default_factory=dict)
+    rules: str = RULES
+    python: str = JUMPING
+    is_overtaken: bool = False
+    signal: signal.Signals | None = None
+    when: str = ""
+
+
+def told(code: int, name: str, error: str, words: str, **more: Any) -> Row:
+    """A run that says what is wrong before there is anything to send."""
+    return Row(name, code, None, error, words, NOTHING, **more)
+
+
+def unsent(code: int, name: str, error: str, words: str, outcome: str = "not-sent", **more: Any) -> Row:
+    """A run that had something to send, and sent it not."""
+    return Row(name, code, outcome, error, words, NOTHING, **more)
+
+
+def sent(code: int, name: str, outcome: str, error: str | None = None, words: str = "", **more: Any) -> Row:
+    """A run that sent its trigger."""
+    last = {"triggered": DONE, "uncertain": UNKNOWN}.get(outcome, "") if code else ""
+    return Row(name, code, outcome, error, words, **{"last": last, "is_sent": True, **more})
+
+
+OTHER = pipeline(vcs={"revision": OTHER_SHA, "branch": "main"})
+CANCEL = "POST /api/v2/workflow/w-deploy/cancel"
+STATES = f"{NEW}/workflow"
+RUNNING, SUCCESS, FAILED = workflows(deploy="running"), workflows(deploy="success"), workflows(deploy="failed")
+RERUN = {"id": "w", "name": "deploy", "status": "failed", "created_at": "2026-06-16T08:00:00Z", "max_auto_reruns": 1}
+RERAN = {"id": "x", "name": "deploy", "status": "success", "created_at": "2026-06-16T08:01:00Z", "auto_rerun_number": 1}
+SEVERAL = {"CIRCLE_NODE_TOTAL": "2"}
+NO_PROJECT = {"CIRCLE_BUILD_URL": None, "CIRCLE_REPOSITORY_URL": None}
+WAIT = ("--wait", "3m")
+EARLIER = {LIST: page(pipeline(OLD_ID, 3600.0), OWN)}
+
+ROWS = [
+    sent(0, "triggered", "triggered"),
+    sent(0, "an answer that is late", "triggered", routes={POST: Answer(201, CREATED.body, delay=0.3)}),
+    sent(0, "confirmed by nobody", "triggered", arguments=("--confirm", "0")),
+    sent(0, "lost and found", "triggered", routes={LIST: [page(OWN)] * 3 + [page(pipeline(), OWN)], POST: LOST}),
+    sent(0, "waited for", "triggered", arguments=WAIT, routes={STATES: [RUNNING, RUNNING, SUCCESS]}),
+    sent(0, "CircleCI reran it", "triggered",
+        arguments=WAIT, routes={STATES: [page(RERUN), page(RERUN), page(RERUN, RERAN)]}),
+    Row("a dry run", 0, "planned", arguments=("--dry-run",)),
+    Row("no rule fires", 0, None, variables={"CIRCLE_BRANCH": "x", "CIRCLE_TOKEN": None}),
+    Row("another node", 0, None, variables={"CIRCLE_NODE_INDEX": "1", "CIRCLE_NODE_TOTAL": "2"}, rules="nonsense: ["),
+    Row("a rerun with SSH", 0, None, variables={"CIRCLE_OIDC_TOKEN": oidc(ssh_rerun=True)}),
+    Row("a fork without a token", 0, None, variables={**fork_environ(), "CIRCLE_TOKEN": None}, rules=FORK_RULES),
+    Row("an earlier run", 0, "already-triggered", routes={**EARLIER, f"{OLD}/workflow": SUCCESS, OLD: read(OWN)}),
+    Row("overtaken", 0, "superseded", is_overtaken=True),
+    unsent(1, "a bug", "bug", "this is a bug in deploystep: TypeError",
+        python=BROKEN, hint="look whether anything was"),
+    told(2, "no such option", "usage", "--bogus", arguments=("--bogus",)),
+    told(2, "plain http to another machine", "host", "circleci.example",
+        arguments=("--host", "http://circleci.example")),
+    told(3, "no rules", "rules-unreadable", "nowhere.yml", arguments=("--rules", "nowhere.yml")),
+    told(3, "wrong rules", "rules-invalid", "", rules=RULES.replace("branch", "brnch").replace("workflow", "worklow")),
+    told(3, "an unsafe parameter", "parameters-invalid", "",
+        rules=RULES.replace("branch: main", 'branch: "**"').replace("CIRCLE_SHA1", "CIRCLE_BRANCH"),
+        variables={"CIRCLE_BRANCH": "x;curl$(id)"}),
+    told(4, "no build", "not-in-a-build", "CIRCLECI is not `true`", variables={"CIRCLECI": None}),
+    told(4, "a node that is none", "environment-invalid", "", variables={"CIRCLE_NODE_INDEX": "one"}),
+    told(4, "a server without https", "host", "circleci.acme.example",
+        variables={"DEPLOYSTEP_HOST": None, "CIRCLE_BUILD_URL": "http://circleci.acme.example/gh/acme/shop/12"}),
+    told(4, "no token", "no-token", "CIRCLE_TOKEN is not set", variables={"CIRCLE_TOKEN": None}),
+    told(4, "half a token", "token-malformed", "CIRCLE_TOKEN", variables={"CIRCLE_TOKEN": f"{TOKEN}\n"}),
+    told(5, "a fact that nobody knows", "undecided", "",
+        rules=RULES.replace("when: {branch: main}", "when: {branch: main, author: x}")),
+    told(5, "no project", "project-unknown", RUN,
+        variables={**NO_PROJECT, "CIRCLE_PIPELINE_ID": RUN}, routes={NEW: NO}),
+    unsent(5, "a list that cannot be read", "undecided", "could not be read", routes={LIST: Answer(500)}),
+    unsent(5, "nodes that cannot be read", "nodes-unknown", "other nodes", routes={JOB: NO}, variables=SEVERAL),
+    unsent(6, "may not look", "refused-401", "answered 401", "refused",
+        routes={LIST: Answer(401)}, hint="CIRCLE_TOKEN"),
+    sent(6, "may not trigger", "refused", "refused-403", "answered 403: no", routes={POST: NO}, last=NOTHING),
+    unsent(7, "nobody is there", "unreachable", "connection refused", "unreachable",
+        variables={"DEPLOYSTEP_HOST": "http://127.0.0.1:1"}),
+    sent(7, "asked to come back much later", "unreachable", "rate-limited", "429",
+        routes={POST: Answer(429, headers={"Retry-After": "600"})}, last=NOTHING),
+    sent(8, "lost", "uncertain", "uncertain", "no run of it was found in 10 s", routes={POST: LOST}),
+    sent(8, "a 408", "uncertain", "uncertain", "answered 408", routes={POST: Answer(408)}),
+    sent(8, "a proxy's page", "uncertain", "uncertain", "not with what it created",
+        routes={POST: Answer(200, "<html>")}),
+    unsent(9, "a node failed", "node-failed", "node 1 failed", "stopped",
+        routes={JOB: nodes("running", "failed")}, variables=SEVERAL),
+    sent(9, "another commit", "stopped", "wrong-commit", "it was cancelled",
+        routes={NEW: read(OTHER), CANCEL: Answer(202, {}), STATES: [RUNNING, workflows(deploy="canceled")]}),
+    sent(9, "another commit that goes on", "stopped", "wrong-commit", "could NOT be cancelled",
+        routes={NEW: read(OTHER), CANCEL: NO}, hint="cancel it by hand"),
+    sent(10, "skipped", "nothing-runs", "skipped", "Ignoring",
+        routes={POST: Answer(200, {"message": "Ignoring pipeline due to CI skip in the commit"})}),
+    sent(10, "errored", "nothing-runs", "errored", "the token *** is wrong",
+        routes={NEW: read(pipeline(state="errored", errors=[{"message": f"the token {TOKEN} is wrong"}]))}),
+    sent(10, "another workflow", "nothing-runs", "workflow-absent", "workflow 'deploy' did not start within 1 s; run",
+        routes={STATES: workflows(lint="running")}),
+    sent(10, "no workflow", "nothing-runs", "no-workflow", "no workflow started", routes={STATES: page()}),
+    sent(11, "it failed", "triggered", "deploy-failed", "workflow deploy: failed",
+        arguments=WAIT, routes={STATES: [RUNNING, RUNNING, FAILED]}),
+    sent(11, "it was cancelled", "triggered", "deploy-failed", "workflow deploy: canceled",
+        arguments=WAIT, routes={STATES: [RUNNING, workflows(deploy="canceled")]}),
+    unsent(12, "nodes that do not end", "nodes-timeout", "1 running",
+        routes={JOB: nodes("running", "running")}, variables=SEVERAL),
+    sent(12, "a run that cannot be read", "triggered", "not-confirmed", "could not be read",
+        routes={NEW: Answer(404), STATES: Answer(404)}),
+    sent(12, "a commit that is not told", "triggered", "commit-unknown", "does not tell its commit",
+        routes={NEW: read(pipeline(vcs={}))}),
+    sent(12, "a setup that is not done", "triggered", "not-started", "not finished",
+        routes={NEW: read(pipeline(state="setup")), STATES: workflows(setup="running")}),
+    sent(12, "it does not end", "triggered", "wait-timeout", "has not ended within 180 s: workflow deploy: running",
+        arguments=WAIT),
+    sent(12, "it waits for a person", "triggered", "wait-timeout", "workflow deploy: on_hold",
+        arguments=WAIT, routes={STATES: workflows(deploy="on_hold")}),
+    *(
+        row
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143))
+        for row in (
+            Row(f"{number.name} before it", code, "not-sent", CODES[code],
+                last=NOTHING, signal=number, when=LIST, routes={LIST: Answer(delay=5)}),
+            sent(code, f"{number.name} at it", "uncertain", CODES[code],
+                signal=number, when=POST, routes={POST: Answer(delay=5)}),
+            sent(code, f"{number.name} after it", "triggered", CODES[code],
+                signal=number, when=NEW, routes={NEW: Answer(delay=5)}),
+        )
+    ),
+]  # fmt: skip
+
+
+def play(row: Row, folder: Path) -> tuple[Ended, ScriptedServer]:
+    project = Clone(folder) if row.is_overtaken else Project(folder)
+    project.write(row.rules)
+    variables: dict[str, str | None] = {**project.without_waits(row.python)}
+    if isinstance(project, Clone):
+        variables["CIRCLE_SHA1"], _ = project.commit(), project.commit()
+        project.push()
+    with ScriptedServer({**GOOD, **row.routes}) as server:
+        variables |= {"DEPLOYSTEP_HOST": server.url, **row.variables}
+        if row.signal is None:
+            return project.step(None, *row.arguments, **variables), server
+        return project.interrupted(row.signal, None, lambda _: bool(server.asked(row.when)), **variables), server
+
+
+@pytest.fixture(scope="module")
+def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    yield from ahead(request, lambda row: play(row, tmp_path_factory.mktemp("row")))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.code} {row.name}")
+def test_how_it_ends(row: Row, played: Any) -> None:
+    ended, server = played(row)
+    document = ended.json
+    assert (ended.code, document["exit"]) == (row.code, {"code": row.code, "name": CODES[row.code]}), ended.err
+    assert ended.outcomes[:1] == ([] if row.outcome is None else [row.outcome]), ended.err
+    assert set(document) >= DOCUMENT
+    error = document["error"] or {"code": None, "message": "", "hints": []}
+    assert error["code"] == row.error
+    assert row.words in error["message"]
+    assert row.hint in " ".join(error["hints"])
+    assert row.error is None or row.signal or error["hints"] or error["diagnostics"]
+    assert not row.last or row.last in ended.last_line
+    posts = server.asked(POST)
+    assert len(posts) == row.is_sent
+    assert all(r.headers["authorization"] == f"Bearer {TOKEN}" for r in posts)
+
+
+def test_every_code_and_every_outcome_is_shown() -> None:
+    """Of `held` (13) and `not-due` (20) nothing is there yet."""
+    assert {row.code for row in ROWS} == set(CODES)
+    assert {row.outcome for row in ROWS} - {None} == OUTCOMES
+
+
+# What the table does not show
+
+
+def test_the_document_of_a_trigger(project: Project, circleci: Sandbox) -> None:
     ended = project.step(circleci)
-    assert ended.code == 0
     assert set(ended.json) == DOCUMENT
     (trigger,) = ended.json["triggers"]
     assert trigger["outcome"] == "triggered"
@@ -31,8 +274,6 @@ def test_triggered_and_confirmed(project: Project, circleci: Sandbox) -> None:
     (run,) = circleci.runs
     assert (trigger["id"], trigger["number"], trigger["revision"]) == (run.id, run.number, SHA)
     assert trigger["workflows"] == [{"name": "deploy", "status": "running"}]
-    assert ended.json["exit"] == {"code": 0, "name": "ok"}
-    assert ended.json["error"] is None
     assert ended.json["build"] == {
         "project": "gh/acme/shop",
         "branch": "main",
@@ -45,7 +286,6 @@ def test_triggered_and_confirmed(project: Project, circleci: Sandbox) -> None:
     }
     (received,) = triggers(circleci)
     assert received.body == trigger["request"]["body"]
-    assert received.headers["authorization"] == "Bearer ***"
     assert received.headers["content-type"] == "application/json"
 
 
@@ -68,12 +308,6 @@ def test_no_rule_fires(project: Project, circleci: Sandbox) -> None:
     assert circleci.requests == ()
 
 
-def test_nothing_is_asked_for_where_no_rule_fires(project: Project) -> None:
-    """A build that has nothing to deploy needs no token."""
-    ended = project.step(None, CIRCLE_TOKEN=None, CIRCLE_BRANCH="feature/x")
-    assert (ended.code, ended.json["triggers"]) == (0, [])
-
-
 def test_dry_run_and_live_run_judge_alike(project: Project, circleci: Sandbox) -> None:
     dry = project.step(circleci, "--dry-run", "--now", "2026-06-16 10:02")
     assert circleci.requests == ()
@@ -83,17 +317,6 @@ def test_dry_run_and_live_run_judge_alike(project: Project, circleci: Sandbox) -
     assert (dry.json["mode"], live.json["mode"]) == ("dry-run", "live")
     assert (dry.outcomes, live.outcomes) == (["planned"], ["triggered"])
     assert (dry.code, live.code) == (0, 0)
-
-
-@pytest.mark.parametrize("arguments", [["--bogus"], ["--host", "http://circleci.example"]])
-def test_usage(project: Project, arguments: list[str]) -> None:
-    """More of these in tests/unit/cli."""
-    ended = project.step(None, *arguments)
-    assert ended.code == 2
-    assert ended.json["exit"] == {"code": 2, "name": "usage"}
-    assert ended.json["error"]["hints"]
-    assert ended.json["triggers"] == []
-    assert set(ended.json) == DOCUMENT
 
 
 def test_usage_without_a_command(project: Project) -> None:
@@ -109,12 +332,6 @@ def test_rules_that_are_wrong_are_told_all_at_once(project: Project, circleci: S
     assert circleci.requests == ()
 
 
-def test_rules_that_are_missing(project: Project) -> None:
-    ended = project.step(None, "--rules", "nowhere.yml")
-    assert (ended.code, ended.json["exit"]["name"]) == (3, "rules")
-    assert "nowhere.yml" in ended.json["error"]["message"]
-
-
 def test_an_unsafe_parameter_is_not_sent(project: Project, circleci: Sandbox) -> None:
     project.write(RULES.replace("branch: main", 'branch: "**"').replace("CIRCLE_SHA1", "CIRCLE_BRANCH"))
     ended = project.step(circleci, CIRCLE_BRANCH="x;curl$(id)")
@@ -123,34 +340,11 @@ def test_an_unsafe_parameter_is_not_sent(project: Project, circleci: Sandbox) ->
     assert triggers(circleci) == []
 
 
-def test_outside_of_a_build(project: Project) -> None:
-    ended = project.step(None, CIRCLECI=None)
-    assert (ended.code, ended.json["error"]["code"]) == (4, "not-in-a-build")
-
-
 def test_every_variable_that_is_wrong(project: Project) -> None:
     ended = project.step(None, CIRCLE_BRANCH=None, CIRCLE_SHA1="4f2c", CIRCLE_NODE_TOTAL="many")
     assert ended.code == 4
     problems = [d["message"] for d in ended.json["error"]["diagnostics"]]
     assert [p.split()[0] for p in problems] == ["CIRCLE_BRANCH", "CIRCLE_SHA1", "CIRCLE_NODE_TOTAL"]
-
-
-def test_no_token(project: Project, circleci: Sandbox) -> None:
-    ended = project.step(circleci, CIRCLE_TOKEN=None)
-    assert (ended.code, ended.json["error"]["code"]) == (4, "no-token")
-    assert circleci.requests == ()
-
-
-def test_a_token_that_cannot_be_one(project: Project, circleci: Sandbox) -> None:
-    ended = project.step(circleci, CIRCLE_TOKEN=f"{TOKEN}\n")
-    assert (ended.code, ended.json["error"]["code"]) == (4, "token-malformed")
-    assert circleci.requests == ()
-
-
-def test_undecided_where_the_project_cannot_be_learned(project: Project, circleci: Sandbox) -> None:
-    ended = project.step(circleci, CIRCLE_BUILD_URL=None, CIRCLE_REPOSITORY_URL=None, CIRCLE_PIPELINE_ID=RUN)
-    assert (ended.code, ended.json["error"]["code"]) == (5, "project-unknown")
-    assert triggers(circleci) == []
 
 
 def test_the_project_is_asked_for_where_no_variable_tells_it(project: Project) -> None:
@@ -178,71 +372,11 @@ def test_a_deploy_to_another_project_needs_no_project_of_its_own(project: Projec
     assert (ended.code, ended.outcomes) == (0, ["triggered"]), ended.err
 
 
-def test_refused_for_a_token_that_is_none(project: Project, circleci: Sandbox) -> None:
-    ended = project.step(circleci, CIRCLE_TOKEN="invalid-0123456789")
-    assert (ended.code, ended.json["error"]["code"]) == (6, "refused-401")
-    assert "CIRCLE_TOKEN" in " ".join(ended.json["error"]["hints"])
-
-
-def test_unreachable(project: Project) -> None:
-    with sandbox() as server:
-        url = server.url
-    ended = project.run(("run", "--json", "--host", url), {**project.without_waits()})
-    assert (ended.code, ended.outcomes) == (7, ["unreachable"])
-    assert ended.last_line == "exit 7 (unreachable): nothing was triggered"
-
-
-def test_rate_limited_for_longer_than_a_build_should_wait(project: Project, circleci: Sandbox) -> None:
-    circleci.add_fault(parse_fault("429:600"))
-    ended = project.step(circleci)
-    assert (ended.code, ended.outcomes, ended.json["error"]["code"]) == (7, ["unreachable"], "rate-limited")
-    assert circleci.runs == ()
-
-
-def test_stopped_and_not_cancelled_says_so(project: Project, circleci: Sandbox) -> None:
-    circleci.add_fault(parse_fault("moved"))
-    circleci.add_fault(parse_fault("POST /api/v2/workflow/*/cancel => status:403:no*9"))
-    ended = project.step(circleci)
-    assert (ended.code, ended.outcomes) == (9, ["stopped"])
-    assert "could NOT be cancelled" in ended.json["error"]["message"]
-    assert "cancel it by hand" in ended.json["error"]["hints"][0]
-
-
-def test_nothing_runs_that_the_rule_named(project: Project) -> None:
-    with sandbox(workflows=[Workflow("lint")]) as server:
-        ended = project.step(server)
-    assert (ended.code, ended.outcomes) == (10, ["nothing-runs"])
-    assert "workflow 'deploy' did not start" in ended.json["error"]["message"]
-    assert ended.json["error"]["message"].endswith("has: lint")
-
-
-def test_timed_out(project: Project, circleci: Sandbox) -> None:
-    """What was triggered cannot be read: it was triggered all the same, and nobody may think otherwise."""
-    circleci.add_fault(parse_fault("GET /api/v2/pipeline/* => status:404:Pipeline not found*99"))
-    ended = project.step(circleci)
-    assert (ended.code, ended.outcomes) == (12, ["triggered"])
-    assert "was triggered: " in ended.last_line
-
-
 def test_confirm_of_nothing_says_so(project: Project, circleci: Sandbox) -> None:
     ended = project.call("run", "--json", "--confirm", "0", server=circleci)
     assert (ended.code, ended.outcomes) == (0, ["triggered"])
     assert "not confirmed" in ended.err
     assert [r.method for r in circleci.requests] == ["GET", "POST"], "what there was before, and the trigger"
-
-
-def test_a_late_answer_is_waited_for(project: Project, circleci: Sandbox) -> None:
-    circleci.add_fault(parse_fault("late-after-create:0.5"))
-    ended = project.step(circleci)
-    assert (ended.code, ended.outcomes) == (0, ["triggered"])
-
-
-def test_the_token_is_masked_wherever_it_comes_back(project: Project, circleci: Sandbox) -> None:
-    """Messages, run errors, redirects: `process` looks for the token in all output, here it must have been there."""
-    circleci.add_fault(parse_fault(f"errored:the token {TOKEN} is wrong"))
-    ended = project.step(circleci)
-    assert ended.code == 10
-    assert "the token *** is wrong" in ended.json["error"]["message"]
 
 
 def test_several_rules_are_sent_in_file_order(project: Project) -> None:

@@ -25,13 +25,12 @@ PATHS = """
         deploy: {workflow: deploy, parameters: {deploy: true}}
     """
 BERLIN = PATHS.replace("rules:", "timezone: Europe/Berlin\n    rules:")
-FOLDED = PATHS.replace("branch: main", "branch: &main main")
 
 
 def loaded(project: Project, *arguments: str, url: str = "", **variables: str) -> set[str]:
     """Every module that a run has loaded, as long as it ended well."""
     environ = project.environment(None, {"DEPLOYSTEP_HOST": url or None, **variables}, ci=True)
-    environ.pop("COVERAGE_PROCESS_START", None)
+    environ = {name: value for name, value in environ.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(
         [sys.executable, "-c", TELLING, *arguments],
         cwd=project.folder,
@@ -43,36 +42,30 @@ def loaded(project: Project, *arguments: str, url: str = "", **variables: str) -
     return set(json.loads(done.stderr.splitlines()[-1]))
 
 
-SENDING = {"requests", "urllib3", "ssl", "http.client", "deploystep.adapters.http", "deploystep.adapters.remote"}
-READING = {"yaml", "deploystep.rulefile.events"}
-PROVING = {"deploystep.core.pattern_proofs", "deploystep.core.pattern_search", "deploystep.rulefile.lint"}
+SENDING = {"requests", "urllib3", "ssl", "http.client", "deploystep.adapters.transport", "deploystep.adapters.remote"}
+PROVING = {"deploystep.core.patterns.proofs", "deploystep.rulefile.lint"}
 FOR_PEOPLE = {"deploystep.app.cases", "deploystep.rulefile.project", "deploystep.rulefile.schema", "xml", "traceback"}
 
 
 def test_a_run_that_finds_nothing_to_do_loads_only_what_decides(project: Project) -> None:
     project.write(PATHS)
     modules = loaded(project, "run", CIRCLE_BRANCH="feature/login")
-    assert modules & (SENDING | READING | PROVING | FOR_PEOPLE | {"zoneinfo", "argparse", "subprocess"}) == set()
-    assert {"deploystep.core.decide", "deploystep.rulefile.plain"} <= modules
+    assert modules & (SENDING | PROVING | FOR_PEOPLE | {"zoneinfo", "argparse", "subprocess"}) == set()
+    assert {"deploystep.core.decide", "deploystep.rulefile.yaml_reader"} <= modules
 
 
 def test_a_dry_run_sends_nothing_and_loads_nothing_that_sends(project: Project) -> None:
     project.write(PATHS.replace(", paths: {only: services/**, since: previous-commit}", ""))
     modules = loaded(project, "run", "--dry-run")
-    assert modules & (SENDING | READING | PROVING | FOR_PEOPLE | {"zoneinfo", "argparse", "subprocess"}) == set()
+    assert modules & (SENDING | PROVING | FOR_PEOPLE | {"zoneinfo", "argparse", "subprocess"}) == set()
 
 
-def test_a_live_run_reads_a_plain_file_without_yaml(project: Project) -> None:
+def test_a_live_run_loads_nothing_for_people_or_proofs(project: Project) -> None:
     project.write(PATHS.replace(", paths: {only: services/**, since: previous-commit}", ""))
     with sandbox() as server:
         modules = loaded(project, "run", url=server.url, CIRCLE_TOKEN=TOKEN)
-    assert modules & (READING | PROVING | (FOR_PEOPLE - {"traceback"}) | {"zoneinfo", "argparse"}) == set()
-    assert {"requests", "deploystep.adapters.http"} <= modules
-
-
-def test_yaml_is_loaded_for_a_file_that_is_not_plain(project: Project) -> None:
-    project.write(FOLDED)
-    assert loaded(project, "run", CIRCLE_BRANCH="feature/login") >= READING
+    assert modules & (PROVING | (FOR_PEOPLE - {"traceback"}) | {"zoneinfo", "argparse"}) == set()
+    assert {"requests", "deploystep.adapters.transport"} <= modules
 
 
 def test_the_zones_are_loaded_where_one_is_named(project: Project) -> None:

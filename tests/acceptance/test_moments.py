@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from acceptance.process import RULES, SOURCE, TOKEN, Project, sandbox, triggers
+from acceptance.process import RULES, TOKEN, Project, sandbox, triggers
 from builds import OTHER_SHA, SHA, fork_environ, oidc, tag_environ
 
-from deploystep.sandbox import Workflow, parse_fault
+from deploystep.sandbox import parse_fault
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from deploystep.sandbox import Sandbox
 
 SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
-
-
-@pytest.mark.parametrize(("number", "code", "name"), SIGNALS)
-def test_a_signal_while_an_answer_is_late(
-    project: Project, circleci: Sandbox, number: signal.Signals, code: int, name: str
-) -> None:
-    circleci.add_fault(parse_fault("late-after-create:20"))
-    ended = project.interrupted(number, circleci, lambda _: len(circleci.runs) == 1)
-    assert (ended.code, ended.json["exit"]) == (code, {"code": code, "name": name})
-    assert ended.outcomes == ["uncertain"]
-    assert ended.last_line == (
-        f"{name}: the trigger of rule production was sent, and whether it was accepted is not known"
-    )
-    assert len(triggers(circleci)) == 1
 
 
 @pytest.mark.parametrize(("number", "code", "name"), SIGNALS)
@@ -46,58 +31,11 @@ def test_a_signal_while_it_waits_to_send_again(
     assert circleci.runs == ()
 
 
-def test_a_signal_while_it_confirms(project: Project) -> None:
-    with sandbox(workflows=[Workflow("lint")]) as server:
-        ended = project.interrupted(signal.SIGTERM, server, lambda _: len(server.requests) >= 3)
-    assert (ended.code, ended.outcomes) == (143, ["triggered"])
-    assert ended.last_line.startswith("terminated: rule production was triggered: http")
-
-
-# Nodes
-
-
-HEAVY = {"argparse", "yaml", "requests", "urllib3", "subprocess", "socket", "json", "deploystep.cli"}
-
-
-def test_a_node_that_is_not_the_first_says_one_line(project: Project) -> None:
-    project.write("nonsense: [")
-    ended = project.call("run", CIRCLE_NODE_INDEX="2", CIRCLE_NODE_TOTAL="4", CIRCLE_TOKEN=None)
-    assert (ended.code, ended.out, ended.err) == (0, "node 2 of 4; node 0 decides\n", "")
-
-
-def test_a_node_that_is_not_the_first_imports_nothing(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "deploystep", "run"],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(SOURCE), "CIRCLE_NODE_INDEX": "3", "CIRCLE_NODE_TOTAL": "4"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "deploystep.core.nodes" in imported, "the list must be one of imports"
-    assert imported & HEAVY == set()
-
-
-def test_a_node_that_is_not_the_first_in_json(project: Project) -> None:
-    ended = project.call("run", "--json", CIRCLE_NODE_INDEX="2", CIRCLE_NODE_TOTAL="4", CIRCLE_TOKEN=None)
-    assert ended.code == 0
-    assert (ended.json["rules"], ended.json["triggers"]) == ([], [])
-    assert ended.json["skipped"] == "node 2 of 4; node 0 decides"
-
-
-def test_a_node_that_cannot_be_read(project: Project) -> None:
-    """Whether this is the first node is not guessed."""
-    ended = project.step(None, CIRCLE_NODE_INDEX="one")
-    assert (ended.code, ended.json["exit"]["name"]) == (4, "environment")
-
-
 # Builds that are special
 
 
 def test_a_rerun_with_ssh(project: Project, circleci: Sandbox) -> None:
     ended = project.call("run", server=circleci, CIRCLE_OIDC_TOKEN=oidc(ssh_rerun=True))
-    assert ended.code == 0
     assert ended.out == "this is a rerun with SSH, which never deploys; --allow-ssh lets it\n"
     assert circleci.requests == ()
 
@@ -191,14 +129,35 @@ def test_the_host_of_a_server(project: Project, circleci: Sandbox) -> None:
     assert ended.json["triggers"][0]["url"].startswith(f"{circleci.url}/pipelines/gh/acme/shop/")
 
 
-def test_plain_http_to_another_machine_is_refused(project: Project) -> None:
-    ended = project.step(None, CIRCLE_BUILD_URL="http://circleci.acme.example/gh/acme/shop/12")
-    assert (ended.code, ended.json["error"]["code"]) == (4, "host")
-
-
 def test_an_option_beats_its_variable(project: Project, circleci: Sandbox) -> None:
     ended = project.step(None, "--host", circleci.url, DEPLOYSTEP_HOST="https://circleci.invalid")
     assert ended.outcomes == ["triggered"]
+
+
+def test_the_token_is_none_of_gits_business(project: Project, circleci: Sandbox) -> None:
+    """By whatever name it goes, and under whatever second name."""
+    (project.folder / "bin").mkdir()
+    shim = project.folder / "bin" / "git"
+    shim.write_text('#!/bin/sh\nenv >> "$HOME/seen"\nexit 128\n', encoding="utf-8")
+    shim.chmod(0o755)
+    ended = project.step(
+        circleci,
+        *("--token-env", "DEPLOY_KEY"),
+        CIRCLE_TOKEN=None,
+        DEPLOY_KEY=TOKEN,
+        COPY=TOKEN,
+        PATH=f"{shim.parent}:{os.environ['PATH']}",
+    )
+    assert ended.outcomes == ["triggered"]
+    seen = (project.folder / "seen").read_text(encoding="utf-8")
+    assert "HOME=" in seen
+    assert TOKEN not in seen
+
+
+def test_a_build_that_only_plays_says_so(project: Project) -> None:
+    ended = project.call("run", "--sandbox", CIRCLE_TOKEN=None)
+    assert ended.code == 0
+    assert "warning: --sandbox: this build deploys nothing" in ended.err
 
 
 # Streams that nobody reads

@@ -3,47 +3,34 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from acceptance.process import RULES, Project, sandbox, triggers
+from acceptance.process import RULES, Clone, Project, sandbox, triggers
 from builds import OTHER_SHA, SHA
 
 if TYPE_CHECKING:
-    from acceptance.process import Ended
+    from pathlib import Path
 
-GIT = {
-    "PATH": os.environ["PATH"],
-    "GIT_CONFIG_NOSYSTEM": "1",
-    **{f"GIT_{who}_{what}": "x@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
-}
+    from acceptance.process import Ended
 
 
 @pytest.fixture
-def clone(project: Project) -> Project:
-    git(project, "init", "--quiet", "--initial-branch=main")
-    git(project, "remote", "add", "origin", "git@github.com:acme/shop.git")
-    git(project, "add", "-A")
-    git(project, "commit", "--quiet", "-m", "rules")
-    return project
-
-
-def git(project: Project, *arguments: str) -> str:
-    environ = {**GIT, "HOME": str(project.folder)}
-    done = subprocess.run(["git", *arguments], cwd=project.folder, env=environ, check=True, capture_output=True)
-    return done.stdout.decode().strip()
+def clone(clone: Clone) -> Clone:
+    """A clone of a project at GitHub, of which nobody asks anything."""
+    clone.git("remote", "set-url", "origin", "git@github.com:acme/shop.git")
+    clone.commit()
+    return clone
 
 
 def plan(project: Project, *arguments: str, stdin: str = "", **variables: str | None) -> Ended:
     return project.run(("plan", "--json", *arguments), {"CIRCLE_TOKEN": None, **variables}, stdin=stdin, ci=False)
 
 
-def test_from_git_alone(clone: Project) -> None:
+def test_from_git_alone(clone: Clone) -> None:
     ended = plan(clone)
     assert ended.code == 0, ended.err
-    head = git(clone, "rev-parse", "HEAD")
+    head = clone.git("rev-parse", "HEAD")
     assert ended.json["mode"] == "dry-run"
     assert (ended.json["build"]["branch"], ended.json["build"]["revision"]) == ("main", head)
     (trigger,) = ended.json["triggers"]
@@ -52,22 +39,22 @@ def test_from_git_alone(clone: Project) -> None:
     assert trigger["request"]["body"]["parameters"]["sha"] == head
 
 
-def test_of_another_branch_or_tag(clone: Project) -> None:
-    old = git(clone, "rev-parse", "HEAD")
-    git(clone, "tag", "v1.0")
-    git(clone, "commit", "--quiet", "--allow-empty", "-m", "newer")
+def test_of_another_branch_or_tag(clone: Clone) -> None:
+    old = clone.git("rev-parse", "HEAD")
+    clone.git("tag", "v1.0")
+    clone.git("commit", "--quiet", "--allow-empty", "-m", "newer")
     assert plan(clone, "--branch", "feature/x").json["rules"][0]["verdict"] == "no"
     tagged = plan(clone, "--tag", "v1.0").json["build"]
     assert (tagged["branch"], tagged["tag"], tagged["revision"]) == (None, "v1.0", old)
     assert plan(clone, "--sha", "HEAD~1").json["build"]["revision"] == old
 
 
-def test_as_another_node(clone: Project) -> None:
+def test_as_another_node(clone: Clone) -> None:
     ended = plan(clone, "--node-index", "2", "--node-total", "4")
     assert (ended.code, ended.json["skipped"]) == (0, "node 2 of 4; node 0 decides")
 
 
-def test_more_variables_from_a_file(clone: Project) -> None:
+def test_more_variables_from_a_file(clone: Clone) -> None:
     clone.write(RULES.replace("{branch: main}", '{branch: main, env: {MODE: "on"}}'))
     clone.write("# a comment\nexport MODE='on'\n", "env.txt")
     assert plan(clone).json["rules"][0]["verdict"] == "no"
@@ -103,9 +90,9 @@ def test_facts_that_are_wrong(project: Project) -> None:
 # Rules from a ref
 
 
-def test_rules_of_a_ref(clone: Project) -> None:
+def test_rules_of_a_ref(clone: Clone) -> None:
     """A pull request cannot edit the rules that judge it."""
-    git(clone, "update-ref", "refs/remotes/origin/main", "HEAD")
+    clone.git("update-ref", "refs/remotes/origin/main", "HEAD")
     clone.write(RULES.replace("branch: main", 'branch: "**"'))
     with sandbox() as server:
         edited = clone.step(server, "--dry-run", CIRCLE_BRANCH="feature/x")
@@ -116,22 +103,22 @@ def test_rules_of_a_ref(clone: Project) -> None:
     assert judged.json["rules"][0]["verdict"] == by_variable.json["rules"][0]["verdict"] == "no"
 
 
-def test_rules_of_a_ref_that_is_not_there(clone: Project) -> None:
+def test_rules_of_a_ref_that_is_not_there(clone: Clone) -> None:
     ended = clone.step(None, "--rules-ref", "origin/nowhere")
     assert ended.code == 3
     assert "git fetch origin nowhere" in ended.json["error"]["hints"][0]
 
 
 @pytest.mark.parametrize("ref", ["", "--output=stolen.txt", ":0"])
-def test_what_is_no_ref(clone: Project, ref: str) -> None:
+def test_what_is_no_ref(clone: Clone, ref: str) -> None:
     """An unset variable in --rules-ref "$RULES_REF" must not fall back to the files that are judged."""
     ended = clone.step(None, f"--rules-ref={ref}")
     assert (ended.code, ended.json["error"]["code"]) == (2, "rules-ref")
     assert not (clone.folder / "stolen.txt").exists()
 
 
-def test_outside_ci_a_run_is_completed_from_git(clone: Project) -> None:
-    head = git(clone, "rev-parse", "HEAD")
+def test_outside_ci_a_run_is_completed_from_git(clone: Clone) -> None:
+    head = clone.git("rev-parse", "HEAD")
     with sandbox(heads={"main": head}) as server:
         variables: dict[str, str | None] = {}
         ended = clone.run(("run", "--json", "--outside-ci", "--confirm", "1s"), variables, server=server, ci=False)
@@ -139,31 +126,30 @@ def test_outside_ci_a_run_is_completed_from_git(clone: Project) -> None:
     assert ended.json["build"]["revision"] == head
 
 
-def test_the_sandbox_needs_no_account(clone: Project) -> None:
+def test_the_sandbox_needs_no_account(clone: Clone) -> None:
     ended = clone.run(("run", "--json", "--sandbox"), {"CIRCLE_TOKEN": None}, ci=False)
     assert (ended.code, ended.outcomes) == (0, ["triggered"]), ended.err
     assert "nothing leaves this machine" in ended.err
 
 
-def test_a_detached_head_is_named(clone: Project) -> None:
-    git(clone, "checkout", "--quiet", "--detach")
+def test_a_detached_head_is_named(clone: Clone) -> None:
+    clone.git("checkout", "--quiet", "--detach")
     ended = plan(clone)
     assert (ended.code, ended.json["error"]["code"]) == (4, "no-ref")
     assert ended.json["error"]["hints"] == ["give --branch or --tag"]
     assert plan(clone, "--branch", "main").code == 0
 
 
-def test_a_clone_without_a_commit_is_named(project: Project) -> None:
-    git(project, "init", "--quiet", "--initial-branch=main")
-    ended = plan(project)
+def test_a_clone_without_a_commit_is_named(tmp_path: Path) -> None:
+    ended = plan(Clone(tmp_path))
     assert (ended.code, ended.json["error"]["code"]) == (4, "not-in-a-clone")
 
 
 @pytest.mark.parametrize("origin", ["git@work:acme/shop.git", "/srv/shop.git", None])
-def test_the_stand_in_needs_no_project_of_a_known_host(clone: Project, origin: str | None) -> None:
-    git(clone, "remote", "remove", "origin")
+def test_the_stand_in_needs_no_project_of_a_known_host(clone: Clone, origin: str | None) -> None:
+    clone.git("remote", "remove", "origin")
     if origin is not None:
-        git(clone, "remote", "add", "origin", origin)
+        clone.git("remote", "add", "origin", origin)
     words = ("run", "--json", "--sandbox", "--confirm", "5s")
     ended = clone.run(words, {"CIRCLE_TOKEN": None}, ci=False)
     assert (ended.code, ended.outcomes) == (0, ["triggered"]), ended.err

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from acceptance.process import Project, sandbox, until
+from acceptance.wire import LIST, NEW, OLD, OLD_ID, OWN, POST, created_run, page, pipeline, step, workflows
 
 from deploystep.sandbox import Pace, Workflow
 
@@ -22,70 +23,45 @@ if TYPE_CHECKING:
 SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 
 
-def ending(outcome: str, **more: object) -> Sandbox:
-    return sandbox(workflows=[Workflow("deploy", {"deploy": True}, outcome=outcome, **more)], pace=Pace(0.0, 0.5))  # type: ignore[arg-type]
+def endless() -> Sandbox:
+    """A stand-in whose deploys go on for ever."""
+    return sandbox(workflows=[Workflow("deploy", {"deploy": True}, outcome="running")])
 
 
-def test_it_ends_well(project: Project) -> None:
-    with ending("success") as server:
-        ended = project.step(server, "--wait", "20s")
-    assert (ended.code, ended.outcomes) == (0, ["triggered"])
+STATES = f"{NEW}/workflow"
+
+
+def test_what_is_said_on_the_way(project: Project) -> None:
+    seen = [workflows(deploy=status) for status in ("running", "running", "on_hold", "on_hold", "success")]
+    ended, _ = step(project, {**created_run(), STATES: seen}, "--wait", "10m")
     assert ended.json["triggers"][0]["workflows"] == [{"name": "deploy", "status": "success"}]
     said = [line for line in ended.err.splitlines() if line.startswith("production: ")]
-    assert said == ["production: workflow deploy is running", "production: workflow deploy is success"]
-
-
-@pytest.mark.parametrize("outcome", ["failed", "canceled"])
-def test_it_ends_badly(project: Project, outcome: str) -> None:
-    with ending(outcome) as server:
-        ended = project.step(server, "--wait", "20s")
-    assert (ended.code, ended.json["exit"]["name"], ended.outcomes) == (11, "deploy-failed", ["triggered"])
-    assert ended.json["triggers"][0]["workflows"] == [{"name": "deploy", "status": outcome}]
-    assert f"workflow deploy is {outcome}" in ended.json["error"]["message"]
-    assert "rule production was triggered: " in ended.last_line
-
-
-def test_it_does_not_end_in_time(project: Project) -> None:
-    with ending("running") as server:
-        ended = project.step(server, "--wait", "1s")
-    assert (ended.code, ended.json["exit"]["name"], ended.outcomes) == (12, "timed-out", ["triggered"])
-    assert "has not ended within 1 s: workflow deploy is running" in ended.json["error"]["message"]
-
-
-def test_it_waits_for_a_person(project: Project) -> None:
-    with ending("on_hold") as server:
-        ended = project.step(server, "--wait", "2s")
-    assert ended.code == 12
+    states = ("running", "on_hold", "success")
+    assert said == [f"production: workflow deploy: {state}" for state in states]
     held = [line for line in ended.err.splitlines() if "is on hold" in line]
     assert len(held) == 1
     assert re.fullmatch(r"warning: workflow deploy is on hold: approve it at \S+/workflows/\S+", held[0])
 
 
-def test_circlecis_own_rerun_counts(project: Project) -> None:
-    with ending("failed", reruns=["success"]) as server:
-        ended = project.step(server, "--wait", "20s")
-    assert (ended.code, ended.outcomes) == (0, ["triggered"])
-
-
 def test_a_rerun_follows_what_was_triggered_before(project: Project) -> None:
-    with sandbox(pace=Pace(0.0, 0.0)) as server:
-        project.step(server)
-        ended = project.step(server, "--wait", "20s")
-        assert len(server.runs) == 1
+    before = page(pipeline(OLD_ID, 3600.0), OWN)
+    seen = [workflows(deploy=status) for status in ("running", "running", "success")]
+    ended, server = step(project, {**created_run(), LIST: before, f"{OLD}/workflow": seen}, "--wait", "10m")
     assert (ended.code, ended.outcomes) == (0, ["already-triggered"])
     assert ended.json["triggers"][0]["workflows"] == [{"name": "deploy", "status": "success"}]
+    assert server.asked(POST) == []
 
 
 # Signals
 
 
 def is_following(err: str) -> bool:
-    return "production: workflow deploy is running" in err
+    return "production: workflow deploy: running" in err
 
 
 @pytest.mark.parametrize(("number", "code", "name"), SIGNALS)
 def test_a_signal_leaves_the_deploy_alone(project: Project, number: signal.Signals, code: int, name: str) -> None:
-    with ending("running") as server:
+    with endless() as server:
         ended = project.interrupted(number, server, is_following, "--wait", "60s")
         assert [w.status for run in server.runs for w in run.workflows] == ["running"]
     assert (ended.code, ended.outcomes) == (code, ["triggered"])
@@ -96,7 +72,7 @@ def test_a_signal_leaves_the_deploy_alone(project: Project, number: signal.Signa
 def test_a_signal_cancels_the_deploy_where_that_is_wanted(
     project: Project, number: signal.Signals, code: int, name: str
 ) -> None:
-    with ending("running") as server:
+    with endless() as server:
         ended = project.interrupted(number, server, is_following, "--wait", "60s", "--cancel-on-interrupt")
         assert [w.status for run in server.runs for w in run.workflows] == ["canceled"]
     assert (ended.code, ended.outcomes) == (code, ["triggered"])
@@ -105,7 +81,7 @@ def test_a_signal_cancels_the_deploy_where_that_is_wanted(
 
 
 def test_more_signals_do_not_keep_the_deploy_from_being_cancelled(project: Project) -> None:
-    with ending("running") as server:
+    with endless() as server:
         with project.started(server, "--wait", "60s", "--cancel-on-interrupt") as process:
             until(lambda: is_following(project.said))
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM) * 3:
@@ -167,8 +143,9 @@ def test_a_signal_at_any_moment(project: Project, seed: int) -> None:
         assert outcome == "triggered"
 
 
-def test_what_cancels_nothing_says_so(project: Project, circleci: Sandbox) -> None:
-    alone = project.step(circleci, "--cancel-on-interrupt")
+def test_what_cancels_nothing_says_so(project: Project) -> None:
+    routes = created_run(deploy="success")
+    alone, _ = step(project, routes, "--cancel-on-interrupt")
     assert (alone.code, alone.outcomes) == (0, ["triggered"])
     assert "warning: --cancel-on-interrupt cancels nothing without --wait" in alone.err
-    assert "cancels nothing" not in project.step(circleci, "--cancel-on-interrupt", "--wait", "10s").err
+    assert "cancels nothing" not in step(project, routes, "--cancel-on-interrupt", "--wait", "10s")[0].err

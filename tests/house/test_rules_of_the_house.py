@@ -1,16 +1,14 @@
-"""Rules of the house, as tests."""
+"""Promises about the source as a whole: exit codes, hints, variables, secrets, and who prints, exits or sends."""
 
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from deploystep.core import errors, exits
 from deploystep.core.build import ENV
 from deploystep.core.errors import Interrupted, ToolError
 from deploystep.core.exits import ExitCode
@@ -57,7 +55,6 @@ def test_every_exit_code_has_a_meaning() -> None:
     meanings = [code.meaning for code in ExitCode]
     assert len(set(meanings)) == len(meanings)
     assert all(meanings)
-    assert set(exits._MEANING) == set(ExitCode)
 
 
 def test_every_exit_code_is_somebodys() -> None:
@@ -70,12 +67,6 @@ def test_every_exit_code_is_somebodys() -> None:
 def test_no_two_errors_share_an_exit_code() -> None:
     codes = [kind.exit for kind in kinds().values()]
     assert len(set(codes)) == len(codes)
-
-
-def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
-    drawn = dict(re.findall(r"[├└]─ (\w+) +(\d+)", errors.__doc__ or ""))
-    defined = {n: str(int(k.exit)) for n, k in kinds().items() if k.__module__ == errors.__name__}
-    assert drawn == defined
 
 
 def test_an_interruption_is_caught_by_no_ordinary_handler() -> None:
@@ -95,7 +86,7 @@ def _raised() -> list[tuple[str, ast.Call]]:
     ]
 
 
-#: Its diagnostics say what to do, each at its place. May only shrink.
+#: Their diagnostics say what to do, each at its place. May only shrink.
 SPEAKS_BY_DIAGNOSTICS = {"RuleFileInvalid", "FactUnavailable"}
 
 
@@ -136,18 +127,23 @@ def _docstrings(module: ast.Module) -> list[ast.Constant]:
 
 def test_every_variable_that_is_read_is_in_a_table() -> None:
     known = set(ENV) | PUBLIC_VARIABLES | SECRET_VARIABLES | set(TOKEN_VARIABLES)
-    readers = [
-        path for path in MODULES if "rulefile" not in path.parts
-    ]  # which knows names only to suggest better ones
+    # the reader of rule files knows names only to suggest better ones
+    readers = [path for path in MODULES if "rulefile" not in path.parts]
     named = {text for path in readers for text in _texts(path) if re.fullmatch(r"CIRCLE(CI)?_?[A-Z0-9_]*", text)}
     assert named - known == set()
     assert "CIRCLE_SHA1" in named
 
 
 def test_every_variable_in_the_table_of_the_build_is_read() -> None:
-    read = inspect.getsource(__import__("deploystep.core.build", fromlist=["x"])).partition("CLOUD: Final")[2]
-    elsewhere = (SRC / "core" / "nodes.py").read_text() + (SRC / "cli" / "commands.py").read_text()
-    assert [name for name in ENV if f'"{name}"' not in read + elsewhere] == []
+    """It is named once more than there are tables with its name."""
+    tables = (ENV, PUBLIC_VARIABLES, SECRET_VARIABLES, TOKEN_VARIABLES)
+    named = [
+        node.value
+        for path in MODULES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Constant) and node.value in ENV
+    ]
+    assert [name for name in ENV if named.count(name) <= sum(name in table for table in tables)] == []
 
 
 def test_no_secret_may_be_sent() -> None:
@@ -175,12 +171,14 @@ def test_only_the_top_catches_everything(path: Path) -> None:
         assert caught & {"everything", "Exception", "BaseException"} == set()
 
 
-def test_only_the_courier_sends() -> None:
+def test_one_module_sends() -> None:
     """Whatever sends has to ask `core.retry` whether it may send again."""
-    senders = {
-        path.relative_to(SRC).as_posix()
+    senders = [
+        path
         for path in MODULES
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Attribute) and node.attr == "send"
-    }
-    assert senders == {"app/courier.py", "app/trigger.py"}, "trigger.py: the transport that notes and passes on"
+        if any(
+            isinstance(node, ast.Attribute) and node.attr == "send" and "transport" in ast.unparse(node.value)
+            for node in ast.walk(tree(path))
+        )
+    ]
+    assert len(senders) == 1, senders

@@ -1,4 +1,4 @@
-"""Servers that add_fault on a real socket."""
+"""Servers that misbehave on a real socket."""
 
 from __future__ import annotations
 

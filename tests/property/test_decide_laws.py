@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from itertools import product
@@ -17,22 +16,21 @@ from hypothesis import strategies as st
 from deploystep.core.build import BuildContext, ProjectSlug
 from deploystep.core.decide import Verdict, decide
 from deploystep.core.facts import Answered, Facts, IsMergedInto, JobsOf, Known, Question, Unavailable
+from deploystep.core.frozen import replace
 from deploystep.core.patterns import Kind, Pattern, parse
 from deploystep.core.rules import (
     Alternative,
     ApiVersion,
-    BranchIs,
     Condition,
     Deploy,
-    ForkIs,
+    FlagIs,
     Freeze,
     Guard,
     Matcher,
     MergedInto,
-    PullRequestIs,
+    NameIs,
     Rule,
     RuleSet,
-    UserIs,
 )
 from deploystep.core.source import Pos, SourceFile, Span, Spanned
 from deploystep.core.times import Interval
@@ -99,10 +97,10 @@ def _patterns(texts: Sequence[str], kind: Kind) -> st.SearchStrategy[tuple[Spann
 
 
 matchers: st.SearchStrategy[Matcher] = st.one_of(
-    _patterns(["main", "feature/*", "**", "pull/7", "x"], Kind.REF).map(lambda p: BranchIs(p, HERE)),
-    _patterns(["anna", "mallory", "*"], Kind.NAME).map(lambda p: UserIs(p, HERE)),
-    st.booleans().map(lambda wanted: PullRequestIs(wanted, HERE)),
-    st.booleans().map(lambda wanted: ForkIs(wanted, HERE)),
+    _patterns(["main", "feature/*", "**", "pull/7", "x"], Kind.REF).map(lambda p: NameIs("branch", p, HERE)),
+    _patterns(["anna", "mallory", "*"], Kind.NAME).map(lambda p: NameIs("user", p, HERE)),
+    st.booleans().map(lambda wanted: FlagIs("pull_request", wanted, HERE)),
+    st.booleans().map(lambda wanted: FlagIs("fork", wanted, HERE)),
     st.lists(st.sampled_from("ab"), min_size=1, max_size=2, unique=True).map(
         lambda names: MergedInto(tuple(Spanned(n, HERE) for n in names), HERE)
     ),
@@ -167,7 +165,7 @@ def shuffled(condition: Condition, data: st.DataObject) -> Condition:
 
 
 def _reversed(matcher: Matcher) -> Matcher:
-    if isinstance(matcher, (BranchIs, UserIs)):
+    if isinstance(matcher, NameIs):
         return replace(matcher, patterns=matcher.patterns[::-1])
     return replace(matcher, branches=matcher.branches[::-1]) if isinstance(matcher, MergedInto) else matcher
 
@@ -300,9 +298,9 @@ def test_a_fork_fires_only_what_names_forks(rules: RuleSet, known: Facts) -> Non
 
 
 def _without_forks(condition: Condition) -> Condition:
-    plain = BranchIs((Spanned(pattern("**", Kind.REF), HERE),), HERE)
+    plain = NameIs("branch", (Spanned(pattern("**", Kind.REF), HERE),), HERE)
     kept = tuple(
-        replace(a, matchers=(*(m for m in a.matchers if not isinstance(m, ForkIs)), plain))
+        replace(a, matchers=(*(m for m in a.matchers if not (isinstance(m, FlagIs) and m.word == "fork")), plain))
         for a in condition.alternatives
     )
     return replace(condition, alternatives=kept)

@@ -8,13 +8,11 @@ from functools import cache
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from deploystep.core.automata import Dfa, Nfa
-from deploystep.core.pattern_nodes import ANYTHING, beginning, concat, literal, text_at_hand
-from deploystep.core.pattern_proofs import covers, legal_example, overlap, why_no_ref
-from deploystep.core.pattern_search import Wanted, find_text
-from deploystep.core.pattern_syntax import is_regex
-from deploystep.core.patterns import Kind, Pattern, PatternError, PatternSet, Problem, parse
-from deploystep.core.ref_names import is_legal_ref
+from deploystep.core.patterns import Kind, Pattern, PatternError, PatternSet, Problem, is_legal_ref, parse
+from deploystep.core.patterns.automaton import Automaton
+from deploystep.core.patterns.glob import is_regex
+from deploystep.core.patterns.nodes import ANYTHING, Chars, beginning, concat
+from deploystep.core.patterns.proofs import FORBIDDEN, covers, find_name, overlap, why_no_ref
 
 thorough = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 ordinary = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
@@ -117,6 +115,10 @@ small_patterns = st.one_of(
 ref_patterns = st.one_of(small_patterns, bodies.map(lambda body: _parsed(f"/{body}/")))
 
 
+def matched_by(patterns: list[Pattern], value: str) -> frozenset[int]:
+    return next(PatternSet(patterns).matching_sorted([value]))
+
+
 @cache
 def _segment_matches(pattern: str, text: str) -> bool:
     if not pattern:
@@ -189,8 +191,9 @@ def test_a_viable_prefix_is_the_longest_that_can_grow(pattern: Pattern, value: s
     prefix = pattern.viable_prefix(value)
     assert value.startswith(prefix)
     for cut in range(len(value) + 1):
-        grown = concat((literal(value[:cut]), ANYTHING))
-        can_grow = find_text(Wanted(((grown,), (pattern.node,)))).text is not None
+        literal = concat(map(Chars.one, value[:cut]))
+        grown = Pattern(f"grown from {value[:cut]}", Kind.NAME, concat((literal, ANYTHING)))
+        can_grow = find_name([(grown,), (pattern,)], []).name is not None or (cut == 0 and pattern.matches(""))
         assert can_grow is (cut <= len(prefix))
 
 
@@ -226,18 +229,15 @@ def test_doing_what_the_hints_say_leads_to_a_pattern(text: str) -> None:
 def test_a_set_answers_as_each_pattern_alone(several: list[Pattern], values: list[str]) -> None:
     together = PatternSet(several)
     alone = [frozenset(at for at, each in enumerate(several) if each.matches(value)) for value in values]
-    assert [together.matching(value) for value in values] == alone
     assert list(together.matching_sorted(values)) == alone
 
 
 @ordinary
 @given(ref_patterns, st.lists(names, min_size=1, max_size=8), st.integers(0, 20))
 def test_forgetting_changes_no_answer(pattern: Pattern, values: list[str], room: int) -> None:
-    nfa = Nfa()
-    nfa.add(nfa.add_root(), pattern.node, 0)
-    forgetful = Dfa(nfa, cache_limit=room)
+    forgetful = Automaton([pattern.node], cache_limit=room)
     for value in values:
-        assert bool(forgetful.run(value).labels) is pattern.matches(value)
+        assert bool(forgetful.run(value).labels) is bool(matched_by([pattern], value))
 
 
 @ordinary
@@ -246,11 +246,11 @@ def test_an_overlap_is_symmetric_and_shows_a_witness(a: list[Pattern], b: list[P
     witness = overlap(a, b)
     assert overlap(b, a) == witness
     if witness is None:
-        assert not (_is_legal(value) and PatternSet(a).matching(value) and PatternSet(b).matching(value))
+        assert not (_is_legal(value) and matched_by(a, value) and matched_by(b, value))
     else:
         assert _is_legal(witness)
-        assert PatternSet(a).matching(witness)
-        assert PatternSet(b).matching(witness)
+        assert matched_by(a, witness)
+        assert matched_by(b, witness)
 
 
 @ordinary
@@ -265,42 +265,46 @@ def test_covering_is_reflexive_and_transitive(a: Pattern, b: Pattern, c: Pattern
 @ordinary
 @given(st.lists(ref_patterns, max_size=3), ref_patterns, st.lists(names, min_size=1, max_size=10))
 def test_covering_agrees_with_single_names(covering: list[Pattern], covered: Pattern, values: list[str]) -> None:
-    covering_set = PatternSet(covering)
     members = [value for value in values if _is_legal(value) and covered.matches(value)]
     if covers(covering, covered):
-        assert all(covering_set.matching(value) for value in members)
-        example = legal_example(covered)
-        assert example is None or covering_set.matching(example)
-
-
-@ordinary
-@given(small_patterns)
-def test_a_pattern_has_a_legal_example_or_a_reason(pattern: Pattern) -> None:
-    assert (legal_example(pattern) is None) is (why_no_ref(pattern, "branch") is not None)
+        assert all(matched_by(covering, value) for value in members)
 
 
 @ordinary
 @given(ref_patterns)
-def test_an_example_is_legal_and_a_reason_is_proved(pattern: Pattern) -> None:
-    example = legal_example(pattern)
-    assert covers([], pattern) is (why_no_ref(pattern, "branch") is not None)
-    if example is not None:
-        assert pattern.matches(example)
-        assert _is_legal(example)
-        assert not covers([], pattern)
+def test_a_pattern_has_a_legal_name_or_a_reason(pattern: Pattern) -> None:
+    found = overlap([pattern], [pattern])
+    reason = why_no_ref(pattern, "branch")
+    assert found is None or (pattern.matches(found) and _is_legal(found) and reason is None)
+    assert covers([], pattern) is (reason is not None)
+
+
+@ordinary
+@given(small_patterns)
+def test_a_short_pattern_is_decided(pattern: Pattern) -> None:
+    assert (overlap([pattern], [pattern]) is None) is (why_no_ref(pattern, "branch") is not None)
 
 
 @thorough
 @given(st.one_of(st.text("ab./@{lock ~", max_size=8), st.lists(st.sampled_from(["a", ".", "/", ".lock"])).map("".join)))
 def test_legal_names_are_those_of_the_manual(name: str) -> None:
     assert is_legal_ref(name) is _is_legal(name)
+    is_forbidden = any(each.pattern.matches(name) for each in FORBIDDEN[Kind.REF])
+    assert is_forbidden is (name != "" and not is_legal_ref(name))
+
+
+@thorough
+@given(st.lists(st.sampled_from(["a", ".", "/", "\0", "\n"])).map("".join))
+def test_legal_paths_are_those_that_git_can_store(name: str) -> None:
+    is_forbidden = any(each.pattern.matches(name) for each in FORBIDDEN[Kind.PATH])
+    parts = name.split("/")
+    assert is_forbidden is (name != "" and ("\0" in name or any(part in ("", ".", "..") for part in parts)))
 
 
 @thorough
 @given(ref_patterns)
-def test_the_text_that_is_at_hand_is_matched(pattern: Pattern) -> None:
-    text = text_at_hand(pattern.node)
-    assert text is None or pattern.matches(text)
+def test_the_example_is_matched(pattern: Pattern) -> None:
+    assert pattern.matches(pattern.example)
 
 
 @ordinary
@@ -312,4 +316,4 @@ def test_all_that_is_matched_begins_as_the_pattern_does(pattern: Pattern, name: 
 @ordinary
 @given(ref_patterns, names)
 def test_a_plain_name_needs_no_automaton(pattern: Pattern, name: str) -> None:
-    assert pattern.matches(name) is bool(PatternSet([pattern]).matching(name))
+    assert pattern.matches(name) is bool(matched_by([pattern], name))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fakes import FakeClock, RecordingProgress, answer, lost, refused_connection
+from fakes import FakeClock, RecordingConsole, answer, lost, refused_connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploystep.app.courier import Courier
-from deploystep.circleci.wire import Failure, Request, Response, fate_of
+from deploystep.circleci.client import Client
+from deploystep.circleci.http import Failure, Request, Response, fate_of
 from deploystep.core.retry import Again, Fate, Policy, Repeat, Stop, may_repeat, next_step
 
 policies = st.builds(
@@ -75,7 +75,7 @@ class Endless:
 def test_a_delivery(answers: list[Response | Failure], policy: Policy, repeat: Repeat) -> None:
     clock = FakeClock()
     transport = Endless(answers, clock)
-    final = Courier(transport, clock, RecordingProgress(), policy).deliver(Request("POST", "/", repeat))
+    final = Client(transport, clock, RecordingConsole(), policy).send(Request("POST", "/", repeat))
     assert final == transport.sent[-1][1]
     assert len(transport.sent) <= policy.attempts
     for (then, result), (after, _) in zip(transport.sent, transport.sent[1:], strict=False):

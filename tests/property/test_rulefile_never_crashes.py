@@ -10,9 +10,9 @@ from deploystep.core.errors import RuleFileInvalid
 from deploystep.core.rules import RuleSet
 from deploystep.core.source import SourceFile
 from deploystep.rulefile import fields
+from deploystep.rulefile.field_types import Table
 from deploystep.rulefile.given import read_given
 from deploystep.rulefile.load import examine, load
-from deploystep.rulefile.shapes import Table
 
 GOOD = (Path(__file__).parents[1] / "golden" / "rules" / "ok" / "full.yml").read_text(encoding="utf-8")
 FACTS = """\

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 RUN = "/api/v2/project/gh/acme/shop/pipeline/run"
 PIPELINE = "/api/v2/project/gh/acme/shop/pipeline"
 TREE = "/api/v1.1/project/github/acme/shop/tree/main"
+V3_RUNS = "/api/v3/runs"
+DEFINITION = "2338d0ae-5541-4bbf-88a2-55e9f7281f80"
 MAIN = {"config": {"branch": "main"}, "checkout": {"branch": "main"}}
 SHA = "4f2c1aa0b3d5e7f9a1b2c3d4e5f60718293a4b5c"
 GOOD_TOKEN = "token"
@@ -80,3 +82,9 @@ def call(  # noqa: PLR0913 - each is one part of a request
 def trigger(sandbox: Sandbox, body: object = None, **more: Any) -> Answer:
     """Trigger through v2's `pipeline/run`, on main unless told otherwise."""
     return call(sandbox, "POST", RUN, MAIN if body is None else body, **more)
+
+
+def v3_body(attributes: object = None, definition: str = DEFINITION) -> Any:
+    """The body of v3's trigger, on main unless told otherwise."""
+    references = {"pipeline": {"id": definition}}
+    return {"data": {"attributes": dict(MAIN) if attributes is None else attributes, "references": references}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from sandbox.calls import MAIN, PIPELINE, RUN, TREE, call, trigger
+from sandbox.calls import MAIN, PIPELINE, RUN, TREE, V3_RUNS, call, trigger, v3_body
 
 from deploystep.sandbox import Sandbox, parse_fault
 
@@ -54,6 +54,21 @@ def test_a_token_in_the_query_is_refused_even_beside_a_good_one(method: str, pat
         assert answer.status == 401
         assert "query parameter" in answer.json["message"]
         assert sandbox.requests[0].query == {"circle-token": "***"}
+
+
+def test_v3_takes_only_bearer_tokens() -> None:
+    with Sandbox(projects=["gh/acme/shop"]) as sandbox:
+        for headers in (*GOOD[2:], *BAD, {"Authorization": "Bearer project-token"}):
+            answer = call(sandbox, "POST", V3_RUNS, v3_body(), headers=headers, token=None)
+            assert (answer.status, answer.json["error"]["type"]) == (401, "unauthorized"), headers
+        assert call(sandbox, "POST", f"{V3_RUNS}?circle-token=token", v3_body()).status == 401
+        for headers in GOOD[:2]:
+            assert call(sandbox, "POST", V3_RUNS, v3_body(), headers=headers, token=None).status == 201
+
+
+def test_v1_1_gives_json_only_to_who_asks_for_it() -> None:
+    request = ("GET", TREE, "", {"Circle-Token": "abc"})
+    assert Sandbox().respond(*request).content_type == "application/edn"
 
 
 def test_only_the_token_that_was_set_is_good() -> None:

@@ -11,6 +11,7 @@ from uuid import uuid4
 import jsonschema
 import pytest
 from sandbox.calls import MAIN, PIPELINE, RUN, SHA, TREE, Clock, call, trigger
+from simulation.eventful import EventfulSandbox
 
 from deploystep.sandbox import Sandbox, Workflow, parse_fault
 
@@ -76,19 +77,11 @@ def validator(version: str, holder: Any) -> Any:
     return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
 
 
-def check(instance: object, schema: Any) -> None:
-    schema.validate(instance)
-
-
-def allowed(instance: object, schema: Any) -> bool:
-    return bool(schema.is_valid(instance))
-
-
 def seeded(sandbox: Sandbox, clock: Clock) -> dict[str, str]:
     """Fill a sandbox with one of everything, and name what the paths need."""
     build = str(uuid4())
     sandbox.add_build(build, "gh/acme/shop", workflow_id=str(uuid4()), jobs={"test": "success", "deploy": "running"})
-    sandbox.set_job("gh/acme/shop", 77, parallel_runs=["running", "failed"], pipeline_id=build)
+    sandbox.set_job("gh/acme/shop", 77, parallel_runs=["running", "failed"])
     run = trigger(sandbox, {**MAIN, "parameters": {"sha": SHA}}).json["id"]
     app = call(sandbox, "POST", "/api/v2/project/circleci/AbC/dEf/pipeline/run", MAIN).json["id"]
     build_num = call(sandbox, "POST", TREE, {}).json["build_num"]
@@ -120,17 +113,15 @@ READINGS = [
     ("v2", "/pipeline/{pipeline-id}/workflow", "/api/v2/pipeline/{build}/workflow"),
     ("v2", PIPELINE_ROUTE, PIPELINE),
     ("v2", PIPELINE_ROUTE, "/api/v2/project/gh%2Facme%2Fshop/pipeline?branch=main"),
-    ("v2", PIPELINE_ROUTE + "/{pipeline-number}", PIPELINE + "/2"),
     ("v2", "/project/{project-slug}/job/{job-number}", "/api/v2/project/gh/acme/shop/job/77"),
     ("v2", "/project/{project-slug}/job/{job-number}", "/api/v2/project/gh/acme/shop/job/{job}"),
-    ("v2", "/workflow/{id}", "/api/v2/workflow/{workflow}"),
     ("v2", "/workflow/{id}/job", "/api/v2/workflow/{workflow}/job"),
+    ("v2", "/pipeline/{pipeline-id}/config", "/api/v2/pipeline/{run}/config"),
+    ("v2", "/pipeline/{pipeline-id}/config", "/api/v2/pipeline/{errored}/config"),
     ("v2", "/pipeline/{pipeline-id}", "/api/v2/pipeline/{dynamic}"),
     ("v2", "/pipeline/{pipeline-id}/workflow", "/api/v2/pipeline/{dynamic}/workflow"),
-    ("v1.1", "/me", "/api/v1.1/me"),
     ("v1.1", BUILD_ROUTE + "/{build_num}", "/api/v1.1/project/github/acme/shop/{build_num}"),
     ("v1.1", BUILD_ROUTE + "/{build_num}", "/api/v1.1/project/gh/acme/shop/77"),
-    ("v1.1", BUILD_ROUTE, "/api/v1.1/project/gh/acme/shop"),
 ]
 
 
@@ -138,46 +129,29 @@ READINGS = [
 @pytest.mark.parametrize("later", [0, 60])
 def test_what_is_read_is_what_the_document_describes(version: str, route: str, path: str, later: float) -> None:
     clock = Clock()
-    flaky = Workflow("flaky", outcome="failed", reruns=("failed", "success"))
-    with Sandbox(now=clock, workflows=[Workflow("deploy"), flaky]) as sandbox:
+    flaky = Workflow("flaky", outcome="failed")
+    with EventfulSandbox(now=clock, workflows=[Workflow("deploy"), flaky], reruns={"flaky": ["failed"]}) as sandbox:
         names = seeded(sandbox, clock)
         clock.passes(later)
         answer = call(sandbox, "GET", path.format(**names))
         assert answer.status == (400 if path.endswith("/7") else 200)
-        check(answer.json, response_schema(version, "GET", route, answer.status))
+        response_schema(version, "GET", route, answer.status).validate(answer.json)
 
 
-def test_canceling_answers_what_the_document_describes() -> None:
+CANCELINGS = [
+    ("v2", "/workflow/{id}/cancel", "/api/v2/workflow/{workflow}/cancel", 202),
+    ("v1.1", BUILD_ROUTE + "/{build_num}/cancel", "/api/v1.1/project/github/acme/shop/{build_num}/cancel", 200),
+]
+
+
+@pytest.mark.parametrize(("version", "route", "path", "status"), CANCELINGS)
+def test_canceling_answers_what_the_document_describes(version: str, route: str, path: str, status: int) -> None:
     clock = Clock()
     with Sandbox(now=clock) as sandbox:
-        names = seeded(sandbox, clock)
-        answer = call(sandbox, "POST", f"/api/v2/workflow/{names['workflow']}/cancel")
-        assert answer.status == 202
-        check(answer.json, response_schema("v2", "POST", "/workflow/{id}/cancel", 202))
-        read = call(sandbox, "GET", f"/api/v2/workflow/{names['workflow']}").json
-        assert read["status"] == "canceled"
-        check(read, response_schema("v2", "GET", "/workflow/{id}", 200))
-
-
-def test_running_again_answers_what_the_document_describes() -> None:
-    clock = Clock()
-    with Sandbox(now=clock) as sandbox:
-        names = seeded(sandbox, clock)
-        answer = call(sandbox, "POST", f"/api/v2/workflow/{names['workflow']}/rerun", {})
-        assert answer.status == 202
-        check(answer.json, response_schema("v2", "POST", "/workflow/{id}/rerun", 202))
-        read = call(sandbox, "GET", f"/api/v2/pipeline/{names['run']}/workflow").json
-        check(read, response_schema("v2", "GET", "/pipeline/{pipeline-id}/workflow", 200))
-        assert len(read["items"]) == 2
-
-
-def test_canceling_a_job_answers_what_the_document_describes() -> None:
-    clock = Clock()
-    with Sandbox(now=clock) as sandbox:
-        names = seeded(sandbox, clock)
-        answer = call(sandbox, "POST", f"/api/v1.1/project/github/acme/shop/{names['build_num']}/cancel")
-        assert (answer.status, answer.json["status"]) == (200, "canceled")
-        check(answer.json, response_schema("v1.1", "POST", BUILD_ROUTE + "/{build_num}/cancel", 200))
+        answer = call(sandbox, "POST", path.format(**seeded(sandbox, clock)))
+        assert answer.status == status
+        response_schema(version, "POST", route, status).validate(answer.json)
+        assert "canceled" in {workflow.status for run in sandbox.runs for workflow in run.workflows}
 
 
 TRIGGERS = [
@@ -200,7 +174,7 @@ def test_what_a_trigger_answers_is_what_the_document_describes(  # noqa: PLR0913
             sandbox.add_fault(parse_fault(fault))
         answer = call(sandbox, "POST", path, {}, token=token)
         assert answer.status == status
-        check(answer.json, response_schema(version, "POST", route, status))
+        response_schema(version, "POST", route, status).validate(answer.json)
 
 
 @pytest.mark.parametrize(
@@ -215,9 +189,9 @@ def test_every_outcome_has_the_documents_words(outcome: str) -> None:
         workflow = sandbox.runs[0].workflows[0]
         assert workflow.status == outcome
         jobs = call(sandbox, "GET", f"/api/v2/workflow/{workflow.id}/job").json
-        check(jobs, response_schema("v2", "GET", "/workflow/{id}/job", 200))
+        response_schema("v2", "GET", "/workflow/{id}/job", 200).validate(jobs)
         job = call(sandbox, "GET", f"/api/v2/project/gh/acme/shop/job/{number}").json
-        check(job, response_schema("v2", "GET", "/project/{project-slug}/job/{job-number}", 200))
+        response_schema("v2", "GET", "/project/{project-slug}/job/{job-number}", 200).validate(job)
 
 
 RUN_BODIES: list[Any] = [
@@ -258,7 +232,7 @@ RUN_BODIES: list[Any] = [
 def test_pipeline_run_accepts_exactly_the_documents_bodies(body: Any) -> None:
     with Sandbox() as sandbox:
         answer = trigger(sandbox, json.dumps(body).encode())
-        expected = 201 if allowed(body, request_schema("v2", "POST", RUN_ROUTE)) else 400
+        expected = 201 if request_schema("v2", "POST", RUN_ROUTE).is_valid(body) else 400
         assert answer.status == expected
         assert len(sandbox.runs) == (expected == 201)
 
@@ -279,10 +253,10 @@ STRICTER: list[Any] = [
 @pytest.mark.parametrize("body", STRICTER, ids=lambda body: json.dumps(body)[:50])
 def test_pipeline_run_enforces_what_the_document_only_says_in_words(body: Any) -> None:
     with Sandbox() as sandbox:
-        assert allowed(body, request_schema("v2", "POST", RUN_ROUTE))
+        assert request_schema("v2", "POST", RUN_ROUTE).is_valid(body)
         answer = trigger(sandbox, body)
         assert (answer.status, answer.json) == (400, {"message": "Unexpected request body provided."})
-        check(answer.json, response_schema("v2", "POST", RUN_ROUTE, 400))
+        response_schema("v2", "POST", RUN_ROUTE, 400).validate(answer.json)
 
 
 PIPELINE_BODIES: list[Any] = [
@@ -307,7 +281,7 @@ PIPELINE_BODIES: list[Any] = [
 def test_the_older_trigger_accepts_exactly_the_documents_bodies(body: Any) -> None:
     with Sandbox() as sandbox:
         answer = call(sandbox, "POST", PIPELINE, json.dumps(body).encode())
-        expected = 201 if allowed(body, request_schema("v2", "POST", PIPELINE_ROUTE)) else 400
+        expected = 201 if request_schema("v2", "POST", PIPELINE_ROUTE).is_valid(body) else 400
         assert answer.status == expected
 
 

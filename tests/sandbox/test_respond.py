@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -12,52 +11,37 @@ from typing import TYPE_CHECKING
 import pytest
 from sandbox.calls import MAIN, RUN, START, Clock, call, trigger
 
-from deploystep.sandbox import Client, Delivery, Reply, Sandbox, parse_fault
+from deploystep.sandbox import Delivery, Reply, Sandbox, parse_fault
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from deploystep.sandbox import Client
 
 HEADERS = {"Authorization": "Bearer token", "Content-Type": "application/json"}
 BODY = json.dumps(MAIN).encode()
 
 
-@dataclass
-class Impatient:
-    """A client whose waiting moves the clock, and who leaves after so many seconds."""
+def _leaves_after_a_minute(clock: Clock) -> Client:
+    """Make a client whose waiting moves the clock."""
 
-    clock: Clock
-    patience: float = 60.0
-    began: datetime = field(init=False)
+    def wait(seconds: float) -> bool:
+        clock.passes(seconds)
+        return clock() <= START + timedelta(seconds=60)
 
-    def __post_init__(self) -> None:
-        self.began = self.clock()
-
-    def wait(self, seconds: float) -> bool:
-        self.clock.passes(seconds)
-        return True
-
-    def has_left(self) -> bool:
-        return (self.clock() - self.began).total_seconds() > self.patience
+    return wait
 
 
-def _post(sandbox: Sandbox, client: Client) -> Reply:
-    return sandbox.respond("POST", RUN, "", HEADERS, BODY, client)
-
-
-def _date(headers: object) -> datetime:
-    assert isinstance(headers, (dict, tuple))
-    return parsedate_to_datetime(dict(headers)["Date"])
+def _post(sandbox: Sandbox, clock: Clock) -> Reply:
+    return sandbox.respond("POST", RUN, "", HEADERS, BODY, _leaves_after_a_minute(clock))
 
 
 def test_it_answers_without_being_started() -> None:
     clock = Clock()
     sandbox = Sandbox(now=clock)
-    reply = _post(sandbox, Impatient(clock))
+    reply = _post(sandbox, clock)
     assert (reply.status, reply.delay, reply.delivery) == (201, 0.0, Delivery.WHOLE)
     assert reply.body["created_at"] == "2026-06-16T08:02:11.000Z"
     (request,) = sandbox.requests
     assert (request.method, request.path, request.body, request.status) == ("POST", RUN, MAIN, 201)
-    assert request.headers["authorization"] == "Bearer ***"
     assert sandbox.respond("GET", "/sandbox/runs").body["runs"][0]["id"] == reply.body["id"]
     assert len(sandbox.requests) == 1
     listed = sandbox.respond("GET", RUN.removesuffix("/run"), "branch=main", HEADERS)
@@ -73,18 +57,18 @@ def test_what_is_late(fault: str, delay: float, waited: float, runs: int) -> Non
     clock = Clock()
     sandbox = Sandbox(now=clock)
     sandbox.add_fault(parse_fault(fault))
-    reply = _post(sandbox, Impatient(clock))
+    reply = _post(sandbox, clock)
     assert (reply.delay, clock()) == (delay, START + timedelta(seconds=waited))
     assert len(sandbox.runs) == runs
     assert (reply.delivery is Delivery.NONE) == (runs == 0)
-    assert _date(reply.headers) == START + timedelta(seconds=waited + delay)
+    assert parsedate_to_datetime(dict(reply.headers)["Date"]) == START + timedelta(seconds=waited + delay)
 
 
 @pytest.mark.parametrize(("fault", "delivery", "status"), [("close", Delivery.NONE, None), ("cut", Delivery.CUT, 201)])
 def test_what_does_not_arrive(fault: str, delivery: Delivery, status: int | None) -> None:
     sandbox = Sandbox()
     sandbox.add_fault(parse_fault(fault))
-    assert _post(sandbox, Impatient(Clock())).delivery is delivery
+    assert _post(sandbox, Clock()).delivery is delivery
     assert sandbox.requests[0].status == status
 
 
@@ -94,7 +78,7 @@ def test_who_says_nothing_of_a_client_has_a_patient_one() -> None:
     assert sandbox.respond("POST", RUN, "", HEADERS, BODY).status == 201
 
 
-def test_every_answer_tells_the_time_of_its_own_clock() -> None:
+def test_every_answer_tells_the_time_of_its_own_clock_once() -> None:
     clock = Clock()
     with Sandbox(now=clock) as sandbox:
         clock.passes(3)
@@ -103,26 +87,20 @@ def test_every_answer_tells_the_time_of_its_own_clock() -> None:
             trigger(sandbox, token=None),
             call(sandbox, "GET", "/nothing"),
             call(sandbox, "GET", "/sandbox/runs"),
-            call(sandbox, "POST", RUN, b"", headers={"Content-Length": "x"}),
-            call(sandbox, "BREW", "/"),
         ]
-        assert [answer.status for answer in answers] == [201, 401, 404, 200, 400, 501]
-        assert {_date(dict(answer.headers)) for answer in answers} == {START + timedelta(seconds=3)}
-
-
-def test_there_is_one_date() -> None:
-    with Sandbox() as sandbox:
-        names = [name for name, _ in call(sandbox, "GET", "/api/v2/me").pairs]
-        assert sorted(names) == ["Content-Length", "Content-Type", "Date", "Server"]
+        assert [answer.status for answer in answers] == [201, 401, 404, 200]
+        for answer in answers:
+            assert sorted(name for name, _ in answer.pairs) == ["Content-Length", "Content-Type", "Date", "Server"]
+            assert parsedate_to_datetime(answer.headers["Date"]) == START + timedelta(seconds=3)
 
 
 def test_it_is_quick() -> None:
     """A bound that a slow machine keeps too; usual is a fifth of a millisecond for the trigger, less for the rest."""
     sandbox = Sandbox()
-    run = _post(sandbox, Impatient(Clock())).body["id"]
+    run = _post(sandbox, Clock()).body["id"]
     began = time.perf_counter()
     for _ in range(300):
-        _post(sandbox, Impatient(Clock()))
+        _post(sandbox, Clock())
         sandbox.respond("GET", f"/api/v2/pipeline/{run}", "", HEADERS)
         sandbox.respond("GET", f"/api/v2/pipeline/{run}/workflow", "", HEADERS)
     assert time.perf_counter() - began < 0.9

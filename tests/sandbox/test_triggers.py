@@ -1,19 +1,19 @@
-"""What a trigger creates: of which commit, with which workflows, or why not."""
+"""What a trigger creates, of which commit and with which workflows, or why not; by every API version."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
 
 import pytest
-from sandbox.calls import MAIN, PIPELINE, RUN, SHA, Clock, call, trigger
+from sandbox.calls import DEFINITION, MAIN, PIPELINE, RUN, SHA, TREE, V3_RUNS, Clock, call, trigger, v3_body
 
 from deploystep.sandbox import Sandbox, Workflow, parse_fault
 
 OTHER = "b" * 40
-
-
-def _revision(sandbox: Sandbox) -> str:
-    return sandbox.runs[-1].revision
+SHOP = "gh/acme/shop"
+PLAIN = {"Content-Type": "text/plain"}
 
 
 def test_the_commit_is_the_first_that_somebody_knows() -> None:
@@ -24,25 +24,18 @@ def test_the_commit_is_the_first_that_somebody_knows() -> None:
         return "c" * 40 if ref == "known" else None
 
     with Sandbox(heads={"main": SHA}, head_of=look_up) as sandbox:
-        trigger(sandbox, {**MAIN, "parameters": {"sha": OTHER}})
-        assert _revision(sandbox) == SHA
-        trigger(sandbox, {"config": {"branch": "x"}, "parameters": {"n": 1, "short": "abc", "sha": OTHER}})
-        assert _revision(sandbox) == OTHER
+
+        def revision(branch: str, **parameters: object) -> str:
+            assert trigger(sandbox, {"config": {"branch": branch}, "parameters": parameters}).status == 201
+            return sandbox.runs[-1].revision
+
+        assert revision("main", sha=OTHER) == SHA
+        assert revision("x", n=1, short="abc", sha=OTHER) == OTHER
         assert asked == []
-        trigger(sandbox, {"config": {"branch": "known"}})
-        assert _revision(sandbox) == "c" * 40
-        trigger(sandbox, {"config": {"branch": "unknown"}})
-        made_up = _revision(sandbox)
-        trigger(sandbox, {"config": {"branch": "unknown"}})
-        assert _revision(sandbox) == made_up
-        assert len(made_up) == 40
-
-
-def test_a_branch_moves_when_told() -> None:
-    with Sandbox(heads={"main": SHA}) as sandbox:
+        assert revision("known") == "c" * 40
+        assert revision("unknown") == revision("unknown") != revision("other")
         sandbox.move("main", OTHER)
-        trigger(sandbox)
-        assert _revision(sandbox) == OTHER
+        assert revision("main") == OTHER
         sandbox.move("main", "")
         assert trigger(sandbox).json == {"message": "Branch not found"}
 
@@ -59,22 +52,37 @@ def test_a_branch_moves_when_told() -> None:
 )
 def test_branch_and_tag(body: object, branch: str | None, tag: str | None) -> None:
     with Sandbox() as sandbox:
-        answer = trigger(sandbox, body)
-        run = sandbox.runs[0]
-        assert (run.branch, run.tag) == (branch, tag)
-        vcs = call(sandbox, "GET", f"/api/v2/pipeline/{answer.json['id']}").json["vcs"]
-        assert (vcs.get("branch"), vcs.get("tag")) == (branch, tag)
+        run = trigger(sandbox, body).json["id"]
+        assert [(run.branch, run.tag) for run in sandbox.runs] == [(branch, tag)]
+        vcs = call(sandbox, "GET", f"/api/v2/pipeline/{run}").json["vcs"]
+        in_v3 = call(sandbox, "GET", f"{V3_RUNS}/{run.upper()}").json["data"]["references"]["event"]["attributes"][
+            "vcs"
+        ]
+        for shown in (vcs, in_v3):
+            assert (shown.get("branch"), shown.get("tag")) == (branch, tag)
+            assert shown["origin_repository_url"] == "https://github.com/acme/shop"
+
+
+def test_a_github_app_run_has_no_vcs() -> None:
+    with Sandbox() as sandbox:
+        body = {**MAIN, "parameters": {"sha": SHA}}
+        run = call(sandbox, "POST", "/api/v2/project/circleci/abc/def/pipeline/run", body).json["id"]
+        pipeline = call(sandbox, "GET", f"/api/v2/pipeline/{run}").json
+        assert "vcs" not in pipeline
+        assert pipeline["trigger_parameters"]["git"] == {"branch": "main", "checkout_sha": SHA}
 
 
 @pytest.mark.parametrize("branch", ["pull/5", ""])
 def test_refs_that_do_not_exist(branch: str) -> None:
-    with Sandbox() as sandbox:
+    with Sandbox(projects=[SHOP]) as sandbox:
         answer = trigger(sandbox, {"config": {"branch": branch}})
         assert (answer.status, answer.json) == (400, {"message": "Branch not found"})
+        assert call(sandbox, "POST", V3_RUNS, v3_body({"checkout": {"branch": branch}})).status == 400
         assert sandbox.runs == ()
+        assert call(sandbox, "POST", TREE.replace("main", "pull%2F5"), {}).status == 200, "v1.1 names it like this"
 
 
-SLUGS = [
+PATHS = [
     ("POST", "/api/v2/project/github/acme/shop/pipeline/run", 201),
     ("POST", "/api/v2/project/bb/acme/shop/pipeline/run", 201),
     ("POST", "/api/v2/project/circleci/43G3lM5RtfFE7v5sa4nWAU/44n9wujWcTnVZ2b5S8Fnat/pipeline/run", 201),
@@ -90,10 +98,11 @@ SLUGS = [
     ("GET", "/api/v2/project/gh/acme/shop/pipeline/run", 405),
     ("PUT", "/api/v2/project/gh/acme/shop/pipeline/run", 405),
     ("DELETE", "/api/v2/me", 405),
+    ("POST", "/api/v1.1/project/github/acme/shop/tree/feature/x", 404),
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "status"), SLUGS)
+@pytest.mark.parametrize(("method", "path", "status"), PATHS)
 def test_paths(method: str, path: str, status: int) -> None:
     with Sandbox() as sandbox:
         answer = call(sandbox, method, path, {} if method == "POST" else None)
@@ -102,39 +111,121 @@ def test_paths(method: str, path: str, status: int) -> None:
         assert sandbox.requests[0].path == path
 
 
-def test_only_the_projects_that_were_named_exist() -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "message"),
+    [
+        ("POST", RUN, "Project does not exist."),
+        ("POST", PIPELINE, "Project not found"),
+        ("GET", PIPELINE, "Project not found"),
+        ("POST", TREE, "Project not found"),
+        ("GET", TREE, "Project not found"),
+    ],
+)
+def test_only_the_projects_that_were_named_exist(method: str, path: str, message: str) -> None:
     with Sandbox(projects=["github/acme/shop"]) as sandbox:
-        assert trigger(sandbox).status == 201
-        assert call(sandbox, "POST", RUN.replace("shop", "x"), {}).json == {"message": "Project does not exist."}
-        assert call(sandbox, "POST", PIPELINE.replace("shop", "x"), {}).json == {"message": "Project not found"}
-        assert call(sandbox, "GET", PIPELINE.replace("shop", "x")).status == 404
+        body: object = {} if method == "POST" else None
+        assert call(sandbox, method, path, body).status in {200, 201}
+        answer = call(sandbox, method, path.replace("shop", "x"), body)
+        assert (answer.status, answer.json) == (404, {"message": message})
 
 
 def test_a_body_that_is_not_declared_as_json() -> None:
-    plain = {"Content-Type": "text/plain"}
-    with Sandbox() as sandbox:
-        assert trigger(sandbox, headers=plain).status == 400
+    with Sandbox(projects=[SHOP]) as sandbox:
+        assert trigger(sandbox, headers=PLAIN).status == 400
+        assert call(sandbox, "POST", V3_RUNS, v3_body(), headers=PLAIN).status == 400
         body = {"branch": "x", "parameters": {"a": 1}}
-        assert call(sandbox, "POST", PIPELINE, body, headers=plain).status == 201
-        assert sandbox.runs[0].parameters == {}
         declared = {"Content-Type": "application/json; charset=utf-8"}
-        assert call(sandbox, "POST", PIPELINE, body, headers=declared).status == 201
-        assert sandbox.runs[1].parameters == {"a": 1}
+        assert [call(sandbox, "POST", PIPELINE, body, headers=h).status for h in (PLAIN, declared)] == [201, 201]
+        assert [run.parameters for run in sandbox.runs] == [{}, {"a": 1}]
 
 
 @pytest.mark.parametrize(
     "body", [b"{", b"\xff", b"{} {}", b'{"parameters": {"a": NaN}}', b"[" * 100_000, b'{"a": ' + b"9" * 5000 + b"}"]
 )
-def test_bytes_that_are_not_one_json_document(body: bytes) -> None:
+@pytest.mark.parametrize("path", [RUN, PIPELINE, TREE, V3_RUNS])
+def test_bytes_that_are_not_one_json_document(path: str, body: bytes) -> None:
     with Sandbox() as sandbox:
-        assert trigger(sandbox, body).status == 400
-        assert call(sandbox, "POST", PIPELINE, body).status == 400
+        assert call(sandbox, "POST", path, body).status == 400
+        assert sandbox.runs == ()
 
 
-def test_a_lone_surrogate_does_no_harm() -> None:
+@pytest.mark.parametrize("body", [[], {"build_parameters": []}, {"build_parameters": "x"}, {"revision": 7}])
+def test_bodies_that_v1_1_refuses(body: object) -> None:
     with Sandbox() as sandbox:
-        assert trigger(sandbox, b'{"config": {"branch": "\\ud800"}}').status == 201
-        assert call(sandbox, "GET", "/sandbox/runs").json["runs"][0]["branch"] == "\ud800"
+        assert call(sandbox, "POST", TREE, body).status == 400
+        assert sandbox.runs == ()
+
+
+V3_WRONG: list[tuple[Any, str]] = [
+    ([], ""),
+    ({}, "/data"),
+    ({"data": 7}, "/data"),
+    ({"data": {"attributes": {}}}, "/data/references"),
+    ({**v3_body(), "pipeline_id": DEFINITION}, "/pipeline_id"),
+    ({"data": {**v3_body()["data"], "tag": "v1"}}, "/data/tag"),
+    (v3_body(definition="main"), "/data/references/pipeline/id"),
+    (v3_body({"config": {"tag": "v1"}}), "/data/attributes/config/tag"),
+    (v3_body({"checkout": {"branch": "main", "revision": SHA}}), "/data/attributes/checkout/revision"),
+    (v3_body({"config": {"branch": 7}}), "/data/attributes/config/branch"),
+    (v3_body({"parameters": {"a": None}}), "/data/attributes/parameters"),
+    (v3_body({"parameters": []}), "/data/attributes/parameters"),
+    (v3_body({"sha": SHA}), "/data/attributes/sha"),
+    (v3_body({"checkout": {"branch": ""}}), "/data/attributes/checkout/branch"),
+]
+
+
+@pytest.mark.parametrize(("body", "pointer"), V3_WRONG, ids=lambda value: str(value)[-60:].replace("/", "|"))
+def test_bodies_that_v3_refuses(body: object, pointer: str) -> None:
+    with Sandbox(projects=[SHOP]) as sandbox:
+        answer = call(sandbox, "POST", V3_RUNS, body)
+        error = answer.json["error"]
+        assert (answer.status, error["type"]) == (400, "validation_error")
+        assert error.get("source", {}).get("pointer", "") == pointer
+        assert sandbox.runs == ()
+
+
+@pytest.mark.parametrize("attributes", [{}, {"checkout": {}}, {"config": {"branch": "main"}}, {"parameters": {}}])
+def test_what_v3_lets_out(attributes: object) -> None:
+    with Sandbox(projects=[SHOP]) as sandbox:
+        assert call(sandbox, "POST", V3_RUNS, v3_body(attributes)).status == 201
+        assert sandbox.runs[0].branch == "main"
+
+
+def test_a_definition_is_of_the_only_project_that_is_known() -> None:
+    with Sandbox() as sandbox:
+        assert call(sandbox, "POST", V3_RUNS, v3_body()).status == 404
+        trigger(sandbox)
+        assert call(sandbox, "POST", V3_RUNS, v3_body()).status == 201
+        call(sandbox, "POST", RUN.replace("shop", "till"), MAIN)
+        assert call(sandbox, "POST", V3_RUNS, v3_body()).status == 404
+
+
+def test_what_was_asked_is_kept_with_the_run() -> None:
+    with Sandbox(projects=[SHOP]) as sandbox:
+        trigger(sandbox, {**MAIN, "definition_id": DEFINITION.upper(), "parameters": {"a": True}})
+        call(sandbox, "POST", PIPELINE, {"branch": "x"})
+        call(sandbox, "POST", V3_RUNS, v3_body({"parameters": {"a": "b"}}))
+        job = {"CIRCLE_JOB": "deploy", "A": True, "B": 3, "C": None, "D": 1.5}
+        answer = call(sandbox, "POST", TREE, {"build_parameters": job, "revision": OTHER}).json
+        texts = {"CIRCLE_JOB": "deploy", "A": "true", "B": "3", "C": "", "D": "1.5"}
+        assert [(run.api, run.definition_id, run.parameters) for run in sandbox.runs] == [
+            ("v2-run", DEFINITION, {"a": True}),
+            ("v2", None, {}),
+            ("v3", DEFINITION, {"a": "b"}),
+            ("v1.1", None, texts),
+        ]
+        assert (answer["job_name"], answer["vcs_revision"], answer["build_parameters"]) == ("deploy", OTHER, texts)
+        assert answer["build_url"] == f"https://circleci.com/gh/acme/shop/{answer['build_num']}"
+
+
+def test_v1_1_announces_its_end_and_comes_to_it() -> None:
+    with Sandbox() as sandbox:
+        answer = call(sandbox, "POST", TREE)
+        assert answer.headers["Sunset"] == "Mon, 01 Feb 2027 00:00:00 GMT"
+        assert "Sunset" not in call(sandbox, "GET", TREE).headers
+    with Sandbox(gone=True) as sandbox:
+        assert call(sandbox, "POST", TREE, {}).status == 410
+        assert (call(sandbox, "GET", TREE).json, sandbox.runs) == ([], ())
 
 
 def test_workflows_start_where_their_parameters_match_in_type_too() -> None:
@@ -153,37 +244,36 @@ def test_workflows_start_where_their_parameters_match_in_type_too() -> None:
     assert started == [["always"], ["always", "flag"], ["always"], ["always", "production", "flag", "both"]]
 
 
-@pytest.mark.parametrize(
-    ("parameters", "messages"),
-    [
-        ({"sha": "x", "deploy": True, "count": 3, "where": "eu"}, []),
-        ({"x": 1, "b": 2}, ["Unexpected argument(s): b, x"]),
-        (
-            {"deploy": "true"},
-            ['Type error for argument deploy: expected type: boolean, actual value: "true" (type string)'],
-        ),
-        ({"count": True}, ["Type error for argument count: expected type: integer, actual value: true (type boolean)"]),
-        ({"sha": 7}, ["Type error for argument sha: expected type: string, actual value: 7 (type integer)"]),
-    ],
-)
-def test_declared_parameters(parameters: dict[str, object], messages: list[str]) -> None:
-    declared = {"sha": "string", "deploy": "boolean", "count": "integer", "where": "enum"}
+CONFIG = "version: 2.1\n# << pipeline.parameters.deploy_key >> <<pipeline.parameters.go>> << pipeline.number >>\n"
+
+
+def test_a_config_is_compiled_once_the_run_has_formed() -> None:
     clock = Clock()
-    with Sandbox(parameters=declared, now=clock) as sandbox:
-        answer = trigger(sandbox, {**MAIN, "parameters": parameters})
-        assert (answer.status, answer.json["state"]) == (201, "pending")
-        clock.passes(1)
-        pipeline = call(sandbox, "GET", f"/api/v2/pipeline/{answer.json['id']}").json
-    assert pipeline["errors"] == [{"type": "config", "message": text} for text in messages]
-    assert pipeline["state"] == ("errored" if messages else "created")
+    with Sandbox(now=clock, configs={"github/acme/shop": CONFIG}) as sandbox:
+        run = trigger(sandbox, {**MAIN, "parameters": {"deploy_key": "ds-1", "go": True, "unused": "x"}}).json["id"]
+
+        def config() -> tuple[str, str]:
+            read = call(sandbox, "GET", f"/api/v2/pipeline/{run}/config").json
+            return read["source"], read["compiled"]
+
+        assert config() == (CONFIG, "")
+        clock.passes(0.1)
+        assert config() == (CONFIG, "version: 2.1\n# ds-1 true << pipeline.number >>\n")
+        sandbox.add_fault(parse_fault("errored"))
+        run = trigger(sandbox).json["id"]
+        clock.passes(60)
+        assert config() == (CONFIG, "")
+        run = call(sandbox, "POST", RUN.replace("shop", "till"), {"parameters": {"a": "ds-2", "b": 7}}).json["id"]
+        clock.passes(60)
+        source, compiled = config()
+        assert all(source.count(f"<< pipeline.parameters.{name} >>") == 1 for name in "ab")
+        assert ("PARAMETER_1: ds-2" in compiled, "PARAMETER_2: 7" in compiled) == (True, True)
 
 
-def test_an_undeclared_parameter_can_be_refused_as_a_missing_project() -> None:
+def test_a_lone_surrogate_does_no_harm() -> None:
     with Sandbox() as sandbox:
-        sandbox.add_fault(parse_fault("status:404:Project not found"))
-        answer = trigger(sandbox)
-        assert (answer.status, answer.json) == (404, {"message": "Project not found"})
-        assert sandbox.runs == ()
+        assert trigger(sandbox, b'{"config": {"branch": "\\ud800"}}').status == 201
+        assert call(sandbox, "GET", "/sandbox/runs").json["runs"][0]["branch"] == "\ud800"
 
 
 def test_fifty_at_once_get_fifty_numbers() -> None:
@@ -195,25 +285,15 @@ def test_fifty_at_once_get_fifty_numbers() -> None:
         assert [entry.status for entry in sandbox.requests] == [201] * 50
 
 
-def test_what_was_asked_is_kept_with_the_run() -> None:
-    definition = "2338d0ae-5541-4bbf-88a2-55e9f7281f80"
-    with Sandbox() as sandbox:
-        trigger(sandbox, {**MAIN, "definition_id": definition, "parameters": {"a": True}})
-        call(sandbox, "POST", PIPELINE, {"branch": "x"})
-        first, second = sandbox.runs
-        assert (first.api, first.definition_id, first.parameters) == ("v2-run", definition, {"a": True})
-        assert (second.api, second.definition_id, second.project) == ("v2", None, "gh/acme/shop")
-
-
 @pytest.mark.parametrize(
-    "wrong",
-    [
-        {"projects": ["acme/shop"]},
-        {"workflows": [Workflow("w", outcome="green")]},
-        {"workflows": [Workflow("w", reruns=["success", "green"])]},
-        {"parameters": {"a": "text"}},
-    ],
+    "wrong", [{"projects": ["acme/shop"]}, {"workflows": [Workflow("w", outcome="green")]}, {"configs": {"shop": ""}}]
 )
-def test_settings_that_make_no_sense(wrong: dict[str, object]) -> None:
+def test_settings_that_make_no_sense(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="`"):
-        Sandbox(**wrong)  # type: ignore[arg-type]
+        Sandbox(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"created": Clock(Clock().moment.replace(year=9999))()}, {"trigger": "explicit"}])
+def test_builds_that_cannot_be(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="not"):
+        Sandbox(now=Clock()).add_build(str(uuid4()), SHOP, **wrong)

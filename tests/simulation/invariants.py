@@ -18,14 +18,13 @@ from deploystep.core.deploy import Outcome
 from deploystep.core.exits import ExitCode
 from deploystep.core.retry import Fate
 from deploystep.render.text import Style, failure
-from deploystep.sandbox.runs import run_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from simulation.world import Post, Step, World
 
-    from deploystep.app.report import Report, TriggerReport
+    from deploystep.app.report import Report, TriggerEntry
     from deploystep.sandbox import Run, WorkflowRun
 
 OVER = frozenset({"success", "failed", "error", "canceled", "unauthorized", "not_run"})
@@ -94,19 +93,21 @@ def _came_to_life(world: World, step: Step) -> Iterator[str]:
             named = _run_of(world, told)
             sent = [p for p in step.posts if p.rule == told.spec.rule and p.run is not None]
             posts = [p for p in sent if named is None or p.run == named.id]  # another's is another matter (_identity)
-            late = [post for post in posts if _has_deployed(world, post) and _started_late(world, post)]
-            if late:
+            deployed = [post for post in posts if _has_deployed(world, post)]
+            if any(_started_late(world, post, A_MINUTE) for post in deployed):
                 world.excused["I4: CircleCI took more than a minute to start what the run holds"] += 1
-            elif any(_has_deployed(world, post) for post in posts):
+            elif any(_started_late(world, post, step.visit.confirm) for post in deployed):
+                world.excused["I4: CircleCI took longer than --confirm to start what the run holds"] += 1
+            elif deployed:
                 yield f"I4: nothing of {told.spec.rule} runs, said the step, and then it ran"
 
 
-def _started_late(world: World, post: Post) -> bool:
-    """Whether the workflow came more than a minute after the run, or after its setup workflow."""
-    run = world.state.shown(world.stored(post.run or ""))
+def _started_late(world: World, post: Post, seconds: float = A_MINUTE) -> bool:
+    """Whether the workflow comes so many seconds after the run, or after its setup workflow, seen by now or not."""
+    run = world.stored(post.run or "")
     first = min((w.created_at for w in run.workflows if w.name == world.rule(post.rule).starts), default=run.created_at)
     before = [w.stopped_at for w in run.workflows if w.stopped_at is not None and w.stopped_at < first]
-    return (first - max([run.created_at, *before])).total_seconds() > A_MINUTE
+    return (first - max([run.created_at, *before])).total_seconds() > seconds
 
 
 # I1
@@ -125,7 +126,7 @@ def _is_of_one(world: World, earlier: Post, run: Run) -> bool:
 
 def _may_still_deploy(world: World, run_id: str, rule: str) -> bool:
     """Whether the rule's workflow of a run has succeeded, is under way, or is yet to come."""
-    stored, shown = world.stored(run_id), world.state.shown(world.stored(run_id))
+    stored, shown = world.stored(run_id), world.shown(run_id)
     starts = world.rule(rule).starts
     if stored.errors:
         return False
@@ -136,7 +137,7 @@ def _may_still_deploy(world: World, run_id: str, rule: str) -> bool:
         return newest.status == "success" or newest.status not in OVER or _is_coming(stored, newest)
     if any(w.tag == "setup" and w.status in OVER - {"success"} for w in shown.workflows):
         return False  # nothing comes after it
-    return any(w.name == starts and w.set_to != "canceled" for w in stored.workflows)
+    return any(w.name == starts and w.changes[0].status != "canceled" for w in stored.workflows)
 
 
 def _newest(run: Run, name: str) -> WorkflowRun | None:
@@ -146,9 +147,7 @@ def _newest(run: Run, name: str) -> WorkflowRun | None:
 
 def _is_coming(stored: Run, workflow: WorkflowRun) -> bool:
     """Whether CircleCI will rerun this workflow by itself."""
-    return any(w.follows and w.follows.workflow_id == workflow.id for w in stored.workflows) and (
-        workflow.status == "failed"
-    )
+    return any(w.follows and w.follows[0] == workflow.id for w in stored.workflows) and (workflow.status == "failed")
 
 
 def _excuse(world: World, earlier: Post, post: Post) -> str | None:
@@ -171,11 +170,8 @@ def _whatever_was_listed(world: World, post: Post) -> Iterator[tuple[bool, str]]
 def _listed(world: World, earlier: Post, post: Post) -> Iterator[tuple[bool, str]]:
     """The step has seen the run, and could not count it."""
     is_going = earlier.step.ended is None or earlier.step.ended > post.step.began
-    is_shared = [rule.starts for rule in world.schedule.rules].count(world.rule(post.rule).starts) > 1
-    has_raced = _is_other_commit(world, earlier) and (is_going or is_shared)
+    has_raced = _is_other_commit(world, earlier) and is_going
     yield has_raced, "a trigger of an older commit had raced with the push (I2)"
-    hidden = is_shared and _hides(world, world.stored(post.run or ""), post, post.step)
-    yield hidden, "rules that share a workflow are told apart by the order of their runs: one was not listed yet"
     runs = [p for p in world.posts if p.run and p.rule == post.rule and p.created_at > earlier.created_at]
     has_failed = any(_is_of_same(world, p, world.stored(post.run or ""), post) and _failed(world, p) for p in runs)
     yield has_failed, "a later run of it has failed, after two steps at once or --again"
@@ -198,20 +194,15 @@ def _unlisted(world: World, earlier: Post, post: Post) -> Iterator[tuple[bool, s
 def _failed(world: World, post: Post) -> bool:
     """Whether its workflow has run and not succeeded; what API v1.1 calls failed is more than that."""
     rule = world.rule(post.rule)
-    newest = _newest(world.state.shown(world.stored(post.run or "")), rule.starts)
+    newest = _newest(world.shown(post.run or ""), rule.starts)
     bad = {"failed", "unauthorized", "error", "failing"} if rule.is_job else {"failed"}
     return newest is not None and newest.status in bad
-
-
-def _shares(world: World) -> bool:
-    starts = [rule.starts for rule in world.schedule.rules]
-    return len(set(starts)) < len(starts)
 
 
 def _came_late(world: World, earlier: Post, post: Post) -> bool:
     """Whether, when the trigger first left, the earlier run had held nothing that goes on for a minute."""
     left = min(p.at for p in post.step.posts if p.rule == post.rule)
-    shown = run_at(world.stored(earlier.run or ""), world.begin + timedelta(seconds=left))
+    shown = world.stored(earlier.run or "").at(world.begin + timedelta(seconds=left))
     starts = world.rule(post.rule).starts
     stopped = [w.stopped_at for w in shown.workflows if w.stopped_at is not None]
     since = max([shown.created_at, *stopped])
@@ -248,13 +239,13 @@ def _other_commits(world: World, step: Step) -> Iterator[str]:
             yield "I2: a run of another commit goes on, and the step does not say that it could not be cancelled"
 
 
-def _is_anothers(world: World, post: Post, told: TriggerReport) -> bool:
+def _is_anothers(world: World, post: Post, told: TriggerEntry) -> bool:
     run = _run_of(world, told)
     return told.spec.rule == post.rule and run is not None and run.id != post.run
 
 
 def _goes_on(world: World, run_id: str) -> bool:
-    return any(w.status not in OVER for w in world.state.shown(world.stored(run_id)).workflows)
+    return any(w.status not in OVER for w in world.shown(run_id).workflows)
 
 
 def _says_cancelled(report: Report) -> bool:
@@ -262,7 +253,7 @@ def _says_cancelled(report: Report) -> bool:
 
 
 def _has_deployed(world: World, post: Post) -> bool:
-    newest = _newest(world.state.shown(world.stored(post.run or "")), world.rule(post.rule).starts)
+    newest = _newest(world.shown(post.run or ""), world.rule(post.rule).starts)
     return newest is not None and newest.status not in NEVER
 
 
@@ -285,7 +276,7 @@ def _zero(world: World, step: Step) -> Iterator[str]:
     for name in due:
         if name in told:
             yield from _is_deployed(world, step, told[name])
-        elif report.skipped is None:
+        elif not report.skipped:
             yield f"I3: {name} was due"
 
 
@@ -300,10 +291,10 @@ def _is_untroubled(world: World, step: Step) -> bool:
         s is step or s.build.push.commit != step.build.push.commit for s in world.steps
     )
     runs = [world.stored(post.run) for post in step.posts if post.run]
-    is_well = all(w.outcome == "success" and w.set_to == "" for run in runs for w in run.workflows) and not any(
+    is_well = all(w.status == "success" for run in runs for w in run.workflows) and not any(
         run.errors or not run.workflows for run in runs
     )
-    is_plain = step.faults == 0 and visit.fuse is None and visit.node == 0 and not _shares(world)
+    is_plain = step.faults == 0 and visit.fuse is None and visit.node == 0
     starts = 2 * pace.appear + (pace.finish if world.schedule.has_setup else 0)
     is_quick = starts + 6 < visit.confirm or visit.confirm == 0  # with a moment to look
     is_waited = visit.wait is None or 2 * pace.appear + 2 * pace.finish + 20 < visit.wait
@@ -314,7 +305,7 @@ def _is_untroubled(world: World, step: Step) -> bool:
     return is_alone and is_first and is_well and is_quick and is_waited and has_nodes and is_right and is_plain
 
 
-def _is_deployed(world: World, step: Step, told: TriggerReport) -> Iterator[str]:
+def _is_deployed(world: World, step: Step, told: TriggerEntry) -> Iterator[str]:
     name = told.spec.rule
     if told.outcome is Outcome.SUPERSEDED:
         if all(head in (None, step.revision) for head in step.heads):
@@ -330,12 +321,12 @@ def _is_deployed(world: World, step: Step, told: TriggerReport) -> Iterator[str]
         yield from _is_running(world, step, told, run)
 
 
-def _run_of(world: World, told: TriggerReport) -> Run | None:
+def _run_of(world: World, told: TriggerEntry) -> Run | None:
     """The run that a report names, as it is now."""
     created = told.created
     if created is None:
         return None
-    runs = (world.state.shown(world.stored(p.run)) for p in world.posts if p.run)
+    runs = (world.shown(p.run) for p in world.posts if p.run)
     is_job = world.rule(told.spec.rule).is_job
     wanted = (r for r in runs if r.is_pipeline != is_job)
     return next(
@@ -343,7 +334,7 @@ def _run_of(world: World, told: TriggerReport) -> Run | None:
     )
 
 
-def _is_running(world: World, step: Step, told: TriggerReport, run: Run) -> Iterator[str]:
+def _is_running(world: World, step: Step, told: TriggerEntry, run: Run) -> Iterator[str]:
     rule = world.rule(told.spec.rule)
     if not rule.is_elsewhere and run.revision != step.revision:
         yield f"I3: {rule.name} runs at another commit"
@@ -357,62 +348,24 @@ def _is_running(world: World, step: Step, told: TriggerReport, run: Run) -> Iter
         return
     if newest.status in NEVER and newest.stopped_at is not None:
         seconds = (newest.stopped_at - world.begin).total_seconds()
-        if seconds < step.began or newest.outcome in NEVER - {"canceled"}:
+        if seconds < step.began or newest.status in NEVER - {"canceled"}:
             yield f"I3: {rule.name}'s workflow is {newest.status}"
     if step.visit.wait is not None and newest.status not in ("success", "canceled"):
         yield f"I3: {rule.name}'s workflow was waited for, and it is {newest.status}"
 
 
-def _is_its_own(world: World, step: Step, told: TriggerReport, run: Run) -> Iterator[str]:
+def _is_its_own(world: World, step: Step, told: TriggerEntry, run: Run) -> Iterator[str]:
     """Whether the run is the rule's, with this commit in its parameters: what no list of CircleCI's tells."""
     is_rules, is_commits = (run.parameters.get(k) == v for k, v in (("rule", told.spec.rule), ("sha", step.revision)))
     if is_rules and is_commits:
         return
     post = next(p for p in world.posts if p.run == run.id)
-    alike = _sent_twice(world, run, post)
     if not world.rule(post.rule).is_named:
         world.excused["I3: a rule that names no workflow starts the one that another rule names"] += 1
-    elif alike and world.rule(post.rule).starts == world.rule(told.spec.rule).starts:
-        twice = "one of them was triggered twice (I1), or a trigger of an older commit raced with the push"
-        again = "--again" if any(p.step.visit.again for p in alike) else twice
-        world.excused[f"I3: rules that share a workflow are told apart by the order of their runs: {again}"] += 1
-    elif _hides(world, run, post, step) and world.rule(post.rule).starts == world.rule(told.spec.rule).starts:
-        hidden = "one of them was not listed yet"
-        world.excused[f"I3: rules that share a workflow are told apart by the order of their runs: {hidden}"] += 1
-    elif _is_anothers_in_a_target(world, step, told, run):
-        world.excused["I3: another build's trigger of a target, in the very seconds of the one that was lost"] += 1
     elif _is_other_commit(world, post) and run.revision == step.revision:
         world.excused["I3: a trigger of an older commit had raced with the push, and its run is adopted"] += 1
     else:
         yield f"I3: the run of {told.spec.rule} is one of rule {run.parameters.get('rule')}"
-
-
-def _alike(world: World, run: Run, post: Post) -> list[Post]:
-    """The triggers of rules that share this one's workflow and made runs of this commit."""
-    starts = world.rule(post.rule).starts
-    names = [rule.name for rule in world.schedule.rules if rule.starts == starts]
-    return [p for p in world.posts if p.run and p.rule in names and _is_of_one(world, p, run)]
-
-
-def _hides(world: World, run: Run, post: Post, step: Step) -> bool:
-    """Whether a list hid one of these runs, made before this step began, when it looked."""
-    made = [world.stored(p.run or "") for p in _alike(world, run, post) if p.created_at < step.began]
-    return any((r.listed_at - world.begin).total_seconds() > step.began for r in made)
-
-
-def _sent_twice(world: World, run: Run, post: Post) -> list[Post]:
-    """Triggers of rules that share this one's workflow that made more than one run of this commit, or raced to it."""
-    sent = _alike(world, run, post)
-    return [p for p in sent if sum(other.rule == p.rule for other in sent) > 1 or _is_other_commit(world, p)]
-
-
-def _is_anothers_in_a_target(world: World, step: Step, told: TriggerReport, run: Run) -> bool:
-    """Whether another build's trigger of the same target made it, right after this step's own, which was lost."""
-    if not world.rule(told.spec.rule).is_elsewhere:
-        return False
-    sent = [post.at for post in step.posts if post.rule == told.spec.rule]
-    created = (run.created_at - world.begin).total_seconds()
-    return any(-2.0 <= created - at <= 6.0 for at in sent)
 
 
 # I4 and I6
@@ -434,7 +387,7 @@ def _told(world: World, step: Step) -> Iterator[str]:
         yield "I6: something was sent, and the report of the interruption does not tell"
 
 
-def _outcome(told: TriggerReport, posts: list[Post], runs: list[str]) -> Iterator[str]:
+def _outcome(told: TriggerEntry, posts: list[Post], runs: list[str]) -> Iterator[str]:
     outcome, name = told.outcome, told.spec.rule
     if runs and outcome in NOT_SENT:
         yield f"I4: {name} created a run, and is told to be {outcome.value}"
@@ -446,7 +399,7 @@ def _outcome(told: TriggerReport, posts: list[Post], runs: list[str]) -> Iterato
         yield f"I4: {name} was not sent, and is told to be {outcome.value}"
 
 
-def _identity(world: World, step: Step, told: TriggerReport, runs: list[str]) -> Iterator[str]:
+def _identity(world: World, step: Step, told: TriggerEntry, runs: list[str]) -> Iterator[str]:
     if told.created is None or told.outcome is Outcome.ALREADY_TRIGGERED:
         return
     run = _run_of(world, told)
@@ -461,7 +414,7 @@ def _identity(world: World, step: Step, told: TriggerReport, runs: list[str]) ->
         yield f"I4: {told.spec.rule}'s run is of {run.revision}, and is told to be of {told.created.revision}"
 
 
-def _look_alike(world: World, step: Step, told: TriggerReport, other: Post) -> str | None:
+def _look_alike(world: World, step: Step, told: TriggerEntry, other: Post) -> str | None:
     """Why another step's run may be taken for what this one created: it was not to be seen before this one sent."""
     run, posts = world.stored(other.run or ""), [p for p in step.posts if p.rule == told.spec.rule]
     was_unseen = bool(posts) and (run.listed_at - world.begin).total_seconds() > posts[-1].looked_at
@@ -471,8 +424,6 @@ def _look_alike(world: World, step: Step, told: TriggerReport, other: Post) -> s
         return "a trigger of an older commit had raced with the push, and its run is taken for this commit's own"
     if run.errors:
         return "two steps of one commit at once: a run that errored does not tell whose it is (known race)"
-    if _is_anothers_in_a_target(world, step, told, run):
-        return "another build's trigger of a target, in the very seconds of the one that was lost"
     is_alike = world.rule(other.rule).starts == world.rule(told.spec.rule).starts
     if is_alike and run.parameters.get("sha") == step.revision:
         return "two steps of one commit at once: one takes the other's run for its own (known race)"
@@ -506,9 +457,5 @@ def _have_succeeded(world: World, step: Step) -> bool:
     """Whether every other node has, in truth (what a fault shows is taken for the truth)."""
     if not step.build.nodes:
         return True
-    job = world.state._memory.jobs["gh/acme/shop", step.job]
-    since = world.time.now - step.began
-    return all(
-        job.overrides.get(index, node.status if node.after <= since else "running") == "success"
-        for index, node in enumerate(step.build.nodes, start=1)
-    )
+    job = world.sandbox.job("gh/acme/shop", step.job)
+    return job is not None and all(status == "success" for status in job.parallel_runs[1:])

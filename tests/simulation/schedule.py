@@ -12,7 +12,7 @@ from deploystep.core.exits import ExitCode
 from deploystep.sandbox import Pace, Workflow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 T = TypeVar("T")
 SHOP = "gh/acme/shop"
@@ -133,6 +133,7 @@ class Schedule:
     rates: Rates
     has_setup: bool
     auto_cancel: bool
+    reruns: Mapping[str, tuple[str, ...]]
     git_lag: float
 
     @property
@@ -144,7 +145,9 @@ class Schedule:
 
     def lines(self) -> list[str]:
         """What is to happen, for people."""
-        workflows = ", ".join(f"{w.name} {dict(w.when)} {w.outcome} {list(w.reruns)}" for w in self.workflows)
+        workflows = ", ".join(
+            f"{w.name} {dict(w.when)} {w.outcome} {list(self.reruns.get(w.name, ()))}" for w in self.workflows
+        )
         lines = [*self.file.splitlines(), f"workflows: {workflows}", f"{self.pace} {self.rates}"]
         lines.append(f"setup: {self.has_setup}, auto-cancel: {self.auto_cancel}, git lags {self.git_lag} s")
         for build in self.builds:
@@ -167,6 +170,7 @@ def sha_of(*parts: object) -> str:
 class _Draw:
     def __init__(self, seed: int) -> None:
         self.seed = seed
+        self.reruns: dict[str, tuple[str, ...]] = {}
         self.dice = random.Random(seed)  # noqa: S311 - it must be the same again
 
     def schedule(self) -> Schedule:
@@ -185,6 +189,7 @@ class _Draw:
             rates=self.rates(),
             has_setup=dice.random() < 0.1,
             auto_cancel=dice.random() < 0.3,
+            reruns=self.reruns,
             git_lag=self.one_of((0.0, 0.0, 0.0, 2.0, 10.0)),
         )
 
@@ -210,8 +215,9 @@ class _Draw:
 
     def workflow(self, name: str) -> Workflow:
         outcome = self.one_of(ENDS)
-        reruns = (self.one_of(("success", "failed")),) if self.dice.random() < 0.1 else ()
-        return Workflow(name, when={"go": name}, outcome="failed" if reruns else outcome, reruns=reruns)
+        if self.dice.random() < 0.1:
+            self.reruns[name] = (self.one_of(("success", "failed")),)
+        return Workflow(name, when={"go": name}, outcome="failed" if name in self.reruns else outcome)
 
     def rates(self) -> Rates:
         dice = self.dice

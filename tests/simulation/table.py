@@ -16,7 +16,7 @@ from deploystep.sandbox import FAULTS, Pace, Workflow
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from deploystep.circleci.wire import Request
+    from deploystep.circleci.http import Request
 
 ALWAYS = 10_000
 TRIGGER = "the trigger"
@@ -106,6 +106,7 @@ def _schedule() -> Schedule:
         rates=Rates(),
         has_setup=False,
         auto_cancel=False,
+        reruns={},
         git_lag=0.0,
     )
 

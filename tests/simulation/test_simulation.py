@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 from simulation.simulate import main, seeds_of, simulated, story
 
-from deploystep.app.confirm import Confirmed
-from deploystep.core.earlier import Fire
+from deploystep.core.deploy import Outcome
 from deploystep.core.retry import Fate
 
 #: Seeds that once found something wrong, and what.
@@ -76,19 +76,17 @@ def _wrong(seeds: range) -> set[str]:
 
 
 def test_who_does_not_look_for_earlier_runs_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploystep.app.scout.choose", lambda _found, _share, _claimed: Fire())
+    monkeypatch.setattr("deploystep.app.earlier_runs.EarlierRuns.find", lambda _self, _snapshot: None)
     assert "I1" in _wrong(range(60))
 
 
 def test_who_does_not_compare_commits_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploystep.app.confirm.Watch._is_other", lambda _self, _revision: False)
-    assert _wrong(range(60)) >= {"I2", "I3"}
+    monkeypatch.setattr("deploystep.app.confirm.Confirmation.stop_if_of_another_commit", lambda _self, _revision: None)
+    assert _wrong(range(60, 90)) >= {"I2", "I3"}
 
 
 def test_who_does_not_confirm_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "deploystep.app.confirm.Watch.confirm", lambda self: Confirmed((), self.created.revision or self.spec.revision)
-    )
+    monkeypatch.setattr("deploystep.app.trigger.confirm", lambda *_: None)
     assert "I3" in _wrong(range(60))
 
 
@@ -98,7 +96,8 @@ def test_who_sends_again_what_may_have_been_received_is_found_out(monkeypatch: p
 
 
 def test_who_does_not_note_what_is_sent_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploystep.app.report.Journal.sending", lambda _self, _index: None)
+    forgetful = SimpleNamespace(**{**Outcome.__members__, "UNCERTAIN": Outcome.NOT_SENT})
+    monkeypatch.setattr("deploystep.app.trigger.Outcome", forgetful)
     assert "I4" in _wrong(range(60))
 
 
@@ -108,7 +107,7 @@ def test_who_forgets_what_was_sent_when_interrupted_is_found_out(monkeypatch: py
 
 
 def test_who_does_not_wait_for_other_nodes_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploystep.app.siblings.Siblings.wait", lambda _self: None)
+    monkeypatch.setattr("deploystep.app.parallel_nodes.wait_for_nodes", lambda *_: None)
     assert "I7" in _wrong(range(60))
 
 
@@ -123,7 +122,7 @@ def test_a_range_of_seeds() -> None:
 def test_a_seed_that_fails_is_shown_with_all_that_happened(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("deploystep.app.siblings.Siblings.wait", lambda _self: None)
+    monkeypatch.setattr("deploystep.app.parallel_nodes.wait_for_nodes", lambda *_: None)
     assert main(["40"]) == 1
     told = capsys.readouterr().out
     for part in ("seed ", "rules:", " begins", "what CircleCI was asked:", "its runs:", "I7: ", "replay it with"):

@@ -1,4 +1,4 @@
-"""What can befall one request: every fault of the stand-in, with arguments drawn by chance."""
+"""What can befall one request: every fault of the sandbox, with arguments drawn by chance."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 #: A fault of the way to CircleCI, not of CircleCI: no connection is made.
 REFUSED = "refused"
-#: Somebody pushes just before the trigger is acted on; the stand-in's own fault for it makes the commit up.
+#: Somebody pushes just before the trigger is acted on; the sandbox's own fault for it makes the commit up.
 PUSHED = "moved"
 #: Arguments of each fault; the empty one is none.
 ARGUMENTS: dict[str, tuple[str, ...]] = {

@@ -1,4 +1,4 @@
-"""The world of one schedule: CircleCI is the stand-in, without a socket; builds run the step in virtual time."""
+"""The world of one schedule: CircleCI is the sandbox, without a socket; builds run the step in virtual time."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ import random
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
 from builds import oidc
+from simulation.eventful import EventfulSandbox
 from simulation.schedule import SHOP, Build, Commit, Fuse, Push, Schedule, Visit, sha_of
 from simulation.timeline import Actor, Timeline
 from simulation.trouble import PUSHED, REFUSED, aimed, trouble
 
-from deploystep.app import run as running
-from deploystep.app.courier import Courier
-from deploystep.app.head import superseded_by
+from deploystep.app.options import Options
 from deploystep.app.ports import Head
-from deploystep.app.report import Journal, Report
-from deploystep.app.trigger import Sender
-from deploystep.app.vigil import Patience
-from deploystep.circleci.wire import Failure, Request, Response, fate_of
+from deploystep.app.report import Report
+from deploystep.app.run import run
+from deploystep.circleci.client import Client
+from deploystep.circleci.http import Failure, Request, Response, fate_of
+from deploystep.core.address import read_address
 from deploystep.core.build import Branch, BuildContext, Tag
-from deploystep.core.errors import Interrupted
+from deploystep.core.errors import Interrupted, ToolError
 from deploystep.core.retry import Fate, Repeat
 from deploystep.core.source import SourceFile
-from deploystep.sandbox import Delivery, JobState, Sandbox
+from deploystep.sandbox import Delivery, JobState
 
 if TYPE_CHECKING:
     from simulation.schedule import RuleSketch
 
+    from deploystep.core.address import Address
     from deploystep.core.deploy import TriggerSpec
     from deploystep.core.facts import Answered, Question
     from deploystep.sandbox import Reply, Run
@@ -88,6 +89,7 @@ class Step:
     _trigger_at: int | None = None
     _fuse: Fuse | None = None
     clock: float = 0.0
+    running: Report = field(default_factory=lambda: Report("run", is_dry=False))
 
     def __post_init__(self) -> None:
         self._fuse = self.visit.fuse
@@ -134,6 +136,7 @@ class Step:
             return None
         self._fuse = None
         self.world.note(f"{self.name}: {'killed' if fuse.signal is None else fuse.signal.label}")
+        self.running.signalled = fuse.signal
         return Killed() if fuse.signal is None else Interrupted(fuse.signal)
 
     # The ports
@@ -162,12 +165,6 @@ class Step:
     def warning(self, text: str) -> None:
         self.info(f"warning: {text}")
 
-    def live(self, text: str) -> None:
-        del text
-
-    def read(self) -> SourceFile:
-        return self.world.source
-
     # What it is
 
     def context(self) -> BuildContext:
@@ -191,43 +188,64 @@ class Step:
             }
         )
 
-    def sender(self, build: BuildContext, specs: tuple[TriggerSpec, ...]) -> Sender:
-        del specs
-        return Sender(
-            courier=Courier(Line(self), self, self),
-            token_name="CIRCLE_TOKEN",
-            app="https://app.circleci.com",
-            patience=Patience(self.visit.confirm, self.visit.wait),
-            superseded=partial(superseded_by, build, Origin(self), self, self),
-            again=self.visit.again,
-            cancels=self.visit.cancels,
+    def options(self) -> Options:
+        visit = self.visit
+        is_waited = visit.nodes_limit is not None
+        return Options(
+            "run",
+            confirm=visit.confirm,
+            wait=visit.wait,
+            cancel_on_interrupt=visit.cancels,
+            again=visit.again,
+            nodes="all" if is_waited else "first",
+            nodes_timeout=visit.nodes_limit or 0.0,
         )
 
     def live_through(self) -> None:
         """Run the step from its beginning to its end, or to where it is killed."""
-        visit = self.visit
-        other = f"node {visit.node} of {len(self.build.nodes) + 1}; node 0 decides" if visit.node else None
-        world = running.World(
-            other_node=other,
-            build=self.context,
-            rules=self,
-            now=lambda zone: self.now().astimezone(zone),
-            progress=self,
-            host=lambda _build: "https://circleci.com",
-            sender=self.sender,
-            can_ask=True,
-            learn=lambda _build, _rules: _unasked,
-        )
-        order = running.Order("run", is_dry=False, nodes_limit=visit.nodes_limit, again=visit.again)
+        report = self.running
         try:
-            self.report = running.run(order, world, Journal())
+            run(self.options(), SimulatedServices(self), report)
+            self.report = report
+        except ToolError as error:
+            report.fail(error)
+            self.report = report
+        except Interrupted as signalled:
+            report.exit = signalled.exit
+            self.report = report
         except Killed:
             self.report = None
         self.world.ended(self)
 
 
-def _unasked(question: Question) -> Answered:
-    raise AssertionError(f"nobody should have asked {question}")
+class SimulatedServices:
+    """The outside of one step: the time, the console, the clone and the way to CircleCI are the world's."""
+
+    given = None
+    can_ask = True
+    token_name = "CIRCLE_TOKEN"
+
+    def __init__(self, step: Step) -> None:
+        self.clock = self.console = step
+        self.build = step.context()
+        self.source = step.world.source
+        self.address: Address = read_address("https://circleci.com")
+        self.remote = Origin(step)
+        node = step.visit.node
+        self.other_node = f"node {node} of {self.build.node.total}; node 0 decides" if node else ""
+        self._client = Client(Line(step), step, step)
+
+    def now(self, zone: tzinfo) -> datetime:
+        return self.clock.now().astimezone(zone)
+
+    def history(self, _default_branch: str) -> SimulatedServices:
+        return self
+
+    def answer(self, question: Question) -> Answered:
+        raise AssertionError(f"nobody should have asked {question}")
+
+    def client(self, _specs: tuple[TriggerSpec, ...] = ()) -> Client:
+        return self._client
 
 
 @dataclass(frozen=True)
@@ -252,23 +270,20 @@ class Origin:
 
 @dataclass
 class Answering:
-    """One connection as the stand-in sees its client."""
+    """One connection as the sandbox sees its client."""
 
     world: World
     is_open: bool = True
     reply: Reply | None = None
 
-    def wait(self, seconds: float) -> bool:
+    def __call__(self, seconds: float) -> bool:
         self.world.time.pause(seconds)
-        return True
-
-    def has_left(self) -> bool:
-        return not self.is_open
+        return self.is_open
 
 
 @dataclass(frozen=True)
 class Line:
-    """What `adapters.http` makes of the way to CircleCI, without the way."""
+    """What `adapters.transport` makes of the way to CircleCI, without the way."""
 
     step: Step
 
@@ -328,7 +343,7 @@ class Line:
         return reply
 
     def _late(self, request: Request, fault: str, post: Post | None) -> Reply | None:
-        """The answer of a stand-in that takes its time; None where it takes longer than anybody waits."""
+        """The answer of a sandbox that takes its time; None where it takes longer than anybody waits."""
         world, client = self.step.world, Answering(self.step.world)
         actor = world.time.current
 
@@ -379,18 +394,17 @@ class World:
         self.wrong: list[str] = []
         self.excused: Counter[str] = Counter()
         self.begin = START
-        self.sandbox = Sandbox(
+        self.sandbox = EventfulSandbox(
             token="token",
             heads={"trunk": "0" * 39 + "1"},
             workflows=schedule.workflows,
             pace=schedule.pace,
-            setup=schedule.has_setup,
+            has_setup=schedule.has_setup,
             auto_cancel=schedule.auto_cancel,
+            reruns=schedule.reruns,
+            on_trigger=self._created,
             now=lambda: START + timedelta(seconds=self.time.now),
         )
-        self.state = self.sandbox._state
-        self._create = self.state.create
-        self.state.create = self._created  # type: ignore[method-assign]
 
     def live_through(self) -> None:
         """Everything that is to happen happens."""
@@ -438,7 +452,7 @@ class World:
 
     def _begin(self, build: Build, index: int) -> None:
         visit = build.visits[index]
-        job = self.state._memory.counters.count("job", SHOP)
+        job = self.sandbox.next_job(SHOP)
         step = Step(self, build, visit, len(self.steps) + 1, job, build.pipeline)
         self._set_job(step)
         self.steps.append(step)
@@ -483,7 +497,7 @@ class World:
         return trouble(self.dice, is_trigger=is_trigger, is_job="/job/" in request.path)
 
     def forget_faults(self) -> None:
-        self.state._memory.faults.clear()
+        self.sandbox.drop_faults()
 
     def posting(self, step: Step, request: Request) -> Post | None:
         """Note a trigger that is about to leave."""
@@ -496,22 +510,24 @@ class World:
         self.posts.append(post)
         return post
 
-    def _created(self, *asked: Any, **named: Any) -> Run:
+    def _created(self, run: Run) -> None:
         post = self.under_way.get(self.time.current)
-        run = self._create(*asked, **named)
         self.note(f"CircleCI creates run {run.number} of {run.revision[:7]} {run.parameters}")
         if post is not None:
             post.run, post.created_at = run.id, self.time.now
             self.judge.created(self, post)
-        return run
 
     # What is so
 
     def stored(self, run: str) -> Run:
         """A run as it will end."""
-        found = self.state._memory.run(run)
+        found = self.sandbox.stored(run)
         assert found is not None
         return found
+
+    def shown(self, run: str) -> Run:
+        """A run as it is now."""
+        return self.stored(run).at(self.sandbox.now())
 
     def rule(self, name: str) -> RuleSketch:
         return next(rule for rule in self.schedule.rules if rule.name == name)

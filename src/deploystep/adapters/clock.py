@@ -1,18 +1,22 @@
 """The real clock."""
 
 import time
+from collections.abc import Callable
 from datetime import datetime, timezone
 
 
 class SystemClock:
-    """Time as it passes."""
+    """Time as it passes. `check` is called around each sleep, and may raise to end a wait."""
+
+    def __init__(self, check: Callable[[], None] = lambda: None) -> None:
+        self._check = check
 
     def now(self) -> datetime:
         """The time of day in UTC."""
         return datetime.now(timezone.utc)
 
     def monotonic(self) -> float:
-        """Seconds since some moment; nobody can set them back."""
+        """Monotonic time, in seconds."""
         return time.monotonic()
 
     def chance(self) -> float:
@@ -23,4 +27,6 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         """Wait; a signal ends it early by raising."""
+        self._check()
         time.sleep(seconds)
+        self._check()

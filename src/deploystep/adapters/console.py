@@ -3,12 +3,10 @@
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Final, TextIO
+from typing import TextIO
 
 from deploystep.core.secret import Secret
 from deploystep.core.text import visible
-
-_CLEAR: Final = "\r\x1b[K"  # to the first column, and the rest of the line away
 
 
 class Console:
@@ -18,7 +16,6 @@ class Console:
         self._out = out
         self._err = err
         self._secrets = secrets
-        self._is_live = False
 
     def hide(self, secret: Secret) -> None:
         """From now on, mask this too."""
@@ -40,27 +37,17 @@ class Console:
         """A line that may need attention; it may quote a server."""
         self._write(self._err, f"warning: {visible(text)}")
 
-    def live(self, text: str) -> None:
-        """A line that the next one replaces; only a terminal can do that, elsewhere nothing is written."""
-        if self._err.isatty():
-            self._put(self._err, _CLEAR + self._shown(self._err, visible(text)))
-            self._is_live = True
-
-    def _write(self, stream: TextIO, text: str) -> None:
-        if self._is_live:
-            self._is_live = False
-            self._put(self._err, _CLEAR)
-        self._put(stream, self._shown(stream, text) + "\n")
-
-    def _shown(self, stream: TextIO, text: str) -> str:
+    def masked(self, text: str) -> str:
+        """The text without any secret."""
         for secret in self._secrets:
             text = secret.masked(text)
-        encoding = stream.encoding or "utf-8"
-        return text.encode(encoding, "backslashreplace").decode(encoding)
+        return text
 
-    def _put(self, stream: TextIO, text: str) -> None:
+    def _write(self, stream: TextIO, text: str) -> None:
+        encoding = stream.encoding or "utf-8"
+        shown = self.masked(text).encode(encoding, "backslashreplace").decode(encoding)
         try:
-            stream.write(text)
+            stream.write(shown + "\n")
             stream.flush()
         except OSError:
             _silence(stream)

@@ -103,3 +103,17 @@ def write_text(path: Path, text: str, option: str) -> None:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a file name"
         raise UsageError("file-unwritable", f"{option}: cannot write {path}: {reason}", "name another file") from None
+
+
+def write_temporary(prefix: str, text: str) -> str | None:
+    """Write a new file that only this user can read, where temporary files go; its path, or None where it cannot be."""
+    import os  # noqa: PLC0415 - for bugs, of which there should be none
+    import tempfile  # noqa: PLC0415 - as above
+
+    try:
+        handle, path = tempfile.mkstemp(".txt", prefix)
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError:
+        return None
+    return path

@@ -2,44 +2,37 @@
 
 from collections.abc import Iterator
 
-from deploystep.app.learn import from_given
-from deploystep.app.ports import RuleSource
-from deploystep.app.report import Report, Tried
-from deploystep.app.settle import settle
+from deploystep.app.facts import resolve, stated_facts
+from deploystep.app.report import Report, TriedCase
+from deploystep.app.run import UNKNOWN_PROJECT
+from deploystep.app.trigger import duplicates, planned
 from deploystep.core.cases import Case
 from deploystep.core.decide import Decision, Judgement, Verdict
-from deploystep.core.deploy import trigger_specs
+from deploystep.core.deploy import Outcome, trigger_specs
 from deploystep.core.errors import RuleFileInvalid
-from deploystep.core.facts import Facts
-from deploystep.core.frozen import replace
 from deploystep.core.rules import RuleSet
-from deploystep.core.source import Diagnostic, Severity, Span, Spanned, in_order
+from deploystep.core.source import Diagnostic, Severity, SourceFile, Span, Spanned, in_order
 from deploystep.core.times import read_now, zone
 from deploystep.core.trace import Answer, Trace
 from deploystep.rulefile.load import load
 
 
-def try_cases(source: RuleSource, *, with_coverage: bool) -> Report:
-    """Try every case. The exit code tells whether one failed; with coverage, what no case shows is told as well."""
-    report = Report("test", is_dry=True)
-    try:
-        rules = load(source.read())
-    except RuleFileInvalid as error:
-        return report.failed(error)
+def try_cases(source: SourceFile, report: Report, *, with_coverage: bool) -> None:
+    """Try every case; with coverage, note what no case shows as well. Raises RuleFileInvalid where one failed."""
+    rules = load(source)
+    report.source = rules.source
     decisions = tuple(_decision(case, rules) for case in rules.cases)
-    tried = tuple(Tried(c, _failures(c, d, rules)) for c, d in zip(rules.cases, decisions, strict=True))
-    gaps = tuple(_gaps(rules, decisions)) if with_coverage else ()
-    report = replace(report, source=rules.source, tried=tried, gaps=gaps)
-    failed = tuple(d for t in tried for d in t.failures)
-    if not failed:
-        return report
-    what = f"{sum(bool(t.failures) for t in tried)} of {len(tried)} cases failed"
-    return report.failed(RuleFileInvalid("cases-failed", what, source=rules.source, diagnostics=in_order(failed)))
+    report.tried = tuple(TriedCase(c, _failures(c, d, rules)) for c, d in zip(rules.cases, decisions, strict=True))
+    report.gaps = tuple(_gaps(rules, decisions)) if with_coverage else ()
+    failed = tuple(d for tried in report.tried for d in tried.failures)
+    if failed:
+        what = f"{sum(bool(t.failures) for t in report.tried)} of {len(report.tried)} cases failed"
+        raise RuleFileInvalid("cases-failed", what, source=rules.source, diagnostics=in_order(failed))
 
 
 def _decision(case: Case, rules: RuleSet) -> Decision:
     now = read_now(case.given.now.value, zone(rules.timezone)) if case.given.now else None
-    return settle(rules, Facts(case.given.build, now), from_given(case.given))
+    return resolve(rules, case.given.build, now, stated_facts(case.given))
 
 
 def _failures(case: Case, decision: Decision, rules: RuleSet) -> tuple[Diagnostic, ...]:
@@ -83,8 +76,11 @@ def _became(judgement: Judgement) -> str:
 
 
 def _parameters(case: Case, decision: Decision, rules: RuleSet) -> Iterator[Diagnostic]:
-    found = trigger_specs(rules, decision.firing, case.given.build)
-    for problem in found.diagnostics:
+    build = case.given.build
+    found = trigger_specs(rules, decision.firing, build)
+    project = build.project or UNKNOWN_PROJECT
+    entries = [planned(spec, spec.project or project, "", Outcome.PLANNED) for spec in found.specs]
+    for problem in found.diagnostics or duplicates(entries, rules):
         yield _failed("C104", case, f"{problem.message} (line {problem.span.line})", case.span, problem.hint)
     sent = {spec.rule: spec.parameters for spec in found.specs}
     for rule, wanted in case.expect.parameters:

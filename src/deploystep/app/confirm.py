@@ -4,223 +4,195 @@ A run of another commit is cancelled, and seen to have ended. A run that errored
 error, for otherwise the step would be green without a deploy.
 """
 
-from typing import Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
 
-from deploystep.app.courier import Courier
-from deploystep.app.vigil import BRISK, Patience, Vigil
-from deploystep.circleci.answers import Asked
-from deploystep.circleci.dialects import DIALECTS, Dialect, identity
-from deploystep.circleci.wire import Request, Response
-from deploystep.core.deploy import TriggerSpec
+from deploystep.app.polling import BRISK, Look, poll
+from deploystep.circleci.apis import Api, run_key
 from deploystep.core.errors import NothingRuns, Stopped, TimedOut, ToolError
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import replace
 from deploystep.core.runs import NEVER_RAN, Created, Run, WorkflowState, ends_in_setup, newest
+
+if TYPE_CHECKING:
+    from deploystep.app.report import TriggerEntry
+    from deploystep.circleci.client import Client
 
 _CONTINUING: Final = 10.0  # seconds after a setup workflow in which what it decided on appears
 _SETTLING: Final = 5.0  # seconds without another workflow, after which none is expected
+_CANCELLING: Final = 10.0  # seconds for which a run of another commit is cancelled at the least
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmed:
-    """What was seen of the run: its workflows, and the commit it is of (None where that was not looked at)."""
+def confirm(entry: "TriggerEntry", api: Api, client: "Client", limit: float) -> None:
+    """See that the right thing runs, and note its workflows and revision; `limit` is in seconds, 0 does not look.
 
-    workflows: tuple[WorkflowState, ...]
-    revision: str | None
+    Raises Stopped (after cancelling the run), NothingRuns with CircleCI's words, or TimedOut where what must be known
+    could not be read.
+    """
+    if entry.created is None:
+        return
+    if limit <= 0:
+        client.console.warning("not confirmed that anything runs, nor of which commit: --confirm is 0")
+        return
+    confirmation = Confirmation(entry, entry.created, api, client, limit)
+    if entry.created.id is None and entry.created.revision is not None:
+        confirmation.stop_if_of_another_commit(entry.created.revision)  # v1.1 answers with the job itself
+    else:
+        confirmation.watch()
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """One trigger that is being confirmed, and all that is needed to do it."""
+class Confirmation:
+    """One created run that is being confirmed. `limit` is in seconds."""
 
-    spec: TriggerSpec
-    created: Created
-    asked: Asked
-    courier: Courier
-    patience: Patience
+    def __init__(self, entry: "TriggerEntry", created: Created, api: Api, client: "Client", limit: float) -> None:
+        self._entry = entry
+        self._created = created
+        self._spec = entry.spec
+        self._api = api
+        self._client = client
+        self._limit = limit
+        self._url = created.url
 
-    @property
-    def _dialect(self) -> Dialect:
-        return DIALECTS[self.spec.api]
+    def watch(self) -> None:
+        """Look until the workflow that is to run is there and the revision is known, or until neither will be."""
+        revision = self._created.revision
+        continued_at: float | None = None
+        for look in self._poll(f"waiting for the workflows of {self._url}", self._limit):
+            run = self._api.run(run_key(self._created))
+            revision = (run.revision if run else None) or revision
+            if run is not None and run.is_errored:
+                raise self._errored(run.errors)
+            self.stop_if_of_another_commit(revision)
+            workflows = self._api.workflows(run_key(self._created))
+            is_running = bool(workflows) and self._is_running(workflows or ())
+            if is_running and (revision or self._spec.revision is None):
+                self._entry.workflows = workflows or ()
+                self._entry.created = replace(self._created, revision=revision)
+                return
+            if ends_in_setup(workflows or ()) and not any(w.reruns_left for w in workflows or ()):
+                raise self._setup_failed(workflows or ())
+            is_set_up = any(w.is_setup and w.succeeded for w in workflows or ())
+            continued_at = (look.elapsed if continued_at is None else continued_at) if is_set_up else None
+            if look.is_last:
+                is_continuing = continued_at is not None and look.elapsed - continued_at < _CONTINUING
+                raise self._gave_up(revision, workflows, run, is_continuing=is_continuing)
 
-    def confirm(self) -> Confirmed:
-        """See that the right thing runs.
-
-        Raises Stopped (after cancelling the run), NothingRuns with CircleCI's words, or TimedOut where what must be
-        known could not be read.
-        """
-        if self.patience.is_none:
-            self.courier.progress.warning("not confirmed that anything runs, nor of which commit: --confirm is 0")
-            return Confirmed((), self.created.revision)
-        if self.created.id is None and self.created.revision is not None:
-            return self._confirm_job(self.created.revision)
-        return self._confirm_run()
-
-    def _confirm_job(self, revision: str) -> Confirmed:
-        """API v1.1 pins the revision and answers with the job itself: what it says is compared."""
-        if self._is_other(revision):
-            self._stop_wrong(revision)
-        return Confirmed((), revision)
-
-    def _confirm_run(self) -> Confirmed:
-        vigil = self._vigil(f"waiting for the workflows of {self.created.url}", self.patience.limit)
-        revision, continued_at = self.created.revision, None
-        while True:
-            is_last = vigil.has_ended  # before the look: an answer that came late tells how it was, not how it is
-            read = self.courier.converse(self._dialect.run(self.asked, identity(self.created)))
-            revision = (read.revision if read else None) or revision
-            self._stop_if_errored(read)
-            if self._is_other(revision):
-                self._stop_wrong(revision)
-            workflows = self._workflows()
-            if workflows and self._is_enough(workflows) and (revision or self.spec.revision is None):
-                return Confirmed(workflows, revision)
-            continued_at = self._continued_at(workflows or (), continued_at)
-            if is_last:
-                raise self._gave_up(revision, workflows, read, continued_at)
-            vigil.rest()
-
-    def _continued_at(self, workflows: tuple[WorkflowState, ...], before: float | None) -> float | None:
-        """Since when a setup workflow has succeeded; what comes after it appears a moment later."""
-        if not any(w.is_setup and w.succeeded for w in workflows):
-            return None
-        return self.courier.clock.monotonic() if before is None else before
-
-    def _is_other(self, revision: str | None) -> bool:
-        """Whether this certainly is another commit than the one that was tested."""
-        return revision is not None and self.spec.revision is not None and revision != self.spec.revision
-
-    def _is_enough(self, workflows: tuple[WorkflowState, ...]) -> bool:
+    def _is_running(self, workflows: tuple[WorkflowState, ...]) -> bool:
         """Whether the named workflow (or any, where none is named) has appeared; a setup workflow is only the start."""
-        started = newest(workflows, self.spec.starts)
-        unauthorized = [w for w in started if w.status == "unauthorized"]
-        if unauthorized:
+        started = newest(workflows, self._spec.starts)
+        unauthorized = next((w for w in started if w.status == "unauthorized"), None)
+        if unauthorized is not None:
+            token_name = self._api.context.token_name
             raise NothingRuns(
                 "unauthorized",
-                f"workflow {unauthorized[0].name} of {self.created.url} is unauthorized: it does not run",
-                f"the user of the token in {self.asked.token_name} may not use a context that the workflow needs",
+                f"workflow {unauthorized.name} of {self._url} is unauthorized: it does not run",
+                f"the user of the token in {token_name} may not use a context that the workflow needs",
             )
-        ended = [w for w in started if w.status in NEVER_RAN]
-        if started and len(ended) == len(started):
+        if started and all(w.status in NEVER_RAN for w in started):
             raise NothingRuns(
                 "did-not-run",
-                f"workflow {ended[0].name} of {self.created.url} does not run: it is {ended[0].status}",
-                "look at it there: a config error, a filter or a newer pipeline of the branch may be why",
+                f"workflow {started[0].name} of {self._url} does not run: status: {started[0].status}",
+                "look at it there; possible causes: a config error, a filter, or a newer pipeline of the branch",
             )
         return bool(started)
 
-    def _workflows(self) -> tuple[WorkflowState, ...] | None:
-        """Every workflow of the run; None where they could not be read, which is not the same as having none."""
-        return self.courier.converse(self._dialect.workflows(self.asked, identity(self.created)))
-
-    def _stop_if_errored(self, read: Run | None) -> None:
-        if read is not None and read.is_errored:
-            raise self._errored(read.errors)
-
-    def _errored(self, errors: tuple[str, ...]) -> NothingRuns:
-        words = "; ".join(errors) or "it says no more"
-        return NothingRuns(
-            "errored",
-            f"run {self.created.url} was created and errored: {words}",
-            *self._declare(words),
-            f"the config is that of {self.asked.project} at {self.asked.ref.name}",
-        )
-
-    def _declare(self, words: str) -> tuple[str, ...]:
-        if "Unexpected argument" not in words:
-            return ()
-        return ("declare each of these under parameters: at the top of its .circleci/config.yml",)
-
     # A run of another commit
 
-    def _stop_wrong(self, revision: str | None) -> None:
-        """Cancel all that runs, until nothing does or the time is up.
+    def stop_if_of_another_commit(self, revision: str | None) -> None:
+        """Where the run certainly is of another commit, cancel all that runs of it, and raise Stopped.
 
         Workflows appear a while after their run, and what deploys comes after a setup workflow: each is cancelled as
         soon as it is there. That a cancelling was accepted is not the same as an end, so the end is read.
         """
-        vigil = self._vigil(f"cancelling {self.created.url}, which is of another commit", self.patience.looking)
+        if None in (revision, self._spec.revision) or revision == self._spec.revision:
+            return
         accepted: set[str] = set()
         seen: frozenset[str] = frozenset()
-        since = self.courier.clock.monotonic()
-        while True:
-            workflows = self._workflows()
+        workflows: tuple[WorkflowState, ...] | None = None
+        changed_at = 0.0
+        what = f"cancelling {self._url}, which is of another commit"
+        for look in self._poll(what, max(self._limit, _CANCELLING)):
+            workflows = self._api.workflows(run_key(self._created))
             if seen != (ids := frozenset(w.id for w in workflows or ())):
-                seen, since = ids, self.courier.clock.monotonic()
-            for workflow in workflows or ():
-                if workflow.is_active and workflow.id not in accepted and self._is_accepted(self._cancel(workflow)):
+                seen, changed_at = ids, look.elapsed
+            active = [w for w in workflows or () if w.is_active]
+            for workflow in active:
+                if workflow.id not in accepted and self._api.cancel(workflow):
                     accepted.add(workflow.id)
-                    workflows = None  # how it stands now is yet to be read
-            if self._is_over(workflows, self.courier.clock.monotonic() - since) or vigil.has_ended:
-                raise self._wrong_commit(revision, workflows or ())
-            vigil.rest()
+            if not active and self._is_over(workflows or (), look.elapsed - changed_at):
+                break
+        raise self._wrong_commit(revision, workflows or ())
 
-    def _is_over(self, workflows: tuple[WorkflowState, ...] | None, unchanged: float) -> bool:
-        """Whether all has ended, and nothing comes after it: workflows of one run appear one after the other."""
-        if not workflows or any(w.is_active for w in workflows):
-            return False
-        if ends_in_setup(workflows) or (self.spec.starts is not None and newest(workflows, self.spec.starts)):
+    def _is_over(self, workflows: tuple[WorkflowState, ...], unchanged: float) -> bool:
+        """Whether nothing comes after what has ended: workflows of one run appear one after the other."""
+        if ends_in_setup(workflows) or (self._spec.starts is not None and newest(workflows, self._spec.starts)):
             return True
         return bool(newest(workflows)) and unchanged >= _SETTLING
-
-    def _cancel(self, workflow: WorkflowState) -> Request:
-        return self._dialect.cancel(self.asked, workflow)
-
-    def _is_accepted(self, request: Request) -> bool:
-        result = self.courier.deliver(request)
-        return isinstance(result, Response) and 200 <= result.status < 300  # noqa: PLR2004
 
     def _wrong_commit(self, revision: str | None, workflows: tuple[WorkflowState, ...]) -> Stopped:
         counted = tuple(w for w in workflows if not (w.is_setup and w.succeeded))
         is_stopped = bool(counted) and all(w.failed for w in counted)
-        hint = f"cancel it by hand: {self.created.url}"
+        states = ", ".join(f"{w.name}: {w.status}" for w in counted)
+        if is_stopped and all(w.status == "canceled" for w in counted):
+            end = "it was cancelled"
+        else:
+            end = f"it does not run: {states}" if is_stopped else f"it could NOT be cancelled{states and ': '}{states}"
         return Stopped(
             "wrong-commit",
-            f"run {self.created.url} is of commit {revision}, not of {self.spec.revision} that was tested; "
-            f"{_end(counted, is_stopped=is_stopped)}",
-            *(() if is_stopped else (hint,)),
-            f"where {self.asked.ref.name} has moved on, the newer commit's own build decides about it",
+            f"run {self._url} is of commit {revision}, not of {self._spec.revision} that was tested; {end}",
+            *(() if is_stopped else (f"cancel it by hand: {self._url}",)),
+            f"where {self._api.context.ref.name} has moved on, the newer commit's own build decides about it",
         )
 
-    # Nothing, in time
+    # Nothing runs
+
+    def _errored(self, errors: tuple[str, ...]) -> NothingRuns:
+        words = "; ".join(errors) or "CircleCI gives no reason"
+        context = self._api.context
+        declare = "declare each of these under parameters: at the top of its .circleci/config.yml"
+        return NothingRuns(
+            "errored",
+            f"run {self._url} was created and errored: {words}",
+            *((declare,) if "Unexpected argument" in words else ()),
+            f"the config is that of {context.project} at {context.ref.name}",
+        )
+
+    def _setup_failed(self, workflows: tuple[WorkflowState, ...]) -> NothingRuns:
+        failed = next(w for w in workflows if w.is_setup)
+        return NothingRuns(
+            "setup-failed",
+            f"the setup workflow failed, so no other workflow starts: {failed.name} of {self._url}, "
+            f"status: {failed.status}",
+            f"see why at {self._url}; parameters that the setup config also declares are one possible cause",
+        )
 
     def _gave_up(
-        self,
-        revision: str | None,
-        workflows: tuple[WorkflowState, ...] | None,
-        read: Run | None,
-        continued_at: float | None,
+        self, revision: str | None, workflows: tuple[WorkflowState, ...] | None, run: Run | None, *, is_continuing: bool
     ) -> ToolError:
-        seconds, url = f"{self.patience.limit:.0f} s", self.created.url
-        if read is None or workflows is None:
+        seconds, url = f"{self._limit:.0f} s", self._url
+        if run is None or workflows is None:
             return TimedOut(
                 "not-confirmed", f"run {url} was created but could not be read for {seconds}", f"look at {url}"
             )
-        if self._is_enough(workflows) and revision is None:
+        if revision is None and self._spec.revision is not None and newest(workflows, self._spec.starts):
             return TimedOut(
-                "commit-unknown",
-                f"run {url} does not say of which commit it is",
-                f"compare it with {self.spec.revision}",
+                "commit-unknown", f"run {url} does not tell its commit", f"compare it with {self._spec.revision}"
             )
-        if read.errors and not workflows:
-            return self._errored(read.errors)
-        is_continued = continued_at is not None and self.courier.clock.monotonic() - continued_at < _CONTINUING
+        if run.errors and not workflows:
+            return self._errored(run.errors)
         names = ", ".join(sorted({w.name for w in workflows if not w.is_setup}))
-        if (
-            not names
-            and not ends_in_setup(workflows)
-            and (read.is_forming or is_continued or any(w.is_setup and w.is_active for w in workflows))
-        ):
+        is_setting_up = any(w.is_setup and w.is_active for w in workflows)
+        if not names and (run.is_forming or is_continuing or is_setting_up):
             return TimedOut(
                 "not-started",
                 f"run {url} was created, and within {seconds} CircleCI has not finished making its workflows",
                 f"look at {url}: it goes on",
                 "do not run this step again for it; give it longer with  --confirm 5m",
             )
-        if self.spec.starts and names:
+        if self._spec.starts and names:
             return NothingRuns(
                 "workflow-absent",
-                f"workflow '{self.spec.starts}' did not start within {seconds}; run {url} has: {names}",
-                f"does its when: in config.yml fit the parameters of rule '{self.asked.rule}'?",
+                f"workflow '{self._spec.starts}' did not start within {seconds}; run {url} has: {names}",
+                f"does its when: in config.yml fit the parameters of rule '{self._spec.rule}'?",
             )
         return NothingRuns(
             "no-workflow",
@@ -228,12 +200,5 @@ class Watch:
             "no workflow's when: or branch and tag filters fit this trigger; tag runs need tag filters on every job",
         )
 
-    def _vigil(self, what: str, limit: float) -> Vigil:
-        return Vigil(self.courier.clock, self.courier.progress, limit, BRISK, what)
-
-
-def _end(workflows: tuple[WorkflowState, ...], *, is_stopped: bool) -> str:
-    if is_stopped and all(w.status == "canceled" for w in workflows):
-        return "it was cancelled"
-    states = ", ".join(f"{w.name} is {w.status}" for w in workflows)
-    return f"it does not run: {states}" if is_stopped else f"it could NOT be cancelled{states and ': '}{states}"
+    def _poll(self, what: str, limit: float) -> Iterator[Look]:
+        return poll(self._client.clock, self._client.console, limit, BRISK, what)

@@ -1,76 +1,97 @@
 """What the use cases need of the outside world. Adapters satisfy these by shape; nothing inherits."""
 
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Protocol
 
-from deploystep.core.build import Branch, Tag
+from deploystep.core.build import Branch, BuildContext, Tag
+from deploystep.core.cases import Given
+from deploystep.core.facts import Answered, AuthorOf, ChangedSince, IsMergedInto, MessageOf
 from deploystep.core.frozen import dataclass
 from deploystep.core.source import SourceFile
 
 if TYPE_CHECKING:
-    from deploystep.circleci.wire import Failure, Request, Response
+    from deploystep.circleci.client import Client, Clock, Console
+    from deploystep.core.address import Address
+    from deploystep.core.deploy import TriggerSpec
 
 
-class Transport(Protocol):
-    """Sends one request to the configured host, once. Never follows a redirect, never repeats."""
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a ref is: its revision; None where there is no such ref, or, with `trouble`, where it could not be read."""
 
-    @property
-    def host(self) -> str:
-        """The address it sends to, without a trailing slash."""
-
-    def send(self, request: "Request") -> "Response | Failure":
-        """The complete answer, or what is certain about the attempt where there is none. Does not raise."""
-
-
-class Clock(Protocol):
-    """Tells the time and lets it pass."""
-
-    def now(self) -> datetime:
-        """The time of day, with its zone; somebody may set it while the step runs."""
-
-    def monotonic(self) -> float:
-        """Seconds that have passed since some moment; nobody can set them back."""
-
-    def sleep(self, seconds: float) -> None:
-        """Wait that long."""
-
-    def chance(self) -> float:
-        """A number from 0 up to 1, by which the waits of many builds spread."""
+    revision: str | None
+    trouble: str = ""
 
 
 class Remote(Protocol):
     """The repository that CircleCI builds, as the clone's `origin` shows it now."""
 
-    def head(self, ref: Branch | Tag) -> "Head":
+    def head(self, ref: Branch | Tag) -> Head:
         """Where a branch or tag is."""
 
     def contains(self, revision: str, other: str) -> bool:
         """Whether the clone shows that `other` is an ancestor of `revision`; False claims nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Where a ref is: its revision; None where there is no such ref, or, with `trouble`, where nobody could tell."""
+class History(Protocol):
+    """Facts about one commit, from the clone."""
 
-    revision: str | None
-    trouble: str = ""
-
-
-class RuleSource(Protocol):
-    """Where the rule file comes from."""
-
-    def read(self) -> SourceFile:
-        """The file's text. Raises RuleFileInvalid where it is missing, too big or not UTF-8."""
+    def answer(self, question: ChangedSince | IsMergedInto | AuthorOf | MessageOf) -> Answered:
+        """The answer, or why there is none."""
 
 
-class Progress(Protocol):
-    """Is told what happens on the way; a line each, for people."""
+class Services(Protocol):
+    """The outside, as far as a command may use it. Each part is made when it is first asked for.
 
-    def info(self, text: str) -> None:
-        """Something worth a line."""
+    `given` are stated facts that replace environment, git, CircleCI and clock. `can_ask` is whether CircleCI may be
+    asked: there is a token, and the command is one that asks. `remote` is None where only the build itself is believed.
+    """
 
-    def warning(self, text: str) -> None:
-        """Something that may need attention, though the command goes on."""
+    @property
+    def clock(self) -> "Clock":
+        """Tells the time and lets it pass."""
 
-    def live(self, text: str) -> None:
-        """How a wait goes on: on a terminal one line that is rewritten, elsewhere nothing."""
+    @property
+    def console(self) -> "Console":
+        """Takes a line each for people, on stderr."""
+
+    @property
+    def given(self) -> Given | None:
+        """Stated facts."""
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether CircleCI may be asked."""
+
+    @property
+    def other_node(self) -> str:
+        """What to say where another node of a parallel job decides; empty where this one does."""
+
+    @property
+    def build(self) -> BuildContext:
+        """The build that is judged. Raises EnvironmentInvalid with every problem."""
+
+    @property
+    def source(self) -> SourceFile:
+        """The rule file. Raises RuleFileInvalid where it is missing, too big or not UTF-8."""
+
+    @property
+    def address(self) -> "Address":
+        """Where CircleCI is."""
+
+    @property
+    def token_name(self) -> str:
+        """The variable that holds the API token."""
+
+    @property
+    def remote(self) -> Remote | None:
+        """The repository that CircleCI builds."""
+
+    def now(self, zone: tzinfo) -> datetime | None:
+        """The time to decide at; None where none is stated."""
+
+    def history(self, default_branch: str) -> History:
+        """Facts about the build's commit."""
+
+    def client(self, specs: "tuple[TriggerSpec, ...]" = ()) -> "Client":
+        """The way to CircleCI; `specs` is what will be sent. Raises EnvironmentInvalid where there is no token."""

@@ -1,223 +1,82 @@
 """Sends the triggers of all firing rules in file order, once each; the first failure stops the rest."""
 
-from collections.abc import Callable
-from typing import Final
+import json
+from typing import TYPE_CHECKING, Final
 
-from deploystep.app.confirm import Watch
-from deploystep.app.courier import Courier
-from deploystep.app.follow import Follower
-from deploystep.app.lost import LostTrigger
-from deploystep.app.ports import Clock, Transport
-from deploystep.app.report import Journal, TriggerReport
-from deploystep.app.scout import Scout, Survey
-from deploystep.app.vigil import Patience
-from deploystep.circleci.answers import Asked, unanswered
-from deploystep.circleci.dialects import DIALECTS, identity
-from deploystep.circleci.wire import Failure, Request, Response, fate_of
-from deploystep.core.build import BuildContext, ProjectSlug
+from deploystep.app.confirm import confirm
+from deploystep.app.earlier_runs import NOT_READ, EarlierRuns
+from deploystep.app.follow import follow
+from deploystep.app.options import Options
+from deploystep.app.ports import Services
+from deploystep.app.report import Report, TriggerEntry
+from deploystep.app.superseded import superseded_by
+from deploystep.circleci.apis import Api, TriggerContext, api_for, run_key, trigger_request
+from deploystep.circleci.errors import unanswered
+from deploystep.circleci.http import Failure, Response, fate_of
+from deploystep.core.build import ProjectSlug
 from deploystep.core.deploy import Outcome, TriggerSpec
-from deploystep.core.earlier import Adopt, Earlier
 from deploystep.core.errors import Interrupted, NothingRuns, Refused, Stopped, ToolError, Uncertain, Unreachable
-from deploystep.core.frozen import dataclass, field, replace
 from deploystep.core.retry import Fate, may_repeat
+from deploystep.core.rules import RuleSet
 from deploystep.core.runs import Created, Run
+from deploystep.core.source import Diagnostic
+
+if TYPE_CHECKING:
+    from deploystep.circleci.client import Client
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """Everything that sending needs besides the triggers themselves.
+_LOOKING: Final = 10.0  # seconds for which a lost trigger's run is looked for at the least
 
-    `superseded` says why this commit is not to be deployed any more, or None. `again` is why an earlier run is not to
-    be looked for. `cancels` is whether an interruption cancels what is followed.
-    """
 
-    courier: Courier
-    token_name: str
-    app: str
-    patience: Patience
-    superseded: Callable[[], str | None] = lambda: None
-    again: str | None = None
-    cancels: bool = False
+def planned(spec: TriggerSpec, project: ProjectSlug, host: str, outcome: Outcome) -> TriggerEntry:
+    """The request of one trigger, made but not sent."""
+    request = trigger_request(spec, project)
+    return TriggerEntry(spec, host + request.path, request, outcome)
 
-    @property
-    def host(self) -> str:
-        """The address that requests go to."""
-        return self.courier.transport.host
 
-    def asked(self, spec: TriggerSpec, project: ProjectSlug, project_id: str | None = None) -> Asked:
-        """What messages say about this trigger."""
-        return Asked(
+def duplicates(entries: list[TriggerEntry], rules: RuleSet) -> tuple[Diagnostic, ...]:
+    """Requests that are sent by two rules. Rules can name one project in two ways: only requests tell."""
+    written = {rule.name.value: rule for rule in rules.rules}
+    first: dict[str, str] = {}
+    found: list[Diagnostic] = []
+    for entry in entries:
+        rule = written[entry.spec.rule]
+        body = {key: value for key, value in (entry.request.body or {}).items() if key != "definition_id"}
+        # as JSON, for to Python 1 and true are equal and to CircleCI they are not; the order of keys says nothing
+        other = first.setdefault(f"{entry.url.casefold()} {json.dumps(body, sort_keys=True)}", entry.spec.rule)
+        if other != entry.spec.rule:
+            earlier = f"rule '{other}' (line {written[other].span.line})"
+            message = f"rule '{entry.spec.rule}' would send the same request as {earlier}"
+            hint = "make their conditions exclude each other, or merge them"
+            found.append(Diagnostic("E608", message, rule.name.span, hint))
+    return tuple(found)
+
+
+def trigger_all(project: ProjectSlug, options: Options, services: Services, report: Report) -> None:
+    """Send everything that the report plans. Raises the first ToolError; the report then says how far it went."""
+    build, client, remote = services.build, services.client(), services.remote
+    reason = superseded_by(build, remote, client.clock, client.console) if remote is not None else ""
+    for entry in report.triggers:
+        spec = entry.spec
+        if reason:  # the branch has moved on for all rules or for none
+            entry.outcome, entry.because = Outcome.SUPERSEDED, reason
+            continue
+        context = TriggerContext(
             rule=spec.rule,
-            project=project,
+            project=spec.project or project,
             ref=spec.ref,
             api=spec.api,
-            host=self.host,
-            app=self.app,
-            token_name=self.token_name,
+            host=client.host,
+            app=services.address.app,
+            token_name=services.token_name,
             has_parameters=bool(spec.parameters),
-            project_id=None if spec.revision is None else project_id,  # of another project it is not known
+            project_id=None if spec.revision is None else build.project_id,  # of another project it is not known
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Noting:
-    """A transport that notes in the journal when a trigger leaves, and when it certainly was not received.
-
-    `left` is when each attempt left, in seconds by the clock that nobody can set back. Between two attempts nothing is
-    under way: who interrupts the wait leaves nothing uncertain.
-    """
-
-    transport: Transport
-    clock: Clock
-    journal: Journal
-    index: int
-    left: list[float] = field(default_factory=list)
-
-    @property
-    def host(self) -> str:
-        return self.transport.host
-
-    def send(self, request: Request) -> Response | Failure:
-        self.left.append(self.clock.monotonic())
-        self.journal.sending(self.index)
-        result = self.transport.send(request)
-        if may_repeat(request.repeat, fate_of(result)):
-            self.journal.ended(self.index, Outcome.NOT_SENT)
-        return result
-
-
-def planned(spec: TriggerSpec, project: ProjectSlug, host: str, outcome: Outcome) -> TriggerReport:
-    """The request of one trigger, made but not sent."""
-    request = DIALECTS[spec.api].trigger_request(spec, project)
-    return TriggerReport(spec, host + request.path, request, outcome)
-
-
-def send_all(journal: Journal, build: BuildContext, project: ProjectSlug, sender: Sender) -> None:
-    """Send everything the journal plans. Raises the first ToolError; the journal then says how far it went."""
-    for index, entry in enumerate(journal.entries):
-        asked = sender.asked(entry.spec, entry.spec.project or project, build.project_id)
-        one = _One(index, entry.spec, asked, journal, sender, build.pipeline_id)
         try:
-            one.send()
+            trigger_one(entry, api_for(client, context), client, options, report)
         except ToolError as error:
-            journal.ended(index, outcome_of(error, journal.entries[index].outcome))
+            entry.outcome = _OUTCOMES.get(type(error), entry.outcome)
             raise
-
-
-@dataclass(frozen=True, slots=True)
-class _One:
-    """One trigger, from the last look before it to the end of what it started."""
-
-    index: int
-    spec: TriggerSpec
-    asked: Asked
-    journal: Journal
-    sender: Sender
-    own: str | None
-
-    def send(self) -> None:
-        """Each step may find that this was all."""
-        reason = self.sender.superseded()
-        if reason is not None:
-            self.journal.superseded(self.index, reason)
-            return
-        survey, earlier = self._look_back()
-        try:
-            if earlier is not None:
-                self._adopt(earlier)
-            else:
-                self._confirm(self._trigger(survey))
-            if self.sender.patience.wait is not None:
-                self._follow(self.sender.patience.wait)
-        except Interrupted:
-            self._cancel_if_wanted()
-            raise
-
-    @property
-    def _scout(self) -> Scout:
-        others = (e.created for e in self.journal.entries if e.created is not None and e.spec is not self.spec)
-        claimed = frozenset(map(identity, others))
-        own = None if self.spec.job is not None else self.own  # a list of jobs has no pipelines in it
-        return Scout(self.spec, self.asked, self.sender.courier, self.sender.patience.looking, own, claimed)
-
-    def _look_back(self) -> tuple[Survey, Earlier | None]:
-        """What there is before the trigger, and an earlier run of this very deploy."""
-        if self.sender.again is not None:
-            scout = replace(self._scout, spec=replace(self.spec, workflow=None, job=None))
-            return scout.survey()[0], None
-        survey, candidates = self._scout.survey()
-        choice = self._scout.choose(candidates, survey)
-        return survey, choice.earlier if isinstance(choice, Adopt) else None
-
-    def _adopt(self, earlier: Earlier) -> None:
-        run = earlier.run
-        created = self._created(run)
-        because = f"run {created.url} of this commit holds {self.spec.starts}: it is {earlier.workflow.status}"
-        self.journal.adopted(self.index, created, (earlier.workflow,), because)
-        self.sender.courier.progress.info(f"already triggered {self.asked.rule}: {created.url}")
-
-    def _created(self, run: Run) -> Created:
-        is_job = self.spec.job is not None
-        return Created(None if is_job else run.id, run.number, self.asked.run_url(run.number), revision=run.revision)
-
-    def _trigger(self, survey: Survey) -> Created:
-        """The dangerous act; where nobody knows what came of it, what it may have created is looked for."""
-        request = self.journal.entries[self.index].request
-        courier = self.sender.courier
-        noting = _Noting(courier.transport, courier.clock, self.journal, self.index)
-        try:
-            created = _post(request, self.asked, replace(courier, transport=noting))
-        except Uncertain as error:
-            created = self._created(LostTrigger(self._scout, survey, noting.left[-1]).found(error))
-        self.journal.created(self.index, created)
-        courier.progress.info(f"triggered {self.asked.rule}: {created.url}")
-        return created
-
-    def _confirm(self, created: Created) -> None:
-        seen = Watch(self.spec, created, self.asked, self.sender.courier, self.sender.patience).confirm()
-        self.journal.seen(self.index, seen.workflows, seen.revision)
-
-    def _follow(self, limit: float) -> None:
-        created = self.journal.entries[self.index].created
-        if created is None:
-            return
-        ending = Follower(self.spec, created, self.asked, self.sender.courier, limit).follow()
-        self.journal.seen(self.index, ending.workflows, created.revision)
-        if ending.error is not None:
-            raise ending.error
-
-    def _cancel_if_wanted(self) -> None:
-        """What this step triggered itself, as far as that is known; what it adopted is another's."""
-        entry = self.journal.entries[self.index]
-        is_wanted = self.sender.cancels and self.sender.patience.wait is not None
-        if is_wanted and entry.created is not None and entry.outcome is Outcome.TRIGGERED:
-            self._cancel(entry.created)
-
-    def _cancel(self, created: Created) -> None:
-        """Ask to cancel all that is alive of a run; whether it ends is not waited for, somebody wants to leave."""
-        courier, dialect = self.sender.courier, DIALECTS[self.spec.api]
-        found = courier.converse(dialect.workflows(self.asked, identity(created)))
-        if not found:
-            courier.progress.warning(f"no workflow of {created.url} was seen, so none was cancelled")
-        for workflow in found or ():
-            if workflow.is_active:
-                result = courier.deliver(dialect.cancel(self.asked, workflow))
-                is_accepted = isinstance(result, Response) and fate_of(result) is Fate.ANSWERED and result.status < 300  # noqa: PLR2004
-                said = "was told to cancel" if is_accepted else "could NOT be told to cancel"
-                courier.progress.info(f"CircleCI {said} workflow {workflow.name} of {created.url}")
-
-
-def _post(request: Request, asked: Asked, courier: Courier) -> Created:
-    """One POST, repeated by the courier only where it certainly was not received."""
-    result = courier.deliver(request)
-    if isinstance(result, Failure) or fate_of(result) is not Fate.ANSWERED:
-        raise unanswered(result, asked)
-    return DIALECTS[asked.api].read_triggered(result, asked)
-
-
-def outcome_of(error: ToolError, before: Outcome) -> Outcome:
-    """What an error means for the trigger it happened to; others leave what was known before."""
-    return _OUTCOMES.get(type(error), before)
 
 
 _OUTCOMES: Final = {
@@ -226,3 +85,74 @@ _OUTCOMES: Final = {
     NothingRuns: Outcome.NOTHING_RUNS,
     Stopped: Outcome.STOPPED,
 }
+
+
+def trigger_one(entry: TriggerEntry, api: Api, client: "Client", options: Options, report: Report) -> None:
+    """One trigger, from the look for an earlier run to the end of what it started."""
+    made_here = frozenset(run_key(e.created) for e in report.triggers if e.created and e is not entry)
+    runs = EarlierRuns(entry.spec, api, client, report.build.pipeline_id if report.build else None, made_here)
+    looks_back = entry.spec.is_recognised and options.again is None
+    before = runs.snapshot(must_be_read=looks_back) if entry.spec.is_recognised else NOT_READ
+    earlier = runs.find(before) if looks_back else None
+    try:
+        if earlier is not None:
+            created, workflow = _created(entry.spec, earlier.run, api), earlier.workflow
+            because = f"run {created.url} of this commit holds {entry.spec.starts}: status: {workflow.status}"
+            entry.created, entry.workflows, entry.because = created, (workflow,), because
+            entry.outcome = Outcome.ALREADY_TRIGGERED
+            client.console.info(f"already triggered {entry.spec.rule}: {created.url}")
+        else:
+            try:
+                created = post(entry, api, client, report)
+            except Uncertain as error:  # nobody knows what came of it: what it may have created is looked for
+                created = _created(entry.spec, runs.lost(before, error, max(options.confirm, _LOOKING)), api)
+            entry.created, entry.outcome = created, Outcome.TRIGGERED
+            client.console.info(f"triggered {entry.spec.rule}: {created.url}")
+            confirm(entry, api, client, options.confirm)
+        if options.wait is not None:
+            follow(entry, api, client, options.wait)
+    except Interrupted:
+        # what this step triggered itself, as far as that is known; what it adopted is another's
+        if options.cancel_on_interrupt and options.wait is not None and entry.outcome is Outcome.TRIGGERED:
+            _cancel(entry, api, client)
+        raise
+
+
+def post(entry: TriggerEntry, api: Api, client: "Client", report: Report) -> Created:
+    """Send one POST; the client repeats it only where it certainly was not received.
+
+    The entry is marked before and after each attempt: between two attempts nothing is under way, and who interrupts
+    the wait leaves nothing uncertain. Raises Refused, Unreachable, NothingRuns or Uncertain.
+    """
+
+    def note(result: Response | Failure | None) -> None:
+        if result is None:
+            report.raise_if_signalled()  # the last moment at which a signal can keep it from leaving
+            entry.outcome = Outcome.UNCERTAIN
+        elif may_repeat(entry.request.repeat, fate_of(result)):
+            entry.outcome = Outcome.NOT_SENT
+
+    result = client.send(entry.request, on_attempt=note)
+    if isinstance(result, Failure) or fate_of(result) is not Fate.ANSWERED:
+        raise unanswered(result, api.context)
+    return api.read_created(result)
+
+
+def _created(spec: TriggerSpec, run: Run, api: Api) -> Created:
+    """A run that was found, as if its trigger had been answered."""
+    url = api.context.run_url(run.number)
+    return Created(None if spec.job is not None else run.id, run.number, url, revision=run.revision)
+
+
+def _cancel(entry: TriggerEntry, api: Api, client: "Client") -> None:
+    """Ask to cancel all that is active of a run; its end is not waited for, somebody wants to leave."""
+    if entry.created is None:
+        return
+    url = entry.created.url
+    found = api.workflows(run_key(entry.created))
+    if not found:
+        client.console.warning(f"no workflow of {url} was seen, so none was cancelled")
+    for workflow in found or ():
+        if workflow.is_active:
+            said = "was told to cancel" if api.cancel(workflow) else "could NOT be told to cancel"
+            client.console.info(f"CircleCI {said} workflow {workflow.name} of {url}")

@@ -7,236 +7,194 @@ Sources: CircleCI's v2 OpenAPI document, operations `triggerPipelineRun`, `trigg
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
-from deploystep.circleci.answers import Asked, believe, not_created
-from deploystep.circleci.recent import Recent, recent_runs
-from deploystep.circleci.wire import (
+from deploystep.circleci.client import Client, Enough, Recent
+from deploystep.circleci.context import TriggerContext
+from deploystep.circleci.errors import accepted_body, not_created
+from deploystep.circleci.http import (
     Failure,
     Json,
+    JsonObject,
     Page,
     Request,
     Response,
-    Talk,
     body_of,
     every,
-    every_page,
-    identity_of,
+    is_accepted,
     message_of,
-    moment_of,
-    number_of,
-    objects,
+    reading,
     ref_of,
-    revision_of,
     segment,
-    text_of,
 )
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import NothingRuns
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import dataclass, replace
 from deploystep.core.retry import Repeat
 from deploystep.core.runs import Created, NodeState, Run, WorkflowState
 
 T = TypeVar("T")
-_OK: Final = 200
 _FORMING: Final = frozenset({"pending", "setup-pending", "setup"})
+#: Of other words it is not known whether a trigger through the API made the run (v2 OpenAPI, Pipeline.trigger).
+_BY_API: Final = {"api": True, "webhook": False, "scheduled_pipeline": False, "explicit": False}
 
 
-# Triggers
-
-
-def run_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
+def pipeline_run_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
     """`POST …/pipeline/run`: config and checkout from the same branch or tag (it has no key for a revision)."""
     where = _where(spec.ref)
     body: dict[str, Json] = {"definition_id": spec.definition} if spec.definition else {}
-    body |= {"config": where, "checkout": where}
-    return _trigger(f"{_project_path(project)}/pipeline/run", body, spec)
+    return _trigger(f"{_path(project)}/pipeline/run", {**body, "config": where, "checkout": where}, spec)
 
 
 def pipeline_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
     """`POST …/pipeline`, for a CircleCI Server that has no `pipeline/run`."""
-    return _trigger(f"{_project_path(project)}/pipeline", dict(_where(spec.ref)), spec)
+    return _trigger(f"{_path(project)}/pipeline", _where(spec.ref), spec)
 
 
-def _trigger(path: str, body: dict[str, Json], spec: TriggerSpec) -> Request:
-    if spec.parameters:
-        body["parameters"] = dict(spec.parameters)
-    return Request("POST", path, Repeat.ONLY_IF_NOT_RECEIVED, body)
+def _trigger(path: str, body: Mapping[str, Json], spec: TriggerSpec) -> Request:
+    parameters = {"parameters": dict(spec.parameters)} if spec.parameters else {}
+    return Request("POST", path, Repeat.ONLY_IF_NOT_RECEIVED, {**body, **parameters})
 
 
-def _where(ref: Branch | Tag) -> Mapping[str, str]:
+def _where(ref: Branch | Tag) -> dict[str, str]:
     return {"tag": ref.name} if isinstance(ref, Tag) else {"branch": ref.name}
 
 
-def _project_path(project: ProjectSlug) -> str:
+def _path(project: ProjectSlug) -> str:
     # three segments, each encoded on its own: a joined slug (%2F) is answered with 404
     return "/api/v2/project/" + "/".join(map(segment, (project.vcs, project.organization, project.project)))
 
 
-def read_triggered(response: Response, asked: Asked) -> Created:
-    """What was created. Raises NothingRuns, Refused or Uncertain where nothing certainly was."""
-    body = believe(response, asked)
-    if response.status == _OK and "id" not in body and message_of(response):
-        raise NothingRuns(
-            "skipped",
-            f"CircleCI accepted the trigger of rule '{asked.rule}' and created nothing: {message_of(response)}",
-            "a commit message with [skip ci] or [ci skip] stops API triggers too; push a commit without it",
-        )
-    match body:
-        case {"id": str(pipeline), "number": number} if identity_of(pipeline) and number_of(number) is not None:
-            return Created(pipeline, number, asked.run_url(number), text_of(body.get("state")) or "")
-        case _:
-            raise not_created(response, asked)
+class V2:
+    """API v2 for one project and ref."""
+
+    def __init__(self, client: Client, context: TriggerContext) -> None:
+        self.context = context
+        self._client = client
+
+    def read_created(self, response: Response) -> Created:
+        """The pipeline that was created. Raises NothingRuns, Refused or Uncertain where none certainly was."""
+        body = accepted_body(response, self.context)
+        if response.status == 200 and "id" not in body.get() and message_of(response):  # noqa: PLR2004
+            raise NothingRuns(
+                "skipped",
+                f"CircleCI accepted the trigger of rule '{self.context.rule}' and created nothing: "
+                f"{message_of(response)}",
+                "a commit message with [skip ci] or [ci skip] stops API triggers too; push a commit without it",
+            )
+        identity, number = body.identity("id"), body.number("number")
+        if identity is None or number is None:
+            raise not_created(response, self.context)
+        return Created(identity, number, self.context.run_url(number), body.text("state") or "")
+
+    def run(self, run_id: str) -> Run | None:
+        """The pipeline; None where it cannot be read."""
+        return pipeline(self._client, run_id)
+
+    def workflows(self, run_id: str) -> tuple[WorkflowState, ...] | None:
+        """Every workflow of the pipeline; None where they cannot be read."""
+        return workflows(self._client, run_id)
+
+    def recent(self, enough: Enough) -> Recent | Response | Failure:
+        """The project's pipelines, newest first, as far back as `enough` wants; of a branch only that branch's."""
+        return pipelines(self._client, self.context.project, self.context.ref, enough)
+
+    def details(self, run: Run) -> Run:
+        """The run with its revision, number and how it was triggered, as far as the pipeline itself tells."""
+        return run if run.is_by_api is not None and run.revision else completed(run, self.run(run.id))
+
+    def cancel(self, workflow: WorkflowState) -> bool:
+        """`POST /workflow/{id}/cancel`: whether it was accepted. Cancelling twice does no harm."""
+        path = f"/api/v2/workflow/{segment(workflow.id)}/cancel"
+        return is_accepted(self._client.send(Request("POST", path, Repeat.FREELY)))
+
+
+def completed(run: Run, read: Run | None) -> Run:
+    """The run with what another reading of it tells and it does not."""
+    if read is None:
+        return run
+    by_api = run.is_by_api if run.is_by_api is not None else read.is_by_api
+    return replace(run, number=run.number or read.number, revision=run.revision or read.revision, is_by_api=by_api)
 
 
 # Pipelines
 
 
-def pipeline_by_id_request(pipeline: str) -> Request:
-    """`GET /pipeline/{id}`."""
-    return Request("GET", f"/api/v2/pipeline/{segment(pipeline)}", Repeat.FREELY)
+def pipeline(client: Client, pipeline_id: str) -> Run | None:
+    """`GET /pipeline/{id}`; None where it cannot be read."""
+    return _run(_pipeline_body(client, pipeline_id))
 
 
-def read_project(result: Response | Failure) -> ProjectSlug | None:
-    """The project of a pipeline, from an answer to `GET /pipeline/{id}`; None where it does not tell."""
-    slug = text_of((body_of(result) or {}).get("project_slug"))
+def pipeline_project(client: Client, pipeline_id: str) -> ProjectSlug | None:
+    """The project that a pipeline is of; None where that is not told."""
+    slug = _pipeline_body(client, pipeline_id).text("project_slug")
     return ProjectSlug.parse(slug) if slug else None
 
 
-def run(_asked: Asked, pipeline: str) -> Talk[Run | None]:
-    """The pipeline; None where it cannot be read."""
-    body = body_of((yield pipeline_by_id_request(pipeline)))
-    return None if body is None else _run({"id": pipeline, **body})
+def _pipeline_body(client: Client, pipeline_id: str) -> JsonObject:
+    """The pipeline that was asked for. An answer of another, or one that names no state, is taken for empty."""
+    body = JsonObject(body_of(client.get(f"/api/v2/pipeline/{segment(pipeline_id)}")))
+    return body if body.get("id") == pipeline_id and body.text("state") else JsonObject(None)
 
 
-def _run(body: Mapping[str, Json]) -> Run | None:
-    identity, state, trigger = identity_of(body.get("id")), text_of(body.get("state")), body.get("trigger")
+def pipelines(client: Client, project: ProjectSlug, ref: Branch | Tag, enough: Enough) -> Recent | Response | Failure:
+    """A project's pipelines, newest first. There is no filter for tags, so for a tag the whole project's are read."""
+    branch = {"branch": ref.name} if isinstance(ref, Branch) else {}
+    return client.runs(reading(f"{_path(project)}/pipeline", **branch), _page_of(_run), _following, enough)
+
+
+def _following(first: Request, token: str) -> Request:
+    return replace(first, query={**first.query, "page-token": token})
+
+
+def _page_of(read: Callable[[JsonObject], T | None]) -> Callable[[Response | Failure], Page[T] | None]:
+    def read_page(result: Response | Failure) -> Page[T] | None:
+        body = JsonObject(body_of(result))
+        items = every(body.get("items"), read)
+        return None if items is None else Page(items, body.text("next_page_token"))
+
+    return read_page
+
+
+def _run(body: JsonObject) -> Run | None:
+    identity, state = body.identity("id"), body.text("state")
+    git = ("trigger_parameters", "git")  # where `vcs` is absent (GitHub App), this says what was checked out
     if identity is None:
         return None
-    kind = text_of(trigger.get("type")) if isinstance(trigger, dict) else None
     return Run(
         id=identity,
-        number=number_of(body.get("number")),
-        revision=_revision(body),
-        ref=_ref(body),
-        created=moment_of(body.get("created_at")),
-        is_by_api=_BY_API.get(kind or ""),
+        number=body.number("number"),
+        revision=body.revision("vcs", "revision") or body.revision(*git, "checkout_sha"),
+        ref=ref_of(body.text("vcs", "branch"), body.text("vcs", "tag"))
+        or ref_of(body.text(*git, "branch"), body.text(*git, "tag")),
+        created=body.moment("created_at"),
+        is_by_api=_BY_API.get(body.text("trigger", "type") or ""),
         is_errored=state == "errored",
         is_forming=state in _FORMING,
-        errors=tuple(words for e in objects(body.get("errors")) if (words := text_of(e.get("message")))),
+        errors=body.messages("errors"),
     )
 
 
-#: Of other words it is not known whether a trigger through the API made the run (v2 OpenAPI, Pipeline.trigger).
-_BY_API: Final = {"api": True, "webhook": False, "scheduled_pipeline": False, "explicit": False}
+# Workflows and jobs
 
 
-def _revision(body: Mapping[str, Json]) -> str | None:
-    """`vcs.revision`; where `vcs` is absent (GitHub App), what the trigger's parameters say was checked out."""
-    return revision_of(_vcs(body).get("revision")) or revision_of(_git(body).get("checkout_sha"))
+def workflows(client: Client, pipeline_id: str) -> tuple[WorkflowState, ...] | None:
+    """`GET /pipeline/{id}/workflow`: every workflow; None where they cannot be read."""
+    return client.pages(reading(f"/api/v2/pipeline/{segment(pipeline_id)}/workflow"), _page_of(_workflow), _following)
 
 
-def _ref(body: Mapping[str, Json]) -> Branch | Tag | None:
-    vcs, git = _vcs(body), _git(body)
-    return ref_of(vcs.get("branch"), vcs.get("tag")) or ref_of(git.get("branch"), git.get("tag"))
-
-
-def _vcs(body: Mapping[str, Json]) -> Mapping[str, Json]:
-    match body:
-        case {"vcs": dict(vcs)}:
-            return vcs
-        case _:
-            return {}
-
-
-def _git(body: Mapping[str, Json]) -> Mapping[str, Json]:
-    match body:
-        case {"trigger_parameters": {"git": dict(git)}}:
-            return git
-        case _:
-            return {}
-
-
-def recent(asked: Asked, enough: Callable[[tuple[Run, ...]], bool]) -> Talk[Recent | Response | Failure]:
-    """The project's pipelines, newest first, as far back as `enough` wants; of a branch only that branch's."""
-    return pipelines(asked.project, asked.ref, enough)
-
-
-def pipelines(
-    project: ProjectSlug, ref: Branch | Tag, enough: Callable[[tuple[Run, ...]], bool]
-) -> Talk[Recent | Response | Failure]:
-    """The same, of any project. There is no filter for tags, so for a tag the whole project's are read."""
-    branch = {"branch": ref.name} if isinstance(ref, Branch) else {}
-
-    def request(page: str | None) -> Request:
-        query = {**branch, **({"page-token": page} if page else {})}
-        return Request("GET", f"{_project_path(project)}/pipeline", Repeat.FREELY, query=query)
-
-    return recent_runs(request, _read_pipelines, enough)
-
-
-def _read_pipelines(result: Response | Failure) -> Page[Run] | None:
-    return _read_page(result, _run)
-
-
-# Workflows
-
-
-def workflows_request(pipeline: str, page: str | None = None) -> Request:
-    """`GET /pipeline/{id}/workflow`."""
-    path = f"/api/v2/pipeline/{segment(pipeline)}/workflow"
-    return Request("GET", path, Repeat.FREELY, query={"page-token": page} if page else {})
-
-
-def workflows(_asked: Asked, pipeline: str) -> Talk[tuple[WorkflowState, ...] | None]:
-    """Every workflow of the pipeline; None where they cannot be read."""
-    return workflows_of(pipeline)
-
-
-def workflows_of(pipeline: str) -> Talk[tuple[WorkflowState, ...] | None]:
-    """The same, of any pipeline."""
-    return every_page(lambda page: workflows_request(pipeline, page), read_workflows)
-
-
-def read_workflows(result: Response | Failure) -> Page[WorkflowState] | None:
-    """Read an answer to `GET /pipeline/{id}/workflow`; None where it is not one."""
-    return _read_page(result, _workflow)
-
-
-def _read_page(result: Response | Failure, read: Callable[[Mapping[str, Json]], T | None]) -> Page[T] | None:
-    body = body_of(result) or {}
-    items = every(body.get("items"), read)
-    return None if items is None else Page(items, text_of(body.get("next_page_token")))
-
-
-def _workflow(item: Mapping[str, Json]) -> WorkflowState | None:
-    match item:
-        case {"id": str(workflow), "name": str(name), "status": str(status)} if identity_of(workflow):
-            most, done = number_of(item.get("max_auto_reruns")), number_of(item.get("auto_rerun_number"))
-            return WorkflowState(
-                workflow,
-                name,
-                status,
-                is_setup=item.get("tag") == "setup",
-                created=moment_of(item.get("created_at")),
-                reruns_left=max(0, (most or 0) - (done or 0)),
-                stopped=moment_of(item.get("stopped_at")),
-            )
-        case _:
-            return None
-
-
-def cancel(_asked: Asked, workflow: WorkflowState) -> Request:
-    """`POST /workflow/{id}/cancel`; cancelling twice does no harm."""
-    return Request("POST", f"/api/v2/workflow/{segment(workflow.id)}/cancel", Repeat.FREELY)
-
-
-# Jobs
-
-
-def jobs_request(workflow: str, page: str | None = None) -> Request:
-    """`GET /workflow/{id}/job`."""
-    path = f"/api/v2/workflow/{segment(workflow)}/job"
-    return Request("GET", path, Repeat.FREELY, query={"page-token": page} if page else {})
+def _workflow(item: JsonObject) -> WorkflowState | None:
+    identity, name, status = item.identity("id"), item.text("name"), item.text("status")
+    if identity is None or name is None or status is None:
+        return None
+    return WorkflowState(
+        identity,
+        name,
+        status,
+        is_setup=item.get("tag") == "setup",
+        created=item.moment("created_at"),
+        reruns_left=max(0, (item.number("max_auto_reruns") or 0) - (item.number("auto_rerun_number") or 0)),
+        stopped=item.moment("stopped_at"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,36 +206,27 @@ class Job:
     age: tuple[bool, str, int]
 
 
-def jobs(workflow: str) -> Talk[tuple[Job, ...] | None]:
-    """Every job of a workflow; None where they cannot be read."""
-    return every_page(lambda page: jobs_request(workflow, page), read_jobs)
+def jobs(client: Client, workflow_id: str) -> tuple[Job, ...] | None:
+    """`GET /workflow/{id}/job`: every job; None where they cannot be read."""
+    return client.pages(reading(f"/api/v2/workflow/{segment(workflow_id)}/job"), _page_of(_job), _following)
 
 
-def read_jobs(result: Response | Failure) -> Page[Job] | None:
-    """Read an answer to `GET /workflow/{id}/job`; None where it is not one."""
-    return _read_page(result, _job)
+def _job(item: JsonObject) -> Job | None:
+    name, status, started = item.text("name"), item.text("status"), item.text("started_at")
+    if name is None or status is None:
+        return None
+    return Job(name, status, (started is None, started or "", item.number("job_number") or 0))
 
 
-def _job(item: Mapping[str, Json]) -> Job | None:
-    match item:
-        case {"name": str(name), "status": str(status)}:
-            started, number = item.get("started_at"), item.get("job_number")
-            is_started = isinstance(started, str)
-            return Job(name, status, (not is_started, str(started or ""), number if isinstance(number, int) else 0))
-        case _:
-            return None
+def nodes(client: Client, project: ProjectSlug, number: int) -> tuple[tuple[NodeState, ...] | None, Response | Failure]:
+    """`GET /project/{slug}/job/{number}`: the job's nodes in the order of the answer, and the answer itself.
+
+    The nodes are None where it does not list them.
+    """
+    result = client.get(f"{_path(project)}/job/{number}")
+    return every(JsonObject(body_of(result)).get("parallel_runs"), _node), result
 
 
-def nodes_request(project: ProjectSlug, number: int) -> Request:
-    """`GET /project/{slug}/job/{number}`: the job, with its nodes in `parallel_runs`."""
-    return Request("GET", f"{_project_path(project)}/job/{number}", Repeat.FREELY)
-
-
-def read_nodes(result: Response | Failure) -> tuple[NodeState, ...] | None:
-    """The nodes of a job in the order of the answer; None where it does not list them."""
-    return every((body_of(result) or {}).get("parallel_runs"), _node)
-
-
-def _node(item: Mapping[str, Json]) -> NodeState | None:
-    index = number_of(item.get("index"))
-    return None if index is None else NodeState(index, text_of(item.get("status")) or "")
+def _node(item: JsonObject) -> NodeState | None:
+    index = item.number("index")
+    return None if index is None else NodeState(index, item.text("status") or "")

@@ -5,33 +5,29 @@ published script for the trigger. A run's id is that of its v2 pipeline. Not att
 revision in the request, and how a run was triggered, for which v2 is asked by the same id.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Final, TypeVar
 
-from deploystep.circleci.answers import Asked, believe, not_created
-from deploystep.circleci.recent import Recent, recent_runs
-from deploystep.circleci.wire import (
+from deploystep.circleci.client import Client, Enough, Recent
+from deploystep.circleci.context import TriggerContext
+from deploystep.circleci.errors import accepted_body, not_created
+from deploystep.circleci.http import (
     Failure,
-    Json,
+    JsonObject,
     Page,
     Request,
     Response,
-    Talk,
     body_of,
     every,
-    every_page,
-    identity_of,
-    moment_of,
-    number_of,
-    objects,
+    is_accepted,
+    reading,
     ref_of,
-    revision_of,
     segment,
-    text_of,
 )
-from deploystep.core.build import Branch, ProjectSlug, Tag
+from deploystep.circleci.v2 import completed, pipeline
 from deploystep.core.deploy import TriggerSpec
+from deploystep.core.frozen import replace
 from deploystep.core.retry import Repeat
 from deploystep.core.runs import Created, Run, WorkflowState
 
@@ -42,69 +38,118 @@ _OUTCOMES: Final = {"succeeded": "success", "errored": "error"}
 _PHASES: Final = {"created": "queued", "queued": "queued", "started": "running"}
 
 
-def run_request(spec: TriggerSpec, _project: ProjectSlug) -> Request:
+def run_request(spec: TriggerSpec) -> Request:
     """`POST /runs`: the pipeline definition stands for the project; config and checkout from one branch."""
     where = {"branch": spec.ref.name}
-    attributes: dict[str, Json] = {"config": where, "checkout": where}
-    if spec.parameters:
-        attributes["parameters"] = dict(spec.parameters)
-    references = {"pipeline": {"id": spec.definition}}
-    data = {"attributes": attributes, "references": references}
+    parameters = {"parameters": dict(spec.parameters)} if spec.parameters else {}
+    data = {
+        "attributes": {"config": where, "checkout": where, **parameters},
+        "references": {"pipeline": {"id": spec.definition}},
+    }
     return Request("POST", "/api/v3/runs", Repeat.ONLY_IF_NOT_RECEIVED, {"data": data})
 
 
-def read_triggered(response: Response, asked: Asked) -> Created:
-    """What was created. Raises Refused or Uncertain where nothing certainly was."""
-    data = believe(response, asked).get("data")
-    identity = text_of(data.get("id")) if isinstance(data, dict) else None
-    if not isinstance(data, dict) or identity is None or not identity.isascii():
-        raise not_created(response, asked)
-    attributes = _attributes(data)
-    number = number_of(attributes.get("number"))
-    return Created(identity, number, asked.run_url(number), _status(attributes))
+class V3:
+    """API v3 for one project and branch."""
+
+    def __init__(self, client: Client, context: TriggerContext) -> None:
+        self.context = context
+        self._client = client
+
+    def read_created(self, response: Response) -> Created:
+        """The run that was created. Raises Refused or Uncertain where none certainly was."""
+        body = accepted_body(response, self.context)
+        identity, number = body.identity("data", "id"), body.number("data", "attributes", "number")
+        if identity is None:
+            raise not_created(response, self.context)
+        return Created(identity, number, self.context.run_url(number), _status(JsonObject(body.get("data"))))
+
+    def run(self, run_id: str) -> Run | None:
+        """`GET /runs/{id}`; None where it cannot be read. An answer of another, or without a phase, is no answer."""
+        data = JsonObject(JsonObject(body_of(self._client.get(f"/api/v3/runs/{segment(run_id)}"))).get("data"))
+        return _run(data) if data.get("id") == run_id and data.text("attributes", "phase") else None
+
+    def workflows(self, run_id: str) -> tuple[WorkflowState, ...] | None:
+        """`GET /workflows?filter[run_id]=`; a 404 means that there are none yet, or that they may not be seen."""
+
+        def read(result: Response | Failure) -> Page[WorkflowState] | None:
+            is_missing = isinstance(result, Response) and result.status == 404  # noqa: PLR2004
+            return Page((), None) if is_missing else _page(result, _workflow)
+
+        def following(first: Request, cursor: str) -> Request:
+            return replace(first, query={**first.query, "page[cursor]": cursor})
+
+        return self._client.pages(reading("/api/v3/workflows", **{"filter[run_id]": run_id}), read, following)
+
+    def recent(self, enough: Enough) -> Recent | Response | Failure:
+        """The branch's runs of the last 90 days (`POST /runs/search`); how each was triggered is not told."""
+        project = self.context.project_id
+        if project is None:
+            result = self._client.get("/api/v3/projects", **{"filter[slug]": str(self.context.project)})
+            found = every(JsonObject(body_of(result)).get("data"), lambda item: item.identity("id"))
+            if not found:
+                return result
+            project = found[0]
+        search = self._search(project, self._client.clock.now())
+        return self._client.runs(search(""), lambda r: _page(r, _run), lambda _, cursor: search(cursor), enough)
+
+    def _search(self, project: str, now: datetime) -> Callable[[str], Request]:
+        quoted = self.context.ref.name.replace("\\", "\\\\").replace('"', '\\"')
+        scope = {"project_ids": [project], "from": _stamp(now - _SINCE), "to": _stamp(now + timedelta(days=1))}
+
+        def request(cursor: str) -> Request:
+            page = {"cursor": cursor, "limit": _PAGE}
+            body = {"scope": scope, "filter": f'pipeline.git.branch == "{quoted}"', "page": page}
+            return Request("POST", "/api/v3/runs/search", Repeat.FREELY, body)
+
+        return request
+
+    def details(self, run: Run) -> Run:
+        """The run with how it was triggered, which v2 tells by the same id, and its revision."""
+        if run.is_by_api is None:
+            run = completed(run, pipeline(self._client, run.id))
+        return run if run.revision else completed(run, self.run(run.id))
+
+    def cancel(self, workflow: WorkflowState) -> bool:
+        """`POST /workflows/{id}/cancel`: whether it was accepted. Cancelling twice does no harm."""
+        path = f"/api/v3/workflows/{segment(workflow.id)}/cancel"
+        return is_accepted(self._client.send(Request("POST", path, Repeat.FREELY)))
 
 
-def run(_asked: Asked, identity: str) -> Talk[Run | None]:
-    """`GET /runs/{id}`; None where it cannot be read."""
-    body = body_of((yield Request("GET", f"/api/v3/runs/{segment(identity)}", Repeat.FREELY)))
-    data = (body or {}).get("data")
-    return _run(data) if isinstance(data, dict) else None
+def _page(result: Response | Failure, read: Callable[[JsonObject], T | None]) -> Page[T] | None:
+    body = JsonObject(body_of(result))
+    items = every(body.get("data"), read)
+    return None if items is None else Page(items, body.text("page", "next"))
 
 
-def _attributes(data: Mapping[str, Json]) -> Mapping[str, Json]:
-    found = data.get("attributes")
-    return found if isinstance(found, dict) else {}
-
-
-def _run(data: Mapping[str, Json]) -> Run | None:
-    identity, attributes = identity_of(data.get("id")), _attributes(data)
+def _run(data: JsonObject) -> Run | None:
+    identity, vcs = data.identity("id"), ("references", "event", "attributes", "vcs")
     if identity is None:
         return None
-    vcs = _vcs(data)
     return Run(
         id=identity,
-        number=number_of(attributes.get("number")),
-        revision=revision_of(vcs.get("revision")),
-        ref=ref_of(vcs.get("branch"), vcs.get("tag")),
-        created=moment_of(attributes.get("created_at")),
-        is_errored=_status(attributes) == "error",
-        is_forming=attributes.get("phase") in ("created", "queued"),
-        errors=tuple(words for e in objects(attributes.get("errors")) if (words := text_of(e.get("message")))),
+        number=data.number("attributes", "number"),
+        revision=data.revision(*vcs, "revision"),
+        ref=ref_of(data.text(*vcs, "branch"), data.text(*vcs, "tag")),
+        created=data.moment("attributes", "created_at"),
+        is_errored=_status(data) == "error",
+        is_forming=data.get("attributes", "phase") in ("created", "queued"),
+        errors=data.messages("attributes", "errors"),
     )
 
 
-def _vcs(data: Mapping[str, Json]) -> Mapping[str, Json]:
-    match data:
-        case {"references": {"event": {"attributes": {"vcs": dict(vcs)}}}}:
-            return vcs
-        case _:
-            return {}
+def _workflow(item: JsonObject) -> WorkflowState | None:
+    identity, name = item.identity("id"), item.text("attributes", "name")
+    if identity is None or name is None:
+        return None
+    is_setup, created = item.get("attributes", "tag") == "setup", item.moment("attributes", "created_at")
+    return WorkflowState(identity, name, _status(item), is_setup, created)
 
 
-def _status(attributes: Mapping[str, Json]) -> str:
+def _status(data: JsonObject) -> str:
     """Phase and outcome as v2's one word; a phase that is not known stays what it is."""
-    phase = text_of(attributes.get("phase")) or ""
-    outcome = text_of(attributes.get("outcome")) or text_of(attributes.get("current_outcome")) or ""
+    phase = data.text("attributes", "phase") or ""
+    outcome = data.text("attributes", "outcome") or data.text("attributes", "current_outcome") or ""
     if phase == "ended":
         return _OUTCOMES.get(outcome, outcome)
     if phase == "started" and outcome in ("failed", "on_hold"):
@@ -112,75 +157,5 @@ def _status(attributes: Mapping[str, Json]) -> str:
     return _PHASES.get(phase, phase)
 
 
-def workflows(_asked: Asked, identity: str) -> Talk[tuple[WorkflowState, ...] | None]:
-    """`GET /workflows?filter[run_id]=`; a 404 means that there are none yet, or that they may not be seen."""
-
-    def request(cursor: str | None) -> Request:
-        query = {"filter[run_id]": identity, **({"page[cursor]": cursor} if cursor else {})}
-        return Request("GET", "/api/v3/workflows", Repeat.FREELY, query=query)
-
-    return every_page(request, _read_workflows)
-
-
-def _read_workflows(result: Response | Failure) -> Page[WorkflowState] | None:
-    if isinstance(result, Response) and result.status == 404:  # noqa: PLR2004
-        return Page((), None)
-    return _read_page(result, _workflow)
-
-
-def _read_page(result: Response | Failure, read: Callable[[Mapping[str, Json]], T | None]) -> Page[T] | None:
-    body = body_of(result) or {}
-    page, items = body.get("page"), every(body.get("data"), read)
-    following = text_of(page.get("next")) if isinstance(page, dict) else None
-    return None if items is None else Page(items, following)
-
-
-def _workflow(item: Mapping[str, Json]) -> WorkflowState | None:
-    attributes = _attributes(item)
-    match item, attributes:
-        case {"id": str(workflow)}, {"name": str(name)} if identity_of(workflow):
-            created = moment_of(attributes.get("created_at"))
-            return WorkflowState(workflow, name, _status(attributes), attributes.get("tag") == "setup", created)
-        case _:
-            return None
-
-
-def cancel(_asked: Asked, workflow: WorkflowState) -> Request:
-    """`POST /workflows/{id}/cancel`; cancelling twice does no harm."""
-    return Request("POST", f"/api/v3/workflows/{segment(workflow.id)}/cancel", Repeat.FREELY)
-
-
-def recent(asked: Asked, enough: Callable[[tuple[Run, ...]], bool], now: datetime) -> Talk[Recent | Response | Failure]:
-    """The branch's runs of the last 90 days, newest first (`POST /runs/search`); how each was triggered is not told."""
-    project = asked.project_id
-    if project is None:
-        result = yield _project_request(asked.project)
-        project = _read_project(result)
-        if project is None:
-            return result
-    return (yield from recent_runs(_search(asked.ref, project, now), lambda r: _read_page(r, _run), enough))
-
-
-def _search(ref: Branch | Tag, project: str, now: datetime) -> Callable[[str | None], Request]:
-    quoted = ref.name.replace("\\", "\\\\").replace('"', '\\"')
-    scope = {"project_ids": [project], "from": _stamp(now - _SINCE), "to": _stamp(now + timedelta(days=1))}
-
-    def request(cursor: str | None) -> Request:
-        page = {"cursor": cursor or "", "limit": _PAGE}
-        body = {"scope": scope, "filter": f'pipeline.git.branch == "{quoted}"', "page": page}
-        return Request("POST", "/api/v3/runs/search", Repeat.FREELY, body)
-
-    return request
-
-
 def _stamp(moment: datetime) -> str:
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _project_request(project: ProjectSlug) -> Request:
-    return Request("GET", "/api/v3/projects", Repeat.FREELY, query={"filter[slug]": str(project)})
-
-
-def _read_project(result: Response | Failure) -> str | None:
-    found = objects((body_of(result) or {}).get("data"))
-    return text_of(found[0].get("id")) if found else None

@@ -3,113 +3,73 @@
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from types import FrameType, MappingProxyType
 from typing import Final, TextIO
 
+from deploystep.adapters.clock import SystemClock
 from deploystep.adapters.console import Console, wants_colour
-from deploystep.app.report import Journal, Report
-from deploystep.cli import args, commands
-from deploystep.cli.options import COMMANDS
+from deploystep.app.report import Report
+from deploystep.cli import args
+from deploystep.cli.commands import dispatch
+from deploystep.cli.option_table import COMMANDS
+from deploystep.cli.services import Services
 from deploystep.core.errors import Interrupted, ToolError
 from deploystep.core.exits import ExitCode
-from deploystep.core.frozen import replace
 from deploystep.core.parameters import SECRET_VARIABLES
 from deploystep.core.secret import Secret
 from deploystep.render import text
 
-
-class _Signals:
-    """SIGINT and SIGTERM as an exception, and as a fact where that was lost: code that imports or tidies up can."""
-
-    _CODES: Final = MappingProxyType({signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED})
-
-    def __init__(self) -> None:
-        self._told: ExitCode | None = None
-
-    def catch(self) -> None:
-        """From here on a signal is told. One that came while the process was starting has waited for this."""
-        for each in self._CODES:
-            signal.signal(each, self._stop)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._CODES)
-
-    def _stop(self, number: int, _frame: FrameType | None) -> None:
-        if _is_being_told():
-            return  # one is enough: what it asks for must get done, and the last line be written
-        self._told = self._CODES[signal.Signals(number)]
-        raise Interrupted(self._told)
-
-    def check(self) -> None:
-        """Raises Interrupted where a signal has come."""
-        if self._told is not None:
-            raise Interrupted(self._told)
-
-    def ignore(self) -> None:
-        """From here on signals change nothing any more. One that has been caught still gets to its handler."""
-        for each in self._CODES:
-            signal.signal(each, _do_nothing)  # to ignore it outright would make Python complain of one that was caught
-
-
-def _is_being_told() -> bool:
-    """Whether an interruption is on its way. One that was swallowed is not, and the next one must be heard."""
-    error = sys.exc_info()[1]
-    while error is not None and not isinstance(error, Interrupted):
-        error = error.__context__
-    return error is not None
-
-
-class _Told:
-    """What is known of a command so far: whatever ends it, and whenever, this is what is told."""
-
-    def __init__(self, report: Report, *, is_json: bool) -> None:
-        self.report = report
-        self.is_json = is_json
-        self.color = "auto"
-        self.signals = _Signals()
-        self.journal = Journal(self.signals.check)
-        self.is_silent = False
-        self.is_greeted = False
-
-    def failed(self, error: ToolError) -> Report:
-        return replace(self.report, triggers=self.journal.entries).failed(error)
-
-    def interrupted(self, code: ExitCode) -> Report:
-        return replace(self.report, triggers=self.journal.entries, exit=code)
+_SIGNALS: Final = MappingProxyType({signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED})
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, out: TextIO, err: TextIO) -> int:
     """Carry out a command line. Gives the exit code; does not raise."""
     console = Console(out, err, tuple(Secret(environ[name]) for name in SECRET_VARIABLES if environ.get(name)))
-    told = _Told(Report(_command(argv), is_dry="--dry-run" in argv), is_json=args.asks_for_json(argv, environ))
+    command = argv[0] if argv and argv[0] in COMMANDS else ""
+    line = _CommandLine(argv, environ, Report(command, is_dry="--dry-run" in argv or command != "run"))
     try:
-        _carry_out(argv, environ, stdin, console, told)
-        told.signals.ignore()  # what happened must still be told
+        line.carry_out(stdin, console)
+        _ignore_signals()  # what happened must still be told
     except Interrupted as signalled:
-        told.signals.ignore()
-        told.report = told.interrupted(signalled.exit)
-        told.is_silent = told.is_greeted  # a sandbox has said all there is to say
-    if not told.is_silent:
-        style = text.Style(wants_colour(told.color, out, environ), err.isatty())
-        _show(told.report, console, style, is_json=told.is_json)
-    return int(told.report.exit)
+        _ignore_signals()
+        line.report.exit = signalled.exit
+        line.is_shown = line.is_shown and command != "sandbox"  # which has said all there is to say
+    if line.is_shown:
+        is_coloured = wants_colour(line.color, out, environ)
+        _show(line.report, console, text.Style(is_coloured, err.isatty()), is_json=line.is_json)
+    return int(line.report.exit)
 
 
-def _carry_out(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, console: Console, told: _Told) -> None:
-    """Leave in `told` how it ended. Raises nothing but Interrupted, which can come at any moment."""
-    try:
-        told.signals.catch()
-        invocation = args.parse(argv, environ)
-        told.is_json, told.color = invocation.is_json, invocation.color
-        console.hide(Secret(environ.get(invocation.token_env or "", "")))
-        told.is_greeted = invocation.command == "sandbox"
-        report = commands.carry_out(invocation, environ, stdin, console, told.journal)
-        told.report, told.is_silent = report or told.report, report is None
-    except ToolError as error:
-        told.report = told.failed(error)
-    except SystemExit:  # --help and --version have been printed
-        told.is_silent = True
-    except Exception as bug:  # noqa: BLE001 - the last resort: a bug gets its own exit code and no traceback
-        told.signals.check()  # a signal within an import comes out as that import's error
-        told.report = told.failed(_bug(bug))
+class _CommandLine:
+    """A command line with its report, and how that is to be shown as far as the arguments have been understood."""
+
+    def __init__(self, argv: Sequence[str], environ: Mapping[str, str], report: Report) -> None:
+        self.argv = argv
+        self.environ = environ
+        self.report = report
+        self.is_json = args.asks_for_json(argv, environ)
+        self.color = "auto"
+        self.is_shown = True
+
+    def carry_out(self, stdin: TextIO, console: Console) -> None:
+        """Leave in the report how it ended. Raises nothing but Interrupted, which can come at any moment."""
+        report = self.report
+        try:
+            _catch_signals(report)
+            options = args.parse(self.argv, self.environ)
+            report.is_dry, self.is_json, self.color = options.is_dry, options.json, options.color
+            console.hide(Secret(self.environ.get(options.token_env or "", "")))
+            services = Services(options, self.environ, stdin, console, SystemClock(report.raise_if_signalled))
+            with closing(services):
+                self.is_shown = dispatch(options, services, report)
+        except ToolError as error:
+            report.fail(error)
+        except SystemExit:  # --help and --version have been printed
+            self.is_shown = False
+        except Exception as error:  # noqa: BLE001 - the last resort: a bug gets its own exit code and no traceback
+            report.raise_if_signalled()  # a signal within an import comes out as that import's error
+            report.fail(_bug(error, console))
 
 
 def _show(report: Report, console: Console, style: text.Style, *, is_json: bool) -> None:
@@ -126,19 +86,42 @@ def _show(report: Report, console: Console, style: text.Style, *, is_json: bool)
         console.problem(failure)
 
 
-def _command(argv: Sequence[str]) -> str:
-    return argv[0] if argv and argv[0] in COMMANDS else ""
+# Signals
 
 
-def _bug(bug: Exception) -> "_Bug":
-    import traceback  # noqa: PLC0415 - there should be none
+def _catch_signals(report: Report) -> None:
+    """From here on a signal is told. One that came while the process was starting has waited for this."""
 
-    frame = traceback.extract_tb(bug.__traceback__)[-1]
-    return _Bug(
-        "bug",
-        f"this is a bug in deploystep: {type(bug).__name__} in {frame.name}, line {frame.lineno}: {bug}",
-        "look whether anything was triggered before you run it again",
-    )
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if _is_being_told():
+            return  # one is enough: what it asks for must get done, and the last line be written
+        report.signalled = _SIGNALS[signal.Signals(number)]
+        raise Interrupted(report.signalled)
+
+    for each in _SIGNALS:
+        signal.signal(each, stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
+def _is_being_told() -> bool:
+    """Whether an interruption is on its way. One that was swallowed is not, and the next one must be heard."""
+    error = sys.exc_info()[1]
+    while error is not None and not isinstance(error, Interrupted):
+        error = error.__context__
+    return error is not None
+
+
+def _ignore_signals() -> None:
+    """From here on signals change nothing any more. One that has been caught still gets to its handler."""
+    for each in _SIGNALS:
+        signal.signal(each, _do_nothing)  # to ignore it outright would make Python complain of one that was caught
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    """Handle a signal that comes too late."""
+
+
+# Bugs
 
 
 class _Bug(ToolError):
@@ -147,5 +130,18 @@ class _Bug(ToolError):
     exit = ExitCode.BUG
 
 
-def _do_nothing(_number: int, _frame: FrameType | None) -> None:
-    """The handler of signals that come too late."""
+def _bug(error: Exception, console: Console) -> _Bug:
+    """The error, with the whole traceback in a file of its own: it can be long, and stderr is for the next step."""
+    import traceback  # noqa: PLC0415 - there should be none
+
+    from deploystep.adapters.files import write_temporary  # noqa: PLC0415 - as above
+
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    whole = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    path = write_temporary("deploystep-bug-", console.masked(whole))
+    return _Bug(
+        "bug",
+        f"this is a bug in deploystep: {type(error).__name__} in {frame.name}, line {frame.lineno}: {error}",
+        "look whether anything was triggered before you run it again",
+        *((f"please report it with the traceback in {path}",) if path else ()),
+    )

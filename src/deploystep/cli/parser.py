@@ -4,17 +4,8 @@ import argparse
 from typing import Final, NoReturn
 
 from deploystep import __version__
-from deploystep.cli.options import COMMANDS, OPTIONS, Option
+from deploystep.cli.option_table import COMMANDS, OPTIONS, Option
 from deploystep.core.errors import UsageError
-
-_EXAMPLES: Final = {
-    "run": "      - run: deploystep run",
-    "plan": "  deploystep plan --branch release/1.4",
-    "check": "  deploystep check",
-    "test": "  deploystep test --coverage --junit results/deploystep.xml",
-    "schema": "  deploystep schema",
-    "sandbox": "  deploystep sandbox --port 8080 --fault 429:1",
-}
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,7 +31,7 @@ def parser(only: str | None = None) -> Parser:
             name,
             allow_abbrev=False,
             help=about,
-            description=about.capitalize() + ".",
+            description=about[0].upper() + about[1:] + ".",
             epilog=f"example:\n{_EXAMPLES[name]}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
@@ -50,19 +41,28 @@ def parser(only: str | None = None) -> Parser:
     return top
 
 
+_EXAMPLES: Final = {
+    "run": "      - run: deploystep run",
+    "plan": "  deploystep plan --branch release/1.4",
+    "check": "  deploystep check",
+    "test": "  deploystep test --coverage --junit results/deploystep.xml",
+    "schema": "  deploystep schema",
+    "sandbox": "  deploystep sandbox --port 8080 --fault 429:1",
+}
+
+
 def _add(command: argparse.ArgumentParser, option: Option) -> None:
     if option.metavar is None:
         command.add_argument(option.flag, action="store_true", default=None, help=option.help)
-    else:
-        action = "append" if option.is_repeatable else "store"
-        # --wait may stand alone, and must not look as if it had not been given
-        nargs, const = ("?", "") if option.flag == "--wait" else (None, None)
-        command.add_argument(
-            option.flag,
-            action=action,
-            metavar=option.metavar,
-            choices=option.choices,
-            nargs=nargs,
-            const=const,
-            help=option.help,
-        )
+        return
+    # --wait may stand alone, and must not look as if it had not been given
+    nargs, const = ("?", "") if option.flag == "--wait" else (None, None)
+    command.add_argument(
+        option.flag,
+        action="append" if option.is_repeatable else "store",
+        metavar=option.metavar,
+        choices=option.choices,
+        nargs=nargs,
+        const=const,
+        help=option.help,
+    )

@@ -72,10 +72,6 @@ class Variables:
         """Names of the variables that are not blank."""
         return frozenset(name for name, value in self._values.items() if value not in _BLANK)
 
-    def with_values(self, values: Mapping[str, str]) -> "Variables":
-        """A copy in which these values replace what was there."""
-        return Variables({**self._values, **values})
-
     def __repr__(self) -> str:
         return f"Variables({len(self._values)} masked)"
 
@@ -145,7 +141,6 @@ class Claims:
     ssh_rerun: bool = False
     definition_id: str | None = None
     project_id: str | None = None
-    organization_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +308,6 @@ def read_claims(variables: Variables) -> Claims:
         ssh_rerun=payload.get("oidc.circleci.com/ssh-rerun") in (True, "true"),
         definition_id=_uuid(payload.get("oidc.circleci.com/pipeline-definition-id")),
         project_id=_uuid(payload.get("oidc.circleci.com/project-id")),
-        organization_id=_uuid(payload.get("oidc.circleci.com/org-id")),
     )
 
 

@@ -7,11 +7,11 @@ Pure. Three-valued: what cannot be known is neither yes nor no, and never makes 
 from enum import Enum, unique
 
 from deploystep.core.facts import Facts, Question
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import dataclass, replace
 from deploystep.core.holds import holds_of
 from deploystep.core.matchers import cost, match
 from deploystep.core.paths import PathIndex
-from deploystep.core.rules import Alternative, Condition, ForkIs, Guard, Rule, RuleSet
+from deploystep.core.rules import Alternative, Condition, FlagIs, Guard, Rule, RuleSet
 from deploystep.core.source import Diagnostic
 from deploystep.core.trace import Answer, Reason, Trace, all_of, any_of, leaf, negate
 
@@ -58,12 +58,12 @@ class Decision:
     @property
     def wants(self) -> frozenset[Question]:
         """The next questions to ask: those that could still change what becomes of a rule, the cheapest of each."""
-        return frozenset(q for j in self.judgements if j.verdict is Verdict.UNKNOWN for q in j.trace.wants)
+        return frozenset(question for judgement in self.judgements for question in judgement.trace.wants)
 
     @property
     def problems(self) -> tuple[Diagnostic, ...]:
         """Why the rules that are unknown are unknown."""
-        return tuple(d for j in self.judgements if j.verdict is Verdict.UNKNOWN for d in j.trace.problems)
+        return tuple(problem for judgement in self.judgements for problem in judgement.trace.problems)
 
 
 def decide(rules: RuleSet, facts: Facts) -> Decision:
@@ -90,21 +90,19 @@ def _judge(rule: Rule, rules: RuleSet, guards: tuple[Trace, ...], facts: Facts, 
     if held:
         reasons = tuple(r for h in held for r in h.reasons)
         trace = Trace(meant.claim, Answer.NO, reasons, rule.span, (*meant.parts, *holds))
+        if not meant.wants:
+            return Judgement(rule, Verdict.HELD, trace)
         # what is not known of the rule itself is asked first: a rule that is not meant is not held
-        return _wanting(rule, meant, trace) if meant.wants else Judgement(rule, Verdict.HELD, trace)
+        asking = replace(trace, answer=Answer.UNKNOWN, reasons=meant.reasons, wants=meant.wants)
+        return Judgement(rule, Verdict.UNKNOWN, asking)
     whole = all_of(meant.claim, (*meant.parts, *holds), rule.span)
     if whole.answer is Answer.YES:
         reasons = (*when.reasons, *(r for h in holds for r in h.reasons))
-        whole = Trace(whole.claim, whole.answer, reasons, whole.span, whole.parts)
+        whole = replace(whole, reasons=reasons)
     return Judgement(rule, _VERDICT[whole.answer], whole)
 
 
 _VERDICT = {Answer.YES: Verdict.FIRE, Answer.NO: Verdict.NO, Answer.UNKNOWN: Verdict.UNKNOWN}
-
-
-def _wanting(rule: Rule, meant: Trace, trace: Trace) -> Judgement:
-    unknown = Trace(trace.claim, Answer.UNKNOWN, meant.reasons, trace.span, trace.parts, meant.wants, meant.problems)
-    return Judgement(rule, Verdict.UNKNOWN, unknown)
 
 
 def condition(
@@ -120,10 +118,7 @@ def _alternative(
 ) -> Trace:
     """Whether all matchers hold; the cheap ones are judged first, which never changes the answer."""
     parts = tuple(match(m, facts, index) for m in sorted(alternative.matchers, key=cost))
-    if forks_must_be_named and facts.build.fork and not _says_fork(alternative):
+    says_fork = any(isinstance(m, FlagIs) and m.word == "fork" and m.wanted for m in alternative.matchers)
+    if forks_must_be_named and facts.build.fork and not says_fork:
         parts = (leaf("fork true", "a fork build needs fork: true", alternative.span, holds=False), *parts)
     return all_of("all of", parts, alternative.span)
-
-
-def _says_fork(alternative: Alternative) -> bool:
-    return any(isinstance(m, ForkIs) and m.wanted for m in alternative.matchers)

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from enum import Enum, unique
 
 from deploystep.core.build import Branch, BuildContext, ProjectSlug, Tag
+from deploystep.core.facts import Facts
 from deploystep.core.frozen import dataclass
+from deploystep.core.matchers import match
 from deploystep.core.parameters import (
     MAX_KEY,
     MAX_PARAMETERS,
@@ -18,9 +20,9 @@ from deploystep.core.parameters import (
     is_variable,
     value_of,
 )
-from deploystep.core.rules import ApiVersion, Parameter, Rule, RuleSet
-from deploystep.core.sharing import ALONE, Share, share_of
+from deploystep.core.rules import ApiVersion, NameIs, Parameter, Rule, RuleSet
 from deploystep.core.source import Diagnostic, Span
+from deploystep.core.trace import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class TriggerSpec:
     """One trigger, complete: everything that its request says. `project` None is still to be asked of CircleCI.
 
     `revision` is the commit that the run must be of; None for another project, whose commits are not this build's.
-    `share` is the rule's place among those that start the same workflow.
+    `sharing` names the other rules that may start the same workflow in a build of this ref.
     """
 
     rule: str
@@ -40,7 +42,7 @@ class TriggerSpec:
     job: str | None
     workflow: str | None
     parameters: Mapping[str, Scalar]
-    share: Share = ALONE
+    sharing: tuple[str, ...] = ()
 
     @property
     def starts(self) -> str | None:
@@ -60,9 +62,8 @@ def trigger_specs(rules: RuleSet, firing: tuple[Rule, ...], build: BuildContext)
     for rule in firing:
         filled, problems = _filled(rule, build)
         diagnostics += problems
-        specs.append(_spec(rule, rules, build, filled, share_of(rule, rules, firing, build)))
+        specs.append(_spec(rule, rules, build, filled))
         diagnostics += _unsendable(rule, specs[-1])
-    diagnostics += _duplicates(firing, specs)
     return Specs(tuple(specs), tuple(diagnostics))
 
 
@@ -74,9 +75,7 @@ class Specs:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def _spec(
-    rule: Rule, rules: RuleSet, build: BuildContext, parameters: Mapping[str, Scalar], share: Share
-) -> TriggerSpec:
+def _spec(rule: Rule, rules: RuleSet, build: BuildContext, parameters: Mapping[str, Scalar]) -> TriggerSpec:
     to, job = rule.deploy.to, rule.deploy.job
     return TriggerSpec(
         rule=rule.name.value,
@@ -88,13 +87,36 @@ def _spec(
         job=job.value if job else None,
         workflow=rule.deploy.workflow.value if rule.deploy.workflow else None,
         parameters=parameters,
-        share=share,
+        sharing=_sharing(rule, rules, build),
     )
+
+
+def _sharing(rule: Rule, rules: RuleSet, build: BuildContext) -> tuple[str, ...]:
+    """Names of the other rules whose runs look like this rule's, as far as branch and tag tell."""
+    started = _started(rule)
+    alike = (other for other in rules.rules if other is not rule and started is not None and _started(other) == started)
+    return tuple(other.name.value for other in alike if _may_be_for(other, build))
+
+
+def _started(rule: Rule) -> tuple[str, str] | None:
+    """Kind and name of what its runs are known by; None where nothing is, as for runs of another project."""
+    deploy = rule.deploy
+    if deploy.to is not None or (deploy.job is None and deploy.workflow is None):
+        return None
+    return ("job", deploy.job.value) if deploy.job else ("workflow", deploy.workflow.value if deploy.workflow else "")
+
+
+def _may_be_for(rule: Rule, build: BuildContext) -> bool:
+    facts = Facts(build)
+    named = (
+        [m for m in a.matchers if isinstance(m, NameIs) and m.word in ("branch", "tag")] for a in rule.when.alternatives
+    )
+    return any(all(match(m, facts).answer is Answer.YES for m in matchers) for matchers in named)
 
 
 def api_ref(build: BuildContext) -> Branch | Tag:
     """The ref as the API wants it: a fork's `pull/7` is `pull/7/head` there."""
-    if isinstance(build.ref, Branch) and build.fork and build.ref.name == f"pull/{build.pull_request}":
+    if isinstance(build.ref, Branch) and build.ref.name in {f"pull/{number}" for number in build.pull_requests}:
         return Branch(f"{build.ref.name}/head")
     return build.ref
 
@@ -191,22 +213,6 @@ def _unsendable(rule: Rule, spec: TriggerSpec) -> list[Diagnostic]:
             Diagnostic("E610", message, rule.deploy.span, "send it to a target with definition: UUID, or use api: v2")
         ]
     return []
-
-
-def _duplicates(firing: tuple[Rule, ...], specs: list[TriggerSpec]) -> list[Diagnostic]:
-    first: dict[object, Rule] = {}
-    found = []
-    for rule, spec in zip(firing, specs, strict=True):
-        # by repr, for to Python 1 and true are equal and to CircleCI they are not
-        parameters = frozenset((key, repr(value)) for key, value in spec.parameters.items())
-        said = (spec.api, spec.project, spec.ref, spec.job, spec.definition, parameters)
-        other = first.setdefault(said, rule)
-        if other is not rule:
-            earlier = f"rule '{other.name.value}' (line {other.span.line})"
-            message = f"rule '{rule.name.value}' would send the same request as {earlier}"
-            hint = "make their conditions exclude each other, or merge them"
-            found.append(Diagnostic("E608", message, rule.name.span, hint))
-    return found
 
 
 @unique

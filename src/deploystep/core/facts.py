@@ -23,7 +23,6 @@ class Cost(IntEnum):
     COMMIT = 1
     ANCESTRY = 2
     PATHS = 3
-    API = 4
 
 
 @unique
@@ -100,5 +99,5 @@ class Facts:
     answers: Mapping[Question, Answered] = field(default_factory=dict)
 
     def with_answers(self, answers: Mapping[Question, Answered]) -> "Facts":
-        """The same, with more answers."""
+        """These facts with more answers."""
         return Facts(self.build, self.now, {**self.answers, **answers})

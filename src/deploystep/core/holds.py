@@ -7,9 +7,9 @@ from typing import cast
 from deploystep.core.facts import Facts, JobsOf, Unavailable
 from deploystep.core.frozen import replace
 from deploystep.core.rules import Freeze, Rule, RuleSet
-from deploystep.core.source import Diagnostic, Severity, Span, Spanned
-from deploystep.core.text import nearest
-from deploystep.core.times import DAYS, next_opening, zone
+from deploystep.core.source import Diagnostic, Severity, Spanned
+from deploystep.core.text import did_you_mean
+from deploystep.core.times import DAYS, Window, next_opening, zone
 from deploystep.core.trace import Answer, Reason, Trace, all_of, leaf, unanswered, unasked
 
 _SUCCESS = "success"
@@ -29,31 +29,31 @@ def concerns(freeze: Freeze, rule: Rule) -> bool:
 
 def _clock(rule: Rule, freezes: tuple[Freeze, ...], timezone: str, facts: Facts) -> Iterator[Trace]:
     windows = rule.during.value if rule.during else ()
-    opening = _opening(rule, freezes, timezone, facts.now) if facts.now else ""
+    outside = " or ".join(window.text for window in windows)
+    now = facts.now
+    if now is None:
+        claims = [(f"during {outside}", rule.during.span)] if rule.during else []
+        for claim, span in (*claims, *((f"not frozen by {freeze.name}", freeze.span) for freeze in freezes)):
+            problem = Diagnostic("U104", "the rule asks the time", span, "add now: to given", Severity.UNDECIDED)
+            yield unanswered(claim, problem)
+        return
+    until = f"held until {_opening(windows, freezes, timezone, now)}"
     if rule.during is not None:
-        is_open = facts.now is not None and any(w.is_open(facts.now) for w in windows)
-        words = " or ".join(w.text for w in windows)
-        because = f"during {words}" if is_open else f"outside {words}; held until {opening}"
-        yield _timed(f"during {words}", because, rule.during.span, facts, passes=is_open)
+        is_open = any(window.is_open(now) for window in windows)
+        because = f"during {outside}" if is_open else f"outside {outside}; {until}"
+        yield leaf(f"during {outside}", because, rule.during.span, holds=is_open)
     for freeze in freezes:
-        is_over = facts.now is not None and not freeze.interval.holds(facts.now)
-        reason = f" — {freeze.reason}" if freeze.reason else ""
-        because = f"no freeze {freeze.name}" if is_over else f"freeze {freeze.name}{reason}; held until {opening}"
-        trace = _timed(f"not frozen by {freeze.name}", because, freeze.span, facts, passes=is_over)
-        # that there is no freeze is not worth a word among the reasons to deploy
-        yield Trace(trace.claim, trace.answer, (), trace.span) if trace.answer is Answer.YES else trace
+        claim = f"not frozen by {freeze.name}"
+        if freeze.interval.holds(now):
+            reason = f" — {freeze.reason}" if freeze.reason else ""
+            yield leaf(claim, f"freeze {freeze.name}{reason}; {until}", freeze.span, holds=False)
+        else:
+            # that there is no freeze is not worth a word among the reasons to deploy
+            yield Trace(claim, Answer.YES, (), freeze.span)
 
 
-def _timed(claim: str, because: str, span: Span, facts: Facts, *, passes: bool) -> Trace:
-    if facts.now is None:
-        problem = Diagnostic("U104", "the rule asks the time", span, "add now: to given", Severity.UNDECIDED)
-        return unanswered(claim, problem)
-    return leaf(claim, because, span, holds=passes)
-
-
-def _opening(rule: Rule, freezes: tuple[Freeze, ...], timezone: str, now: datetime) -> str:
+def _opening(windows: tuple[Window, ...], freezes: tuple[Freeze, ...], timezone: str, now: datetime) -> str:
     """When every window and freeze together let the rule pass, for people."""
-    windows = rule.during.value if rule.during else ()
     found = next_opening(now, windows, tuple(freeze.interval for freeze in freezes))
     if found is None:
         return "further notice: no opening was found"
@@ -84,13 +84,8 @@ def _job(job: Spanned[str], jobs: Mapping[str, str]) -> Trace:
     claim = f"job {job.value} succeeded"
     status = jobs.get(job.value)
     if status is None:
-        near = nearest(job.value, jobs)
-        hint = f"did you mean '{near}'? " if near else ""
-        message = f"no job '{job.value}' in this workflow"
-        return unanswered(
-            claim, Diagnostic("E701", message, job.span, f"{hint}(a job that was filtered out is missing too)")
-        )
-    because = (
-        f"job {job.value} succeeded" if status == _SUCCESS else f"job {job.value} has not succeeded: it is {status}"
-    )
-    return leaf(claim, because, job.span, holds=status == _SUCCESS)
+        hint = f"{did_you_mean(job.value, jobs)} (a job that was filtered out is missing too)".strip()
+        return unanswered(claim, Diagnostic("E701", f"no job '{job.value}' in this workflow", job.span, hint))
+    has_succeeded = status == _SUCCESS
+    because = claim if has_succeeded else f"job {job.value} has not succeeded (status: {status})"
+    return leaf(claim, because, job.span, holds=has_succeeded)

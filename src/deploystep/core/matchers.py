@@ -9,18 +9,14 @@ from deploystep.core.facts import AuthorOf, Cost, Facts, IsMergedInto, Known, Me
 from deploystep.core.parameters import PUBLIC_VARIABLES
 from deploystep.core.paths import PathIndex
 from deploystep.core.rules import (
-    AuthorIs,
-    BranchIs,
     EnvIs,
-    ForkIs,
+    FlagIs,
     Matcher,
     MergedInto,
     MessageContains,
+    NameIs,
     PathsChanged,
     Patterns,
-    PullRequestIs,
-    TagIs,
-    UserIs,
 )
 from deploystep.core.source import Diagnostic, Severity, Span, Spanned
 from deploystep.core.trace import Trace, all_of, any_of, leaf, unanswered, unasked
@@ -28,48 +24,52 @@ from deploystep.core.trace import Trace, all_of, any_of, leaf, unanswered, unask
 
 def cost(matcher: Matcher) -> Cost:
     """How dear the matcher's fact is; cheap ones are judged first, for they often settle it."""
-    if isinstance(matcher, (AuthorIs, MessageContains)):
+    if isinstance(matcher, MessageContains) or (isinstance(matcher, NameIs) and matcher.word == "author"):
         return Cost.COMMIT
     if isinstance(matcher, MergedInto):
         return Cost.ANCESTRY
     return Cost.PATHS if isinstance(matcher, PathsChanged) else Cost.ENVIRONMENT
 
 
-def match(matcher: Matcher, facts: Facts, index: PathIndex | None = None) -> Trace:  # noqa: C901, PLR0911, RET503 - a line for each kind
+def match(matcher: Matcher, facts: Facts, index: PathIndex | None = None) -> Trace:  # noqa: RET503 - a line for each kind
     """Whether one matcher holds; `index` holds it among the path filters that are used together with it."""
-    build = facts.build
-    if isinstance(matcher, BranchIs):
-        return _named("branch", build.branch, matcher.patterns, matcher.span, "this is a tag build")
-    if isinstance(matcher, TagIs):
-        return _named("tag", build.tag, matcher.patterns, matcher.span, "this is a branch build")
-    if isinstance(matcher, PullRequestIs):
-        return _pull_request(matcher, build)
-    if isinstance(matcher, ForkIs):
-        because = "this is a fork build" if build.fork else "fork — this is not a fork build"
-        return leaf(f"fork {_word(matcher.wanted)}", because, matcher.span, holds=build.fork is matcher.wanted)
-    if isinstance(matcher, UserIs):
-        return _named("user", build.user, matcher.patterns, matcher.span, "CIRCLE_USERNAME is not set")
+    if isinstance(matcher, NameIs):
+        return _name(matcher, facts)
+    if isinstance(matcher, FlagIs):
+        return _flag(matcher, facts.build)
     if isinstance(matcher, EnvIs):
-        return _env(matcher, build)
-    if isinstance(matcher, AuthorIs):
-        return _author(matcher, facts)
+        parts = tuple(_variable(name.value, patterns, name.span, facts.build) for name, patterns in matcher.variables)
+        return all_of("env " + ", ".join(name.value for name, _ in matcher.variables), parts, matcher.span)
     if isinstance(matcher, MessageContains):
         return _message(matcher, facts)
     if isinstance(matcher, MergedInto):
-        branches = tuple(_merged_into(branch, facts) for branch in matcher.branches)
-        return any_of("merged_into " + _or(b.value for b in matcher.branches), branches, matcher.span)
+        parts = tuple(_merged_into(branch, facts) for branch in matcher.branches)
+        return any_of("merged_into " + _or(b.value for b in matcher.branches), parts, matcher.span)
     if isinstance(matcher, PathsChanged):
         return _paths(matcher, facts, index or PathIndex((matcher,)))
     assert_never(matcher)
 
 
-def _named(word: str, value: str | None, patterns: Patterns, span: Span, blank: str) -> Trace:
+def _name(matcher: NameIs, facts: Facts) -> Trace:
+    word, patterns, build = matcher.word, matcher.patterns, facts.build
     claim = f"{word} {_listed(patterns)}"
+    blank, value = "", None
+    if word == "branch":
+        blank, value = "this is a tag build", build.branch
+    elif word == "tag":
+        blank, value = "this is a branch build", build.tag
+    elif word == "user":
+        blank, value = "CIRCLE_USERNAME is not set", build.user
+    else:
+        answer = _asked(claim, AuthorOf(), matcher.span, facts)
+        if isinstance(answer, Trace):
+            return answer
+        value = cast("str", answer.value)
     if not value:
-        return leaf(claim, f"{word} — {blank if value is None else 'it is empty'}", span, holds=False)
+        return leaf(claim, f"{word} — {blank if value is None else 'it is empty'}", matcher.span, holds=False)
     found = next((p for p in patterns if p.value.matches(value)), None)
     if found is None:
-        return leaf(claim, _near_miss(word, value, patterns), span, holds=False)
+        return leaf(claim, _near_miss(word, value, patterns), matcher.span, holds=False)
     because = f"{word} {value}" + ("" if found.value.text == value else f" matches {found.value.text}")
     return leaf(claim, because, found.span, holds=True)
 
@@ -84,28 +84,23 @@ def _or(texts: Iterable[str]) -> str:
 
 def _near_miss(word: str, value: str, patterns: Patterns) -> str:
     said = f"{word} {value} does not match {_listed(patterns)}"
-    other_case = next((p.value.text for p in patterns if p.value.text.casefold() == value.casefold()), None)
-    if other_case is not None:
+    if any(p.value.text.casefold() == value.casefold() for p in patterns):
         return f"{said}; upper and lower case differ"
-    prefix = max((p.value.viable_prefix(value) for p in patterns), key=len)
-    is_near = len(patterns) == 1 and len(prefix) > 0 and patterns[0].value.text.startswith("/")
-    return f"{said}; it matches up to `{prefix}`" if is_near else said
+    if len(patterns) > 1 or not patterns[0].value.text.startswith("/"):
+        return said
+    prefix = patterns[0].value.viable_prefix(value)
+    return f"{said}; it matches up to `{prefix}`" if prefix else said
 
 
-def _pull_request(matcher: PullRequestIs, build: BuildContext) -> Trace:
-    number = build.pull_request
-    because = "pull_request — there is none" if number is None else f"pull request {number}"
-    holds = (number is not None) is matcher.wanted
-    return leaf(f"pull_request {_word(matcher.wanted)}", because, matcher.span, holds=holds)
-
-
-def _word(wanted: bool) -> str:  # noqa: FBT001 - it is the value that is shown
-    return "true" if wanted else "false"
-
-
-def _env(matcher: EnvIs, build: BuildContext) -> Trace:
-    parts = tuple(_variable(name.value, patterns, name.span, build) for name, patterns in matcher.variables)
-    return all_of("env " + ", ".join(name.value for name, _ in matcher.variables), parts, matcher.span)
+def _flag(matcher: FlagIs, build: BuildContext) -> Trace:
+    if matcher.word == "fork":
+        is_so = build.fork
+        because = "this is a fork build" if is_so else "fork — this is not a fork build"
+    else:
+        is_so = build.pull_request is not None
+        because = f"pull request {build.pull_request}" if is_so else "pull_request — there is none"
+    claim = f"{matcher.word} {str(matcher.wanted).lower()}"
+    return leaf(claim, because, matcher.span, holds=is_so is matcher.wanted)
 
 
 def _variable(name: str, patterns: Patterns, span: Span, build: BuildContext) -> Trace:
@@ -119,14 +114,6 @@ def _variable(name: str, patterns: Patterns, span: Span, build: BuildContext) ->
     if found is None:
         return leaf(claim, f"env {name}{shown} does not match {_listed(patterns)}", span, holds=False)
     return leaf(claim, f"env {name}{shown} matches {found.value.text}", found.span, holds=True)
-
-
-def _author(matcher: AuthorIs, facts: Facts) -> Trace:
-    claim = f"author {_listed(matcher.patterns)}"
-    answer = _asked(claim, AuthorOf(), matcher.span, facts)
-    if isinstance(answer, Trace):
-        return answer
-    return _named("author", cast("str", answer.value), matcher.patterns, matcher.span, "the commit names none")
 
 
 def _message(matcher: MessageContains, facts: Facts) -> Trace:
@@ -159,12 +146,13 @@ def _paths(matcher: PathsChanged, facts: Facts, index: PathIndex) -> Trace:
         return answer
     changed = cast("tuple[str, ...]", answer.value)
     found = index.count_of(matcher, changed)
-    total = f"{len(changed)} changed file{'' if len(changed) == 1 else 's'}"
+    files, match_ = ("file", "matches") if len(changed) == 1 else ("files", "match")
+    total = f"{len(changed)} changed {files} {match_}"
     if not found.count:
-        because = f"none of {total} counts" if changed else "no files changed"
+        because = f"none of {total}" if changed else "no files changed"
         return leaf(claim, because, matcher.span, holds=False)
-    more = f"count: {found.first} and {found.count - 1} more" if found.count > 1 else f"counts: {found.first}"
-    return leaf(claim, f"{found.count} of {total} {more}", matcher.span, holds=True)
+    more = f" and {found.count - 1} more" if found.count > 1 else ""
+    return leaf(claim, f"{found.count} of {total}: {found.first}{more}", matcher.span, holds=True)
 
 
 def _asked(claim: str, question: Question, span: Span, facts: Facts) -> Known[object] | Trace:

@@ -44,8 +44,28 @@ SECRET_VARIABLES: Final = frozenset(
     }
 )
 
-_NAME: Final = re.compile(r"\$\{([^{}]*)\}")
-_BARE_NAME: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
+#: What a text with `${…}` is made of; each alternative is tried where none before it fits.
+_PART: Final = re.compile(
+    r"""(?P<dollar>\$\$)|\$\{(?P<name>[^{}]*)\}
+    |(?P<circleci><<.*?(?:>>|\Z))|(?P<command>\$\(.*?(?:\)|\Z)|`.*?(?:`|\Z))
+    |\$(?P<bare>[A-Za-z_][A-Za-z0-9_]*)|(?P<open>\$\{.*?(?:\}|\Z))|(?P<lone>\$)
+    |(?P<plain>[^$`<]+|<)""",
+    re.DOTALL | re.VERBOSE,
+)
+#: What is wrong with some of them: code, message, hint.
+_PROBLEMS: Final = MappingProxyType(
+    {
+        "circleci": (
+            "E505", "<< >> is only filled in by CircleCI in config.yml", "write ${CIRCLE_SHA1} and the like",
+        ),
+        "command": (
+            "E504", "no shell commands here",
+            "a parameter is a text with ${…}; compute it in the config that is triggered",
+        ),
+        "open": ("E506", "cannot read what follows ${", "write ${CIRCLE_SHA1}, one name between ${ and }"),
+        "lone": ("E503", "a lone $ is not filled in", "write $$ for the character itself"),
+    }
+)  # fmt: skip
 _ENV_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 _SAFE: Final = re.compile(r"[A-Za-z0-9_./:@+-]+")
 _UNSAFE_RUN: Final = re.compile(r"[^A-Za-z0-9-]+")
@@ -101,77 +121,20 @@ def parse_template(text: str) -> Template | tuple[TemplateProblem, ...]:
     """Read a text with `${…}`; every problem in it, where there is one."""
     parts: list[str | Reference] = []
     problems: list[TemplateProblem] = []
-    offset = 0
-    while offset < len(text):
-        part, width, problem = _next_part(text, offset)
-        parts.append(part)
-        if problem is not None:
-            problems.append(problem)
-        offset += width
-    return tuple(problems) if problems else Template(text, _merged(parts))
-
-
-def _next_part(text: str, offset: int) -> tuple[str | Reference, int, TemplateProblem | None]:
-    """The part that begins here, how wide it is, and what is wrong with it."""
-    rest = text[offset:]
-    if rest.startswith("$$"):
-        return "$", 2, None
-    if match := _NAME.match(rest):
-        return Reference(match[1], offset, len(match[0])), len(match[0]), None
-    width, problem = _problem_at(rest, offset)
-    if problem is not None:
-        return "", width, problem
-    plain = re.match(r"[^$`<]+", rest)
-    width = len(plain[0]) if plain else 1
-    return rest[:width], width, None
-
-
-def _problem_at(rest: str, offset: int) -> tuple[int, TemplateProblem | None]:
-    def problem(width: int, code: str, message: str, hint: str) -> tuple[int, TemplateProblem]:
-        return width, TemplateProblem(code, message, hint, offset, width)
-
-    if rest.startswith("<<"):
-        return problem(
-            _through(rest, ">>"),
-            "E505",
-            "<< >> is only filled in by CircleCI in config.yml",
-            "write ${CIRCLE_SHA1} and the like",
-        )
-    if rest.startswith(("$(", "`")):
-        end = ")" if rest.startswith("$(") else "`"
-        return problem(
-            _through(rest, end, 1),
-            "E504",
-            "no shell commands here",
-            "a parameter is a text with ${…}; compute it in the config that is triggered",
-        )
-    if match := _BARE_NAME.match(rest):
-        return problem(len(match[0]), "E503", f"{match[0]} is not filled in", f"write ${{{match[1]}}}")
-    if rest.startswith("${"):
-        return problem(
-            _through(rest, "}"),
-            "E506",
-            "cannot read what follows ${",
-            "write ${CIRCLE_SHA1}, one name between ${ and }",
-        )
-    if rest.startswith("$"):
-        return problem(1, "E503", "a lone $ is not filled in", "write $$ for the character itself")
-    return 0, None
-
-
-def _through(text: str, end: str, start: int = 2) -> int:
-    found = text.find(end, start)
-    return len(text) if found < 0 else found + len(end)
-
-
-def _merged(parts: list[str | Reference]) -> tuple[str | Reference, ...]:
-    merged: list[str | Reference] = []
-    for part in parts:
-        if isinstance(part, str) and merged and isinstance(merged[-1], str):
-            merged[-1] += part
+    for found in _PART.finditer(text):
+        kind, whole, offset = found.lastgroup or "", found[0], found.start()
+        if kind == "name":
+            parts.append(Reference(found["name"], offset, len(whole)))
+        elif kind == "bare":
+            message, hint = f"{whole} is not filled in", f"write ${{{found['bare']}}}"
+            problems.append(TemplateProblem("E503", message, hint, offset, len(whole)))
+        elif kind in _PROBLEMS:
+            problems.append(TemplateProblem(*_PROBLEMS[kind], offset, len(whole)))
         else:
-            merged.append(part)
-    return tuple(merged)
+            plain = "$" if kind == "dollar" else whole
+            before = parts.pop() if parts and isinstance(parts[-1], str) else ""
+            parts.append(f"{before}{plain}")
+    return tuple(problems) if problems else Template(text, tuple(parts))
 
 
 def is_variable(name: str) -> bool:
@@ -181,13 +144,10 @@ def is_variable(name: str) -> bool:
 
 def value_of(name: str, subject: Subject) -> str | None:
     """What `${name}` stands for in this build; None where it is unset or there is no such name."""
-    if is_variable(name):
-        return _variable(name, subject.build)
-    derive = DERIVED.get(name)
-    return derive(subject) if derive else None
-
-
-def _variable(name: str, build: BuildContext) -> str | None:
+    build = subject.build
+    if not is_variable(name):
+        derive = DERIVED.get(name)
+        return derive(subject) if derive else None
     # the build's own facts win over the raw variables, so that a dry run with options shows what a run sends
     known = {
         "CIRCLE_SHA1": build.revision,
@@ -219,23 +179,13 @@ def slug(name: str) -> str:
     return f"{kept}-{digest}" if kept else digest
 
 
-def _tag_version(subject: Subject) -> str | None:
-    tag = subject.build.tag
-    return tag.removeprefix("v") or None if tag else None
-
-
-def _pr_number(subject: Subject) -> str | None:
-    number = subject.build.pull_request
-    return None if number is None else str(number)
-
-
 #: Derived names and how each is made.
 DERIVED: Final[Mapping[str, Callable[[Subject], str | None]]] = MappingProxyType(
     {
         "sha.short": lambda s: s.build.revision[:7] or None,
         "branch.slug": lambda s: slug(s.build.branch) if s.build.branch else None,
-        "pr.number": _pr_number,
-        "tag.version": _tag_version,
+        "pr.number": lambda s: None if s.build.pull_request is None else str(s.build.pull_request),
+        "tag.version": lambda s: (s.build.tag or "").removeprefix("v") or None,
         "rule.name": lambda s: s.rule,
         "rule.environment": lambda s: s.environment,
     }

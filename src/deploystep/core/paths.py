@@ -1,38 +1,26 @@
 """Which changed files count for which rules, found for all rules at once.
 
-A thousand rules with their patterns would each walk through a hundred thousand files. Instead every pattern of every
-rule goes into one automaton, and each file is read once: what it arrives at says which patterns match. Files that
-arrive at the same are of one sort, and only sorts are looked at rule by rule.
+A thousand rules with their patterns would each walk through a hundred thousand files. Instead all patterns go into one
+automaton that reads each file once. Files that match the same patterns are alike, and are looked at together.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, TypeAlias
 
 from deploystep.core.frozen import dataclass
-from deploystep.core.patterns import PatternSet
+from deploystep.core.patterns import Pattern, PatternSet
 from deploystep.core.rules import PathsChanged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from deploystep.core.facts import ChangedSince
-    from deploystep.core.patterns import Pattern
     from deploystep.core.rules import RuleSet
 
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Lets through the files that one of `only` matches (empty: all) and none of `ignore`."""
-
-    only: frozenset[Pattern]
-    ignore: frozenset[Pattern]
-
-    @classmethod
-    def of(cls, matcher: PathsChanged) -> Filter:
-        """The filter that a matcher describes; equal for all matchers that list the same patterns."""
-        return cls(frozenset(p.value for p in matcher.only), frozenset(p.value for p in matcher.ignore))
+#: What makes files count: they match one of the first patterns (if there are any), and none of the second.
+_Filter: TypeAlias = tuple[frozenset[Pattern], frozenset[Pattern]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +31,30 @@ class MatchCount:
     first: str | None
 
 
-_NONE: Final = MatchCount(0, None)
-
-
 class PathIndex:
-    """The filters of a rule set, used together. It keeps what it has found, and otherwise never changes."""
-
-    __slots__ = ("_filters", "_found")
+    """The path matchers of a rule set, used together. It keeps what it has found, and otherwise never changes."""
 
     def __init__(self, matchers: Iterable[PathsChanged]) -> None:
-        self._filters = tuple(dict.fromkeys(map(Filter.of, matchers)))
-        self._found: dict[ChangedSince, Mapping[Filter, MatchCount]] = {}
+        self._filters = tuple(dict.fromkeys(map(_filter, matchers)))
+        self._found: dict[ChangedSince, Mapping[_Filter, MatchCount]] = {}
 
     @classmethod
     def of(cls, rules: RuleSet) -> PathIndex:
-        """Every filter of the rules and of what stops them."""
+        """Every path matcher of the rules and of what stops them."""
         return cls(_matchers(rules))
 
     def count_of(self, matcher: PathsChanged, changed: tuple[str, ...]) -> MatchCount:
         """What counts for one matcher among the files that are the answer to its question.
 
-        The first to ask has the files read for all filters.
+        The first to ask has the files read for all matchers.
         """
         if matcher.since not in self._found:
-            self._found[matcher.since] = _sifted(self._filters, changed)
-        return self._found[matcher.since][Filter.of(matcher)]
+            self._found[matcher.since] = _counted(self._filters, changed)
+        return self._found[matcher.since][_filter(matcher)]
+
+
+def _filter(matcher: PathsChanged) -> _Filter:
+    return frozenset(p.value for p in matcher.only), frozenset(p.value for p in matcher.ignore)
 
 
 def _matchers(rules: RuleSet) -> Iterator[PathsChanged]:
@@ -79,54 +66,24 @@ def _matchers(rules: RuleSet) -> Iterator[PathsChanged]:
 
 
 @lru_cache(maxsize=8)  # a decision is made in rounds, and rarely about more than two lists of files
-def _sifted(filters: tuple[Filter, ...], changed: tuple[str, ...]) -> Mapping[Filter, MatchCount]:
-    """Count the files of each sort, then for each filter the sorts that it lets through."""
-    mesh = _mesh(filters)
+def _counted(filters: tuple[_Filter, ...], changed: tuple[str, ...]) -> Mapping[_Filter, MatchCount]:
+    """Group the files by the patterns that match them, then count for each filter the groups that it lets through."""
+    patterns = tuple(dict.fromkeys(pattern for only, ignore in filters for pattern in (*only, *ignore)))
+    groups: dict[frozenset[int], list[int]] = {}  # how many files, and the position of the first
+    for at, labels in enumerate(PatternSet(patterns).matching_sorted(changed)):
+        groups.setdefault(labels, [0, at])[0] += 1
+    position = {pattern: at for at, pattern in enumerate(patterns)}
+    asking: dict[int | None, list[int]] = {}  # which filters ask for a pattern; under None those that take any file
+    for number, (only, _) in enumerate(filters):
+        for pattern in only or (None,):
+            asking.setdefault(None if pattern is None else position[pattern], []).append(number)
+    ignored = [frozenset(position[pattern] for pattern in ignore) for _, ignore in filters]
     counts = [0] * len(filters)
     firsts = [len(changed)] * len(filters)
-    for labels, (count, first) in _sorts(mesh.patterns.matching_sorted(changed)).items():
-        for each in mesh.letting_through(labels):
-            counts[each] += count
-            firsts[each] = min(firsts[each], first)
-    tallies = (MatchCount(n, changed[first]) if n else _NONE for n, first in zip(counts, firsts, strict=True))
-    return dict(zip(filters, tallies, strict=True))
-
-
-def _sorts(arrivals: Iterable[frozenset[int]]) -> dict[frozenset[int], tuple[int, int]]:
-    """For each set of patterns that match together: how many files match so, and which is the first."""
-    counts: dict[frozenset[int], int] = {}
-    firsts: dict[frozenset[int], int] = {}
-    for at, labels in enumerate(arrivals):
-        if labels in counts:
-            counts[labels] += 1
-        else:
-            counts[labels] = 1
-            firsts[labels] = at
-    return {labels: (count, firsts[labels]) for labels, count in counts.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class _Mesh:
-    """Filters by their positions: which ask for a pattern (under None those that take every file), which ignore one."""
-
-    patterns: PatternSet
-    asking: Mapping[int | None, Sequence[int]]
-    ignored: Sequence[frozenset[int]]
-
-    def letting_through(self, labels: frozenset[int]) -> Iterator[int]:
-        """The filters that let a file through which exactly these patterns match."""
-        asking = {each for at in (None, *labels) for each in self.asking.get(at, ())}
-        return (each for each in asking if labels.isdisjoint(self.ignored[each]))
-
-
-@lru_cache(maxsize=8)
-def _mesh(filters: tuple[Filter, ...]) -> _Mesh:
-    patterns = tuple(dict.fromkeys(p for each in filters for p in (*each.only, *each.ignore)))
-    position = {pattern: at for at, pattern in enumerate(patterns)}
-    asking: dict[int | None, list[int]] = {}
-    for number, each in enumerate(filters):
-        places: Iterable[int | None] = [position[p] for p in each.only] if each.only else (None,)
-        for at in places:
-            asking.setdefault(at, []).append(number)
-    ignored = tuple(frozenset(position[p] for p in each.ignore) for each in filters)
-    return _Mesh(PatternSet(patterns), asking, ignored)
+    for labels, (count, first) in groups.items():
+        for number in {number for at in (None, *labels) for number in asking.get(at, ())}:
+            if labels.isdisjoint(ignored[number]):
+                counts[number] += count
+                firsts[number] = min(firsts[number], first)
+    found = (MatchCount(count, changed[at] if count else None) for count, at in zip(counts, firsts, strict=True))
+    return dict(zip(filters, found, strict=True))

@@ -4,9 +4,9 @@ The language is described in `docs/rules.md`. A condition is a list of alternati
 an alternative a set of matchers (all of these).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum, unique
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.cases import Case
@@ -31,42 +31,23 @@ class ApiVersion(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class BranchIs:
-    """Holds when one of the patterns matches the whole branch name; never in a tag build."""
+class NameIs:
+    """Holds when one of the patterns matches the whole name of the branch, tag, user, or the author's address.
 
+    Never when there is none: a branch in a tag build, a tag in a branch build, a user that CircleCI does not tell.
+    """
+
+    word: Literal["branch", "tag", "user", "author"]
     patterns: Patterns
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class TagIs:
-    """Holds when one of the patterns matches the whole tag name; never in a branch build."""
+class FlagIs:
+    """Holds when the build has a pull request or comes from a fork; where `wanted` is false, when it does not."""
 
-    patterns: Patterns
-    span: Span
-
-
-@dataclass(frozen=True, slots=True)
-class PullRequestIs:
-    """Holds when the build has a pull request, or (`wanted` false) has none."""
-
+    word: Literal["pull_request", "fork"]
     wanted: bool
-    span: Span
-
-
-@dataclass(frozen=True, slots=True)
-class ForkIs:
-    """Holds when the build comes from a fork, or (`wanted` false) does not."""
-
-    wanted: bool
-    span: Span
-
-
-@dataclass(frozen=True, slots=True)
-class UserIs:
-    """Holds when one of the patterns matches the user that started the build; never when that is blank."""
-
-    patterns: Patterns
     span: Span
 
 
@@ -83,14 +64,6 @@ class MergedInto:
     """Holds when the revision is on one of these branches of the remote."""
 
     branches: tuple[Spanned[str], ...]
-    span: Span
-
-
-@dataclass(frozen=True, slots=True)
-class AuthorIs:
-    """Holds when one of the patterns matches the e-mail address of the commit's author."""
-
-    patterns: Patterns
     span: Span
 
 
@@ -112,14 +85,12 @@ class PathsChanged:
     span: Span
 
 
-Matcher: TypeAlias = (
-    BranchIs | TagIs | PullRequestIs | ForkIs | UserIs | EnvIs | MergedInto | AuthorIs | MessageContains | PathsChanged
-)
+Matcher: TypeAlias = NameIs | FlagIs | EnvIs | MergedInto | MessageContains | PathsChanged
 
 
 def patterns_of(matcher: Matcher) -> tuple[Patterns, ...]:
     """The lists of patterns that a matcher holds."""
-    if isinstance(matcher, BranchIs | TagIs | UserIs | AuthorIs):
+    if isinstance(matcher, NameIs):
         return (matcher.patterns,)
     if isinstance(matcher, PathsChanged):
         return (matcher.only, matcher.ignore)
@@ -142,6 +113,11 @@ class Condition:
 
     alternatives: tuple[Alternative, ...]
     span: Span
+
+
+def matchers_of(*conditions: Condition | None) -> Iterator[Matcher]:
+    """Yield every matcher of the conditions, in the order written."""
+    return (m for c in conditions if c for a in c.alternatives for m in a.matchers)
 
 
 @dataclass(frozen=True, slots=True)

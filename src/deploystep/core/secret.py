@@ -28,12 +28,6 @@ class Secret:
             text = text.replace(spelling, MASK)
         return text
 
-    def masked_bytes(self, data: bytes) -> bytes:
-        """The same for bytes."""
-        for spelling in self._spellings:
-            data = data.replace(spelling.encode("utf-8", "surrogateescape"), MASK.encode())
-        return data
-
     def __repr__(self) -> str:
         return MASK
 

@@ -1,23 +1,21 @@
 """Text that remembers where it was written, and what can be said about a place in it."""
 
 from enum import Enum, unique
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from deploystep.core.frozen import dataclass
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Pos:
+class Pos(NamedTuple):
     """A place in a text file; line and column both count from 1, in characters."""
 
     line: int
     column: int
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Span:
+class Span(NamedTuple):
     """An interval of one line: where it starts and how many characters it is wide (at least 1)."""
 
     start: Pos

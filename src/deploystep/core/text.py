@@ -17,6 +17,12 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "", form: str = "'{}'") -> str:
+    """A hint with the known name that was probably meant, shown in a form; `otherwise` where none is close."""
+    near = nearest(name, known)
+    return f"did you mean {form.format(near)}?" if near else otherwise
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name closest to `name`, where it is close enough to be a slip; ties go to the first in order."""
     limit = min(_FAR, max(1, len(name) // 3))

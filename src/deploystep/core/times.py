@@ -13,7 +13,7 @@ from typing import Final
 
 from deploystep.core.frozen import dataclass
 
-_WRITTEN: Final = r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)(?: ?(\S+))?"
+_WRITTEN: Final = r"(\d{4}-\d{2}-\d{2})[ T]((?:[01]\d|2[0-3]):\d{2}(?::\d{2}(?:\.\d{1,6})?)?)(?: ?(\S+))?"
 _OFFSET: Final = r"[+-]\d{2}:?\d{2}"
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _WINDOW: Final = (

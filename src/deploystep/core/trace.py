@@ -63,12 +63,12 @@ def leaf(claim: str, because: str, span: Span, *, holds: bool) -> Trace:
 
 
 def unasked(claim: str, question: Question, span: Span) -> Trace:
-    """A claim that hangs on a question which has not been asked."""
+    """A claim that needs the answer to a question which has not been asked."""
     return Trace(claim, Answer.UNKNOWN, (Reason(f"{claim} — not asked", span.line),), span, wants=(question,))
 
 
 def unanswered(claim: str, problem: Diagnostic) -> Trace:
-    """A claim that hangs on a question to which there is no certain answer."""
+    """A claim that needs the answer to a question to which there is no certain one."""
     reason = Reason(f"{problem.message} — {problem.hint}", problem.span.line)
     return Trace(claim, Answer.UNKNOWN, (reason,), problem.span, problems=(problem,))
 
@@ -76,14 +76,16 @@ def unanswered(claim: str, problem: Diagnostic) -> Trace:
 def all_of(claim: str, parts: tuple[Trace, ...], span: Span) -> Trace:
     """All of these: every reason where all hold, else the reasons of the first that settles it."""
     answer = kleene_and(p.answer for p in parts)
-    settling = parts if answer is Answer.YES else (first(parts, answer),)
+    settling = parts if answer is Answer.YES else (next(p for p in parts if p.answer is answer),)
     return _made(claim, answer, tuple(r for p in settling for r in p.reasons), span, parts)
 
 
 def any_of(claim: str, parts: tuple[Trace, ...], span: Span) -> Trace:
     """Any of these: the reasons of the one that settles it, or of the one that came nearest."""
     answer = kleene_or(p.answer for p in parts)
-    nearest = max((p for p in parts if p.answer is answer), key=_yeses)
+    # the one that got furthest is the near miss worth telling
+    alike = (p for p in parts if p.answer is answer)
+    nearest = max(alike, key=lambda part: sum(p.answer is Answer.YES for p in part.parts))
     return _made(claim, answer, nearest.reasons, span, parts)
 
 
@@ -91,16 +93,6 @@ def negate(trace: Trace, words: str = "") -> Trace:
     """The claim that this does not hold."""
     reasons = tuple(Reason(words + r.text, r.line) for r in trace.reasons)
     return _made(f"not {trace.claim}", _OPPOSITE[trace.answer], reasons, trace.span, (trace,))
-
-
-def first(parts: tuple[Trace, ...], answer: Answer) -> Trace:
-    """The first of the parts with this answer."""
-    return next(p for p in parts if p.answer is answer)
-
-
-def _yeses(trace: Trace) -> int:
-    """How far an alternative got; the one that got furthest is the near miss worth telling."""
-    return sum(p.answer is Answer.YES for p in trace.parts)
 
 
 def _made(claim: str, answer: Answer, reasons: tuple[Reason, ...], span: Span, parts: tuple[Trace, ...]) -> Trace:

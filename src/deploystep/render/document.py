@@ -3,7 +3,7 @@
 import json
 from typing import Any, TypeAlias
 
-from deploystep.app.report import Report, Tried, TriggerReport
+from deploystep.app.report import Report, TriedCase, TriggerEntry
 from deploystep.core.build import BuildContext
 from deploystep.core.decide import Judgement
 from deploystep.core.errors import EnvironmentInvalid, ToolError
@@ -36,8 +36,8 @@ def _document(report: Report) -> Object:
     }
     if report.again is not None:
         document["again"] = report.again
-    if report.skipped is not None:
-        document["skipped"] = report.skipped.because
+    if report.skipped:
+        document["skipped"] = report.skipped
     if report.command == "test":
         document["cases"] = [_case(tried, report.source) for tried in report.tried]
         document["gaps"] = [_diagnostic(gap, report.source) for gap in report.gaps]
@@ -79,7 +79,7 @@ def _trace(trace: Trace) -> Object:
     }
 
 
-def _trigger(trigger: TriggerReport) -> Object:
+def _trigger(trigger: TriggerEntry) -> Object:
     created = trigger.created
     why = {"because": trigger.because} if trigger.because else {}
     return {
@@ -107,7 +107,7 @@ def _error(report: Report) -> Object | None:
     }
 
 
-def _case(tried: Tried, source: SourceFile | None) -> Object:
+def _case(tried: TriedCase, source: SourceFile | None) -> Object:
     return {
         "name": tried.case.name,
         "line": tried.case.span.line,

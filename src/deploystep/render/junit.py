@@ -2,7 +2,7 @@
 
 from xml.sax.saxutils import escape, quoteattr
 
-from deploystep.app.report import Report, Tried
+from deploystep.app.report import Report, TriedCase
 from deploystep.core.source import Diagnostic
 from deploystep.core.text import visible
 
@@ -16,7 +16,7 @@ def render(report: Report) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n{head}\n{cases}</testsuite>\n</testsuites>\n'
 
 
-def _case(tried: Tried, path: str) -> str:
+def _case(tried: TriedCase, path: str) -> str:
     head = f"  <testcase name={_attribute(tried.case.name)} classname={_attribute(path)} file={_attribute(path)}"
     if not tried.failures:
         return f"{head}/>\n"

@@ -3,7 +3,7 @@
 import unicodedata
 from typing import Final
 
-from deploystep.app.report import Report, Tried, TriggerReport
+from deploystep.app.report import Report, TriedCase, TriggerEntry
 from deploystep.core.build import BuildContext, Tag
 from deploystep.core.decide import Judgement, Verdict
 from deploystep.core.deploy import Outcome
@@ -49,8 +49,8 @@ def result(report: Report, style: Style) -> str:
         width = max((len(j.rule.name.value) for j in report.decision.judgements), default=0)
         for judgement in report.decision.judgements:
             lines += _judged(judgement, report, width, style)
-    if report.skipped is not None:
-        lines.append(report.skipped.because)
+    if report.skipped:
+        lines.append(report.skipped)
     elif report.decision is not None and not report.triggers and report.exit is ExitCode.OK:
         lines.append("no rule fires: there is nothing to deploy")
     return "\n".join(lines)
@@ -75,7 +75,7 @@ def _judged(judgement: Judgement, report: Report, width: int, style: Style) -> l
     return [head, *(f"      {' ' * width}  {line}" for t in triggers for line in _sent(t))]
 
 
-def _sent(trigger: TriggerReport) -> list[str]:
+def _sent(trigger: TriggerEntry) -> list[str]:
     """One trigger, some lines: what is or was sent, what came of it."""
     lines = [f"→ {trigger.request.method} {trigger.url}", *_contents(trigger)]
     created = trigger.created
@@ -100,7 +100,7 @@ _ENDING: Final = {
 }
 
 
-def _contents(trigger: TriggerReport) -> list[str]:
+def _contents(trigger: TriggerEntry) -> list[str]:
     spec = trigger.spec
     kind = "tag" if isinstance(spec.ref, Tag) else "branch"
     what = f"job {spec.job}" if spec.job else (f"workflow {spec.workflow}" if spec.workflow else "")
@@ -166,7 +166,7 @@ def _tested(report: Report, style: Style) -> list[str]:
     return [*lines, *gaps, f"{len(report.tried) - failed} passed, {failed} failed"]
 
 
-def _tried(tried: Tried, style: Style) -> list[str]:
+def _tried(tried: TriedCase, style: Style) -> list[str]:
     """One case: a line, and below it what became of each rule that is not as it should be."""
     name = visible(tried.case.name)
     if not tried.failures:

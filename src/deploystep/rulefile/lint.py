@@ -6,26 +6,28 @@ from collections.abc import Iterator
 from typing import Final
 
 from deploystep.core.holds import concerns
-from deploystep.core.pattern_proofs import covers
-from deploystep.core.patterns import Kind, Pattern
+from deploystep.core.patterns import Pattern
+from deploystep.core.patterns.proofs import covers
 from deploystep.core.rules import (
-    AuthorIs,
-    BranchIs,
-    Condition,
+    Matcher,
+    NameIs,
     PathsChanged,
     Patterns,
     Rule,
     RuleSet,
+    matchers_of,
     patterns_of,
 )
 from deploystep.core.source import Span, Spanned
 from deploystep.core.times import next_opening
-from deploystep.rulefile import overlaps, shared_workflows
-from deploystep.rulefile.nodes import Report, shown
+from deploystep.rulefile.rule_proofs import warn_of_pairs
+from deploystep.rulefile.yaml_nodes import Report, shown
 
 #: A dot between digits of a regex; `\\d`, `[0-9]` and a repetition of them count as digits.
 _LOOSE_DOT: Final = re.compile(r"(?:\\d|[0-9]|\[0-9\])(?:[+*?]|\{[0-9,]+\})?\)?(\.)\(?(?:\\d|[0-9]|\[0-9\])")
 _ESCAPED: Final = re.compile(r"\\[^d]")
+
+_MOST_COMPARED: Final = 20
 
 #: Letters of other scripts that look like a Latin one, and that one.
 _LOOKS_LIKE: Final = dict(
@@ -37,37 +39,30 @@ _LOOKS_LIKE: Final = dict(
 )
 
 
-def check(rules: RuleSet, report: Report, tell: overlaps.Tell, *, is_whole: bool) -> None:
+def check(rules: RuleSet, report: Report, *, is_whole: bool) -> None:
     """Warn of what is suspicious in each rule; in the file as a whole only where all of it could be read."""
     for guard in rules.never:
-        _check_patterns(guard.when, report)
+        _check_patterns(matchers_of(guard.when), report)
     for rule in rules.rules:
-        _check_rule(rule, report)
+        _check_patterns(matchers_of(rule.when, rule.unless), report)
+        _check_misread(rule, report)
+        _check_deploy(rule, report)
     if is_whole:
+        warn_of_pairs(rules, report)
         _unused_targets(rules, report)
-        overlaps.check(rules, report, tell)
-        shared_workflows.check(rules, report)
         _uncased(rules, report)
         _idle_freezes(rules, report)
-
-
-def _check_rule(rule: Rule, report: Report) -> None:
-    _check_patterns(rule.when, report)
-    if rule.unless is not None:
-        _check_patterns(rule.unless, report)
-    _check_deploy(rule, report)
-    _check_misread(rule, report)
 
 
 def _check_misread(rule: Rule, report: Report) -> None:
     """Matchers that say less than they seem to."""
     is_production = rule.environment is not None and rule.environment.value.startswith("prod")
-    for matcher in (m for a in rule.when.alternatives for m in a.matchers):
-        if is_production and isinstance(matcher, AuthorIs):
+    for matcher in matchers_of(rule.when):
+        if is_production and isinstance(matcher, NameIs) and matcher.word == "author":
             report.warning(
                 "W306", "anyone can set the author of a commit", matcher.span, "use user: for who may deploy"
             )
-    for matcher in (m for a in (rule.unless.alternatives if rule.unless else ()) for m in a.matchers):
+    for matcher in matchers_of(rule.unless):
         if isinstance(matcher, PathsChanged):
             report.warning(
                 "W307",
@@ -125,16 +120,16 @@ def _unused_targets(rules: RuleSet, report: Report) -> None:
 # --- single patterns
 
 
-def _check_patterns(condition: Condition, report: Report) -> None:
-    for matcher in (m for a in condition.alternatives for m in a.matchers):
+def _check_patterns(matchers: Iterator[Matcher], report: Report) -> None:
+    for matcher in matchers:
         for patterns in patterns_of(matcher):
             _check_redundant(patterns, report)
-        for pattern in (p for patterns in patterns_of(matcher) for p in patterns):
-            _check_pattern(pattern, report)
-            if isinstance(matcher, BranchIs) and pattern.value.text == "*":
-                report.warning(
-                    "W302", "'*' matches only names without a slash", pattern.span, 'write "**" for every branch'
-                )
+            for pattern in patterns:
+                _check_pattern(pattern, report)
+                if isinstance(matcher, NameIs) and matcher.word == "branch" and pattern.value.text == "*":
+                    report.warning(
+                        "W302", "'*' matches only names without a slash", pattern.span, 'write "**" for every branch'
+                    )
 
 
 def _check_redundant(patterns: Patterns, report: Report) -> None:
@@ -151,16 +146,12 @@ def _check_redundant(patterns: Patterns, report: Report) -> None:
             report.warning("W305", message, pattern.span, "remove it")
 
 
-_MOST_COMPARED: Final = 20
-
-
 def _check_pattern(pattern: Spanned[Pattern], report: Report) -> None:
     text = pattern.value.text
-    if pattern.value.kind is not Kind.NAME or text.startswith("/"):
-        for offset in _loose_dots(text):
-            report.warning(
-                "W303", f"'.' stands for any character in {shown(text)}", _part(pattern, offset), r"write \. for a dot"
-            )
+    for offset in _loose_dots(text):
+        report.warning(
+            "W303", f"'.' stands for any character in {shown(text)}", _part(pattern, offset), r"write \. for a dot"
+        )
     for offset, latin in _strangers(text):
         name = unicodedata.name(text[offset], "another letter").lower()
         report.warning(

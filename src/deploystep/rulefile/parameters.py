@@ -18,18 +18,19 @@ from deploystep.core.parameters import (
     is_variable,
 )
 from deploystep.core.source import Span, Spanned
-from deploystep.core.text import nearest
+from deploystep.core.text import did_you_mean
 from deploystep.rulefile import fields as f
-from deploystep.rulefile.nodes import Report, clipped, shown
-from deploystep.rulefile.shapes import Choices, Fields, Written
+from deploystep.rulefile.field_types import Choices, Fields, Written
+from deploystep.rulefile.yaml_nodes import Report, clipped, shown
 
 _KEY: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_PULL_REQUEST: Final = ("pr.number", "CIRCLE_PR_NUMBER", "CIRCLE_PULL_REQUEST", "CIRCLE_PULL_REQUESTS")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a rule's parameters may name: its variables, and why some names can never be set."""
+    """What a rule's parameters may name: its variables, and of names that can never be set why, with a hint."""
 
     variables: frozenset[str]
     unset: Mapping[str, tuple[str, str]]
@@ -39,27 +40,19 @@ class Scope:
     def of(cls, rule: Fields, when: Choices | None, *, is_job: bool) -> "Scope":
         """The scope of a rule."""
         alternatives = when.alternatives if when else ()
-        variables = {n.value for a in alternatives for n, _ in a.get(f.ENV) or ()}
-        unset = {name: (why, "") for why, names in _unset(alternatives) for name in names}
+        variables = frozenset(n.value for a in alternatives for n, _ in a.get(f.ENV) or ())
+        unset: dict[str, tuple[str, str]] = {}
         if not rule.has(f.ENVIRONMENT):
             unset["rule.environment"] = ("in a rule without an environment", "add environment: to the rule")
-        return cls(frozenset(variables), MappingProxyType(unset), is_job)
-
-
-def _unset(alternatives: tuple[Fields, ...]) -> list[tuple[str, tuple[str, ...]]]:
-    """Why names can never be set, and which; nothing is claimed where an alternative could not be read."""
-    if not alternatives or any(a.is_broken or not (a.has(f.BRANCH) or a.has(f.TAG)) for a in alternatives):
-        return []
-    found: list[tuple[str, tuple[str, ...]]] = []
-    if not any(a.has(f.TAG) for a in alternatives):
-        found.append(("in a rule for branches", ("CIRCLE_TAG", "tag.version")))
-    if not any(a.has(f.BRANCH) for a in alternatives):
-        found.append(("in a rule for tags", ("CIRCLE_BRANCH", "branch.slug")))
-    requests = [a.get(f.PULL_REQUEST) for a in alternatives]
-    if all(wanted is not None and not wanted.value for wanted in requests):
-        names = ("pr.number", "CIRCLE_PR_NUMBER", "CIRCLE_PULL_REQUEST", "CIRCLE_PULL_REQUESTS")
-        found.append(("in a rule with pull_request: false", names))
-    return found
+        # nothing is claimed where an alternative could not be read
+        if alternatives and all((a.has(f.BRANCH) or a.has(f.TAG)) and not a.is_broken for a in alternatives):
+            if not any(a.has(f.TAG) for a in alternatives):
+                unset.update(dict.fromkeys(("CIRCLE_TAG", "tag.version"), ("in a rule for branches", "")))
+            if not any(a.has(f.BRANCH) for a in alternatives):
+                unset.update(dict.fromkeys(("CIRCLE_BRANCH", "branch.slug"), ("in a rule for tags", "")))
+            if all(a.get(f.PULL_REQUEST) is False for a in alternatives):
+                unset.update(dict.fromkeys(_PULL_REQUEST, ("in a rule with pull_request: false", "")))
+        return cls(variables, unset, is_job)
 
 
 def check(sent: tuple[tuple[Spanned[str], Written], ...], scope: Scope, report: Report) -> None:
@@ -70,37 +63,28 @@ def check(sent: tuple[tuple[Spanned[str], Written], ...], scope: Scope, report: 
     for key, written in sent:
         _check_key(key, report, is_job=scope.is_job)
         if isinstance(written.value, Template):
-            _check_length(key.value, written, written.value, report)
+            length = sum(len(part) for part in written.value.parts if isinstance(part, str))
+            if length > MAX_VALUE:
+                what = f"parameter {shown(key.value)} is too long: {length} characters"
+                report.error("E510", what, written.node.inner, f"CircleCI takes {MAX_VALUE} at most")
             for reference in written.value.references:
                 _check_reference(reference, written.node.part(reference.offset, reference.width), scope, report)
 
 
 def _check_key(key: Spanned[str], report: Report, *, is_job: bool) -> None:
     if len(key.value) > MAX_KEY:
-        report.error(
-            "E510", f"a parameter's name of {len(key.value)} characters", key.span, f"CircleCI takes {MAX_KEY} at most"
-        )
-    elif is_job and not _VARIABLE.fullmatch(key.value):
-        _refuse_key(key, report, "with job: it is an environment variable: letters, digits and '_'")
-    elif is_job and key.value == "CIRCLE_JOB":
-        _refuse_key(key, report, "job: sets it already")
-    elif not is_job and not _KEY.fullmatch(key.value):
-        _refuse_key(key, report, "letters, digits, '_' and '-', beginning with a letter")
-
-
-def _refuse_key(key: Spanned[str], report: Report, hint: str) -> None:
-    report.error("E501", f"{shown(key.value)} cannot be the name of a parameter", key.span, hint)
-
-
-def _check_length(key: str, written: Written, template: Template, report: Report) -> None:
-    length = sum(len(part) for part in template.parts if isinstance(part, str))
-    if length > MAX_VALUE:
-        report.error(
-            "E510",
-            f"parameter {shown(key)} is too long: {length} characters",
-            written.node.inner,
-            f"CircleCI takes {MAX_VALUE} at most",
-        )
+        what = f"a parameter's name of {len(key.value)} characters"
+        report.error("E510", what, key.span, f"CircleCI takes {MAX_KEY} at most")
+        return
+    if is_job and key.value == "CIRCLE_JOB":
+        hint = "job: sets it already"
+    elif is_job:
+        wanted = "with job: it is an environment variable: letters, digits and '_'"
+        hint = "" if _VARIABLE.fullmatch(key.value) else wanted
+    else:
+        hint = "" if _KEY.fullmatch(key.value) else "letters, digits, '_' and '-', beginning with a letter"
+    if hint:
+        report.error("E501", f"{shown(key.value)} cannot be the name of a parameter", key.span, hint)
 
 
 def _check_reference(reference: Reference, span: Span, scope: Scope, report: Report) -> None:
@@ -136,9 +120,7 @@ _MEANT: Final = MappingProxyType(
 
 
 def _cure(name: str) -> str:
-    near = _MEANT.get(name) or nearest(name, sorted(PUBLIC_VARIABLES | DERIVED.keys()))
-    if near:
-        return f"did you mean ${{{near}}}?"
+    otherwise = f"known: variables such as CIRCLE_SHA1, and {', '.join(sorted(DERIVED))}"
     if is_variable(name):
-        return f'to send a variable of the project, add env: {{{name}: "*"}} to when'
-    return f"known: variables such as CIRCLE_SHA1, and {', '.join(sorted(DERIVED))}"
+        otherwise = f'to send a variable of the project, add env: {{{name}: "*"}} to when'
+    return did_you_mean(_MEANT.get(name, name), PUBLIC_VARIABLES | DERIVED.keys(), otherwise, "${{{}}}")

@@ -1,15 +1,15 @@
-"""A stand-in for CircleCI's API on loopback: for newcomers to try, and for the tests to run against."""
+"""A mock CircleCI server on loopback: for newcomers to try, and for the tests to run against."""
 
+from .bodies import TriggerBody
+from .credentials import Recorded
 from .faults import FAULTS, Fault, FaultError, parse_fault
-from .gate import Client
-from .jobs import JobState
-from .recorder import Recorded
-from .runs import Pace, Run, RunError, Workflow, WorkflowRun
+from .messages import Client, Delivery, Reply, RunOverride
 from .sandbox import Sandbox
-from .wire import Delivery, Reply
+from .state import Change, JobState, Pace, Run, RunError, Workflow, WorkflowRun
 
 __all__ = [
     "FAULTS",
+    "Change",
     "Client",
     "Delivery",
     "Fault",
@@ -20,7 +20,9 @@ __all__ = [
     "Reply",
     "Run",
     "RunError",
+    "RunOverride",
     "Sandbox",
+    "TriggerBody",
     "Workflow",
     "WorkflowRun",
     "parse_fault",

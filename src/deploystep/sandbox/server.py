@@ -1,20 +1,16 @@
 """HTTP/1.1 on loopback: bytes to requests, replies to bytes. Nothing here knows what CircleCI is."""
 
-from __future__ import annotations
-
 import select
 import socket
 import socketserver
 import sys
 import threading
+from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-from .wire import Delivery, Reply, Request, message
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from .messages import Client, Delivery, Reply, Request, message
 
 LOOPBACK = "127.0.0.1"
 MAX_BODY = 1_000_000
@@ -32,9 +28,8 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, answer: Callable[[Request, Connection], Reply], date: Callable[[], str]) -> None:
+    def __init__(self, port: int, answer: Callable[[Request, Client], Reply]) -> None:
         self.answer = answer
-        self.date = date
         self.stopping = threading.Event()
         self._open: set[socket.socket] = set()
         self._idle = threading.Condition()
@@ -100,22 +95,21 @@ class Connection(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server_version = "sandbox"
+    sys_version = ""
     timeout = IDLE
     wbufsize = 65_536
     """Head and body leave in one piece; two would wait for each other on loopback (delayed ACK)."""
     server: Server
 
     def wait(self, seconds: float) -> bool:
-        """Let time pass; False if the server is being stopped."""
-        return not self.server.stopping.wait(seconds)
-
-    def has_left(self) -> bool:
-        """Tell whether the client has closed its end."""
+        """Let time pass and tell whether the client is still there; raises `ConnectionError` if the server stops."""
+        if self.server.stopping.wait(seconds):
+            raise ConnectionAbortedError("the server stops")
         readable, _, _ = select.select([self.connection], [], [], 0)
         try:
-            return bool(readable) and self.connection.recv(1, socket.MSG_PEEK) == b""
+            return not readable or self.connection.recv(1, socket.MSG_PEEK) != b""
         except OSError:
-            return True
+            return False
 
     def _serve(self) -> None:
         request = self._read()
@@ -123,9 +117,9 @@ class Connection(BaseHTTPRequestHandler):
             self.close_connection = True
             self._send(request)
             return
-        self._send(self.server.answer(request, self))
+        self._send(self.server.answer(request, self.wait))
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = _serve  # noqa: N815 - names of http.server
+    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - names of http.server
 
     def _read(self) -> Request | Reply:
         """Read one request, or say why it cannot be read; then the connection must end."""
@@ -139,33 +133,27 @@ class Connection(BaseHTTPRequestHandler):
         body = self.rfile.read(int(length))
         if len(body) < int(length):
             raise ConnectionResetError("the request ended early")
-        path, _, query = _origin_form(self.path).partition("?")
+        path, _, query = self.path.partition("?")
         headers = {name.lower(): value for name, value in self.headers.items()}
         return Request(self.command, path, query, headers, body)
 
     def _send(self, reply: Reply) -> None:
-        if reply.delivery is Delivery.NONE or (reply.delay and not self.wait(reply.delay)):
+        if reply.delay:
+            self.wait(reply.delay)
+        if reply.delivery is Delivery.NONE:
             self.close_connection = True
             return
         payload = b"" if reply.status in WITHOUT_BODY else reply.payload()
         if reply.delivery is Delivery.CUT:
             self.close_connection = True
-        self._send_head(reply, len(payload))
-        sent = payload[: len(payload) // 2] if reply.delivery is Delivery.CUT else payload
-        self.wfile.write(sent if self.command != "HEAD" else b"")
-
-    def _send_head(self, reply: Reply, length: int) -> None:
-        self.send_response_only(reply.status, _phrase(reply.status))
-        self.send_header("Server", self.version_string())
-        if "Date" not in dict(reply.headers):
-            self.send_header("Date", self.date_time_string())
-        self.send_header("Content-Type", reply.content_type)
-        self.send_header("Content-Length", str(length))
-        for name, value in reply.headers:
+        self.send_response_only(reply.status)
+        fields = (("Content-Type", reply.content_type), ("Content-Length", str(len(payload))), *reply.headers)
+        for name, value in (("Server", self.server_version), *fields):
             self.send_header(name, value)
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
+        self.wfile.write(payload[: len(payload) // 2] if reply.delivery is Delivery.CUT else payload)
 
     def handle_expect_100(self) -> bool:
         """Ask for the body at once: what is only buffered would leave both sides waiting."""
@@ -173,28 +161,5 @@ class Connection(BaseHTTPRequestHandler):
         self.wfile.flush()
         return allowed
 
-    def date_time_string(self, timestamp: float | None = None) -> str:
-        """Tell the time by the clock of whoever answers, not by the machine's."""
-        return super().date_time_string(timestamp) if timestamp is not None else self.server.date()
-
-    def version_string(self) -> str:
-        """Name the server without naming Python's version."""
-        return self.server_version
-
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
         """Say nothing: what was asked is in the record."""
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"
-
-
-def _origin_form(target: str) -> str:
-    """Return path and query of a request target; proxies send whole URLs."""
-    for scheme in ("http://", "https://"):
-        if target.lower().startswith(scheme):
-            return "/" + target[len(scheme) :].partition("/")[2]
-    return target

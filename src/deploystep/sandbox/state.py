@@ -1,434 +1,267 @@
-"""What the stand-in knows: projects, heads, runs, jobs. One lock, so that every step is seen whole."""
+"""Runs, workflows and jobs as values, and what the passing of time makes of them.
 
-from __future__ import annotations
+A run is kept as it will end; `Run.at` shows it as it is at one moment. Nothing has to tick in between, so a test that
+owns the clock owns the whole progress.
+"""
 
-import functools
-import hashlib
-import re
-import threading
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import NamedTuple
 
-from . import jobs, runs
-from .faults import PLAIN, Fault, Twist
-from .jobs import JobState
-from .memory import Memory
-from .planning import Plan, rerun_of, seeded
-from .runs import JOB_ENDED, SCHEDULED, BuildSeed, Pace, Run, RunError, Workflow, WorkflowRun
-from .schema import Ref, Scalar, TriggerBody
+from .messages import NOTHING, Scalar
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from .jobs import JobView, ScriptedJob
-
-SHA1 = re.compile(r"[0-9a-f]{40}")
-SHORT_PROVIDERS = {"github": "gh", "bitbucket": "bb"}
-PROVIDERS = frozenset({"gh", "bb", "circleci"})
-"""After shortening; v2 OpenAPI, providerNoGitlab."""
-SEGMENTS = 3
-TYPES: Mapping[str, type] = {"string": str, "boolean": bool, "integer": int, "enum": str}
-"""Parameter types of a config, and what they are over JSON."""
+ENDED = frozenset({"success", "failed", "error", "canceled", "unauthorized", "not_run"})
+"""Workflow states that do not change any more (v2 OpenAPI, Workflow.status)."""
+WORKFLOW_STATES = ENDED | {"running", "failing", "on_hold", "queued"}
+"""`queued` is missing in the OpenAPI enumeration, but the documentation shows it for serial groups."""
+JOB_ENDED = ENDED | {"infrastructure_fail", "timedout"}
+"""Job states that do not change any more (v2 OpenAPI, Job.status)."""
+JOB_OF_WORKFLOW = MappingProxyType({"error": "failed", "failing": "failed"})
+"""Workflow states for which the job's word is another one (v2 OpenAPI, Job.status)."""
+SETUP = "setup"
+"""The tag of the workflow that a dynamic config starts with (v2 OpenAPI, Workflow.tag), and its name here."""
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """How a stand-in was set up; constant while it runs."""
+class Pace:
+    """How long things take, in seconds since a run was created."""
 
-    token: str | None
-    projects: frozenset[str]
-    heads: Mapping[str, str]
-    head_of: Callable[[str], str | None] | None
-    workflows: tuple[Workflow, ...]
-    parameters: Mapping[str, str] | None
-    pace: Pace
-    gone: bool
-    setup: bool
-    auto_cancel: bool
-    default_branch: str
-    definitions: Mapping[str, str]
-    now: Callable[[], datetime]
+    appear: float = 0.2
+    """Until its workflows are listed."""
+    finish: float = 2.0
+    """Until its workflows reach their outcome."""
+    listed: float = 0.0
+    """Until it appears in lists and searches; whoever asks by id finds it at once."""
+    form: float = 0.1
+    """Until its config is compiled and it is `created`, no longer `pending`; never later than its workflows."""
 
 
-class BranchNotFoundError(LookupError):
-    """The ref that was asked for does not exist."""
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """A workflow of the imaginary config.
 
+    It starts in a created run if every pair in `when` equals the request's parameter of that name, in type too.
+    An `outcome` that is no end (`on_hold`, `failing`) is where it stays. It has one job, of its own name.
+    """
 
-class State:
-    """The stand-in's memory. Runs are kept as they will end; readers get them as they are now."""
+    name: str
+    when: Mapping[str, Scalar] = field(default_factory=dict)
+    outcome: str = "success"
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self._lock = threading.RLock()
-        self._memory = Memory(dict(settings.heads))
-
-    def reset(self) -> None:
-        """Forget everything but the settings."""
-        with self._lock:
-            self._memory = Memory(dict(self.settings.heads))
-
-    def knows(self, project: str) -> bool:
-        """Tell whether a project exists; without a list of projects every well-formed slug does."""
-        return is_slug(project) and (not self.settings.projects or project in self.settings.projects)
-
-    def project_of(self, definition_id: str) -> str | None:
-        """Return the project that a pipeline definition belongs to, as far as somebody knows.
-
-        If the settings name definitions, no others exist. Else it is the project for which it was named before,
-        or the only project there is.
-        """
-        if self.settings.definitions:
-            return self.settings.definitions.get(definition_id)
-        with self._lock:
-            stored = tuple(self._memory)
-        named = {run.project for run in stored if (run.definition_id or "").lower() == definition_id}
-        for projects in (named, self.settings.projects, {run.project for run in stored}):
-            if len(projects) == 1:
-                return next(iter(projects))
-        return None
-
-    # Heads
-
-    def move(self, ref: str, revision: str) -> None:
-        """Let a branch or tag point at another commit; an empty one removes it."""
-        with self._lock:
-            self._memory.heads[ref] = revision
-
-    def head(self, project: str, ref: str, parameters: Mapping[str, Scalar]) -> str:
-        """Return the commit that a ref points at; raises `BranchNotFoundError`.
-
-        In this order: what was told; a commit named by the parameters, since a branch that the stand-in was
-        told nothing about is taken not to have moved; the caller's own look-up; a made-up one.
-        """
-        with self._lock:
-            told = self._memory.heads.get(ref)
-        if told == "":
-            raise BranchNotFoundError(ref)
-        found = told or _named_commit(parameters)
-        if found is None and self.settings.head_of is not None:
-            found = self.settings.head_of(ref)
-        return found or made_up_sha(project, ref)
-
-    # Creating runs
-
-    def create(self, api: str, project: str, body: TriggerBody, twist: Twist = PLAIN) -> Run:
-        """Create what a trigger asks for; raises `BranchNotFoundError`."""
-        named = body.ref.branch is not None or body.ref.tag is not None
-        ref = body.ref if named else Ref(branch=self.settings.default_branch)
-        name = ref.branch if ref.branch is not None else ref.tag or ""
-        # v1.1 names a pull request `pull/5`; v2 wants `pull/5/head` and knows no other.
-        if not name or (api != "v1.1" and re.fullmatch(r"pull/[0-9]+", name)):
-            raise BranchNotFoundError(name)
-        revision = body.revision or self.head(project, name, body.parameters)
-        if twist.revision is not None:
-            revision = twist.revision or made_up_sha(revision, "moved")
-        with self._lock:
-            run = self._planned(api, project, replace(body, ref=ref, revision=revision), twist)
-            self._memory.put(run)
-            self._supersede(run)
-        return runs.run_at(run, run.created_at)
-
-    def _planned(self, api: str, project: str, body: TriggerBody, twist: Twist) -> Run:
-        created, pace = self.settings.now(), self.settings.pace
-        errors = self._errors(api, body.parameters, twist)
-        plan = Plan(self._memory.counters, project, created, pace, twist.outcome)
-        is_dynamic = (self.settings.setup or twist.setup) and api != "v1.1" and not errors
-        workflows = plan.workflows(self._chosen(api, body, twist, errors), with_setup=is_dynamic)
-        number = workflows[0].jobs[0].number if api == "v1.1" else self._memory.counters.count("run", project)
-        return Run(
-            id=self._memory.counters.new_id(),
-            number=number,
-            project=project,
-            branch=body.ref.branch,
-            tag=body.ref.tag,
-            revision=body.revision or "",
-            parameters=dict(body.parameters),
-            definition_id=body.definition_id,
-            api=api,
-            trigger="api",
-            created_at=created,
-            appears_at=created + timedelta(seconds=pace.appear),
-            listed_at=created + timedelta(seconds=pace.listed if twist.lag is None else twist.lag),
-            state="pending",
-            errors=errors,
-            workflows=workflows,
+    def starts_with(self, parameters: Mapping[str, Scalar]) -> bool:
+        """Tell whether a run with these parameters contains this workflow."""
+        return all(
+            name in parameters and type(parameters[name]) is type(value) and parameters[name] == value
+            for name, value in self.when.items()
         )
 
-    def _errors(self, api: str, parameters: Mapping[str, Scalar], twist: Twist) -> tuple[RunError, ...]:
-        if twist.errors:
-            return (RunError("config", twist.errors),)
-        declared = self.settings.parameters
-        # v1.1's build parameters are environment variables: no config declares them.
-        found = config_errors(declared, parameters) if declared is not None and api != "v1.1" else []
-        return tuple(RunError("config", words) for words in found)
 
-    def _chosen(self, api: str, body: TriggerBody, twist: Twist, errors: tuple[RunError, ...]) -> list[Workflow]:
-        """Return what starts in a run. v1.1 knows no workflows: it starts its one job, come what may."""
-        if api == "v1.1":
-            return [Workflow(body.job, outcome="failed" if errors else "success")]
-        if errors or twist.no_workflow:
-            return []
-        return [w for w in self.settings.workflows if w.starts_with(body.parameters)]
+class Change(NamedTuple):
+    """A status and when it begins."""
 
-    def add_build(self, seed: BuildSeed) -> None:
-        """Put a build there; the same pipeline id again adds its workflow to what is known."""
-        now = self.settings.now()
-        created = seed.created or now
-        if created > now:
-            raise ValueError("a build cannot have been created later than now")
-        with self._lock:
-            known = self._memory.run(seed.pipeline_id)
-            workflow = seeded(seed, created, self._memory.counters)
-            if known is not None:
-                self._memory.put(replace(known, workflows=(*known.workflows, workflow)))
-                return
-            run = self._seeded_run(seed, created, workflow)
-            self._memory.put(run)
-            self._supersede(run)
+    at: datetime
+    status: str
 
-    def _seeded_run(self, seed: BuildSeed, created: datetime, workflow: WorkflowRun) -> Run:
-        branch = seed.branch if seed.branch is not None or seed.tag is not None else self.settings.default_branch
-        return Run(
-            id=seed.pipeline_id,
-            number=self._memory.counters.count("run", seed.project),
-            project=seed.project,
-            branch=branch,
-            tag=seed.tag,
-            revision=seed.revision or self.head(seed.project, branch or seed.tag or "", {}),
-            parameters={},
-            definition_id=None,
-            api="webhook",
-            trigger=seed.trigger,
-            created_at=created,
-            appears_at=created,
-            listed_at=created,
-            state="created",
-            errors=(),
-            workflows=(workflow,),
-        )
 
-    def _supersede(self, newer: Run) -> None:
-        """Cancel what a new run makes redundant, if the project is set up so.
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job of a workflow; `status` is its own where it differs from the workflow's."""
 
-        Guess: v1.1's single jobs and scheduled runs neither cancel nor are canceled; the documentation speaks
-        of pipelines that a push or the API triggers.
-        """
-        if not self.settings.auto_cancel or newer.branch in {None, self.settings.default_branch}:
-            return
-        now = self.settings.now()
-        for run in list(self._memory) if _is_redundant(newer, newer) else ():
-            if run.id != newer.id and _is_redundant(run, newer):
-                self._memory.put(runs.superseded(run, now))
+    id: str
+    number: int
+    name: str
+    status: str = ""
 
-    # Changing runs
 
-    def cancel(self, workflow_id: str) -> None:
-        """Cancel a workflow that has not ended."""
-        with self._lock:
-            run = self._memory.run_of_workflow(workflow_id)
-            if run is not None:
-                self._memory.put(runs.canceled(run, workflow_id, self.settings.now()))
+@dataclass(frozen=True, slots=True)
+class WorkflowRun:
+    """One workflow of a run. Its `changes` are in order; the first is its creation.
 
-    def set_workflow(self, workflow_id: str, status: str) -> None:
-        """Give a workflow a status, any word; raises `LookupError` if there is no such workflow."""
-        with self._lock:
-            run = self._memory.run_of_workflow(workflow_id)
-            if run is None:
-                raise LookupError(f"there is no workflow `{workflow_id}`")
-            self._memory.put(runs.given(run, workflow_id, status, self.settings.now()))
+    As it is kept, they reach into the future; as it is shown, the last one is what it is now. One that `follows`
+    another (its id and a status) is not created before that one has this status.
+    """
 
-    def rerun(self, workflow_id: str, outcome: str) -> str:
-        """Run a workflow again, in the same run; returns the new one's id. Raises `LookupError`."""
-        with self._lock:
-            found = self.workflow(workflow_id)
-            if found is None:
-                raise LookupError(f"there is no workflow `{workflow_id}`")
-            run, workflow = found
-            plan = Plan(self._memory.counters, run.project, self.settings.now(), self.settings.pace)
-            again = rerun_of(workflow, outcome, plan)
-            stored = self._memory.run(run.id) or run
-            self._memory.put(replace(stored, workflows=(*stored.workflows, again)))
-        return again.id
+    id: str
+    name: str
+    jobs: tuple[Job, ...]
+    changes: tuple[Change, ...]
+    tag: str | None = None
+    follows: tuple[str, str] | None = None
+    auto_rerun_number: int = 0
+    max_auto_reruns: int = 0
 
-    # Reading runs
+    @property
+    def created_at(self) -> datetime:
+        """When it was created."""
+        return self.changes[0].at
 
-    def shown(self, run: Run) -> Run:
-        """Return a stored run as it is now."""
-        return runs.run_at(run, self.settings.now())
+    @property
+    def status(self) -> str:
+        """Its last status."""
+        return self.changes[-1].status
 
-    def all_runs(self) -> tuple[Run, ...]:
-        """Return every run as it is now, oldest first, builds from outside included."""
-        with self._lock:
-            stored = tuple(self._memory)
-        return tuple(map(self.shown, stored))
+    @property
+    def stopped_at(self) -> datetime | None:
+        """When it ended; None if it has not."""
+        return self.changes[-1].at if self.status in ENDED else None
 
-    def run(self, run_id: str) -> Run | None:
-        """Return one run as it is now."""
-        with self._lock:
-            run = self._memory.run(run_id)
-        return self.shown(run) if run is not None else None
 
-    def pipeline(self, run_id: str) -> Run | None:
-        """Return one run as it is now, unless it is a single job of v1.1's."""
-        run = self.run(run_id)
-        return run if run is not None and run.is_pipeline else None
+class RunError(NamedTuple):
+    """Why a run did not become what was asked; `type` is of v2 OpenAPI's Pipeline.errors."""
 
-    def numbered_pipeline(self, project: str, number: int) -> Run | None:
-        """Return the project's pipeline of this number as it is now."""
-        with self._lock:
-            named = (r for r in self._memory if r.is_pipeline and r.project == project and r.number == number)
-            run = next(named, None)
-        return self.shown(run) if run is not None else None
+    type: str
+    message: str
 
-    def listed(self) -> list[Run]:
-        """Return what lists show by now, newest first, as it is stored: `shown` is for those that are needed."""
-        now = self.settings.now()
-        with self._lock:
-            return [run for run in self._memory.newest_first() if run.listed_at <= now]
 
-    def workflow(self, workflow_id: str) -> tuple[Run, WorkflowRun] | None:
-        """Return a workflow that exists by now, and its run."""
-        with self._lock:
-            stored = self._memory.run_of_workflow(workflow_id)
-        if stored is None:
-            return None
-        run = self.shown(stored)
-        return next(((run, workflow) for workflow in run.workflows if workflow.id == workflow_id), None)
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one trigger created: a pipeline in v2's words, a single job in v1.1's.
 
-    # Jobs
+    `project` is the slug in its short form, `gh/acme/shop`. `number` is the pipeline's number, for v1.1 the job's
+    (`build_num`). `api` says who created it: `v2-run`, `v2`, `v1.1`, `v3`, or `webhook` for a build that was put
+    there from outside, whatever its `trigger` (a word of v2's). A v1.1 job is one workflow with that job. `state`,
+    `errors` and `workflows` are as of the moment for which it is shown.
+    """
 
-    def set_job(self, job: ScriptedJob) -> None:
-        """Script a job; what was scripted for that number before is forgotten."""
-        counters = self._memory.counters
-        with self._lock:
-            named = replace(
-                job,
-                pipeline_id=job.pipeline_id or counters.new_id(),
-                workflow_id=job.workflow_id or counters.new_id(),
+    id: str
+    number: int
+    project: str
+    branch: str | None
+    tag: str | None
+    revision: str
+    parameters: Mapping[str, Scalar]
+    definition_id: str | None
+    api: str
+    trigger: str
+    created_at: datetime
+    formed_at: datetime
+    listed_at: datetime
+    errors: tuple[RunError, ...]
+    workflows: tuple[WorkflowRun, ...]
+    state: str = ""
+
+    @property
+    def is_pipeline(self) -> bool:
+        """Whether it is what v2 calls a pipeline and v3 a run: everything but v1.1's single jobs."""
+        return self.api != "v1.1"
+
+    def at(self, now: datetime) -> "Run":
+        """Show it as it is at one moment."""
+        shown: dict[str, WorkflowRun] = {}
+        for workflow in self.workflows:
+            changes = tuple(change for change in workflow.changes if change.at <= now)
+            before = shown.get(workflow.follows[0]) if workflow.follows else None
+            if changes and (workflow.follows is None or (before and before.status == workflow.follows[1])):
+                shown[workflow.id] = replace(workflow, changes=changes)
+        errors = self.errors if now >= self.formed_at else ()
+        return replace(self, state=self._state(now, shown), errors=errors, workflows=tuple(shown.values()))
+
+    def _state(self, now: datetime, shown: Mapping[str, WorkflowRun]) -> str:
+        """Return v2's word. Guess: the run of a dynamic config is in `setup` until that workflow has succeeded."""
+        setup = next((shown.get(w.id, w) for w in self.workflows if w.tag == SETUP), None)
+        if now < self.formed_at:
+            return "pending" if setup is None else "setup-pending"
+        if self.errors:
+            return "errored"
+        return "created" if setup is None or (setup.id in shown and setup.status == "success") else "setup"
+
+    def changed(self, workflow_id: str, now: datetime, status: str) -> "Run":
+        """Give a workflow a status from now on, or from its creation on if that is still to come."""
+        workflows = {workflow.id: workflow for workflow in self.workflows}
+        workflow = workflows[workflow_id]
+        past = tuple(change for change in workflow.changes if change.at <= now)
+        changes = (*past, Change(now if past else workflow.created_at, status))
+        workflows[workflow_id] = replace(workflow, changes=changes)
+        return replace(self, workflows=tuple(workflows.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """What a scripted job shows from one moment on.
+
+    `parallel_runs` has one status per node, by index. The state holds once `after_polls` readings have been
+    answered and `after_seconds` have passed, both since the job was set.
+    """
+
+    parallel_runs: tuple[str, ...]
+    status: str = "running"
+    after_polls: int = 0
+    after_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as it is now: what v2 and v1.1 each put into their own words. `run` is None where it is scripted.
+
+    `parallel_runs` has one status per node. `created_at` also stands for the start, since nothing queues here.
+    """
+
+    project: str
+    number: int
+    name: str
+    status: str
+    parallel_runs: tuple[str, ...]
+    pipeline_id: str
+    workflow_id: str
+    workflow_name: str
+    created_at: datetime
+    stopped_at: datetime | None
+    run: Run | None = None
+
+
+def jobs_of(run: Run) -> Iterator[JobView]:
+    """Return the jobs of a run as it is shown, in the order of their creation."""
+    for workflow in run.workflows:
+        for job in workflow.jobs:
+            status = job_status(workflow, job)
+            yield JobView(
+                run.project,
+                job.number,
+                job.name,
+                status,
+                (status,),
+                run.id,
+                workflow.id,
+                workflow.name,
+                workflow.created_at,
+                workflow.created_at if job.status in JOB_ENDED else workflow.stopped_at,
+                run,
             )
-            self._memory.jobs[job.project, job.number] = named
-            counters.reserve_job(job.project, job.number)
-
-    def read_job(self, project: str, number: int, nodes: Mapping[int, str]) -> JobView | None:
-        """Return a job as it is now, a scripted one before others, and count the reading.
-
-        `nodes` are statuses that stay with a scripted job's nodes from now on.
-        """
-        with self._lock:
-            job = self._memory.jobs.get((project, number))
-            if job is None:
-                return self._job_of_run(project, number)
-            seen = replace(job, overrides={**job.overrides, **nodes})
-            self._memory.jobs[project, number] = replace(seen, polls=job.polls + 1)
-        return jobs.scripted_view(seen, self.settings.now())
-
-    def _job_of_run(self, project: str, number: int) -> JobView | None:
-        run = self._memory.run_of_job(project, number)
-        views = jobs.views_of(run, self.settings.now()) if run is not None else []
-        return next((view for view in views if view.number == number), None)
-
-    def cancel_job(self, project: str, number: int) -> None:
-        """Cancel a job that has not ended, as v1.1 does: its own job as a whole, another one by itself."""
-        now = self.settings.now()
-        with self._lock:
-            script, run = self._memory.jobs.get((project, number)), self._memory.run_of_job(project, number)
-            if script is not None:
-                self._memory.jobs[project, number] = _stopped(script, now)
-            elif run is not None and run.is_pipeline:
-                self._memory.put(runs.job_canceled(run, number, now))
-            elif run is not None:
-                self._memory.put(runs.canceled(run, run.workflows[0].id, now))
-
-    def listed_jobs(self, project: str) -> Iterator[tuple[JobView, Run]]:
-        """Return the project's jobs that belong to listed runs, each with its run as stored, newest first."""
-        now = self.settings.now()
-        listed = (run for run in self.listed() if run.project == project)
-        return ((view, run) for run in listed for view in reversed(jobs.views_of(run, now)))
-
-    # Faults
-
-    def add_fault(self, fault: Fault) -> None:
-        """Queue a fault."""
-        with self._lock:
-            self._memory.faults.append(fault)
-
-    def faults(self) -> tuple[Fault, ...]:
-        """Return the faults that have not been used up, first to come first."""
-        with self._lock:
-            return tuple(self._memory.faults)
-
-    def take_fault(self, method: str, path: str, *, triggers: bool, reads_job: bool) -> Fault | None:
-        """Use the first fault that meets a request."""
-        with self._lock:
-            for index, fault in enumerate(self._memory.faults):
-                if fault.meets(method, path, triggers=triggers, reads_job=reads_job):
-                    self._memory.faults[index : index + 1] = _rest(fault)
-                    return fault
-        return None
-
-    def give_back(self, fault: Fault) -> None:
-        """Undo `take_fault`: the request turned out not to be worth it."""
-        with self._lock:
-            self._memory.faults.insert(0, replace(fault, count=1))
 
 
-def _is_redundant(run: Run, newer: Run) -> bool:
-    """Tell whether a newer run may cancel this one; asked of the newer one itself, whether it cancels any."""
-    same_branch = (run.project, run.branch) == (newer.project, newer.branch)
-    return same_branch and run.created_at <= newer.created_at and run.is_pipeline and run.trigger != SCHEDULED
+def job_status(workflow: WorkflowRun, job: Job) -> str:
+    """Return the status of a workflow's job."""
+    return job.status or JOB_OF_WORKFLOW.get(workflow.status, workflow.status)
 
 
-def _stopped(job: ScriptedJob, now: datetime) -> ScriptedJob:
-    state = jobs.state_at(job, now)
-    if state.status in JOB_ENDED:
-        return job
-    return replace(job, states=(JobState(("canceled",) * len(state.parallel_runs), "canceled"),), overrides={})
+class ScriptedJob:
+    """A parallel job whose nodes follow a script: of its states the last one whose conditions hold is shown."""
 
+    def __init__(self, view: JobView, states: Sequence[JobState]) -> None:
+        self.view = view
+        self.states = tuple(states)
+        self.polls = 0
+        self.nodes: Mapping[int, str] = NOTHING
 
-def _rest(fault: Fault) -> list[Fault]:
-    return [replace(fault, count=fault.count - 1)] if fault.count > 1 else []
+    def state(self, now: datetime) -> JobState:
+        """Return the state as of now, with the nodes that faults have changed."""
+        passed = (now - self.view.created_at).total_seconds()
+        holding = [s for s in self.states if self.polls >= s.after_polls and passed >= s.after_seconds]
+        current = holding[-1] if holding else self.states[0]
+        nodes = tuple(self.nodes.get(index, status) for index, status in enumerate(current.parallel_runs))
+        return replace(current, parallel_runs=nodes)
 
+    def shown(self, now: datetime) -> JobView:
+        """Return the job as it is now."""
+        state = self.state(now)
+        stopped_at = now if state.status in JOB_ENDED else None
+        return replace(self.view, status=state.status, parallel_runs=state.parallel_runs, stopped_at=stopped_at)
 
-def canonical(slug: str) -> str:
-    """Return a slug with its provider in the short form."""
-    provider, slash, rest = slug.partition("/")
-    return SHORT_PROVIDERS.get(provider, provider) + slash + rest
-
-
-def is_slug(slug: str) -> bool:
-    """Tell whether a canonical slug has a known provider and two more parts that are not empty."""
-    parts = slug.split("/")
-    return len(parts) == SEGMENTS and parts[0] in PROVIDERS and all(parts)
-
-
-def made_up_sha(*parts: str) -> str:
-    """Return a commit for something that has none: the same for the same parts."""
-    text = "\0".join(parts).encode(errors="backslashreplace")
-    return hashlib.sha1(text, usedforsecurity=False).hexdigest()
-
-
-@functools.lru_cache(maxsize=1024)
-def project_id(project: str) -> str:
-    """Return a project's made-up UUID: the same in every API version."""
-    digits = made_up_sha("project", project)
-    return "-".join((digits[:8], digits[8:12], f"5{digits[13:16]}", f"8{digits[17:20]}", digits[20:32]))
-
-
-def _named_commit(parameters: Mapping[str, Scalar]) -> str | None:
-    texts = (value for value in parameters.values() if isinstance(value, str))
-    return next((text for text in texts if SHA1.fullmatch(text)), None)
-
-
-def config_errors(declared: Mapping[str, str], given: Mapping[str, Scalar]) -> list[str]:
-    """Compare parameters with a config's declarations, in the words of CircleCI's config compiler."""
-    unexpected = sorted(set(given) - set(declared))
-    found = [f"Unexpected argument(s): {', '.join(unexpected)}"] if unexpected else []
-    known = ((name, declared[name], value) for name, value in given.items() if name in declared)
-    return found + [_type_error(*entry) for entry in known if type(entry[2]) is not TYPES[entry[1]]]
-
-
-def _type_error(name: str, expected: str, value: Scalar) -> str:
-    actual = {str: "string", bool: "boolean", int: "integer"}[type(value)]
-    spelled = f'"{value}"' if isinstance(value, str) else str(value).lower()
-    return f"Type error for argument {name}: expected type: {expected}, actual value: {spelled} (type {actual})"
+    def cancel(self, now: datetime) -> None:
+        """Cancel it with all its nodes, unless it has ended."""
+        state = self.state(now)
+        if state.status not in JOB_ENDED:
+            self.states = (JobState(("canceled",) * len(state.parallel_runs), "canceled"),)
+            self.nodes = NOTHING

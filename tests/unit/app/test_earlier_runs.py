@@ -1,298 +1,530 @@
-"""Earlier runs of a deploy, and what a lost trigger created: what is taken for what."""
+"""Was this deploy triggered before? What earlier runs in CircleCI's lists are taken for, and what cannot be told."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builds import OTHER_SHA, SHA, SHOP, build, spec
-from fakes import START, FakeClock, RecordingProgress, RoutedTransport, answer, lost
+from builds import OTHER_SHA, PIPELINE, RUN, SHA, spec
+from fakes import START, RoutedTransport, answer, lost, refused_connection
+from triggers import ACCEPTED, OWN, URL, A, Attempt, B, ago, listing, pipeline, seen, setup, workflow, workflows
 
-from deploystep.app.courier import Courier
-from deploystep.app.report import Journal
-from deploystep.app.trigger import Sender, planned, send_all
-from deploystep.app.vigil import Patience
+from deploystep.core.build import Tag
 from deploystep.core.deploy import Outcome
-from deploystep.core.errors import FactUnavailable, ToolError
+from deploystep.core.errors import FactUnavailable, Refused, ToolError, Unreachable
 from deploystep.core.rules import ApiVersion
-from deploystep.core.sharing import Share
 
 if TYPE_CHECKING:
     from fakes import Event
 
-    from deploystep.circleci.wire import Response
+    from deploystep.circleci.http import Response
 
-DATE = "Tue, 16 Jun 2026 08:02:11 GMT"
-LIST = "GET /project/gh/acme/shop/pipeline"
-SEND = "POST /pipeline/run"
-ACCEPTED = answer(201, {"id": "new", "number": 99, "state": "pending"})
-CREATED = answer(200, {"state": "created", "vcs": {"revision": SHA}})
+LIST = "GET /shop/pipeline"
+LINT = workflow("running", "lint")
 
 
-def ago(seconds: float) -> str:
-    return (START - timedelta(seconds=seconds)).isoformat()
+class Scene(Attempt):
+    """A rerun of the step for one rule: does it adopt an earlier run, trigger another, or not know?"""
 
+    def __init__(self, routes: dict[str, Any], **changes: Any) -> None:
+        super().__init__(RoutedTransport({"POST /pipeline/run": ACCEPTED, **routes}), spec(**changes))
+        self.run()
 
-def run(name: str, age: float, **changes: Any) -> dict[str, Any]:
-    usual = {
-        "id": name,
-        "number": 7,
-        "state": "created",
-        "created_at": ago(age),
-        "vcs": {"revision": SHA, "branch": "main"},
-        "trigger": {"type": "api"},
-    }
-    return {**usual, **changes}
-
-
-def runs(*found: dict[str, Any]) -> Response:
-    return answer(200, {"items": [*found], "next_page_token": None}, date=DATE)
-
-
-def workflows(*found: dict[str, Any]) -> Response:
-    return answer(200, {"items": [{"id": "w", "name": "deploy", **each} for each in found]})
-
-
-@dataclass
-class Attempt:
-    """One trigger of rule production, workflow deploy; what was asked, and what came of it."""
-
-    routes: dict[str, Event | list[Event]]
-    changes: dict[str, Any]
-    limit: float
-
-    def __post_init__(self) -> None:
-        self.transport = RoutedTransport({SEND: ACCEPTED, "GET /pipeline/new": CREATED, **self.routes})
-        self.clock, self.progress, self.journal = FakeClock(), RecordingProgress(), Journal()
-        courier = Courier(self.transport, self.clock, self.progress)
-        sender = Sender(courier, "CIRCLE_TOKEN", "https://app.circleci.com", Patience(self.limit))
-        self.journal.plan((planned(spec(**self.changes), SHOP, sender.host, Outcome.NOT_SENT),))
-        self.raised: ToolError | None = None
-        try:
-            send_all(self.journal, build(), SHOP, sender)
-        except ToolError as error:
-            self.raised = error
-        (self.entry,) = self.journal.entries
+    def adopts(self) -> str:
+        assert (self.raised, self.outcomes, self.sent) == (None, [Outcome.ALREADY_TRIGGERED], 0)
+        (entry,) = self.report.triggers
+        assert entry.created is not None
+        return entry.created.id or str(entry.created.number)
 
     @property
-    def outcome(self) -> Outcome:
-        return self.entry.outcome
+    def fires(self) -> bool:
+        assert self.raised is None, self.raised
+        assert self.outcomes[0] in (Outcome.TRIGGERED, Outcome.ALREADY_TRIGGERED)
+        assert self.sent == (self.outcomes[0] is Outcome.TRIGGERED)
+        return self.outcomes[0] is Outcome.TRIGGERED
+
+    @property
+    def undecided(self) -> str:
+        """The message of who cannot tell, and so has sent nothing."""
+        error = self.fails(FactUnavailable, "undecided")
+        assert (self.outcomes, self.sent) == ([Outcome.NOT_SENT], 0)
+        assert any("--again" in hint for hint in error.hints)
+        return error.message
+
+    @property
+    def waited(self) -> float:
+        return sum(self.clock.slept)
 
 
-def attempt(routes: dict[str, Event | list[Event]], *, limit: float = 60.0, **changes: Any) -> Attempt:
-    return Attempt(routes, changes, limit)
+def earlier(found: dict[str, Any], *looks: Event, **changes: Any) -> Scene:
+    """One earlier run A is listed, and its workflows are seen look by look."""
+    routes = {LIST: listing(found, OWN), f"GET /{A}": answer(200, found), f"GET /{A}/workflow": list(looks)}
+    return Scene(routes, **changes)
 
 
-def test_an_earlier_run_that_is_cancelled_meanwhile_hides_no_other() -> None:
-    """The newer run was another commit's: its step cancels it. The older one is this commit's own, and runs."""
-    tried = attempt(
-        {
-            LIST: runs(run("other", 2), run("ours", 300)),
-            "GET /pipeline/other/workflow": [workflows({"status": "running"}), workflows({"status": "canceled"})],
-            "GET /pipeline/ours/workflow": workflows({"status": "running"}),
-        }
+# What it is taken for
+
+
+def test_there_is_none() -> None:
+    scene = Scene({LIST: listing(OWN)})
+    assert scene.fires
+    assert scene.transport.count("/pipeline") == 1
+    assert dict(scene.transport.sent[0].query) == {"branch": "main"}
+
+
+@pytest.mark.parametrize(
+    ("status", "fires"),
+    [
+        *((word, False) for word in ("running", "on_hold", "queued", "failing", "success", "no such word")),
+        *((word, True) for word in ("failed", "canceled", "error", "unauthorized", "not_run")),
+    ],
+)
+def test_how_its_workflow_stands_decides(status: str, fires: object) -> None:
+    scene = earlier(pipeline(), workflows(status))
+    assert (scene.fires, scene.waited) == (fires, 0)
+
+
+def test_what_is_adopted_is_told() -> None:
+    scene = earlier(pipeline(number=26), workflows("success"))
+    assert scene.adopts() == A
+    (entry,) = scene.report.triggers
+    assert entry.because == f"run {URL}/26 of this commit holds deploy: status: success"
+    assert (entry.created and entry.created.revision, [w.status for w in entry.workflows]) == (SHA, ["success"])
+    assert scene.console.infos == [f"already triggered production: {URL}/26"]
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        pipeline(by="webhook"),
+        pipeline(by="scheduled_pipeline"),
+        pipeline(by="explicit"),
+        pipeline(sha=OTHER_SHA),
+        pipeline(ref={"branch": "main2"}),
+        pipeline(ref={"tag": "main"}),
+    ],
+)
+def test_what_is_not_ours_is_not_even_looked_into(listed: dict[str, Any]) -> None:
+    scene = Scene({LIST: listing(listed, OWN)})
+    assert scene.fires
+    assert len(scene.transport.sent) == 2
+
+
+@pytest.mark.parametrize("changes", [{"ref": {}}, {"sha": SHA.upper()}])
+def test_a_run_that_does_not_tell_its_branch_or_writes_its_commit_otherwise_may_be_ours(
+    changes: dict[str, Any],
+) -> None:
+    assert earlier(pipeline(**changes), workflows("running")).adopts() == A
+
+
+def test_this_builds_own_pipeline_is_an_earlier_run_where_a_trigger_made_it() -> None:
+    own = pipeline(PIPELINE, 24)
+    assert Scene({LIST: listing(own), f"GET /{PIPELINE}/workflow": workflows("running")}).adopts() == PIPELINE
+
+
+def test_another_workflow_is_another_deploy() -> None:
+    assert earlier(pipeline(), workflows(workflow("success", "deploy2"))).fires
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_a_rerun_of_its_workflow_stands_for_it(is_reversed: object) -> None:
+    both = [workflow("failed", created_at=ago(900)), workflow("running", created_at=ago(600))]
+    assert earlier(pipeline(), workflows(*(both[::-1] if is_reversed else both))).adopts() == A
+
+
+@pytest.mark.parametrize(
+    ("newer", "older", "adopted"),
+    [
+        ("failed", "success", None),  # it was repeated, and failed then
+        ("success", "failed", B),
+        ("canceled", "success", A),  # it was another commit's, whose step has cancelled it: it has undone nothing
+        ("canceled", "failed", None),
+        ("failed", "running", A),  # one that is alive beats all
+        ("success", "running", A),
+        ("running", "running", B),
+    ],
+)
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_of_several_runs_the_newest_decides_by_the_times_they_tell(
+    newer: str, older: str, adopted: str | None, is_reversed: object
+) -> None:
+    listed = [pipeline(B, 26, age=600.0), pipeline(A, 25, age=900.0), OWN]
+    routes = {f"GET /{A}/workflow": workflows(older), f"GET /{B}/workflow": workflows(newer)}
+    scene = Scene({**routes, LIST: listing(*(listed[::-1] if is_reversed else listed))})
+    assert (None if scene.fires else scene.adopts()) == adopted
+
+
+@pytest.mark.parametrize(
+    ("status", "is_told"), [("running", True), ("success", True), ("canceled", False), ("failed", False)]
+)
+def test_which_of_several_rules_started_a_run_is_told_only_where_none_has_deployed(
+    status: str, is_told: object
+) -> None:
+    scene = earlier(pipeline(), workflows(status), sharing=("staging", "canary"))
+    if not is_told:
+        assert scene.fires
+        return
+    assert scene.undecided == (
+        "cannot tell whether rule 'production' was triggered for this commit before: rule 'staging', 'canary' also "
+        f"starts 'deploy', and nothing tells which of them started {URL}/25"
     )
-    assert (tried.outcome, tried.transport.count(SEND.split()[1])) == (Outcome.ALREADY_TRIGGERED, 0)
-    assert tried.entry.created is not None
-    assert tried.entry.created.id == "ours"
 
 
-def test_a_deploy_that_succeeded_is_not_undone_by_a_later_one_that_was_cancelled() -> None:
-    """The newer run was another commit's, and its step has cancelled it."""
+def test_a_shared_workflow_that_failed_and_one_that_did_not() -> None:
+    routes = {f"GET /{A}/workflow": workflows("success"), f"GET /{B}/workflow": workflows("failed")}
+    listed = listing(pipeline(B, 26, age=600.0), pipeline(age=900.0), OWN)
+    assert f"{URL}/26, {URL}/25" in Scene({**routes, LIST: listed}, sharing=("staging",)).undecided
+
+
+def test_a_shared_workflow_that_is_cancelled_a_moment_later_failed_too() -> None:
+    looks = [workflows("running"), workflows("canceled")]
+    assert earlier(pipeline(age=3.0), *looks, sharing=("staging",)).fires
+
+
+def test_what_this_process_made_for_another_rule_is_not_this_rules() -> None:
+    """Rules that share a workflow: the second sees the run of the first, and knows whose it is."""
     routes: dict[str, Event | list[Event]] = {
-        LIST: runs(run("newer", 60), run("older", 300)),
-        "GET /pipeline/older/workflow": workflows({"status": "success"}),
-        "GET /pipeline/new/workflow": workflows({"status": "running"}),
+        LIST: [listing(OWN), listing(pipeline(RUN, age=1.0), OWN)],
+        "GET /workflow": workflows("running"),
+        "POST /pipeline/run": ACCEPTED,
     }
-    for status, outcome in (("canceled", Outcome.ALREADY_TRIGGERED), ("failed", Outcome.TRIGGERED)):
-        tried = attempt({**routes, "GET /pipeline/newer/workflow": workflows({"status": status})})
-        assert tried.outcome is outcome
+    specs = [spec(rule="a", sharing=("b",)), spec(rule="b", sharing=("a",))]
+    tried = Attempt(RoutedTransport(routes), *specs).run()
+    assert (tried.raised, tried.outcomes) == (None, [Outcome.TRIGGERED] * 2)
+
+
+# What runs do not tell
+
+
+@pytest.mark.parametrize(
+    ("untold", "told", "fires"),
+    [
+        ({"by": None}, {"by": "api"}, False),
+        ({"by": None}, {"by": "webhook"}, True),
+        ({"sha": None}, {"sha": SHA}, False),
+        ({"sha": None}, {"sha": OTHER_SHA}, True),
+    ],
+)
+def test_what_a_list_does_not_tell_the_run_is_asked_for(
+    untold: dict[str, Any], told: dict[str, Any], fires: object
+) -> None:
+    routes = {LIST: listing(pipeline(**untold), OWN), f"GET /{A}": seen(A, **told)}
+    assert Scene({**routes, f"GET /{A}/workflow": workflows("running")}).fires is fires
+
+
+@pytest.mark.parametrize(
+    ("untold", "what"),
+    [
+        ({"by": None}, "does not tell how it was triggered"),
+        ({"by": "a new word"}, "does not tell how it was triggered"),
+        ({"sha": None}, "does not tell of which commit it is"),
+    ],
+)
+@pytest.mark.parametrize("came", [answer(404), answer(200, b"<html>"), None])
+def test_what_nobody_tells_is_not_guessed(untold: dict[str, Any], what: str, came: Response | None) -> None:
+    routes = {LIST: listing(pipeline(**untold), OWN), f"GET /{A}": came or seen(A, **untold)}
+    for state in ("running", "success"):
+        assert what in Scene({**routes, f"GET /{A}/workflow": workflows(state)}).undecided
+    assert Scene({**routes, f"GET /{A}/workflow": workflows(LINT)}).fires
+    assert Scene({**routes, f"GET /{A}/workflow": workflows("failed")}).fires
+
+
+UNREADABLE = [answer(404), answer(403), answer(200, b"<html>"), answer(500), lost(), answer(200, {"items": [{}]})]
+
+
+@pytest.mark.parametrize("trouble", UNREADABLE)
+def test_workflows_that_cannot_be_read_decide_nothing(trouble: Event) -> None:
+    scene = earlier(pipeline(), trouble)
+    assert f"the workflows of run {URL}/25 could not be read" in scene.undecided
+    assert scene.undecided.endswith("it was not sent")
+    assert f"{URL}?branch=main" in scene.fails(FactUnavailable, "undecided").hints[0]
+    assert earlier(pipeline(age=3.0), workflows("running"), trouble).undecided, "nor when it is looked at again"
+
+
+# Runs that have just been made
+
+
+@pytest.mark.parametrize(
+    ("found", "looks", "fires"),
+    [
+        ({"state": "pending"}, [workflows(), workflows(), workflows("running")], False),
+        ({"state": "pending"}, [workflows(LINT), workflows(LINT, "running")], False),  # made one after the other
+        ({"state": "setup"}, [workflows(setup("success")), workflows(setup("success"), "running")], False),
+        ({"age": 300.0}, [workflows(setup("success", stopped_at=ago(1))), workflows("running")], False),
+        ({"age": 9000.0}, [workflows(setup("running")), workflows("running")], False),
+        ({"age": 5.0}, [workflows(LINT), workflows(LINT, "running")], False),
+        ({"state": "pending"}, [workflows(), workflows("failed")], True),
+    ],
+)
+def test_workflows_that_are_on_their_way_are_awaited(found: dict[str, Any], looks: list[Event], fires: object) -> None:
+    scene = earlier(pipeline(**found), *looks)
+    assert scene.fires is fires
+    assert scene.console.infos[0] == f"run {URL}/25 is of this commit, and its workflows are not there yet"
+
+
+@pytest.mark.parametrize(
+    ("age", "listed", "is_awaited"),
+    [
+        (0.0, (), True),
+        (-5.0, (), True),
+        (899.0, (), True),
+        (901.0, (), False),
+        (None, (), True),
+        (59.0, (LINT,), True),
+        (61.0, (LINT,), False),
+        (None, (LINT,), True),
+        (9000.0, (setup("success", stopped_at=ago(899)),), True),
+        (9000.0, (setup("success", stopped_at=ago(901)),), False),
+        (9000.0, (setup("success"),), True),
+    ],
+)
+def test_how_long_workflows_may_yet_appear(age: float | None, listed: tuple[Any, ...], is_awaited: object) -> None:
+    scene = earlier(pipeline(age=age), workflows(*listed), workflows("running"))
+    assert scene.fires is not is_awaited
+    assert (scene.waited > 0) is is_awaited
+
+
+@pytest.mark.parametrize(
+    ("age", "listed"), [(850.0, ()), (30.0, (LINT,)), (9000.0, (setup("success", stopped_at=ago(850)),))]
+)
+def test_a_run_that_grows_too_old_while_it_is_watched_is_no_deploy(age: float, listed: tuple[Any, ...]) -> None:
+    scene = earlier(pipeline(age=age), workflows(*listed))
+    assert scene.fires
+    assert 30.0 <= scene.waited < 60.0
+
+
+@pytest.mark.parametrize("options", [{}, {"confirm": 500.0}])
+@pytest.mark.parametrize(
+    ("found", "listed"),
+    [
+        ({"age": 5.0}, ()),
+        ({"state": "pending"}, ()),
+        ({"state": "pending"}, (LINT,)),
+        ({}, (setup("success"),)),
+        ({}, (setup("running"),)),
+    ],
+)
+def test_a_run_that_never_shows_its_workflows_decides_nothing(
+    found: dict[str, Any], listed: tuple[Any, ...], options: dict[str, Any]
+) -> None:
+    it = pipeline(**found)
+    routes = {LIST: listing(it, OWN), f"GET /{A}": answer(200, it), f"GET /{A}/workflow": workflows(*listed)}
+    tried = Attempt(RoutedTransport(routes), **options).run()
+    assert "of this commit has not shown its workflows" in tried.fails(FactUnavailable, "undecided").message
+    assert sum(tried.clock.slept) == pytest.approx(90.0)
+
+
+@pytest.mark.parametrize(
+    ("found", "listed"),
+    [
+        ({"state": "errored", "age": 1.0}, ()),
+        ({"state": "setup", "age": 2.0}, (setup("canceled"),)),  # cancelled by the build of an older commit
+        ({"state": "setup", "age": 2.0}, (setup("failed"),)),
+    ],
+)
+def test_a_run_in_which_nothing_starts_any_more_is_not_waited_for(
+    found: dict[str, Any], listed: tuple[Any, ...]
+) -> None:
+    scene = earlier(pipeline(**found), workflows(*listed))
+    assert (scene.fires, scene.waited) == (True, 0)
+
+
+def test_a_forming_run_that_errors_is_no_deploy() -> None:
+    routes = {LIST: listing(pipeline(state="pending"), OWN), f"GET /{A}": seen(A, state="errored")}
+    assert Scene({**routes, f"GET /{A}/workflow": workflows()}).fires
+
+
+@pytest.mark.parametrize(
+    ("then", "fires"), [("running", False), ("success", False), ("canceled", True), ("failed", True)]
+)
+@pytest.mark.parametrize("hours", [-5, 0, 5])
+def test_a_very_young_run_is_looked_at_again(then: str, fires: object, hours: int) -> None:
+    """It may be that of a build which got another commit than its own, and is about to cancel it.
+
+    Its age is by the server's clock: somebody may have set this machine's to anything.
+    """
+    routes: dict[str, Any] = {
+        LIST: listing(pipeline(age=3.0), OWN),
+        f"GET /{A}/workflow": [workflows("running"), workflows(then)],
+    }
+    tried = Attempt(RoutedTransport({**routes, "POST /pipeline/run": ACCEPTED}))
+    tried.clock.moment += timedelta(hours=hours)
+    tried.run()
+    assert tried.raised is None
+    assert (tried.outcomes == [Outcome.TRIGGERED]) is fires
+    assert sum(tried.clock.slept) == 5.0
+
+
+@pytest.mark.parametrize(
+    ("age", "date", "status", "waited"),
+    [
+        (11.0, START, "running", 0),
+        (9.0, START, "running", 5.0),
+        (3.0, START, "success", 0),
+        (3600.0, None, "running", 5.0),  # without the server's clock it may be young
+    ],
+)
+def test_what_has_settled_is_not_looked_at_again(age: float, date: Any, status: str, waited: float) -> None:
+    routes = {LIST: listing(pipeline(age=age), OWN, date=date), f"GET /{A}/workflow": workflows(status)}
+    scene = Scene(routes)
+    assert (scene.adopts(), scene.waited) == (A, waited)
+
+
+def test_of_two_that_run_the_older_is_left_when_the_younger_is_cancelled() -> None:
+    """The younger was another commit's: its step cancels it. The older is this commit's own, and runs."""
+    looks = [workflows("running"), workflows("canceled")]
+    routes = {f"GET /{B}/workflow": looks, f"GET /{A}/workflow": workflows("running")}
+    scene = Scene({**routes, LIST: listing(pipeline(B, 26, age=2.0), pipeline(age=300.0), OWN)})
+    assert (scene.adopts(), scene.transport.count(f"{A}/workflow")) == (A, 1)
+
+
+# CircleCI's own reruns
+
+FAILED = workflow("failed", stopped_at=ago(5), max_auto_reruns=2)
+AGAIN = workflow("running", created_at=ago(-8), max_auto_reruns=2, auto_rerun_number=1)
 
 
 def test_a_failed_run_that_circleci_reruns_by_itself_is_alive() -> None:
-    failed = {"status": "failed", "stopped_at": ago(5), "max_auto_reruns": 2}
-    again = {"id": "w2", "status": "running", "created_at": ago(-8), "max_auto_reruns": 2, "auto_rerun_number": 1}
-    tried = attempt(
-        {
-            LIST: runs(run("first", 300)),
-            "GET /pipeline/first/workflow": [workflows(failed), workflows(failed), workflows(failed, again)],
-        }
-    )
-    assert (tried.outcome, tried.transport.count(SEND.split()[1])) == (Outcome.ALREADY_TRIGGERED, 0)
-    assert "it failed, and CircleCI is to rerun it" in tried.progress.said[0]
+    scene = earlier(pipeline(), workflows(FAILED), workflows(FAILED), workflows(FAILED, AGAIN))
+    assert scene.adopts() == A
+    assert "it failed, and CircleCI is to rerun it" in scene.console.infos[0]
 
 
 def test_a_run_that_fails_while_it_settles_is_alive_if_circleci_reruns_it() -> None:
-    running = {"status": "running", "max_auto_reruns": 1}
-    failed = {"status": "failed", "stopped_at": ago(-4), "max_auto_reruns": 1}
-    again = {"id": "w2", "status": "running", "created_at": ago(-8), "max_auto_reruns": 1, "auto_rerun_number": 1}
-    looks: list[Event] = [workflows(running), workflows(failed), workflows(failed, again)]
-    tried = attempt({LIST: runs(run("first", 3)), "GET /pipeline/first/workflow": looks})
-    assert (tried.outcome, tried.transport.count(SEND.split()[1])) == (Outcome.ALREADY_TRIGGERED, 0)
-
-
-def test_a_rerun_by_circleci_that_does_not_come_is_not_waited_for_for_ever() -> None:
-    failed = {"status": "failed", "max_auto_reruns": 2}
-    for stopped, wait in ((ago(5), 120.0), (ago(500), 0.0)):
-        first = workflows({**failed, "stopped_at": stopped})
-        tried = attempt(
-            {
-                LIST: runs(run("first", 600)),
-                "GET /pipeline/first/workflow": first,
-                "GET /pipeline/new/workflow": workflows({"status": "running"}),
-            }
-        )
-        assert tried.outcome is Outcome.TRIGGERED
-        assert sum(tried.clock.slept) == wait
-
-
-def test_what_follows_a_setup_workflow_is_waited_for_however_long_that_took() -> None:
-    """A run is older than a minute by then, and still its deploy is on its way."""
-    setup = {"id": "s", "name": "setup", "tag": "setup", "status": "success", "stopped_at": ago(1)}
-    tried = attempt(
-        {
-            LIST: runs(run("first", 300)),
-            "GET /pipeline/first": answer(200, run("first", 300)),
-            "GET /pipeline/first/workflow": [workflows(setup), workflows(setup, {"status": "running"})],
-        }
-    )
-    assert (tried.outcome, tried.transport.count(SEND.split()[1])) == (Outcome.ALREADY_TRIGGERED, 0)
-
-
-def test_a_run_that_was_cancelled_in_its_setup_is_not_waited_for() -> None:
-    """It stays in that state for ever: the build of an older commit got this commit's run, and cancelled it."""
-    setup = {"id": "s", "name": "setup", "tag": "setup", "status": "canceled", "stopped_at": ago(1)}
-    tried = attempt(
-        {
-            LIST: runs(run("first", 2, state="setup")),
-            "GET /pipeline/first/workflow": workflows(setup),
-            "GET /pipeline/new/workflow": workflows({"status": "running"}),
-        }
-    )
-    assert (tried.outcome, tried.clock.slept) == (Outcome.TRIGGERED, [])
-
-
-@pytest.mark.parametrize(("age", "limit", "wait"), [(50.0, 60.0, 10), (50.0, 5.0, 0), (4.0, 5.0, 6)])
-def test_a_run_without_workflows_is_nothing_once_it_is_old_enough(age: float, limit: float, wait: float) -> None:
-    """As old as the step waits for the workflows of its own run, and ten seconds at the least."""
-    tried = attempt(
-        {
-            LIST: runs(run("first", age)),
-            "GET /pipeline/first": answer(200, run("first", age)),
-            "GET /pipeline/first/workflow": workflows(),
-            "GET /pipeline/new/workflow": workflows({"status": "running"}),
-        },
-        limit=limit,
-    )
-    assert tried.outcome is Outcome.TRIGGERED
-    assert wait <= sum(tried.clock.slept) < wait + 6
-
-
-@pytest.mark.parametrize(("age", "outcome"), [(0, Outcome.TRIGGERED), (-5, Outcome.TRIGGERED), (-6, Outcome.UNCERTAIN)])
-def test_a_lost_trigger_of_a_target_is_found_in_the_very_seconds_of_it_only(age: float, outcome: Outcome) -> None:
-    """Builds of every commit, and of other projects, start the same workflow there."""
-    some = run("some", age, vcs={"revision": OTHER_SHA, "branch": "main"})
-    tried = attempt(
-        {
-            LIST: [runs(), runs(some)],
-            SEND: lost(),
-            "GET /pipeline/some": answer(200, some),
-            "GET /pipeline/some/workflow": workflows({"status": "running"}),
-        },
-        revision=None,
-    )
-    assert tried.outcome is outcome
-    if outcome is Outcome.UNCERTAIN:
-        assert tried.raised is not None
-        assert "what may be its run, or that of another build: " in tried.raised.message
-
-
-def test_a_lost_job_of_the_old_api_is_not_looked_for_among_other_commits() -> None:
-    """The request pins the revision: a job of another commit is another build's, and must not be cancelled."""
-    other = {"build_num": 30, "branch": "main", "vcs_revision": OTHER_SHA, "why": "api", "job_name": "deploy"}
-    listed = answer(200, [{**other, "status": "running", "queued_at": ago(0)}], date=DATE)
-    tried = attempt(
-        {
-            "GET /tree/main": [answer(200, [], date=DATE), listed],
-            "POST /tree/main": lost(),
-            "GET /shop/30": answer(200, {**other, "status": "running"}),
-            "POST /shop/30/cancel": answer(200, {**other, "status": "canceled"}),
-        },
-        job="deploy",
-        workflow=None,
-        api=ApiVersion.V1_1,
-    )
-    assert tried.outcome is Outcome.UNCERTAIN
-    assert tried.transport.count("/cancel") == 0
+    running = workflow("running", max_auto_reruns=1)
+    failed = workflow("failed", stopped_at=ago(-4), max_auto_reruns=1)
+    looks = [workflows(running), workflows(failed), workflows(failed, AGAIN)]
+    assert earlier(pipeline(age=3.0), *looks).adopts() == A
 
 
 @pytest.mark.parametrize(
-    ("found", "outcome"),
+    ("failed", "waited"),
     [
-        ((run("new", 0), run("before", 1)), None),
-        ((run("new", 0),), Outcome.TRIGGERED),
+        (FAILED, 120.0),
+        ({**FAILED, "stopped_at": None}, 120.0),
+        ({**FAILED, "stopped_at": ago(121)}, 0),
+        ({**FAILED, "auto_rerun_number": 2}, 0),
+        ({**FAILED, "max_auto_reruns": None}, 0),
+        ({**FAILED, "status": "canceled"}, 0),
     ],
 )
-def test_what_another_rule_has_just_triggered_is_never_this_rules(
-    found: tuple[dict[str, Any], ...], outcome: Outcome | None
+def test_a_rerun_by_circleci_that_does_not_come_is_not_waited_for_for_ever(
+    failed: dict[str, Any], waited: float
 ) -> None:
-    """Rules that share a workflow are told apart by the order of their runs, and here that order misleads."""
-    routes: dict[str, Event | list[Event]] = {
-        LIST: [runs(), runs(*found)],
-        "GET /pipeline/new/workflow": workflows({"status": "running", "created_at": ago(-1)}),
-        "GET /pipeline/before/workflow": workflows({"status": "running"}),
-        SEND: ACCEPTED,
-        "GET /pipeline/new": CREATED,
-    }
-    transport, journal = RoutedTransport(routes), Journal()
-    courier = Courier(transport, FakeClock(), RecordingProgress())
-    sender = Sender(courier, "CIRCLE_TOKEN", "https://app.circleci.com", Patience())
-    specs = [spec(rule=f"rule-{n}", share=Share(n, 2), parameters={"n": n}) for n in range(2)]
-    journal.plan(tuple(planned(s, SHOP, sender.host, Outcome.NOT_SENT) for s in specs))
-    if outcome is None:
-        with pytest.raises(FactUnavailable, match="nothing tells which of them started"):
-            send_all(journal, build(), SHOP, sender)
-    else:
-        send_all(journal, build(), SHOP, sender)
-        assert [entry.outcome for entry in journal.entries] == [outcome, outcome]
+    scene = earlier(pipeline(), workflows(failed))
+    assert scene.fires
+    assert scene.waited == pytest.approx(waited)
 
 
-def test_a_run_that_errored_leaves_no_order_by_which_rules_that_share_a_workflow_are_told_apart() -> None:
-    """With --confirm 0 a step goes on after it: the one run that holds the workflow is the second rule's."""
-    found = runs(run("second", 60), run("first", 70, state="errored", errors=[{"message": "x"}]))
-    looks: dict[str, Event | list[Event]] = {
-        LIST: found,
-        "GET /pipeline/first/workflow": workflows(),
-        "GET /pipeline/second/workflow": workflows({"status": "success"}),
-    }
-    tried = attempt(looks, share=Share(0, 2))
-    assert isinstance(tried.raised, FactUnavailable)
-    assert attempt(looks).outcome is Outcome.ALREADY_TRIGGERED, "alone, a rule has no order to keep"
+# Lists
 
 
 @pytest.mark.parametrize(
-    ("changes", "age", "outcome"),
+    ("trouble", "kind", "code"),
     [
-        ({}, 1, Outcome.TRIGGERED),  # the rule's own workflow and commit: two machines' clocks may differ a little
-        ({}, 3, Outcome.UNCERTAIN),
-        ({"revision": None}, 0, Outcome.TRIGGERED),
-        (
-            {"revision": None},
-            1,
-            Outcome.UNCERTAIN,
-        ),  # of a target only its time tells, which gets no benefit of the doubt
+        (answer(404, {"message": "Project not found"}), Refused, "refused-404"),
+        (refused_connection(), Unreachable, "unreachable"),
+        (answer(429, retry_after="999"), Unreachable, "rate-limited"),
+        (lost(), FactUnavailable, "undecided"),
+        (answer(200, {"items": [OWN, {"id": 7}]}), FactUnavailable, "undecided"),
     ],
 )
-def test_what_was_made_before_the_survey_is_not_what_the_trigger_created(
-    changes: dict[str, Any], age: float, outcome: Outcome
-) -> None:
-    some = run("some", age)
-    routes: dict[str, Event | list[Event]] = {
-        LIST: [runs(), runs(some)],
-        SEND: lost(),
-        "GET /pipeline/some": answer(200, some),
-        "GET /pipeline/some/workflow": workflows({"status": "running"}),
-    }
-    assert attempt(routes, **changes).outcome is outcome
+def test_a_list_that_cannot_be_read(trouble: Event, kind: type[ToolError], code: str) -> None:
+    scene = Scene({LIST: trouble})
+    message = scene.fails(kind, code).message
+    assert "was not sent" in message or "nothing was triggered" in message
+    assert scene.sent == 0
+
+
+@pytest.mark.parametrize("changes", [{"workflow": None}, {"revision": None}])
+def test_a_rule_whose_runs_are_not_recognised_is_always_due_and_needs_no_list(changes: dict[str, Any]) -> None:
+    scene = Scene({}, **changes)
+    assert scene.fires
+    assert len(scene.transport.sent) == 1
+
+
+def others(count: int, start: int = 1000) -> list[dict[str, Any]]:
+    """Runs of other commits."""
+    return [pipeline(f"{n:08d}-0000-4000-8000-000000000000", n, sha=OTHER_SHA) for n in range(start, start + count)]
+
+
+def pages(*of: Event) -> Any:
+    """The same list whoever asks, page by page."""
+    return lambda request: of[int(request.query.get("page-token", 0))]
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        [listing(*others(120), following="1"), listing(OWN, pipeline())],
+        # older than this build's own pipeline: another build of the same commit made it
+        [listing(OWN, *others(15), pipeline(), following="1"), listing(*others(30, 2000), following="2"), lost()],
+        [listing(OWN, *others(19), following="1"), listing(pipeline(), *others(30, 2000), following="2"), lost()],
+        # and older than another run of this commit
+        [listing(OWN, *others(15), pipeline(B), *others(10), following="1"), listing(pipeline(), *others(30, 2000))],
+    ],
+)
+def test_an_earlier_run_far_down_the_list(of: list[Event]) -> None:
+    routes = {f"GET /{A}/workflow": workflows("success"), f"GET /{B}/workflow": workflows("canceled")}
+    assert Scene({**routes, LIST: pages(*of)}).adopts() == A
+
+
+def test_a_list_is_read_a_little_beyond_this_builds_own_pipeline_and_no_further() -> None:
+    assert Scene({LIST: pages(listing(OWN, *others(20), following="1"), lost())}).fires
+
+
+def test_a_page_that_is_missing_may_hold_it() -> None:
+    Scene({LIST: pages(listing(*others(20), following="1"), answer(404))}).fails(Refused, "refused-404")
+
+
+def test_a_list_without_end_that_does_not_hold_this_build_decides_nothing() -> None:
+    scene = Scene({LIST: listing(*others(20), following="again")})
+    assert "the list of runs does not end" in scene.undecided
+    assert len(scene.transport.sent) <= 60
+
+
+@pytest.mark.parametrize(("tag", "fires"), [("v1", False), ("v2", True)])
+def test_a_tag_has_no_list_of_its_own(tag: str, fires: object) -> None:
+    routes = {LIST: listing(pipeline(B, ref={"branch": "v1"}), pipeline(ref={"tag": tag}), OWN)}
+    scene = Scene({**routes, f"GET /{A}/workflow": workflows("running")}, ref=Tag("v1"))
+    assert scene.fires is fires
+    assert dict(scene.transport.sent[0].query) == {}
+
+
+# API v1.1
+
+
+def job(number: int = 31, **more: Any) -> dict[str, Any]:
+    usual = {"branch": "main", "vcs_revision": SHA, "why": "api", "job_name": "deploy", "status": "running"}
+    return {"build_num": number, **usual, **more}
+
+
+@pytest.mark.parametrize(
+    ("changes", "fires"),
+    [
+        ({}, False),
+        ({"status": "fixed"}, False),
+        ({"status": "failed"}, True),
+        ({"vcs_revision": OTHER_SHA}, True),
+        ({"workflows": {"workflow_id": "w", "job_name": "deploy"}}, True),
+        ({"branch": "dev"}, True),
+        ({"job_name": "lint", "queued_at": ago(901)}, True),
+    ],
+)
+def test_a_job_of_v1_1(changes: dict[str, Any], fires: object) -> None:
+    listed = answer(200, [job(**changes)], date=format_datetime(START, usegmt=True))
+    routes = {"GET /tree/main": listed, "GET /shop/31": answer(200, job(**changes))}
+    posted = {"POST /tree/main": answer(201, job(32))}
+    scene = Scene({**routes, **posted}, api=ApiVersion.V1_1, job="deploy", workflow=None)
+    assert scene.fires is fires
+
+
+def test_a_list_of_jobs_is_not_searched_for_this_builds_pipeline() -> None:
+    """No list of jobs holds it: one that does not end would never be read far enough."""
+    foreign = answer(200, [job(n, vcs_revision=OTHER_SHA) for n in range(200, 100, -1)])
+    routes = {"GET /tree/main": foreign, "POST /tree/main": answer(201, job(32))}
+    scene = Scene(routes, api=ApiVersion.V1_1, job="deploy", workflow=None)
+    assert scene.fires
+    assert scene.transport.count("GET /api/v1.1/project/github/acme/shop/tree/main") == 1

@@ -1,20 +1,32 @@
-"""Sending: the journal tells the truth at every moment, whoever interrupts."""
+"""Sending: once each, in order, and the report tells the truth at every moment, whoever interrupts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from builds import OTHER_SHA, RUN, SHA, SHOP, build, spec
-from fakes import NO_RUNS, FakeClock, RecordingProgress, ScriptedTransport, answer, lost, refused_connection
+from builds import OTHER_SHA, RUN, SHA, SHOP, build, oidc, rules, spec
+from fakes import (
+    HOST,
+    NO_RUNS,
+    FakeClock,
+    FakeRemote,
+    FakeServices,
+    RoutedTransport,
+    ScriptedTransport,
+    answer,
+    lost,
+    refused_connection,
+)
+from triggers import ACCEPTED, URL, Attempt, listing, pipeline, seen, workflows
 
-from deploystep.app.courier import Courier
-from deploystep.app.report import Journal
-from deploystep.app.trigger import Sender, planned, send_all
-from deploystep.app.vigil import Patience
-from deploystep.core.build import ProjectSlug
+from deploystep.app import trigger
+from deploystep.app.ports import Head
+from deploystep.app.trigger import duplicates, planned
+from deploystep.core.build import Branch, ProjectSlug
 from deploystep.core.deploy import Outcome
 from deploystep.core.errors import (
+    DeployFailed,
     Interrupted,
     NothingRuns,
     Refused,
@@ -32,54 +44,33 @@ if TYPE_CHECKING:
 
     from fakes import Event
 
-    from deploystep.circleci.wire import Response
+    from deploystep.app.report import TriggerEntry
+    from deploystep.circleci.apis import Api
+    from deploystep.circleci.http import Request, Response
 
 STOP = Interrupted(ExitCode.TERMINATED)
-ACCEPTED = answer(201, {"id": RUN, "number": 25, "state": "pending"})
-PIPELINE = answer(200, {"state": "created", "vcs": {"revision": SHA}, "errors": []})
-WRONG = answer(200, {"state": "created", "vcs": {"revision": OTHER_SHA}, "errors": []})
-WORKFLOWS = answer(200, {"items": [{"id": "w1", "name": "deploy", "status": "running"}]})
-CANCELED = answer(200, {"items": [{"id": "w1", "name": "deploy", "status": "canceled"}]})
-NONE_YET = answer(200, {"items": []})
-WHOLE = [ACCEPTED, PIPELINE, WORKFLOWS]
+RUNNING, NONE_YET = workflows("running"), workflows()
+WRONG = seen(sha=OTHER_SHA)
+WHOLE: list[Event] = [ACCEPTED, seen(), RUNNING]
+DEPLOYER = ProjectSlug("circleci", "9Yy", "44n")
 
 
-class Attempt:
-    """One call of `send_all` with a script; what was raised and what the journal then says."""
-
-    def __init__(self, events: Sequence[Event], *, count: int = 1, patience: Patience | None = None) -> None:
-        self.transport = ScriptedTransport(events, earlier=NO_RUNS)
-        self.clock, self.progress = FakeClock(), RecordingProgress()
-        sender = Sender(
-            Courier(self.transport, self.clock, self.progress),
-            "CIRCLE_TOKEN",
-            "https://app.circleci.com",
-            patience or Patience(limit=2.0),
-        )
-        self.journal = Journal()
-        specs = [spec(rule=f"rule-{n}", parameters={"n": n}) for n in range(count)]
-        self.journal.plan(tuple(planned(s, SHOP, sender.host, Outcome.NOT_SENT) for s in specs))
-        self.raised: BaseException | None = None
-        try:
-            send_all(self.journal, build(), SHOP, sender)
-        except (ToolError, Interrupted) as error:
-            self.raised = error
-
-    @property
-    def outcomes(self) -> list[Outcome]:
-        return [entry.outcome for entry in self.journal.entries]
+def attempt(events: Sequence[Event], *, count: int = 1, earlier: Response = NO_RUNS, **options: Any) -> Attempt:
+    """Some rules are due; after the list of runs this is what happens to one request after the other."""
+    specs = [spec(rule=f"rule-{n}", workflow="deploy" if n == 0 else f"deploy-{n}") for n in range(count)]
+    return Attempt(ScriptedTransport(events, earlier=earlier), *specs, **{"confirm": 2.0, **options}).run()
 
 
 def test_all_is_well() -> None:
-    attempt = Attempt(WHOLE)
-    assert attempt.raised is None
-    (entry,) = attempt.journal.entries
+    tried = attempt(WHOLE)
+    assert tried.raised is None
+    (entry,) = tried.report.triggers
     assert entry.outcome is Outcome.TRIGGERED
     assert entry.created is not None
     assert (entry.created.id, entry.created.revision) == (RUN, SHA)
     assert [w.name for w in entry.workflows] == ["deploy"]
-    assert attempt.progress.said == ["triggered rule-0: https://app.circleci.com/pipelines/gh/acme/shop/25"]
-    assert attempt.transport.paths == [
+    assert tried.console.infos == [f"triggered rule-0: {URL}/25"]
+    assert tried.transport.paths == [
         "POST /api/v2/project/gh/acme/shop/pipeline/run",
         f"GET /api/v2/pipeline/{RUN}",
         f"GET /api/v2/pipeline/{RUN}/workflow",
@@ -96,21 +87,138 @@ def test_all_is_well() -> None:
         ([answer(500)], Uncertain, Outcome.UNCERTAIN),
         ([answer(201, b"<html>")], Uncertain, Outcome.UNCERTAIN),
         ([answer(200, {"message": "CI skip"})], NothingRuns, Outcome.NOTHING_RUNS),
-        ([ACCEPTED, answer(200, {"state": "errored"})], NothingRuns, Outcome.NOTHING_RUNS),
-        ([ACCEPTED, WRONG, WORKFLOWS, answer(202), CANCELED], Stopped, Outcome.STOPPED),
+        ([ACCEPTED, seen(state="errored")], NothingRuns, Outcome.NOTHING_RUNS),
+        ([ACCEPTED, WRONG, RUNNING, answer(202), workflows("canceled")], Stopped, Outcome.STOPPED),
         ([ACCEPTED, *[answer(404), answer(404)] * 9], TimedOut, Outcome.TRIGGERED),
     ],
 )
 def test_how_it_can_end(events: list[Event], kind: type[ToolError], outcome: Outcome) -> None:
-    attempt = Attempt(events, count=3)
-    assert type(attempt.raised) is kind
-    assert attempt.outcomes == [outcome, Outcome.NOT_SENT, Outcome.NOT_SENT]
+    tried = attempt(events, count=3)
+    assert type(tried.raised) is kind
+    assert tried.outcomes == [outcome, Outcome.NOT_SENT, Outcome.NOT_SENT]
 
 
-def test_what_follows_a_failure_is_not_sent() -> None:
-    attempt = Attempt([*WHOLE, answer(403)], count=3)
-    assert attempt.outcomes == [Outcome.TRIGGERED, Outcome.REFUSED, Outcome.NOT_SENT]
-    assert attempt.transport.is_used_up
+@pytest.mark.parametrize(("then", "outcome"), [(answer(403), Outcome.REFUSED), (STOP, Outcome.UNCERTAIN)])
+def test_what_follows_a_failure_or_an_interruption_is_not_sent(then: Event, outcome: Outcome) -> None:
+    tried = attempt([*WHOLE, then], count=3)
+    assert tried.outcomes == [Outcome.TRIGGERED, outcome, Outcome.NOT_SENT]
+    assert tried.transport.is_used_up
+
+
+@pytest.mark.parametrize(("waits", "kind"), [(60.0, DeployFailed), (None, type(None))])
+@pytest.mark.parametrize(
+    ("earlier", "events", "outcome"),
+    [
+        (NO_RUNS, WHOLE, Outcome.TRIGGERED),
+        (listing(pipeline(RUN)), [RUNNING], Outcome.ALREADY_TRIGGERED),
+    ],
+)
+def test_what_runs_is_followed_where_that_was_asked_for(
+    earlier: Response, events: list[Event], outcome: Outcome, waits: float | None, kind: type
+) -> None:
+    ends = [workflows("failed")] if waits else []
+    tried = attempt([*events, *ends], earlier=earlier, wait=waits)
+    assert (type(tried.raised), tried.outcomes, tried.transport.is_used_up) == (kind, [outcome], True)
+    assert [w.status for w in tried.report.triggers[0].workflows] == ["failed" if waits else "running"]
+
+
+# What is sent
+
+
+def test_a_request_is_made_before_the_first_is_sent() -> None:
+    entry = planned(spec(api=ApiVersion.V1_1, job="deploy"), SHOP, HOST, Outcome.PLANNED)
+    assert entry.url == f"{HOST}/api/v1.1/project/github/acme/shop/tree/main"
+    assert entry.outcome is Outcome.PLANNED
+    assert entry.request.body == {"revision": SHA, "build_parameters": {"CIRCLE_JOB": "deploy"}}
+
+
+def test_a_target_is_sent_to_its_own_project_and_its_runs_are_not_listed() -> None:
+    transport = ScriptedTransport([ACCEPTED, WRONG, RUNNING], earlier=NO_RUNS)
+    tried = Attempt(transport, spec(project=DEPLOYER, revision=None), confirm=2.0).run()
+    assert (tried.raised, transport.listed) == (None, 0)
+    assert transport.paths[0] == "POST /api/v2/project/circleci/9Yy/44n/pipeline/run"
+    (entry,) = tried.report.triggers
+    assert entry.created is not None
+    assert entry.created.url == "https://app.circleci.com/pipelines/circleci/9Yy/44n/25"
+
+
+def test_the_project_id_of_the_build_is_not_taken_for_that_of_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    known: list[str | None] = []
+
+    def note(_entry: TriggerEntry, api: Api, *_more: object) -> None:
+        known.append(api.context.project_id)
+
+    monkeypatch.setattr(trigger, "trigger_one", note)
+    tried = Attempt(ScriptedTransport(), spec(), spec(project=DEPLOYER, revision=None))
+    ours = build(CIRCLE_OIDC_TOKEN_V2=oidc(project_id="11111111-2222-4333-8444-555555555555"))
+    monkeypatch.setattr(FakeServices, "build", ours)
+    tried.run()
+    assert known == ["11111111-2222-4333-8444-555555555555", None]
+
+
+def test_a_branch_that_has_moved_on_is_read_once_and_stops_every_rule() -> None:
+    remote = FakeRemote([Head(OTHER_SHA)])
+    tried = Attempt(ScriptedTransport(), spec(), spec(project=DEPLOYER, revision=None), remote=remote).run()
+    assert (tried.raised, tried.outcomes, remote.looks) == (None, [Outcome.SUPERSEDED] * 2, 1)
+    assert all("main has moved on to" in entry.because for entry in tried.report.triggers)
+
+
+RULES = """\
+    version: 1
+    rules:
+      - {name: a, when: {branch: main}, deploy: {workflow: deploy}}
+      - {name: b, when: {branch: main}, deploy: {workflow: deploy}}
+      - {name: c, when: {branch: main}, deploy: {workflow: deploy}}
+    """
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ({"parameters": {"n": 1}}, {"parameters": {"n": 1}}, True),
+        ({"parameters": {"a": 1, "b": 2}}, {"parameters": {"b": 2, "a": 1}}, True),
+        ({"parameters": {"n": 1}}, {"parameters": {"n": True}}, False),
+        ({"parameters": {"n": 1}}, {"parameters": {"n": "1"}}, False),
+        ({"ref": Branch("main")}, {"ref": Branch("next")}, False),
+        ({"project": SHOP}, {"project": ProjectSlug("gh", "Acme", "Shop")}, True),
+        ({"project": SHOP}, {"project": DEPLOYER}, False),
+        ({"definition": "2338d0ae-5541-4bbf-88a2-55e9f7281f80"}, {"definition": None}, True),
+        ({"workflow": "one"}, {"workflow": "two"}, True),  # the request does not say what it starts
+    ],
+)
+def test_two_rules_do_not_send_the_same_request(one: dict[str, Any], other: dict[str, Any], is_same: object) -> None:
+    specs = [spec(rule="a", **one), spec(rule="c", **other)]
+    entries = [planned(s, s.project or SHOP, HOST, Outcome.NOT_SENT) for s in specs]
+    found = duplicates(entries, rules(RULES))
+    assert bool(found) is is_same
+    for problem in found:
+        assert (problem.code, problem.span.line) == ("E608", 5)
+        assert problem.message == "rule 'c' would send the same request as rule 'a' (line 3)"
+
+
+# --again
+
+
+@pytest.mark.parametrize("listed", [answer(404), answer(500), listing(pipeline(RUN)), listing(following="again")])
+def test_again_sends_whatever_the_list_says_or_does_not(listed: Response) -> None:
+    routes = {"GET /shop/pipeline": listed, "POST /pipeline/run": ACCEPTED, "GET /workflow": RUNNING}
+    again = Attempt(RoutedTransport(routes), again="the first was rolled back").run()
+    assert (again.raised, again.outcomes, again.sent) == (None, [Outcome.TRIGGERED], 1)
+    usual = Attempt(RoutedTransport(routes)).run()
+    assert (Outcome.TRIGGERED in usual.outcomes, usual.sent) == (False, 0)
+
+
+@pytest.mark.parametrize(("before", "outcome"), [(listing(), Outcome.TRIGGERED), (answer(404), Outcome.UNCERTAIN)])
+def test_a_trigger_that_is_lost_again_is_found_where_the_list_could_be_read_before(
+    before: Response, outcome: Outcome
+) -> None:
+    after = listing(pipeline(RUN, age=-1.0))
+    routes: dict[str, Any] = {"GET /shop/pipeline": [before, after], "POST /pipeline/run": lost()}
+    tried = Attempt(RoutedTransport({**routes, "GET /workflow": RUNNING}), again="rolled back").run()
+    assert tried.outcomes == [outcome]
+
+
+# Interruptions
 
 
 @pytest.mark.parametrize(
@@ -118,133 +226,101 @@ def test_what_follows_a_failure_is_not_sent() -> None:
     [
         ([STOP], Outcome.UNCERTAIN, False),
         ([ACCEPTED, STOP], Outcome.TRIGGERED, True),
-        ([ACCEPTED, PIPELINE, STOP], Outcome.TRIGGERED, True),
-        ([ACCEPTED, PIPELINE, NONE_YET, STOP], Outcome.TRIGGERED, True),
-        ([ACCEPTED, WRONG, WORKFLOWS, STOP], Outcome.TRIGGERED, True),
+        ([ACCEPTED, seen(), STOP], Outcome.TRIGGERED, True),
+        ([ACCEPTED, seen(), NONE_YET, STOP], Outcome.TRIGGERED, True),
+        ([ACCEPTED, WRONG, RUNNING, STOP], Outcome.TRIGGERED, True),
         ([answer(429), STOP], Outcome.UNCERTAIN, False),
         ([refused_connection(), STOP], Outcome.UNCERTAIN, False),
     ],
 )
-def test_an_interruption_between_any_two_steps(events: list[Event], outcome: Outcome, is_created: bool) -> None:  # noqa: FBT001 - a column
-    attempt = Attempt(events, count=2)
-    assert attempt.raised is STOP
-    assert attempt.outcomes == [outcome, Outcome.NOT_SENT]
-    assert (attempt.journal.entries[0].created is not None) is is_created
-
-
-def test_an_interruption_of_the_second_keeps_the_first() -> None:
-    attempt = Attempt([*WHOLE, STOP], count=3)
-    assert attempt.outcomes == [Outcome.TRIGGERED, Outcome.UNCERTAIN, Outcome.NOT_SENT]
-
-
-class Impatient(FakeClock):
-    """A clock on which somebody interrupts the first wait."""
-
-    def sleep(self, seconds: float) -> None:
-        del seconds
-        raise STOP
+def test_an_interruption_between_any_two_steps(events: list[Event], outcome: Outcome, is_created: object) -> None:
+    tried = attempt(events, count=2)
+    assert tried.raised is STOP
+    assert tried.outcomes == [outcome, Outcome.NOT_SENT]
+    assert (tried.report.triggers[0].created is not None) is is_created
 
 
 @pytest.mark.parametrize("event", [answer(429, retry_after="30"), refused_connection()])
-def test_an_interruption_while_waiting_to_send_again(event: Event) -> None:
+def test_an_interruption_while_waiting_to_send_again(event: Event, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was tried certainly was not received: to call it uncertain would keep somebody from running it again."""
-    sender = Sender(
-        Courier(ScriptedTransport([event], earlier=NO_RUNS), Impatient(), RecordingProgress()),
-        "CIRCLE_TOKEN",
-        "x",
-        Patience(),
-    )
-    journal = Journal()
-    journal.plan((planned(spec(), SHOP, sender.host, Outcome.NOT_SENT),))
-    with pytest.raises(Interrupted):
-        send_all(journal, build(), SHOP, sender)
-    assert [entry.outcome for entry in journal.entries] == [Outcome.NOT_SENT]
+
+    def interrupted(_clock: FakeClock, _seconds: float) -> None:
+        raise STOP
+
+    monkeypatch.setattr(FakeClock, "sleep", interrupted)
+    tried = attempt([event])
+    assert (tried.raised, tried.outcomes) == (STOP, [Outcome.NOT_SENT])
 
 
-def test_a_request_is_made_before_the_first_is_sent() -> None:
-    report = planned(spec(api=ApiVersion.V1_1, job="deploy"), SHOP, "https://circleci.com", Outcome.PLANNED)
-    assert report.url == "https://circleci.com/api/v1.1/project/github/acme/shop/tree/main"
-    assert report.outcome is Outcome.PLANNED
-    assert report.request.body == {"revision": SHA, "build_parameters": {"CIRCLE_JOB": "deploy"}}
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_signal_whose_exception_was_swallowed_keeps_the_trigger_from_leaving(before: int) -> None:
+    """It comes before the first attempt, or while CircleCI answers that this was one request too many."""
 
+    def limited(_request: Request) -> Response:
+        tried.report.signalled = ExitCode.TERMINATED
+        return answer(429)
 
-def test_a_target_is_sent_to_its_own_project() -> None:
-    transport = ScriptedTransport(WHOLE, earlier=NO_RUNS)
-    sender = Sender(Courier(transport, FakeClock(), RecordingProgress()), "T", "https://app.circleci.com", Patience())
-    deployer = ProjectSlug("circleci", "9Yy", "44n")
-    journal = Journal()
-    journal.plan((planned(spec(project=deployer, revision=None), deployer, sender.host, Outcome.NOT_SENT),))
-    send_all(journal, build(), SHOP, sender)
-    assert transport.paths[0] == "POST /api/v2/project/circleci/9Yy/44n/pipeline/run"
-    assert journal.entries[0].created is not None
-    assert journal.entries[0].created.url == "https://app.circleci.com/pipelines/circleci/9Yy/44n/25"
+    tried = Attempt(ScriptedTransport([limited] * before, earlier=NO_RUNS))
+    tried.report.signalled = None if before else ExitCode.TERMINATED
+    tried.run()
+    assert isinstance(tried.raised, Interrupted)
+    assert (tried.outcomes, tried.sent) == ([Outcome.NOT_SENT], before)
 
 
 # --cancel-on-interrupt
 
-
-def interrupted(
-    events: Sequence[Event], *, cancels: bool = True, wait: float | None = 60.0, earlier: Response = NO_RUNS
-) -> tuple[list[str], list[str], list[Outcome]]:
-    """Somebody interrupts in between: what was sent, what was said, and what is known."""
-    transport, progress, journal = ScriptedTransport(events, earlier=earlier), RecordingProgress(), Journal()
-    courier = Courier(transport, FakeClock(), progress)
-    sender = Sender(courier, "T", "https://app.circleci.com", Patience(limit=5.0, wait=wait), cancels=cancels)
-    journal.plan((planned(spec(), SHOP, sender.host, Outcome.NOT_SENT),))
-    with pytest.raises(Interrupted):
-        send_all(journal, build(), SHOP, sender)
-    assert transport.is_used_up
-    lines = [*progress.said, *progress.warned]
-    return transport.paths, lines, [entry.outcome for entry in journal.entries]
+CANCEL = "POST /api/v2/workflow/w0/cancel"
 
 
-CANCEL = "POST /api/v2/workflow/w1/cancel"
+def interrupted(events: Sequence[Event], **options: Any) -> tuple[Attempt, list[str]]:
+    """Somebody interrupts in between: the attempt, and every line that was said."""
+    tried = attempt(events, **{"confirm": 5.0, "wait": 60.0, "cancel_on_interrupt": True, **options})
+    assert tried.raised is STOP
+    assert tried.transport.is_used_up
+    return tried, [*tried.console.infos, *tried.console.warnings]
 
 
 @pytest.mark.parametrize(
     "before",
     [
         [ACCEPTED, STOP],
-        [ACCEPTED, PIPELINE, STOP],
-        [ACCEPTED, PIPELINE, NONE_YET, PIPELINE, STOP],
+        [ACCEPTED, seen(), STOP],
+        [ACCEPTED, seen(), NONE_YET, seen(), STOP],
         [*WHOLE, STOP],
-        [*WHOLE, WORKFLOWS, WORKFLOWS, STOP],
+        [*WHOLE, RUNNING, RUNNING, STOP],
     ],
 )
 def test_what_was_triggered_is_cancelled_whenever_somebody_interrupts(before: list[Event]) -> None:
-    paths, said, outcomes = interrupted([*before, WORKFLOWS, answer(202)])
-    assert paths[-1] == CANCEL
-    assert said[-1].startswith("CircleCI was told to cancel workflow deploy of https://")
-    assert outcomes == [Outcome.TRIGGERED]
+    there = workflows("running", {"name": "lint", "status": "success"})
+    tried, said = interrupted([*before, there, answer(202)])
+    assert tried.transport.paths[-1] == CANCEL
+    assert said[-1] == f"CircleCI was told to cancel workflow deploy of {URL}/25"
+    assert tried.outcomes == [Outcome.TRIGGERED]
 
 
-@pytest.mark.parametrize("no", [answer(403), answer(404), answer(500)])
-def test_a_cancelling_that_is_refused_is_told(no: Event) -> None:
-    _, said, _ = interrupted([*WHOLE, STOP, WORKFLOWS, *[no] * (5 if no == answer(500) else 1)])
-    assert said[-1].startswith("CircleCI could NOT be told to cancel workflow deploy")
+@pytest.mark.parametrize(
+    ("then", "said"),
+    [
+        ([RUNNING, answer(403)], "CircleCI could NOT be told to cancel workflow deploy of"),
+        ([RUNNING, *[answer(500)] * 5], "CircleCI could NOT be told to cancel workflow deploy of"),
+        ([NONE_YET], f"no workflow of {URL}/25 was seen, so none was cancelled"),
+        ([answer(404)], f"no workflow of {URL}/25 was seen, so none was cancelled"),
+    ],
+)
+def test_what_could_not_be_cancelled_is_told(then: list[Event], said: str) -> None:
+    _, lines = interrupted([ACCEPTED, STOP, *then])
+    assert lines[-1].startswith(said)
 
 
-@pytest.mark.parametrize("seen", [NONE_YET, answer(404)])
-def test_nothing_that_could_be_cancelled_is_told(seen: Event) -> None:
-    _, said, _ = interrupted([ACCEPTED, STOP, seen])
-    assert (
-        said[-1] == "no workflow of https://app.circleci.com/pipelines/gh/acme/shop/25 was seen, so none was cancelled"
-    )
-
-
-@pytest.mark.parametrize(("cancels", "wait"), [(False, 60.0), (True, None)])
-def test_nothing_is_cancelled_where_that_was_not_asked_for(cancels: bool, wait: float | None) -> None:  # noqa: FBT001 - a column
-    paths, _, _ = interrupted([ACCEPTED, PIPELINE, STOP], cancels=cancels, wait=wait)
-    assert CANCEL not in paths
-
-
-def test_what_may_not_have_been_created_cannot_be_cancelled() -> None:
-    paths, _, outcomes = interrupted([STOP])
-    assert (len(paths), outcomes) == (1, [Outcome.UNCERTAIN])
-
-
-def test_what_another_build_triggered_is_not_cancelled() -> None:
-    run = {"id": RUN, "number": 25, "state": "created", "trigger": {"type": "api"}, "vcs": {"revision": SHA}}
-    there = answer(200, {"items": [run]})
-    paths, _, outcomes = interrupted([WORKFLOWS, WORKFLOWS, STOP], earlier=there)
-    assert (CANCEL in paths, outcomes) == (False, [Outcome.ALREADY_TRIGGERED])
+@pytest.mark.parametrize(
+    ("events", "options", "outcome"),
+    [
+        ([ACCEPTED, seen(), STOP], {"cancel_on_interrupt": False}, Outcome.TRIGGERED),
+        ([ACCEPTED, seen(), STOP], {"wait": None}, Outcome.TRIGGERED),
+        ([STOP], {}, Outcome.UNCERTAIN),  # what may not have been created cannot be cancelled
+        ([RUNNING, RUNNING, STOP], {"earlier": listing(pipeline(RUN))}, Outcome.ALREADY_TRIGGERED),  # it is another's
+    ],
+)
+def test_nothing_else_is_cancelled(events: list[Event], options: dict[str, Any], outcome: Outcome) -> None:
+    tried, _ = interrupted(events, **options)
+    assert (CANCEL in tried.transport.paths, tried.outcomes) == (False, [outcome])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -9,10 +10,13 @@ from builds import build, fork_environ, rules, tag_build
 
 from deploystep.core.build import BuildContext
 from deploystep.core.decide import Decision, Verdict, decide
-from deploystep.core.facts import Facts
+from deploystep.core.facts import Answered, AuthorOf, Facts, IsMergedInto, Known, Question, Unavailable
 
 FORK = BuildContext.from_environ(fork_environ())
 PULL = build(CIRCLE_BRANCH="feature/x", CIRCLE_PULL_REQUEST="https://github.com/acme/shop/pull/42")
+
+
+UPPER = "line 5: branch MAIN does not match main; upper and lower case differ"
 
 
 def decided(text: str, of: BuildContext | None = None) -> Decision:
@@ -34,6 +38,7 @@ def one(when: str, of: BuildContext | None = None, more: str = "") -> tuple[Verd
         ("{branch: feature/**}", None, "no", "line 5: branch main does not match feature/**"),
         ("{branch: [a, b]}", None, "no", "line 5: branch main does not match a or b"),
         ("{branch: Main}", None, "no", "line 5: branch main does not match Main; upper and lower case differ"),
+        ("{branch: main}", build(CIRCLE_BRANCH="MAIN"), "no", UPPER),
         ("{tag: v*}", None, "no", "line 5: tag — this is a branch build"),
         ("{branch: main}", tag_build("main"), "no", "line 5: branch — this is a tag build"),
         ("{tag: v*}", tag_build("v1"), "fire", "tag v1 matches v* (line 5)"),
@@ -43,6 +48,8 @@ def one(when: str, of: BuildContext | None = None, more: str = "") -> tuple[Verd
             "no",
             r"line 5: tag v1.4 does not match /v\d+\.\d+\.\d+/; it matches up to `v1.4`",
         ),
+        (r"{tag: /v\d+/}", tag_build("x1"), "no", r"line 5: tag x1 does not match /v\d+/"),
+        (r"{tag: [/v\d+/, w*]}", tag_build("vx"), "no", r"line 5: tag vx does not match /v\d+/ or w*"),
         (
             '{branch: "**", pull_request: true}',
             PULL,
@@ -55,6 +62,7 @@ def one(when: str, of: BuildContext | None = None, more: str = "") -> tuple[Verd
         ("{branch: main, user: bjorn}", None, "no", "line 5: user anna does not match bjorn"),
         ('{branch: main, user: "*"}', build(CIRCLE_USERNAME=None), "no", "line 5: user — CIRCLE_USERNAME is not set"),
         ('{branch: "**"}', FORK, "no", "line 5: a fork build needs fork: true"),
+        ('{branch: "**", fork: false}', FORK, "no", "line 5: a fork build needs fork: true"),
         (
             '{branch: "**", fork: true}',
             FORK,
@@ -161,3 +169,72 @@ def test_firing_rules_keep_the_order_of_the_file() -> None:
         for n, b in (("z", "main"), ("m", "other"), ("a", "main"))
     )
     assert [r.name.value for r in decided(text).firing] == ["z", "a"]
+
+
+MERGED = IsMergedInto("main")
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict", "fires", "wants", "problems"),
+    [
+        ({}, "unknown", [], {MERGED}, []),
+        ({MERGED: Unavailable("U102", "not fetched", "fetch it")}, "unknown", [], set(), ["U102"]),
+        ({MERGED: Known(value=False)}, "no", ["a"], set(), []),
+        ({MERGED: Known(value=True)}, "fire", ["a", "b"], set(), []),
+    ],
+)
+def test_nothing_fires_while_the_outcome_of_any_rule_is_unknown(
+    answers: dict[Question, Answered], verdict: str, fires: list[str], wants: set[Question], problems: list[str]
+) -> None:
+    text = """
+        version: 1
+        rules:
+          - {name: a, when: {branch: main}, deploy: {workflow: x}}
+          - {name: b, when: {branch: main, merged_into: main}, deploy: {workflow: y}}
+        """
+    found = decide(rules(text), Facts(build(), None, answers))
+    assert [j.verdict.value for j in found.judgements] == ["fire", verdict]
+    assert [r.name.value for r in found.firing] == fires
+    assert (set(found.wants), [p.code for p in found.problems]) == (wants, problems)
+
+
+def test_what_cannot_matter_is_neither_asked_nor_told() -> None:
+    text = """
+        version: 1
+        rules:
+          - {name: a, when: {branch: other, merged_into: main}, requires: [test], deploy: {workflow: x}}
+          - {name: b, when: [{branch: main}, {branch: 'm*', merged_into: main}], deploy: {workflow: y}}
+        """
+    found = decided(text)
+    assert [j.verdict.value for j in found.judgements] == ["no", "fire"]
+    assert (found.wants, found.problems) == (frozenset(), ())
+
+
+def test_the_cheapest_question_is_asked_first() -> None:
+    text = """
+        version: 1
+        rules: [{name: a, when: {merged_into: main, branch: main, author: x}, deploy: {workflow: x}}]
+        """
+    assert decided(text).wants == {AuthorOf()}
+
+
+@pytest.mark.parametrize(
+    ("branch", "answers", "verdict", "wants"),
+    [
+        ("main", {}, "unknown", {MERGED}),
+        ("main", {MERGED: Known(value=True)}, "held", set()),
+        ("main", {MERGED: Known(value=False)}, "no", set()),
+        ("other", {}, "no", set()),
+    ],
+)
+def test_only_a_rule_that_is_meant_is_held(
+    branch: str, answers: dict[Question, Answered], verdict: str, wants: set[Question]
+) -> None:
+    text = """
+        version: 1
+        freezes: [{name: f, from: 2026-01-01 00:00, until: 2027-01-01 00:00}]
+        rules: [{name: a, when: {branch: main, merged_into: main}, deploy: {workflow: x}}]
+        """
+    moment = datetime(2026, 6, 16, tzinfo=timezone.utc)
+    found = decide(rules(text), Facts(build(CIRCLE_BRANCH=branch), moment, answers))
+    assert ([j.verdict.value for j in found.judgements], set(found.wants)) == ([verdict], wants)

@@ -58,7 +58,9 @@ def test_a_job_is_of_the_old_api() -> None:
         (build(), Branch("main")),
         (tag_build("v1"), Tag("v1")),
         (FORK, Branch("pull/7/head")),
+        (build(CIRCLE_BRANCH="pull/7", CIRCLE_PULL_REQUEST="https://g/x/pull/3"), Branch("pull/7/head")),
         (build(CIRCLE_BRANCH="pull/7/head"), Branch("pull/7/head")),
+        (build(CIRCLE_BRANCH="pull/None"), Branch("pull/None")),
         (build(CIRCLE_BRANCH="feature/x", CIRCLE_PR_USERNAME="m"), Branch("feature/x")),
     ],
 )
@@ -112,40 +114,69 @@ def test_every_problem_of_every_rule() -> None:
     assert [(d.code, d.span.line) for d in found] == [("E508", 6), ("E509", 6), ("E508", 9)]
 
 
-# Two rules, one request
+# What an API cannot do, or is not known to do
+
+V3 = "api: v3"
+OIDC = oidc(pipeline_definition_id=DEFINITION)
 
 
-def pair(first: str, second: str, of: BuildContext | None = None) -> list[str]:
-    text = (
-        "version: 1\nrules:\n"
-        f"  - {{name: a, when: {{branch: '**'}}, deploy: {first}}}\n"
-        f"  - {{name: b, when: {{branch: '**'}}, deploy: {second}}}\n"
+@pytest.mark.parametrize(
+    ("deploy", "of", "top", "code"),
+    [
+        ("{job: j}", tag_build("v1"), "", "E602"),
+        ("{job: j}", build(), "", None),
+        ("{workflow: x}", tag_build("v1", CIRCLE_OIDC_TOKEN=OIDC), V3, "E609"),
+        ("{workflow: x}", build(), V3, "E610"),
+        ("{workflow: x}", build(CIRCLE_OIDC_TOKEN=OIDC), V3, None),
+        ("{workflow: x}", tag_build("v1"), "", None),
+    ],
+)
+def test_what_an_api_cannot_do(deploy: str, of: BuildContext, top: str, code: str | None) -> None:
+    found = one(deploy, of, '[{branch: "**"}, {tag: v*}]', top).diagnostics
+    assert [d.code for d in found] == ([code] if code else [])
+
+
+# How a run of it is known
+
+
+def known(*deploys: str, of: BuildContext | None = None) -> list[tuple[str | None, bool, tuple[str, ...]]]:
+    """Of rules a, b, … : what their runs are known by, whether a rerun is recognised, and who shares that."""
+    lines = "".join(
+        f"  - {{name: {name}, when: {when}, deploy: {{{deploy}}}}}\n"
+        for name, (when, _, deploy) in zip("abc", (text.partition(" -> ") for text in deploys), strict=False)
     )
-    return [d.code for d in specs(text, of).diagnostics]
+    text = f"version: 1\ntargets: {{t: {{project: gh/acme/other, branch: main}}}}\nrules:\n{lines}"
+    return [(s.starts, s.is_recognised, s.sharing) for s in specs(text, of).specs]
+
+
+ALWAYS = '{branch: "**"} -> '
 
 
 @pytest.mark.parametrize(
-    ("first", "second"),
+    ("deploys", "found"),
     [
-        ("{workflow: x, parameters: {p: 1, q: true}}", "{workflow: x, parameters: {q: true, p: 1}}"),
-        ("{workflow: x}", "{workflow: y}"),
-        ("{job: x}", "{job: x}"),
-        ("{workflow: x, parameters: {p: main}}", '{workflow: x, parameters: {p: "${CIRCLE_BRANCH}"}}'),
+        ([ALWAYS + "workflow: x"], [("x", True, ())]),
+        ([ALWAYS + "job: x"], [("x", True, ())]),
+        ([ALWAYS + "parameters: {p: 1}"], [(None, False, ())]),
+        ([ALWAYS + "to: t, workflow: x"], [("x", False, ())]),
+        ([ALWAYS + "workflow: x", ALWAYS + "workflow: y"], [("x", True, ()), ("y", True, ())]),
+        ([ALWAYS + "workflow: x"] * 3, [("x", True, ("b", "c")), ("x", True, ("a", "c")), ("x", True, ("a", "b"))]),
+        # a job, and a workflow of another project, are no workflow of this one
+        ([ALWAYS + "workflow: x", ALWAYS + "job: x"], [("x", True, ()), ("x", True, ())]),
+        ([ALWAYS + "workflow: x", ALWAYS + "to: t, workflow: x"], [("x", True, ()), ("x", False, ())]),
+        ([ALWAYS + "parameters: {p: 1}"] * 2, [(None, False, ())] * 2),
+        # rules for other branches and tags start nothing in builds of this one; what else they ask may change
+        ([ALWAYS + "workflow: x", "{branch: dev} -> workflow: x"], [("x", True, ()), ("x", True, ("a",))]),
+        ([ALWAYS + "workflow: x", "{tag: v*} -> workflow: x"], [("x", True, ()), ("x", True, ("a",))]),
+        (
+            [ALWAYS + "workflow: x", "{branch: main, message_contains: y} -> workflow: x"],
+            [("x", True, ("b",)), ("x", True, ("a",))],
+        ),
+        (
+            [ALWAYS + "workflow: x", "[{branch: dev}, {branch: main, user: eve}] -> workflow: x"],
+            [("x", True, ("b",)), ("x", True, ("a",))],
+        ),
     ],
 )
-def test_the_same_request_twice(first: str, second: str) -> None:
-    """The workflow is not part of the request: two rules that differ in it alone would deploy twice."""
-    assert pair(first, second) == ["E608"]
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ("{workflow: x, parameters: {p: 1}}", "{workflow: x, parameters: {p: true}}"),
-        ("{workflow: x, parameters: {p: 1}}", '{workflow: x, parameters: {p: "1"}}'),
-        ("{workflow: x}", "{job: x}"),
-        ("{job: x}", "{job: y}"),
-    ],
-)
-def test_two_requests(first: str, second: str) -> None:
-    assert pair(first, second) == []
+def test_how_a_run_is_known(deploys: list[str], found: list[tuple[str | None, bool, tuple[str, ...]]]) -> None:
+    assert known(*deploys) == found

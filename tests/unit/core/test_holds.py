@@ -111,7 +111,7 @@ def test_every_reason_is_told_and_each_with_the_moment_at_which_all_have_ended()
         f"line 20: outside Mon-Thu 09:00-17:00 or Fri 09:00-12:00; {opens}",
         f"7: freeze year-end — see OPS-412; {opens}",
         f"13: freeze move; {opens}",
-        "21: job test has not succeeded: it is failed",
+        "21: job test has not succeeded (status: failed)",
     ]
 
 
@@ -169,13 +169,13 @@ def test_jobs_that_succeeded_are_told_in_one_reason() -> None:
 @pytest.mark.parametrize("status", ["failed", "running", "on_hold", "blocked", "not_run", "canceled", "Success", ""])
 def test_only_success_is_success(status: str) -> None:
     verdict, words = required(test=status, build_image="success", scan="success")
-    assert (verdict, words) == (Verdict.HELD, f"line 6: job test has not succeeded: it is {status}")
+    assert (verdict, words) == (Verdict.HELD, f"line 6: job test has not succeeded (status: {status})")
 
 
 def test_every_job_that_has_not_succeeded_is_told() -> None:
     assert required(test="failed", build_image="success", scan="running") == (
         Verdict.HELD,
-        "line 6: job test has not succeeded: it is failed; line 6: job scan has not succeeded: it is running",
+        "line 6: job test has not succeeded (status: failed); line 6: job scan has not succeeded (status: running)",
     )
 
 
@@ -185,7 +185,7 @@ def test_a_job_that_is_not_there_is_told_with_those_that_failed() -> None:
     assert verdict is Verdict.HELD
     assert words == (
         "line 6: no job 'build-image' in this workflow — did you mean 'biuld-image'? "
-        "(a job that was filtered out is missing too); line 6: job scan has not succeeded: it is failed"
+        "(a job that was filtered out is missing too); line 6: job scan has not succeeded (status: failed)"
     )
 
 

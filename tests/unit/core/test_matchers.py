@@ -85,23 +85,23 @@ def test_a_fact_of_the_commit(written: str, question: Question, known: object, a
 @pytest.mark.parametrize(
     ("spec", "changed", "answer", "because"),
     [
-        ("only: [a/**, b]", ["x", "a/1", "b"], "yes", "2 of 3 changed files count: a/1 and 1 more"),
-        ("only: a/**", ["a/1", "x"], "yes", "1 of 2 changed files counts: a/1"),
-        ("only: a/**", ["a/1"], "yes", "1 of 1 changed file counts: a/1"),
-        ("only: a/**", ["x", "a"], "no", "none of 2 changed files counts"),
-        ("only: a/**", ["b"], "no", "none of 1 changed file counts"),
+        ("only: [a/**, b]", ["x", "a/1", "b"], "yes", "2 of 3 changed files match: a/1 and 1 more"),
+        ("only: a/**", ["a/1", "x"], "yes", "1 of 2 changed files match: a/1"),
+        ("only: a/**", ["a/1"], "yes", "1 of 1 changed file matches: a/1"),
+        ("only: a/**", ["x", "a"], "no", "none of 2 changed files match"),
+        ("only: a/**", ["b"], "no", "none of 1 changed file matches"),
         ("only: a/**", [], "no", "no files changed"),
         # without `only` every file counts; `ignore` is per file and wins
-        ('ignore: "**/*.md"', ["README.md", "a/b.md"], "no", "none of 2 changed files counts"),
-        ('ignore: "**/*.md"', ["README.md", "a.py"], "yes", "1 of 2 changed files counts: a.py"),
+        ('ignore: "**/*.md"', ["README.md", "a/b.md"], "no", "none of 2 changed files match"),
+        ('ignore: "**/*.md"', ["README.md", "a.py"], "yes", "1 of 2 changed files match: a.py"),
         ('ignore: "**/*.md"', [], "no", "no files changed"),
-        ('only: a/**, ignore: "**/*.md"', ["a/b.md", "c.py"], "no", "none of 2 changed files counts"),
-        ('only: a/**, ignore: "**/*.md"', ["a/b.md", "a/b.py"], "yes", "1 of 2 changed files counts: a/b.py"),
+        ('only: a/**, ignore: "**/*.md"', ["a/b.md", "c.py"], "no", "none of 2 changed files match"),
+        ('only: a/**, ignore: "**/*.md"', ["a/b.md", "a/b.py"], "yes", "1 of 2 changed files match: a/b.py"),
         # names are compared as they are
-        ("only: a b/**", ["a b/ü\n.txt"], "yes", "1 of 1 changed file counts: a b/ü\n.txt"),
-        ("only: a/**", ["A/1"], "no", "none of 1 changed file counts"),
-        ("only: a/**", ["a/\udcff"], "yes", "1 of 1 changed file counts: a/\udcff"),
-        ('only: "*.py"', ["-rf.py", ".py"], "yes", "2 of 2 changed files count: -rf.py and 1 more"),
+        ("only: a b/**", ["a b/ü\n.txt"], "yes", "1 of 1 changed file matches: a b/ü\n.txt"),
+        ("only: a/**", ["A/1"], "no", "none of 1 changed file matches"),
+        ("only: a/**", ["a/\udcff"], "yes", "1 of 1 changed file matches: a/\udcff"),
+        ('only: "*.py"', ["-rf.py", ".py"], "yes", "2 of 2 changed files match: -rf.py and 1 more"),
     ],
 )
 def test_paths(spec: str, changed: list[str], answer: str, because: str) -> None:

@@ -10,6 +10,8 @@ from builds import SHA, build, tag_build
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploystep.core.build import Branch
+from deploystep.core.frozen import replace
 from deploystep.core.parameters import (
     DERIVED,
     MAX_SLUG,
@@ -128,6 +130,12 @@ def test_tag_version(tag: str, version: str | None) -> None:
     assert value_of("branch.slug", subject(tag_build(tag))) is None
 
 
+def test_the_builds_own_facts_win_over_its_variables() -> None:
+    read = replace(build(), ref=Branch("other"), revision="f" * 40, user=None)
+    values = [value_of(f"CIRCLE_{name}", subject(read)) for name in ("BRANCH", "TAG", "SHA1", "USERNAME")]
+    assert values == ["other", None, "f" * 40, None]
+
+
 def test_an_environment_that_the_rule_does_not_name() -> None:
     assert value_of("rule.environment", subject(build(), environment=None)) is None
 
@@ -153,7 +161,8 @@ def test_unsafe(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "label"), [("feature/login", "feature-login"), ("main", "main"), ("a-b", "a-b"), ("x" * 40, "x" * 40)]
+    ("name", "label"),
+    [("feature/login", "feature-login"), ("main", "main"), ("a-b", "a-b"), ("a--b", "a--b"), ("x" * 40, "x" * 40)],
 )
 def test_slugs_of_plain_names(name: str, label: str) -> None:
     assert slug(name) == label

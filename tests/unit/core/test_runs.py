@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploystep.core.frozen import replace
-from deploystep.core.runs import NEVER_RAN, NodeState, WorkflowState, newest
+from deploystep.core.runs import NEVER_RAN, NodeState, WorkflowState, ends_in_setup, newest
 
 NOON = datetime(2026, 6, 16, 12, 0, tzinfo=timezone.utc)
 #: v2 OpenAPI, Workflow.status, and `queued`, which the documentation has too
@@ -85,6 +85,26 @@ def test_where_no_time_tells_the_one_counts_that_may_deploy(time: int | None) ->
 def test_setup_workflows_do_not_count() -> None:
     assert newest([at(9, is_setup=True), at(1)]) == (at(1),)
     assert newest([at(9, is_setup=True)]) == ()
+
+
+@pytest.mark.parametrize(
+    ("states", "ends"),
+    [
+        ([], False),
+        (["failed"], True),
+        (["canceled"], True),
+        (["success"], False),
+        (["running"], False),
+        (["a word that nobody knows"], False),
+        (["failed", "running"], False),  # it was run again
+        (["failed", "success"], False),
+        (["failed", "failed"], True),
+    ],
+)
+def test_nothing_comes_after_a_setup_workflow_that_failed(states: list[str], ends: bool) -> None:  # noqa: FBT001 - a column
+    setups = [WorkflowState(f"s{n}", "setup", state, is_setup=True) for n, state in enumerate(states)]
+    assert ends_in_setup(setups) is ends
+    assert ends_in_setup([*setups, WorkflowState("w", "deploy", "failed")]) is ends
 
 
 def test_with_a_name_only_that_one() -> None:

@@ -36,9 +36,7 @@ def test_it_shows_a_mask() -> None:
     ],
 )
 def test_spellings(spelling: str) -> None:
-    secret = Secret(TOKEN)
-    assert secret.masked(f"a {spelling} b {spelling}") == "a *** b ***"
-    assert secret.masked_bytes(f"a {spelling} b".encode()) == b"a *** b"
+    assert Secret(TOKEN).masked(f"a {spelling} b {spelling}") == "a *** b ***"
 
 
 @given(st.text(st.sampled_from("abc12+/=-_"), min_size=6), st.text(st.sampled_from("xyz ")))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from builds import RUN, SHA, tag_build
 from reports import URL, outcome, report
 
-from deploystep.app.report import Report, Skipped
+from deploystep.app.report import Report
 from deploystep.core import errors
 from deploystep.core.deploy import Outcome
 from deploystep.core.errors import EnvironmentInvalid, RuleFileInvalid, ToolError
@@ -19,14 +18,13 @@ from deploystep.core.runs import Created, WorkflowState
 from deploystep.core.source import Diagnostic, Pos, SourceFile, Span
 from deploystep.render.document import render
 
-if TYPE_CHECKING:
-    from deploystep.core.build import BuildContext
-
 KEYS = ["schema", "command", "mode", "build", "now", "rules", "triggers", "exit", "error"]
 OUTCOMES = {
     *("planned", "triggered", "already-triggered", "superseded", "refused", "unreachable"),
     *("uncertain", "stopped", "nothing-runs", "not-sent"),
 }
+FILE = SourceFile("deploy.yml", "x")
+WRONG = Diagnostic("E102", "unknown", Span(Pos(2, 8), 2), "did you mean")
 
 
 def document(shown: Report) -> Any:
@@ -34,58 +32,61 @@ def document(shown: Report) -> Any:
 
 
 def test_a_run() -> None:
-    shown = outcome(Outcome.TRIGGERED, Created(RUN, 25, URL, revision=SHA), WorkflowState("1", "deploy", "running"))
-    read = document(replace(shown, is_dry=False))
+    read = document(
+        outcome(Outcome.TRIGGERED, Created(RUN, 25, URL, revision=SHA), WorkflowState("1", "deploy", "running"))
+    )
+    traces = [rule.pop("trace") for rule in read["rules"]]
     assert list(read) == KEYS
-    assert (read["schema"], read["command"], read["mode"]) == (1, "run", "live")
-    assert read["now"] == "2026-06-16T10:02:11+02:00"
-    assert read["build"] == {
-        "project": "gh/acme/shop",
-        "branch": "main",
-        "tag": None,
-        "revision": SHA,
-        "node": {"index": 0, "total": 1},
-        "pull_request": None,
-        "fork": False,
-        "user": "anna",
-    }
-    assert read["triggers"] == [
-        {
-            "rule": "staging",
-            "outcome": "triggered",
-            "request": {
-                "method": "POST",
-                "url": "https://circleci.com/api/v2/project/gh/acme/shop/pipeline/run",
-                "body": {
-                    "config": {"branch": "main"},
-                    "checkout": {"branch": "main"},
-                    "parameters": {"sha": "4f2c1aa", "dry": False, "n": 3},
-                },
-            },
-            "id": RUN,
-            "number": 25,
-            "url": URL,
+    assert read == {
+        "schema": 1,
+        "command": "run",
+        "mode": "live",
+        "build": {
+            "project": "gh/acme/shop",
+            "branch": "main",
+            "tag": None,
             "revision": SHA,
-            "workflows": [{"name": "deploy", "status": "running"}],
-        }
-    ]
-    assert [{k: v for k, v in rule.items() if k != "trace"} for rule in read["rules"]] == [
-        {"name": "staging", "line": 4, "verdict": "fire", "because": "branch main (line 5)"},
-        {"name": "production", "line": 7, "verdict": "no", "because": "line 8: tag — this is a branch build"},
-    ]
-    assert read["exit"] == {"code": 0, "name": "ok"}
-    assert read["error"] is None
+            "node": {"index": 0, "total": 1},
+            "pull_request": None,
+            "fork": False,
+            "user": "anna",
+        },
+        "now": "2026-06-16T10:02:11+02:00",
+        "rules": [
+            {"name": "staging", "line": 4, "verdict": "fire", "because": "branch main (line 5)"},
+            {"name": "production", "line": 7, "verdict": "no", "because": "line 8: tag — this is a branch build"},
+        ],
+        "triggers": [
+            {
+                "rule": "staging",
+                "outcome": "triggered",
+                "request": {
+                    "method": "POST",
+                    "url": "https://circleci.com/api/v2/project/gh/acme/shop/pipeline/run",
+                    "body": {
+                        "config": {"branch": "main"},
+                        "checkout": {"branch": "main"},
+                        "parameters": {"sha": "4f2c1aa", "dry": False, "n": 3},
+                    },
+                },
+                "id": RUN,
+                "number": 25,
+                "url": URL,
+                "revision": SHA,
+                "workflows": [{"name": "deploy", "status": "running"}],
+            }
+        ],
+        "exit": {"code": 0, "name": "ok"},
+        "error": None,
+    }
+    assert depth(traces[0]) >= 3
 
 
-def test_a_trace_is_a_tree() -> None:
-    (first, _) = document(report())["rules"]
-
-    def visit(node: Any) -> int:
-        assert set(node) >= {"claim", "verdict", "because", "line", "parts"}
-        assert node["verdict"] in ("yes", "no", "unknown")
-        return 1 + max((visit(part) for part in node["parts"]), default=0)
-
-    assert visit(first["trace"]) >= 3
+def depth(trace: Any) -> int:
+    """Every node of a trace says what it claims, and why."""
+    assert list(trace) == ["claim", "verdict", "because", "line", "parts"]
+    assert trace["verdict"] in ("yes", "no", "unknown")
+    return 1 + max(map(depth, trace["parts"]), default=0)
 
 
 @pytest.mark.parametrize("kind", list(Outcome))
@@ -93,77 +94,94 @@ def test_every_outcome_is_of_the_contract(kind: Outcome) -> None:
     (trigger,) = document(outcome(kind))["triggers"]
     assert trigger["outcome"] in OUTCOMES
     assert (trigger["id"], trigger["number"], trigger["url"], trigger["workflows"]) == (None, None, None, [])
+    assert "because" not in trigger
 
 
-def _errors() -> list[ToolError]:
-    source = SourceFile("deploy.yml", "x")
-    made: list[ToolError] = [RuleFileInvalid("some-code", "what happened", "a hint", source=source)]
-    simple = [
-        *(errors.UsageError, errors.EnvironmentInvalid, errors.FactUnavailable, errors.Refused, errors.Unreachable),
-        *(errors.Uncertain, errors.Stopped, errors.NothingRuns, errors.DeployFailed, errors.TimedOut),
-    ]
-    return [*made, *(kind("some-code", "what happened", "a hint") for kind in simple)]
+def test_why_nothing_was_sent() -> None:
+    shown = outcome(Outcome.SUPERSEDED)
+    shown.triggers[0].because = "branch main has moved on"
+    assert document(shown)["triggers"][0]["because"] == "branch main has moved on"
 
 
-@pytest.mark.parametrize("error", _errors(), ids=lambda error: type(error).__name__)
-def test_every_error(error: ToolError) -> None:
-    read = document(outcome(Outcome.NOT_SENT).failed(error))
+CODES: dict[type[ToolError], tuple[int, str]] = {
+    errors.UsageError: (2, "usage"),
+    RuleFileInvalid: (3, "rules"),
+    EnvironmentInvalid: (4, "environment"),
+    errors.FactUnavailable: (5, "undecided"),
+    errors.Refused: (6, "refused"),
+    errors.Unreachable: (7, "unreachable"),
+    errors.Uncertain: (8, "uncertain"),
+    errors.Stopped: (9, "stopped"),
+    errors.NothingRuns: (10, "nothing-runs"),
+    errors.DeployFailed: (11, "deploy-failed"),
+    errors.TimedOut: (12, "timed-out"),
+}
+MORE: dict[type[ToolError], dict[str, Any]] = {
+    RuleFileInvalid: {"source": FILE, "diagnostics": (WRONG,)},
+    EnvironmentInvalid: {"problems": ("A", "B")},
+}
+SHOWN = {
+    "file": "deploy.yml",
+    "line": 2,
+    "column": 8,
+    "severity": "error",
+    "code": "E102",
+    "message": "unknown",
+    "hint": "did you mean",
+}
+DETAILS: dict[type, Any] = {RuleFileInvalid: [SHOWN], EnvironmentInvalid: [{"message": "A"}, {"message": "B"}]}
+
+
+@pytest.mark.parametrize("kind", CODES)
+@pytest.mark.parametrize("is_early", [True, False])
+def test_every_error(kind: type[ToolError], is_early: bool) -> None:  # noqa: FBT001 - a column
+    shown = Report("run", is_dry=False) if is_early else outcome(Outcome.NOT_SENT)
+    shown.fail(kind("some-code", "what happened", "a hint", **MORE.get(kind, {})))
+    read = document(shown)
     assert list(read) == KEYS
-    assert read["exit"] == {"code": int(error.exit), "name": error.exit.label}
+    assert (read["exit"]["code"], read["exit"]["name"]) == CODES[kind]
     assert read["error"] == {
         "code": "some-code",
         "message": "what happened",
         "hints": ["a hint"],
-        "diagnostics": [],
+        "diagnostics": DETAILS.get(kind, []),
     }
 
 
-@pytest.mark.parametrize("code", [ExitCode.INTERRUPTED, ExitCode.TERMINATED])
-def test_an_interruption(code: ExitCode) -> None:
-    read = document(replace(outcome(Outcome.UNCERTAIN), exit=code))
-    assert read["exit"] == {"code": int(code), "name": code.label}
-    assert read["error"]["code"] == code.label
+@pytest.mark.parametrize(("code", "number"), [(ExitCode.INTERRUPTED, 128 + 2), (ExitCode.TERMINATED, 128 + 15)])
+def test_an_interruption(code: ExitCode, number: int) -> None:
+    shown = outcome(Outcome.UNCERTAIN)
+    shown.exit = code
+    read = document(shown)
+    assert read["exit"] == {"code": number, "name": code.label}
+    assert (read["error"]["code"], len(read["error"]["hints"])) == (code.label, 1)
     assert [t["outcome"] for t in read["triggers"]] == ["uncertain"]
 
 
-def test_diagnostics() -> None:
-    wrong = Diagnostic("E102", "unknown", Span(Pos(2, 8), 2), "did you mean")
-    error = RuleFileInvalid("rules-invalid", "x", source=SourceFile("deploy.yml", ""), diagnostics=(wrong,))
-    read = document(Report("run", is_dry=False).failed(error))
-    assert read["error"]["diagnostics"] == [
-        {
-            "file": "deploy.yml",
-            "line": 2,
-            "column": 8,
-            "severity": "error",
-            "code": "E102",
-            "message": "unknown",
-            "hint": "did you mean",
-        }
-    ]
-    assert (read["build"], read["now"], read["rules"], read["triggers"]) == (None, None, [], [])
-
-
-def test_problems_of_the_environment() -> None:
-    error = EnvironmentInvalid("environment-invalid", "x", "y", problems=("A", "B"))
-    read = document(Report("run", is_dry=False).failed(error))
-    assert read["error"]["diagnostics"] == [{"message": "A"}, {"message": "B"}]
-
-
 def test_another_node() -> None:
-    read = document(Report("run", is_dry=False, skipped=Skipped("node 2 of 4; node 0 decides")))
+    shown = Report("run", is_dry=False)
+    shown.skipped = "node 2 of 4; node 0 decides"
+    read = document(shown)
     assert list(read) == [*KEYS, "skipped"]
-    assert (read["rules"], read["triggers"], read["skipped"]) == ([], [], "node 2 of 4; node 0 decides")
+    assert (read["build"], read["now"], read["rules"], read["triggers"]) == (None, None, [], [])
+    assert read["skipped"] == "node 2 of 4; node 0 decides"
 
 
-@pytest.mark.parametrize("of", [tag_build("v\udcff\x00\u2028"), tag_build("日本")])
-def test_whatever_a_tag_is_called_it_is_json(of: BuildContext) -> None:
-    text = render(report(of))
+def test_why_it_was_triggered_again() -> None:
+    shown = report()
+    shown.again = "the database was restored"
+    assert (list(document(shown)), document(shown)["again"]) == ([*KEYS, "again"], "the database was restored")
+
+
+@pytest.mark.parametrize("tag", ["v\udcff\x00\u2028", "日本"])
+def test_whatever_a_tag_is_called_it_is_json(tag: str) -> None:
+    text = render(report(tag_build(tag)))
     assert text.isascii()
-    assert json.loads(text)["build"]["tag"] == of.tag
+    assert json.loads(text)["build"]["tag"] == tag
 
 
 def test_check_lists_what_it_found() -> None:
-    wrong = Diagnostic("W1", "odd", Span(Pos(1, 1)))
-    shown = Report("check", is_dry=True, source=SourceFile("deploy.yml", ""), diagnostics=(wrong,))
-    assert [d["code"] for d in document(shown)["diagnostics"]] == ["W1"]
+    shown = Report("check")
+    shown.source, shown.diagnostics = FILE, (WRONG,)
+    read = document(shown)
+    assert (list(read), read["mode"], read["diagnostics"]) == ([*KEYS, "diagnostics"], "dry-run", [SHOWN])

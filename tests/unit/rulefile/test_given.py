@@ -51,6 +51,14 @@ def test_json_with_tabs_and_escapes_is_read() -> None:
     assert facts.message == "a😀/b"
 
 
+@pytest.mark.parametrize(
+    ("text", "ref"),
+    [("branch: x\ntag: ''", Branch("x")), ("branch: ''\ntag: v1", Tag("v1")), ("branch: ''\ntag: ''", Branch(""))],
+)
+def test_what_is_empty_beside_the_other_is_not_there(text: str, ref: Branch | Tag) -> None:
+    assert given(text).build.ref == ref
+
+
 @pytest.mark.parametrize("name", ["a b", "x;$(curl)", "..", "refs/heads/x", "**", "é", "1.10", "on"])
 def test_a_branch_may_have_any_name(name: str) -> None:
     assert given(f"branch: '{name}'").build.branch == name
@@ -66,6 +74,8 @@ def test_a_branch_may_have_any_name(name: str) -> None:
         ("branch: main\nfork: true", True, ()),
         ("branch: main\nenv: {CIRCLE_PR_USERNAME: cleo}", True, ()),
         ("branch: pull/x", False, ()),
+        (f"branch: pull/{'9' * 18}", True, (10**18 - 1,)),
+        (f"branch: pull/{'9' * 19}", True, ()),
         ("tag: pull/7", False, ()),
     ],
 )
@@ -92,13 +102,13 @@ def test_env_cannot_contradict_the_other_facts() -> None:
         ("brnch: main", ["1:1 E102 unknown fact 'brnch'"]),
         ("branch: a\npaths: [x]", ["2:1 E102 unknown fact 'paths'"]),
         ("branch: a\nbranch: b", ["2:1 E105 'branch' is given twice"]),
-        ("branch: [a]", ["1:9 E101 branch must be a text, found a list"]),
+        ("branch: [a]", ["1:9 E101 branch must be a string, found a list"]),
         ("branch: a\nsha: abc", ["2:6 E104 'abc' is not a full revision"]),
-        ("branch: a\npull_request: true", ["2:15 E104 expected a number or false, got 'true'"]),
-        ("branch: a\npull_request: 0", ["2:15 E104 expected a number or false, got '0'"]),
-        ("branch: a\npull_request: [1]", ["2:15 E101 pull_request must be a text, found a list"]),
-        ("branch: a\nfork: yes", ["2:7 E109 expected true or false, got 'yes'"]),
-        ("branch: a\nchanged: x", ["2:10 E101 changed must be a list"]),
+        ("branch: a\npull_request: true", ["2:15 E104 expected a number or false, found 'true'"]),
+        ("branch: a\npull_request: 0", ["2:15 E104 expected a number or false, found '0'"]),
+        ("branch: a\npull_request: [1]", ["2:15 E101 pull_request must be a string, found a list"]),
+        ("branch: a\nfork: yes", ["2:7 E109 expected true or false, found 'yes'"]),
+        ("branch: a\nchanged: x", ["2:10 E101 changed must be a list, found a string"]),
         ("branch: a\nchanged: ['']", ["2:11 E108 'changed' is empty"]),
         ("branch: a\nenv: [A]", ["2:6 E101 env must be a map, found a list"]),
         ("branch: a\njobs: {test: }", ["2:8 E108 'test' has no value"]),

@@ -1,8 +1,12 @@
-"""What is proved or suspected about rules; and, as important, what is not."""
+"""What a rule file says that is allowed and probably not meant; and, as important, what is not suspicious."""
 
 from collections.abc import Callable
+from textwrap import dedent
 
 import pytest
+
+from deploystep.core.source import SourceFile
+from deploystep.rulefile.load import examine
 
 Said = Callable[[str], list[str]]
 
@@ -17,77 +21,24 @@ def codes(messages: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("when", "unless"),
-    [
-        ('{branch: "**"}', '{branch: "**"}'),
-        ("{branch: main}", "{branch: ma*}"),
-        ("{branch: [main, dev]}", "{branch: [dev, main]}"),
-        ("{branch: release/*}", r"{branch: /release\/.*/}"),
-        ("{tag: v1.*}", "{tag: v*}"),
-        ("{branch: main, user: anna}", '[{user: bjorn}, {user: "*"}]'),
-        ("{branch: main, pull_request: true}", "{pull_request: true}"),
-        ("{branch: main}", "{fork: false}"),
-        ("{branch: main, fork: true}", "{fork: true}"),
-        ("{branch: main, env: {A: x, B: y}}", '{env: {A: "*"}}'),
-        ("[{branch: main}, {tag: v*}]", '[{branch: "**"}, {tag: "**"}]'),
-        ("{branch: main, user: anna}", "[{branch: main, user: anna}]"),
-    ],
-)
-def test_a_rule_that_can_never_fire_is_found(when: str, unless: str, said: Said) -> None:
-    assert codes(said(rule(when, unless))) == ["E305"]
-
-
-@pytest.mark.parametrize(
-    ("when", "unless"),
-    [
-        ('{branch: "**"}', "{branch: main}"),
-        ("{branch: main}", "{branch: [develop, /m.+x/]}"),
-        ("{branch: main}", '{user: "*"}'),
-        ("{branch: main}", '{tag: "**"}'),
-        ("{branch: main, user: anna}", "[{branch: main, user: bjorn}]"),
-        ("{branch: main, pull_request: true}", "{pull_request: false}"),
-        ("{branch: main, fork: true}", "{fork: false}"),
-        ("{branch: main}", "{fork: true}"),
-        ("{branch: main, env: {A: x}}", "{env: {A: y}}"),
-        ("{branch: main, env: {A: x}}", "{env: {A: x, B: y}}"),
-        ("[{branch: main}, {tag: v*}]", '{branch: "**"}'),
-        ("{branch: '**'}", "{branch: [main, develop]}"),
-    ],
-)
-def test_a_rule_that_can_fire_is_left_alone(when: str, unless: str, said: Said) -> None:
-    assert said(rule(when, unless)) == []
-
-
-def test_every_reason_to_stop_is_named(said: Said) -> None:
-    (message,) = said(rule("[{branch: main, user: anna}, {tag: v*}]", "[{user: a*}, {tag: [v*, x]}]"))
-    assert 'its unless (line 5, user "a*" and line 5, tag "v*", "x") covers its when' in message
-
-
-@pytest.mark.parametrize(
-    ("unless", "words"),
-    [("{fork: false}", "fork false"), ("{env: {A: '*'}}", "env A"), ("{pull_request: true}", "pull_request true")],
-)
-def test_a_reason_to_stop_is_named_by_its_kind(unless: str, words: str, said: Said) -> None:
-    (message,) = said(rule("{branch: main, pull_request: true, env: {A: x}}", unless))
-    assert f"(line 5, {words})" in message
-
-
-def test_an_alternative_that_adds_nothing_is_found(said: Said) -> None:
-    assert codes(said(rule("[{branch: release/*}, {branch: release/1, user: anna}]"))) == ["E306"]
-    assert said(rule("[{branch: release/1, user: anna}, {branch: release/*}]")) == []
-
-
-def test_nothing_is_claimed_of_a_rule_that_could_not_be_read(said: Said) -> None:
-    assert codes(said(rule("{branch: main, usr: anna}", '{branch: "**"}'))) == ["E102"]
-
-
-@pytest.mark.parametrize(
     ("regex", "column"),
     [(r"/v\d+.\d+/", 24), ("/v[0-9]+.[0-9]+/", 27), ("/1.2/", 21), (r"/(\d+).(\d+)/", 25), (r"/v\d{1,3}.\d/", 28)],
 )
 def test_a_dot_between_digits_is_suspicious(regex: str, column: int, said: Said) -> None:
     (message,) = said(rule(f"[{{tag: '{regex}'}}]"))
     assert message.startswith(f"deploy.yml:4:{column}: warning[W303]: '.' stands for any character in '{regex}'")
+
+
+def test_what_is_written_with_an_escape_is_pointed_at_as_a_whole(said: Said) -> None:
+    (message,) = said(rule('{tag: "/v1.\\u0032/"}'))
+    assert message.startswith("deploy.yml:4:18: warning[W303]")
+
+
+def test_a_pattern_that_adds_nothing_is_told_where_it_is_written_again(said: Said) -> None:
+    (message,) = said(rule("{branch: [main, main]}"))
+    assert message.startswith("deploy.yml:4:27: warning[W305]: 'main' adds nothing: it stands there already")
+    many = ", ".join(f"b{number}" for number in range(20))
+    assert said(rule(f"{{branch: [{many}, b1]}}")) == []
 
 
 @pytest.mark.parametrize("pattern", [r"/v\d+\.\d+/", "/v.*/", "v1.2", "/a.b/", "/[1.2]/", r"/\d+.*\d/", "/v1.x/"])
@@ -113,11 +64,19 @@ def test_a_lone_star_is_narrower_than_it_looks(said: Said) -> None:
         "deploy.yml:4:21: warning[W302]: '*' matches only names without a slash — write \"**\" for every branch"
     ]
     assert said(rule("{branch: main, user: '*'}")) == []
+    assert codes(said(rule("{branch: '**'}", unless="{branch: '*'}"))) == ["W302"]
 
 
 @pytest.mark.parametrize("deploy", ["{workflow: d}", "{}", "{workflow: d, parameters: {}}"])
 def test_a_deploy_that_would_start_this_step_again_is_suspicious(deploy: str, said: Said) -> None:
     assert codes(said(rule("{branch: main}", deploy=deploy))) == ["W603"]
+
+
+def test_a_deploy_to_another_project_starts_no_step_again(said: Said) -> None:
+    text = rule("{branch: main}", deploy="{to: d}").replace(
+        "rules:", "targets: {d: {project: gh/a/b, branch: m}}\nrules:"
+    )
+    assert said(text) == []
 
 
 def test_guards_are_examined_too(said: Said) -> None:
@@ -130,6 +89,56 @@ def test_a_target_that_no_rule_uses_is_suspicious(said: Said) -> None:
     assert said(text) == ["deploy.yml:2:11: warning[W602]: no rule deploys to target 'd' — remove it, or use to:"]
 
 
-def test_the_work_for_proofs_is_bounded(said: Said) -> None:
-    alternatives = ", ".join(f"{{branch: {n}-*}}" for n in range(200))
-    assert said(rule(f"[{alternatives}]")) == []
+FILE = """\
+    version: 1
+    windows: {office: Mon-Thu 09:00-17:00}
+    freezes:
+      - {name: weekend, from: 2026-06-19 18:00, until: 2026-06-%s 09:00}
+    rules:
+      - name: a
+        environment: %s
+        when: {branch: main, %s}
+        unless: {%s}
+        during: office
+        deploy: {workflow: a, parameters: {x: 1}}
+    cases:
+      - {name: c, given: {branch: main}, expect: {%s}}
+    """
+
+
+def warned(
+    until: str = "23",
+    environment: str = "staging",
+    when: str = "user: anna",
+    unless: str = "user: bot",
+    fire: str = "fire: [a]",
+) -> list[tuple[str, int, int]]:
+    examined = examine(SourceFile("deploy.yml", dedent(FILE) % (until, environment, when, unless, fire)))
+    assert not [d for d in examined.diagnostics if d.is_error]
+    return [(d.code, d.span.line, d.span.start.column) for d in examined.diagnostics]
+
+
+def test_nothing_is_said_of_what_is_meant() -> None:
+    assert warned() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"until": "20"}, ("W309", 4, 5)),
+        ({"until": "22"}, ("W309", 4, 5)),
+        ({"environment": "production", "when": 'author: "*@acme.dev"'}, ("W306", 8, 26)),
+        ({"unless": "paths: {only: docs/**, since: previous-commit}"}, ("W307", 9, 14)),
+        ({"fire": "fire: []"}, ("W308", 6, 11)),
+    ],
+)
+def test_each_reminder_at_its_place(change: dict[str, str], told: tuple[str, int, int]) -> None:
+    assert warned(**change) == [told]
+
+
+def test_an_author_of_another_environment_is_nobodys_business() -> None:
+    assert warned(when='author: "*@acme.dev"') == []
+
+
+def test_a_held_rule_has_its_case_too() -> None:
+    assert warned(fire="held: [a]") == []

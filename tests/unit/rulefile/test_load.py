@@ -6,8 +6,9 @@ import pytest
 
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.errors import RuleFileInvalid
+from deploystep.core.facts import Base, ChangedSince
 from deploystep.core.parameters import Template
-from deploystep.core.rules import ApiVersion, BranchIs, EnvIs, ForkIs, PullRequestIs, RuleSet, TagIs, UserIs
+from deploystep.core.rules import ApiVersion, EnvIs, FlagIs, NameIs, PathsChanged, RuleSet
 from deploystep.core.source import Pos, SourceFile, Span
 from deploystep.rulefile.load import examine, load
 
@@ -76,12 +77,14 @@ def test_a_file_says_what_it_says() -> None:
 
 def test_matchers_stand_in_the_order_and_at_the_place_where_they_are_written() -> None:
     first, second = loaded(FULL).rules[0].when.alternatives
-    assert [type(m) for m in first.matchers] == [UserIs, BranchIs, PullRequestIs, EnvIs]
+    named = [m.word if isinstance(m, NameIs | FlagIs) else type(m) for m in first.matchers]
+    assert named == ["user", "branch", "pull_request", EnvIs]
     assert [m.span.start for m in first.matchers] == [Pos(18, 9), Pos(19, 9), Pos(20, 9), Pos(21, 9)]
-    assert [type(m) for m in second.matchers] == [TagIs, ForkIs]
-    branch, tag = first.matchers[1], second.matchers[0]
-    assert isinstance(branch, BranchIs)
-    assert isinstance(tag, TagIs)
+    branch, (tag, fork) = first.matchers[1], second.matchers
+    assert isinstance(branch, NameIs)
+    assert isinstance(tag, NameIs)
+    assert isinstance(fork, FlagIs)
+    assert (tag.word, fork.word) == ("tag", "fork")
     assert [p.value.text for p in branch.patterns] == ["main", "release/*"]
     # inside of the quotes; what an alias repeats is shown where it is written
     assert branch.patterns[0].span == Span(Pos(19, 25), 4)
@@ -116,7 +119,7 @@ def test_a_target_may_be_at_a_branch() -> None:
 @pytest.mark.parametrize("text", ["1.10", "on", "No", "0777", "0123456", "12e4567", "2024-01-01", "true", "1_000"])
 def test_a_pattern_is_the_text_that_is_written(text: str) -> None:
     matcher = loaded(with_rule(f"    when: {{tag: {text}}}\n{DEPLOY}")).rules[0].when.alternatives[0].matchers[0]
-    assert isinstance(matcher, TagIs)
+    assert isinstance(matcher, NameIs)
     assert matcher.patterns[0].value.text == text
 
 
@@ -176,6 +179,24 @@ def test_warnings_do_not_keep_a_file_from_being_loaded() -> None:
     assert examined.rules == loaded(text)
 
 
+@pytest.mark.parametrize(("deploy", "workflow"), [("workflow: d", "d"), ("workflow: d, to: other", None), ("", None)])
+def test_the_last_deploy_is_that_of_the_rules_workflow(deploy: str, workflow: str | None) -> None:
+    """Of another project's runs the commit is not known."""
+    targets = "targets: {other: {project: gh/a/b, branch: main}}\n"
+    when = "{branch: main, paths: {only: a, since: last-deploy}}"
+    text = f"version: 1\n{targets}rules: [{{name: a, when: {when}, deploy: {{{deploy}}}}}]\n"
+    (_, paths) = loaded(text).rules[0].when.alternatives[0].matchers
+    assert isinstance(paths, PathsChanged)
+    assert paths.since == ChangedSince(Base.LAST_DEPLOY, workflow=workflow)
+
+
+def test_files_can_be_compared_with_a_ref_by_its_full_name() -> None:
+    rule = with_rule("    when: {branch: main, paths: {only: a, since: {ref: refs/heads/x}}}\n" + DEPLOY)
+    (_, paths) = loaded(rule).rules[0].when.alternatives[0].matchers
+    assert isinstance(paths, PathsChanged)
+    assert paths.since == ChangedSince(ref="refs/heads/x")
+
+
 # --- limits
 
 
@@ -210,14 +231,16 @@ def test_over_two_hundred_patterns_in_a_rule_are_refused() -> None:
         ("k" * 129, "v", ["E510"]),
         ("k", "v" * 512, []),
         ("k", "v" * 513, ["E510"]),
-        ("k", "${CIRCLE_SHA1}" * 200, []),
-        ("k", "$x" * 9000, ["E510"]),
+        ("k", "'" + "${CIRCLE_SHA1}" * 200 + "'", []),
+        ("k", "'" + "$x" * 9000 + "'", ["E510"]),
+        ("k", "9223372036854775808", ["E502"]),
+        ("k", "-9223372036854775808", []),
+        ("k", "9" * 5000, ["E502"]),
     ],
 )
 def test_limits_of_parameters(key: str, value: str, expected: list[str]) -> None:
-    assert (
-        codes(with_rule(f'    when: {{branch: main}}\n    deploy: {{parameters: {{{key}: "{value}"}}}}\n')) == expected
-    )
+    deploy = f"{{parameters: {{{key}: {value}}}}}"
+    assert codes(with_rule(f"    when: {{branch: main}}\n    deploy: {deploy}\n")) == expected
 
 
 @pytest.mark.parametrize(("api", "code"), [("v2", []), ("v2-pipeline", []), ("v1.1", ["E104"]), ("v2.1", ["E104"])])
@@ -258,8 +281,9 @@ def test_what_one_alternative_can_set_is_not_called_always_unset() -> None:
     assert codes(with_rule(f"    when: {when}\n    deploy: {{parameters: {parameters}}}\n")) == []
 
 
-def test_nothing_is_called_unset_where_a_matcher_could_not_be_read() -> None:
-    text = with_rule("    when: {tga: v*}\n    deploy: {parameters: {a: '${CIRCLE_TAG}'}}\n")
+@pytest.mark.parametrize("when", ["{tga: v*}", "{branch: main, tga: v*}"])
+def test_nothing_is_called_unset_where_a_matcher_could_not_be_read(when: str) -> None:
+    text = with_rule(f"    when: {when}\n    deploy: {{parameters: {{a: '${{CIRCLE_TAG}}'}}}}\n")
     assert codes(text) == ["E102"]
 
 
@@ -286,17 +310,21 @@ def test_a_job_cannot_be_sent_to_a_target_at_a_tag() -> None:
     ("change", "message"),
     [
         (("trunk", "a b"), "3:17: error[E207]: no branch can be called 'a b' — write its bare name"),
-        (("trunk", "[a]"), "3:17: error[E101]: default_branch must be a text, found a list"),
-        (("v2-pipeline", "{}"), "4:6: error[E101]: api must be a text, found a map"),
+        (("trunk", "[a]"), "3:17: error[E101]: default_branch must be a string, found a list"),
+        (("v2-pipeline", "{}"), "4:6: error[E101]: api must be a string, found a map"),
         (("    reason: off", "    reason: ''"), "13:13: error[E108]: 'reason' is empty"),
-        (("name: production", "name: [a]"), "15:11: error[E101]: name must be a text, found a list"),
-        (("pull_request: false", "pull_request: []"), "20:23: error[E101]: pull_request must be a text, found a list"),
+        (("name: production", "name: [a]"), "15:11: error[E101]: name must be a string, found a list"),
+        (
+            ("pull_request: false", "pull_request: []"),
+            "20:23: error[E101]: pull_request must be a string, found a list",
+        ),
         (("text: v-${CIRCLE_SHA1}", "text:"), "29:9: error[E108]: 'text' has no value — for example  text: \"\""),
         (
             ("five: 5", 'five: "\\ud800"'),
-            "30:15: error[E007]: half a character cannot be sent — write the character itself",
+            "30:15: error[E007]: half a character cannot be written here — write the character itself",
         ),
         (("tag: v1\n", "tag: refs/tags/v1\n"), "9:10: error[E206]: write the bare name, not 'refs/tags/v1' — v1"),
+        (("env: {A: x, B: [y, z]}", "env: {[A]: x}"), "21:15: error[E101]: a key must be a text"),
         (("github/acme", "github/ac me"), None),
     ],
 )

@@ -5,9 +5,8 @@ from textwrap import dedent
 import pytest
 
 from deploystep.core.source import SourceFile
-from deploystep.rulefile.config import ProjectConfig, read_config
 from deploystep.rulefile.load import load
-from deploystep.rulefile.project import Project, compare
+from deploystep.rulefile.project import Project, ProjectConfig, compare, read_config
 
 CONFIG = """\
     version: 2.1
@@ -16,6 +15,8 @@ CONFIG = """\
       sha: {type: string, default: ""}
       count: {type: integer, default: 1}
       env: {type: enum, enum: [staging, production], default: staging}
+      plain: {}
+      runner: {type: executor}
     workflows:
       build:
         jobs: [test, {package: {name: build-image, requires: [test]}}]
@@ -54,6 +55,7 @@ def warnings(
 
 def test_what_fits_is_not_mentioned() -> None:
     assert warnings() == []
+    assert warnings("sha: abc, runner: 1, plain: x") == []
 
 
 def test_a_job_that_no_workflow_has() -> None:
@@ -71,6 +73,16 @@ def test_jobs_of_a_matrix_are_not_claimed_to_be_absent() -> None:
     assert warnings(more="requires: release-1", project=Project(config(text), {}, None)) == []
 
 
+def test_jobs_named_by_a_parameter_are_not_claimed_to_be_absent() -> None:
+    text = CONFIG.replace("[release]", "[{release: {name: r-<< pipeline.number >>}}]")
+    assert warnings(more="requires: release-1", project=Project(config(text), {}, None)) == []
+
+
+def test_a_job_is_no_workflow_and_has_build_parameters() -> None:
+    rules = "version: 1\nrules: [{name: a, when: {branch: main}, deploy: {job: x, parameters: {A: b}}}]\n"
+    assert list(compare(load(SourceFile("deploy.yml", rules)), Project(config(), {}, None))) == []
+
+
 def test_a_workflow_that_is_not_there() -> None:
     assert warnings(workflow="deplyo") == [
         "7:24 W703 .circleci/config.yml has no workflow 'deplyo' — did you mean 'deploy'?"
@@ -82,6 +94,7 @@ def test_a_workflow_that_is_not_there() -> None:
     [
         ("deplyo: true", "does not declare the parameter 'deplyo' — did you mean 'deploy'?"),
         ('deploy: "true"', "declares 'deploy' as boolean, and this is a text — write true or false"),
+        ("plain: 5", "declares 'plain' as string, and this is a number — quote it"),
         ("sha: 5", "declares 'sha' as string, and this is a number — quote it"),
         ("sha: true", "declares 'sha' as string, and this is true or false — quote it"),
         ('count: "2"', "declares 'count' as integer, and this is a text — write a whole number, without quotes"),
@@ -92,6 +105,13 @@ def test_a_workflow_that_is_not_there() -> None:
 def test_parameters_are_compared_with_their_declaration(parameters: str, told: str) -> None:
     (found,) = warnings(parameters)
     assert f"W704 .circleci/config.yml {told}" in found
+
+
+def test_a_config_without_parameters_is_said_to_lack_them() -> None:
+    bare = config("version: 2.1\nworkflows: {version: 2, deploy: {jobs: [test]}}\n")
+    (found,) = warnings("sha: a", project=Project(bare, {}, None))
+    assert found.endswith("does not declare the parameter 'sha' — declare it under parameters: there")
+    assert "known: deploy" in warnings("sha: a", workflow="qqq", project=Project(bare, {}, None))[0]
 
 
 def test_an_enum_filled_in_by_the_build_is_not_judged() -> None:
@@ -128,6 +148,16 @@ def test_a_path_pattern_that_matches_no_file() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("only", "hint"), [("dosc/**", "did you mean 'docs'?"), ("'**/zz'", "is the path spelt as git has it?")]
+)
+def test_a_path_is_compared_by_its_beginning(only: str, hint: str) -> None:
+    unless = f"unless: {{paths: {{only: a, ignore: {only}, since: previous-commit}}}}"
+    (found,) = warnings(more=unless, project=Project(None, {}, ("a", "docs/a.md")))
+    assert found.endswith(hint)
+
+
 def test_without_a_clone_no_path_is_doubted() -> None:
     when = "{branch: f/**, paths: nowhere/**}"
     assert warnings(when=when, project=Project(None, {}, None)) == []
+    assert warnings(when=when, project=Project(None, {}, ())) == []

@@ -21,6 +21,10 @@ def branch(value: str) -> str:
         ("[x: y: z]", "5:20: error[E017]: expected , or ] here"),
         ("[a b: c]d", "5:23: error[E018]: this line"),
         ("[a] b", "5:19: error[E018]: this line"),
+        ("'b' [c]", "5:19: error[E019]: text after a closing quote"),
+        ("'b', c", "5:18: error[E019]: there is nothing that this , could end"),
+        ("[b,\n !c]", "6:2: error[E010]: '!c' is read by YAML as a tag"),
+        ("[b,\n 'x' !c]", "6:6: error[E010]: '!c' is read by YAML as a tag"),
         ("a]]", "5:16: error[E201]: ']' is not a wildcard here"),
         ("[a]]", "5:18: error[E019]: there is nothing that this ] could end"),
         ("[a, {b]}", "5:21: error[E017]: expected , or } here"),
@@ -58,6 +62,9 @@ def test_a_mistake_in_yaml_is_named_by_what_it_is(text: str, message: str, said:
         ("a: b\n...\nfoo\n", "3:1: error[E013]: this stands after the end of the document"),
         ("a: &x [*x]\n", "1:8: error[E015]: *x stands inside of what it repeats"),
         ("a: {b: &x {c: {d: *x}}}\n", "1:19: error[E015]: *x stands inside of what it repeats"),
+        ("a: [b", "1:4: error[E017]: this [ is never closed"),
+        ("-b: c\nd: e: f\n", "2:5: error[E019]: a second ': ' in one value"),
+        ("a: [!b]\n", "1:5: error[E010]: '!b' is read by YAML as a tag"),
         ("- a: b\n  c\n", "2:3: error[E018]: this line has no ':'"),
         ("a:\n  - b\n c: d\n", "3:2: error[E018]: this line is not indented"),
         ("a:\n  -b: c\n   d: e\n", "2:3: error[E006]: '-b:' looks like a list item without a space — write - b:"),
@@ -85,7 +92,8 @@ def test_a_problem_is_shown_at_the_text_itself(text: str, place: str, said: Said
 
 
 @pytest.mark.parametrize(
-    "text", ['"a\\u002e\\u002eb"', "'it''s..x'", "it\n        is..x", "|\n        a..b", ">-\n        a..b"]
+    "text",
+    ['"a\\u002e\\u002eb"', '"\\u0061]]"', "'it''s..x'", "it\n        is..x", "|\n        a..b", ">-\n        a..b"],
 )
 def test_a_problem_in_a_text_with_escapes_or_several_lines_stays_inside_of_it(text: str, said: Said) -> None:
     (message,) = said(branch(text))
@@ -112,7 +120,8 @@ def test_hidden_characters_are_refused_even_in_comments(character: str, said: Sa
 
 
 def test_each_hidden_character_is_shown_once(said: Said) -> None:
-    assert len(said("\u200b\u200b\u202e\u202e")) == 2
+    places = [message.split(" ")[0] for message in said("\u200b\u200b\u202e\u202e")]
+    assert places == ["deploy.yml:1:1:", "deploy.yml:1:3:"]
 
 
 @pytest.mark.parametrize("text", ["[" * 5000, "{a: " * 5000, "- " * 5000, "? " * 3000, "[{a: " * 2000])
@@ -198,5 +207,5 @@ def test_every_item_of_a_list_of_conditions_is_looked_at(said: Said) -> None:
         "[E101]: expected matchers, found a list in a list",
         "[E101]: expected matchers, found an empty map",
         "[E110]: expected matchers, found an expression",
-        "[E101]: expected matchers, found the text 'main'",
+        "[E101]: expected matchers, found the string 'main'",
     ]

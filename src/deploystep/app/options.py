@@ -1,0 +1,55 @@
+"""What was asked for, by the command line and by DEPLOYSTEP_ variables, as one value."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from deploystep.core.frozen import dataclass, field
+
+RULES: Final = ".circleci/deploy.yml"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Every option by its name, with what holds where it is not given. Durations are in seconds."""
+
+    command: str
+    rules: str = RULES
+    rules_ref: str | None = None
+    now: str | None = None
+    dry_run: bool = False
+    confirm: float = 60.0
+    host: str | None = None
+    token_env: str | None = None
+    sandbox: bool = False
+    outside_ci: bool = False
+    allow_ssh: bool = False
+    nodes: str = "all"
+    nodes_timeout: float = 1800.0
+    wait: float | None = None
+    cancel_on_interrupt: bool = False
+    again: str | None = None
+    branch: str | None = None
+    tag: str | None = None
+    sha: str | None = None
+    node_index: str | None = None
+    node_total: str | None = None
+    changed: tuple[str, ...] = ()
+    env_file: str | None = None
+    given: str | None = None
+    config: tuple[str, ...] = ()
+    strict: bool = False
+    coverage: bool = False
+    junit: str | None = None
+    port: int = 0
+    project: tuple[str, ...] = ()
+    head: Mapping[str, str] = field(default_factory=dict)
+    workflow: tuple[str, ...] = ()
+    fault: tuple[str, ...] = ()
+    accept_token_env: str | None = None
+    json: bool = False
+    color: str = "auto"
+
+    @property
+    def is_dry(self) -> bool:
+        """Whether nothing is to be sent."""
+        return self.dry_run or self.command != "run"

@@ -1,0 +1,88 @@
+"""Waiting: looks that come politely further apart, a line for each change, and signs of life in between.
+
+CircleCI ends a step that prints nothing for ten minutes (configuration reference, `no_output_timeout`), and counts the
+calls of all builds of a user together: so a wait says something every minute, and spreads its calls.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from deploystep.core.frozen import dataclass
+
+if TYPE_CHECKING:
+    from deploystep.circleci.client import Clock, Console
+
+_HEARTBEAT: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """The pauses between two looks, in seconds: each twice the last, up to the longest, and longer by chance."""
+
+    first: float = 1.0
+    longest: float = 18.0
+    spread: float = 0.4
+
+
+#: For what is about to happen: what was created appears.
+BRISK: Final = Backoff(first=0.5, longest=5.0, spread=0.1)
+#: For what takes its time: nodes end, a deploy ends. Ten minutes take 39 looks at the most, twenty take 72.
+CALM: Final = Backoff()
+
+
+class Look:
+    """One look of a wait. `is_last`: the time was up before it began, so what it sees is final."""
+
+    def __init__(self, clock: "Clock", console: "Console", what: str) -> None:
+        self.is_last = False
+        #: Seconds until the next look, where it is not to be left to the backoff.
+        self.pause: float | None = None
+        self._clock = clock
+        self._console = console
+        self._what = what
+        self._state = ""
+        self._began = self._last_sign = clock.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the wait began."""
+        return self._clock.monotonic() - self._began
+
+    def tell(self, state: str) -> None:
+        """Say how it stands, where that has changed."""
+        if state != self._state:
+            self._state = state
+            self._last_sign = self._clock.monotonic()
+            self._console.info(state)
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass, with a sign of life every minute."""
+        while seconds > 0:
+            quiet = self._clock.monotonic() - self._last_sign
+            piece = min(seconds, max(_HEARTBEAT - quiet, 1.0))
+            self._clock.sleep(piece)
+            seconds -= piece
+            if self._clock.monotonic() - self._last_sign >= _HEARTBEAT:
+                self._last_sign = self._clock.monotonic()
+                minutes, rest = divmod(int(self.elapsed), 60)
+                self._console.info(f"{self._what} ({minutes}:{rest:02d}): {self._state or 'nothing seen yet'}")
+
+
+def poll(clock: "Clock", console: "Console", limit: float, backoff: Backoff, what: str) -> Iterator[Look]:
+    """Give looks until the time is up, and one more; `limit` is in seconds, `what` is what is waited for.
+
+    The last look begins when the time is up: an answer that came late tells how it was, not how it is.
+    """
+    look = Look(clock, console, what)
+    pause = backoff.first
+    while True:
+        look.is_last = look.elapsed >= limit
+        yield look
+        if look.is_last:
+            return
+        chosen = look.pause
+        if chosen is None:
+            chosen = pause * (1 + backoff.spread * clock.chance())
+            pause = min(pause * 2, backoff.longest)
+        look.pause = None
+        look.sleep(min(chosen, limit - look.elapsed))

@@ -1,0 +1,245 @@
+"""Requests and responses as values, the transport that carries them, and what every API version has in common.
+
+Statuses and limits: CircleCI docs, "API developer's guide"; RFC 9110 for Retry-After, RFC 8594 for Sunset.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
+from urllib.parse import quote
+
+from deploystep.core.build import Branch, Tag
+from deploystep.core.frozen import dataclass, field
+from deploystep.core.retry import Fate, Repeat
+
+Json: TypeAlias = Any  #: JSON as it came; read into values where it arrives and nowhere else
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request to the configured host. `path` is percent-encoded, `body` is sent as JSON."""
+
+    method: str
+    path: str
+    repeat: Repeat
+    body: Mapping[str, Json] | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One complete answer. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """No complete answer came back: what is certain about the attempt, and why in a few words."""
+
+    fate: Fate
+    reason: str
+
+
+T = TypeVar("T")
+_OK: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list, and the token of the next; None where it is the last."""
+
+    items: tuple[T, ...]
+    following: str | None
+
+
+class Transport(Protocol):
+    """Sends one request to the configured host, once. Never follows a redirect, never repeats, never raises."""
+
+    @property
+    def host(self) -> str:
+        """The address it sends to, without a trailing slash."""
+
+    def send(self, request: Request) -> Response | Failure:
+        """The complete answer, or what is certain about the attempt where there is none."""
+
+
+def reading(path: str, **query: str) -> Request:
+    """A GET, which may be repeated freely."""
+    return Request("GET", path, Repeat.FREELY, query=query)
+
+
+def is_accepted(result: Response | Failure) -> bool:
+    """Whether the request was answered with 2xx."""
+    return isinstance(result, Response) and 200 <= result.status < 300  # noqa: PLR2004
+
+
+def segment(text: str) -> str:
+    """One path segment, everything encoded, `/` too (a space becomes %20)."""
+    if not text.isascii():  # what stands for a byte of a ref's name becomes that byte, other surrogates are no text
+        text = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
+    return quote(text, safe="", errors="surrogateescape")
+
+
+class JsonObject:
+    """A JSON object to read from. The keys of each method lead to one value; None where that is anything else."""
+
+    def __init__(self, value: Json) -> None:
+        self._value: Mapping[str, Json] = value if isinstance(value, dict) else {}
+
+    def get(self, *keys: str) -> Json:
+        """The value as it came."""
+        value: Json = self._value
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+    def text(self, *keys: str) -> str | None:
+        """A text that is not empty."""
+        value = self.get(*keys)
+        return value if isinstance(value, str) and value else None
+
+    def number(self, *keys: str) -> int | None:
+        """A whole number; JSON's true and false are none, though Python takes them for one."""
+        value = self.get(*keys)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    def identity(self, *keys: str) -> str | None:
+        """An id that can be asked for, in printable ASCII; CircleCI's are UUIDs."""
+        text = self.text(*keys)
+        return text if text is not None and text.isascii() and text.isprintable() else None
+
+    def revision(self, *keys: str) -> str | None:
+        """A full revision as git writes it; None where it is shortened or missing."""
+        text = (self.text(*keys) or "").strip().lower()
+        is_short = len(text) not in (40, 64) and re.fullmatch("[0-9a-f]+", text) is not None
+        return None if is_short else text or None
+
+    def moment(self, *keys: str) -> datetime | None:
+        """A time in RFC 3339 format, with any number of decimals."""
+        match = _RFC3339.fullmatch(self.text(*keys) or "")
+        if match is None:
+            return None
+        zone = "+00:00" if match[3] in ("Z", "z") else match[3]
+        try:
+            return _plausible(datetime.fromisoformat(f"{match[1]}.{(match[2] or '').ljust(6, '0')[:6]}{zone}"))
+        except ValueError:
+            return None
+
+    def messages(self, *keys: str) -> tuple[str, ...]:
+        """The texts that the objects of an array have as their `message`; none where there is no array."""
+        errors = self.get(*keys)
+        found = (JsonObject(error).text("message") for error in errors) if isinstance(errors, list) else ()
+        return tuple(words for words in found if words is not None)
+
+
+def ref_of(branch: str | None, tag: str | None) -> Branch | Tag | None:
+    """A branch or a tag, by its short name; None where neither is told, or both are."""
+    if branch is not None and tag is not None:
+        return None
+    if tag is not None:
+        return Tag(tag.removeprefix("refs/tags/"))
+    return None if branch is None else Branch(branch.removeprefix("refs/heads/"))
+
+
+def json_of(response: Response) -> Json:
+    """The body as JSON; None where it is none."""
+    try:
+        return json.loads(response.body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def body_of(result: Response | Failure) -> Json:
+    """The JSON that a read was answered with (200); None where anything else came."""
+    return json_of(result) if isinstance(result, Response) and result.status == _OK else None
+
+
+def every(value: Json, read: Callable[[JsonObject], T | None]) -> tuple[T, ...] | None:
+    """Every item of a JSON array, read; None where it is no array or one of them cannot be read.
+
+    An item that was left out would look as if it were not there, and what is not there is triggered.
+    """
+    if not isinstance(value, list):
+        return None
+    found = tuple(read(JsonObject(item)) for item in value)
+    whole = tuple(item for item in found if item is not None)
+    return whole if len(whole) == len(found) else None
+
+
+def _plausible(moment: datetime) -> datetime | None:
+    """The time, or None where it is centuries away: no server means that, and arithmetic on it can overflow."""
+    return moment if 2000 <= moment.year < 2200 else None  # noqa: PLR2004
+
+
+_RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def server_time(result: Response | Failure) -> datetime | None:
+    """What the server's clock says (the header Date, in whole seconds); None where it does not."""
+    return _date(result.headers.get("date", "")) if isinstance(result, Response) else None
+
+
+def message_of(response: Response) -> str:
+    """CircleCI's own words in an answer, shortened; empty where there are none."""
+    body = JsonObject(json_of(response))
+    of_v3 = (words for key in ("title", "detail") if (words := body.text("error", key)))
+    return shortened(body.text("message") or body.text("error") or ": ".join(of_v3), 500)
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many characters of a server's words, cut between two words.
+
+    What is shown has the token masked, and half a token would not be recognised.
+    """
+    return text if len(text) <= most else " ".join(text[: most + 1].split(" ")[:-1])
+
+
+def fate_of(result: Response | Failure) -> Fate:
+    """What is certain about an attempt to send a trigger or a read.
+
+    A 5xx or a 408 may come after the work was done, and a redirect says nothing about it: all are unknown.
+    """
+    if isinstance(result, Failure):
+        return result.fate
+    if result.status == 429:  # noqa: PLR2004
+        return Fate.RATE_LIMITED
+    is_told = 200 <= result.status < 300 or (400 <= result.status < 500 and result.status != 408)  # noqa: PLR2004
+    return Fate.ANSWERED if is_told else Fate.UNKNOWN
+
+
+def retry_after(result: Response | Failure, now: datetime) -> float | None:
+    """Seconds that the server asks to wait, from Retry-After as a number or a date; None where it does not."""
+    text = result.headers.get("retry-after", "").strip() if isinstance(result, Response) else ""
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    date = _date(text)
+    # a date is by the server's clock, which this machine's need not agree with
+    return None if date is None else max(0.0, (date - (server_time(result) or now)).total_seconds())
+
+
+def _date(text: str) -> datetime | None:
+    if not text:
+        return None
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - few answers name a date
+
+    try:
+        date = parsedate_to_datetime(text)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return _plausible(date if date.tzinfo else date.replace(tzinfo=timezone.utc))
+
+
+def retirement(response: Response) -> str | None:
+    """A sentence about the endpoint's end, where the answer announces one (`Deprecation`, `Sunset`)."""
+    sunset = response.headers.get("sunset", "").strip()
+    date = _date(sunset)
+    if date is not None:
+        return f"CircleCI removes this endpoint on {date.day} {date:%B %Y}"
+    if sunset or response.headers.get("deprecation"):
+        return "CircleCI has deprecated this endpoint" + (f" (Sunset: {shortened(sunset, 80)})" if sunset else "")
+    return None

@@ -1,0 +1,132 @@
+"""Every command and every option in one table, with its environment variable and how its text is read."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from deploystep.app.options import RULES
+from deploystep.core.errors import UsageError
+from deploystep.core.frozen import dataclass
+
+_DECIDING: Final = ("run", "plan")
+_READING: Final = ("run", "plan", "check", "test")
+_ALL: Final = ("run", "plan", "check", "test", "schema", "sandbox")
+TRUE: Final = frozenset({"1", "true", "yes", "on"})
+FALSE: Final = frozenset({"", "0", "false", "no", "off"})
+_WAIT: Final = 3600.0
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, None: 1}
+
+
+def _duration(flag: str, text: str) -> float:
+    match = re.fullmatch(r"(\d{1,6})(s|m|h)?", text, re.ASCII)
+    if match is None:
+        raise UsageError("usage", f"{flag}: cannot read the duration {text!r}", "write for example 90s, 10m or 1h")
+    return float(int(match[1]) * _SECONDS[match[2]])
+
+
+def _wait(flag: str, text: str) -> float | None:
+    """`--wait` may stand alone, and its variable may be a switch."""
+    if text.lower() in FALSE - {"", "0"}:
+        return None
+    return _WAIT if text == "" or text.lower() in TRUE - {"1"} else _duration(flag, text)
+
+
+def _reason(flag: str, text: str) -> str:
+    if not text.strip():
+        raise UsageError("usage", f"{flag}: it needs a reason", f"write for example {flag} 'the database was restored'")
+    return text
+
+
+def _port(flag: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text[:6]) < 65536):  # noqa: PLR2004
+        raise UsageError("usage", f"{flag}: {text!r} is not a port", "write a number from 0 (a free one) to 65535")
+    return int(text)
+
+
+def _pairs(flag: str, texts: list[str]) -> Mapping[str, str]:
+    for text in texts:
+        name, _, value = text.partition("=")
+        if not (name and value):
+            hint = f"write for example {flag} main=4f2c1aa"
+            raise UsageError("usage", f"{flag}: expected NAME=VALUE, found {text!r}", hint)
+    return dict(text.split("=", 1) for text in texts)
+
+
+def _text(_flag: str, text: str) -> str:
+    return text
+
+
+def _texts(_flag: str, texts: list[str]) -> tuple[str, ...]:
+    return tuple(texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: which commands take it, how it is written and read. Without a metavar it is a switch."""
+
+    flag: str
+    commands: tuple[str, ...]
+    help: str
+    metavar: str | None = None
+    choices: tuple[str, ...] | None = None
+    is_repeatable: bool = False
+    has_variable: bool = True
+    read: Callable[[str, Any], Any] = _text
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that stands for it; the option beats the variable."""
+        return "DEPLOYSTEP_" + self.name.upper()
+
+    @property
+    def name(self) -> str:
+        """The attribute under which argparse keeps it."""
+        return self.flag.removeprefix("--").replace("-", "_")
+
+
+OPTIONS: Final = (
+    Option("--rules", _READING, f"the rule file (default {RULES})", "FILE"),
+    Option("--rules-ref", _READING, "read the rule file from this git ref, so that a pull request cannot edit it", "REF"),
+    Option("--now", _DECIDING, "decide as if it were this time: 2026-06-16 10:00 [ZONE]", "TIME"),
+    Option("--dry-run", ("run",), "decide by the same code path and send nothing"),
+    Option("--confirm", ("run",), "how long to look for the created run's workflows (default 60s; 0 does not look)", "DURATION", read=_duration),
+    Option("--host", ("run", "plan"), "address of CircleCI (default: from CIRCLE_BUILD_URL, else circleci.com)", "URL"),
+    Option("--token-env", ("run",), "name of the variable that holds the API token (default: the first of CIRCLE_TOKEN, …)", "NAME"),
+    Option("--sandbox", ("run",), "send to a mock CircleCI server on this machine; needs no account"),
+    Option("--outside-ci", ("run",), "also trigger outside CircleCI; git fills in what a build's environment would hold"),
+    Option("--allow-ssh", ("run",), "also trigger in a rerun with SSH"),
+    Option("--nodes", ("run",), "all (default): node 0 waits until every other node has succeeded; first: it does not wait", "WHICH", ("all", "first")),
+    Option("--nodes-timeout", ("run",), "how long to wait for the other nodes (default 30m)", "DURATION", read=_duration),
+    Option("--wait", ("run",), "follow what was triggered to its end, for at most this long (1h where none is given)", "DURATION", read=_wait),
+    Option("--cancel-on-interrupt", ("run",), "with --wait: an interruption also cancels what was triggered"),
+    Option("--again", ("run",), "trigger though this commit was deployed before; the reason is shown", "REASON", read=_reason),
+    Option("--branch", ("plan",), "the branch to judge (default: the one checked out)", "NAME", has_variable=False),
+    Option("--tag", ("plan",), "the tag to judge", "NAME", has_variable=False),
+    Option("--sha", ("plan",), "the revision to judge (default: HEAD, or the tag's)", "REVISION", has_variable=False),
+    Option("--node-index", ("plan",), "judge as this parallel node", "N", has_variable=False),
+    Option("--node-total", ("plan",), "judge as one of this many parallel nodes", "N", has_variable=False),
+    Option("--changed", ("plan",), "a changed file, instead of asking git (repeatable)", "FILE", None, True, False, _texts),  # noqa: FBT003
+    Option("--env-file", ("plan",), "more variables of the build, NAME=value a line", "FILE", has_variable=False),
+    Option("--given", ("plan",), "a map of facts that replaces environment, git and clock (- is standard input)", "FILE", has_variable=False),
+    Option("--config", ("check",), "the config.yml to compare with (default .circleci/config.yml); TARGET=FILE for a target (repeatable)", "FILE", None, True, False, _texts),  # noqa: FBT003
+    Option("--strict", ("check",), "let warnings count as errors"),
+    Option("--coverage", ("test",), "also name what no case shows: rules that fire or do not, items that decide"),
+    Option("--junit", ("test",), "also write the results as JUnit XML, for store_test_results", "FILE"),
+    Option("--port", ("sandbox",), "the port to listen on (default: a free one)", "PORT", read=_port),
+    Option("--project", ("sandbox",), "a project that it knows, gh/acme/shop (repeatable; default: every project)", "SLUG", None, True, False, _texts),  # noqa: FBT003
+    Option("--head", ("sandbox",), "the revision of a branch or tag, main=4f2c… (repeatable)", "REF=SHA", None, True, False, _pairs),  # noqa: FBT003
+    Option("--workflow", ("sandbox",), "a workflow that every run starts (repeatable; default deploy)", "NAME", None, True, False, _texts),  # noqa: FBT003
+    Option("--fault", ("sandbox",), "how the next trigger goes wrong, for example 500-after-create (repeatable)", "FAULT", None, True, False, _texts),  # noqa: FBT003
+    Option("--accept-token-env", ("sandbox",), "take only the token that this variable holds (default: any)", "NAME", has_variable=False),
+    Option("--json", _ALL, "print exactly one JSON document on stdout"),
+    Option("--color", _ALL, "colour: auto, always or never", "WHEN", ("auto", "always", "never")),
+)  # fmt: skip
+
+COMMANDS: Final[Mapping[str, str]] = {
+    "run": "the step: decide, and trigger the deploy that is due",
+    "plan": "what run would do, on a laptop: sends nothing, needs no token",
+    "check": "report everything wrong or suspicious in the rule file, alone and beside config.yml",
+    "test": "try the cases in the rule file, offline",
+    "schema": "print the JSON Schema of the rule file, for editors",
+    "sandbox": "a mock CircleCI server on this machine",
+}

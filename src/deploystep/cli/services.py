@@ -1,0 +1,270 @@
+"""The outside, wired for one command: each part is made when it is first asked for."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from datetime import datetime, tzinfo
+from functools import cached_property, lru_cache
+from os import urandom
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TextIO
+
+from deploystep.adapters.clock import SystemClock
+from deploystep.adapters.console import Console
+from deploystep.adapters.files import decoded, read_env_file, read_given, read_rules
+from deploystep.adapters.git import GitRepository
+from deploystep.adapters.history import GitHistory
+from deploystep.app.options import Options
+from deploystep.core.address import Address, read_address
+from deploystep.core.build import BuildContext, Variables
+from deploystep.core.cases import Given
+from deploystep.core.errors import EnvironmentInvalid, UsageError
+from deploystep.core.nodes import other_node
+from deploystep.core.parameters import TOKEN_VARIABLES
+from deploystep.core.secret import Secret
+from deploystep.core.source import SourceFile
+from deploystep.core.times import read_now
+
+if TYPE_CHECKING:
+    from deploystep.adapters.remote import GitRemote
+    from deploystep.circleci.client import Client
+    from deploystep.core.deploy import TriggerSpec
+
+HERE: Final = Path()
+#: The project of a clone whose origin tells none, where nobody but the sandbox is asked about it.
+_IMAGINED_PROJECT: Final = {
+    "CIRCLE_PROJECT_USERNAME": "acme",
+    "CIRCLE_PROJECT_REPONAME": "shop",
+    "CIRCLE_REPOSITORY_URL": "https://github.com/acme/shop",
+}
+
+
+class Services:
+    """What commands use of the outside; to be closed."""
+
+    def __init__(
+        self, options: Options, environ: Mapping[str, str], stdin: TextIO, console: Console, clock: SystemClock
+    ) -> None:
+        self.options = options
+        self.console = console
+        self.clock = clock
+        self._environ = environ
+        self._stdin = stdin
+        self._stack = ExitStack()
+        self._client: Client | None = None
+        self.history = lru_cache(self._history)
+
+    def close(self) -> None:
+        """Stop what was started."""
+        self._stack.close()
+
+    # The build
+
+    @cached_property
+    def given(self) -> Given | None:
+        """Facts stated by `plan --given`."""
+        if self.options.given is None:
+            return None
+        from deploystep.rulefile.given import read_given as given_facts  # noqa: PLC0415 - a build has an environment
+
+        return given_facts(read_given(self.options.given, HERE, self._stdin.buffer))
+
+    @property
+    def other_node(self) -> str:
+        """What to say where another node decides; empty where this one does."""
+        return (other_node(self._stated_environ) or "") if self.options.given is None else ""
+
+    @cached_property
+    def build(self) -> BuildContext:
+        """The build. Raises EnvironmentInvalid outside CircleCI, unless that was asked for."""
+        if self.given is not None:
+            return self.given.build
+        options, environ = self.options, self._environ_without_token
+        if options.command == "run" and environ.get("CIRCLECI") == "true":
+            return BuildContext.from_environ(environ)
+        if options.command == "run" and not (options.sandbox or options.outside_ci):
+            raise EnvironmentInvalid(
+                "not-in-a-build",
+                "this is not a CircleCI build: CIRCLECI is not `true`",
+                "see what a build would do with  deploystep plan",
+                "try the whole step without an account with  deploystep run --sandbox",
+                "to trigger from here all the same, give  --outside-ci",
+            )
+        return BuildContext.from_environ(self._completed())
+
+    @cached_property
+    def _stated_environ(self) -> Mapping[str, str]:
+        """The environment under what --env-file and the options of `plan` say."""
+        options = self.options
+        given = {
+            "CIRCLE_BRANCH": options.branch,
+            "CIRCLE_TAG": options.tag,
+            "CIRCLE_NODE_INDEX": options.node_index,
+            "CIRCLE_NODE_TOTAL": options.node_total,
+        }
+        if options.branch is not None or options.tag is not None:
+            # a build has one of them: naming one takes the other away
+            given |= {"CIRCLE_BRANCH": options.branch or "", "CIRCLE_TAG": options.tag or ""}
+        file = read_env_file(options.env_file, HERE) if options.env_file else {}
+        stated = {name: value for name, value in given.items() if value is not None}
+        return {**self._environ_without_token, **file, **stated}
+
+    def _completed(self) -> Mapping[str, str]:
+        """The environment, with what is blank in it filled in from the clone."""
+        options = self.options
+        if options.branch and options.tag:
+            raise UsageError("usage", "--branch and --tag: a build has one of them", "leave one out")
+        values = dict(self._stated_environ)
+        found = dict(self.repository.describe())
+        if "CIRCLE_SHA1" not in found and Variables(values).get("CIRCLE_SHA1") is None:
+            raise EnvironmentInvalid(
+                "not-in-a-clone",
+                "this folder is not in a git clone with a commit, and no build's environment is set",
+                "run it in a clone, or state the facts:  deploystep plan --given FILE",
+            )
+        revision = self._stated_revision()
+        if revision is not None:
+            values["CIRCLE_SHA1"] = revision
+        if Variables(values).first(("CIRCLE_BRANCH", "CIRCLE_TAG")) is not None:
+            found.pop("CIRCLE_BRANCH", None)
+        elif "CIRCLE_BRANCH" not in found:
+            raise EnvironmentInvalid(
+                "no-ref",
+                "HEAD is detached, and nothing else tells which branch or tag this is",
+                "give --branch or --tag" if options.command == "plan" else "set CIRCLE_BRANCH or CIRCLE_TAG",
+            )
+        if options.sandbox and Variables({**found, **values}).get("CIRCLE_PROJECT_USERNAME") is None:
+            found |= _IMAGINED_PROJECT
+        blank = Variables(values)
+        return {**values, **{name: value for name, value in found.items() if blank.get(name) is None}}
+
+    def _stated_revision(self) -> str | None:
+        """What --sha names, else where the named branch or tag is; None leaves it to the environment and HEAD."""
+        options = self.options
+        if options.sha is not None:
+            return self.repository.resolve(options.sha) or options.sha
+        names: tuple[str, ...] = ()
+        if options.tag is not None:
+            names = (f"refs/tags/{options.tag}",)
+        elif options.branch is not None:
+            names = (f"refs/heads/{options.branch}", f"refs/remotes/origin/{options.branch}")
+        return next((found for name in names if (found := self.repository.resolve(name)) is not None), None)
+
+    # The rule file, the time, and the clone
+
+    def variable(self, name: str) -> str | None:
+        """A variable of this process's environment; None where it is blank."""
+        return Variables(self._environ).get(name)
+
+    @property
+    def source(self) -> SourceFile:
+        """The rule file, from the folder or, with --rules-ref, from git."""
+        path, ref = self.options.rules, self.options.rules_ref
+        return read_rules(path, HERE) if ref is None else decoded(path, self.repository.show(ref, path))
+
+    def now(self, zone: tzinfo) -> datetime | None:
+        """The time to decide at: stated, or of this moment; None where facts are stated and no time is."""
+        text = self.options.now or (self.given.now.value if self.given and self.given.now else None)
+        if text is None:
+            return None if self.given else self.clock.now().astimezone(zone)
+        try:
+            return read_now(text, zone)
+        except ValueError as error:
+            raise UsageError("now", f"--now: {error}", "write for example --now '2026-06-16 10:00'") from None
+
+    @cached_property
+    def repository(self) -> GitRepository:
+        """The clone that holds this folder; git is not given the token."""
+        return GitRepository(HERE, self._environ_without_token)
+
+    def _history(self, default_branch: str) -> GitHistory:
+        return GitHistory(self.repository, self.build.revision, default_branch)
+
+    @property
+    def remote(self) -> "GitRemote | None":
+        """The `origin` of the clone; the sandbox's branches are where the build says they are."""
+        if self.options.sandbox:
+            return None
+        from deploystep.adapters.remote import GitRemote  # noqa: PLC0415 - few runs send anything
+
+        return GitRemote(HERE, self._environ_without_token)
+
+    # CircleCI
+
+    @cached_property
+    def address(self) -> Address:
+        """Where CircleCI is: --host, else as the build's URL tells."""
+        host = self.options.host
+        try:
+            return read_address(host or self.build.host)
+        except ValueError as error:
+            if host is not None:
+                hint = "write for example https://circleci.acme.dev"
+                raise UsageError("host", f"--host {host!r}: {error}", hint) from None
+            message = f"CIRCLE_BUILD_URL names the host {self.build.host!r}: {error}"
+            raise EnvironmentInvalid("host", message, "name the host with --host URL") from None
+
+    @cached_property
+    def token_name(self) -> str:
+        """The variable that holds the token: the one that --token-env names, else the first that is set."""
+        if self.options.sandbox:
+            return TOKEN_VARIABLES[0]
+        variables = Variables(self._environ)
+        named = self.options.token_env
+        return named or next((n for n in TOKEN_VARIABLES if variables.get(n) is not None), TOKEN_VARIABLES[0])
+
+    @cached_property
+    def _token(self) -> str | None:
+        return self.variable(self.token_name)
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether CircleCI may be asked: only `run` does, and it needs a token."""
+        return self.options.command == "run" and (self.options.sandbox or self._token is not None)
+
+    @cached_property
+    def _environ_without_token(self) -> Mapping[str, str]:
+        """Whatever its name, the token is no fact about the build, and none of git's business."""
+        token, named = self._token, self.options.token_env
+        return {n: v for n, v in self._environ.items() if n != named and (token is None or v != token)}
+
+    def client(self, specs: "tuple[TriggerSpec, ...]" = ()) -> "Client":
+        """The way to CircleCI, or with --sandbox to a mock server that knows what will be sent."""
+        if self._client is None:
+            from deploystep.adapters.transport import HttpTransport  # noqa: PLC0415 - few runs send anything
+            from deploystep.circleci.client import Client  # noqa: PLC0415 - as above
+
+            if self.options.sandbox:
+                self.address, token = self._sandbox(specs)
+            else:
+                token = self._secret()
+            self.console.hide(token)
+            self._client = Client(HttpTransport(self.address, token), self.clock, self.console)
+        return self._client
+
+    def _sandbox(self, specs: "tuple[TriggerSpec, ...]") -> tuple[Address, Secret]:
+        from deploystep.cli.sandbox import started_for  # noqa: PLC0415 - for who tries the step out
+
+        if self._environ.get("CIRCLECI") == "true":
+            self.console.warning("--sandbox: this build deploys nothing; leave it out to deploy")
+        token = Secret(urandom(20).hex())
+        return self._stack.enter_context(started_for(self.build, specs, token, self.console)), token
+
+    def _secret(self) -> Secret:
+        name, value = self.token_name, self._token
+        if value is None:
+            # who writes --token-env $TOKEN has given the token for a name: it is not repeated
+            shown = name if name in TOKEN_VARIABLES else "the variable that --token-env names"
+            raise EnvironmentInvalid(
+                "no-token",
+                f"there is no API token: {shown} is not set",
+                "make a personal API token in CircleCI's user settings (a project token does not work with API v2)",
+                f"store it in {shown}, in a context or in the project's environment variables",
+                "a build of a forked pull request is not given it, unless the project passes secrets to forks",
+            )
+        if not (value.isascii() and value.isprintable()) or " " in value:
+            raise EnvironmentInvalid(
+                "token-malformed",
+                f"the token in {name} holds a space, a line end or another character that no token has",
+                f"store {name} again, without quotes or line ends",
+            )
+        return Secret(value)

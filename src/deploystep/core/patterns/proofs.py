@@ -1,0 +1,206 @@
+"""What can be proved about whole patterns: that they overlap, that one covers another, that no name can match.
+
+Each function says in which direction its answer is a claim, because a search that was cut short claims nothing.
+"""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Final
+
+from deploystep.core.frozen import dataclass
+from deploystep.core.patterns.automaton import Automaton, Pattern, State, automaton_of
+from deploystep.core.patterns.glob import parse
+from deploystep.core.patterns.nodes import ANYTHING, Concat, Kind, Problem, beginning, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_REMEMBERED: Final = 8_192  # the rules of a file repeat what they say
+_SEARCH_LIMIT: Final = 200_000  # some tenths of a second; what people write takes a hundredth of it
+
+# In the order in which a witness prefers them. Each other character counts as ten of these.
+_FRIENDLY: Final = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_./"
+_PRINTABLE: Final = range(ord("!"), ord("~") + 1)
+_OTHER_PRICE: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ForbiddenName:
+    """Names that cannot exist, as a pattern, and the words for what is wrong with them."""
+
+    pattern: Pattern
+    words: str
+
+
+def _forbidden(text: str, words: str) -> ForbiddenName:
+    return ForbiddenName(parse(text, Kind.NAME), words)
+
+
+_SLASHES: Final = (
+    _forbidden("/*", "'/' at the start"),
+    _forbidden("*/", "'/' at the end"),
+    _forbidden("*//*", "'//'"),
+)
+#: The rules of `git check-ref-format` with one level allowed; what git can have in a tree; users and other values. No
+#: name is empty.
+FORBIDDEN: Final = {
+    Kind.REF: (
+        _forbidden("*..*", "'..'"),
+        _forbidden("* *", "spaces"),
+        _forbidden(r"/[\s\S]*[\x00-\x1f\x7f][\s\S]*/", "control characters"),
+        *(_forbidden(f"*{character}*", f"'{character}'") for character in "~^:?"),
+        _forbidden(r"/[\s\S]*\*[\s\S]*/", "'*'"),
+        *(_forbidden(f"*{text}*", f"'{text}'") for text in ("[", "\\", "@{")),
+        *_SLASHES,
+        _forbidden(".*", "'.' at the start"),
+        _forbidden("*/.*", "'.' after '/'"),
+        _forbidden("*.", "'.' at the end"),
+        _forbidden("*.lock", "'.lock' at the end"),
+        _forbidden("*.lock/*", "'.lock' before '/'"),
+        _forbidden("@", "'@' alone"),
+    ),
+    Kind.PATH: (
+        *_SLASHES,
+        _forbidden(r"/[\s\S]*\x00[\s\S]*/", "a null character"),
+        *(_forbidden(text, "'.' or '..' as a folder") for text in ("./*", "../*", "*/./*", "*/../*")),
+        *(_forbidden(text, "'.' or '..' as a file") for text in (".", "..", "*/.", "*/..")),
+    ),
+    Kind.NAME: (),
+}
+
+
+def overlap(a: Sequence[Pattern], b: Sequence[Pattern]) -> str | None:
+    """Return a legal name that a pattern of `a` and a pattern of `b` both match.
+
+    A name is a proof. None claims nothing: the search may have been cut short. All patterns are of one kind.
+    """
+    return _overlap(tuple(a), tuple(b))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _overlap(a: tuple[Pattern, ...], b: tuple[Pattern, ...]) -> str | None:
+    # what both begin with may leave no room for a common name; plain names are all beginning
+    pairs = ((_beginning(one), _beginning(other)) for one in a for other in b)
+    if not any(one.startswith(other) or other.startswith(one) for one, other in pairs):
+        return None
+    return find_name((a, b), (_forbidden_patterns(a[0].kind),)).name
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _beginning(pattern: Pattern) -> str:
+    return beginning(pattern.node)
+
+
+def covers(covering: Sequence[Pattern], covered: Pattern) -> bool:
+    """Prove that each legal name that `covered` matches is matched by one of `covering` as well.
+
+    False claims nothing: there may be such a name, or the search was cut short. All patterns are of one kind.
+    """
+    return _covers(tuple(covering), covered)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _covers(covering: tuple[Pattern, ...], covered: Pattern) -> bool:
+    if covered.node in (pattern.node for pattern in covering):
+        return True  # plain to see, while a proof may be long
+    text = covered.example
+    if not any(each.matches(text) for each in covering) and _is_legal(covered.kind, text):
+        return False  # here is a name that is not covered
+    return find_name(((covered,),), (covering, _forbidden_patterns(covered.kind))).proves_none
+
+
+def why_no_ref(pattern: Pattern, noun: str) -> Problem | None:
+    """Explain why git allows no name that the pattern matches; None if there is one or nothing was proved.
+
+    `noun` is what the pattern is for: branch or tag.
+    """
+    if not covers((), pattern):
+        return None
+    reasons = (each.words for each in FORBIDDEN[Kind.REF] if find_name(((pattern,),), ((each.pattern,),)).proves_none)
+    name = pattern.only_match
+    claim = f"match '{shown(pattern.text)}'" if name is None else f"be called '{shown(name)}'"
+    message = f"no {noun} can {claim} (git does not allow {next(reasons, 'any such name')})"
+    return Problem("E207", message, "", 0, len(pattern.text))
+
+
+def _is_legal(kind: Kind, name: str) -> bool:
+    return name != "" and not automaton_of(_forbidden_patterns(kind)).run(name).labels
+
+
+@cache
+def _forbidden_patterns(kind: Kind) -> tuple[Pattern, ...]:
+    return tuple(each.pattern for each in FORBIDDEN[kind])
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The answer to a search: a name, or the proof that there is none, or neither (the search was cut short)."""
+
+    name: str | None
+    proves_none: bool
+
+
+def find_name(
+    all_of: Sequence[tuple[Pattern, ...]], none_of: Sequence[tuple[Pattern, ...]], limit: int = _SEARCH_LIMIT
+) -> Finding:
+    """Search for a short and friendly text, not empty, that each of `all_of` matches and none of `none_of`.
+
+    A tuple of patterns matches what one of them matches. The search goes breadth-first through the product of their
+    automata; `limit` bounds its work, in members of states looked at.
+    """
+    automata = [automaton_of(patterns) for patterns in (*all_of, *none_of)]
+    wanted = len(all_of)
+    # all that begins with a text which `x*` matches is matched as well
+    hopeless = [frozenset(at for at, pattern in enumerate(patterns) if _ends_open(pattern)) for patterns in none_of]
+    steps = [
+        (character, price, [automaton.alphabet[ord(character)] for automaton in automata])
+        for character, price in _characters(automata)
+    ]
+    queue = [(0, 0, "", [automaton.start for automaton in automata])]
+    seen = set()
+    pushed = 0
+    while queue:
+        cost, _, text, states = heappop(queue)
+        key = tuple(state.members for state in states)
+        if key in seen:
+            continue
+        if text:  # the same states after some characters are an answer, while the empty text is none
+            seen.add(key)
+            is_refused = any(state.labels for state in states[wanted:])
+            if not is_refused and all(state.labels for state in states[:wanted]):
+                return Finding(text, proves_none=False)
+        if limit <= 0:
+            return Finding(None, proves_none=False)
+        for character, price, symbols in steps:
+            following: list[State] = []
+            for automaton, state, symbol in zip(automata, states, symbols, strict=True):
+                after = state.moves.get(symbol) or automaton.move(state, symbol)
+                is_wanted = len(following) < wanted
+                limit -= len(after.members)
+                if after.is_dead if is_wanted else after.labels & hopeless[len(following) - wanted]:
+                    break
+                following.append(after)
+            else:
+                pushed += 1  # equals leave in the order they came: the friendlier character first
+                heappush(queue, (cost + price, pushed, text + character, following))
+    return Finding(None, proves_none=True)
+
+
+def _ends_open(pattern: Pattern) -> bool:
+    node = pattern.node
+    return (node.parts[-1] if isinstance(node, Concat) else node) == ANYTHING
+
+
+def _characters(automata: Iterable[Automaton]) -> Iterator[tuple[str, int]]:
+    """Give a character, and its price, for each set of characters that no automaton tells apart; friendliest first."""
+    alphabets = [automaton.alphabet for automaton in automata]
+    starts = {chr(start) for alphabet in alphabets for start in alphabet.starts}
+    candidates = (*_FRIENDLY, *map(chr, _PRINTABLE), *sorted(starts, key=lambda c: (not c.isprintable(), c)))
+    seen: set[tuple[str, ...]] = set()
+    for character in candidates:
+        classes = tuple(alphabet[ord(character)] for alphabet in alphabets)
+        if classes not in seen:
+            seen.add(classes)
+            yield character, 1 if character in _FRIENDLY else _OTHER_PRICE

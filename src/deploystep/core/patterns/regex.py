@@ -1,0 +1,273 @@
+"""Reads the regexes of the rule file: no backtracking features, and the whole name is always meant.
+
+`^` and `$` say nothing that is not already so: they are accepted where they are true and leave no trace.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NoReturn, TypeAlias
+
+from deploystep.core.frozen import dataclass
+from deploystep.core.patterns.nodes import EMPTY, Chars, Choice, Node, PatternError, Problem, Repeat, concat, shown
+
+_MOST_REPEATS: Final = 200
+_DEEPEST_NESTING: Final = 50
+
+_DIGIT: Final = Chars.of([(ord("0"), ord("9"))])
+_SPACE: Final = Chars.of([(9, 13), (32, 32)])
+_WORD: Final = Chars.of([(ord("0"), ord("9")), (ord("A"), ord("Z")), (ord("_"), ord("_")), (ord("a"), ord("z"))])
+_NOT_NEWLINE: Final = Chars.one("\n").inverted()
+_ESCAPED_SETS: Final = {
+    "d": _DIGIT,
+    "D": _DIGIT.inverted(),
+    "s": _SPACE,
+    "S": _SPACE.inverted(),
+    "w": _WORD,
+    "W": _WORD.inverted(),
+    **{letter: Chars.one(character) for letter, character in zip("tnrfv", "\t\n\r\f\v", strict=True)},
+}
+_CODE_POINT: Final = re.compile(r"x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})")
+_COUNT: Final = re.compile(r"\{([0-9]+)(?:(,)([0-9]*))?\}")
+
+#: Constructs of other engines: the text they begin with, what they are called, and what to write instead.
+_Refusals: TypeAlias = tuple[tuple[str, str, str], ...]
+_WHOLE_NAME: Final = "leave it out: a regex always means the whole name"
+_SPELL_OUT: Final = "write out each case, with | between them"
+_CHARACTER_CLASS: Final = "write a class such as [A-Za-z0-9]"
+_BACKSLASHES: Final = "write a backslash before each special character"
+_REFUSED_GROUPS: Final[_Refusals] = (
+    ("(?=", "lookahead", "write what follows as part of the regex"),
+    ("(?!", "lookahead", "name what to leave out under unless:"),
+    ("(?<=", "lookbehind", "write what comes before as part of the regex"),
+    ("(?<!", "lookbehind", "name what to leave out under unless:"),
+    ("(?P<", "a named group", "write ( without a name"),
+    ("(?P=", "a backreference", _SPELL_OUT),
+    ("(?P>", "a recursive group", _SPELL_OUT),
+    ("(?<", "a named group", "write ( without a name"),
+    ("(?'", "a named group", "write ( without a name"),
+    ("(?>", "an atomic group", "write (?: instead"),
+    ("(?|", "a branch reset group", "write (?: instead"),
+    ("(?#", "a comment", "write it as a YAML comment"),
+    ("(?(", "a condition", _SPELL_OUT),
+    ("(?", "an inline flag", "write both cases, for example [Mm]ain"),
+    ("(*", "a control verb", r"write (\* for the character itself"),
+)
+_REFUSED_ESCAPES: Final[_Refusals] = (
+    *((f"\\{character}", "a backreference", _SPELL_OUT) for character in "123456789kg"),
+    *((f"\\{character}", "a word boundary", "write the characters that may stand there") for character in "bB"),
+    *((f"\\{character}", "a Unicode property", _CHARACTER_CLASS) for character in "pP"),
+    *((f"\\{character}", r"quoting with \Q and \E", _BACKSLASHES) for character in "QE"),
+    *((f"\\{character}", f"\\{character}", _WHOLE_NAME) for character in "AZzG"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Regex:
+    """A regex that was read, and which of the two redundant anchors it wrote."""
+
+    node: Node
+    has_caret: bool
+    has_dollar: bool
+
+
+def read_regex(text: str) -> Regex:
+    """Read a regex with its two slashes; raises PatternError with offsets into `text`."""
+    reader = _Reader(text)
+    node = reader.read()
+    return Regex(node, bool(reader.carets), bool(reader.dollars))
+
+
+class _Reader:
+    """A cursor over the text between the slashes."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 1
+        self._end = len(text) - 1
+        self._depth = 0
+        self.carets: list[int] = []
+        self.dollars: list[int] = []
+
+    def read(self) -> Node:
+        node = self._choice(at_start=True)
+        if self._at < self._end:
+            self._refuse("unmatched )", r"write \) for the character itself", self._at)
+        return node
+
+    def _choice(self, *, at_start: bool) -> Node:
+        parts = [self._row(at_start=at_start)]
+        while self._take("|"):
+            parts.append(self._row(at_start=at_start))
+        return parts[0] if len(parts) == 1 else Choice(tuple(parts))
+
+    def _row(self, *, at_start: bool) -> Node:
+        parts: list[Node] = []
+        dollars_before = len(self.dollars)
+        while self._at < self._end and self._text[self._at] not in "|)":
+            ended = self.dollars[dollars_before:]
+            part = self._piece(at_start=at_start)
+            if part != EMPTY:
+                if ended:
+                    self._refuse("$ is only allowed at the end", r"write \$ for the character itself", ended[0])
+                at_start = False
+            parts.append(part)
+        return concat(parts)
+
+    def _piece(self, *, at_start: bool) -> Node:
+        anchors_before = len(self.carets) + len(self.dollars)
+        start = self._at
+        atom = self._atom(at_start=at_start)
+        has_anchor = len(self.carets) + len(self.dollars) > anchors_before
+        counted = self._at
+        bounds = self._bounds()
+        if bounds is None:
+            return atom
+        low, high = bounds
+        if has_anchor and (atom == EMPTY or high != 1):
+            self._refuse("^ and $ cannot be repeated", "leave out ^, $ or the repeat", start)
+        self._end_of_repeat(counted)
+        return EMPTY if atom == EMPTY else Repeat(atom, low, high)
+
+    def _atom(self, *, at_start: bool) -> Node:
+        character = self._text[self._at]
+        if character == "(":
+            return self._group(at_start=at_start)
+        if character == "[":
+            return self._class()
+        if character == "\\":
+            return self._escape()
+        if character in "*+?":
+            hint = rf"write .{character} for any text, or \{character} for the character itself"
+            self._refuse(f"nothing to repeat before {character}", hint, self._at)
+        if character == "{":
+            self._refuse("a { that is no repeat count", r"write \{ for the character itself", self._at)
+        if character == "^" and not at_start:
+            self._refuse("^ is only allowed at the start", r"write \^ for the character itself", self._at)
+        self._at += 1
+        if character in "^$":
+            (self.carets if character == "^" else self.dollars).append(self._at - 1)
+            return EMPTY
+        return _NOT_NEWLINE if character == "." else Chars.one(character)
+
+    def _group(self, *, at_start: bool) -> Node:
+        start = self._at
+        self._depth += 1
+        if self._depth > _DEEPEST_NESTING:
+            self._refuse(f"more than {_DEEPEST_NESTING} nested groups", "write several patterns", start)
+        if not self._take("(?:"):
+            self._refuse_any_of(_REFUSED_GROUPS)
+            self._at += 1
+        node = self._choice(at_start=at_start)
+        if not self._take(")"):
+            self._refuse("missing )", "", start)
+        self._depth -= 1
+        return node
+
+    def _bounds(self) -> tuple[int, int | None] | None:
+        """Read how often the atom before may come: at least, and at most if there is a limit."""
+        for sign, bounds in (("*", (0, None)), ("+", (1, None)), ("?", (0, 1))):
+            if self._take(sign):
+                return bounds
+        count = _COUNT.match(self._text, self._at, self._end)
+        if count is None:
+            return None
+        low = _small_number(count[1])
+        high = low if count[2] is None else _small_number(count[3]) if count[3] else None
+        if max(low, high or 0) > _MOST_REPEATS:
+            hint = "write + for one or more, or * for any number"
+            self._refuse(f"a repeat count over {_MOST_REPEATS}", hint, self._at, len(count[0]))
+        if high is not None and high < low:
+            turned = f"write {{{high},{low}}}"
+            self._refuse(f"a repeat count from {low} down to {high}", turned, self._at, len(count[0]))
+        self._at = count.end()
+        return (low, high)
+
+    def _end_of_repeat(self, start: int) -> None:
+        """Pass over the `?` of a lazy form: which match is found first means nothing when all of it must match."""
+        lazy = self._take("?")
+        if self._comes("+") and not lazy:
+            possessive = self._text[start : self._at]
+            width = self._at + 1 - start
+            self._refuse("a possessive repeat is not supported", f"write {possessive} alone", start, width)
+        if self._at < self._end and (self._text[self._at] in "*+?" or _COUNT.match(self._text, self._at, self._end)):
+            self._refuse("a repeat of a repeat", "put the inner one in ( )", self._at)
+
+    def _class(self) -> Chars:
+        start = self._at
+        self._at += 1
+        negated = self._take("^")
+        ranges = list(self._class_item(start))  # a ] that comes first is an ordinary character
+        while not self._take("]"):
+            ranges.extend(self._class_item(start))
+        chars = Chars.of(ranges)
+        if negated:
+            chars = chars.inverted()
+        if not chars.ranges:
+            self._refuse("a class without characters", "leave it out", start, self._at - start)
+        return chars
+
+    def _class_item(self, opened: int) -> tuple[tuple[int, int], ...]:
+        start = self._at
+        low = self._class_member(opened)
+        if not self._comes("-") or self._comes("-]"):
+            return low.ranges
+        self._at += 1
+        high = self._class_member(opened)
+        first, last = low.sole(), high.sole()
+        if first is None or last is None:
+            hint = r"write \- for the character itself"
+            self._refuse("a range without one character at each end", hint, start, self._at - start)
+        if first > last:
+            turned = f"write {shown(last)}-{shown(first)}"
+            self._refuse("a range that runs backwards", turned, start, self._at - start)
+        return ((ord(first), ord(last)),)
+
+    def _class_member(self, opened: int) -> Chars:
+        if self._at >= self._end:
+            self._refuse("missing ]", r"write \[ for the character itself", opened)
+        if any(self._comes(opening) for opening in ("[:", "[=", "[.")):
+            self._refuse("a POSIX class is not supported", _CHARACTER_CLASS, self._at, 2)
+        if self._comes("["):  # other engines disagree: a character, or a class within a class
+            self._refuse("a [ inside [ ]", r"write \[ for the character itself", self._at)
+        if self._comes("&&"):
+            self._refuse("an intersection inside [ ] is not supported", "write the remaining characters", self._at, 2)
+        character = self._text[self._at]
+        if character == "\\":
+            return self._escape()
+        self._at += 1
+        return Chars.one(character)
+
+    def _escape(self) -> Chars:
+        character = self._text[self._at + 1]
+        special = _ESCAPED_SETS.get(character)
+        if special is not None or not (character.isascii() and character.isalnum()):
+            self._at += 2
+            return special or Chars.one(character)
+        code_point = _CODE_POINT.match(self._text, self._at + 1, self._end)
+        if code_point is None:  # each other letter or digit may come to mean something, as it does in other engines
+            self._refuse_any_of(_REFUSED_ESCAPES)
+            self._refuse(f"unknown escape \\{character}", f"write {character} for the character itself", self._at, 2)
+        self._at = code_point.end()
+        return Chars.one(chr(int(code_point[1] or code_point[2], 16)))
+
+    def _comes(self, text: str) -> bool:
+        return self._text.startswith(text, self._at, self._end)
+
+    def _take(self, text: str) -> bool:
+        comes = self._comes(text)
+        self._at += len(text) * comes
+        return comes
+
+    def _refuse_any_of(self, refusals: _Refusals) -> None:
+        for opening, name, hint in refusals:
+            if self._comes(opening):
+                self._refuse(f"{name} is not supported", hint, self._at, len(opening))
+
+    def _refuse(self, what: str, hint: str, offset: int, width: int = 1) -> NoReturn:
+        raise PatternError(Problem("E202", f"{what} in '{shown(self._text)}'", hint, offset, width))
+
+
+def _small_number(digits: str) -> int:
+    """Read a count; of thousands of digits, which int() refuses, enough are read to know that it is too many."""
+    return int(digits.lstrip("0")[: len(str(_MOST_REPEATS)) + 1] or "0")

@@ -1,0 +1,305 @@
+"""What can be proved of whole rules: that one can never fire, that part of one adds nothing, that two can meet.
+
+A claim is proved, with a build that shows it where there is one, or it is not made: work on it is bounded.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from deploystep.core.build import CLOUD, Branch, BuildContext, Claims, ParallelNode, Tag, Variables
+from deploystep.core.decide import condition
+from deploystep.core.facts import Facts
+from deploystep.core.rules import (
+    Alternative,
+    EnvIs,
+    FlagIs,
+    Matcher,
+    MergedInto,
+    MessageContains,
+    NameIs,
+    Patterns,
+    Rule,
+    RuleSet,
+)
+from deploystep.core.trace import Answer
+from deploystep.rulefile.yaml_nodes import Report, clipped, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Iterator
+
+    from deploystep.core.patterns import Pattern
+
+#: How much work goes into comparing patterns in one file, and what a search for a proof costs beside a plain match.
+#: Thousands of pairs are compared within a few seconds.
+_MOST_WORK: Final = 40_000
+_PROOF: Final = 20
+
+#: How many pairs of rules for one environment that differ are compared, how many are told of, and how many pairs
+#: of rules that start one workflow are compared.
+_MOST_COMPARED: Final = 20_000
+_MOST_TOLD: Final = 20_000
+_MOST_SHARING: Final = 2_000
+
+
+def refuse_useless(rules: RuleSet, report: Report) -> None:
+    """Report every rule that can never fire, and every alternative that adds nothing to an earlier one."""
+    prover = _Prover()
+    for rule in rules.rules:
+        _check_unless(rule, prover, report)
+        alternatives = rule.when.alternatives
+        for index, late in enumerate(alternatives):
+            early = next((e for e in alternatives[:index] if prover.implies(late, e)), None)
+            if early is not None:
+                message = f"this adds nothing: whenever it holds, line {early.span.line} holds already"
+                report.error("E306", message, late.span, "remove it")
+
+
+def _check_unless(rule: Rule, prover: _Prover, report: Report) -> None:
+    """Report a rule whose `unless` stops whatever its `when` lets through."""
+    stops = rule.unless.alternatives if rule.unless else ()
+    stopping = [next((s for s in stops if prover.implies(a, s)), None) for a in rule.when.alternatives]
+    if None in stopping:
+        return
+    lines = {s.span: f"line {s.matchers[0].span.line}, {_words(s.matchers[0])}" for s in stopping if s}
+    message = f"rule {shown(rule.name.value)} can never fire: its unless ({' and '.join(lines.values())})"
+    report.error("E305", f"{message} covers its when", rule.when.span)
+
+
+def _words(matcher: Matcher) -> str:
+    """A matcher as the file has it, in short."""
+    match matcher:
+        case FlagIs():
+            return f"{matcher.word} {str(matcher.wanted).lower()}"
+        case EnvIs():
+            return f"env {', '.join(name.value for name, _ in matcher.variables)}"
+        case NameIs():
+            word, texts = str(matcher.word), [pattern.value.text for pattern in matcher.patterns]
+        case MergedInto():
+            word, texts = "merged_into", [branch.value for branch in matcher.branches]
+        case MessageContains():
+            word, texts = "message_contains", [text.value for text in matcher.texts]
+        case _:
+            word, texts = "paths", [pattern.value.text for pattern in matcher.only]
+    quoted = (f'"{clipped(text)}"' for text in texts)
+    return f"{word} {', '.join(quoted)}"
+
+
+class _Prover:
+    """Proves that one alternative holds whenever another does, as long as it has not worked too much."""
+
+    def __init__(self) -> None:
+        self.left = _MOST_WORK
+
+    def implies(self, narrow: Alternative, wide: Alternative) -> bool:
+        """Whether in every build in which `narrow` lets a rule fire, `wide` holds as well. False claims nothing."""
+        return all(_is_built_in(narrow, w) or any(self._implies(n, w) for n in narrow.matchers) for w in wide.matchers)
+
+    def _implies(self, narrow: Matcher, wide: Matcher) -> bool:
+        match narrow, wide:
+            case NameIs(a, these), NameIs(b, those):
+                return a == b and self._covered(these, those)
+            case FlagIs(a, is_wanted), FlagIs(b, is_wanted_too):
+                return a == b and is_wanted == is_wanted_too
+            case EnvIs(these), EnvIs(those):
+                known = {name.value: patterns for name, patterns in these}
+                return all(name.value in known and self._covered(known[name.value], p) for name, p in those)
+            case MergedInto(these), MergedInto(those):
+                return {branch.value for branch in these} <= {branch.value for branch in those}
+            case MessageContains(these), MessageContains(those):
+                return all(any(wide.value in text.value for wide in those) for text in these)
+            case _:
+                return False
+
+    def _covered(self, narrow: Patterns, wide: Patterns) -> bool:
+        covering = _plain(wide)
+        return all(self._covers(covering, pattern.value) for pattern in narrow)
+
+    def _covers(self, covering: tuple[Pattern, ...], covered: Pattern) -> bool:
+        if covered in covering:
+            return True
+        text = covered.only_match
+        self.left -= len(covering) * (_PROOF if text is None else 1)
+        if self.left < 0:
+            return False
+        if text is not None:
+            return any(pattern.matches(text) for pattern in covering)
+        if all(pattern.only_match is not None for pattern in covering):
+            return False  # a few names never cover a pattern that has wildcards; nothing is lost by not asking
+        from deploystep.core.patterns.proofs import covers  # noqa: PLC0415 - few rules need a proof
+
+        return covers(covering, covered)
+
+
+def _is_built_in(narrow: Alternative, wide: Matcher) -> bool:
+    """What holds without being written: no fork fires a rule that does not say `fork: true`."""
+    wants_fork = any(isinstance(m, FlagIs) and m.word == "fork" and m.wanted for m in narrow.matchers)
+    return isinstance(wide, FlagIs) and wide.word == "fork" and not wide.wanted and not wants_fork
+
+
+def warn_of_pairs(rules: RuleSet, report: Report) -> None:
+    """Warn of rules that can both deploy to one environment, and of those whose runs cannot be told apart."""
+    _warn_of_both(rules, report)
+    _warn_of_sharing(rules, report)
+
+
+def _pairs(rules: Iterable[Rule], key: Callable[[Rule], Hashable]) -> Iterator[tuple[Rule, Rule]]:
+    """Each rule with each earlier one of the same key; None is no key."""
+    groups: dict[Hashable, list[Rule]] = {}
+    for second in rules:
+        group = groups.setdefault(key(second), [])
+        if key(second) is not None:
+            yield from ((first, second) for first in group)
+            group.append(second)
+
+
+# --- two rules for one environment, with a build in which both fire
+
+
+def _warn_of_both(rules: RuleSet, report: Report) -> None:
+    numbers: dict[object, int] = {}
+    said = {rule.name.value: numbers.setdefault(_said(rule), len(numbers)) for rule in rules.rules}
+    builds: dict[tuple[int, int], BuildContext | None] = {}
+    told = 0
+    for first, second in _pairs(rules.rules, lambda rule: rule.environment and rule.environment.value):
+        pair = said[first.name.value], said[second.name.value]
+        if pair not in builds and len(builds) < _MOST_COMPARED:
+            builds[pair] = next(_witnesses(first, second), None)
+        build = builds.get(pair)
+        if build is None or second.environment is None:
+            continue
+        names = shown(first.name.value), shown(second.name.value)
+        report.warning(
+            "W301",
+            f"rules {names[0]} and {names[1]} can both fire, for example on {_told(build)}",
+            second.environment.span,
+            f"intended? otherwise name the case under unless: of {names[1]}",
+        )
+        told += 1
+        if told >= _MOST_TOLD:
+            return
+
+
+def _said(rule: Rule) -> object:
+    """What a rule says, without places, as far as a witness depends on it: alike rules are compared once."""
+    conditions = (c.alternatives if c else () for c in (rule.when, rule.unless))
+    return tuple(tuple(tuple(map(_matcher_said, a.matchers)) for a in alternatives) for alternatives in conditions)
+
+
+def _matcher_said(matcher: Matcher) -> object:
+    """What git or CircleCI would have to say is open whatever a matcher asks for."""
+    match matcher:
+        case NameIs():
+            return matcher.word, _plain(matcher.patterns)
+        case FlagIs():
+            return matcher.word, matcher.wanted
+        case EnvIs():
+            return tuple((name.value, _plain(patterns)) for name, patterns in matcher.variables)
+        case _:
+            return type(matcher)
+
+
+def _plain(patterns: Patterns) -> tuple[Pattern, ...]:
+    return tuple(pattern.value for pattern in patterns)
+
+
+def _told(build: BuildContext) -> str:
+    ref = f"tag {shown(build.tag)}" if build.tag else f"branch {shown(build.branch or '')}"
+    user = f" by user {shown(build.user)}" if build.user else ""
+    return ref + (" with a pull request" if build.pull_requests else "") + user
+
+
+def _witnesses(first: Rule, second: Rule) -> Iterator[BuildContext]:
+    """Builds in which both fire as far as the environment decides. What git knows can be so for both at once."""
+    for one in first.when.alternatives:
+        for other in second.when.alternatives:
+            matchers = (*one.matchers, *other.matchers)
+            build = None if _named("author", matchers) else _witness(matchers)
+            if build is not None and _may_fire(first, build) and _may_fire(second, build):
+                yield build
+
+
+def _may_fire(rule: Rule, build: BuildContext) -> bool:
+    facts = Facts(build)
+    if rule.unless is not None and condition("unless", rule.unless, facts).answer is not Answer.NO:
+        return False
+    return condition("when", rule.when, facts).answer is not Answer.NO
+
+
+def _witness(matchers: tuple[Matcher, ...]) -> BuildContext | None:
+    """A build, from no fork, that may satisfy all of these; None where there is no branch or tag for it."""
+    branches, tags = _named("branch", matchers), _named("tag", matchers)
+    name = _common(branches or tags)
+    if not name:
+        return None
+    has_request = any(isinstance(m, FlagIs) and m.word == "pull_request" and m.wanted for m in matchers)
+    wanted: dict[str, list[Patterns]] = {}
+    for variable, patterns in (pair for m in matchers if isinstance(m, EnvIs) for pair in m.variables):
+        wanted.setdefault(variable.value, []).append(patterns)
+    return BuildContext(
+        project=None,
+        ref=Branch(name) if branches else Tag(name),
+        revision="",
+        node=ParallelNode(0, 1),
+        pull_requests=(1,) if has_request else (),
+        fork=False,
+        user=_common(_named("user", matchers)),
+        host=CLOUD,
+        pipeline_id=None,
+        workflow_id=None,
+        build_num=None,
+        claims=Claims(),
+        variables=Variables({variable: _common(lists) or "" for variable, lists in wanted.items()}),
+    )
+
+
+def _named(word: str, matchers: Iterable[Matcher]) -> list[Patterns]:
+    return [m.patterns for m in matchers if isinstance(m, NameIs) and m.word == word]
+
+
+def _common(lists: list[Patterns]) -> str | None:
+    """A text that each list matches; None where none was found, or no list is there."""
+    # one alternative names a matcher once, so two lists are all there can be
+    return _overlap(lists[0], lists[-1]) if lists else None
+
+
+def _overlap(a: Patterns, b: Patterns) -> str | None:
+    from deploystep.core.patterns.proofs import overlap  # noqa: PLC0415 - a run that deploys compares no rules
+
+    return overlap(_plain(a), _plain(b)) or None
+
+
+# --- two rules that start one workflow of this project
+
+
+def _warn_of_sharing(rules: RuleSet, report: Report) -> None:
+    """Warn of each rule whose runs a later run of the step cannot tell from those of an earlier rule."""
+    warned: set[str] = set()
+    for first, second in islice(_pairs(rules.rules, _starts), _MOST_SHARING):
+        started = second.deploy.job or second.deploy.workflow
+        if started is None or second.name.value in warned or not _meet(first, second):
+            continue
+        warned.add(second.name.value)
+        what = "job" if second.deploy.job else "workflow"
+        report.warning(
+            "W310",
+            f"rules {shown(first.name.value)} and {shown(second.name.value)} start the same {what}, "
+            "so a rerun that finds one of their runs cannot tell whose it is and ends with exit code 5",
+            started.span,
+            f"give each rule a {what} of its own",
+        )
+
+
+def _starts(rule: Rule) -> Hashable:
+    """What tells its runs from others; nothing does for another project, or where the rule does not name it."""
+    job, workflow = rule.deploy.job, rule.deploy.workflow
+    if rule.deploy.to is not None or not (job or workflow):
+        return None
+    return job and job.value, workflow and workflow.value
+
+
+def _meet(first: Rule, second: Rule) -> bool:
+    """Whether both can be for one branch or tag."""
+    mine, yours = ([m for a in rule.when.alternatives for m in a.matchers] for rule in (first, second))
+    return any(_overlap(a, b) for word in ("branch", "tag") for a in _named(word, mine) for b in _named(word, yours))

@@ -1,0 +1,110 @@
+"""A server that answers what a test has written down, and knows nothing of CircleCI.
+
+It shares no code with the client, nor with the sandbox: what is sent and received here is exactly what a test says.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from typing_extensions import Self
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer. `body` is sent as JSON; `delay` is in seconds; with `closes` nothing is answered at all."""
+
+    status: int = 200
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    delay: float = 0.0
+    closes: bool = False
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request as it came."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    body: Any
+    headers: Mapping[str, str]
+
+
+class ScriptedServer:
+    """Routes, such as `GET /api/v2/me`, to answers in order, of which the last is repeated.
+
+    A request without a route is answered with 404, and fails the test when the server is left.
+    """
+
+    def __init__(self, routes: Mapping[str, Answer | Sequence[Answer]]) -> None:
+        self.requests: list[Received] = []
+        self._routes = {route: [a] if isinstance(a, Answer) else list(a) for route, a in routes.items()}
+        self._unexpected: list[str] = []
+        self._lock = threading.Lock()
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+        assert kind is not None or not self._unexpected, self._unexpected
+
+    def asked(self, route: str) -> list[Received]:
+        """Every request to this route, in the order in which they came."""
+        return [r for r in self.requests if f"{r.method} {r.path}" == route]
+
+    def answer(self, received: Received) -> Answer:
+        route = f"{received.method} {received.path}"
+        with self._lock:
+            self.requests.append(received)
+            answers = self._routes.get(route)
+            if answers is None:
+                self._unexpected.append(route)
+                return Answer(404, {"message": "this test has no such route"})
+            return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                raw = self.rfile.read(int(self.headers.get("content-length") or 0))
+                parts = urlsplit(self.path)
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                body = json.loads(raw) if raw else None
+                answer = server.answer(Received(self.command, parts.path, dict(parse_qsl(parts.query)), body, headers))
+                time.sleep(answer.delay)
+                self.close_connection = True
+                if not answer.closes:
+                    self._write(answer)
+
+            do_POST = do_GET  # noqa: N815 - named by http.server
+
+            def _write(self, answer: Answer) -> None:
+                content = b"" if answer.body is None else json.dumps(answer.body).encode()
+                usual = {"Date": self.date_time_string(), "Content-Type": "application/json", "Connection": "close"}
+                self.send_response_only(answer.status)
+                for name, value in {**usual, "Content-Length": str(len(content)), **answer.headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler

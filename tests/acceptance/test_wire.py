@@ -1,0 +1,288 @@
+"""Exact conversations: what one answer of CircleCI's, or the next, must lead to. No sandbox takes part."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from acceptance.server import Answer
+from acceptance.wire import (
+    CREATED,
+    DATE,
+    LIST,
+    LOST,
+    NEW,
+    NO,
+    NOW,
+    OLD,
+    OLD_ID,
+    OWN,
+    POST,
+    created_run,
+    page,
+    pipeline,
+    read,
+    rule,
+    step,
+    workflows,
+)
+from builds import DEFINITION, OTHER_SHA, RUN, SHA, oidc
+
+if TYPE_CHECKING:
+    from acceptance.process import Clone, Project
+
+JOBS = "/api/v1.1/project/github/acme/shop"
+PROJECT_ID, TARGET_ID = "11111111-0000-4000-8000-000000000001", "22222222-0000-4000-8000-000000000002"
+TARGET = "targets: {shop: {project: gh/acme/other, branch: main}}\n"
+V3_TARGET = f"targets: {{shop: {{project: gh/acme/other, branch: main, api: v3, definition: {DEFINITION}}}}}\n"
+ANY = rule("parameters: {deploy: true}")
+
+
+# What was created
+
+
+@pytest.mark.parametrize(
+    ("states", "code", "outcome"),
+    [
+        ({"lint": "not_run", "deploy": "running"}, 0, "triggered"),
+        ({"deploy": "running", "lint": "canceled"}, 0, "triggered"),
+        ({"lint": "error", "deploy": "success"}, 0, "triggered"),
+        ({"lint": "error", "deploy": "failed"}, 0, "triggered"),
+        ({"lint": "not_run", "deploy": "canceled"}, 10, "nothing-runs"),
+        ({"lint": "running", "deploy": "unauthorized"}, 10, "nothing-runs"),
+    ],
+    ids=lambda value: "-".join(value.values()) if isinstance(value, dict) else None,
+)
+def test_one_of_several_workflows_did_not_run(
+    project: Project, states: dict[str, str], code: int, outcome: str
+) -> None:
+    """A rule that names no workflow has started something as long as one of all runs, unless one is not allowed to."""
+    project.write(ANY)
+    ended, _ = step(project, created_run(**states))
+    assert (ended.code, ended.outcomes) == (code, [outcome]), ended.err
+
+
+@pytest.mark.parametrize(("status", "code"), [("running", 0), ("canceled", 10), ("not_run", 10)])
+def test_of_a_named_workflow_only_that_one_counts(project: Project, status: str, code: int) -> None:
+    ended, _ = step(project, created_run(lint="running", deploy=status))
+    assert ended.code == code, ended.err
+
+
+# Setup workflows
+
+
+def test_nothing_comes_after_a_setup_workflow_that_failed(project: Project) -> None:
+    """CircleCI goes on calling the pipeline a setup that is under way."""
+    routes = {**created_run(setup="failed"), NEW: read(pipeline(state="setup"))}
+    ended, _ = step(project, routes, "--confirm", "30s")
+    assert (ended.code, ended.outcomes, ended.json["error"]["code"]) == (10, ["nothing-runs"], "setup-failed")
+
+
+def test_an_earlier_run_whose_setup_workflow_failed_is_no_deploy(project: Project) -> None:
+    earlier = f"{OLD}/workflow"
+    routes = {
+        **created_run(deploy="running"),
+        LIST: page(pipeline(OLD_ID, 1.0, state="setup"), OWN),
+        earlier: workflows(setup="failed"),
+        OLD: read(pipeline(OLD_ID, 1.0, state="setup")),
+    }
+    ended, server = step(project, routes)
+    assert (ended.code, ended.outcomes) == (0, ["triggered"]), ended.err
+    assert len(server.asked(earlier)) == 1, "nothing was waited for"
+
+
+def test_a_setup_workflow_of_another_commit_that_failed_has_ended(project: Project) -> None:
+    other = pipeline(state="setup", vcs={"revision": OTHER_SHA, "branch": "main"})
+    routes = {**created_run(setup="failed"), NEW: read(other)}
+    ended, server = step(project, routes)
+    assert (ended.code, ended.outcomes) == (9, ["stopped"])
+    assert len(server.asked(f"{NEW}/workflow")) == 1, "nothing was waited for"
+
+
+# What was there before
+
+
+@pytest.mark.parametrize(
+    "unreadable", [NO, Answer(500), LOST, Answer(200, {"items": "?"})], ids=["403", "500", "closed", "garbage"]
+)
+def test_again_does_not_need_the_list(project: Project, unreadable: Answer) -> None:
+    routes = {**created_run(deploy="running"), LIST: unreadable}
+    without, server = step(project, routes)
+    assert without.code in (5, 6)
+    assert server.asked(POST) == []
+    ended, server = step(project, routes, "--again", "the database was restored")
+    assert (ended.code, ended.outcomes) == (0, ["triggered"]), ended.err
+    assert len(server.asked(POST)) == 1
+
+
+def test_a_list_of_jobs_is_read_as_far_as_it_can_matter(project: Project) -> None:
+    """This build's own pipeline is not in a list of jobs: to look for it would never end."""
+    project.write(rule("job: docker"))
+    others = [{"build_num": n, "vcs_revision": OTHER_SHA, "branch": "main", "why": "github"} for n in range(100)]
+    jobs = f"GET {JOBS}/tree/main"
+    routes = {
+        jobs: read(others),  # every page is a full one
+        f"POST {JOBS}/tree/main": Answer(200, {"build_num": 101, "vcs_revision": SHA}),
+    }
+    ended, server = step(project, routes)
+    assert (ended.code, ended.outcomes) == (0, ["triggered"]), ended.err
+    assert len(server.asked(jobs)) == 1
+
+
+OLD_2 = "bbbbbbbb-0000-4000-8000-000000000002"
+ELSEWHERE: Any = {"vcs": {"revision": OTHER_SHA, "branch": "main"}}
+OTHER_BRANCH: Any = {"vcs": {"revision": SHA, "branch": "x"}}
+STOPPED = (NOW - timedelta(seconds=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+FAILED_ONCE = {"id": "w", "name": "deploy", "status": "failed", "stopped_at": STOPPED, "max_auto_reruns": 1}
+RERUN = {"id": "x", "name": "deploy", "status": "running", "created_at": STOPPED, "auto_rerun_number": 1}
+
+
+def is_(*statuses: str) -> list[Answer]:
+    """How the workflow is at one look after the other."""
+    return [workflows(deploy=status) for status in statuses]
+
+
+@pytest.mark.parametrize(
+    ("runs", "outcome"),
+    [
+        ([(pipeline(OLD_ID, 3600.0), is_("success"))], "already-triggered"),
+        ([(pipeline(OLD_ID, 3600.0), is_("running"))], "already-triggered"),
+        ([(pipeline(OLD_ID, 3600.0), is_("no such word"))], "already-triggered"),
+        ([(pipeline(OLD_ID, 3600.0), is_("failed"))], "triggered"),
+        ([(pipeline(OLD_ID, 3600.0), [workflows(lint="success")])], "triggered"),
+        ([(pipeline(OLD_2, 60.0), is_("canceled")), (pipeline(OLD_ID, 3600.0), is_("success"))], "already-triggered"),
+        ([(pipeline(OLD_2, 60.0), is_("failed")), (pipeline(OLD_ID, 3600.0), is_("success"))], "triggered"),
+        ([(pipeline(OLD_2, 60.0), is_("failed")), (pipeline(OLD_ID, 3600.0), is_("running"))], "already-triggered"),
+        ([(pipeline(OLD_ID, 3600.0, **ELSEWHERE), is_("success"))], "triggered"),
+        ([(pipeline(OLD_ID, 3600.0, **OTHER_BRANCH), is_("success"))], "triggered"),
+        ([(pipeline(OLD_ID, 3600.0, trigger={"type": "webhook"}), is_("success"))], "triggered"),
+        ([(pipeline(OLD_ID, 3600.0, trigger={"type": "who knows"}), is_("success"))], "not-sent"),
+        ([(pipeline(OLD_ID, 3600.0, vcs={}), is_("success"))], "not-sent"),
+        ([(pipeline(OLD_ID, 3600.0), [Answer(500)])], "not-sent"),
+        ([(pipeline(OLD_ID, 2.0), is_("running", "canceled"))], "triggered"),
+        ([(pipeline(OLD_ID, 2.0), is_("running", "running"))], "already-triggered"),
+        ([(pipeline(OLD_ID, 2.0), [page(), *is_("success")])], "already-triggered"),
+        ([(pipeline(OLD_ID, 60.0), [page(FAILED_ONCE), page(FAILED_ONCE, RERUN)])], "already-triggered"),
+    ],
+)
+def test_what_is_taken_for_an_earlier_run(
+    project: Project, runs: list[tuple[dict[str, Any], list[Answer]]], outcome: str
+) -> None:
+    """The newest is listed first. Nobody is asked twice for what is certain, and what is not certain is not sent."""
+    routes = {**created_run(deploy="running"), LIST: page(*(run for run, _ in runs), OWN)}
+    for run, states in runs:
+        routes |= {f"GET /api/v2/pipeline/{run['id']}": read(run), f"GET /api/v2/pipeline/{run['id']}/workflow": states}
+    ended, server = step(project, routes)
+    assert (ended.code, ended.outcomes) == (5 if outcome == "not-sent" else 0, [outcome]), ended.err
+    assert len(server.asked(POST)) == (outcome == "triggered")
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        read(
+            {"items": [pipeline(OLD_ID, 3600.0, vcs={"revision": OTHER_SHA, "branch": "main"})], "next_page_token": "x"}
+        ),
+        page("no pipeline", OWN),
+        page({**OWN, "id": None}),
+    ],
+    ids=["no end", "an item that is no pipeline", "an item without id"],
+)
+def test_a_list_that_is_not_read_to_its_end_decides_nothing(project: Project, listed: Answer) -> None:
+    ended, _ = step(project, {LIST: listed})
+    assert (ended.code, ended.outcomes, ended.json["error"]["code"]) == (5, ["not-sent"], "undecided")
+
+
+# Triggers of unknown fate
+
+
+def test_what_nothing_tells_from_other_runs_is_not_looked_for(project: Project) -> None:
+    """The rule names no workflow: whatever run appears, it may be another build's."""
+    project.write(ANY)
+    routes = {**created_run(deploy="running"), LIST: page(pipeline(RUN), OWN), POST: LOST}
+    ended, server = step(project, routes)
+    assert (ended.code, ended.outcomes) == (8, ["uncertain"]), ended.err
+    assert server.asked(LIST) == []
+
+
+@pytest.mark.parametrize(
+    ("listed", "outcome"),
+    [
+        ([page(OWN), page(pipeline(), OWN)], "triggered"),
+        ([page(OWN), page(OWN), page(OWN), page(pipeline(), OWN)], "triggered"),
+        ([page(OWN), page(pipeline(), OWN), page(OWN)], "uncertain"),
+        ([page(OWN), page(pipeline(OLD_2), pipeline(), OWN)], "uncertain"),
+        ([page(OWN), page(pipeline(trigger={"type": "webhook"}), OWN)], "uncertain"),
+        ([page(OWN), page(pipeline(**OTHER_BRANCH), OWN)], "uncertain"),
+        ([page(OWN), page(pipeline(age=60.0), OWN)], "triggered"),
+        ([page(pipeline(age=3600.0), OWN)], "uncertain"),
+        ([page(OWN), Answer(500)], "uncertain"),
+    ],
+)
+def test_what_a_lost_trigger_may_have_created(project: Project, listed: list[Answer], outcome: str) -> None:
+    """Only the one new run that two looks in a row show is it."""
+    states = (
+        [workflows(deploy="failed"), workflows(deploy="running")] if len(listed) == 1 else workflows(deploy="running")
+    )
+    routes = {**created_run(), LIST: listed, POST: LOST, f"{NEW}/workflow": states}
+    routes |= {f"GET /api/v2/pipeline/{OLD_2}": read(pipeline(OLD_2))}
+    routes |= {f"GET /api/v2/pipeline/{OLD_2}/workflow": workflows(deploy="running")}
+    ended, server = step(project, routes)
+    assert (ended.code, ended.outcomes) == (8 if outcome == "uncertain" else 0, [outcome]), ended.err
+    assert len(server.asked(POST)) == 1
+
+
+def test_a_lost_trigger_is_not_looked_for_where_nobody_knows_what_was_there(project: Project) -> None:
+    routes = {**created_run(deploy="running"), LIST: [NO, page(pipeline(), OWN)], POST: LOST}
+    ended, _ = step(project, routes, "--again", "the database was restored")
+    assert (ended.code, ended.outcomes) == (8, ["uncertain"]), ended.err
+
+
+# Another project
+
+
+def test_what_a_target_deployed_last_is_not_asked_of_this_project(clone: Clone) -> None:
+    """A workflow of the same name in this project has nothing to do with what the rule starts over there."""
+    before, head = clone.commit("a.txt"), clone.commit("b.txt")
+    when = "branch: main, paths: {only: b.txt, since: last-deploy}"
+    last = page(pipeline(OLD_ID, vcs={"revision": before, "branch": "main"}))
+    routes = {
+        LIST: last,
+        f"{OLD}/workflow": workflows(deploy="success"),
+        "POST /api/v2/project/gh/acme/other/pipeline/run": CREATED,
+        "GET /api/v2/project/gh/acme/other/pipeline": page(),
+        NEW: read(pipeline()),
+        f"{NEW}/workflow": workflows(deploy="running"),
+    }
+    clone.write(rule("to: shop, workflow: deploy, parameters: {deploy: true}", when, TARGET))
+    to_target, server = step(clone, routes, CIRCLE_SHA1=head)
+    assert (to_target.code, to_target.json["error"]["diagnostics"][0]["code"]) == (5, "U101")
+    assert server.requests == []
+    clone.write(rule("workflow: deploy", when))
+    own, server = step(clone, routes, "--dry-run", CIRCLE_SHA1=head)
+    assert own.json["rules"][0]["verdict"] == "fire", own.out
+    assert len(server.asked(LIST)) == 1
+
+
+@pytest.mark.parametrize("is_target", [True, False], ids=["target", "own project"])
+def test_the_runs_of_a_target_are_not_searched_by_this_projects_id(project: Project, is_target: bool) -> None:  # noqa: FBT001 - a column
+    deploy = "workflow: deploy, parameters: {deploy: true}"
+    project.write(rule(f"to: shop, {deploy}", more=V3_TARGET) if is_target else rule(deploy, more="api: v3\n"))
+    run = {"id": RUN, "attributes": {"phase": "started", "number": 25}}
+    run |= {"references": {"event": {"attributes": {"vcs": {"revision": SHA, "branch": "main"}}}}}
+    workflow = {"id": "w", "attributes": {"name": "deploy", "phase": "started"}}
+    ids = "GET /api/v3/projects"
+    routes = {
+        ids: Answer(200, {"data": [{"id": TARGET_ID}]}),
+        "POST /api/v3/runs/search": Answer(200, {"data": [], "page": {}}, DATE),
+        "POST /api/v3/runs": Answer(201, {"data": run}),
+        f"GET /api/v3/runs/{RUN}": Answer(200, {"data": run}),
+        "GET /api/v3/workflows": Answer(200, {"data": [workflow], "page": {}}),
+    }
+    token = oidc(pipeline_definition_id=DEFINITION)
+    ended, server = step(project, routes, CIRCLE_OIDC_TOKEN=token, CIRCLE_PROJECT_ID=PROJECT_ID)
+    assert (ended.code, ended.outcomes) == (0, ["triggered"]), ended.err
+    searched = [r.body["scope"]["project_ids"] for r in server.asked("POST /api/v3/runs/search")]
+    assert searched == ([] if is_target else [[PROJECT_ID]])
+    assert server.asked(ids) == []

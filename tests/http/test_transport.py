@@ -1,0 +1,327 @@
+"""What leaves on a real socket, byte for byte, and what is certain by what became of it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import shutil
+import socket
+import ssl
+import struct
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from builds import SHA, SHOP, spec
+
+from deploystep import __version__
+from deploystep.adapters import transport
+from deploystep.adapters.transport import HttpTransport
+from deploystep.circleci.apis import trigger_request
+from deploystep.circleci.http import Failure, Request, Response, reading
+from deploystep.core.address import read_address
+from deploystep.core.retry import Fate
+from deploystep.core.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+TOKEN = "a-token-of-some-length"
+OK = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+CHUNKED = b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n"
+CREATED = Response(201, {"content-type": "application/json", "content-length": "2"}, b"{}")
+TRIGGER = trigger_request(spec(parameters={"sha": SHA, "dry": False, "n": 3}), SHOP)
+
+
+def send(host: str, request: Request = TRIGGER) -> Response | Failure:
+    return HttpTransport(read_address(host), Secret(TOKEN)).send(request)
+
+
+def at(server: Any, scheme: str = "http") -> str:
+    return f"{scheme}://127.0.0.1:{server.port}"
+
+
+def failed(host: str) -> Failure:
+    result = send(host)
+    assert isinstance(result, Failure), result
+    assert TOKEN not in result.reason
+    return result
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def says(data: bytes) -> Callable[[socket.socket], None]:
+    return lambda connection: connection.sendall(data)
+
+
+# What leaves
+
+
+def test_a_trigger_as_it_leaves(serve: Any) -> None:
+    server = serve(says(OK))
+    assert send(at(server)) == CREATED
+    (received,) = server.received
+    head, _, body = received.decode().partition("\r\n\r\n")
+    first, *headers = head.split("\r\n")
+    assert first == "POST /api/v2/project/gh/acme/shop/pipeline/run HTTP/1.1"
+    assert {name for name in headers if not name.startswith("Accept-Encoding: ")} == {
+        "Accept: application/json",
+        f"Authorization: Bearer {TOKEN}",
+        "Connection: close",
+        f"Content-Length: {len(body)}",
+        "Content-Type: application/json",
+        f"Host: 127.0.0.1:{server.port}",
+        f"User-Agent: deploystep/{__version__}",
+    }
+    assert json.loads(body) == TRIGGER.body
+    assert '"dry": false, "n": 3' in body
+
+
+def test_a_read_as_it_leaves(serve: Any) -> None:
+    server = serve(says(OK))
+    send(at(server), reading("/api/v2/a%2Fb%20c%23%3F%252f", page="a b&c=/+ü"))
+    (received,) = server.received
+    assert received.startswith(b"GET /api/v2/a%2Fb%20c%23%3F%252f?page=a+b%26c%3D%2F%2B%C3%BC HTTP/1.1\r\n")
+    assert b"Content-Type" not in received
+
+
+def test_every_request_has_a_connection_of_its_own(serve: Any) -> None:
+    """On one that is used again, a server that has just closed it looks like a lost trigger."""
+    more: list[bytes] = []
+
+    def keeps(connection: socket.socket) -> None:
+        connection.sendall(OK)
+        more.append(connection.recv(100))
+
+    server = serve(keeps)
+    sender = HttpTransport(read_address(at(server)), Secret(TOKEN))
+    assert [sender.send(TRIGGER), sender.send(TRIGGER)] == [CREATED, CREATED]
+    server.stop()
+    assert more == [b"", b""], "the client closed it, and said no more"
+    assert TOKEN not in repr(vars(sender))
+
+
+# What comes back
+
+
+def test_compressed(serve: Any) -> None:
+    body = gzip.compress(b'{"id": 1}' + b" " * 500_000)
+    head = b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+    result = send(at(serve(says(head + body))))
+    assert isinstance(result, Response)
+    assert (result.status, result.headers["retry-after"], json.loads(result.body)) == (429, "7", {"id": 1})
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("location", [b"https://evil.example/", b"/elsewhere", b"http://[", b"", b"http://a:b:c/"])
+def test_no_redirect_is_followed(serve: Any, status: int, location: bytes) -> None:
+    """A malformed Location would raise where it is looked at: as if nothing had been sent."""
+    server = serve(says(b"HTTP/1.1 %d X\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % (status, location)))
+    result = send(at(server))
+    assert isinstance(result, Response)
+    assert (result.status, len(server.received)) == (status, 1)
+
+
+@pytest.mark.parametrize("cookie", [b"a=b", b"a=b; Max-Age=" + b"9" * 4000, b"a=b; Max-Age=" + b"9" * 400, b"=;=\xff"])
+def test_no_cookie_is_taken(serve: Any, cookie: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of one that it cannot read, the standard library prints a traceback."""
+    server = serve(says(OK.replace(b"\r\n\r\n", b"\r\nSet-Cookie: " + cookie + b"\r\nSet-Cookie2: x=y\r\n\r\n")))
+    sender = HttpTransport(read_address(at(server)), Secret(TOKEN))
+    for _ in range(2):
+        result = sender.send(TRIGGER)
+        assert isinstance(result, Response)
+        assert result.body == b"{}"
+    assert b"Cookie" not in b"".join(server.received)
+    assert capsys.readouterr().err == ""
+
+
+# What is certain where no answer came
+
+
+def test_not_reached() -> None:
+    assert failed(f"http://127.0.0.1:{free_port()}") == Failure(Fate.NOT_RECEIVED, "connection refused")
+    assert failed("https://circleci.invalid") == Failure(Fate.NOT_RECEIVED, "its name was not found")
+
+
+def resets(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("behave", "reason"),
+    [
+        (says(b""), "the connection was closed before an answer"),
+        (resets, "the connection was reset"),
+        (says(b"\x16\x03\x01 what is this\r\n\r\n"), None),
+        (says(b"HTTP/1.1 " + TOKEN.encode() + b"\r\n\r\n"), None),
+        (says(b"HTTP/1.1 200 OK\r\n" + b"".join(b"A%d: b\r\n" % n for n in range(200)) + b"\r\n{}"), None),
+        (says(b"HTTP/1.1 200 OK\r\nX: " + TOKEN.encode() * 4_000 + b"\r\n\r\n{}"), None),
+        (says(b"HTTP/1.1 201 Created\r\nContent-Length: 99\r\n\r\n{"), "the answer was cut off"),
+        (says(b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"), "the answer was cut off"),
+        (
+            says(b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n" + TOKEN.encode() + b"\r\n{"),
+            "the answer was cut off",
+        ),
+        (says(b"HTTP/1.1 201 Created\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd"), None),
+    ],
+)
+def test_lost_after_sending_is_unknown(serve: Any, behave: Callable[[socket.socket], None], reason: str | None) -> None:
+    server = serve(behave)
+    result = failed(at(server))
+    assert result.fate is Fate.UNKNOWN
+    assert result.reason == reason if reason else re.fullmatch(r"the connection failed \(\w+\)", result.reason)
+    assert len(server.received) == 1, "it was sent once and never again"
+
+
+def test_words_that_a_server_can_choose_do_not_decide() -> None:
+    """Only an OSError itself says that the proxy refused: what derives from it can quote the answer."""
+    assert transport._fate(requests.ConnectionError("Tunnel connection failed: 403")) is Fate.UNKNOWN
+
+
+def sleeps(_: socket.socket) -> None:
+    time.sleep(0.4)
+
+
+def stops(connection: socket.socket) -> None:
+    connection.sendall(OK[:-1])
+    time.sleep(0.4)
+
+
+@pytest.mark.parametrize("behave", [sleeps, stops])
+def test_no_whole_answer_in_time(serve: Any, monkeypatch: pytest.MonkeyPatch, behave: Any) -> None:
+    monkeypatch.setattr(transport, "READ_TIMEOUT", 0.1)
+    result = failed(at(serve(behave)))
+    assert result.fate is Fate.UNKNOWN
+    assert result.reason.startswith("no answer within")
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 100", b"Transfer-Encoding: chunked"])
+def test_a_body_that_drips_for_ever(serve: Any, monkeypatch: pytest.MonkeyPatch, head: bytes) -> None:
+    """Each piece comes in time, the whole never would."""
+    monkeypatch.setattr(transport, "WHOLE_TIMEOUT", 0.2)
+
+    def drips(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 201 Created\r\n" + head + b"\r\n\r\n")
+        for _ in range(100):
+            connection.sendall(b"1\r\nx\r\n" if b"chunked" in head else b"x")
+            time.sleep(0.03)
+
+    began = time.monotonic()
+    assert failed(at(serve(drips))) == Failure(Fate.UNKNOWN, "the answer was too long")
+    assert time.monotonic() - began < 1
+
+
+def test_a_body_without_end(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "LARGEST_BODY", 100_000)
+    server = serve(says(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 200_000))
+    assert failed(at(server)) == Failure(Fate.UNKNOWN, "the answer was too long")
+
+
+def test_the_limits() -> None:
+    limits = (transport.CONNECT_TIMEOUT, transport.READ_TIMEOUT, transport.WHOLE_TIMEOUT, transport.LARGEST_BODY)
+    assert limits == (10.0, 60.0, 120.0, 16 * 1024 * 1024)
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl command to make a certificate with")
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+            *("-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return folder
+
+
+@pytest.fixture
+def serve_tls(serve: Any, certificate: Path) -> Callable[[bytes], Any]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    return lambda data: serve(says(data), lambda plain: context.wrap_socket(plain, server_side=True))
+
+
+def test_a_certificate_that_nobody_vouches_for(serve_tls: Any) -> None:
+    server = serve_tls(OK)
+    assert failed(at(server, "https")) == Failure(Fate.NOT_RECEIVED, "its certificate could not be verified")
+    assert server.received == []
+
+
+def test_a_private_certificate_authority(
+    serve_tls: Any, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And `.netrc`, which would be asked on the way to any other host than this machine's plain http, is not."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login mallory password hunter2\n", encoding="utf-8")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate / "cert.pem"))
+    assert requests.utils.get_netrc_auth("https://127.0.0.1") == ("mallory", "hunter2")
+    server = serve_tls(OK)
+    assert send(at(server, "https")) == CREATED
+    assert f"Authorization: Bearer {TOKEN}\r\n".encode() in server.received[0]
+    lost = serve_tls(b"")
+    assert failed(at(lost, "https")).fate is Fate.UNKNOWN
+    assert len(lost.received) == 1
+
+
+def test_a_bundle_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/bundle.pem")
+    assert failed(f"https://127.0.0.1:{free_port()}") == Failure(
+        Fate.NOT_RECEIVED, "the file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names is not there"
+    )
+
+
+# Proxies
+
+
+def test_a_proxy_is_not_used_on_the_way_to_this_machine(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy, server = serve(says(OK)), serve(says(OK))
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, at(proxy))
+    assert isinstance(send(at(server)), Response)
+    assert (len(server.received), proxy.received) == (1, [])
+
+
+@pytest.mark.parametrize("status", [b"403 Forbidden", b"407 Proxy Authentication Required", b"502 Bad Gateway"])
+def test_a_proxy_that_refuses(serve: Any, monkeypatch: pytest.MonkeyPatch, status: bytes) -> None:
+    proxy = serve(says(b"HTTP/1.1 " + status + b"\r\n\r\n"))
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:pw-123456@127.0.0.1:{proxy.port}")
+    result = failed("https://circleci.example")
+    assert result == Failure(Fate.NOT_RECEIVED, "the proxy refused the connection")
+    assert proxy.received[0].startswith(b"CONNECT circleci.example:443 HTTP/1.")
+    assert TOKEN.encode() not in proxy.received[0], "the token goes to CircleCI and to nobody on the way"
+
+
+@pytest.mark.parametrize(
+    ("proxy", "reason"),
+    [
+        ("http://user:pw-123456@127.0.0.1:{port}", None),
+        ("http://", None),
+        ("http://[::1", None),
+        ("socks5://127.0.0.1:1", "its proxy needs a package that is not installed"),
+        ("gopher://127.0.0.1:1", None),
+    ],
+)
+def test_a_proxy_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, proxy: str, reason: str | None) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy.format(port=free_port()))
+    result = failed("https://circleci.example")
+    assert result.fate is Fate.NOT_RECEIVED
+    assert "pw-123456" not in result.reason
+    assert reason in (None, result.reason)

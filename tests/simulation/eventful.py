@@ -1,0 +1,69 @@
+"""A mock CircleCI in which more happens by itself: auto-cancel, automatic reruns, dynamic configs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from deploystep.sandbox import Run, RunOverride, Sandbox, Workflow, WorkflowRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from deploystep.sandbox import TriggerBody
+
+ENDED = frozenset({"success", "failed", "error", "canceled", "unauthorized", "not_run"})
+
+
+@dataclass(kw_only=True, eq=False)
+class EventfulSandbox(Sandbox):
+    """`reruns` are the outcomes of a workflow's automatic reruns, by its name: each follows if the one before failed.
+
+    With `has_setup` every run begins with a setup workflow. With `auto_cancel` a newer run of a branch other than
+    main cancels what older ones are still doing. `on_trigger` is told of every run that a trigger creates.
+    """
+
+    has_setup: bool = False
+    auto_cancel: bool = False
+    reruns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    on_trigger: Callable[[Run], None] = lambda _run: None
+
+    def create(self, api: str, project: str, body: TriggerBody, override: RunOverride) -> Run | None:
+        run = super().create(api, project, body, replace(override, setup=override.setup or self.has_setup))
+        if run is not None:
+            self.on_trigger(run)
+        return run
+
+    def on_create(self, run: Run) -> Run:
+        if self.auto_cancel and run.branch not in {None, "main"} and _takes_part(run):
+            for older in self.stored_runs():
+                if (older.project, older.branch) == (run.project, run.branch) and _takes_part(older):
+                    self._supersede(older)
+        if not run.is_pipeline:
+            return run
+        return replace(run, workflows=tuple(w for workflow in run.workflows for w in self._chain(run, workflow)))
+
+    def _supersede(self, run: Run) -> None:
+        """Guess: what has not been created yet is canceled too; reruns go on."""
+        shown = {workflow.id: workflow for workflow in run.at(self.now()).workflows}
+        for workflow in run.workflows:
+            is_over = workflow.id in shown and shown[workflow.id].status in ENDED
+            if not is_over and not workflow.auto_rerun_number:
+                self.set_workflow(workflow.id, "canceled")
+
+    def _chain(self, run: Run, workflow: WorkflowRun) -> Sequence[WorkflowRun]:
+        outcomes = self.reruns.get(workflow.name, ())
+        chain = [replace(workflow, max_auto_reruns=len(outcomes))]
+        again = Workflow(workflow.name)
+        for number, outcome in enumerate(outcomes, start=1):
+            begins = chain[-1].changes[-1].at + timedelta(seconds=self.pace.appear)
+            follows = (chain[-1].id, "failed")
+            made = self.factory.workflow(run.project, again, outcome, begins, follows=follows)
+            chain.append(replace(made, auto_rerun_number=number, max_auto_reruns=len(outcomes)))
+        return chain
+
+
+def _takes_part(run: Run) -> bool:
+    """Guess: v1.1's single jobs and scheduled runs neither cancel nor are canceled."""
+    return run.is_pipeline and run.trigger != "scheduled_pipeline"

@@ -1,0 +1,107 @@
+"""Pipelines and workflows as API v2 shows them when the fake clock starts, and one attempt to trigger beside them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+
+from builds import PIPELINE, RUN, SHA, SHOP, environ, spec
+from fakes import HOST, START, FakeServices, answer
+
+from deploystep.app.options import Options
+from deploystep.app.report import Report
+from deploystep.app.trigger import planned, trigger_all
+from deploystep.core.deploy import Outcome
+from deploystep.core.errors import Interrupted, ToolError
+
+if TYPE_CHECKING:
+    from fakes import FakeRemote
+
+    from deploystep.circleci.http import Response
+    from deploystep.core.deploy import TriggerSpec
+
+A, B = "aaaaaaaa-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000002"
+URL = "https://app.circleci.com/pipelines/gh/acme/shop"
+ACCEPTED = answer(201, {"id": RUN, "number": 25, "state": "pending"})
+
+
+def ago(seconds: float) -> str:
+    """That many seconds before the fake clock starts."""
+    return (START - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def pipeline(identity: str = A, number: int = 25, *, age: float | None = 3600.0, **changes: Any) -> dict[str, Any]:
+    """A pipeline of this commit, triggered `age` seconds ago, but for `sha`, `ref`, `by`, `state`, `errors`."""
+    said: dict[str, Any] = {"sha": SHA, "ref": {"branch": "main"}, "by": "api", "state": "created", "errors": ()}
+    said |= changes
+    body = {"id": identity, "number": number, "state": said["state"], "created_at": None if age is None else ago(age)}
+    body["errors"] = [{"type": "config", "message": words} for words in said["errors"]]
+    body |= {"trigger": {"type": said["by"]}} if said["by"] else {}
+    return body | ({"vcs": {"revision": said["sha"], **said["ref"]}} if said["sha"] else {})
+
+
+#: What the push of this commit made: the build that triggers is in it.
+OWN = pipeline(PIPELINE, 24, by="webhook", age=4000.0)
+
+
+def seen(identity: str = RUN, **changes: Any) -> Response:
+    """The answer of who asks for that one pipeline."""
+    return answer(200, pipeline(identity, **changes))
+
+
+def listing(*found: dict[str, Any], following: str | None = None, date: datetime | None = START) -> Response:
+    dated = {} if date is None else {"date": format_datetime(date, usegmt=True)}
+    return answer(200, {"items": list(found), "next_page_token": following}, **dated)
+
+
+def workflow(status: str, name: str = "deploy", **more: Any) -> dict[str, Any]:
+    return {"name": name, "status": status, **more}
+
+
+def setup(status: str, **more: Any) -> dict[str, Any]:
+    return workflow(status, "setup", tag="setup", **more)
+
+
+def workflows(*found: dict[str, Any] | str) -> Response:
+    """The workflows of a pipeline, with the ids w0, w1 and so on; a word alone is the state of `deploy`."""
+    items = [workflow(each) if isinstance(each, str) else each for each in found]
+    return answer(200, {"items": [{"id": f"w{n}", **item} for n, item in enumerate(items)]})
+
+
+class Attempt:
+    """One attempt to trigger these, begun by `run`; `raised` is what ended it. By default nothing is confirmed."""
+
+    def __init__(self, transport: Any, *specs: TriggerSpec, remote: FakeRemote | None = None, **options: Any) -> None:
+        self.transport = transport
+        self.options = Options("run", **{"confirm": 0.0, **options})
+        self.services = FakeServices(transport, environ=environ(), remote=remote)
+        self.clock, self.console = self.services.clock, self.services.console
+        self.report = Report("run", is_dry=False)
+        self.report.build = self.services.build
+        self.report.triggers = [planned(s, s.project or SHOP, HOST, Outcome.NOT_SENT) for s in specs or (spec(),)]
+        self.raised: BaseException | None = None
+
+    def run(self) -> Attempt:
+        try:
+            trigger_all(SHOP, self.options, self.services, self.report)
+        except (ToolError, Interrupted) as error:
+            self.raised = error
+        return self
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        return [entry.outcome for entry in self.report.triggers]
+
+    @property
+    def sent(self) -> int:
+        """How many triggers left."""
+        return sum(request.method == "POST" and request.body is not None for request in self.transport.sent)
+
+    def fails(self, kind: type[ToolError], code: str) -> ToolError:
+        """What was raised: of that kind, with that code, and with a next step."""
+        error = self.raised
+        assert isinstance(error, kind), error
+        assert error.code == code
+        assert error.hints
+        return error

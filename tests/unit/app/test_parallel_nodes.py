@@ -1,0 +1,321 @@
+"""The other nodes: believed only when they have certainly succeeded, asked about politely, and never for ever."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builds import SHOP, environ, spec
+from fakes import FakeServices, ScriptedTransport, TimedConsole, answer, client, lost, refused_connection
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deploystep.app.parallel_nodes import other_nodes, wait_for_nodes
+from deploystep.app.report import Report
+from deploystep.app.trigger import planned
+from deploystep.core.deploy import Outcome
+from deploystep.core.errors import EnvironmentInvalid, FactUnavailable, Interrupted, Stopped, TimedOut, ToolError
+from deploystep.core.exits import ExitCode
+from deploystep.core.runs import NodeState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fakes import Event
+
+    from deploystep.circleci.http import Failure, Request, Response
+
+
+def listed(*entries: Any) -> Response:
+    """A reading of the job: pairs of index and state, in this order."""
+    runs = [{"index": e[0], "status": e[1]} if isinstance(e, tuple) else e for e in entries]
+    return answer(200, {"status": "running", "parallel_runs": runs})
+
+
+def nodes(*states: str) -> Response:
+    return listed(*enumerate(states))
+
+
+RUNNING, WELL = nodes("running", "running", "running"), nodes("running", "success", "success")
+
+
+class Scene:
+    """One wait for the nodes 1 and 2 (or more) of job 12; answered by a script, or by what there is at that second."""
+
+    host = "https://circleci.com"
+
+    def __init__(
+        self, *events: Event, at: Callable[[float], Response] | None = None, total: int = 3, limit: float = 60.0,
+        luck: float = 0.0, job: str | None = "12",
+    ) -> None:  # fmt: skip
+        self.script, self.at, self.limit = ScriptedTransport(events), at, limit
+        self.moments: list[float] = []
+        self.report = Report("run")
+        self.report.triggers = [planned(spec(), SHOP, self.host, Outcome.NOT_SENT) for _ in range(2)]
+        self.services = FakeServices(self, environ=environ(CIRCLE_NODE_TOTAL=str(total), CIRCLE_BUILD_NUM=job))
+        self.clock = self.services.clock
+        self.clock.luck = luck
+        self.console = TimedConsole(clock=self.clock)
+        self.services.client = lambda _specs=(): client(self, self.clock, self.console)  # type: ignore[method-assign]
+
+    def send(self, request: Request) -> Response | Failure:
+        self.moments.append(self.clock.monotonic())
+        return self.script.send(request) if self.at is None else self.at(self.clock.monotonic())
+
+    def wait(self) -> Scene:
+        wait_for_nodes(SHOP, self.limit, self.services, self.report)
+        assert self.script.is_used_up
+        return self
+
+    def fails(self, kind: type[ToolError], code: str) -> ToolError:
+        with pytest.raises(kind) as caught:
+            self.wait()
+        assert caught.value.code == code
+        assert caught.value.hints
+        assert self.script.is_used_up
+        return caught.value
+
+    @property
+    def stopped(self) -> str:
+        return self.fails(Stopped, "node-failed").message
+
+    @property
+    def timeout(self) -> str:
+        return self.fails(TimedOut, "nodes-timeout").message
+
+    @property
+    def unknown(self) -> str:
+        return self.fails(FactUnavailable, "nodes-unknown").message
+
+
+# That all have succeeded
+
+
+def test_success_is_believed_when_it_was_read_twice() -> None:
+    scene = Scene(WELL, WELL).wait()
+    assert scene.script.paths == ["GET /api/v2/project/gh/acme/shop/job/12"] * 2
+    assert scene.clock.slept == [2.0]
+    assert scene.console.infos[-1] == "all 2 other nodes of job 12 have succeeded"
+    pair = Scene(*[nodes("running", "success")] * 2, total=2).wait()
+    assert pair.console.infos[-1] == "the other node of job 12 has succeeded"
+
+
+@pytest.mark.parametrize(
+    "between", [[RUNNING], [listed((0, "running"), (1, "success"))], [lost()] * 5, [nodes("running", "x", "success")]]
+)
+def test_the_two_readings_follow_one_another(between: list[Event]) -> None:
+    Scene(WELL, *between, WELL, WELL, limit=1800.0).wait()
+
+
+@pytest.mark.parametrize("own", ["running", "success", "failed", "canceled", "no such word"])
+def test_the_first_node_does_not_wait_for_itself(own: str) -> None:
+    Scene(*[nodes(own, "success", "success")] * 2).wait()
+    Scene(*[listed((2, "success"), (0, own), (1, "success"))] * 2).wait()
+
+
+@pytest.mark.parametrize(
+    ("entries", "state"),
+    [
+        (["success"], "success"),
+        (["success", "success"], "success"),
+        (["failed", "success"], "failed"),
+        (["success", "failed"], "failed"),
+        (["running", "success"], "running"),
+        (["success", "running"], "running"),
+        (["running", "failed"], "failed"),
+        (["failed", "running"], "failed"),
+        (["failed", "success", "success"], "failed"),
+        (["success", "running", "success"], "running"),
+        (["running", "success", "canceled", "success"], "canceled"),
+        (["success", ""], ""),
+        ([], ""),
+    ],
+)
+def test_a_node_that_is_listed_more_than_once_must_have_succeeded_in_every_entry(
+    entries: list[str], state: str
+) -> None:
+    found = other_nodes([NodeState(0, "failed"), *(NodeState(1, status) for status in entries)], total=2)
+    assert found == (NodeState(1, state),)
+
+
+@pytest.mark.parametrize(
+    "twice", [[(1, "failed"), (1, "success"), (2, "success")], [(2, "success"), (1, "success"), (1, "failed")]]
+)
+def test_a_node_that_is_listed_twice_and_failed_once_stops_it(twice: list[Any]) -> None:
+    assert "succeeded: node 1 failed; nothing" in Scene(listed(*twice)).stopped
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [],
+        [(1, "success")],
+        [(1, "success"), (3, "success")],
+        [(1, "success"), {"index": 2}],
+        [(1, "success"), (2, None)],
+        [(1, "success"), (2, ["success"])],
+        [(1, "success"), (2, "")],
+    ],
+)
+def test_a_node_that_is_not_in_the_list_has_not_ended(entries: list[Any]) -> None:
+    missing = "2 unknown" if entries else "1 2 unknown"
+    assert f"within 60 s: {missing}; nothing was triggered" in Scene(at=lambda _: listed(*entries)).timeout
+
+
+@pytest.mark.parametrize("word", ["queued", "not_running", "blocked", "on_hold", "SUCCESS", "succeeded", "x"])
+def test_a_word_that_nobody_knows_keeps_waiting(word: str) -> None:
+    assert f"2 {word};" in Scene(at=lambda _: nodes("running", "success", word)).timeout
+
+
+# That one has not
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("failed", "failed"),
+        ("timedout", "timed out"),
+        ("canceled", "was cancelled"),
+        ("not_run", "did not run"),
+        *((w, f"is {w}") for w in ("infrastructure_fail", "unauthorized", "retried", "terminated-unknown")),
+    ],
+)
+def test_a_node_that_did_not_succeed_stops_it_at_once(status: str, words: str) -> None:
+    """The others are not waited for: the job has failed whatever becomes of them."""
+    scene = Scene(nodes("running", "running", status))
+    error = scene.fails(Stopped, "node-failed")
+    assert error.message == f"not every node of job 12 has succeeded: node 2 {words}; nothing was triggered"
+    assert (error.exit, scene.clock.slept) == (ExitCode.STOPPED, [])
+    assert [entry.outcome for entry in scene.report.triggers] == [Outcome.STOPPED, Outcome.NOT_SENT]
+
+
+def test_every_node_that_failed_counts_and_is_named() -> None:
+    assert (
+        "node 1 failed, node 3 timed out;" in Scene(nodes("running", "failed", "success", "timedout"), total=4).stopped
+    )
+    assert "node 3 failed" in Scene(nodes("success", "success", "success", "failed")).stopped, "one more than expected"
+    assert "node 2 failed" in Scene(WELL, nodes("running", "success", "failed")).stopped, "although it had succeeded"
+
+
+# What cannot be read
+
+
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        ([answer(401, {"message": "You must log in first."})], "answered 401: You must log in first."),
+        ([answer(404, {"message": "Job not found"})], "answered 404: Job not found"),
+        ([answer(302, location="https://elsewhere")] * 5, "a redirect (302)"),
+        ([answer(200, b"<html>")], "answered 200"),
+        ([answer(200, {"parallel_runs": None})], "answered 200"),
+        ([listed((1, "success"), (2, "success"), ("2", "failed"))], "answered 200"),
+        ([answer(500)] * 5, "answered 500"),
+        ([refused_connection()] * 5, "connection refused"),
+    ],
+)
+def test_nodes_that_cannot_be_read_from_the_beginning(events: list[Event], said: str) -> None:
+    error = Scene(*events).fails(FactUnavailable, "nodes-unknown")
+    assert error.exit is ExitCode.UNDECIDED
+    assert said in error.message
+    assert error.message.endswith("; nothing was sent")
+    assert "--nodes first" in error.hints[-1]
+
+
+@pytest.mark.parametrize("trouble", [answer(500), lost(), answer(503), refused_connection()])
+def test_a_hiccup_later_is_tolerated_twice_in_a_row(trouble: Event) -> None:
+    """A look is five attempts."""
+    Scene(RUNNING, *[trouble] * 10, RUNNING, *[trouble] * 10, WELL, WELL, limit=1800.0).wait()
+    assert Scene(RUNNING, *[trouble] * 15, limit=1800.0).unknown
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_no_is_believed_at_once_also_later(status: int) -> None:
+    assert Scene(RUNNING, answer(status)).unknown
+
+
+@pytest.mark.parametrize("since", [0.0, 1.0])
+def test_a_limit_that_lasts_long_is_obeyed_and_is_no_hiccup(since: float) -> None:
+    def at(now: float) -> Response:
+        if now < since:
+            return RUNNING
+        return answer(429, retry_after=f"{700 - now:.0f}") if now < 699 else WELL
+
+    scene = Scene(at=at, limit=1800.0).wait()
+    assert not any(1 < moment < 699 for moment in scene.moments)
+    assert scene.console.longest_silence <= 60.0
+
+
+def test_a_limit_is_obeyed_even_at_the_deadline() -> None:
+    """Nobody comes back early just because the time is up."""
+    scene = Scene(at=lambda now: RUNNING if now < 1 else answer(429, retry_after="3600"), limit=300.0)
+    assert scene.timeout
+    assert len(scene.moments) == 2
+
+
+def test_limits_are_not_counted_among_the_looks_in_vain_and_end_with_the_deadline() -> None:
+    Scene(RUNNING, *[answer(429)] * 15, *[answer(500)] * 10, WELL, WELL, limit=1800.0).wait()
+    assert "within 600 s" in Scene(at=lambda _: answer(429), limit=600.0).timeout
+
+
+# The deadline
+
+
+@pytest.mark.parametrize("limit", [0.0, 1.0, 59.0, 600.0, 1800.0])
+def test_the_deadline(limit: float) -> None:
+    scene = Scene(at=lambda _: RUNNING, limit=limit)
+    assert scene.timeout == (f"the other nodes have not ended within {limit:.0f} s: 1 2 running; nothing was triggered")
+    assert scene.clock.monotonic() == limit
+
+
+def test_success_must_have_been_read_a_second_time_at_the_deadline() -> None:
+    late = Scene(at=lambda now: WELL if now >= 30 else RUNNING, limit=30.0)
+    assert "all were seen to succeed only once" in late.timeout
+    assert Scene(at=lambda now: WELL if now >= 7 else RUNNING, limit=8.0).wait().clock.monotonic() == 8.0
+
+
+def test_an_interruption_goes_through() -> None:
+    with pytest.raises(Interrupted):
+        Scene(RUNNING, Interrupted(ExitCode.TERMINATED)).wait()
+
+
+# Politeness, and signs of life
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0.0, 1.0, exclude_max=True))
+def test_ten_minutes_take_few_calls_whatever_chance_gives(luck: float) -> None:
+    scene = Scene(at=lambda _: RUNNING, limit=600.0, luck=luck)
+    assert scene.timeout
+    assert 20 <= len(scene.moments) <= 40
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0.0, 1.0, exclude_max=True), st.floats(0.0, 900.0))
+def test_the_end_of_the_nodes_is_noticed_soon(luck: float, end: float) -> None:
+    scene = Scene(at=lambda now: WELL if now >= end else RUNNING, luck=luck, limit=1800.0).wait()
+    assert scene.clock.monotonic() <= end + 18.0 * 1.4 + 2.0
+
+
+@pytest.mark.parametrize("luck", [0.0, 0.5, 0.999])
+def test_there_is_a_sign_of_life_every_minute(luck: float) -> None:
+    scene = Scene(at=lambda _: RUNNING, luck=luck, limit=1800.0)
+    assert scene.timeout
+    assert scene.console.longest_silence <= 61.0
+    assert scene.console.infos[1] == "waiting for 2 other nodes of job 12 (1:00): nodes: 1 2 running"
+    assert 25 <= len(scene.console.infos) <= 35, "and not more than that"
+
+
+def test_a_line_for_each_change_and_none_between() -> None:
+    half = nodes("running", "success", "running")
+    assert Scene(RUNNING, RUNNING, half, nodes("x", "success", "running"), WELL, WELL).wait().console.infos == [
+        "nodes: 1 2 running",
+        "nodes: 1 success, 2 running",
+        "nodes: 1 2 success",
+        "all 2 other nodes of job 12 have succeeded",
+    ]
+
+
+def test_a_job_without_a_number_cannot_be_asked_about() -> None:
+    error = Scene(total=4, job=None).fails(EnvironmentInvalid, "job-unknown")
+    assert "3 nodes" in error.message
+    assert "--nodes first" in error.hints[0]

@@ -1,0 +1,123 @@
+"""Waiting: never silent for long, never beyond its limit, ever further apart."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from fakes import FakeClock, TimedConsole
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deploystep.app.polling import BRISK, CALM, Backoff, Look, poll
+
+#: CircleCI docs, configuration reference, `no_output_timeout`
+NO_OUTPUT = 600.0
+lucks = st.floats(0.0, 1.0, exclude_max=True)
+limits = st.integers(0, 7200).map(float)
+backoffs = st.sampled_from([BRISK, CALM, Backoff(first=30.0, longest=500.0), Backoff(first=5000.0, longest=5000.0)])
+
+
+class Wait:
+    """One wait until the time is up: when each look began, and what was said. `pauses` are asked for by looks."""
+
+    def __init__(self, limit: float, backoff: Backoff = CALM, luck: float = 0.0, *pauses: float | None) -> None:
+        self.clock = FakeClock(luck=luck)
+        self.console = TimedConsole(clock=self.clock)
+        self.looks: list[float] = []
+        for number, look in enumerate(poll(self.clock, self.console, limit, backoff, "waiting for the tide")):
+            assert look.elapsed == self.clock.monotonic()
+            assert look.is_last is (look.elapsed >= limit)
+            if number < len(pauses):
+                look.pause = pauses[number]
+            self.looks.append(look.elapsed)
+
+    @property
+    def pauses(self) -> list[float]:
+        return [round(later - earlier, 6) for earlier, later in itertools.pairwise(self.looks)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(limits, backoffs, lucks)
+def test_no_silence_is_longer_than_circleci_allows_and_the_last_look_is_at_the_limit(
+    limit: float, backoff: Backoff, luck: float
+) -> None:
+    wait = Wait(limit, backoff, luck)
+    assert wait.console.longest_silence <= 61.0 < NO_OUTPUT
+    assert wait.looks[-1] == pytest.approx(limit, abs=0.01)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 3000).map(float), max_size=5))
+def test_nor_while_somebody_waits_for_something_else(waits: list[float]) -> None:
+    console = TimedConsole(clock=FakeClock())
+    look = Look(console.clock, console, "waiting for the tide")
+    for seconds in waits:
+        look.sleep(seconds)
+    assert console.longest_silence <= 61.0
+    assert console.clock.monotonic() == sum(waits)
+
+
+def test_a_sign_of_life_says_how_long_and_how_it_stands() -> None:
+    console = TimedConsole(clock=FakeClock())
+    look = Look(console.clock, console, "waiting for the tide")
+    look.sleep(125.0)
+    look.tell("ebb")
+    look.sleep(3600.0)
+    assert console.infos[:4] == [
+        "waiting for the tide (1:00): nothing seen yet",
+        "waiting for the tide (2:00): nothing seen yet",
+        "ebb",
+        "waiting for the tide (3:05): ebb",
+    ]
+    assert console.infos[-1] == "waiting for the tide (62:05): ebb"
+
+
+def test_only_a_change_is_a_line_and_a_line_is_a_sign_of_life() -> None:
+    console = TimedConsole(clock=FakeClock())
+    look = Look(console.clock, console, "waiting for the tide")
+    for state in ("a", "a", "b", "b", "a"):
+        look.tell(state)
+        look.sleep(25.0 if state == "b" else 30.0)
+    assert console.infos == ["a", "waiting for the tide (1:00): a", "b", "a"]
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0])
+def test_without_time_there_is_one_look(limit: float) -> None:
+    wait = Wait(limit)
+    assert (wait.looks, wait.clock.slept) == ([0.0], [])
+
+
+def test_a_look_that_takes_until_the_limit_is_not_the_last() -> None:
+    """It tells how it was when it began."""
+    clock = FakeClock()
+    looks = poll(clock, TimedConsole(clock=clock), 10.0, CALM, "waiting")
+    assert next(looks).is_last is False
+    clock.sleep(11.0)
+    assert next(looks).is_last is True
+    assert next(looks, None) is None
+    assert clock.slept == [11.0]
+
+
+@pytest.mark.parametrize(
+    ("luck", "chosen", "pauses"),
+    [
+        (0.0, (), [1.0, 2.0, 4.0, 6.0, 6.0, 6.0]),
+        (0.5, (), [1.2, 2.4, 4.8, 7.2, 7.2]),  # chance spreads the builds that began together
+        (0.0, (None, 0.5, 0.5), [1.0, 0.5, 0.5, 2.0, 4.0, 6.0, 6.0]),  # a pause of its own is no step of the backoff
+    ],
+)
+def test_the_pauses_grow_to_the_longest(luck: float, chosen: tuple[float | None, ...], pauses: list[float]) -> None:
+    assert Wait(60.0, Backoff(first=1.0, longest=6.0), luck, *chosen).pauses[: len(pauses)] == pauses
+
+
+@settings(max_examples=60, deadline=None)
+@given(lucks)
+def test_how_many_looks_the_two_backoffs_take(luck: float) -> None:
+    """What the page says: 39 in ten minutes, 72 in twenty, at the most; and soon what happens soon."""
+    assert len(Wait(600.0, CALM, luck).looks) <= 39
+    assert len(Wait(1200.0, CALM, luck).looks) <= 72
+    brisk = Wait(60.0, BRISK, luck)
+    assert brisk.looks[1] <= 0.55
+    assert max(brisk.pauses) <= 5.5
+    assert len(brisk.looks) <= 17

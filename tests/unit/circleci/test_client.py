@@ -1,0 +1,210 @@
+"""Client: what is sent again, after how long, what is said meanwhile, and lists page by page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builds import SHOP, spec
+from fakes import FakeClock, RecordingConsole, ScriptedTransport, answer, client, lost, refused_connection
+
+from deploystep.circleci.apis import trigger_request
+from deploystep.circleci.client import MOST_PAGES, Client, Recent
+from deploystep.circleci.http import Failure, Page, Request, Response, reading
+from deploystep.core.frozen import replace
+from deploystep.core.retry import DEFAULT, Policy, Repeat
+from deploystep.core.runs import Run
+
+if TYPE_CHECKING:
+    from fakes import Event
+
+TRIGGER = trigger_request(spec(), SHOP)
+READ = reading("/api/v2/pipeline/x")
+
+
+@pytest.mark.parametrize(
+    "final", [lost(), answer(201, {}), answer(500), answer(502), answer(302), answer(404), answer(408), answer(200)]
+)
+def test_a_trigger_is_sent_once(final: Event) -> None:
+    transport, clock = ScriptedTransport([final]), FakeClock()
+    assert client(transport, clock).send(TRIGGER) == final
+    assert clock.slept == []
+
+
+def test_a_trigger_that_was_not_received_is_sent_again() -> None:
+    events: list[Event] = [refused_connection(), answer(429), refused_connection(), answer(201)]
+    clock, console = FakeClock(), RecordingConsole()
+    assert client(ScriptedTransport(events), clock, console).send(TRIGGER) == answer(201)
+    assert clock.slept == [1.0, 2.0, 4.0]
+    assert console.infos == [
+        "CircleCI was not reached (connection refused); trying again in 1 s",
+        "CircleCI answered 429, too many requests; trying again in 2 s",
+        "CircleCI was not reached (connection refused); trying again in 4 s",
+    ]
+
+
+def test_after_a_429_a_loss_ends_it() -> None:
+    """The first was not received, of the second nobody knows: a third could be the second deploy."""
+    assert client(ScriptedTransport([answer(429), lost()])).send(TRIGGER) == lost()
+
+
+def test_it_gives_up() -> None:
+    transport, clock = ScriptedTransport([refused_connection()] * DEFAULT.attempts), FakeClock()
+    assert client(transport, clock).send(TRIGGER) == refused_connection()
+    assert transport.is_used_up
+    assert clock.slept == [1.0, 2.0, 4.0, 8.0]
+    hasty = Client(ScriptedTransport([refused_connection()]), clock, RecordingConsole(), Policy(attempts=1))
+    assert hasty.send(TRIGGER) == refused_connection()
+
+
+def test_the_waits_of_many_builds_spread() -> None:
+    clock = FakeClock(luck=0.8)
+    client(ScriptedTransport([answer(429, retry_after="30"), answer(201)]), clock).send(TRIGGER)
+    assert clock.slept == [36.0], "as long as it was asked to, and up to a quarter longer"
+
+
+def test_it_does_not_come_back_early() -> None:
+    transport, clock = ScriptedTransport([answer(429, retry_after="61")]), FakeClock()
+    assert client(transport, clock).send(TRIGGER) == answer(429, retry_after="61")
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize("trouble", [lost(), answer(500), answer(503), refused_connection(), answer(429)])
+def test_a_read_is_repeated_freely(trouble: Event) -> None:
+    console = RecordingConsole()
+    transport = ScriptedTransport([trouble, answer(200, {})])
+    sender = client(transport, console=console)
+    assert sender.get("/api/v2/pipeline/x", mine="true") == answer(200, {})
+    assert transport.sent == [Request("GET", "/api/v2/pipeline/x", Repeat.FREELY, query={"mine": "true"})] * 2
+    assert len(console.infos) == 1
+    assert sender.host == "https://circleci.com"
+
+
+def test_each_attempt_is_told_of_before_it_leaves_and_after_it_ended() -> None:
+    """Who notes this knows at every moment whether a trigger may be under way."""
+    told: list[Any] = []
+
+    def answers(status: int) -> Event:
+        def noted(_: Request) -> Response:
+            told.append("sent")
+            return answer(status)
+
+        return noted
+
+    clock = FakeClock()
+    sender = client(ScriptedTransport([answers(429), answers(201)]), clock)
+    sender.send(TRIGGER, lambda result: told.append((clock.monotonic(), result)))
+    first, second = [(0.0, None), "sent", (0.0, answer(429))], [(1.0, None), "sent", (1.0, answer(201))]
+    assert told == [*first, *second]
+
+
+@pytest.mark.parametrize("when", ["Tue, 16 Jun 2026 08:12:11 GMT", "600"])
+def test_a_read_is_not_sent_before_it_was_asked_to(when: str) -> None:
+    """Whoever follows a run looks every 18 seconds; a limit of ten minutes is no reason to ask in vain thirty times."""
+    limit, clock, told = answer(429, retry_after=when), FakeClock(), list[Any]()
+    transport = ScriptedTransport([limit, answer(200, {})])
+    patient = client(transport, clock)
+    for _ in range(30):
+        assert patient.send(READ, told.append) == limit
+        clock.sleep(20.0)
+    assert told == [None, limit]
+    assert patient.send(READ) == answer(200, {})
+    assert transport.is_used_up
+
+
+def test_what_is_limited_is_one_read_and_no_act() -> None:
+    limit = answer(429, retry_after="600")
+    events = [limit, limit, answer(200), limit, answer(201)]
+    patient = client(ScriptedTransport(events))
+    act = Request("POST", READ.path, Repeat.FREELY)
+    assert [patient.send(r) for r in (READ, act, reading("/y"), act, TRIGGER)] == events
+
+
+def test_a_limited_act_postpones_no_read() -> None:
+    events = [answer(429, retry_after="600"), answer(200)]
+    patient = client(ScriptedTransport(events))
+    assert [patient.send(r) for r in (Request("POST", READ.path, Repeat.FREELY), READ)] == events
+
+
+def test_a_limit_without_a_time_is_asked_again_as_usual() -> None:
+    patient = client(ScriptedTransport([*[answer(429)] * DEFAULT.attempts, answer(200)]))
+    assert [patient.send(READ), patient.send(READ)] == [answer(429), answer(200)]
+
+
+def test_the_end_of_an_endpoint_is_told() -> None:
+    console = RecordingConsole()
+    transport = ScriptedTransport([answer(200, sunset="Mon, 01 Feb 2027 00:00:00 GMT")])
+    client(transport, console=console).send(TRIGGER)
+    assert console.warnings == ["CircleCI removes this endpoint on 1 February 2027: see docs/migrating.md"]
+
+
+# Lists
+
+
+def page(*ids: str, following: str | None = None, date: str = "") -> Response:
+    return Response(200, {"ids": ",".join(ids), "following": following or "", "date": date}, b"")
+
+
+def read(result: Response | Failure) -> Page[Run] | None:
+    if isinstance(result, Failure) or result.status != 200:
+        return None
+    ids = result.headers["ids"]
+    return Page(tuple(map(Run, ids.split(","))) if ids else (), result.headers["following"] or None)
+
+
+def following(first: Request, token: str) -> Request:
+    assert "page" not in first.query, "each page is asked for by the first request"
+    return replace(first, query={**first.query, "page": token})
+
+
+def pages(*events: Event) -> tuple[object, list[str | None]]:
+    transport = ScriptedTransport(events)
+    found = client(transport).pages(reading("/list", branch="main"), read, following)
+    assert all(request.query["branch"] == "main" for request in transport.sent)
+    return found and [run.id for run in found], [request.query.get("page") for request in transport.sent]
+
+
+def test_all_pages() -> None:
+    assert pages(page("1", "2", following="b"), page(following="c"), page("3")) == (["1", "2", "3"], [None, "b", "c"])
+    assert pages(page()) == ((), [None])
+
+
+def test_all_or_nothing() -> None:
+    assert pages(page("1", following="b"), answer(404))[0] is None
+
+
+def test_a_token_that_came_before_leads_nowhere() -> None:
+    events = [page("1", following="b"), page("2", following="c"), page("3", following="b")]
+    assert pages(*events) == (None, [None, "b", "c"])
+
+
+def test_a_list_that_does_not_end_is_not_believed() -> None:
+    endless = [page("x", following=str(n)) for n in range(MOST_PAGES)]
+    assert pages(*endless)[0] is None
+    assert len(endless) == len(pages(*endless)[1])
+
+
+def runs(*events: Event, enough: int = 1000) -> Recent | Response | Failure:
+    transport = ScriptedTransport(events)
+    found = client(transport).runs(reading("/list"), read, following, lambda runs: len(runs) >= enough)
+    assert transport.is_used_up
+    return found
+
+
+def test_runs_are_read_until_there_is_enough() -> None:
+    events = [page("1", "2", following="b", date="Tue, 16 Jun 2026 08:02:11 GMT"), page("3", "4", following="c")]
+    recent = runs(*events, enough=3)
+    assert isinstance(recent, Recent)
+    assert ([run.id for run in recent.runs], recent.is_whole) == (["1", "2", "3", "4"], True)
+    assert recent.moment == FakeClock().moment, "of the newest page"
+
+
+def test_runs_that_do_not_end() -> None:
+    for events in ([page("x", following=str(n)) for n in range(MOST_PAGES)], [page("1", following="b")] * 2):
+        recent = runs(*events)
+        assert isinstance(recent, Recent)
+        assert not recent.is_whole
+
+
+def test_runs_that_cannot_be_read() -> None:
+    assert runs(page("1", following="b"), answer(403)) == answer(403)

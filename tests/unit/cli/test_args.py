@@ -1,0 +1,154 @@
+"""Options and the variables that stand for them: what is read, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploystep.app.options import Options
+from deploystep.cli import parser
+from deploystep.cli.args import asks_for_json, parse
+from deploystep.cli.option_table import COMMANDS, OPTIONS
+from deploystep.core.errors import UsageError
+
+USAGE = [
+    "run --bogus",
+    "run --wait soon",
+    "run --again",
+    ("run", "--again", " "),
+    ("run", "--nodes-timeout", "1 m"),
+    ("run", "--nodes-timeout", ""),
+    ("run", "--confirm", "1 s"),
+    "run --nodes some",
+    "run --confirm soon",
+    "run --confirm -1s",
+    "run --confirm ٣s",
+    "run --color sometimes",
+    "run --dry",
+    "run --rules",
+    "run extra",
+    "run --branch main",
+    "plan --confirm 1s",
+    "sandbox --port 99999",
+    "sandbox --port 65536",
+    "sandbox --port x",
+    "sandbox --port -1",
+    "sandbox --head main",
+    "sandbox --head =x",
+    "nonsense",
+    "",
+]
+
+
+@pytest.mark.parametrize("argv", USAGE, ids=str)
+def test_usage(argv: str | tuple[str, ...]) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(argv.split() if isinstance(argv, str) else argv, {})
+    assert caught.value.hints
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("NODES", "some"),
+        ("COLOR", "sometimes"),
+        ("WAIT", "soon"),
+        ("AGAIN", "  "),
+        ("NODES_TIMEOUT", "1d"),
+        ("DRY_RUN", "maybe"),
+        ("JSON", "maybe"),
+        ("CONFIRM", "x"),
+    ],
+)
+def test_a_variable_that_cannot_be_meant(name: str, value: str) -> None:
+    """An option that is silently ignored would be a lie, by whichever way it came."""
+    with pytest.raises(UsageError) as caught:
+        parse(["run"], {f"DEPLOYSTEP_{name}": value})
+    assert name.lower().replace("_", "-") in caught.value.message.lower().replace("_", "-")
+    assert caught.value.hints
+    assert parse(["schema"], {f"DEPLOYSTEP_{name}": value} if name not in ("COLOR", "JSON") else {}).command == "schema"
+
+
+@pytest.mark.parametrize("command", ["run", "nonsense", "run --bogus"])
+@pytest.mark.parametrize(
+    ("value", "is_on"),
+    [
+        *((value, True) for value in ("1", "true", "yes", "on", "TRUE")),
+        *((value, False) for value in ("0", "false", "no", "off", "False", "")),
+    ],
+)
+def test_a_switch(value: str, is_on: bool, command: str) -> None:  # noqa: FBT001 - a column
+    assert asks_for_json(command.split(), {"DEPLOYSTEP_JSON": value}) is is_on
+    assert asks_for_json([*command.split(), "--json"], {"DEPLOYSTEP_JSON": value})
+    read = parse(["run"], {"DEPLOYSTEP_DRY_RUN": value, "DEPLOYSTEP_JSON": value})
+    assert (read.is_dry, read.dry_run, read.json) == (is_on, is_on, is_on)
+
+
+def test_an_option_beats_its_variable() -> None:
+    variables = {"DEPLOYSTEP_RULES": "a.yml", "DEPLOYSTEP_CONFIRM": "5m", "DEPLOYSTEP_DRY_RUN": "false"}
+    read = parse(["run", "--rules", "b.yml", "--confirm", "90s", "--dry-run"], variables)
+    assert (read.rules, read.confirm, read.dry_run) == ("b.yml", 90.0, True)
+    assert parse(["run"], variables) == Options("run", rules="a.yml", confirm=300.0, dry_run=False)
+    assert parse(["run"], dict.fromkeys(variables, "")) == parse(["run"], {}) == Options("run")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0", 0.0), ("90s", 90.0), ("10m", 600.0), ("1h", 3600.0), ("7", 7.0)])
+def test_durations(text: str, seconds: float) -> None:
+    assert parse(["run", "--confirm", text], {}).confirm == seconds
+    assert parse(["run", f"--wait={text}"], {}).wait == seconds
+
+
+@pytest.mark.parametrize(
+    ("argv", "variable", "seconds"),
+    [
+        (["--wait"], None, 3600.0),
+        ([], "true", 3600.0),
+        ([], "on", 3600.0),
+        ([], "1", 1.0),
+        ([], "0", 0.0),
+        ([], "false", None),
+        ([], "", None),
+        (["--wait"], "5m", 3600.0),
+        ([], "5m", 300.0),
+        (["--wait", "--json"], None, 3600.0),
+    ],
+)
+def test_wait_may_stand_alone(argv: list[str], variable: str | None, seconds: float | None) -> None:
+    variables = {} if variable is None else {"DEPLOYSTEP_WAIT": variable}
+    assert parse(["run", *argv], variables).wait == seconds
+
+
+def test_what_may_be_given_often() -> None:
+    read = parse(["sandbox", "--head", "main=a", "--head", "v1=b=c", "--workflow", "x", "--port", "8080"], {})
+    assert (dict(read.head), read.workflow, read.port) == ({"main": "a", "v1": "b=c"}, ("x",), 8080)
+    assert parse(["plan", "--changed", "a", "--changed", "b c"], {}).changed == ("a", "b c")
+
+
+def test_every_option_that_changes_what_run_does_has_a_variable() -> None:
+    assert [o.flag for o in OPTIONS if "run" in o.commands and not o.has_variable] == []
+
+
+def test_what_has_no_variable_is_read_from_none() -> None:
+    variables = {o.variable: "1" for o in OPTIONS if not o.has_variable}
+    assert parse(["plan"], variables) == Options("plan")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_only_run_sends(command: str) -> None:
+    assert parse([command], {"DEPLOYSTEP_CONFIRM": "1s"}).is_dry is (command != "run")
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help(command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that fits a screen; a command's ends with an example."""
+    monkeypatch.setenv("COLUMNS", "120")
+    with pytest.raises(SystemExit) as left:
+        parser.parser().parse_args([*([command] if command else []), "--help"])
+    assert left.value.code == 0
+    page = capsys.readouterr().out
+    assert len(page.splitlines()) <= 45
+    if command:
+        example = page.rpartition("example:")[2].strip().removeprefix("- run: ").split()
+        assert example[:2] == ["deploystep", command]
+        assert parse(example[1:], {}).command == command
+    else:
+        assert all(name in page for name in COMMANDS)

@@ -1,0 +1,237 @@
+"""From a command line to an exit code: what is raised is told, signals are heard, and bugs leave their traceback."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import stat
+import tempfile
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builds import environ
+
+from deploystep.cli.main import main
+from deploystep.core.errors import Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from deploystep.app.options import Options
+    from deploystep.app.report import Report
+    from deploystep.cli.services import Services
+
+TOKEN = "token-0123456789"
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """`main` catches signals for its process, which here is the tests'."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def call(*argv: str, **variables: str) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    code = main(argv, {**environ(), **variables}, io.StringIO(), out, err)
+    return code, out.getvalue(), err.getvalue()
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["run", "--bogus"],
+        ["sandbox", "--fault", "nonsense"],
+        ["plan", "--branch", "a", "--tag", "b"],
+        ["nonsense"],
+        [],
+    ],
+    ids=" ".join,
+)
+def test_what_is_raised_is_told(argv: list[str]) -> None:
+    code, out, err = call(*argv, DEPLOYSTEP_JSON="1")
+    document = json.loads(out)
+    assert (code, document["exit"], document["triggers"]) == (2, {"code": 2, "name": "usage"}, [])
+    assert document["error"]["hints"]
+    assert err.startswith("error[")
+    assert call(*argv)[1] == ""
+
+
+def test_help_and_version_leave_with_0(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--version")[0] == call("run", "--help")[0] == 0
+    assert "usage: deploystep run" in capsys.readouterr().out
+
+
+# A command that behaves
+
+
+@pytest.fixture
+def behaves(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    """Let every command be carried out like this."""
+    return lambda carry_out: monkeypatch.setattr("deploystep.cli.main.dispatch", carry_out)
+
+
+def test_a_bug_has_a_code_of_its_own_and_leaves_its_traceback(
+    behaves: Callable[[Any], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> bool:
+        raise KeyError(TOKEN)
+
+    behaves(broken)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code, out, err = call("run", "--json", CIRCLE_TOKEN=TOKEN)
+    assert (code, json.loads(out)["exit"]) == (1, {"code": 1, "name": "bug"})
+    first, *hints, last = err.splitlines()
+    assert first.startswith("error[bug]: this is a bug in deploystep: KeyError in broken, line ")
+    (file,) = tmp_path.iterdir()
+    assert hints == [
+        "  hint: look whether anything was triggered before you run it again",
+        f"  hint: please report it with the traceback in {file}",
+    ]
+    assert last == "exit 1 (bug): nothing was triggered"
+    written = file.read_text(encoding="utf-8")
+    assert "Traceback (most recent call last)" in written
+    assert "in broken" in written
+    assert TOKEN not in out + err + written
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600, "only this user reads it"
+
+
+def test_a_bug_is_told_where_no_file_can_be_written(
+    behaves: Callable[[Any], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_options: Options, _services: Services, report: Report) -> bool:
+        report.skipped = "so far"
+        raise RecursionError
+
+    behaves(broken)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    code, out, err = call("run")
+    assert (code, out, err.count("hint: ")) == (1, "so far\n", 1), "what was known before it is told"
+
+
+def test_the_variable_that_holds_the_token_is_masked_from_the_beginning(behaves: Callable[[Any], None]) -> None:
+    def tells(_options: Options, services: Services, report: Report) -> bool:
+        services.console.info(f"it is {TOKEN}")
+        report.skipped = f"it is {TOKEN}"
+        return True
+
+    behaves(tells)
+    for variables in ({"CIRCLE_TOKEN": TOKEN}, {"MINE": TOKEN, "DEPLOYSTEP_TOKEN_ENV": "MINE"}):
+        assert call("run", **variables) == (0, "it is ***\n", "it is ***\n")
+
+
+# Signals
+
+
+class Signalling(io.StringIO):
+    """A stream on which each write meets a signal."""
+
+    def write(self, text: str) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return super().write(text)
+
+
+def test_a_signal_while_the_result_is_written() -> None:
+    """What happened is told to its end, with the exit code that it had."""
+    out, err = Signalling(), Signalling()
+    assert main(["run", "--json"], {}, io.StringIO(), out, err) == 4
+    assert json.loads(out.getvalue())["exit"] == {"code": 4, "name": "environment"}
+    assert err.getvalue().endswith("exit 4 (environment): nothing was triggered\n")
+
+
+def meet(number: signal.Signals, seconds: float = 5.0) -> None:
+    os.kill(os.getpid(), number)
+    signal.sigtimedwait([], seconds)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "name"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+@pytest.mark.parametrize("argv", [["run", "--json"], ["run"], ["sandbox"]], ids=" ".join)
+def test_a_signal(
+    behaves: Callable[[Any], None], argv: list[str], number: signal.Signals, code: int, name: str
+) -> None:
+    def waits(*_: object) -> bool:
+        meet(number)
+        pytest.fail("it went on")
+
+    behaves(waits)
+    found, out, err = call(*argv)
+    assert found == code
+    assert [json.loads(out)["exit"]["name"]] == [name] if "--json" in argv else out == ""
+    assert err == ("" if argv == ["sandbox"] else f"{name}: nothing was triggered\n"), "a server has said all there is"
+
+
+def swallow() -> None:
+    """What an import, or what tidies up, can make of a signal."""
+    try:
+        meet(signal.SIGTERM, 1.0)
+    except Interrupted:
+        raise ImportError("cannot import name 'ssl'") from None
+
+
+def test_a_signal_that_comes_out_as_something_else_is_a_signal_all_the_same(behaves: Callable[[Any], None]) -> None:
+    behaves(lambda *_: swallow())
+    assert call("run")[0] == 143
+
+
+@pytest.mark.parametrize("goes_on", ["waits", "sends"])
+def test_after_a_signal_that_was_swallowed_nothing_is_sent_or_waited_for(
+    behaves: Callable[[Any], None], goes_on: str
+) -> None:
+    reached = []
+
+    def carry_out(_options: Options, services: Services, report: Report) -> bool:
+        with suppress(ImportError):
+            swallow()
+        reached.append("after it")
+        services.clock.sleep(0) if goes_on == "waits" else report.raise_if_signalled()
+        pytest.fail("it went on")
+
+    behaves(carry_out)
+    assert (call("run")[0], reached) == (143, ["after it"])
+
+
+def test_the_signal_after_one_that_was_swallowed_is_heard(behaves: Callable[[Any], None]) -> None:
+    def carry_out(*_: object) -> bool:
+        with suppress(ImportError):
+            swallow()
+        meet(signal.SIGINT)
+        pytest.fail("it went on")
+
+    behaves(carry_out)
+    assert call("run")[0] == 130
+
+
+def test_a_signal_during_what_the_first_one_asked_for_changes_nothing(behaves: Callable[[Any], None]) -> None:
+    done = []
+
+    def carry_out(*_: object) -> bool:
+        try:
+            meet(signal.SIGTERM)
+        except Interrupted:
+            meet(signal.SIGINT, 0.01)
+            done.append("cancelled")
+            raise
+        return True
+
+    behaves(carry_out)
+    assert (call("run")[0], done) == (143, ["cancelled"])
+
+
+def test_what_was_started_is_stopped_by_a_signal_too(behaves: Callable[[Any], None]) -> None:
+    stopped: list[str] = []
+
+    def carry_out(_options: Options, services: Services, _report: Report) -> bool:
+        services._stack.callback(stopped.append, "server")
+        meet(signal.SIGTERM)
+        return True
+
+    behaves(carry_out)
+    assert (call("run")[0], stopped) == (143, ["server"])

@@ -1,0 +1,385 @@
+"""Times as people write them, when windows are open, and what freezes hold, above all where clocks are changed."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from deploystep.core.times import (
+    DAYS,
+    Interval,
+    UnknownZone,
+    Window,
+    next_opening,
+    read_moment,
+    read_now,
+    read_window,
+    zone,
+    zone_names,
+)
+
+UTC = timezone.utc
+BERLIN, NEW_YORK, LORD_HOWE = "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"
+
+
+def window(text: str, default: str = "UTC") -> Window:
+    read = read_window(text, zone(default))
+    assert read is not None, text
+    return read
+
+
+def at(text: str) -> datetime:
+    """A moment in a zone; `+` after it is the second time that the clock shows it."""
+    moment = read_moment(text.rstrip("+"), UTC)
+    return moment.replace(fold=int(text.endswith("+")))
+
+
+def is_open(text: str, moment: str) -> bool:
+    return window(text).is_open(at(moment))
+
+
+def opening(moment: str, *windows: str, freezes: tuple[tuple[str, str], ...] = ()) -> str | None:
+    """The next opening as the clock of the moment's own zone shows it, `+` where it does so for the second time."""
+    now = at(moment)
+    found = next_opening(now, tuple(map(window, windows)), tuple(Interval(at(a), at(b)) for a, b in freezes))
+    if found is None:
+        return None
+    assert found.utcoffset() == timedelta(0), "openings are told in UTC"
+    local = found.astimezone(now.tzinfo)
+    return f"{DAYS[local.weekday()]} {local:%Y-%m-%d %H:%M}{'+' * local.fold}"
+
+
+# moments
+
+
+@pytest.mark.parametrize(
+    ("text", "iso"),
+    [
+        ("2026-06-16 10:00", "2026-06-16T10:00:00+02:00"),
+        ("2026-12-16 10:00", "2026-12-16T10:00:00+01:00"),
+        (" 2026-06-16T10:00:11 ", "2026-06-16T10:00:11+02:00"),
+        ("2026-06-16 10:00 UTC", "2026-06-16T10:00:00+00:00"),
+        ("2026-06-16 10:00 America/New_York", "2026-06-16T10:00:00-04:00"),
+        ("2026-06-16T10:00:00Z", "2026-06-16T10:00:00+00:00"),
+        ("2026-06-16T10:00:00+0530", "2026-06-16T10:00:00+05:30"),
+        ("2026-06-16T10:00:00-05:00", "2026-06-16T10:00:00-05:00"),
+        ("2026-06-16T10:00:00.5Z", "2026-06-16T10:00:00.500000+00:00"),
+    ],
+)
+def test_reading_a_moment(text: str, iso: str) -> None:
+    assert read_moment(text, zone(BERLIN)).isoformat() == iso
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "noon", "10:00", "2026-06-16", "16.06.2026 10:00", "2026-6-16 10:00", "2026-02-30 10:00"),
+        *("2026-06-16 24:00", "2026-06-16 10:60", "2026-06-16 10:00 Nowhere/Land", "2026-06-16 10:00 +99:00"),
+        *("2026-06-16 10:00 ../../etc/passwd", "2026-06-16 10:00 Europe", "2026-06-16 10:00 x y", "٢٠٢٦-06-16 10:00"),
+    ],
+)
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(ValueError, match=r"cannot read|unknown time zone|offset|does not match"):
+        read_moment(text, zone(BERLIN))
+
+
+@pytest.mark.parametrize(
+    "text", ["0001-01-01 00:00", "9999-12-31T23:59:00-14:00", "1900-12-31 00:00", "2200-01-01 00:00"]
+)
+def test_no_build_runs_at_the_ends_of_the_calendar(text: str) -> None:
+    with pytest.raises(ValueError, match="no build runs in the year"):
+        read_now(text, zone(BERLIN))
+
+
+def test_a_build_runs_now() -> None:
+    assert read_now("2026-06-16 10:00", zone(BERLIN)) == read_moment("2026-06-16 10:00", zone(BERLIN))
+
+
+def test_zones() -> None:
+    assert zone("UTC") is UTC
+    assert "UTC" in zone_names()
+    assert "Europe/Berlin" in zone_names()
+    summer = datetime(2026, 7, 1, tzinfo=zone(BERLIN))
+    assert summer.utcoffset() == timedelta(hours=2)
+
+
+# reading windows
+
+
+@pytest.mark.parametrize(
+    ("text", "days", "start", "end"),
+    [
+        ("Mon-Thu 09:00-17:00", {0, 1, 2, 3}, 540, 1020),
+        ("Fri 22:00-06:00", {4}, 1320, 360),
+        ("Fri-Mon 00:00-24:00", {4, 5, 6, 0}, 0, 1440),
+        ("Sun-Sun 00:00-00:01", {6}, 0, 1),
+        ("Tue-Mon 22:00-00:00", set(range(7)), 1320, 0),
+        ("  Mon 09:00-17:00 ", {0}, 540, 1020),
+    ],
+)
+def test_reading(text: str, days: set[int], start: int, end: int) -> None:
+    read = window(text, BERLIN)
+    assert (read.days, read.start, read.end, read.zone) == (frozenset(days), start, end, zone(BERLIN))
+    assert read.text == text.strip()
+
+
+def test_a_window_names_its_zone_or_takes_the_files() -> None:
+    assert window("Mon 09:00-17:00 America/New_York", BERLIN).zone == zone(NEW_YORK)
+    with pytest.raises(UnknownZone):
+        read_window("Mon 09:00-17:00 Europe/Berln", UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Mon",
+        "09:00-17:00",
+        "Mon-Fri 9-17",
+        "mon 09:00-17:00",
+        "Mon,Tue 09:00-17:00",
+        "Mon-Foo 09:00-17:00",
+        "Foo 09:00-17:00",
+        "Mon 09:00-09:00",
+        "Mon 24:00-06:00",
+        "Mon 09:00-24:01",
+        "Mon 09:60-17:00",
+        "Mon 25:00-26:00",
+        "Mon 09:00 - 17:00",
+        "Mon 09:00-17:00 Europe/Berlin x",
+        "Mon ٠٩:00-17:00",
+    ],
+)
+def test_what_is_no_window(text: str) -> None:
+    assert read_window(text, UTC) is None
+
+
+# windows
+
+
+@pytest.mark.parametrize(
+    ("text", "moment", "expected"),
+    [
+        # the start is inside, the end is not; 2026-06-15 is a Monday
+        ("Mon-Thu 09:00-17:00", "2026-06-15 08:59:59", False),
+        ("Mon-Thu 09:00-17:00", "2026-06-15 09:00", True),
+        ("Mon-Thu 09:00-17:00", "2026-06-18 16:59:59.999999", True),
+        ("Mon-Thu 09:00-17:00", "2026-06-18 17:00", False),
+        ("Mon-Thu 09:00-17:00", "2026-06-19 10:00", False),
+        # over midnight: the day is the one on which it starts
+        ("Fri 22:00-06:00", "2026-06-19 22:00", True),
+        ("Fri 22:00-06:00", "2026-06-20 05:59", True),
+        ("Fri 22:00-06:00", "2026-06-20 06:00", False),
+        ("Fri 22:00-06:00", "2026-06-19 05:00", False),
+        ("Fri 22:00-06:00", "2026-06-20 22:00", False),
+        ("Sun 22:00-06:00", "2026-06-15 05:59", True),
+        # over the weekend
+        ("Fri-Mon 09:00-17:00", "2026-06-14 10:00", True),
+        ("Fri-Mon 09:00-17:00", "2026-06-15 10:00", True),
+        ("Fri-Mon 09:00-17:00", "2026-06-16 10:00", False),
+        ("Fri-Mon 22:00-06:00", "2026-06-16 05:00", True),
+        ("Fri-Mon 22:00-06:00", "2026-06-16 23:00", False),
+        # until midnight, written in either way
+        ("Mon 00:00-24:00", "2026-06-15 23:59", True),
+        ("Mon 00:00-24:00", "2026-06-16 00:00", False),
+        ("Mon 22:00-00:00", "2026-06-15 23:59", True),
+        ("Mon 22:00-00:00", "2026-06-16 00:00", False),
+        # the zone is the window's, whatever the moment's is
+        ("Mon 09:00-17:00 Europe/Berlin", "2026-06-15 07:00", True),
+        ("Mon 09:00-17:00 Europe/Berlin", "2026-06-15 15:00", False),
+        ("Mon 00:00-01:00 Europe/Berlin", "2026-06-14 22:30", True),
+        ("Mon 09:00-17:00 America/New_York", "2026-06-15 22:59 Europe/Berlin", True),
+    ],
+)
+def test_open(text: str, moment: str, expected: bool) -> None:  # noqa: FBT001 - a column of the table
+    assert is_open(text, moment) is expected
+
+
+@pytest.mark.parametrize(
+    ("place", "before", "after"),
+    [
+        (BERLIN, "2026-03-28", "2026-03-29"),
+        (BERLIN, "2026-10-24", "2026-10-25"),
+        (NEW_YORK, "2026-03-07", "2026-03-08"),
+        (NEW_YORK, "2026-10-31", "2026-11-01"),
+        (LORD_HOWE, "2026-04-04", "2026-04-05"),
+        (LORD_HOWE, "2026-10-03", "2026-10-04"),
+    ],
+)
+def test_office_hours_do_not_move_when_clocks_are_changed(place: str, before: str, after: str) -> None:
+    hours = f"Sat-Sun 09:00-17:00 {place}"
+    for day in (before, after):
+        edges = [is_open(hours, f"{day} {t} {place}") for t in ("08:59", "09:00", "16:59", "17:00")]
+        assert edges == [False, True, True, False]
+    assert opening(f"{before} 18:00 {place}", hours) == f"Sun {after} 09:00"
+
+
+@pytest.mark.parametrize(
+    ("text", "moment", "expected"),
+    [
+        # 02:00 to 03:00 does not exist in Berlin on 2026-03-29
+        ("Sun 02:30-04:00 Europe/Berlin", "2026-03-29 01:59 Europe/Berlin", "Sun 2026-03-29 03:00"),
+        ("Sun 02:00-03:30 Europe/Berlin", "2026-03-29 01:00 Europe/Berlin", "Sun 2026-03-29 03:00"),
+        ("Sat 22:00-02:30 Europe/Berlin", "2026-03-29 03:00 Europe/Berlin", "Sat 2026-04-04 22:00"),
+        # all of the window is skipped: the next is a week later, even where it is asked a week before
+        ("Sun 02:15-02:45 Europe/Berlin", "2026-03-29 00:00 Europe/Berlin", "Sun 2026-04-05 02:15"),
+        ("Sun 02:15-02:45 Europe/Berlin", "2026-03-23 12:00 Europe/Berlin", "Sun 2026-04-05 02:15"),
+        ("Sun 02:15-02:45 Europe/Berlin", "2026-03-22 02:45 Europe/Berlin", "Sun 2026-04-05 02:15"),
+        ("Sun 02:00-02:30 America/New_York", "2026-03-02 12:00 America/New_York", "Sun 2026-03-15 02:00"),
+        # half an hour, 02:00 to 02:30, on Lord Howe
+        ("Sun 02:15-02:45 Australia/Lord_Howe", "2026-10-04 01:59 Australia/Lord_Howe", "Sun 2026-10-04 02:30"),
+        ("Sun 02:00-02:30 Australia/Lord_Howe", "2026-10-04 01:00 Australia/Lord_Howe", "Sun 2026-10-11 02:00"),
+        # a whole day: there was no 30 December 2011 on Samoa
+        ("Fri 09:00-17:00 Pacific/Apia", "2011-12-29 12:00 Pacific/Apia", "Fri 2012-01-06 09:00"),
+    ],
+)
+def test_a_start_that_the_clock_skips(text: str, moment: str, expected: str) -> None:
+    assert opening(moment, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "moment", "expected"),
+    [
+        # 02:00 to 03:00 comes twice in Berlin on 2026-10-25
+        ("Sun 02:30-02:45 Europe/Berlin", "2026-10-25 01:00 Europe/Berlin", "Sun 2026-10-25 02:30"),
+        ("Sun 02:30-02:45 Europe/Berlin", "2026-10-25 02:45 Europe/Berlin", "Sun 2026-10-25 02:30+"),
+        ("Sun 02:30-02:45 Europe/Berlin", "2026-10-25 02:45+ Europe/Berlin", "Sun 2026-11-01 02:30"),
+        ("Sun 02:30-04:00 Europe/Berlin", "2026-10-25 02:00+ Europe/Berlin", "Sun 2026-10-25 02:30+"),
+        # it closes, and the clock goes back into it
+        ("Sun 01:00-02:30 Europe/Berlin", "2026-10-25 02:40 Europe/Berlin", "Sun 2026-10-25 02:00+"),
+        ("Sat 22:00-02:30 Europe/Berlin", "2026-10-25 02:40 Europe/Berlin", "Sun 2026-10-25 02:00+"),
+        ("Sun 00:30-01:10 America/New_York", "2026-11-01 01:10 America/New_York", "Sun 2026-11-01 01:00+"),
+        ("Sun 01:00-01:40 Australia/Lord_Howe", "2026-04-05 01:50 Australia/Lord_Howe", "Sun 2026-04-05 01:30+"),
+    ],
+)
+def test_an_hour_that_comes_twice(text: str, moment: str, expected: str) -> None:
+    moment, _, rest = moment.rpartition(" ")
+    day, _, place = f"{moment} {rest}".rpartition(" ")
+    assert opening(f"{day.rstrip('+')} {place}{'+' * day.endswith('+')}", text) == expected
+
+
+def test_a_window_is_open_both_times() -> None:
+    for moment in ("2026-10-25 02:30 Europe/Berlin", "2026-10-25 02:30 Europe/Berlin+"):
+        assert is_open("Sun 02:30-02:45 Europe/Berlin", moment)
+
+
+def test_an_opening_is_the_start_of_a_minute_unless_it_is_now() -> None:
+    assert next_opening(at("2026-06-15 08:59:30.5"), (window("Mon 09:00-17:00"),), ()) == at("2026-06-15 09:00")
+    assert next_opening(at("2026-06-15 09:00:30.5"), (window("Mon 09:00-17:00"),), ()) == at("2026-06-15 09:00:30.5")
+
+
+# freezes
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "moment", "expected"),
+    [
+        ("2026-12-18 18:00", "2027-01-04 09:00", "2026-12-18 17:59:59", False),
+        ("2026-12-18 18:00", "2027-01-04 09:00", "2026-12-18 18:00", True),
+        ("2026-12-18 18:00", "2027-01-04 09:00", "2027-01-04 08:59:59", True),
+        ("2026-12-18 18:00", "2027-01-04 09:00", "2027-01-04 09:00", False),
+        ("2026-12-18 18:00 Europe/Berlin", "2027-01-04 09:00 Europe/Berlin", "2026-12-18 17:00", True),
+        # in the hour that comes twice a freeze starts the first time and ends the second
+        ("2026-10-25 02:30 Europe/Berlin", "2026-10-26 00:00", "2026-10-25 00:30", True),
+        ("2026-10-25 02:30 Europe/Berlin+", "2026-10-26 00:00", "2026-10-25 00:30", True),
+        ("2026-10-25 00:00", "2026-10-25 02:30 Europe/Berlin", "2026-10-25 01:29", True),
+        ("2026-10-25 00:00", "2026-10-25 02:30 Europe/Berlin+", "2026-10-25 01:29", True),
+        ("2026-10-25 00:00", "2026-10-25 02:30 Europe/Berlin", "2026-10-25 01:30", False),
+        ("2026-10-25 02:10 Europe/Berlin", "2026-10-25 02:20 Europe/Berlin", "2026-10-25 01:00", True),
+        # in the hour that is skipped it is the longer, too
+        ("2026-03-29 02:30 Europe/Berlin", "2026-03-30 00:00", "2026-03-29 00:30", True),
+        ("2026-03-29 00:00", "2026-03-29 02:30 Europe/Berlin", "2026-03-29 01:29", True),
+        ("2026-03-29 00:00", "2026-03-29 02:30 Europe/Berlin", "2026-03-29 01:30", False),
+        # for ever, in every zone
+        ("0001-01-01 00:00 Asia/Tokyo", "9999-12-31 23:59 America/New_York", "2026-06-15 12:00", True),
+        ("0001-01-01 00:00 America/New_York", "9999-12-31 23:59 Asia/Tokyo", "2026-06-15 12:00", True),
+    ],
+)
+def test_a_freeze(start: str, end: str, moment: str, expected: bool) -> None:  # noqa: FBT001 - a column of the table
+    assert Interval(at(start), at(end)).holds(at(moment)) is expected
+
+
+# both
+
+
+HOURS = "Mon-Thu 09:00-17:00"
+YEAR_END = ("2026-12-18 18:00", "2027-01-04 09:00")
+
+
+@pytest.mark.parametrize(
+    ("moment", "windows", "freezes", "expected"),
+    [
+        ("2026-06-15 10:00", (), (), "Mon 2026-06-15 10:00"),
+        ("2026-06-15 10:00", (HOURS,), (), "Mon 2026-06-15 10:00"),
+        ("2026-06-18 17:00", (HOURS,), (), "Mon 2026-06-22 09:00"),
+        ("2026-06-18 17:00", (HOURS, "Fri 10:00-12:00"), (), "Fri 2026-06-19 10:00"),
+        ("2026-12-24 23:00", (), (YEAR_END,), "Mon 2027-01-04 09:00"),
+        ("2026-12-24 23:00", (HOURS,), (YEAR_END,), "Mon 2027-01-04 09:00"),
+        ("2026-12-24 23:00", ("Fri 10:00-12:00",), (YEAR_END,), "Fri 2027-01-08 10:00"),
+        # the window opens before the freeze starts, or only after it
+        ("2026-12-17 20:00", ("Fri 10:00-12:00",), (YEAR_END,), "Fri 2026-12-18 10:00"),
+        ("2026-12-18 12:00", ("Fri 10:00-12:00",), (YEAR_END,), "Fri 2027-01-08 10:00"),
+        # freezes one after the other, inside one another, and over one another
+        ("2026-12-24 23:00", (), (("2027-01-04 09:00", "2027-01-05 00:00"), YEAR_END), "Tue 2027-01-05 00:00"),
+        ("2026-12-24 23:00", (), (("2026-12-24 00:00", "2026-12-27 00:00"), YEAR_END), "Mon 2027-01-04 09:00"),
+        ("2026-12-24 23:00", (), (("2026-12-30 00:00", "2027-02-01 00:00"), YEAR_END), "Mon 2027-02-01 00:00"),
+        # a freeze that ends inside a window opens it in the middle
+        ("2026-06-15 08:00", (HOURS,), (("2026-06-15 07:00", "2026-06-15 11:30"),), "Mon 2026-06-15 11:30"),
+        # never
+        ("2026-06-15 10:00", (), (("2026-01-01 00:00", "9999-12-31 23:59"),), None),
+        ("2026-06-15 10:00", (), (("2026-01-01 00:00", "9999-12-31 23:59 America/New_York"),), None),
+        ("2026-06-15 10:00", (HOURS,), (("2026-01-01 00:00", "9999-12-31 23:59"),), None),
+    ],
+)
+def test_the_next_opening(
+    moment: str, windows: tuple[str, ...], freezes: tuple[tuple[str, str], ...], expected: str | None
+) -> None:
+    assert opening(moment, *windows, freezes=freezes) == expected
+
+
+def test_a_window_that_is_frozen_week_after_week() -> None:
+    first = at("2026-06-15 00:00")
+    mondays = tuple(first + timedelta(weeks=n) for n in range(30))
+    freezes = tuple(Interval(day, day + timedelta(days=1)) for day in mondays)
+    assert next_opening(first, (window("Mon 00:00-24:00"),), freezes) == first + timedelta(weeks=30)
+
+
+def test_a_window_that_never_opens() -> None:
+    closed = Window("never", frozenset(), 540, 1020, UTC)
+    assert next_opening(at("2026-06-15 10:00"), (closed,), ()) is None
+
+
+MOMENTS = st.sampled_from(
+    [f"2026-{day} 00:00" for day in ("03-08", "03-29", "04-05", "06-15", "10-04", "10-25", "11-01")]
+).flatmap(lambda text: st.integers(-3000, 3000).map(lambda minutes: at(text) + timedelta(minutes=minutes)))
+PLACES = st.sampled_from([BERLIN, NEW_YORK, LORD_HOWE, "UTC"])
+CLOCKS = st.integers(0, 24 * 60 - 1)
+WINDOWS = st.builds(
+    lambda days, start, length, place: Window("", days, start, (start + length) % 1440, zone(place)),
+    st.frozensets(st.integers(0, 6), min_size=1),
+    CLOCKS | st.integers(60, 210),
+    st.integers(1, 1439),
+    PLACES,
+)
+FREEZES = st.builds(lambda start, hours: Interval(start, start + timedelta(hours=hours)), MOMENTS, st.integers(1, 60))
+
+
+@settings(deadline=None, max_examples=60)
+@given(MOMENTS, st.lists(WINDOWS, max_size=2).map(tuple), st.lists(FREEZES, max_size=3).map(tuple))
+@example(at("2026-10-25 00:40"), (window("Sun 01:00-02:30 Europe/Berlin"),), ())
+@example(at("2026-03-23 12:00"), (window("Sun 02:15-02:45 Europe/Berlin"),), ())
+def test_the_next_opening_is_open_and_none_is_sooner(
+    now: datetime, windows: tuple[Window, ...], freezes: tuple[Interval, ...]
+) -> None:
+    def passes(moment: datetime) -> bool:
+        is_free = not any(freeze.holds(moment) for freeze in freezes)
+        return is_free and (not windows or any(w.is_open(moment) for w in windows))
+
+    found = next_opening(now, windows, freezes)
+    assert found is not None
+    assert passes(found)
+    sooner = range(int((found - now) / timedelta(minutes=1)))
+    assert not any(passes(now + timedelta(minutes=n)) for n in sooner)
