@@ -481,6 +481,7 @@ def main() -> int:
             pace=Pace(appear=0, finish=0),
         )
         with mock as sandbox:
+            sandbox.add_build("5034460f-c7c4-4c43-9457-de07e2029e7b", "gh/acme/shop", branch="main", revision=revision)
             world = World(folder, clone, revision, sandbox)
             every = kinds(world)
             page = written(every, measure(world, every), scales(), git_diff(folder))

@@ -19,6 +19,7 @@ from typing import Any
 MINIMAL = Path(__file__).parents[1] / "examples" / "minimal"
 DEPLOYSTEP = (sys.executable, "-m", "deploystep")
 QUIET_GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
+PIPELINE = "5034460f-c7c4-4c43-9457-de07e2029e7b"
 DATE = "2026-06-16T10:00:00+0000"
 PLAIN = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "PYTHONUTF8": "1", **QUIET_GIT}
 BROKEN = """\
@@ -83,7 +84,7 @@ class Job:
             "CIRCLE_JOB": "test",
             "CIRCLE_NODE_INDEX": str(index),
             "CIRCLE_NODE_TOTAL": str(total),
-            "CIRCLE_PIPELINE_ID": "5034460f-c7c4-4c43-9457-de07e2029e7b",
+            "CIRCLE_PIPELINE_ID": PIPELINE,
             "CIRCLE_PROJECT_REPONAME": "shop",
             "CIRCLE_PROJECT_USERNAME": "acme",
             "CIRCLE_REPOSITORY_URL": "git@github.com:acme/shop.git",
@@ -121,6 +122,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, sandbox(Path(folder)) as server:
         clone, revision = cloned(Path(folder))
         job = Job(clone, server, revision)
+        server.ask("POST", "builds", {"pipeline_id": PIPELINE, "project": "gh/acme/shop", "branch": "main"})
         try:
             for scene in (parallel_job, job_again, branch_without_deploy, broken_answer, failed_node, broken_rules):
                 scene(job)

@@ -127,7 +127,7 @@ def values() -> str:
 def outcomes() -> str:
     """What each fault leads to: one step meets it in the simulation of the tests."""
     sys.path.append(str(ROOT / "tests"))
-    from simulation.table import rows  # noqa: PLC0415 - found only now
+    from fault_table import rows  # noqa: PLC0415 - found only now
 
     head = ("Met by", "Fault", "Exit", "Outcome", "Triggers sent", "Runs created", "of which deploy")
     return table(
@@ -137,6 +137,14 @@ def outcomes() -> str:
             for row in rows()
         ),
     )
+
+
+def excuses() -> str:
+    """The exact conditions under which a law of the simulation cannot hold."""
+    sys.path.append(str(ROOT / "tests"))
+    from simulation.invariants import listed  # noqa: PLC0415 - found only now
+
+    return "\n".join(listed())
 
 
 def demo() -> str:
@@ -170,6 +178,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "exits": exits,
     "variables": variables,
     "values": values,
+    "excuses": excuses,
     "faults-outcomes": outcomes,
     "faults": lambda: table(("Fault", "What happens"), ((f"`{k.form}`", k.meaning) for k in FAULTS.values())),
 }
@@ -206,6 +215,7 @@ def prepared(clone: Path) -> Path:
         ("add", "."),
         ("commit", "--quiet", "--message", "Add the shop"),
         ("update-ref", "refs/remotes/origin/main", "HEAD"),
+        ("tag", "v1.4.0"),
     ):
         subprocess.run(["git", *command], cwd=clone, env=PLAIN | ANNA, check=True)  # noqa: S603
     return clone

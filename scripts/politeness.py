@@ -141,7 +141,7 @@ def _asked_for_workflows(seed: int, limit: float) -> list[float]:
     entry = TriggerEntry(spec, host, trigger_request(spec, SHOP), Outcome.TRIGGERED)
     entry.created = Created("run", 1, "https://app.circleci.com")
     try:
-        follow(entry, api_for(client, context), client, limit)
+        follow(entry, api_for(client, context), limit)
     except TimedOut:
         return waiting.circleci.asked
     raise AssertionError("a workflow that does not end has ended")

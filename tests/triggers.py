@@ -72,10 +72,17 @@ def workflows(*found: dict[str, Any] | str) -> Response:
 class Attempt:
     """One attempt to trigger these, begun by `run`; `raised` is what ended it. By default nothing is confirmed."""
 
-    def __init__(self, transport: Any, *specs: TriggerSpec, remote: FakeRemote | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        transport: Any,
+        *specs: TriggerSpec,
+        remote: FakeRemote | None = None,
+        committed: datetime | None = None,
+        **options: Any,
+    ) -> None:
         self.transport = transport
         self.options = Options("run", **{"confirm": 0.0, **options})
-        self.services = FakeServices(transport, environ=environ(), remote=remote)
+        self.services = FakeServices(transport, environ=environ(), remote=remote, committed=committed)
         self.clock, self.console = self.services.clock, self.services.console
         self.report = Report("run", is_dry=False)
         self.report.build = self.services.build

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from acceptance.process import RULES, Project, sandbox, triggers
 from builds import DEFINITION, PIPELINE, oidc
-from simulation.eventful import EventfulSandbox
+from sandbox.eventful import EventfulSandbox
 
 from deploystep.sandbox import Pace, Workflow, parse_fault
 
@@ -37,6 +37,15 @@ def test_a_commit_that_was_overtaken(clone: Clone, circleci: Sandbox) -> None:
     shown = clone.call("run", server=circleci, CIRCLE_SHA1=old)
     assert "= superseded: nothing was sent" in shown.out
     assert new in shown.out
+
+
+def test_a_commit_that_was_overtaken_by_one_that_is_skipped(clone: Clone, circleci: Sandbox) -> None:
+    """Nobody decides about a head with [skip ci], so nobody is said to."""
+    old = clone.commit()
+    clone.git("commit", "--quiet", "--allow-empty", "-m", "Update the changelog [skip ci]")
+    clone.push()
+    because = clone.step(circleci, CIRCLE_SHA1=old).json["triggers"][0]["because"]
+    assert because.endswith("which is newer; its message says [skip ci], so nothing is deployed until the next push")
 
 
 def test_a_commit_that_is_the_head(clone: Clone, circleci: Sandbox) -> None:
@@ -203,3 +212,56 @@ def test_a_trigger_that_may_cancel_the_build_that_it_is_in(project: Project, bra
         assert (ended.code, ended.outcomes) == (0, ["triggered"])
         assert ("auto-cancel" in ended.err) is is_warned
         assert PIPELINE not in [r.id for r in server.runs]
+
+
+# The deploy's own pipeline
+
+
+KEYED = RULES.replace("retries: 3", 'deploy_key: "${deploy.key}"').replace("workflow: deploy, ", "")
+
+
+@pytest.mark.parametrize(
+    ("rules", "why"),
+    [
+        (KEYED, "it holds its deploy key"),
+        (RULES, "it was triggered through the API and holds workflow deploy"),
+    ],
+)
+@pytest.mark.parametrize("arguments", [(), ("--wait",), ("--again", "always")])
+def test_a_deploy_does_not_deploy_again_from_within(
+    project: Project, rules: str, why: str, arguments: tuple[str, ...]
+) -> None:
+    """A config without a gate runs the step in the deploy's own pipeline: it would do so for ever."""
+    project.write(rules)
+    with sandbox() as server:
+        first = project.step(server)
+        assert (first.code, first.outcomes) == (0, ["triggered"]), first.err
+        within = project.step(server, *arguments, CIRCLE_PIPELINE_ID=first.json["triggers"][0]["id"])
+        assert len(triggers(server)) == 1
+    assert (within.code, within.outcomes, within.json["rules"][0]["verdict"]) == (0, [], "no"), within.err
+    because = within.json["rules"][0]["because"]
+    assert because.startswith("line 3: this build's own pipeline is this rule's deploy: ")
+    assert why in because or (arguments[:1] == ("--again",) and "it holds a deploy key" in because)
+    assert because.endswith("give its workflow in config.yml  unless: << pipeline.parameters.deploy >>")
+
+
+def test_what_nothing_could_tell_is_not_deployed_from_within(project: Project) -> None:
+    project.write(RULES.replace("workflow: deploy, ", ""))
+    with sandbox() as server:
+        first = project.step(server)
+        within = project.step(server, CIRCLE_PIPELINE_ID=first.json["triggers"][0]["id"])
+        assert len(triggers(server)) == 1
+    assert (within.code, within.outcomes) == (5, ["not-sent"])
+    assert "its pipeline was triggered through the API" in within.json["error"]["message"]
+    assert "${deploy.key}" in within.json["error"]["hints"][0]
+
+
+def test_a_deploy_may_deploy_another_rule(project: Project) -> None:
+    other = KEYED.replace("production", "other").replace("deploy: true", "deploy: false")
+    project.write(KEYED.rstrip() + "\n" + other[other.index("      - name") :])
+    with sandbox(workflows=[Workflow("deploy")]) as server:
+        first = project.step(server)
+        assert first.outcomes == ["triggered", "triggered"], first.err
+        within = project.step(server, CIRCLE_PIPELINE_ID=first.json["triggers"][0]["id"])
+    assert [r["verdict"] for r in within.json["rules"]] == ["no", "fire"], within.err
+    assert within.outcomes == ["already-triggered"]

@@ -53,6 +53,7 @@ CODES = {
     10: "nothing-runs",
     11: "deploy-failed",
     12: "timed-out",
+    13: "held",
     130: "interrupted",
     143: "terminated",
 }
@@ -63,6 +64,8 @@ OUTCOMES = {
 NOTHING, UNKNOWN, DONE = "nothing was triggered", "whether it was accepted is not known", "was triggered: http"
 BROKEN = "import time\n\ntime.monotonic = None\n"
 GOOD = created_run(deploy="running")
+FREEZE = "freezes:\n      - {name: f, from: 2000-01-01 00:00, until: 2999-01-01 00:00}"
+FROZEN = RULES.replace("version: 1", f"version: 1\n    {FREEZE}")
 FORK_RULES = RULES.replace("{branch: main}", '{branch: "**", fork: true}')
 
 
@@ -196,6 +199,12 @@ ROWS = [
         arguments=WAIT),
     sent(12, "it waits for a person", "triggered", "wait-timeout", "workflow deploy: on_hold",
         arguments=WAIT, routes={STATES: workflows(deploy="on_hold")}),
+    told(13, "held, which is to be a failure", "held", "rule production is held: line 3: freeze f",
+        rules=FROZEN, arguments=("--held", "fail"), hint="rerun this job"),
+    told(13, "held, by its variable and in a dry run", "held", "freeze f",
+        rules=FROZEN, arguments=("--dry-run",), variables={"DEPLOYSTEP_HELD": "fail"}),
+    Row("held", 0, None, rules=FROZEN),
+    Row("nothing is held", 0, "planned", arguments=("--held", "fail", "--dry-run")),
     *(
         row
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143))
@@ -249,7 +258,7 @@ def test_how_it_ends(row: Row, played: Any) -> None:
 
 
 def test_every_code_and_every_outcome_is_shown() -> None:
-    """Of `held` (13) and `not-due` (20) nothing is there yet."""
+    """Of `not-due` (20) nothing is there yet."""
     assert {row.code for row in ROWS} == set(CODES)
     assert {row.outcome for row in ROWS} - {None} == OUTCOMES
 
@@ -376,7 +385,9 @@ def test_confirm_of_nothing_says_so(project: Project, circleci: Sandbox) -> None
     ended = project.call("run", "--json", "--confirm", "0", server=circleci)
     assert (ended.code, ended.outcomes) == (0, ["triggered"])
     assert "not confirmed" in ended.err
-    assert [r.method for r in circleci.requests] == ["GET", "POST"], "what there was before, and the trigger"
+    assert [r.method for r in circleci.requests] == ["GET", "GET", "POST"], (
+        "the own pipeline, what there was, the trigger"
+    )
 
 
 def test_several_rules_are_sent_in_file_order(project: Project) -> None:

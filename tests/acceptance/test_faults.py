@@ -115,7 +115,7 @@ def test_fault(row: Row, scenes: Callable[[Row], Scene]) -> None:
         assert ended.json["error"]["message"].endswith("no run of it was found in 10 s")
         assert re.fullmatch(where, look)
         assert present.startswith("if it is there, do not run this step again")
-        assert absent.startswith("if it is not there after a minute")
+        assert absent.startswith("if it is still not there after some minutes")
 
 
 def test_no_fault_is_left_out() -> None:

@@ -56,6 +56,7 @@ def test_a_run_that_finds_nothing_to_do_loads_only_what_decides(project: Project
 
 def test_a_dry_run_sends_nothing_and_loads_nothing_that_sends(project: Project) -> None:
     project.write(PATHS.replace(", paths: {only: services/**, since: previous-commit}", ""))
+    project.write((project.folder / ".circleci/deploy.yml").read_text(encoding="utf-8") + "default_branch: main\n")
     modules = loaded(project, "run", "--dry-run")
     assert modules & (SENDING | PROVING | FOR_PEOPLE | {"zoneinfo", "argparse", "subprocess"}) == set()
 

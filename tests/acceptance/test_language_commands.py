@@ -63,21 +63,37 @@ def test_check_beside_the_config_and_strictly(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("jobs", "code", "verdict"),
+    ("jobs", "own", "code", "verdict"),
     [
-        ({"test": "success"}, 0, "fire"),
-        ({"test": "failed"}, 0, "held"),
-        ({"tset": "success"}, 3, "unknown"),
+        ({"test": "success"}, "deploy", 0, "fire"),
+        ({"test": "failed"}, "deploy", 0, "held"),
+        ({"tset": "success"}, "deploy", 3, "unknown"),
+        ({"test": "running"}, "test", 3, "unknown"),
     ],
 )
-def test_required_jobs_are_read_from_circleci(project: Project, jobs: dict[str, str], code: int, verdict: str) -> None:
+def test_required_jobs_are_read_from_circleci(
+    project: Project, jobs: dict[str, str], own: str, code: int, verdict: str
+) -> None:
     project.write(REQUIRES)
     with sandbox() as server:
         server.add_build(PIPELINE, "gh/acme/shop", workflow_id=WORKFLOW, jobs=jobs, branch="main", revision=SHA)
-        ended = project.step(server)
+        ended = project.step(server, CIRCLE_JOB=own)
         posts = [r for r in server.requests if r.method == "POST"]
     assert (ended.code, ended.json["rules"][0]["verdict"]) == (code, verdict)
     assert len(posts) == (1 if verdict == "fire" else 0)
+
+
+def test_check_refuses_a_rule_that_requires_the_job_that_it_runs_in(project: Project) -> None:
+    project.write(REQUIRES)
+    config = """
+        version: 2.1
+        parameters: {deploy: {type: boolean, default: false}}
+        jobs: {test: {steps: [checkout, {run: make test}, {run: deploystep run}]}}
+        workflows: {build: {jobs: [test]}, deploy: {jobs: [release]}}
+        """
+    project.write(config, ".circleci/config.yml")
+    ended = project.call("check")
+    assert (ended.code, "error[E702]: job 'test' runs this step" in ended.out) == (3, True), ended.out
 
 
 def test_a_fact_that_cannot_be_learned_is_exit_5_and_nothing_is_sent(project: Project) -> None:

@@ -36,7 +36,9 @@ def test_a_signal_while_it_waits_to_send_again(
 
 def test_a_rerun_with_ssh(project: Project, circleci: Sandbox) -> None:
     ended = project.call("run", server=circleci, CIRCLE_OIDC_TOKEN=oidc(ssh_rerun=True))
-    assert ended.out == "this is a rerun with SSH, which never deploys; --allow-ssh lets it\n"
+    assert (
+        ended.out == "this is a rerun with SSH, which does not deploy: rerun the job without SSH, or give --allow-ssh\n"
+    )
     assert circleci.requests == ()
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from acceptance.process import RULES, SOURCE, Project
 from acceptance.server import Answer, ScriptedServer
-from acceptance.wire import JOB, LIST, LOST, POST, created_run, nodes, read, rule, step
+from acceptance.wire import JOB, LIST, LOST, MINE, POST, created_run, nodes, read, rule, step
 from builds import fork_environ
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def test_the_others_are_waited_for(project: Project) -> None:
     assert [line for line in lines if line.startswith("nodes: ")] == said
     assert "all 2 other nodes of job 12 have succeeded" in lines
     paths = [f"{r.method} {r.path}" for r in server.requests]
-    assert paths[:5] == [*[JOB] * 4, LIST], "success is read twice, and before anything else"
+    assert paths[:6] == [*[JOB] * 4, MINE, LIST], "success is read twice, and before anything else"
 
 
 @pytest.mark.parametrize(

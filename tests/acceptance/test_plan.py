@@ -90,6 +90,44 @@ def test_facts_that_are_wrong(project: Project) -> None:
 # Rules from a ref
 
 
+def moved_on(clone: Clone) -> str:
+    """A commit that went to the origin's main after this clone was made."""
+    clone.git("remote", "set-url", "origin", clone.folder.with_name(f"{clone.folder.name}.git").as_uri())
+    clone.push()
+    before = clone.git("rev-parse", "HEAD")
+    merged = clone.commit()
+    clone.push()
+    clone.git("update-ref", "refs/remotes/origin/main", before)
+    return merged
+
+
+MERGED = RULES.replace("branch: main", "tag: v*, merged_into: main")
+
+
+def test_a_clone_that_is_older_than_main(clone: Clone) -> None:
+    """Restored from a cache, say: a run does not decide by it, a plan needs no network."""
+    clone.write(MERGED)
+    build: dict[str, str | None] = {"CIRCLE_SHA1": moved_on(clone), "CIRCLE_BRANCH": None, "CIRCLE_TAG": "v1"}
+    planned = clone.call("plan", "--json", **build)
+    assert planned.json["rules"][0]["verdict"] == "no"
+    ended = clone.step(None, "--dry-run", **build)
+    assert (ended.code, ended.json["rules"][0]["verdict"]) == (5, "unknown")
+    (told,) = ended.json["error"]["diagnostics"]
+    assert (told["code"], "or give --fetch" in told["hint"]) == ("U102", True)
+    fetched = clone.step(None, "--dry-run", DEPLOYSTEP_FETCH="1", **build)
+    assert (fetched.code, fetched.json["rules"][0]["verdict"]) == (0, "fire"), fetched.err
+
+
+@pytest.mark.parametrize(("more", "code"), [((), 5), (("--fetch",), 0)])
+def test_rules_of_a_ref_that_has_moved(clone: Clone, more: tuple[str, ...], code: int) -> None:
+    moved_on(clone)
+    ended = clone.step(None, "--dry-run", "--rules-ref", "origin/main", *more, CIRCLE_BRANCH="feature/x")
+    assert ended.code == code, ended.err
+    if code:
+        assert ended.json["error"]["message"].startswith("cannot tell what the rules are: origin/main is at ")
+        assert ended.json["error"]["hints"][0].endswith("or give --fetch")
+
+
 def test_rules_of_a_ref(clone: Clone) -> None:
     """A pull request cannot edit the rules that judge it."""
     clone.git("update-ref", "refs/remotes/origin/main", "HEAD")
@@ -153,6 +191,119 @@ def test_the_stand_in_needs_no_project_of_a_known_host(clone: Clone, origin: str
     words = ("run", "--json", "--sandbox", "--confirm", "5s")
     ended = clone.run(words, {"CIRCLE_TOKEN": None}, ci=False)
     assert (ended.code, ended.outcomes) == (0, ["triggered"]), ended.err
+
+
+# What plan is told of the build
+
+
+WHO = RULES.replace("{branch: main}", '{branch: "**", user: anna, author: "*@acme.dev", message_contains: ship}')
+SHIPS = ("--user", "anna", "--author", "a@acme.dev", "--message", "ship it")
+
+
+@pytest.mark.parametrize(
+    ("rules", "arguments", "verdict"),
+    [
+        (WHO, SHIPS, "fire"),
+        (WHO, SHIPS[:4], "no"),
+        (WHO, SHIPS[2:], "no"),
+        (RULES.replace("main}", "main, pull_request: true}"), ("--pull-request", "42"), "fire"),
+        (RULES.replace("main}", "main, pull_request: true}"), (), "no"),
+        (RULES.replace("main}", "main, fork: true}"), ("--fork",), "fire"),
+        (RULES, ("--fork",), "no"),
+        (RULES.replace("branch: main", "branch: pull/7, fork: true"), ("--fork", "--pull-request", "7"), "fire"),
+        (RULES.replace("main}", "main, env: {MODE: on, X: a=b}}"), ("--env", "MODE=on", "--env", "X=a=b"), "fire"),
+        (RULES.replace("main}", "main, env: {MODE: on}}"), ("--env", "MODE="), "no"),
+    ],
+)
+def test_what_git_and_a_laptop_do_not_know(clone: Clone, rules: str, arguments: tuple[str, ...], verdict: str) -> None:
+    clone.write(rules)
+    ended = plan(clone, *arguments)
+    assert (ended.code, ended.json["rules"][0]["verdict"]) == (0, verdict), ended.err
+
+
+def test_a_pull_request_is_shown_and_a_fork(clone: Clone) -> None:
+    build = plan(clone, "--fork", "--pull-request", "7").json["build"]
+    assert (build["branch"], build["pull_request"], build["fork"]) == ("pull/7", 7, True)
+
+
+def test_a_tag_that_is_not_there_is_not_head(clone: Clone) -> None:
+    ended = plan(clone, "--tag", "v9")
+    assert (ended.code, ended.json["error"]["message"]) == (2, "--tag: this clone has no tag 'v9'")
+    head = clone.git("rev-parse", "HEAD")
+    assert plan(clone, "--tag", "v9", "--sha", "HEAD").json["build"]["revision"] == head
+
+
+def test_a_branch_that_is_not_there_is_told(clone: Clone) -> None:
+    ended = plan(clone, "--branch", "x")
+    assert f"branch x is not in this clone: judged as if it were at {clone.git('rev-parse', 'HEAD')[:7]}" in ended.err
+    assert "is not in this clone" not in plan(clone, "--branch", "main").err
+
+
+@pytest.mark.parametrize("option", [("--branch", "main"), ("--user", "anna"), ("--env", "A=b"), ("--fork",)])
+def test_stated_facts_pass_over_no_option(project: Project, option: tuple[str, ...]) -> None:
+    ended = plan(project, "--given", "-", *option, stdin="branch: main\n")
+    assert (ended.code, option[0] in ended.json["error"]["message"]) == (2, True)
+
+
+def test_texts_that_look_like_something_else_are_quoted(clone: Clone) -> None:
+    parameters = '{a: true, b: "true", c: 3, d: "3", e: "1.10", f: 1.4.0, g: "x, y: z", h: "off", i: "0123456"}'
+    clone.write(RULES.replace('{deploy: true, sha: "${CIRCLE_SHA1}", retries: 3}', parameters))
+    ended = clone.call("plan", "--sha", "HEAD")
+    assert parameters in ended.out
+
+
+# From a folder of the clone
+
+
+@pytest.mark.parametrize("command", [("plan",), ("check",), ("test",), ("run", "--dry-run")])
+def test_from_any_folder_of_the_clone(clone: Clone, command: tuple[str, ...]) -> None:
+    clone.write("version: 2.1\njobs: {}\nworkflows: {deploy: {jobs: []}}\n", ".circleci/config.yml")
+    (clone.folder / "services/api").mkdir(parents=True)
+    clone.folder /= "services/api"
+    ended = clone.call(*command, CIRCLE_TOKEN=None)
+    assert ended.code == 0, ended.err
+    assert "there is no" not in ended.err
+    assert command[0] == "test" or "../../.circleci/deploy.yml" in ended.out
+
+
+def test_rules_of_a_ref_from_any_folder_of_the_clone(clone: Clone) -> None:
+    (clone.folder / "services/api").mkdir(parents=True)
+    clone.folder /= "services/api"
+    ended = clone.call("run", "--dry-run", "--json", "--rules-ref", "HEAD")
+    assert (ended.code, ended.outcomes) == (0, ["planned"]), ended.err
+    far = clone.call("run", "--dry-run", "--json", "--rules-ref", "HEAD", "--rules", ".circleci/other.yml")
+    assert (far.code, far.json["error"]["message"]) == (3, "git has no .circleci/other.yml at HEAD")
+
+
+def test_the_nearest_rules_decide(clone: Clone) -> None:
+    clone.write(RULES.replace("production", "nearest"), "services/.circleci/deploy.yml")
+    clone.folder /= "services"
+    assert plan(clone).json["rules"][0]["name"] == "nearest"
+
+
+def test_where_rules_were_looked_for_is_said(clone: Clone, project: Project) -> None:
+    root = clone.folder
+    (root / ".circleci/deploy.yml").unlink()
+    (root / "a/b").mkdir(parents=True)
+    found = []
+    for folder in (root, root / "a/b"):
+        clone.folder = folder
+        found.append(clone.call("run", "--json").json["error"]["message"])
+    prefix = "there is no rule file .circleci/deploy.yml in"
+    assert found == [
+        f"{prefix} {root}, the root of the repository",
+        f"{prefix} {root}/a/b or above it, up to {root}, the root of the repository",
+    ]
+    (project.folder / ".circleci/deploy.yml").unlink()
+    error = project.call("run", "--json").json["error"]
+    assert error["message"] == f"{prefix} {project.folder}, which is in no git clone"
+    assert error["hints"] == ["is there a checkout step before this one?"]
+
+
+def test_what_a_variable_stands_for_is_named_by_it(project: Project) -> None:
+    ended = project.call("run", "--json", "--dry-run", DEPLOYSTEP_NOW="soon")
+    assert ended.json["error"]["message"].startswith("DEPLOYSTEP_NOW: ")
+    assert project.call("run", "--json", "--now", "soon").json["error"]["message"].startswith("--now: ")
 
 
 @pytest.mark.parametrize("config", ["a: [", "- a", "setup: true"])

@@ -116,16 +116,19 @@ def test_again_does_not_need_the_list(project: Project, unreadable: Answer) -> N
     assert len(server.asked(POST)) == 1
 
 
-def test_a_list_of_jobs_is_read_as_far_as_it_can_matter(project: Project) -> None:
-    """This build's own pipeline is not in a list of jobs: to look for it would never end."""
-    project.write(rule("job: docker"))
-    others = [{"build_num": n, "vcs_revision": OTHER_SHA, "branch": "main", "why": "github"} for n in range(100)]
+def test_a_list_of_jobs_is_read_as_far_as_it_can_matter(clone: Clone) -> None:
+    """None is older than the commit; a day is left for clocks that differ."""
+    clone.write(rule("job: docker"))
+    head = clone.commit()
+    clone.push()
+    usual = {"vcs_revision": OTHER_SHA, "branch": "main", "why": "github", "queued_at": "2020-06-16T08:00:00Z"}
+    others = [{"build_num": n, **usual} for n in range(100)]
     jobs = f"GET {JOBS}/tree/main"
     routes = {
         jobs: read(others),  # every page is a full one
-        f"POST {JOBS}/tree/main": Answer(200, {"build_num": 101, "vcs_revision": SHA}),
+        f"POST {JOBS}/tree/main": Answer(200, {"build_num": 101, "vcs_revision": head}),
     }
-    ended, server = step(project, routes)
+    ended, server = step(clone, routes, CIRCLE_SHA1=head)
     assert (ended.code, ended.outcomes) == (0, ["triggered"]), ended.err
     assert len(server.asked(jobs)) == 1
 

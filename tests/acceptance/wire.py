@@ -20,6 +20,7 @@ SHOP = "/api/v2/project/gh/acme/shop"
 LIST, POST = f"GET {SHOP}/pipeline", f"POST {SHOP}/pipeline/run"
 JOB = f"GET {SHOP}/job/12"
 NEW = f"GET /api/v2/pipeline/{RUN}"
+MINE = f"GET /api/v2/pipeline/{PIPELINE}"
 OLD_ID = "aaaaaaaa-0000-4000-8000-000000000001"
 OLD = f"GET /api/v2/pipeline/{OLD_ID}"
 CREATED = Answer(201, {"id": RUN, "number": 25, "state": "pending", "created_at": "2026-06-16T08:00:00Z"})
@@ -61,12 +62,13 @@ def nodes(*states: str | None) -> Answer:
 
 def created_run(**states: str) -> dict[str, Answer | Sequence[Answer]]:
     """Routes for a trigger that is accepted, and of whose run these are the workflows."""
-    return {LIST: page(OWN), POST: CREATED, NEW: read(pipeline()), f"{NEW}/workflow": workflows(**states)}
+    own = {LIST: page(OWN), MINE: read(OWN)}
+    return {**own, POST: CREATED, NEW: read(pipeline()), f"{NEW}/workflow": workflows(**states)}
 
 
 def step(project: Project, routes: Routes, *arguments: str, **variables: str | None) -> tuple[Ended, ScriptedServer]:
     """What a step that does not really wait has come to, and the server that it spoke with."""
-    with ScriptedServer(routes) as server:
+    with ScriptedServer({MINE: read(OWN), **routes}) as server:
         variables = {**project.without_waits(), "DEPLOYSTEP_HOST": server.url, **variables}
         return project.step(None, *arguments, **variables), server
 

@@ -22,7 +22,7 @@ PLANS: tuple[tuple[str, dict[str, Any], list[str]], ...] = (
     ("minimal", {"branch": "feature/login"}, []),
     ("minimal", {"tag": "v1.4.0"}, []),
     ("environments", {"branch": "main", "user": "anna"}, ["staging"]),
-    ("environments", {"branch": "main", "user": "dependabot[bot]"}, []),
+    ("environments", {"branch": "renovate/x-2", "pull_request": 9}, []),
     ("environments", {"branch": "main", "env": {"DEPLOYS_OFF": "1"}}, []),
     ("environments", RELEASE, ["production"]),
     ("environments", {**RELEASE, "jobs": {"test": "failed"}}, []),

@@ -6,12 +6,14 @@ import os
 import re
 import shutil
 import subprocess
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
 from deploystep.adapters.git import GitRepository
 from deploystep.adapters.history import GitHistory
+from deploystep.adapters.remote import CurrentRefs, GitRemote
 from deploystep.core.facts import (
     Answered,
     AuthorOf,
@@ -22,9 +24,10 @@ from deploystep.core.facts import (
     MessageOf,
     Unavailable,
 )
+from deploystep.core.frozen import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 Question: TypeAlias = ChangedSince | IsMergedInto | AuthorOf | MessageOf
@@ -99,6 +102,14 @@ class Repo:
     def reader(self, revision: str, folder: str = ".", **environ: str) -> GitHistory:
         usual = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "GIT_CONFIG_NOSYSTEM": "1"}
         return GitHistory(GitRepository(self.folder / folder, {**usual, **environ}), revision, "main")
+
+    def beside_remote(self, revision: str, said: list[str], *, fetches: bool = False, named: bool = True) -> GitHistory:
+        """As `run` asks: what the clone has is compared with where the remote has it now."""
+        environ = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "GIT_CONFIG_NOSYSTEM": "1"}
+        repository = GitRepository(self.folder, environ)
+        names = ("main", "live", "deployed")
+        current = CurrentRefs(GitRemote(self.folder, environ), repository, names, said.append, fetches=fetches)
+        return GitHistory(repository, revision, "main" if named else None, current)
 
     def ask(self, question: Question, revision: str | None = None, **environ: str) -> Answered:
         return self.reader(revision or self.head, **environ).answer(question)
@@ -701,3 +712,310 @@ def test_git_is_called_no_more_than_needed(
     for question in questions:
         history.answer(question)
     assert log.read_text(encoding="utf-8").split() == commands
+
+
+# what else is asked of the commit
+
+
+@pytest.mark.parametrize("options", [(), ("--filter=blob:none",), ("--depth=1",)])
+def test_when_a_commit_was_made(repo: Repo, options: tuple[str, ...]) -> None:
+    """By the committer's clock: a rebased commit keeps the author's date of years ago."""
+    repo.commit(GIT_AUTHOR_DATE="1000000000 +0000", GIT_COMMITTER_DATE="1750000000 +0530")
+    clone = repo.clone(*options)
+    made = clone.reader(clone.head).committed_at()
+    assert made is not None
+    assert made.timestamp() == 1_750_000_000
+    assert made.utcoffset() == timedelta(hours=5, minutes=30)
+
+
+def test_when_a_commit_was_made_that_the_clone_does_not_know(repo: Repo, tmp_path: Path) -> None:
+    assert repo.reader("0" * 39 + "1").committed_at() is None
+    assert repo.reader("HEAD", folder=str(tmp_path)).committed_at() is None
+
+
+@pytest.mark.parametrize("options", [(), ("--filter=blob:none",), ("--depth=1",)])
+def test_where_no_deploy_is_known_every_file_counts_as_changed(repo: Repo, options: tuple[str, ...]) -> None:
+    repo.commit("b/ü", "a b")
+    clone = repo.clone(*options)
+    found = clone.ask(replace(LAST_DEPLOY, ref=""))
+    assert isinstance(found, Known)
+    assert sorted(found.value) == ["README.md", "a b", "b/ü", "src/app.py"]  # type: ignore[call-overload]
+    assert "every file counts as changed" in found.note
+    assert isinstance(clone.ask(replace(LAST_DEPLOY, ref=""), "0" * 39 + "1"), Unavailable)
+
+
+# clones that are older than what they are asked about
+
+
+def grew(repo: Repo) -> None:
+    repo.commit("later")
+
+
+def merged(repo: Repo) -> None:
+    repo.merge("topic")
+
+
+def rewritten(repo: Repo) -> None:
+    repo.git("reset", "--quiet", "--hard", "root")
+    repo.commit("other")
+
+
+def removed(repo: Repo) -> None:
+    repo.switch("topic")
+    repo.git("branch", "-D", "main")
+
+
+def deployed(repo: Repo) -> None:
+    """A tag and a branch that deploys move."""
+    repo.git("tag", "--force", "live", "topic~1")
+    repo.git("branch", "--force", "deployed", "topic~1")
+
+
+EVENTS = (None, grew, merged, rewritten, removed, deployed)
+CLONES = {
+    "full": (),
+    "blobless": ("--filter=blob:none",),
+    "treeless": ("--filter=tree:0",),
+    "shallow": ("--depth=1", "--no-single-branch"),
+    "less shallow": ("--depth=3", "--no-single-branch"),
+    "single": ("--single-branch",),
+    "single without tags": ("--single-branch", "--no-tags"),
+}
+WHOLE = ("full", "blobless")
+STALE_QUESTIONS = (
+    ON_MAIN,
+    MERGE_BASE,
+    ChangedSince(ref="live"),
+    ChangedSince(ref="deployed"),
+    ChangedSince(ref="main"),
+    ChangedSince(ref="origin/main"),
+)
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__ if event else "nothing")
+@pytest.mark.parametrize("kind", CLONES)
+def test_an_answer_is_that_of_the_remote_now_or_there_is_none(
+    repo: Repo, kind: str, event: Callable[[Repo], None] | None
+) -> None:
+    """In every kind of clone, whatever has happened to the remote since; a clone of today knows the truth."""
+    repo.git("tag", "root", "HEAD~1")
+    base = repo.head
+    topic(repo)
+    for name in ("tag", "branch"):
+        repo.git(name, "live" if name == "tag" else "deployed", base)
+    clone = repo.clone("--branch=topic", *CLONES[kind], name=kind.replace(" ", "-"))
+    if event is not None:
+        event(repo)
+    today = repo.clone("--branch=topic", name="today")
+    for fetches in (False, True):
+        said: list[str] = []
+        for revision in (clone.head, base):
+            history = clone.beside_remote(revision, said, fetches=fetches)
+            for question in STALE_QUESTIONS:
+                found, truth = history.answer(question), today.ask(question, revision)
+                if isinstance(found, Known):
+                    assert as_set(found) == as_set(truth), (question, revision == base, fetches)
+                else:
+                    may_be_unknown = event is not None and not fetches
+                    assert may_be_unknown or kind not in WHOLE or isinstance(truth, Unavailable), (question, found)
+        fetched = [line for line in said if re.fullmatch(r"(origin/|tag )\w+ was fetched: it is at .*", line)]
+        assert fetched == said
+        assert fetches or not said
+
+
+def octopus(repo: Repo) -> None:
+    for name in ("one", "two"):
+        repo.switch(name, "main")
+        repo.commit(name)
+    repo.switch("topic", "main")
+    repo.merge("one", "two")
+
+
+def main_in_topic(repo: Repo) -> None:
+    repo.switch("topic", "main")
+    repo.commit("one")
+    repo.switch("main")
+    repo.commit("meanwhile")
+    repo.switch("topic")
+    repo.merge("main")
+    repo.commit("two")
+
+
+def criss_cross(repo: Repo) -> None:
+    repo.switch("topic", "main")
+    one = repo.commit("one")
+    repo.switch("main")
+    two = repo.commit("two")
+    repo.merge(one)
+    repo.switch("topic")
+    repo.merge(two)
+    repo.commit("three")
+
+
+def squashed(repo: Repo) -> None:
+    """What main has taken over from topic is another commit."""
+    repo.switch("topic", "main")
+    repo.commit("one")
+    repo.switch("main")
+    repo.git("merge", "--quiet", "--squash", "topic")
+    repo.git("commit", "--quiet", "-m", "squashed")
+
+
+def fast_forward(repo: Repo) -> None:
+    repo.switch("topic", "main")
+    repo.commit("one")
+    repo.switch("main")
+    repo.git("merge", "--quiet", "--ff-only", "topic")
+
+
+def orphan(repo: Repo) -> None:
+    repo.git("checkout", "--quiet", "--orphan", "topic")
+    repo.commit("island")
+
+
+def moves(repo: Repo) -> None:
+    repo.switch("topic", "main")
+    repo.git("mv", "src/app.py", "app.py")
+    repo.commit()
+    repo.git("update-index", "--chmod=+x", "README.md")
+    repo.git("commit", "--quiet", "-m", "x")
+
+
+@pytest.mark.parametrize("history", [octopus, main_in_topic, criss_cross, squashed, fast_forward, orphan, moves])
+def test_every_kind_of_clone_gives_the_whole_ones_answer_or_none(repo: Repo, history: Callable[[Repo], None]) -> None:
+    for name in ("tag", "branch"):
+        repo.git(name, "live" if name == "tag" else "deployed", "HEAD~1")
+    history(repo)
+    whole = repo.clone("--branch=topic", name="whole")
+    truth = {q: whole.ask(q) for q in (*STALE_QUESTIONS, PREVIOUS)}
+    answered = 0
+    for kind, options in CLONES.items():
+        clone = repo.clone("--branch=topic", *options, name=kind.replace(" ", "-"))
+        for is_beside in (False, True):
+            asked = clone.beside_remote(clone.head, []) if is_beside else clone.reader(clone.head)
+            for question, true in truth.items():
+                found = asked.answer(question)
+                if isinstance(found, Known):
+                    answered += 1
+                    assert as_set(found) == as_set(true), (kind, question)
+                else:
+                    assert kind not in WHOLE or isinstance(true, Unavailable), (kind, question, found)
+    assert answered > 30
+
+
+def as_set(answer: Answered) -> object:
+    assert isinstance(answer, Known), answer
+    return sorted(answer.value) if isinstance(answer.value, tuple) else answer.value
+
+
+def stale(repo: Repo) -> tuple[Repo, str, str]:
+    """A clone of topic, and where main was in it and is now."""
+    clone = topic(repo)
+    old = clone.git("rev-parse", "origin/main")
+    grew(repo)
+    return clone, old[:7], repo.head[:7]
+
+
+@pytest.mark.parametrize("question", [ON_MAIN, MERGE_BASE, ChangedSince(ref="main"), ChangedSince(ref="origin/main")])
+def test_a_branch_that_has_moved_since_the_checkout_comes_with_a_cure(repo: Repo, question: Question) -> None:
+    clone, old, new_place = stale(repo)
+    reason, cure = why(clone.beside_remote(clone.head, []).answer(question))
+    assert reason.endswith(f": origin/main is at {old} in this clone, and at {new_place} in the remote")
+    assert cure == "run  git fetch origin +refs/heads/main:refs/remotes/origin/main  first, or give --fetch"
+    clone.cure(cure)
+    assert isinstance(clone.beside_remote(clone.head, []).answer(question), Known)
+
+
+def test_a_cure_also_cures_a_branch_that_was_rewritten_and_a_tag_that_was_moved(repo: Repo) -> None:
+    repo.git("tag", "root", "HEAD~1")
+    repo.git("tag", "-a", "-m", "x", "live", "HEAD")
+    clone = topic(repo)
+    rewritten(repo)
+    deployed(repo)
+    for question in (MERGE_BASE, ChangedSince(ref="live")):
+        _, cure = why(clone.beside_remote(clone.head, []).answer(question))
+        clone.cure(cure)
+        assert isinstance(clone.beside_remote(clone.head, []).answer(question), Known)
+
+
+def test_that_main_went_on_does_not_take_a_commit_off_it(repo: Repo) -> None:
+    """The ordinary case, a push to main while a tag is built, stays quiet."""
+    clone, _, _ = stale(repo)
+    on_main = clone.git("rev-parse", "origin/main")
+    assert clone.beside_remote(on_main, []).answer(ON_MAIN) == YES
+    assert clone.git("rev-parse", "origin/main") == on_main
+
+
+def test_a_commit_that_was_taken_off_main_is_not_on_it(repo: Repo) -> None:
+    repo.git("tag", "root", "HEAD~1")
+    clone = topic(repo)
+    on_main = clone.git("rev-parse", "origin/main")
+    rewritten(repo)
+    assert isinstance(clone.beside_remote(on_main, []).answer(ON_MAIN), Unavailable)
+    assert clone.beside_remote(on_main, [], fetches=True).answer(ON_MAIN) == NO
+
+
+def test_a_remote_that_cannot_be_read_is_said_once_and_the_clone_is_believed(repo: Repo) -> None:
+    clone = topic(repo)
+    repo.folder.rename(repo.folder.with_name("gone"))
+    said: list[str] = []
+    history = clone.beside_remote(clone.head, said)
+    assert [history.answer(q) for q in (ON_MAIN, MERGE_BASE)] == [NO, Known(("one", "two"))]
+    (line,) = said
+    assert line.startswith("where origin's branches are now could not be read (fatal: ")
+    assert line.endswith("): the clone is believed")
+
+
+def test_the_remote_is_asked_once_for_all_names(repo: Repo, tmp_path: Path) -> None:
+    repo.git("tag", "live")
+    clone = topic(repo)
+    log = tmp_path / "log"
+    environ = {"PATH": wrapper(tmp_path, f'echo "$1" >> {log}'), "HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"}
+    repository, remote = GitRepository(clone.folder, environ), GitRemote(clone.folder, environ)
+    current = CurrentRefs(remote, repository, ("live",), lambda _: None, fetches=False)
+    history = GitHistory(repository, clone.head, None, current)
+    for question in STALE_QUESTIONS[:3]:
+        assert isinstance(history.answer(question), Known)
+    assert log.read_text(encoding="utf-8").split().count("ls-remote") == 1
+
+
+# the default branch
+
+
+@pytest.mark.parametrize("leftover", [False, True])
+def test_without_a_key_the_default_branch_is_that_of_the_clone(repo: Repo, leftover: bool) -> None:  # noqa: FBT001
+    """A `main` that was left over does not judge."""
+    base = repo.head
+    repo.git("branch", "-m", "master")
+    repo.commit("meanwhile")
+    if leftover:
+        repo.git("branch", "main", f"{base}~1")
+    repo.switch("topic", base)
+    repo.commit("one")
+    repo.switch("master")
+    clone = repo.clone("--branch=topic")
+    history = clone.beside_remote(clone.head, [], named=False)
+    assert history.default_branch == "master"
+    assert history.answer(MERGE_BASE) == Known(("one",))
+
+
+def test_without_either_the_key_is_asked_for(repo: Repo) -> None:
+    clone = topic(repo)
+    clone.git("remote", "set-head", "origin", "--delete")
+    history = clone.beside_remote(clone.head, [], named=False)
+    assert history.default_branch is None
+    assert history.answer(MERGE_BASE) == Unavailable(
+        "U106",
+        f"{CANNOT}: the rule file names no default branch, and the clone has no origin/HEAD",
+        "write  default_branch: NAME  in the rule file",
+    )
+    assert isinstance(history.answer(ON_MAIN), Known)
+
+
+def test_a_default_branch_that_was_changed_after_the_clone_was_made(repo: Repo) -> None:
+    clone = topic(repo)
+    repo.git("checkout", "--quiet", "-b", "trunk")
+    reason, cure = why(clone.beside_remote(clone.head, [], named=False).answer(MERGE_BASE))
+    assert reason == f"{CANNOT}: the default branch is trunk, and origin/HEAD of this clone says main"
+    assert cure == "write  default_branch: trunk  in the rule file"
+    assert isinstance(clone.beside_remote(clone.head, []).answer(MERGE_BASE), Known)

@@ -260,11 +260,134 @@ def test_a_commit_that_the_clone_does_not_know_is_no_ancestor(world: World) -> N
     assert not world.remote.contains(world.second, third)
 
 
-def test_in_a_shallow_clone_nothing_is_claimed(world: World) -> None:
-    git(world.home, "clone", "--quiet", "--depth=1", world.origin.as_uri(), "shallow")
+def test_a_shallow_clone_is_deepened_a_little_and_claims_no_more_than_it_knows(world: World) -> None:
+    for n in range(60):
+        git(world.desk, "commit", "--quiet", "--allow-empty", "-m", f"{n}")
+    head, before = git(world.desk, "rev-parse", "HEAD", "HEAD~40").split()
+    world.push("main")
+    shallow = cloned(world, "--depth=1")
+    assert shallow.head(Branch("main")) == Head(head)
+    assert shallow.contains(head, before)
+    assert not shallow.contains(head, world.first)
+
+
+def test_a_fetch_that_failed_is_tried_again_and_one_that_did_not_is_not(world: World) -> None:
+    remote = cloned(world)
+    head = commit(world.desk, "later")
+    world.push("main")
+    world.origin.rename(world.home / "away")
+    assert not remote.contains(head, world.second)
+    (world.home / "away").rename(world.origin)
+    assert remote.contains(head, world.second)
     shallow = GitRemote(world.home / "shallow", {"PATH": os.environ["PATH"], "HOME": str(world.home)})
-    assert not shallow.contains(world.second, world.first)
-    assert shallow.head(Branch("main")) == Head(world.second)
+    git(world.home, "clone", "--quiet", "--depth=1", world.origin.as_uri(), "shallow")
+    assert not shallow.contains(world.second, head)
+    world.origin.rename(world.home / "away")
+    assert not shallow.contains(world.second, head), "and nobody waits for it"
+
+
+CLONES = {
+    "full": (),
+    "blobless": ("--filter=blob:none",),
+    "treeless": ("--filter=tree:0",),
+    "shallow": ("--depth=1",),
+    "one branch": ("--single-branch",),
+    "shallow of two": ("--depth=2",),
+}
+
+
+def cloned(world: World, *options: str) -> GitRemote:
+    """A clone of its own, as the checkout of a build makes it."""
+    git(world.origin, "config", "uploadpack.allowFilter", "true")
+    git(world.home, "clone", "--quiet", *options, world.origin.as_uri(), "other")
+    return GitRemote(world.home / "other", {"PATH": os.environ["PATH"], "HOME": str(world.home)})
+
+
+@pytest.mark.parametrize("kind", CLONES)
+@pytest.mark.parametrize("pushes", [1, 5])
+def test_a_push_during_the_build_is_known_to_be_newer(world: World, kind: str, pushes: int) -> None:
+    remote = cloned(world, *CLONES[kind])
+    ours = world.second
+    head = [commit(world.desk, f"later {n}") for n in range(pushes)][-1]
+    world.push("main")
+    assert remote.head(Branch("main")) == Head(head)
+    assert remote.contains(head, ours)
+    assert not remote.contains(ours, head)
+    assert git(world.home / "other", "rev-parse", "HEAD", "origin/main").split() == [ours, ours], "nothing is moved"
+    assert git(world.home / "other", "status", "--porcelain") == ""
+    is_shallow = git(world.home / "other", "rev-parse", "--is-shallow-repository")
+    assert "shallow" in kind or is_shallow == "false", "a whole clone stays whole"
+
+
+@pytest.mark.parametrize("kind", CLONES)
+def test_what_a_force_push_puts_there_is_not_newer(world: World, kind: str) -> None:
+    remote = cloned(world, *CLONES[kind])
+    git(world.desk, "checkout", "--quiet", "-b", "amended", world.first)
+    amended = commit(world.desk, "instead of the second")
+    git(world.desk, "checkout", "--quiet", "--orphan", "fresh")
+    fresh = commit(world.desk, "something else altogether")
+    world.push("amended:main", "fresh")
+    for head in (amended, fresh, world.first):
+        assert not remote.contains(head, world.second)
+
+
+@pytest.mark.parametrize("kind", CLONES)
+def test_a_host_that_is_behind_shows_nothing_newer(world: World, kind: str) -> None:
+    remote = cloned(world, *CLONES[kind])
+    assert not remote.contains(world.first, world.second)
+
+
+@pytest.mark.parametrize("between", [0, 3])
+def test_a_shallow_clone_that_has_both_commits_and_nothing_between_them(world: World, between: int) -> None:
+    """CircleCI clones the branch, which has moved on already, and then fetches the build's own commit."""
+    head = [commit(world.desk, f"later {n}") for n in range(between + 1)][-1]
+    world.push("main")
+    remote = cloned(world, "--depth=1")
+    git(world.home / "other", "fetch", "--quiet", "--depth=1", "origin", world.second)
+    git(world.home / "other", "reset", "--quiet", "--hard", world.second)
+    assert remote.contains(head, world.second)
+    assert not remote.contains(world.second, head)
+
+
+def test_a_fetch_takes_no_blobs_and_no_tags_and_leaves_no_note(world: World) -> None:
+    remote, here = cloned(world), world.home / "other"
+    head = commit(world.desk, "a large one")
+    git(world.desk, "tag", "v1")
+    world.push("main", "v1")
+    assert remote.contains(head, world.second)
+    assert "?" in git(here, "rev-list", "--objects", "--missing=print", head)
+    assert git(here, "tag") == ""
+    assert not (here / ".git" / "FETCH_HEAD").exists()
+
+
+def test_a_fetch_takes_the_callers_way_to_the_remote(world: World) -> None:
+    head = commit(world.desk, "later")
+    world.push("main")
+    script = _ssh(world, f'exec git-upload-pack "{world.origin}"')
+    assert world.asked(GIT_SSH_COMMAND=script).contains(head, world.second)
+
+
+@pytest.mark.parametrize(("options", "count"), [(("--depth=60",), 60), ((), 72)])
+def test_a_fetch_takes_no_history_away(world: World, options: tuple[str, ...], count: int) -> None:
+    """Steps that come after this one count commits, and look for tags."""
+    for n in range(70):
+        git(world.desk, "commit", "--quiet", "--allow-empty", "-m", f"{n}")
+    ours = git(world.desk, "rev-parse", "HEAD")
+    world.push("main")
+    remote, here = cloned(world, *options), world.home / "other"
+    head = commit(world.desk, "later")
+    world.push("main")
+    assert remote.contains(head, ours)
+    assert int(git(here, "rev-list", "--count", "HEAD")) >= count
+
+
+@pytest.mark.parametrize("kind", ["full", "shallow"])
+def test_a_head_that_cannot_be_fetched_is_not_known_to_be_newer(world: World, kind: str) -> None:
+    remote = cloned(world, *CLONES[kind])
+    head = commit(world.desk, "later")
+    assert not remote.contains(head, world.second)  # nobody has pushed it
+    world.origin.rename(world.home / "gone")
+    assert not remote.contains("0" * 39 + "1", world.second)
 
 
 # since: last-deploy, once CircleCI has said which commit that was
@@ -330,6 +453,23 @@ def test_a_deploy_in_a_shallow_clone(world: World) -> None:
 
 def test_a_deploy_that_nobody_has_looked_up(world: World) -> None:
     assert "without asking CircleCI" in unknown(changed(world.build, world.second, None)).reason
+
+
+@pytest.mark.parametrize(
+    ("message", "is_skipped"),
+    [
+        ("x [skip ci]", True),
+        ("x\n\nbody [ci skip]", True),
+        ("x [Skip CI]", True),
+        ("x\n\n" + "y" * 250 + "[skip ci]", False),
+        ("x" * 250 + "[skip ci]", False),
+        ("skip ci", False),
+    ],
+)
+def test_what_circleci_skips(world: World, message: str, is_skipped: bool) -> None:  # noqa: FBT001 - a column
+    git(world.build, "commit", "--quiet", "--allow-empty", "-m", message)
+    assert world.remote.is_skipped(git(world.build, "rev-parse", "HEAD")) is is_skipped
+    assert not world.remote.is_skipped("d" * 40)
 
 
 def test_a_password_in_the_url_of_a_remote_is_not_repeated(tmp_path: Path) -> None:

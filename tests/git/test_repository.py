@@ -178,7 +178,9 @@ def test_what_is_not_there(repo: Repo, ref: str, path: str) -> None:
     repo.commit("good")
     with pytest.raises(RuleFileInvalid) as caught:
         repo.read().show(ref, path)
-    assert caught.value.hints == (f"is {ref} fetched?  git fetch origin {ref}",)
+    assert caught.value.hints == (
+        f"possible causes: it is not fetched (run  git fetch origin {ref}), or has no such file",
+    )
 
 
 def test_the_remotes_branch_is_meant_whatever_else_has_its_name(repo: Repo, tmp_path: Path) -> None:
@@ -198,7 +200,9 @@ def test_a_remotes_branch_that_is_not_fetched_is_not_replaced(repo: Repo) -> Non
     repo.commit("mine")
     with pytest.raises(RuleFileInvalid) as caught:
         repo.read().show("origin/main", "deploy.yml")
-    assert caught.value.hints == ("is origin/main fetched?  git fetch origin main",)
+    assert caught.value.hints == (
+        "possible causes: it is not fetched (run  git fetch origin main), or has no such file",
+    )
 
 
 # resolve

@@ -46,6 +46,7 @@ def test_exit_codes_are_those_of_the_contract() -> None:
         10: "nothing-runs",
         11: "deploy-failed",
         12: "timed-out",
+        13: "held",
         130: "interrupted",
         143: "terminated",
     }
@@ -129,7 +130,9 @@ def test_every_variable_that_is_read_is_in_a_table() -> None:
     known = set(ENV) | PUBLIC_VARIABLES | SECRET_VARIABLES | set(TOKEN_VARIABLES)
     # the reader of rule files knows names only to suggest better ones
     readers = [path for path in MODULES if "rulefile" not in path.parts]
-    named = {text for path in readers for text in _texts(path) if re.fullmatch(r"CIRCLE(CI)?_?[A-Z0-9_]*", text)}
+    named = {
+        text for path in readers for text in _texts(path) if re.fullmatch(r"CIRCLE(CI)?(_[A-Z0-9_]*[A-Z0-9])?", text)
+    }
     assert named - known == set()
     assert "CIRCLE_SHA1" in named
 
@@ -167,7 +170,8 @@ def test_nobody_prints_or_leaves_below_the_top(path: Path) -> None:
 def test_only_the_top_catches_everything(path: Path) -> None:
     handlers = [n for n in ast.walk(tree(path)) if isinstance(n, ast.ExceptHandler)]
     caught = {ast.unparse(h.type) if h.type else "everything" for h in handlers}
-    if path.relative_to(SRC).as_posix() != "cli/main.py":
+    # adapters/transport.py hands what its thread met to the one that waits for it
+    if path.relative_to(SRC).as_posix() not in ("cli/main.py", "adapters/transport.py"):
         assert caught & {"everything", "Exception", "BaseException"} == set()
 
 

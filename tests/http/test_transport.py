@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 import shutil
+import signal
 import socket
 import ssl
 import struct
@@ -182,42 +183,116 @@ def test_lost_after_sending_is_unknown(serve: Any, behave: Callable[[socket.sock
     assert len(server.received) == 1, "it was sent once and never again"
 
 
-def test_words_that_a_server_can_choose_do_not_decide() -> None:
-    """Only an OSError itself says that the proxy refused: what derives from it can quote the answer."""
-    assert transport._fate(requests.ConnectionError("Tunnel connection failed: 403")) is Fate.UNKNOWN
+def silent(connection: socket.socket) -> None:
+    """Until the client leaves."""
+    connection.settimeout(2)
+    connection.recv(1)
 
 
-def sleeps(_: socket.socket) -> None:
-    time.sleep(0.4)
+def drips(*pieces: bytes, again: bytes) -> Callable[[socket.socket], None]:
+    """Pieces, of which the last comes again and again, each in time."""
+
+    def behave(connection: socket.socket) -> None:
+        for piece in pieces:
+            connection.sendall(piece)
+        for _ in range(60 if again else 0):
+            connection.sendall(again)
+            time.sleep(0.02)
+        silent(connection)
+
+    return behave
 
 
-def stops(connection: socket.socket) -> None:
-    connection.sendall(OK[:-1])
-    time.sleep(0.4)
+OK_HEAD = b"HTTP/1.1 201 Created\r\n"
 
 
-@pytest.mark.parametrize("behave", [sleeps, stops])
-def test_no_whole_answer_in_time(serve: Any, monkeypatch: pytest.MonkeyPatch, behave: Any) -> None:
-    monkeypatch.setattr(transport, "READ_TIMEOUT", 0.1)
-    result = failed(at(serve(behave)))
-    assert result.fate is Fate.UNKNOWN
-    assert result.reason.startswith("no answer within")
+SLOW = {
+    "nothing": silent,
+    "status line": drips(b"HTTP/1.1 201 ", again=b"x"),
+    "headers": drips(OK_HEAD, again=b"A: b\r\n"),
+    "one header": drips(OK_HEAD + b"A: ", again=b"b"),
+    "1xx": drips(b"", again=b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "body": drips(OK_HEAD + b"Content-Length: 1000\r\n\r\n", again=b"x"),
+    "body without length": drips(OK_HEAD + b"\r\n{}", again=b" "),
+    "chunks": drips(CHUNKED, again=b"1\r\nx\r\n"),
+    "chunk size": drips(CHUNKED, again=b"0"),
+    "trailers": drips(CHUNKED + b"2\r\n{}\r\n0\r\n", again=b"A: b\r\n"),
+    "empty gzip": drips(OK_HEAD + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(b"")[:10], again=b"\0\0\0\xff\xff"),
+    "all but a byte": drips(OK[:-1], again=b""),
+}
 
 
-@pytest.mark.parametrize("head", [b"Content-Length: 100", b"Transfer-Encoding: chunked"])
-def test_a_body_that_drips_for_ever(serve: Any, monkeypatch: pytest.MonkeyPatch, head: bytes) -> None:
-    """Each piece comes in time, the whole never would."""
-    monkeypatch.setattr(transport, "WHOLE_TIMEOUT", 0.2)
-
-    def drips(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 201 Created\r\n" + head + b"\r\n\r\n")
-        for _ in range(100):
-            connection.sendall(b"1\r\nx\r\n" if b"chunked" in head else b"x")
-            time.sleep(0.03)
-
+@pytest.mark.parametrize("behave", SLOW.values(), ids=SLOW)
+@pytest.mark.parametrize("request_", [TRIGGER, reading("/x")], ids=["trigger", "read"])
+def test_a_deadline_for_the_whole_exchange(
+    serve: Any, monkeypatch: pytest.MonkeyPatch, behave: Any, request_: Request
+) -> None:
+    """Whatever is slow; and the end of a connection that was given up does not make a whole answer of a part."""
+    limits = {"TRIGGER_TIMEOUT": 0.1, "READ_TIMEOUT": 0.2}
+    for name, seconds in limits.items():
+        monkeypatch.setattr(transport, name, seconds)
+    limit = limits["TRIGGER_TIMEOUT" if request_ is TRIGGER else "READ_TIMEOUT"]
+    server = serve(behave)
     began = time.monotonic()
-    assert failed(at(serve(drips))) == Failure(Fate.UNKNOWN, "the answer was too long")
+    assert send(at(server), request_) == Failure(Fate.UNKNOWN, "no whole answer within 0 s")
+    assert limit <= time.monotonic() - began < limit + 0.5
+    server.stop()  # which waits until the client has left
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("behave", [silent, drips(b"HTTP/1.1 200 OK\r\n", again=b"A: b\r\n")])
+@pytest.mark.parametrize("is_tls", [True, False], ids=["TLS", "proxy"])
+def test_a_deadline_for_the_connection(
+    serve: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    behave: Any,
+    is_tls: bool,  # noqa: FBT001 - a column
+) -> None:
+    """What was not begun by then is never sent."""
+    monkeypatch.setattr(transport, "CONNECT_TIMEOUT", 0.2)
+    server = serve(behave)
+    if not is_tls:
+        monkeypatch.setenv("HTTPS_PROXY", at(server))
+    began = time.monotonic()
+    result = failed(at(server, "https") if is_tls else "https://circleci.example")
+    assert result.fate is Fate.NOT_RECEIVED
     assert time.monotonic() - began < 1
+    server.stop()
+    assert b"POST" not in b"".join(server.received)
+
+
+def test_a_name_that_is_found_too_late(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "CONNECT_TIMEOUT", 0.1)
+    server, found = serve(says(OK)), socket.getaddrinfo
+
+    def slowly(*arguments: Any, **named: Any) -> Any:
+        time.sleep(0.4)
+        return found(*arguments, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    assert failed(at(server)) == Failure(Fate.NOT_RECEIVED, "no connection within 0 s")
+    time.sleep(0.6)
+    assert server.received in ([], [b""]), "nothing leaves after it was given up"
+
+
+def test_a_signal_ends_the_wait_at_once(serve: Any) -> None:
+    """And what has not left by then never does."""
+
+    class Told(BaseException):
+        pass
+
+    def tell(*_: object) -> None:
+        raise Told
+
+    before = signal.signal(signal.SIGALRM, tell)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        began = time.monotonic()
+        with pytest.raises(Told):
+            send(at(serve(SLOW["headers"])))
+        assert time.monotonic() - began < 0.5
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_body_without_end(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +302,7 @@ def test_a_body_without_end(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_limits() -> None:
-    limits = (transport.CONNECT_TIMEOUT, transport.READ_TIMEOUT, transport.WHOLE_TIMEOUT, transport.LARGEST_BODY)
+    limits = (transport.CONNECT_TIMEOUT, transport.READ_TIMEOUT, transport.TRIGGER_TIMEOUT, transport.LARGEST_BODY)
     assert limits == (10.0, 60.0, 120.0, 16 * 1024 * 1024)
 
 
@@ -264,6 +339,25 @@ def test_a_certificate_that_nobody_vouches_for(serve_tls: Any) -> None:
     assert server.received == []
 
 
+def not_tls(connection: socket.socket) -> None:
+    connection.sendall(b"\x15\x03\x01\x00\x02\x02\x28")  # a TLS alert: handshake failure
+
+
+@pytest.mark.parametrize("behave", [not_tls, says(OK), says(b""), resets], ids=["alert", "http", "closed", "reset"])
+def test_no_tls_is_no_request(serve: Any, behave: Any) -> None:
+    """Nothing of the trigger can have been received before the connection is secure."""
+
+    def instead(plain: socket.socket) -> socket.socket:
+        plain.recv(4096)
+        behave(plain)
+        plain.close()
+        return plain
+
+    server = serve(silent, instead)
+    assert failed(at(server, "https")).fate is Fate.NOT_RECEIVED
+    assert b"POST" not in b"".join(server.received)
+
+
 def test_a_private_certificate_authority(
     serve_tls: Any, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,6 +373,16 @@ def test_a_private_certificate_authority(
     lost = serve_tls(b"")
     assert failed(at(lost, "https")).fate is Fate.UNKNOWN
     assert len(lost.received) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
+def test_a_bundle_that_holds_none(serve: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text(text, encoding="utf-8")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    assert failed(at(serve(says(OK)), "https")).fate is Fate.NOT_RECEIVED
 
 
 def test_a_bundle_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,6 +83,7 @@ BUILDS = (
     build(CIRCLE_BRANCH="feature/x", CIRCLE_PULL_REQUEST="https://github.com/acme/shop/pull/4"),
     build(CIRCLE_USERNAME=None),
     BuildContext.from_environ(fork_environ()),
+    build(CIRCLE_PR_USERNAME="mallory"),
 )
 
 
@@ -245,10 +246,30 @@ def test_what_is_not_known_never_decides(rules: RuleSet, known: Facts) -> None:
     choices = [_learnable(question, answer) for question, answer in known.answers.items()]
     for learned in product(*choices):
         then = verdicts(rules, replace(known, answers=dict(zip(known.answers, learned, strict=True))))
-        assert Verdict.UNKNOWN not in then.values()
+        is_clear = known.build.user is not None and known.build.fork is not None
+        assert not (is_clear and Verdict.UNKNOWN in then.values())
         for name, verdict in decided.items():
             if verdict is not Verdict.UNKNOWN:
                 assert (then[name] is Verdict.FIRE) is (verdict is Verdict.FIRE)
+
+
+@law
+@given(rule_sets, facts, st.booleans())
+def test_variables_that_contradict_one_another_never_decide(rules: RuleSet, known: Facts, is_fork: bool) -> None:  # noqa: FBT001
+    """What is decided though nobody knows whether this is a fork's build is so for a fork's and for another."""
+    unclear = replace(known, build=BUILDS[4])
+    then = verdicts(rules, replace(known, build=replace(BUILDS[4], fork=is_fork)))
+    for name, verdict in verdicts(rules, unclear).items():
+        if verdict is not Verdict.UNKNOWN:
+            assert (then[name] is Verdict.FIRE) is (verdict is Verdict.FIRE)
+
+
+@law
+@given(rule_sets, facts, st.sampled_from(["anna", "mallory", "zoe"]))
+def test_a_blank_user_fires_nothing_that_any_user_would_not(rules: RuleSet, known: Facts, user: str) -> None:
+    then = verdicts(rules, replace(known, build=replace(BUILDS[2], user=user)))
+    for name, verdict in verdicts(rules, replace(known, build=BUILDS[2])).items():
+        assert verdict is not Verdict.FIRE or then[name] is Verdict.FIRE
 
 
 def _learnable(question: Question, answer: Answered) -> list[Answered]:
@@ -307,5 +328,5 @@ def _without_forks(condition: Condition) -> Condition:
 
 
 def test_the_builds_are_different() -> None:
-    assert [b.fork for b in BUILDS] == [False, False, False, True]
+    assert [b.fork for b in BUILDS] == [False, False, False, True, None]
     assert BUILDS[0].project == ProjectSlug("gh", "acme", "shop")

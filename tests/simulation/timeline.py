@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import threading
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,17 +16,15 @@ if TYPE_CHECKING:
     from random import Random
 
 
-@dataclass(eq=False)
 class Actor:
     """Somebody who acts and pauses. `turn` counts wakings, so that one that was overtaken is known."""
 
-    name: str
-    body: Callable[[], None] | None = None
-    turn: int = 0
-    has_begun: bool = False
-    baton: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self) -> None:
+    def __init__(self, name: str, body: Callable[[], None] | None = None) -> None:
+        self.name = name
+        self.body = body
+        self.turn = 0
+        self.has_begun = body is None
+        self.baton = threading.Lock()
         self.baton.acquire()
 
 
@@ -36,26 +33,23 @@ class Timeline:
 
     def __init__(self, chance: Random) -> None:
         self.now = 0.0
+        self.current = self._main = Actor("main")
         self._chance = chance
         self._queue: list[tuple[float, float, int, Actor | Callable[[], None], int]] = []
         self._count = 0
-        self._main = Actor("main", has_begun=True)
-        self._current = self._main
         self._broken: BaseException | None = None
 
     def at(self, moment: float, act: Callable[[], None]) -> None:
         """Let something happen that takes no time."""
         self._push(moment, act, 0)
 
-    def begin(self, moment: float, name: str, body: Callable[[], None]) -> Actor:
+    def begin(self, moment: float, name: str, body: Callable[[], None]) -> None:
         """Let an actor begin."""
-        actor = Actor(name, body)
-        self._push(moment, actor, actor.turn)
-        return actor
+        self._push(moment, Actor(name, body), 0)
 
     def pause(self, seconds: float) -> None:
         """The current actor lets time pass."""
-        actor = self._current
+        actor = self.current
         self.wake(actor, self.now + max(seconds, 0.0))
         self._go_on(actor)
 
@@ -63,11 +57,6 @@ class Timeline:
         """Let an actor who pauses go on at that moment, whatever was meant before."""
         actor.turn += 1
         self._push(moment, actor, actor.turn)
-
-    @property
-    def current(self) -> Actor:
-        """Who is acting."""
-        return self._current
 
     def run(self) -> None:
         """Let everything happen. Raises what an actor raised, which none should."""
@@ -81,30 +70,25 @@ class Timeline:
 
     def _go_on(self, actor: Actor | None) -> None:
         """Do what is due until it is this actor's turn; None has ended and never gets one."""
-        while True:
-            due = self._next()
-            if not isinstance(due, Actor):
-                due()
-                continue
-            if due is actor:
-                return
-            self._hand_over(due)
-            if actor is not None:
-                actor.baton.acquire()
-                self._current = actor
+        while not isinstance(due := self._next(), Actor):
+            due()
+        if due is actor:
             return
+        self._hand_over(due)
+        if actor is not None:
+            actor.baton.acquire()
+            self.current = actor
 
     def _next(self) -> Actor | Callable[[], None]:
         while self._queue and self._broken is None:
             moment, _, _, what, turn = heapq.heappop(self._queue)
-            if isinstance(what, Actor) and turn != what.turn:
-                continue
-            self.now = max(self.now, moment)
-            return what
+            if not isinstance(what, Actor) or turn == what.turn:
+                self.now = max(self.now, moment)
+                return what
         return self._main
 
     def _hand_over(self, actor: Actor) -> None:
-        self._current = actor
+        self.current = actor
         if actor.has_begun:
             actor.baton.release()
             return

@@ -30,23 +30,16 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "siblings": ("1:failed", "1:running", "1:canceled", "1:infrastructure_fail", "1:queued"),
 }
 #: What only a request that creates something can meet.
-OF_TRIGGERS = (
-    *("skip", "message", "errored", "no-workflow", "moved", "unauthorized", "ends", "lag", "setup"),
-    *(name for name in FAULTS if "create" in name),
-)
-OF_JOBS = ("siblings",)
-FOR_TRIGGERS = (REFUSED, *(name for name in FAULTS if name not in OF_JOBS), "moved", "close-after-create")
-FOR_OTHERS = (
-    REFUSED,
-    *(n for n in FAULTS if n not in (*OF_JOBS, *OF_TRIGGERS)),
-    "late-after-create",
-    "close-after-create",
-)
+OF_TRIGGERS = ("skip", "message", "errored", "no-workflow", PUSHED, "unauthorized", "ends", "lag", "setup")
+CREATING = tuple(name for name in FAULTS if "create" in name)
+OF_ANY = tuple(name for name in FAULTS if name not in ("siblings", *OF_TRIGGERS, *CREATING))
+FOR_TRIGGERS = (REFUSED, *(name for name in FAULTS if name != "siblings"), PUSHED, "close-after-create")
+FOR_OTHERS = (REFUSED, *OF_ANY, "late-after-create", "close-after-create")
 
 
 def trouble(chance: Random, *, is_trigger: bool, is_job: bool) -> str:
     """One fault for one request, as text."""
-    names = FOR_TRIGGERS if is_trigger else (*FOR_OTHERS, *OF_JOBS) if is_job else FOR_OTHERS
+    names = FOR_TRIGGERS if is_trigger else (*FOR_OTHERS, "siblings") if is_job else FOR_OTHERS
     name = chance.choice(names)
     argument = chance.choice(ARGUMENTS.get(name, ("",)))
     return f"{name}:{argument}" if argument else name

@@ -1,13 +1,37 @@
 """Files of the user's: bytes to text, with the ways that can fail."""
 
+from os.path import exists
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from deploystep.app.options import RULES
 from deploystep.core.errors import RuleFileInvalid, UsageError
 from deploystep.core.source import Diagnostic, Pos, SourceFile, Span
 
 LARGEST: Final = 1024 * 1024
 _STANDARD_INPUT: Final = "-"
+
+
+def up_to_root(folder: Path) -> tuple[str, ...] | None:
+    """What to write before a path for this folder and each above it, up to the root of the clone: an empty text, `../`.
+
+    None where no clone holds the folder.
+    """
+    here = folder.absolute()
+    for depth, place in enumerate((here, *here.parents)):
+        if _is_there(place / ".git"):
+            return tuple("../" * above for above in range(depth + 1))
+    return None
+
+
+def _is_there(path: Path) -> bool:
+    return exists(path)  # noqa: PTH110 - unlike Path.exists it raises nothing where a folder may not be read
+
+
+def nearest(path: str, folder: Path) -> str:
+    """The path of the first such file in this folder or above it, as git looks for its own; else as it was given."""
+    places = up_to_root(folder) or ()
+    return next((found for place in places if _is_there(folder / (found := f"{place}{path}"))), path)
 
 
 def read_rules(path: str, folder: Path) -> SourceFile:
@@ -16,16 +40,26 @@ def read_rules(path: str, folder: Path) -> SourceFile:
         with (folder / path).open("rb") as file:
             return decoded(path, file.read(LARGEST + 1))
     except FileNotFoundError:
-        raise unreadable(
-            path,
-            f"there is no rule file {path}",
-            "write one (docs/rules.md begins with the smallest), or name it with --rules FILE",
-        ) from None
+        raise _no_rules(path, folder) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a file name"
         raise unreadable(
             path, f"cannot read the rule file {path}: {reason}", "name a readable file with --rules FILE"
         ) from None
+
+
+def _no_rules(path: str, folder: Path) -> RuleFileInvalid:
+    """That there is no rule file, and where one was looked for."""
+    here, places = folder.absolute(), up_to_root(folder)
+    if places is None:
+        where, hint = f"in {here}, which is in no git clone", "is there a checkout step before this one?"
+    else:
+        root = (here, *here.parents)[len(places) - 1]
+        above = f"or above it, up to {root}, " if root != here and path == RULES else ""
+        where = f"in {here}{' ' if above else ', ' if root == here else ''}{above}"
+        where += "the root of the repository" if above or root == here else ""
+        hint = "write one (docs/rules.md begins with the smallest), or name it with --rules FILE"
+    return unreadable(path, f"there is no rule file {path} {where}", hint)
 
 
 def unreadable(path: str, message: str, hint: str) -> RuleFileInvalid:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from deploystep.adapters.files import unreadable
+from deploystep.core.build import Repository
 from deploystep.core.errors import UsageError
 from deploystep.core.parameters import SECRET_VARIABLES
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     import subprocess
 
 TIMEOUT: Final = 60.0
-_HOSTS: Final = ("github.com", "bitbucket.org")
 
 
 class GitRepository:
@@ -36,17 +36,18 @@ class GitRepository:
             "GIT_CONFIG_VALUE_0": "explicit",
         }
 
-    def show(self, ref: str, path: str) -> bytes:
-        """A file's bytes at a ref. Raises ToolError where there is none."""
+    def show(self, ref: str, path: str, option: str = "--rules-ref") -> bytes:
+        """A file's bytes at a ref, which `option` has named. Raises ToolError where there is none."""
         if not ref or ref.startswith(("-", ":")):  # an empty ref would mean the index: what is checked out
-            raise UsageError("rules-ref", f"--rules-ref: {ref!r} is not a git ref", "write for example origin/main")
+            raise UsageError("rules-ref", f"{option}: {ref!r} is not a git ref", "write for example origin/main")
         # git prefers a local branch or a tag of this very name: who calls one `origin/main` would bring his own rules
         full = f"refs/remotes/{ref}" if ref.startswith("origin/") else ref
         # `./` makes the path relative to this folder, as a plain --rules FILE is
         result = self.run("show", f"{full}:./{path}")
         if result is None or result.returncode != 0:
             message = f"git has no {path} at {ref}"
-            raise unreadable(path, message, f"is {ref} fetched?  git fetch origin {ref.removeprefix('origin/')}")
+            fetch = f"git fetch origin {ref.removeprefix('origin/')}"
+            raise unreadable(path, message, f"possible causes: it is not fetched (run  {fetch}), or has no such file")
         return result.stdout
 
     def describe(self) -> Mapping[str, str]:
@@ -124,15 +125,13 @@ def first_error_line(said: "subprocess.CompletedProcess[bytes]") -> str:
 
 def _project(url: str | None) -> Mapping[str, str | None]:
     """Organization and repository from a remote's URL: `git@github.com:acme/shop.git` or with https."""
-    if url is None:
+    remote = Repository.parse(url)
+    organization, slash, name = remote.path.rpartition("/") if remote else ("", "", "")
+    if remote is None or remote.vcs is None or not slash:
         return {}
-    host = next((h for h in _HOSTS if h in url), None)
-    path = url.replace(":", "/").removesuffix("/").removesuffix(".git").split("/")
-    if host is None or len(path) < 2:  # noqa: PLR2004
-        return {}
-    plain = f"https://{host}/{path[-2]}/{path[-1]}"  # the remote's own URL may hold a password
     return {
-        "CIRCLE_PROJECT_USERNAME": path[-2],
-        "CIRCLE_PROJECT_REPONAME": path[-1],
-        "CIRCLE_REPOSITORY_URL": plain,
+        "CIRCLE_PROJECT_USERNAME": organization.rpartition("/")[2],
+        "CIRCLE_PROJECT_REPONAME": name,
+        # the remote's own URL may hold a password
+        "CIRCLE_REPOSITORY_URL": f"https://{remote.host}/{organization.rpartition('/')[2]}/{name}",
     }

@@ -5,8 +5,9 @@ change of that folder, and a blobless clone needs no remote. In a shallow clone 
 wrongly instead of not at all, so what depends on history that may be missing is not believed there.
 """
 
+from datetime import datetime
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from deploystep.adapters.git import GitRepository, first_error_line
 from deploystep.core.closed import assert_never
@@ -19,8 +20,12 @@ from deploystep.core.facts import (
     Known,
     MessageOf,
     Unavailable,
+    branch_named,
 )
 from deploystep.core.frozen import dataclass
+
+if TYPE_CHECKING:
+    from deploystep.adapters.remote import CurrentRefs
 
 _DIFF: Final = (
     "diff-tree", "-r", "-z", "--no-renames", "--name-only", "--no-commit-id", "--ignore-submodules=none",
@@ -28,6 +33,7 @@ _DIFF: Final = (
 _SHALLOW: Final = "this is a shallow clone"
 _UNSHALLOW: Final = "run  git fetch --unshallow  or use CircleCI's checkout step"
 _WHICH_FILES: Final = "cannot tell which files changed"
+_NO_DEPLOY: Final = "no earlier deploy is known: every file counts as changed"
 _TRUST: Final = 'run  git config --global --add safe.directory "$PWD"  in the clone first'
 _NOT_HERE: Final = "run the step in the clone that CircleCI's checkout step makes"
 
@@ -35,6 +41,7 @@ _NOT_HERE: Final = "run the step in the clone that CircleCI's checkout step make
 @dataclass(frozen=True, slots=True)
 class _Commit:
     author: str
+    when: str
     message: str
 
 
@@ -50,10 +57,17 @@ class _Output:
 class GitHistory:
     """Answers questions about one revision, each with one git call; answers to the same question are kept."""
 
-    def __init__(self, repository: GitRepository, revision: str, default_branch: str) -> None:
+    def __init__(
+        self,
+        repository: GitRepository,
+        revision: str,
+        default_branch: str | None,
+        current: "CurrentRefs | None" = None,
+    ) -> None:
         self._repository = repository
         self._revision = revision
-        self._default_branch = default_branch
+        self._named = default_branch
+        self._current = current
         self._kept: dict[tuple[str, ...], _Output] = {}
 
     def answer(self, question: ChangedSince | IsMergedInto | AuthorOf | MessageOf) -> Answered:  # noqa: RET503 - assert_never
@@ -71,6 +85,15 @@ class GitHistory:
         assert_never(question)
 
     @cached_property
+    def default_branch(self) -> str | None:
+        """The default branch: the one that the rule file names, else that of `origin/HEAD`; None without both."""
+        if self._named is not None:
+            return self._named
+        said = self._git("symbolic-ref", "--quiet", "refs/remotes/origin/HEAD")
+        name = said.data.decode("utf-8", "surrogateescape").strip()
+        return name.removeprefix("refs/remotes/origin/") if said.code == 0 and name else None
+
+    @cached_property
     def _commit(self) -> _Commit | Unavailable:
         said = self._git(
             "log",
@@ -78,19 +101,33 @@ class GitHistory:
             "--no-show-signature",
             "--no-mailmap",
             "--encoding=UTF-8",
-            "--format=%ae%x00%B",
+            "--format=%ae%x00%cI%x00%B",
             self._revision,
             "--",
         )
         if said.code != 0:
             return self._missing("U103", f"cannot read commit {self._short}", said)
-        author, _, message = said.data.decode("utf-8", "surrogateescape").partition("\0")
-        return _Commit(author, message)
+        author, when, message = said.data.decode("utf-8", "surrogateescape").split("\0", 2)
+        return _Commit(author, when, message)
+
+    def committed_at(self) -> datetime | None:
+        """When the commit was made, by the committer's clock; None where the clone does not tell."""
+        if isinstance(self._commit, Unavailable):
+            return None
+        try:
+            return datetime.fromisoformat(self._commit.when.replace("Z", "+00:00"))
+        except ValueError:
+            return None
 
     def _is_merged_into(self, branch: str) -> Answered:
         ref = f"refs/remotes/origin/{branch}"
         what = f"cannot tell whether {self._short} is on {branch}"
+        moved = self._current.moved(branch) if self._current else None
         said = self._git("merge-base", "--is-ancestor", self._revision, ref)
+        if moved is not None and self._current:
+            # that the branch has only grown meanwhile is ordinary; where it takes a fetch, only a yes is worth one
+            is_still_on = said.code == 0 and moved.now and self._current.remote.contains(moved.now, self._revision)
+            return Known(value=True) if is_still_on else Unavailable("U102", f"{what}: {moved.why}", moved.cure)
         if said.code == 0:
             return Known(value=True)
         if said.code == 1:
@@ -123,10 +160,13 @@ class GitHistory:
         return _names(said) if said.code == 0 else self._missing("U101", _WHICH_FILES, said)
 
     def _changed_since_merge_base(self) -> Answered:
-        incomplete = self._incomplete("U101", _WHICH_FILES)
-        if incomplete is not None:
-            return incomplete
-        branch = self._default_branch
+        branch = self.default_branch
+        if branch is None:
+            why = f"{_WHICH_FILES}: the rule file names no default branch, and the clone has no origin/HEAD"
+            return Unavailable("U106", why, "write  default_branch: NAME  in the rule file")
+        trouble = self._stale(branch) or self._incomplete("U101", _WHICH_FILES)
+        if trouble is not None:
+            return trouble
         base = self._git("merge-base", f"refs/remotes/origin/{branch}", self._revision)
         if base.code == 0:
             return self._changed_from(base.data.decode("ascii", "replace").strip())
@@ -140,6 +180,9 @@ class GitHistory:
         if commit is None:
             why = f"{_WHICH_FILES} since the last deploy without asking CircleCI"
             return Unavailable("U101", why, "state them:  --changed FILE")
+        if not commit:
+            said = self._git("ls-tree", "-r", "-z", "--full-tree", "--name-only", self._revision)
+            return _names(said, _NO_DEPLOY) if said.code == 0 else self._missing("U101", _WHICH_FILES, said)
         said = self._git("merge-base", "--is-ancestor", commit, self._revision)
         if said.code == 0:
             return self._changed_from(commit)
@@ -148,15 +191,32 @@ class GitHistory:
             return self._incomplete("U101", _WHICH_FILES) or self._no_files(why, "write since: {ref: NAME}")
         return self._incomplete("U101", _WHICH_FILES) or self._missing("U101", _WHICH_FILES, said)
 
+    def _stale(self, name: str, *, is_branch: bool = True) -> Unavailable | None:
+        """That a branch or tag is not where the remote has it now, by what `run` asks; None where nothing shows it."""
+        if self._current is None:
+            return None
+        moved = self._current.moved(name, is_branch=is_branch)
+        there = self._current.default_branch
+        if name == self.default_branch and self._named is None and there not in (None, name):
+            why = f"the default branch is {there}, and origin/HEAD of this clone says {name}"
+            return self._no_files(why, f"write  default_branch: {there}  in the rule file")
+        return None if moved is None else self._no_files(moved.why, moved.cure)
+
     def _changed_since_ref(self, ref: str) -> Answered:
-        names = (f"refs/tags/{ref}", f"refs/remotes/origin/{ref}", ref)
+        branch = branch_named(ref)
+        name = branch.removeprefix("refs/tags/")
+        places = (f"refs/tags/{name}", f"refs/remotes/origin/{name}", ref)
+        names = places if ref == branch else places[1:]
+        stale = self._stale(name, is_branch=ref != branch)
+        if stale is not None:
+            return stale
         found = next((r for name in names if (r := self._repository.resolve(name)) is not None), None)
         if found is not None:
             return self._changed_from(found)
         here = self._git("cat-file", "-e", f"{self._revision}^{{commit}}")
         if here.code != 0:
             return self._missing("U101", _WHICH_FILES, here)
-        return self._no_files(f"there is no ref '{ref}' in this clone", _fetch(ref))
+        return self._no_files(f"there is no ref '{ref}' in this clone", self._fetch(name))
 
     def _changed_from(self, base: str) -> Answered:
         said = self._git(*_DIFF, base, self._revision, "--")
@@ -170,7 +230,12 @@ class GitHistory:
         found = self._git("rev-parse", "--verify", "--quiet", f"refs/remotes/origin/{branch}^{{commit}}")
         if found.code != 1:
             return None
-        return Unavailable(code, f"{what}: origin/{branch} is not fetched", _fetch(branch))
+        return Unavailable(code, f"{what}: origin/{branch} is not fetched", self._fetch(branch))
+
+    def _fetch(self, name: str) -> str:
+        """How to get a branch or tag; in the long form, as a clone of one branch does not keep another otherwise."""
+        otherwise = ", or give --fetch" if self._current else ""
+        return f"run  git fetch origin {name}:refs/remotes/origin/{name}  first{otherwise}"
 
     def _incomplete(self, code: str, what: str) -> Unavailable | None:
         """Why history is not to be believed; None where the clone has all of it."""
@@ -201,11 +266,6 @@ class GitHistory:
         return _Output(result.returncode, result.stdout, first_error_line(result))
 
 
-def _names(said: _Output) -> Known[tuple[str, ...]]:
+def _names(said: _Output, note: str = "") -> Known[tuple[str, ...]]:
     names = said.data.split(b"\0")
-    return Known(tuple(name.decode("utf-8", "surrogateescape") for name in names if name))
-
-
-def _fetch(name: str) -> str:
-    """How to get a branch or tag; in the long form, as a clone of one branch does not keep another otherwise."""
-    return f"run  git fetch origin {name}:refs/remotes/origin/{name}  first"
+    return Known(tuple(name.decode("utf-8", "surrogateescape") for name in names if name), note)

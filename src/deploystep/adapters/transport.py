@@ -3,28 +3,35 @@
 The token goes into one header, to one host. Redirects are not followed, `.netrc` is not asked, cookies are not read,
 and every request has a connection of its own: on one that is reused, a server that has just closed it looks like a lost
 trigger.
+
+An exchange has one deadline, whatever is slow. It takes place in a thread, which is not waited for after that.
 """
 
+import signal
+import socket
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.client import IncompleteRead, RemoteDisconnected
+from threading import Event, Lock, Thread
 from typing import Any, Final
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, NewConnectionError
 
 from deploystep import __version__
 from deploystep.circleci.http import Failure, Request, Response
 from deploystep.core.address import Address
-from deploystep.core.retry import Fate
+from deploystep.core.retry import Fate, Repeat
 from deploystep.core.secret import Secret
 
-CONNECT_TIMEOUT: Final = 10.0
-READ_TIMEOUT: Final = 60.0
-WHOLE_TIMEOUT: Final = 120.0
+CONNECT_TIMEOUT: Final = 10.0  # seconds until a connection is ready: name, TCP, proxy and TLS
+READ_TIMEOUT: Final = 60.0  # seconds until the whole answer to a read is there
+TRIGGER_TIMEOUT: Final = 120.0  # the same for what may be sent only once
+ADDRESS_TIMEOUT: Final = 5.0  # seconds for one address of several that a name has
 LARGEST_BODY: Final = 16 * 1024 * 1024
 _PIECE: Final = 64 * 1024
 
@@ -47,8 +54,83 @@ class _Session(requests.Session):
         """There is none, whatever the answer says."""
 
 
+class _GivenUp(Exception):
+    """The exchange has been given up."""
+
+
+class _TooLong(Exception):
+    """The body is larger than any answer of CircleCI's."""
+
+
+class _Exchange:
+    """How far one request has got. Once it is given up, nothing more of it is sent."""
+
+    def __init__(self) -> None:
+        self.is_begun = False  # whether the first byte of the request may have left
+        self.result: Response | BaseException | None = None
+        self._is_given_up = False
+        self._lock = Lock()
+        self._connected, self._ended = Event(), Event()
+        self._sockets: list[socket.socket] = []
+
+    def hold(self, connection: socket.socket) -> None:
+        """Keep a second handle on a connection, with which it can be shut down whatever is made of the first."""
+        with self._lock:
+            if self._is_given_up:
+                connection.close()
+                raise _GivenUp
+            self._sockets.append(connection.dup())
+
+    def check(self, *, is_begun: bool = False) -> None:
+        """Raise where nothing must be sent any more; else the request may be about to be sent (`is_begun`)."""
+        with self._lock:
+            if self._is_given_up:
+                raise _GivenUp
+            self.is_begun = is_begun
+
+    def begin(self) -> None:
+        """Note that the request is about to be sent. Raises where it must not be any more."""
+        self.check(is_begun=True)
+        self._connected.set()
+
+    def end(self, result: Response | BaseException) -> None:
+        """Note what came of it."""
+        self.result = result
+        self._ended.set()
+        self._connected.set()
+
+    def wait(self, limit: float) -> bool:
+        """Whether the request was begun, and ended, in time; `limit` is in seconds."""
+        end = time.monotonic() + limit
+        if not self._connected.wait(CONNECT_TIMEOUT):
+            with self._lock:
+                self._is_given_up = not self.is_begun
+        return not self._is_given_up and self._ended.wait(end - time.monotonic())
+
+    def give_up(self) -> None:
+        """Let nothing more leave, and end what the thread is waiting for."""
+        with self._lock:
+            self._is_given_up = True
+            for handle in self._sockets:
+                with suppress(OSError), handle:
+                    handle.shutdown(socket.SHUT_RDWR)
+            self._sockets.clear()
+
+
 class _Adapter(HTTPAdapter):
-    """Takes no cookies: of one that it cannot read, the standard library prints a traceback."""
+    """Tells an exchange how far its request has got, and takes no cookies.
+
+    Of a cookie that it cannot read, the standard library prints a traceback.
+    """
+
+    def __init__(self, exchange: _Exchange) -> None:
+        super().__init__()
+        self._exchange = exchange
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Prepare a pool of connections, of whatever kind it is: direct, or through a proxy."""
+        conn.ConnectionCls = _told(conn.ConnectionCls, self._exchange)
+        super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         """The answer without the headers that set cookies."""
@@ -58,8 +140,26 @@ class _Adapter(HTTPAdapter):
         return super().build_response(req, resp)
 
 
-class _TooLong(Exception):
-    """The body is larger, or took longer, than any answer of CircleCI's."""
+def _told(kind: Any, exchange: _Exchange) -> Any:
+    """A kind of connection that tells the exchange of its socket, and when the request itself is about to be sent."""
+
+    class Connection(kind):  # type: ignore[misc] # urllib3 and PySocks have a class for each way to connect
+        def _new_conn(self) -> socket.socket:
+            made: socket.socket = super()._new_conn()
+            exchange.hold(made)
+            return made
+
+        def _tunnel(self) -> None:
+            super()._tunnel()
+            exchange.check()  # to a proxy that was cut off, its answer looks like a whole one
+
+        def endheaders(self, *body: Any, **more: Any) -> None:
+            if self.sock is None:
+                self.connect()
+            exchange.begin()
+            super().endheaders(*body, **more)
+
+    return Connection
 
 
 class HttpTransport:
@@ -76,18 +176,42 @@ class HttpTransport:
 
     def send(self, request: Request) -> Response | Failure:
         """The complete answer, or what is certain about the attempt."""
+        exchange = _Exchange()
+        limit = READ_TIMEOUT if request.repeat is Repeat.FREELY else TRIGGER_TIMEOUT
+        Thread(target=self._carry_out, args=(request, exchange, limit), daemon=True).start()
         try:
-            with _Session() as session, self._open(session, request) as answer:
+            is_in_time = exchange.wait(limit)
+        finally:
+            exchange.give_up()  # on a signal too
+        result = exchange.result if is_in_time else None
+        if isinstance(result, Response):
+            return result
+        # certainly not received only where the request was not begun; of the rest nothing is certain
+        fate = Fate.UNKNOWN if exchange.is_begun else Fate.NOT_RECEIVED
+        if result is not None:
+            if not isinstance(result, _FORESEEN):
+                raise result
+            return Failure(fate, _reason(result))
+        what, seconds = ("whole answer", limit) if exchange.is_begun else ("connection", CONNECT_TIMEOUT)
+        return Failure(fate, f"no {what} within {seconds:.0f} s")
+
+    def _carry_out(self, request: Request, exchange: _Exchange, limit: float) -> None:
+        """Send the request and read the answer, in a thread of its own, which leaves signals to the main one."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            with _Session() as session, self._open(session, request, exchange, limit) as answer:
                 body = b"".join(_limited(answer))
                 headers = {name.lower(): value for name, value in answer.headers.items()}
-                return Response(answer.status_code, headers, body)
-        except (requests.RequestException, HTTPError, OSError, ValueError, _TooLong) as error:
-            return Failure(_fate(error), _reason(error))
+                exchange.end(Response(answer.status_code, headers, body))
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the result is waited for
+            exchange.end(error)
 
-    def _open(self, session: requests.Session, request: Request) -> requests.Response:
+    def _open(
+        self, session: requests.Session, request: Request, exchange: _Exchange, limit: float
+    ) -> requests.Response:
         # plain http goes to loopback only, and must not pass through a proxy on the way
         session.trust_env = self._address.is_secure
-        session.mount(f"{self._address.scheme}://", _Adapter())
+        session.mount(f"{self._address.scheme}://", _Adapter(exchange))
         return session.request(
             request.method,
             self.host + request.path,
@@ -99,28 +223,21 @@ class HttpTransport:
                 "User-Agent": f"deploystep/{__version__}",
                 "Connection": "close",
             },
-            timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+            timeout=(ADDRESS_TIMEOUT, limit),
             allow_redirects=False,
             stream=True,
         )
 
 
 def _limited(answer: requests.Response) -> Iterator[bytes]:
-    """The body in pieces. A server that drips for ever must not hold the build for ever."""
-    end, size = time.monotonic() + WHOLE_TIMEOUT, 0
-    for piece in _pieces(answer):
+    """The body in pieces, up to a size that no answer of CircleCI's has."""
+    answer.raw.enforce_content_length = True  # urllib3 1 takes a body that was cut off for a whole one
+    size = 0
+    for piece in answer.iter_content(_PIECE):
         size += len(piece)
-        if size > LARGEST_BODY or time.monotonic() > end:
-            raise _TooLong("the answer is too long")
+        if size > LARGEST_BODY:
+            raise _TooLong
         yield piece
-
-
-def _pieces(answer: requests.Response) -> Iterator[bytes]:
-    """What there is of the body, as it arrives: other ways of reading wait for a full piece, however it drips."""
-    if not hasattr(answer.raw, "read1"):  # urllib3 1
-        answer.raw.enforce_content_length = True  # it takes a body that was cut off for a whole one
-        return answer.iter_content(1)
-    return iter(lambda: bytes(answer.raw.read1(_PIECE, decode_content=True)), b"")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -135,36 +252,13 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             queue += [*current.args, getattr(current, "reason", None), current.__cause__, current.__context__]
 
 
-def _fate(error: BaseException) -> Fate:
-    """Certainly not received only where no connection was made; anything else is unknown.
-
-    `requests.ConnectionError` alone says nothing: it also wraps a connection lost after sending.
-    """
-    causes = tuple(_chain(error))
-    is_unsent = any(isinstance(cause, _BEFORE_SENDING) for cause in causes) or _said(causes, _NO_TUNNEL, _NO_BUNDLE)
-    return Fate.NOT_RECEIVED if is_unsent else Fate.UNKNOWN
-
-
-def _said(causes: tuple[BaseException, ...], *words: str) -> bool:
-    """Whether one of the causes that only their words tell apart is among these."""
-    # exactly OSError: what derives from it can quote the server, which must not decide that nothing was sent
-    return any(type(cause) is OSError and str(cause).startswith(words) for cause in causes)
-
-
-_BEFORE_SENDING: Final = (
-    requests.ConnectTimeout,
-    NewConnectionError,
-    ssl.SSLCertVerificationError,
-    requests.exceptions.InvalidURL,  # of the host or of a proxy
-    requests.exceptions.InvalidSchema,  # a SOCKS proxy without the package for it
-)
-_NO_TUNNEL: Final = "Tunnel connection failed"  # the proxy said no: there was no connection to CircleCI
-_NO_BUNDLE: Final = "Could not find a suitable TLS CA certificate bundle"
-
-
+_FORESEEN: Final = (requests.RequestException, HTTPError, OSError, ValueError, _TooLong)
+_WORDS: Final = {
+    "Tunnel connection failed": "the proxy refused the connection",
+    "Could not find a suitable TLS CA": "the file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names is not there",
+}
 _REASONS: Final = (
-    (requests.ConnectTimeout, f"no connection within {CONNECT_TIMEOUT:.0f} s"),
-    ((requests.ReadTimeout, ReadTimeoutError), f"no answer within {READ_TIMEOUT:.0f} s"),
+    (requests.ConnectTimeout, f"no connection within {ADDRESS_TIMEOUT:.0f} s"),
     (ssl.SSLCertVerificationError, "its certificate could not be verified"),
     (ConnectionRefusedError, "connection refused"),
     (RemoteDisconnected, "the connection was closed before an answer"),
@@ -173,6 +267,9 @@ _REASONS: Final = (
     (_TooLong, "the answer was too long"),
     (requests.exceptions.InvalidURL, "its address, or that of a proxy, is not a URL"),
     (requests.exceptions.InvalidSchema, "its proxy needs a package that is not installed"),
+    (socket.gaierror, "its name was not found"),
+    (NewConnectionError, "no connection could be made"),
+    (ssl.SSLError, "TLS failed"),
 )
 
 
@@ -182,13 +279,8 @@ def _reason(error: BaseException) -> str:
     for kind, words in _REASONS:
         if any(isinstance(cause, kind) for cause in causes):
             return words
-    names = {type(cause).__name__ for cause in causes}
-    if "NameResolutionError" in names or "gaierror" in names:
-        return "its name was not found"
-    if "NewConnectionError" in names:
-        return "no connection could be made"
-    if _said(causes, _NO_TUNNEL):
-        return "the proxy refused the connection"
-    if _said(causes, _NO_BUNDLE):
-        return "the file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names is not there"
+    said = [str(cause) for cause in causes if type(cause) is OSError]
+    for beginning, words in _WORDS.items():
+        if any(each.startswith(beginning) for each in said):
+            return words
     return f"the connection failed ({type(causes[-1]).__name__})"

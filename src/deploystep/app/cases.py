@@ -53,7 +53,11 @@ def _unknown(case: Case, decision: Decision) -> Iterator[Diagnostic]:
         if judgement.verdict is Verdict.UNKNOWN:
             for problem in judgement.trace.problems:
                 asks = f"rule '{judgement.rule.name.value}' {problem.message.removeprefix('the rule ')}"
-                yield _failed("C101", case, asks, case.span, problem.hint)
+                is_user = problem.code == "U107"  # blank unless it is stated, as for a bot
+                yield _failed("C101", case, asks, case.span, _STATES_USER if is_user else problem.hint)
+
+
+_STATES_USER = "add user: anna to given, or use author: or a branch pattern instead of user:"
 
 
 def _differences(

@@ -15,14 +15,13 @@ from deploystep.core.runs import NEVER_RAN, Created, Run, WorkflowState, ends_in
 
 if TYPE_CHECKING:
     from deploystep.app.report import TriggerEntry
-    from deploystep.circleci.client import Client
 
 _CONTINUING: Final = 10.0  # seconds after a setup workflow in which what it decided on appears
 _SETTLING: Final = 5.0  # seconds without another workflow, after which none is expected
 _CANCELLING: Final = 10.0  # seconds for which a run of another commit is cancelled at the least
 
 
-def confirm(entry: "TriggerEntry", api: Api, client: "Client", limit: float) -> None:
+def confirm(entry: "TriggerEntry", api: Api, limit: float, option: str = "--confirm") -> None:
     """See that the right thing runs, and note its workflows and revision; `limit` is in seconds, 0 does not look.
 
     Raises Stopped (after cancelling the run), NothingRuns with CircleCI's words, or TimedOut where what must be known
@@ -31,9 +30,9 @@ def confirm(entry: "TriggerEntry", api: Api, client: "Client", limit: float) -> 
     if entry.created is None:
         return
     if limit <= 0:
-        client.console.warning("not confirmed that anything runs, nor of which commit: --confirm is 0")
+        api.client.console.warning(f"not confirmed that anything runs, nor of which commit: {option} is 0")
         return
-    confirmation = Confirmation(entry, entry.created, api, client, limit)
+    confirmation = Confirmation(entry, entry.created, api, limit)
     if entry.created.id is None and entry.created.revision is not None:
         confirmation.stop_if_of_another_commit(entry.created.revision)  # v1.1 answers with the job itself
     else:
@@ -43,12 +42,12 @@ def confirm(entry: "TriggerEntry", api: Api, client: "Client", limit: float) -> 
 class Confirmation:
     """One created run that is being confirmed. `limit` is in seconds."""
 
-    def __init__(self, entry: "TriggerEntry", created: Created, api: Api, client: "Client", limit: float) -> None:
+    def __init__(self, entry: "TriggerEntry", created: Created, api: Api, limit: float) -> None:
         self._entry = entry
         self._created = created
         self._spec = entry.spec
         self._api = api
-        self._client = client
+        self._client = api.client
         self._limit = limit
         self._url = created.url
 
@@ -140,7 +139,7 @@ class Confirmation:
             "wrong-commit",
             f"run {self._url} is of commit {revision}, not of {self._spec.revision} that was tested; {end}",
             *(() if is_stopped else (f"cancel it by hand: {self._url}",)),
-            f"where {self._api.context.ref.name} has moved on, the newer commit's own build decides about it",
+            f"if {self._api.context.ref.name} has moved on, the newer commit's own build decides, if it has one",
         )
 
     # Nothing runs
@@ -153,7 +152,7 @@ class Confirmation:
             "errored",
             f"run {self._url} was created and errored: {words}",
             *((declare,) if "Unexpected argument" in words else ()),
-            f"the config is that of {context.project} at {context.ref.name}",
+            f"see the error at {self._url}; the config is that of {context.project} at {context.ref.name}",
         )
 
     def _setup_failed(self, workflows: tuple[WorkflowState, ...]) -> NothingRuns:
@@ -171,11 +170,15 @@ class Confirmation:
         seconds, url = f"{self._limit:.0f} s", self._url
         if run is None or workflows is None:
             return TimedOut(
-                "not-confirmed", f"run {url} was created but could not be read for {seconds}", f"look at {url}"
+                "not-confirmed",
+                f"run {url} was created but could not be read for {seconds}",
+                f"look at {url}: the deploy may be under way",
             )
         if revision is None and self._spec.revision is not None and newest(workflows, self._spec.starts):
             return TimedOut(
-                "commit-unknown", f"run {url} does not tell its commit", f"compare it with {self._spec.revision}"
+                "commit-unknown",
+                f"run {url} does not tell its commit",
+                f"look at {url}, and compare its commit with {self._spec.revision}, which was tested",
             )
         if run.errors and not workflows:
             return self._errored(run.errors)
@@ -192,13 +195,14 @@ class Confirmation:
             return NothingRuns(
                 "workflow-absent",
                 f"workflow '{self._spec.starts}' did not start within {seconds}; run {url} has: {names}",
-                f"does its when: in config.yml fit the parameters of rule '{self._spec.rule}'?",
+                f"compare its when: in config.yml with the parameters of rule '{self._spec.rule}'",
             )
         return NothingRuns(
             "no-workflow",
             f"run {url} was created and no workflow started within {seconds}",
-            "no workflow's when: or branch and tag filters fit this trigger; tag runs need tag filters on every job",
+            f"look at {url}",
+            "possible causes: no workflow's when: or filters fit the trigger; a tag needs a filter in each job",
         )
 
     def _poll(self, what: str, limit: float) -> Iterator[Look]:
-        return poll(self._client.clock, self._client.console, limit, BRISK, what)
+        return poll(self._client, limit, BRISK, what)

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from deploystep.app.ports import Services
-from deploystep.core.build import BuildContext, Tag
+from deploystep.app.ports import History, Services
+from deploystep.core.build import BuildContext
 from deploystep.core.cases import Given
 from deploystep.core.decide import Decision, decide
-from deploystep.core.deploy import api_ref
 from deploystep.core.errors import FactUnavailable, RuleFileInvalid
 from deploystep.core.facts import (
     Answered,
@@ -22,17 +22,14 @@ from deploystep.core.facts import (
     MessageOf,
     Question,
     Unavailable,
+    branch_named,
 )
 from deploystep.core.frozen import replace
-from deploystep.core.rules import RuleSet
-from deploystep.core.runs import Run, newest
+from deploystep.core.rules import MergedInto, PathsChanged, RuleSet, matchers_of
 from deploystep.core.source import in_order
 
 if TYPE_CHECKING:
     from deploystep.app.options import Options
-    from deploystep.circleci.client import Client
-
-_MOST_RUNS: Final = 100
 
 
 def resolve(
@@ -53,7 +50,7 @@ def raise_if_undecided(decision: Decision, rules: RuleSet, build: BuildContext) 
     errors = tuple(p for p in problems if p.is_error)
     if errors:
         raise RuleFileInvalid(
-            "rules-invalid", "a rule names what is not there", source=rules.source, diagnostics=errors
+            "rules-invalid", "a rule cannot be judged as it is written", source=rules.source, diagnostics=errors
         )
     if problems:
         what = f"cannot decide what to deploy at {build.revision[:7]}: required information is unavailable"
@@ -72,14 +69,39 @@ class LiveFacts:
         """The answer, or why there is none."""
         if isinstance(question, JobsOf):
             return self._jobs()
-        if isinstance(question, ChangedSince) and self._options.changed:
-            return Known(self._options.changed)
-        history = self._services.history(self._rules.default_branch)
+        stated: dict[type, object] = {
+            AuthorOf: self._options.author,
+            MessageOf: self._options.message,
+            ChangedSince: self._options.changed or None,
+        }
+        found = stated.get(type(question))
+        return self._from_clone(question) if found is None else Known(found)
+
+    def _from_clone(self, question: ChangedSince | IsMergedInto | AuthorOf | MessageOf) -> Answered:
+        history = self._services.history(self._rules.default_branch, self._refs)
         may_ask = self._services.can_ask and not self._options.sandbox
         if isinstance(question, ChangedSince) and question.base is Base.LAST_DEPLOY and may_ask:
-            commit = last_deployed(question.workflow, self._services.build, self._services.client())
-            return commit if isinstance(commit, Unavailable) else history.answer(replace(question, ref=commit))
+            from deploystep.app.last_deploy import last_deployed  # noqa: PLC0415 - few rules ask CircleCI
+
+            commit = last_deployed(question, self._rules, self._services.build, self._services.client())
+            return commit if isinstance(commit, Unavailable) else history.answer(replace(question, ref=commit or ""))
+        branch = self._services.build.branch
+        if isinstance(question, ChangedSince) and branch is not None and _base_branch(question, history) == branch:
+            why = f"cannot tell which files changed: {branch} is the default branch, and would be compared with itself"
+            return Unavailable("U101", why, "write since: previous-commit, since: {ref: NAME} or since: last-deploy")
         return history.answer(question)
+
+    @cached_property
+    def _refs(self) -> frozenset[str]:
+        """The branches and tags that the rules ask about."""
+        rules = self._rules
+        conditions = (*(guard.when for guard in rules.never), *(c for r in rules.rules for c in (r.when, r.unless)))
+        matchers = tuple(matchers_of(*conditions))
+        branches = {branch.value for m in matchers if isinstance(m, MergedInto) for branch in m.branches}
+        bases = {ref for m in matchers if isinstance(m, PathsChanged) and (ref := m.since.ref)}
+        if rules.default_branch is not None:
+            branches.add(rules.default_branch)
+        return frozenset(branches | {branch_named(ref).removeprefix("refs/tags/") for ref in bases})
 
     def _jobs(self) -> Answered:
         if self._options.sandbox:  # nobody can be asked: the jobs that rules require are taken to have succeeded
@@ -93,12 +115,21 @@ class LiveFacts:
         if workflow is None:
             return Unavailable("U105", f"{what}: CIRCLE_WORKFLOW_ID is not set", "run the step inside a workflow's job")
         from deploystep.circleci import v2  # noqa: PLC0415 - few rules ask CircleCI
+        from deploystep.circleci.errors import cannot_see  # noqa: PLC0415 - as above
 
         jobs = v2.jobs(self._services.client(), workflow)
         if jobs is None:
-            cure = "the token must be a personal API token of a user who can see this project"
+            cure = cannot_see(self._services.token_name)
             return Unavailable("U105", f"{what}: CircleCI did not list the jobs of workflow {workflow}", cure)
         return Known({job.name: job.status for job in sorted(jobs, key=lambda job: job.age)})  # the newest comes last
+
+
+def _base_branch(question: ChangedSince, history: History) -> str | None:
+    """The default branch, where a comparison is with it; None for any other."""
+    if question.base is Base.MERGE_BASE:
+        return history.default_branch
+    named = branch_named(question.ref) if question.base is None and question.ref else None
+    return named if named and named == history.default_branch else None
 
 
 def stated_facts(given: Given) -> Callable[[Question], Answered]:
@@ -123,52 +154,3 @@ _STATED: Final[Mapping[type, Callable[[Given], tuple[object, str, str]]]] = {
 
 def _stated(value: object, what: str, key: str) -> Answered:
     return Unavailable("C101", f"the rule asks {what}", f"add {key} to given") if value is None else Known(value)
-
-
-# The last deploy
-
-
-def last_deployed(workflow: str | None, build: BuildContext, client: "Client") -> str | Unavailable:
-    """The commit of the newest run of this branch, triggered through the API, whose workflow succeeded.
-
-    In a tag's build, of the newest such run of any tag. API v2 lists the runs of every other API too.
-    """
-    from deploystep.circleci import v2  # noqa: PLC0415 - few rules ask CircleCI
-    from deploystep.circleci.client import Recent  # noqa: PLC0415 - as above
-    from deploystep.circleci.errors import describe_failure  # noqa: PLC0415 - as above
-
-    if workflow is None:
-        return _no_deploy("the rule names no workflow of this project", "name it under deploy:")
-    project = build.project
-    if project is None and build.pipeline_id is not None:
-        project = v2.pipeline_project(client, build.pipeline_id)
-    if project is None:
-        return _no_deploy("CircleCI did not tell which project this is")
-    recent = v2.pipelines(client, project, api_ref(build), lambda runs: len(runs) >= _MOST_RUNS)
-    if not isinstance(recent, Recent):
-        why = f"the runs of {project} could not be read ({describe_failure(recent, client.host)})"
-        return _no_deploy(why, "run this step again")
-    for run in recent.runs[:_MOST_RUNS]:
-        if run.is_by_api is False or run.is_errored or not _is_comparable(run, build):
-            continue
-        workflows = v2.workflows(client, run.id)
-        if workflows is None:
-            return _no_deploy(f"run {run.number} could not be read", "run this step again")
-        if any(w.succeeded for w in newest(workflows, workflow)):
-            return _commit_of(run)
-    return _no_deploy(f"no run of the last {_MOST_RUNS} has deployed by workflow '{workflow}'")
-
-
-def _commit_of(run: Run) -> str | Unavailable:
-    if run.is_by_api is None:
-        return _no_deploy(f"run {run.number} does not tell how it was triggered")
-    return run.revision or _no_deploy(f"run {run.number} does not tell its commit")
-
-
-def _no_deploy(why: str, cure: str = "write since: previous-commit or since: {ref: NAME}") -> Unavailable:
-    return Unavailable("U101", f"cannot tell which files changed since the last deploy: {why}", cure)
-
-
-def _is_comparable(run: Run, build: BuildContext) -> bool:
-    """Whether it is of this branch; a tag's build compares with whatever tag came before it."""
-    return isinstance(run.ref, Tag) if isinstance(build.ref, Tag) else run.ref in (api_ref(build), None)

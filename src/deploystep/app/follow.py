@@ -9,20 +9,19 @@ from deploystep.core.runs import ON_HOLD, RERUN, Created, WorkflowState, newest
 
 if TYPE_CHECKING:
     from deploystep.app.report import TriggerEntry
-    from deploystep.circleci.client import Client
 
 
-def follow(entry: "TriggerEntry", api: Api, client: "Client", limit: float) -> None:
+def follow(entry: "TriggerEntry", api: Api, limit: float) -> None:
     """Look until the workflow that the rule names (or all, where it names none) has ended; `limit` is in seconds.
 
     States that nobody knows go on. Raises DeployFailed, or TimedOut where the time is up.
     """
     if entry.created is None:
         return
-    created, rule = entry.created, entry.spec.rule
+    created, rule, client = entry.created, entry.spec.rule, api.client
     held: set[str] = set()
     failed_at: float | None = None
-    for look in poll(client.clock, client.console, limit, CALM, f"following {created.url}"):
+    for look in poll(client, limit, CALM, f"following {created.url}"):
         read = api.workflows(run_key(created))
         entry.workflows = entry.workflows if read is None else read
         counted = newest(entry.workflows, entry.spec.starts)
@@ -35,8 +34,11 @@ def follow(entry: "TriggerEntry", api: Api, client: "Client", limit: float) -> N
         failed_at = (look.elapsed if failed_at is None else failed_at) if may_rerun else None
         is_final = failed_at is None or look.elapsed - failed_at >= RERUN
         if counted and is_final and not any(w.is_active for w in counted):
-            _raise_if_failed(rule, created, counted)
-            return
+            skipped = _jobs_not_run(counted, api)
+            if skipped is not None:
+                _raise_if_failed(rule, created, counted, skipped)
+                return
+            look.tell(f"{rule}: the jobs of what has ended could not be read just now")
         if look.is_last:
             raise TimedOut(
                 "wait-timeout",
@@ -46,14 +48,36 @@ def follow(entry: "TriggerEntry", api: Api, client: "Client", limit: float) -> N
             )
 
 
-def _raise_if_failed(rule: str, created: Created, workflows: tuple[WorkflowState, ...]) -> None:
+def _jobs_not_run(workflows: tuple[WorkflowState, ...], api: Api) -> tuple[str, ...] | None:
+    """Jobs that did not run although their workflow says success; None where that cannot be read."""
+    found: tuple[str, ...] = ()
+    for workflow in workflows:
+        skipped = api.jobs_not_run(workflow) if workflow.succeeded else ()
+        if skipped is None:
+            return None
+        found += skipped
+    return found
+
+
+def _raise_if_failed(
+    rule: str, created: Created, workflows: tuple[WorkflowState, ...], skipped: tuple[str, ...]
+) -> None:
     failed = tuple(w for w in workflows if not w.succeeded)
+    rerun = "rerun this job to trigger it again: what has failed or did not run is not taken for a deploy"
     if failed:
         raise DeployFailed(
             "deploy-failed",
             f"what rule '{rule}' triggered ended badly: {_listed(failed)}",
             f"see why at {_url(created, failed[0])}",
-            "rerun this job to trigger it again: what has failed is not taken for a deploy",
+            rerun,
+        )
+    if skipped:
+        raise DeployFailed(
+            "deploy-skipped",
+            f"what rule '{rule}' triggered says success, but did not run: {', '.join(skipped)}",
+            f"look at {_url(created, workflows[0])}",
+            "possible causes: a newer run took over its serial group, or what the job requires did not happen",
+            rerun,
         )
 
 

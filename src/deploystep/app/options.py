@@ -28,12 +28,20 @@ class Options:
     wait: float | None = None
     cancel_on_interrupt: bool = False
     again: str | None = None
+    fetch: bool = False
+    held: str = "pass"
     branch: str | None = None
     tag: str | None = None
     sha: str | None = None
     node_index: str | None = None
     node_total: str | None = None
     changed: tuple[str, ...] = ()
+    pull_request: str | None = None
+    fork: bool = False
+    user: str | None = None
+    author: str | None = None
+    message: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
     env_file: str | None = None
     given: str | None = None
     config: tuple[str, ...] = ()
@@ -48,6 +56,11 @@ class Options:
     accept_token_env: str | None = None
     json: bool = False
     color: str = "auto"
+    from_variables: frozenset[str] = frozenset()
+
+    def written(self, name: str) -> str:
+        """How this option was given: `--now`, or `DEPLOYSTEP_NOW`."""
+        return f"DEPLOYSTEP_{name.upper()}" if name in self.from_variables else f"--{name.replace('_', '-')}"
 
     @property
     def is_dry(self) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from deploystep.app.polling import CALM, poll
 from deploystep.circleci import v2
-from deploystep.circleci.errors import describe_failure
+from deploystep.circleci.errors import cannot_see, describe_failure
 from deploystep.circleci.http import Failure, Response
 from deploystep.core.build import ProjectSlug
 from deploystep.core.deploy import Outcome
@@ -25,6 +25,12 @@ _CONFIRMING: Final = 2.0  # seconds until success is read once more: what was re
 _TOO_MANY_REQUESTS: Final = 429
 
 
+_WITHOUT: Final = (
+    "a job of its own for the step, which requires this one, needs no wait; --nodes first does not wait either, "
+    "and then deploys though another node fails"
+)
+
+
 def wait_for_nodes(project: ProjectSlug, limit: float, services: "Services", report: "Report") -> None:
     """Return when every other node of the build's job has certainly succeeded; `limit` is in seconds.
 
@@ -36,19 +42,20 @@ def wait_for_nodes(project: ProjectSlug, limit: float, services: "Services", rep
         raise EnvironmentInvalid(
             "job-unknown",
             f"{build.node.others} of this job cannot be waited for: CIRCLE_BUILD_NUM is not set",
-            "run the step inside a job, or give  --nodes first",
+            "CircleCI sets it in every job: see what takes it away",
+            _WITHOUT,
         )
     job, count = build.build_num, build.node.total - 1
     what = f"waiting for {count} other node{'s' if count > 1 else ''} of job {job}"
     seen: tuple[NodeState, ...] = ()
     failed_reads = successes = 0
-    for look in poll(client.clock, client.console, limit, CALM, what):
+    for look in poll(client, limit, CALM, what):
         nodes, result = v2.nodes(client, project, job)
         if nodes is None:
             successes = 0
             failed_reads += not _is_limited(result)
             if _is_final(result, failed_reads, is_first=not seen):
-                raise _unreadable(job, project, describe_failure(result, client.host))
+                raise _unreadable(job, describe_failure(result, client.host), services.token_name)
         else:
             failed_reads, seen = 0, other_nodes(nodes, build.node.total)
             look.tell(f"nodes: {_listed(seen)}")
@@ -104,12 +111,13 @@ def _is_final(result: Response | Failure, failed_reads: int, *, is_first: bool) 
     return not _is_limited(result) and (is_no or is_first or failed_reads >= _MOST_FAILED_READS)
 
 
-def _unreadable(job: int, project: ProjectSlug, why: str) -> FactUnavailable:
+def _unreadable(job: int, why: str, token_name: str) -> FactUnavailable:
     return FactUnavailable(
         "nodes-unknown",
         f"cannot tell whether the other nodes of job {job} have succeeded: {why}; nothing was sent",
-        f"the token must be a personal API token of a user who can see {project}",
-        "or put the step into a job of its own that requires this one, or give  --nodes first",
+        cannot_see(token_name),
+        "it is safe to run this job again",
+        _WITHOUT,
     )
 
 
@@ -119,7 +127,7 @@ def _timed_out(limit: float, seen: tuple[NodeState, ...]) -> TimedOut:
         "nodes-timeout",
         f"the other nodes have not ended within {limit:.0f} s: {waiting}; nothing was triggered",
         "give them longer with  --nodes-timeout 1h",
-        "or put the step into a job of its own that requires this one",
+        _WITHOUT,
     )
 
 

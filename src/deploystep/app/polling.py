@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from deploystep.core.frozen import dataclass
 
 if TYPE_CHECKING:
-    from deploystep.circleci.client import Clock, Console
+    from deploystep.circleci.client import Client, Clock, Console
 
 _HEARTBEAT: Final = 60.0
 
@@ -68,12 +68,22 @@ class Look:
                 self._console.info(f"{self._what} ({minutes}:{rest:02d}): {self._state or 'nothing seen yet'}")
 
 
-def poll(clock: "Clock", console: "Console", limit: float, backoff: Backoff, what: str) -> Iterator[Look]:
+def poll(client: "Client", limit: float, backoff: Backoff, what: str) -> Iterator[Look]:
     """Give looks until the time is up, and one more; `limit` is in seconds, `what` is what is waited for.
 
-    The last look begins when the time is up: an answer that came late tells how it was, not how it is.
+    The last look begins when the time is up: an answer that came late tells how it was, not how it is. After that the
+    client sends nothing again.
     """
-    look = Look(clock, console, what)
+    clock = client.clock
+    look = Look(clock, client.console, what)
+    before, client.until = client.until, clock.monotonic() + limit
+    try:
+        yield from _looks(look, clock, limit, backoff)
+    finally:
+        client.until = before
+
+
+def _looks(look: Look, clock: "Clock", limit: float, backoff: Backoff) -> Iterator[Look]:
     pause = backoff.first
     while True:
         look.is_last = look.elapsed >= limit

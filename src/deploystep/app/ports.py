@@ -30,14 +30,24 @@ class Remote(Protocol):
         """Where a branch or tag is."""
 
     def contains(self, revision: str, other: str) -> bool:
-        """Whether the clone shows that `other` is an ancestor of `revision`; False claims nothing."""
+        """Whether `other` is known to be an ancestor of `revision`; False claims nothing."""
+
+    def is_skipped(self, revision: str) -> bool:
+        """Whether the commit's message is known to keep CircleCI from building it."""
 
 
 class History(Protocol):
     """Facts about one commit, from the clone."""
 
+    @property
+    def default_branch(self) -> str | None:
+        """The repository's default branch; None where neither the rule file nor the clone tells."""
+
     def answer(self, question: ChangedSince | IsMergedInto | AuthorOf | MessageOf) -> Answered:
         """The answer, or why there is none."""
+
+    def committed_at(self) -> datetime | None:
+        """When the commit was made, by the committer's clock; None where the clone does not tell."""
 
 
 class Services(Protocol):
@@ -90,8 +100,11 @@ class Services(Protocol):
     def now(self, zone: tzinfo) -> datetime | None:
         """The time to decide at; None where none is stated."""
 
-    def history(self, default_branch: str) -> History:
-        """Facts about the build's commit."""
+    def history(self, default_branch: str | None = None, refs: frozenset[str] | None = None) -> History:
+        """Facts about the build's commit; in `run`, a ref decides only if the remote does not have it elsewhere now.
+
+        `refs` are those that will be asked about, so that the remote is asked once; None compares with no remote.
+        """
 
     def client(self, specs: "tuple[TriggerSpec, ...]" = ()) -> "Client":
         """The way to CircleCI; `specs` is what will be sent. Raises EnvironmentInvalid where there is no token."""

@@ -9,7 +9,7 @@ from deploystep.app.report import Report
 from deploystep.core.build import Branch, BuildContext, ProjectSlug
 from deploystep.core.decide import Verdict
 from deploystep.core.deploy import Outcome, TriggerSpec, trigger_specs
-from deploystep.core.errors import EnvironmentInvalid, FactUnavailable, RuleFileInvalid
+from deploystep.core.errors import EnvironmentInvalid, FactUnavailable, Held, RuleFileInvalid
 from deploystep.core.rules import RuleSet
 from deploystep.core.source import Diagnostic, in_order
 from deploystep.core.times import zone
@@ -17,7 +17,7 @@ from deploystep.rulefile.load import load
 
 #: Stands in a dry run's URL for a project that only CircleCI's API could name.
 UNKNOWN_PROJECT: Final = ProjectSlug("VCS", "ORGANIZATION", "PROJECT")
-_SSH_RERUN: Final = "this is a rerun with SSH, which never deploys; --allow-ssh lets it"
+_SSH_RERUN: Final = "this is a rerun with SSH, which does not deploy: rerun the job without SSH, or give --allow-ssh"
 _FORK_SENDS_NOTHING: Final = "a fork's build is not given the token, so nothing is sent"
 
 
@@ -26,6 +26,23 @@ def run(options: Options, services: Services, report: Report) -> None:
 
     Raises ToolError where the job cannot be done, and Interrupted on a signal.
     """
+    _run(options, services, report)
+    if options.held == "fail" and not report.skipped:
+        _raise_if_held(report)
+
+
+def _raise_if_held(report: Report) -> None:
+    """Raise where a deploy that is due is held, so that somebody notices; not where a newer commit took its place."""
+    held = [j for j in (report.decision.judgements if report.decision else ()) if j.verdict is Verdict.HELD]
+    if held and not any(entry.outcome is Outcome.SUPERSEDED for entry in report.triggers):
+        raise Held(
+            "held",
+            "; ".join(f"rule {j.rule.name.value} is held: {j.because}" for j in held),
+            "nothing deploys it later by itself: rerun this job when nothing holds it any more",
+        )
+
+
+def _run(options: Options, services: Services, report: Report) -> None:
     report.again = options.again
     report.skipped = services.other_node
     if report.skipped:
@@ -40,7 +57,7 @@ def run(options: Options, services: Services, report: Report) -> None:
     if _is_fork_without_token(build, options, services, report):
         report.skipped = _FORK_SENDS_NOTHING
         return
-    specs = _due(rules, build, report)
+    specs = _due(rules, build, options, report)
     if not specs:
         return
     project = _project(specs, build, options, services)
@@ -52,10 +69,26 @@ def run(options: Options, services: Services, report: Report) -> None:
         return
     if build.node.total > 1:
         specs = _wait_for_nodes(project, rules, options, services, report)
+    specs = _without_own(specs, project, options, services, report)
     if specs:
         from deploystep.app.trigger import trigger_all  # noqa: PLC0415 - most runs send nothing
 
         trigger_all(project, options, services, report)
+
+
+def _without_own(
+    specs: tuple[TriggerSpec, ...], project: ProjectSlug, options: Options, services: Services, report: Report
+) -> tuple[TriggerSpec, ...]:
+    """What is to be sent, without that whose deploy this very build is part of."""
+    if not specs or report.decision is None:
+        return specs
+    from deploystep.app.own_pipeline import own_deploys, without  # noqa: PLC0415 - most runs send nothing
+
+    stopped = own_deploys(specs, project, services, is_again=options.again is not None)
+    if stopped:
+        report.decision = without(report.decision, stopped)
+        report.triggers = [entry for entry in report.triggers if entry.spec.rule not in stopped]
+    return tuple(spec for spec in specs if spec.rule not in stopped)
 
 
 def _decide(rules: RuleSet, build: BuildContext, options: Options, services: Services, report: Report) -> None:
@@ -68,16 +101,17 @@ def _is_fork_without_token(build: BuildContext, options: Options, services: Serv
     """Whether a fork's build is due to send, or cannot tell: without a token that is a normal state, no failure."""
     judgements = report.decision.judgements if report.decision else ()
     is_open = any(j.verdict in (Verdict.FIRE, Verdict.UNKNOWN) for j in judgements)
-    return build.fork and is_open and not options.is_dry and not services.can_ask
+    return build.fork is True and is_open and not options.is_dry and not services.can_ask
 
 
-def _due(rules: RuleSet, build: BuildContext, report: Report) -> tuple[TriggerSpec, ...]:
+def _due(rules: RuleSet, build: BuildContext, options: Options, report: Report) -> tuple[TriggerSpec, ...]:
     """What is to be sent, complete and checked. Raises where that is undecided or wrong."""
     report.triggers = []
     if report.decision is None:
         return ()
     raise_if_undecided(report.decision, rules, build)
-    found = trigger_specs(rules, report.decision.firing, build)
+    once = (build.variables.get("CIRCLE_WORKFLOW_JOB_ID") or str(build.build_num)) if options.again is not None else ""
+    found = trigger_specs(rules, report.decision.firing, build, once)
     if found.diagnostics:
         raise _unsendable(rules, found.diagnostics)
     return found.specs
@@ -119,14 +153,17 @@ def _project(specs: tuple[TriggerSpec, ...], build: BuildContext, options: Optio
             " CIRCLE_BUILD_URL=https://circleci.com/gh/acme/shop/1",
         )
     from deploystep.circleci import v2  # noqa: PLC0415 - most builds say it
+    from deploystep.circleci.errors import cannot_see  # noqa: PLC0415 - as above
 
     client = services.client(specs)
     project = v2.pipeline_project(client, build.pipeline_id)
     if project is None:
         raise FactUnavailable(
             "project-unknown",
-            f"cannot tell which project this is: {client.host} did not describe pipeline {build.pipeline_id}",
-            "the token must be a personal API token of a user who can see this project; nothing was sent",
+            f"cannot tell which project this is: {client.host} did not describe pipeline {build.pipeline_id}; "
+            "nothing was sent",
+            cannot_see(services.token_name),
+            f"ask who the token is:  GET {client.host}/api/v2/me",
         )
     return project
 
@@ -135,17 +172,23 @@ def _remark(specs: tuple[TriggerSpec, ...], rules: RuleSet, options: Options, se
     """Say what is allowed and may surprise, before anything is sent."""
     console = services.console
     if options.again is not None:
-        console.info(f"--again: an earlier deploy of this commit is not looked for: {options.again}")
+        console.info(f"{options.written('again')}: an earlier deploy of this commit is not looked for: {options.again}")
     for spec in specs:
         if not spec.is_recognised and options.again is None:
             why = "it names no workflow" if spec.starts is None else "runs of another project carry other commits"
-            console.info(f"rule {spec.rule}: a rerun of this step is not recognised and deploys again: {why}")
-        is_own_run = spec.revision is not None and spec.job is None
-        if is_own_run and isinstance(spec.ref, Branch) and spec.ref.name != rules.default_branch:
-            console.warning(
-                f"rule {spec.rule} starts a run on {spec.ref.name}: where auto-cancel is on in the project's "
-                "settings, it cancels older workflows of that branch, this build's own too"
+            console.info(
+                f"rule {spec.rule}: a rerun of this step is not recognised and deploys again: {why}; "
+                "send  deploy_key: ${deploy.key}  as a parameter"
             )
+        is_own_run = spec.revision is not None and spec.job is None
+        if is_own_run and isinstance(spec.ref, Branch):
+            default = services.history(rules.default_branch).default_branch
+            if spec.ref.name not in ((default,) if default else ("main", "master")):
+                console.warning(
+                    f"rule {spec.rule} starts a run on {spec.ref.name}: where auto-cancel is on in the project's "
+                    "settings, it cancels older workflows of that branch, this build's own too; switch it off, or "
+                    f"name this project as a target at {default or 'its default branch'} and send the commit"
+                )
 
 
 def _wait_for_nodes(
@@ -163,7 +206,7 @@ def _wait_for_nodes(
 
     wait_for_nodes(project, options.nodes_timeout, services, report)
     _decide(rules, build, options, services, report)
-    specs = _due(rules, build, report)
+    specs = _due(rules, build, options, report)
     if specs:
         _plan(specs, project, rules, services, report)
     return specs

@@ -1,44 +1,54 @@
 """Has the branch moved on? A build of an older commit must not deploy over a newer one.
 
 Decided by where the branch is now and by ancestry, never by time: a slow build, or a rerun of last week's, is known by
-nothing but the commit that has taken its place.
+nothing but the newer commit that has taken its place.
 """
 
 from typing import TYPE_CHECKING, Final
 
-from deploystep.core.build import Branch, BuildContext, Tag
+from deploystep.core.build import BuildContext, Tag
+from deploystep.core.errors import FactUnavailable
 
 if TYPE_CHECKING:
-    from deploystep.app.ports import Head, Remote
+    from deploystep.app.ports import Remote
     from deploystep.circleci.client import Clock, Console
 
-#: Seconds between two looks at a branch that is seen at an older commit: hosts are a few seconds behind a push.
-_LAGS: Final = (2.0, 4.0, 8.0)
+#: Seconds between two looks at a branch that is at a commit not known to be newer: hosts can be behind a push.
+_LAGS: Final = (2.0, 4.0, 8.0, 16.0)
 
 
 def superseded_by(build: BuildContext, remote: "Remote", clock: "Clock", console: "Console") -> str:
-    """Why this commit is not to be deployed any more; empty where it is, or where nobody can tell."""
-    head = _settled_head(build.ref, build.revision, remote, clock)
+    """Why this commit is not to be deployed any more; empty where it is.
+
+    Raises FactUnavailable where the branch is at another commit, and nothing shows that it is a newer one. A head that
+    cannot be read stops nothing: the commit of the run that is created is compared.
+    """
     name = f"{'tag' if isinstance(build.ref, Tag) else 'branch'} {build.ref.name}"
-    if head.trouble:
-        console.info(f"the head of {name} could not be read ({head.trouble}): the created run's commit is compared")
-        return ""
-    if head.revision is None:
-        console.warning(f"{name} is not in the repository any more")
-        return ""
-    if head.revision == build.revision:
-        return ""
-    if remote.contains(build.revision, head.revision):
-        return f"{name} is at {head.revision}, which is older: it was set back, or this commit was never pushed"
-    return f"{name} has moved on to {head.revision}: its own build decides about that commit"
-
-
-def _settled_head(ref: Branch | Tag, revision: str, remote: "Remote", clock: "Clock") -> "Head":
-    """The head; one that is older than this build's commit is looked at again."""
-    head = remote.head(ref)
-    for pause in _LAGS:
-        if head.revision in (None, revision) or not remote.contains(revision, head.revision or ""):
-            break
-        clock.sleep(pause)
-        head = remote.head(ref)
-    return head
+    head = remote.head(build.ref)
+    for pause in (*_LAGS, None):
+        if head.trouble:
+            console.info(f"the head of {name} could not be read ({head.trouble}): the created run's commit is compared")
+            return ""
+        if head.revision is None:
+            console.warning(f"{name} is not in the repository any more")
+            return ""
+        if head.revision == build.revision:
+            return ""
+        if remote.contains(head.revision, build.revision):
+            skipped = "; its message says [skip ci], so nothing is deployed until the next push"
+            is_skipped = remote.is_skipped(head.revision)
+            return f"{name} has moved on to {head.revision}, which is newer{skipped if is_skipped else ''}"
+        if pause is not None:
+            console.info(
+                f"{name} is at {head.revision}, which is not known to be newer: looking again in {pause:.0f} s"
+            )
+            clock.sleep(pause)
+            head = remote.head(build.ref)
+    raise FactUnavailable(
+        "undecided",
+        f"cannot tell whether {build.revision} is still to be deployed: {name} is at {head.revision}, "
+        "which is not known to be newer; nothing was sent",
+        "run this step again: hosts can be some seconds behind a push",
+        "possible causes: the branch was set back or rewritten, or this commit was never pushed to it",
+        "to send it all the same, push the commit to the branch",
+    )

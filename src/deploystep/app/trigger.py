@@ -1,7 +1,8 @@
 """Sends the triggers of all firing rules in file order, once each; the first failure stops the rest."""
 
 import json
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from deploystep.app.confirm import confirm
 from deploystep.app.earlier_runs import NOT_READ, EarlierRuns
@@ -10,6 +11,7 @@ from deploystep.app.options import Options
 from deploystep.app.ports import Services
 from deploystep.app.report import Report, TriggerEntry
 from deploystep.app.superseded import superseded_by
+from deploystep.circleci import v2
 from deploystep.circleci.apis import Api, TriggerContext, api_for, run_key, trigger_request
 from deploystep.circleci.errors import unanswered
 from deploystep.circleci.http import Failure, Response, fate_of
@@ -20,10 +22,6 @@ from deploystep.core.retry import Fate, may_repeat
 from deploystep.core.rules import RuleSet
 from deploystep.core.runs import Created, Run
 from deploystep.core.source import Diagnostic
-
-if TYPE_CHECKING:
-    from deploystep.circleci.client import Client
-
 
 _LOOKING: Final = 10.0  # seconds for which a lost trigger's run is looked for at the least
 
@@ -42,8 +40,10 @@ def duplicates(entries: list[TriggerEntry], rules: RuleSet) -> tuple[Diagnostic,
     for entry in entries:
         rule = written[entry.spec.rule]
         body = {key: value for key, value in (entry.request.body or {}).items() if key != "definition_id"}
-        # as JSON, for to Python 1 and true are equal and to CircleCI they are not; the order of keys says nothing
-        other = first.setdefault(f"{entry.url.casefold()} {json.dumps(body, sort_keys=True)}", entry.spec.rule)
+        # as JSON, for to Python 1 and true are equal and to CircleCI they are not; the order of keys says nothing,
+        # and of two requests that differ in their deploy keys alone both deploy the same
+        text = json.dumps(body, sort_keys=True).replace(entry.spec.key or "\0", "")
+        other = first.setdefault(f"{entry.url.casefold()} {text}", entry.spec.rule)
         if other != entry.spec.rule:
             earlier = f"rule '{other}' (line {written[other].span.line})"
             message = f"rule '{entry.spec.rule}' would send the same request as {earlier}"
@@ -56,6 +56,7 @@ def trigger_all(project: ProjectSlug, options: Options, services: Services, repo
     """Send everything that the report plans. Raises the first ToolError; the report then says how far it went."""
     build, client, remote = services.build, services.client(), services.remote
     reason = superseded_by(build, remote, client.clock, client.console) if remote is not None else ""
+    made_here: set[str] = set()
     for entry in report.triggers:
         spec = entry.spec
         if reason:  # the branch has moved on for all rules or for none
@@ -72,13 +73,35 @@ def trigger_all(project: ProjectSlug, options: Options, services: Services, repo
             has_parameters=bool(spec.parameters),
             project_id=None if spec.revision is None else build.project_id,  # of another project it is not known
         )
+        api = api_for(client, context)
+        runs = EarlierRuns(spec, api, _made_since(spec, services), frozenset(made_here))
         try:
-            trigger_one(entry, api_for(client, context), client, options, report)
+            trigger_one(entry, api, runs, options, report)
         except ToolError as error:
             entry.outcome = _OUTCOMES.get(type(error), entry.outcome)
             raise
+        if entry.created is not None and not runs.is_guess:
+            made_here.add(run_key(entry.created))
 
 
+def _made_since(spec: TriggerSpec, services: Services) -> datetime | None:
+    """A time before which no run of this deploy was made; None where it is not known.
+
+    In this project none is older than its commit, by the committer's clock. What this build sends to another project is
+    no older than the build's own pipeline.
+    """
+    build = services.build
+    if spec.revision is not None:
+        committed = services.history().committed_at()
+        now = services.clock.now()
+        return committed - _CLOCKS_DIFFER if committed is not None and committed < now else None
+    if spec.key is None or build.pipeline_id is None:
+        return None
+    own = v2.pipeline(services.client(), build.pipeline_id)
+    return own.created if own else None
+
+
+_CLOCKS_DIFFER: Final = timedelta(days=1)
 _OUTCOMES: Final = {
     Refused: Outcome.REFUSED,
     Unreachable: Outcome.UNREACHABLE,
@@ -87,38 +110,37 @@ _OUTCOMES: Final = {
 }
 
 
-def trigger_one(entry: TriggerEntry, api: Api, client: "Client", options: Options, report: Report) -> None:
+def trigger_one(entry: TriggerEntry, api: Api, runs: EarlierRuns, options: Options, report: Report) -> None:
     """One trigger, from the look for an earlier run to the end of what it started."""
-    made_here = frozenset(run_key(e.created) for e in report.triggers if e.created and e is not entry)
-    runs = EarlierRuns(entry.spec, api, client, report.build.pipeline_id if report.build else None, made_here)
-    looks_back = entry.spec.is_recognised and options.again is None
-    before = runs.snapshot(must_be_read=looks_back) if entry.spec.is_recognised else NOT_READ
+    spec, console = entry.spec, api.client.console
+    looks_back = spec.is_recognised and options.again is None
+    before = runs.snapshot(must_be_read=looks_back) if spec.is_recognised else NOT_READ
     earlier = runs.find(before) if looks_back else None
     try:
         if earlier is not None:
-            created, workflow = _created(entry.spec, earlier.run, api), earlier.workflow
-            because = f"run {created.url} of this commit holds {entry.spec.starts}: status: {workflow.status}"
-            entry.created, entry.workflows, entry.because = created, (workflow,), because
+            entry.created, entry.workflows = _created(spec, earlier.run, api), earlier.workflows
+            known_by = f"holds the deploy key {spec.key}" if earlier.has_key else f"of this commit holds {spec.starts}"
+            entry.because = f"run {entry.created.url} {known_by}: status: {earlier.status}"
             entry.outcome = Outcome.ALREADY_TRIGGERED
-            client.console.info(f"already triggered {entry.spec.rule}: {created.url}")
+            console.info(f"already triggered {spec.rule}: {entry.created.url}")
         else:
             try:
-                created = post(entry, api, client, report)
+                created = post(entry, api, report)
             except Uncertain as error:  # nobody knows what came of it: what it may have created is looked for
-                created = _created(entry.spec, runs.lost(before, error, max(options.confirm, _LOOKING)), api)
+                created = _created(spec, runs.lost(before, error, max(options.confirm, _LOOKING)), api)
             entry.created, entry.outcome = created, Outcome.TRIGGERED
-            client.console.info(f"triggered {entry.spec.rule}: {created.url}")
-            confirm(entry, api, client, options.confirm)
+            console.info(f"triggered {spec.rule}: {created.url}")
+            confirm(entry, api, options.confirm, options.written("confirm"))
         if options.wait is not None:
-            follow(entry, api, client, options.wait)
+            follow(entry, api, options.wait)
     except Interrupted:
         # what this step triggered itself, as far as that is known; what it adopted is another's
         if options.cancel_on_interrupt and options.wait is not None and entry.outcome is Outcome.TRIGGERED:
-            _cancel(entry, api, client)
+            _cancel(entry, api)
         raise
 
 
-def post(entry: TriggerEntry, api: Api, client: "Client", report: Report) -> Created:
+def post(entry: TriggerEntry, api: Api, report: Report) -> Created:
     """Send one POST; the client repeats it only where it certainly was not received.
 
     The entry is marked before and after each attempt: between two attempts nothing is under way, and who interrupts
@@ -132,7 +154,7 @@ def post(entry: TriggerEntry, api: Api, client: "Client", report: Report) -> Cre
         elif may_repeat(entry.request.repeat, fate_of(result)):
             entry.outcome = Outcome.NOT_SENT
 
-    result = client.send(entry.request, on_attempt=note)
+    result = api.client.send(entry.request, on_attempt=note)
     if isinstance(result, Failure) or fate_of(result) is not Fate.ANSWERED:
         raise unanswered(result, api.context)
     return api.read_created(result)
@@ -144,15 +166,15 @@ def _created(spec: TriggerSpec, run: Run, api: Api) -> Created:
     return Created(None if spec.job is not None else run.id, run.number, url, revision=run.revision)
 
 
-def _cancel(entry: TriggerEntry, api: Api, client: "Client") -> None:
+def _cancel(entry: TriggerEntry, api: Api) -> None:
     """Ask to cancel all that is active of a run; its end is not waited for, somebody wants to leave."""
     if entry.created is None:
         return
-    url = entry.created.url
+    url, console = entry.created.url, api.client.console
     found = api.workflows(run_key(entry.created))
     if not found:
-        client.console.warning(f"no workflow of {url} was seen, so none was cancelled")
+        console.warning(f"no workflow of {url} was seen, so none was cancelled")
     for workflow in found or ():
         if workflow.is_active:
             said = "was told to cancel" if api.cancel(workflow) else "could NOT be told to cancel"
-            client.console.info(f"CircleCI {said} workflow {workflow.name} of {url}")
+            console.info(f"CircleCI {said} workflow {workflow.name} of {url}")

@@ -21,6 +21,7 @@ class Api(Protocol):
     """One API version, for the project and ref of one trigger. A run is asked for by its `run_key`."""
 
     context: TriggerContext
+    client: Client
 
     def read_created(self, response: Response) -> Created:
         """What the trigger created. Raises NothingRuns, Refused or Uncertain where nothing certainly was."""
@@ -36,6 +37,12 @@ class Api(Protocol):
 
     def details(self, run: Run) -> Run:
         """The run with what a list may leave out (revision, is_by_api, number), as far as it can be learned."""
+
+    def compiled_config(self, run_id: str) -> str | None:
+        """The run's compiled configuration; empty until it has been compiled, None where it cannot be read."""
+
+    def jobs_not_run(self, workflow: WorkflowState) -> tuple[str, ...] | None:
+        """Names of the workflow's jobs that were skipped (`not_run`); None where its jobs cannot be read."""
 
     def cancel(self, workflow: WorkflowState) -> bool:
         """Ask for its end; whether CircleCI accepted that. Cancelling twice does no harm."""

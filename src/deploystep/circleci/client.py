@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from math import inf
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 from deploystep.circleci.http import (
@@ -76,6 +77,8 @@ class Client:
     def __init__(self, transport: Transport, clock: Clock, console: Console, policy: Policy = DEFAULT) -> None:
         self.clock = clock
         self.console = console
+        #: When the wait that this is for is over, in monotonic time: after that nothing is sent again.
+        self.until = inf
         self._transport = transport
         self._policy = policy
         self._limited: dict[str, tuple[Response, float]] = {}  # path: the 429, and until when (monotonic time)
@@ -101,7 +104,7 @@ class Client:
             tell(result)
             asked_wait = retry_after(result, self.clock.now())
             step = next_step(self._policy, request.repeat, attempt, fate_of(result), asked_wait)
-            if not isinstance(step, Again):
+            if not isinstance(step, Again) or self.clock.monotonic() + step.wait > self.until:
                 self._note(request, result, asked_wait)
                 return result
             self.console.info(f"{_why(result)}; trying again in {step.wait:.0f} s")

@@ -31,7 +31,7 @@ def uncertain(reason: str, context: TriggerContext) -> Uncertain:
         f"the trigger of rule '{context.rule}' may have been accepted: {reason}",
         f"look for a run that the API started at {context.list_url}",
         "if it is there, do not run this step again: the deploy is under way",
-        "if it is not there after a minute, nothing was triggered: rerun this job",
+        "if it is still not there after some minutes, rerun this job",
     )
 
 
@@ -91,6 +91,19 @@ def _quoted(response: Response) -> str:
     return f": {words}" if words else ""
 
 
+def cannot_see(token_name: str) -> str:
+    """Why CircleCI may not show what it shows to others; for reads that say no more than that they failed."""
+    return (
+        f"possible causes: the token in {token_name} is a project token (API v2 takes personal API tokens only), "
+        "it has expired, or its user cannot see this project"
+    )
+
+
+def _who_is(context: TriggerContext) -> str:
+    """How to see whose token it is."""
+    return f"ask who the token is:  GET {context.host}/api/v2/me"
+
+
 def refused(response: Response, context: TriggerContext) -> Refused:
     """The trigger was answered with no."""
     return _refused(response, context, is_trigger=True)
@@ -140,8 +153,8 @@ def _hints(status: int, context: TriggerContext, *, is_trigger: bool) -> tuple[s
         401: (
             f"make a new personal API token in {context.app}/settings/user/tokens and store it in {context.token_name}",
         ),
-        403: (),
-        404: (f"ask who the token is:  GET {context.host}/api/v2/me",),
+        403: (_who_is(context),),
+        404: (_who_is(context),),
         410: (
             "CircleCI has removed the API v1.1 triggers (1 February 2027): job: no longer works",
             "gate a workflow on a pipeline parameter in config.yml and use workflow: with parameters:",
@@ -150,5 +163,6 @@ def _hints(status: int, context: TriggerContext, *, is_trigger: bool) -> tuple[s
         else (f"{context.host} has removed this endpoint", "try  api: v2-pipeline  on an older CircleCI Server"),
     }
     possible = [words for words, fits in causes.get(status, ()) if fits]
-    listed = tuple(f"{'or' if at else 'possible causes:'} {words}" for at, words in enumerate(possible))
+    first = "possible causes:" if len(possible) > 1 else "possible cause:"
+    listed = tuple(f"{'or' if at else first} {words}" for at, words in enumerate(possible))
     return listed + steps.get(status, (f"is {context.host} CircleCI's API? see  --host",))

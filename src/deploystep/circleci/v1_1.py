@@ -62,7 +62,7 @@ class V1Job:
 
     def __init__(self, client: Client, context: TriggerContext) -> None:
         self.context = context
-        self._client = client
+        self.client = client
 
     def read_created(self, response: Response) -> Created:
         """The job that was created. A 200 with words and no `build_num` is a refusal: failures can come that way."""
@@ -95,7 +95,7 @@ class V1Job:
 
     def _job(self, run_id: str) -> JsonObject:
         """`GET …/:build_num`. An answer of another job, or one that names no state, is taken for empty."""
-        body = JsonObject(body_of(self._client.get(f"{_path(self.context.project)}/{segment(run_id)}")))
+        body = JsonObject(body_of(self.client.get(f"{_path(self.context.project)}/{segment(run_id)}")))
         return body if str(body.number("build_num")) == run_id and _status(body) else JsonObject(None)
 
     def recent(self, enough: Enough) -> Recent | Response | Failure:
@@ -114,17 +114,25 @@ class V1Job:
             return replace(first, query={**first.query, "offset": offset})
 
         path = f"{_path(self.context.project)}/tree/{segment(self.context.ref.name)}"
-        return self._client.runs(reading(path, limit=str(_PAGE), shallow="true"), read, following, enough)
+        return self.client.runs(reading(path, limit=str(_PAGE), shallow="true"), read, following, enough)
 
     def details(self, run: Run) -> Run:
         """The run with its revision, where the job itself tells it."""
         read = self.run(run.id) if run.revision is None else None
         return run if read is None else replace(run, revision=read.revision)
 
+    def compiled_config(self, _run_id: str) -> str | None:
+        """None: a job of API v1.1 has no configuration of its own."""
+        return None
+
+    def jobs_not_run(self, _workflow: WorkflowState) -> tuple[str, ...] | None:
+        """Nothing: the job is all that there is, and its own state tells whether it ran."""
+        return ()
+
     def cancel(self, workflow: WorkflowState) -> bool:
         """`POST …/:build_num/cancel`: whether it was accepted. Cancelling twice does no harm."""
         path = f"{_path(self.context.project)}/{segment(workflow.id)}/cancel"
-        return is_accepted(self._client.send(Request("POST", path, Repeat.FREELY)))
+        return is_accepted(self.client.send(Request("POST", path, Repeat.FREELY)))
 
 
 def _run(body: JsonObject) -> Run | None:

@@ -1,7 +1,8 @@
 """API v2: pipelines, their workflows and jobs, and the two ways to trigger a pipeline.
 
 Sources: CircleCI's v2 OpenAPI document, operations `triggerPipelineRun`, `triggerPipeline`, `getPipelineById`,
-`listPipelinesForProject`, `listWorkflowsByPipelineId`, `listWorkflowJobs`, `getJobDetails`, `cancelWorkflow`.
+`getPipelineConfigById`, `listPipelinesForProject`, `listWorkflowsByPipelineId`, `listWorkflowJobs`, `getJobDetails`,
+`cancelWorkflow`.
 """
 
 from collections.abc import Callable, Mapping
@@ -69,7 +70,7 @@ class V2:
 
     def __init__(self, client: Client, context: TriggerContext) -> None:
         self.context = context
-        self._client = client
+        self.client = client
 
     def read_created(self, response: Response) -> Created:
         """The pipeline that was created. Raises NothingRuns, Refused or Uncertain where none certainly was."""
@@ -88,24 +89,32 @@ class V2:
 
     def run(self, run_id: str) -> Run | None:
         """The pipeline; None where it cannot be read."""
-        return pipeline(self._client, run_id)
+        return pipeline(self.client, run_id)
 
     def workflows(self, run_id: str) -> tuple[WorkflowState, ...] | None:
         """Every workflow of the pipeline; None where they cannot be read."""
-        return workflows(self._client, run_id)
+        return workflows(self.client, run_id)
 
     def recent(self, enough: Enough) -> Recent | Response | Failure:
         """The project's pipelines, newest first, as far back as `enough` wants; of a branch only that branch's."""
-        return pipelines(self._client, self.context.project, self.context.ref, enough)
+        return pipelines(self.client, self.context.project, self.context.ref, enough)
 
     def details(self, run: Run) -> Run:
         """The run with its revision, number and how it was triggered, as far as the pipeline itself tells."""
         return run if run.is_by_api is not None and run.revision else completed(run, self.run(run.id))
 
+    def compiled_config(self, run_id: str) -> str | None:
+        """The pipeline's compiled configuration; empty until it has been compiled, None where it cannot be read."""
+        return compiled_config(self.client, run_id)
+
+    def jobs_not_run(self, workflow: WorkflowState) -> tuple[str, ...] | None:
+        """Names of the workflow's jobs that were skipped; None where its jobs cannot be read."""
+        return jobs_not_run(self.client, workflow.id)
+
     def cancel(self, workflow: WorkflowState) -> bool:
         """`POST /workflow/{id}/cancel`: whether it was accepted. Cancelling twice does no harm."""
         path = f"/api/v2/workflow/{segment(workflow.id)}/cancel"
-        return is_accepted(self._client.send(Request("POST", path, Repeat.FREELY)))
+        return is_accepted(self.client.send(Request("POST", path, Repeat.FREELY)))
 
 
 def completed(run: Run, read: Run | None) -> Run:
@@ -134,6 +143,18 @@ def _pipeline_body(client: Client, pipeline_id: str) -> JsonObject:
     """The pipeline that was asked for. An answer of another, or one that names no state, is taken for empty."""
     body = JsonObject(body_of(client.get(f"/api/v2/pipeline/{segment(pipeline_id)}")))
     return body if body.get("id") == pipeline_id and body.text("state") else JsonObject(None)
+
+
+def compiled_config(client: Client, pipeline_id: str) -> str | None:
+    """`GET /pipeline/{id}/config`: what `<< pipeline.parameters.x >>` was replaced in; None where it cannot be read.
+
+    With a setup workflow there are two configurations, and both count once the second has been compiled.
+    """
+    body = JsonObject(body_of(client.get(f"/api/v2/pipeline/{segment(pipeline_id)}/config")))
+    compiled = body.get("compiled")
+    if not isinstance(compiled, str):
+        return None
+    return compiled and "\n".join((compiled, body.text("compiled-setup-config") or ""))
 
 
 def pipelines(client: Client, project: ProjectSlug, ref: Branch | Tag, enough: Enough) -> Recent | Response | Failure:
@@ -199,11 +220,18 @@ def _workflow(item: JsonObject) -> WorkflowState | None:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job of a workflow. `age` orders jobs of one name: one that has not started is newer than any that has."""
+    """A job of a workflow. `age` orders jobs of one name: one that has not started is newer than any that has.
 
+    `after` holds the ids of the jobs that it requires; `is_for_failure`: of one of them it requires another end than
+    success (v2 OpenAPI, Job.requires).
+    """
+
+    id: str | None
     name: str
     status: str
     age: tuple[bool, str, int]
+    after: frozenset[str] = frozenset()
+    is_for_failure: bool = False
 
 
 def jobs(client: Client, workflow_id: str) -> tuple[Job, ...] | None:
@@ -211,11 +239,36 @@ def jobs(client: Client, workflow_id: str) -> tuple[Job, ...] | None:
     return client.pages(reading(f"/api/v2/workflow/{segment(workflow_id)}/job"), _page_of(_job), _following)
 
 
+def jobs_not_run(client: Client, workflow_id: str) -> tuple[str, ...] | None:
+    """Names of the jobs whose newest attempt was skipped; None where they cannot be read.
+
+    A job that was only to run if another one failed, and what comes after it, has not been skipped.
+    """
+    found = jobs(client, workflow_id)
+    if found is None:
+        return None
+    newest = {job.name: job for job in sorted(found, key=lambda job: job.age)}
+    not_run = [job for job in newest.values() if job.status == "not_run"]
+    idle: set[str | None] = set()
+    while more := [j for j in not_run if j.id not in idle and (j.is_for_failure or not j.after.isdisjoint(idle))]:
+        idle |= {job.id for job in more}
+    return tuple(job.name for job in not_run if job.id not in idle)
+
+
 def _job(item: JsonObject) -> Job | None:
     name, status, started = item.text("name"), item.text("status"), item.text("started_at")
     if name is None or status is None:
         return None
-    return Job(name, status, (started is None, started or "", item.number("job_number") or 0))
+    required = item.get("requires")
+    ends = required if isinstance(required, dict) else {}
+    return Job(
+        id=item.identity("id"),
+        name=name,
+        status=status,
+        age=(started is None, started or "", item.number("job_number") or 0),
+        after=frozenset(ends),
+        is_for_failure=any(isinstance(end, list) and end and "success" not in end for end in ends.values()),
+    )
 
 
 def nodes(client: Client, project: ProjectSlug, number: int) -> tuple[tuple[NodeState, ...] | None, Response | Failure]:

@@ -25,7 +25,7 @@ from deploystep.circleci.http import (
     ref_of,
     segment,
 )
-from deploystep.circleci.v2 import completed, pipeline
+from deploystep.circleci.v2 import compiled_config, completed, jobs_not_run, pipeline
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.frozen import replace
 from deploystep.core.retry import Repeat
@@ -54,7 +54,7 @@ class V3:
 
     def __init__(self, client: Client, context: TriggerContext) -> None:
         self.context = context
-        self._client = client
+        self.client = client
 
     def read_created(self, response: Response) -> Created:
         """The run that was created. Raises Refused or Uncertain where none certainly was."""
@@ -66,7 +66,7 @@ class V3:
 
     def run(self, run_id: str) -> Run | None:
         """`GET /runs/{id}`; None where it cannot be read. An answer of another, or without a phase, is no answer."""
-        data = JsonObject(JsonObject(body_of(self._client.get(f"/api/v3/runs/{segment(run_id)}"))).get("data"))
+        data = JsonObject(JsonObject(body_of(self.client.get(f"/api/v3/runs/{segment(run_id)}"))).get("data"))
         return _run(data) if data.get("id") == run_id and data.text("attributes", "phase") else None
 
     def workflows(self, run_id: str) -> tuple[WorkflowState, ...] | None:
@@ -79,19 +79,19 @@ class V3:
         def following(first: Request, cursor: str) -> Request:
             return replace(first, query={**first.query, "page[cursor]": cursor})
 
-        return self._client.pages(reading("/api/v3/workflows", **{"filter[run_id]": run_id}), read, following)
+        return self.client.pages(reading("/api/v3/workflows", **{"filter[run_id]": run_id}), read, following)
 
     def recent(self, enough: Enough) -> Recent | Response | Failure:
         """The branch's runs of the last 90 days (`POST /runs/search`); how each was triggered is not told."""
         project = self.context.project_id
         if project is None:
-            result = self._client.get("/api/v3/projects", **{"filter[slug]": str(self.context.project)})
+            result = self.client.get("/api/v3/projects", **{"filter[slug]": str(self.context.project)})
             found = every(JsonObject(body_of(result)).get("data"), lambda item: item.identity("id"))
             if not found:
                 return result
             project = found[0]
-        search = self._search(project, self._client.clock.now())
-        return self._client.runs(search(""), lambda r: _page(r, _run), lambda _, cursor: search(cursor), enough)
+        search = self._search(project, self.client.clock.now())
+        return self.client.runs(search(""), lambda r: _page(r, _run), lambda _, cursor: search(cursor), enough)
 
     def _search(self, project: str, now: datetime) -> Callable[[str], Request]:
         quoted = self.context.ref.name.replace("\\", "\\\\").replace('"', '\\"')
@@ -107,13 +107,21 @@ class V3:
     def details(self, run: Run) -> Run:
         """The run with how it was triggered, which v2 tells by the same id, and its revision."""
         if run.is_by_api is None:
-            run = completed(run, pipeline(self._client, run.id))
+            run = completed(run, pipeline(self.client, run.id))
         return run if run.revision else completed(run, self.run(run.id))
+
+    def compiled_config(self, run_id: str) -> str | None:
+        """The run's compiled configuration, which v2 tells by the same id; None where it cannot be read."""
+        return compiled_config(self.client, run_id)
+
+    def jobs_not_run(self, workflow: WorkflowState) -> tuple[str, ...] | None:
+        """Names of the workflow's jobs that were skipped, which v2 tells by the same id; None where it does not."""
+        return jobs_not_run(self.client, workflow.id)
 
     def cancel(self, workflow: WorkflowState) -> bool:
         """`POST /workflows/{id}/cancel`: whether it was accepted. Cancelling twice does no harm."""
         path = f"/api/v3/workflows/{segment(workflow.id)}/cancel"
-        return is_accepted(self._client.send(Request("POST", path, Repeat.FREELY)))
+        return is_accepted(self.client.send(Request("POST", path, Repeat.FREELY)))
 
 
 def _page(result: Response | Failure, read: Callable[[JsonObject], T | None]) -> Page[T] | None:

@@ -13,13 +13,15 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
     given = _given(argv)
     command = str(given["command"])
     values: dict[str, Any] = {}
-    for option in OPTIONS:
-        if command in option.commands:
-            text = given.get(option.name)
-            value = _from_variable(option, environ) if text is None else text
-            if value is not None:
-                values[option.name] = value if option.metavar is None else option.read(option.flag, value)
-    return Options(command, **values)
+    from_variables: set[str] = set()
+    for option in (o for o in OPTIONS if command in o.commands):
+        value, written = given.get(option.name), option.flag
+        if value is None:
+            value, written = _from_variable(option, environ), option.variable
+            from_variables |= {option.name} if value else set()
+        if value is not None:
+            values[option.name] = value if option.metavar is None else option.read(written, value)
+    return Options(command, **values, from_variables=frozenset(from_variables))
 
 
 def asks_for_json(argv: Sequence[str], environ: Mapping[str, str]) -> bool:

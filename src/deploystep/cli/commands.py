@@ -20,7 +20,8 @@ def dispatch(options: Options, services: Services, report: Report) -> bool:
     if options.command in _OTHERS:
         return _OTHERS[options.command](options, services, report)
     if options.cancel_on_interrupt and options.wait is None:
-        services.console.warning("--cancel-on-interrupt cancels nothing without --wait: a deploy is not followed then")
+        name = options.written("cancel_on_interrupt")
+        services.console.warning(f"{name} cancels nothing without --wait: a deploy is not followed then")
     run(options, services, report)
     return True
 
@@ -42,7 +43,7 @@ def _test(options: Options, services: Services, report: Report) -> bool:
     except RuleFileInvalid as error:
         report.fail(error)  # the file of results tells it too
     if options.junit is not None and report.source is not None:
-        write_text(HERE / options.junit, junit.render(report), "--junit")
+        write_text(HERE / options.junit, junit.render(report), options.written("junit"))
     return True
 
 
@@ -80,10 +81,10 @@ def _project(options: Options, services: Services) -> "Project":
 
 def _config(path: str, services: Services, *, is_named: bool) -> "ProjectConfig | None":
     """A config; where there is nothing to compare with, that is said."""
-    from deploystep.adapters.files import read_config  # noqa: PLC0415 - a deploy needs none of it
+    from deploystep.adapters.files import nearest, read_config  # noqa: PLC0415 - a deploy needs none of it
     from deploystep.rulefile.project import read_config as parse_config  # noqa: PLC0415 - as above
 
-    text = read_config(path, HERE, is_named=is_named)
+    text = read_config(path if is_named else nearest(path, HERE), HERE, is_named=is_named)
     if text is None:
         services.console.info(f"there is no {path} here: the rules are compared with no config")
         return None

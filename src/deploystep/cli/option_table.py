@@ -43,13 +43,27 @@ def _port(flag: str, text: str) -> int:
     return int(text)
 
 
-def _pairs(flag: str, texts: list[str]) -> Mapping[str, str]:
+def _heads(flag: str, texts: list[str]) -> Mapping[str, str]:
     for text in texts:
         name, _, value = text.partition("=")
         if not (name and value):
             hint = f"write for example {flag} main=4f2c1aa"
             raise UsageError("usage", f"{flag}: expected NAME=VALUE, found {text!r}", hint)
     return dict(text.split("=", 1) for text in texts)
+
+
+def _variables(flag: str, texts: list[str]) -> Mapping[str, str]:
+    for text in texts:
+        name, equals, _ = text.partition("=")
+        if not (equals and name.isidentifier()):  # the text is not shown: it may be a value without its name
+            raise UsageError("usage", f"{flag}: expected NAME=VALUE", f"write for example {flag} DEPLOYS_OFF=1")
+    return dict(text.split("=", 1) for text in texts)
+
+
+def _request(flag: str, text: str) -> str:
+    if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text)):  # noqa: PLR2004 - fits 64 bits
+        raise UsageError("usage", f"{flag}: {text!r} is not a pull request's number", f"write for example {flag} 42")
+    return text
 
 
 def _text(_flag: str, text: str) -> str:
@@ -100,9 +114,17 @@ OPTIONS: Final = (
     Option("--wait", ("run",), "follow what was triggered to its end, for at most this long (1h where none is given)", "DURATION", read=_wait),
     Option("--cancel-on-interrupt", ("run",), "with --wait: an interruption also cancels what was triggered"),
     Option("--again", ("run",), "trigger though this commit was deployed before; the reason is shown", "REASON", read=_reason),
+    Option("--fetch", ("run",), "fetch a branch or tag that a rule asks about and that has moved since the checkout"),
+    Option("--held", ("run",), "what a held deploy is: pass (default), or fail, with exit code 13", "WHICH", ("pass", "fail")),
     Option("--branch", ("plan",), "the branch to judge (default: the one checked out)", "NAME", has_variable=False),
     Option("--tag", ("plan",), "the tag to judge", "NAME", has_variable=False),
     Option("--sha", ("plan",), "the revision to judge (default: HEAD, or the tag's)", "REVISION", has_variable=False),
+    Option("--pull-request", ("plan",), "judge as a build of this pull request", "N", has_variable=False, read=_request),
+    Option("--fork", ("plan",), "judge as a build of a fork; with --pull-request N its branch is pull/N", has_variable=False),
+    Option("--user", ("plan",), "who started the build", "NAME", has_variable=False),
+    Option("--author", ("plan",), "the author's e-mail address, instead of asking git", "ADDRESS", has_variable=False),
+    Option("--message", ("plan",), "the commit message, instead of asking git", "TEXT", has_variable=False),
+    Option("--env", ("plan",), "a variable of the build (repeatable)", "NAME=VALUE", None, True, False, _variables),  # noqa: FBT003
     Option("--node-index", ("plan",), "judge as this parallel node", "N", has_variable=False),
     Option("--node-total", ("plan",), "judge as one of this many parallel nodes", "N", has_variable=False),
     Option("--changed", ("plan",), "a changed file, instead of asking git (repeatable)", "FILE", None, True, False, _texts),  # noqa: FBT003
@@ -114,7 +136,7 @@ OPTIONS: Final = (
     Option("--junit", ("test",), "also write the results as JUnit XML, for store_test_results", "FILE"),
     Option("--port", ("sandbox",), "the port to listen on (default: a free one)", "PORT", read=_port),
     Option("--project", ("sandbox",), "a project that it knows, gh/acme/shop (repeatable; default: every project)", "SLUG", None, True, False, _texts),  # noqa: FBT003
-    Option("--head", ("sandbox",), "the revision of a branch or tag, main=4f2c… (repeatable)", "REF=SHA", None, True, False, _pairs),  # noqa: FBT003
+    Option("--head", ("sandbox",), "the revision of a branch or tag, main=4f2c… (repeatable)", "REF=SHA", None, True, False, _heads),  # noqa: FBT003
     Option("--workflow", ("sandbox",), "a workflow that every run starts (repeatable; default deploy)", "NAME", None, True, False, _texts),  # noqa: FBT003
     Option("--fault", ("sandbox",), "how the next trigger goes wrong, for example 500-after-create (repeatable)", "FAULT", None, True, False, _texts),  # noqa: FBT003
     Option("--accept-token-env", ("sandbox",), "take only the token that this variable holds (default: any)", "NAME", has_variable=False),

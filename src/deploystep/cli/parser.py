@@ -24,7 +24,7 @@ def parser(only: str | None = None) -> Parser:
         allow_abbrev=False,
         description="Decides whether a CircleCI build deploys, and triggers the deploy.",
     )
-    top.add_argument("--version", action="version", version=f"deploystep {__version__}")
+    top.add_argument("-V", "--version", action="version", version=f"deploystep {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, prog=top.prog)
     for name, about in COMMANDS.items():
         command = commands.add_parser(

@@ -49,19 +49,19 @@ def serve(options: Options, token: str | None, repository: GitRepository, consol
     )
     for fault in map(_fault, options.fault):
         sandbox.add_fault(fault)
-    with _started(sandbox):
+    with _started(sandbox, options.written("port")):
         console.result(_greeting(sandbox.url, is_json=options.json))
         while True:
             clock.sleep(_HEARTBEAT)
 
 
 @contextmanager
-def _started(sandbox: Sandbox) -> Iterator[None]:
+def _started(sandbox: Sandbox, option: str) -> Iterator[None]:
     try:
         sandbox.start()
     except OSError as error:
         raise UsageError(
-            "port", f"--port: cannot listen there: {error.strerror}", "leave --port out for a free one"
+            "port", f"{option}: cannot listen there: {error.strerror}", "leave --port out for a free one"
         ) from None
     try:
         yield

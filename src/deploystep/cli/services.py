@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from deploystep.adapters.clock import SystemClock
 from deploystep.adapters.console import Console
-from deploystep.adapters.files import decoded, read_env_file, read_given, read_rules
+from deploystep.adapters.files import decoded, nearest, read_env_file, read_given, read_rules, up_to_root
 from deploystep.adapters.git import GitRepository
 from deploystep.adapters.history import GitHistory
-from deploystep.app.options import Options
+from deploystep.app.options import RULES, Options
 from deploystep.core.address import Address, read_address
-from deploystep.core.build import BuildContext, Variables
+from deploystep.core.build import BuildContext, Variables, is_revision
 from deploystep.core.cases import Given
-from deploystep.core.errors import EnvironmentInvalid, UsageError
+from deploystep.core.errors import EnvironmentInvalid, FactUnavailable, RuleFileInvalid, UsageError
+from deploystep.core.frozen import replace
 from deploystep.core.nodes import other_node
 from deploystep.core.parameters import TOKEN_VARIABLES
 from deploystep.core.secret import Secret
@@ -25,11 +26,16 @@ from deploystep.core.source import SourceFile
 from deploystep.core.times import read_now
 
 if TYPE_CHECKING:
-    from deploystep.adapters.remote import GitRemote
+    from deploystep.adapters.remote import CurrentRefs, GitRemote
     from deploystep.circleci.client import Client
     from deploystep.core.deploy import TriggerSpec
 
 HERE: Final = Path()
+#: Options of `plan` that say something of the build.
+_OF_BUILD: Final = (
+    "branch", "tag", "sha", "node_index", "node_total", "changed", "env_file", "pull_request", "fork", "user", "author",
+    "message", "env",
+)  # fmt: skip
 #: The project of a clone whose origin tells none, where nobody but the sandbox is asked about it.
 _IMAGINED_PROJECT: Final = {
     "CIRCLE_PROJECT_USERNAME": "acme",
@@ -77,6 +83,7 @@ class Services:
     def build(self) -> BuildContext:
         """The build. Raises EnvironmentInvalid outside CircleCI, unless that was asked for."""
         if self.given is not None:
+            self._refuse_beside_given()
             return self.given.build
         options, environ = self.options, self._environ_without_token
         if options.command == "run" and environ.get("CIRCLECI") == "true":
@@ -89,24 +96,36 @@ class Services:
                 "try the whole step without an account with  deploystep run --sandbox",
                 "to trigger from here all the same, give  --outside-ci",
             )
-        return BuildContext.from_environ(self._completed())
+        build = BuildContext.from_environ(self._completed())
+        return replace(build, fork=True) if options.fork else build
+
+    def _refuse_beside_given(self) -> None:
+        """Stated facts are all there is: an option that would be passed over is refused."""
+        beside = [name for name in _OF_BUILD if getattr(self.options, name)]
+        if beside:
+            names = " and ".join(map(self.options.written, beside))
+            raise UsageError("usage", f"--given states the whole build: {names} would change nothing", "leave one out")
 
     @cached_property
     def _stated_environ(self) -> Mapping[str, str]:
         """The environment under what --env-file and the options of `plan` say."""
         options = self.options
+        branch, tag, request = options.branch, options.tag, options.pull_request
+        if options.fork and request is not None and branch is None and tag is None:
+            branch = f"pull/{request}"
         given = {
-            "CIRCLE_BRANCH": options.branch,
-            "CIRCLE_TAG": options.tag,
             "CIRCLE_NODE_INDEX": options.node_index,
             "CIRCLE_NODE_TOTAL": options.node_total,
+            "CIRCLE_USERNAME": options.user,
         }
-        if options.branch is not None or options.tag is not None:
+        if branch is not None or tag is not None:
             # a build has one of them: naming one takes the other away
-            given |= {"CIRCLE_BRANCH": options.branch or "", "CIRCLE_TAG": options.tag or ""}
+            given |= {"CIRCLE_BRANCH": branch or "", "CIRCLE_TAG": tag or ""}
+        if request is not None:
+            given |= {"CIRCLE_PR_NUMBER": request, "CIRCLE_PULL_REQUEST": "", "CIRCLE_PULL_REQUESTS": ""}
         file = read_env_file(options.env_file, HERE) if options.env_file else {}
         stated = {name: value for name, value in given.items() if value is not None}
-        return {**self._environ_without_token, **file, **stated}
+        return {**self._environ_without_token, **file, **options.env, **stated}
 
     def _completed(self) -> Mapping[str, str]:
         """The environment, with what is blank in it filled in from the clone."""
@@ -124,6 +143,9 @@ class Services:
         revision = self._stated_revision()
         if revision is not None:
             values["CIRCLE_SHA1"] = revision
+        elif options.branch is not None:
+            at = (Variables(values).get("CIRCLE_SHA1") or found["CIRCLE_SHA1"])[:7]
+            self.console.info(f"branch {options.branch} is not in this clone: judged as if it were at {at}")
         if Variables(values).first(("CIRCLE_BRANCH", "CIRCLE_TAG")) is not None:
             found.pop("CIRCLE_BRANCH", None)
         elif "CIRCLE_BRANCH" not in found:
@@ -139,14 +161,19 @@ class Services:
 
     def _stated_revision(self) -> str | None:
         """What --sha names, else where the named branch or tag is; None leaves it to the environment and HEAD."""
-        options = self.options
-        if options.sha is not None:
-            return self.repository.resolve(options.sha) or options.sha
-        names: tuple[str, ...] = ()
-        if options.tag is not None:
-            names = (f"refs/tags/{options.tag}",)
-        elif options.branch is not None:
-            names = (f"refs/heads/{options.branch}", f"refs/remotes/origin/{options.branch}")
+        sha, tag, branch = self.options.sha, self.options.tag, self.options.branch
+        if sha is not None:
+            found = self.repository.resolve(sha)
+            if found is None and not is_revision(sha):
+                raise UsageError("sha", f"--sha: this clone has no commit {sha!r}", "write for example --sha HEAD~1")
+            return found or sha
+        if tag is not None:
+            found = self.repository.resolve(f"refs/tags/{tag}")
+            if found is None:
+                fetch = f"get it with  git fetch origin tag {tag}"
+                raise UsageError("tag", f"--tag: this clone has no tag {tag!r}", f"{fetch}, or give --sha REVISION too")
+            return found
+        names = () if branch is None else (f"refs/heads/{branch}", f"refs/remotes/origin/{branch}")
         return next((found for name in names if (found := self.repository.resolve(name)) is not None), None)
 
     # The rule file, the time, and the clone
@@ -159,7 +186,24 @@ class Services:
     def source(self) -> SourceFile:
         """The rule file, from the folder or, with --rules-ref, from git."""
         path, ref = self.options.rules, self.options.rules_ref
-        return read_rules(path, HERE) if ref is None else decoded(path, self.repository.show(ref, path))
+        if ref is None:
+            return read_rules(nearest(path, HERE) if path == RULES else path, HERE)
+        branch = ref.removeprefix("origin/")
+        if self.options.command == "run" and branch != ref and self.remote:
+            moved = self._current(self.remote, frozenset({branch})).moved(branch)
+            if moved is not None:
+                what = f"cannot tell what the rules are: {moved.why}"
+                raise FactUnavailable("undecided", what, moved.cure)
+        places = (path == RULES and up_to_root(HERE)) or ("",)
+        refusals = []
+        for each in (f"{place}{path}" for place in places):
+            try:
+                data = self.repository.show(ref, each, self.options.written("rules_ref"))
+            except RuleFileInvalid as refusal:  # noqa: PERF203 - one round, or a few
+                refusals.append(refusal)
+            else:
+                return decoded(each, data)
+        raise refusals[0]
 
     def now(self, zone: tzinfo) -> datetime | None:
         """The time to decide at: stated, or of this moment; None where facts are stated and no time is."""
@@ -169,15 +213,23 @@ class Services:
         try:
             return read_now(text, zone)
         except ValueError as error:
-            raise UsageError("now", f"--now: {error}", "write for example --now '2026-06-16 10:00'") from None
+            name = self.options.written("now") if self.options.now else "now"
+            raise UsageError("now", f"{name}: {error}", "write for example 2026-06-16 10:00") from None
 
     @cached_property
     def repository(self) -> GitRepository:
         """The clone that holds this folder; git is not given the token."""
         return GitRepository(HERE, self._environ_without_token)
 
-    def _history(self, default_branch: str) -> GitHistory:
-        return GitHistory(self.repository, self.build.revision, default_branch)
+    def _history(self, default_branch: str | None = None, refs: frozenset[str] | None = None) -> GitHistory:
+        remote = self.remote if self.options.command == "run" and refs is not None else None  # a plan needs no network
+        current = self._current(remote, refs) if remote and refs is not None else None
+        return GitHistory(self.repository, self.build.revision, default_branch, current)
+
+    def _current(self, remote: "GitRemote", refs: frozenset[str]) -> "CurrentRefs":
+        from deploystep.adapters.remote import CurrentRefs  # noqa: PLC0415 - few rules ask about refs
+
+        return CurrentRefs(remote, self.repository, refs, self.console.info, fetches=self.options.fetch)
 
     @property
     def remote(self) -> "GitRemote | None":
@@ -199,9 +251,9 @@ class Services:
         except ValueError as error:
             if host is not None:
                 hint = "write for example https://circleci.acme.dev"
-                raise UsageError("host", f"--host {host!r}: {error}", hint) from None
+                raise UsageError("host", f"{self.options.written('host')} {host!r}: {error}", hint) from None
             message = f"CIRCLE_BUILD_URL names the host {self.build.host!r}: {error}"
-            raise EnvironmentInvalid("host", message, "name the host with --host URL") from None
+            raise EnvironmentInvalid("host", message, "name CircleCI's address with --host https://…") from None
 
     @cached_property
     def token_name(self) -> str:
@@ -245,7 +297,8 @@ class Services:
         from deploystep.cli.sandbox import started_for  # noqa: PLC0415 - for who tries the step out
 
         if self._environ.get("CIRCLECI") == "true":
-            self.console.warning("--sandbox: this build deploys nothing; leave it out to deploy")
+            name = self.options.written("sandbox")
+            self.console.warning(f"{name}: this build deploys nothing; leave it out to deploy")
         token = Secret(urandom(20).hex())
         return self._stack.enter_context(started_for(self.build, specs, token, self.console)), token
 
@@ -253,12 +306,12 @@ class Services:
         name, value = self.token_name, self._token
         if value is None:
             # who writes --token-env $TOKEN has given the token for a name: it is not repeated
-            shown = name if name in TOKEN_VARIABLES else "the variable that --token-env names"
+            shown = name if name in TOKEN_VARIABLES else f"the variable that {self.options.written('token_env')} names"
             raise EnvironmentInvalid(
                 "no-token",
                 f"there is no API token: {shown} is not set",
                 "make a personal API token in CircleCI's user settings (a project token does not work with API v2)",
-                f"store it in {shown}, in a context or in the project's environment variables",
+                f"store it in {shown}, in the project's environment variables or in a context that this job names",
                 "a build of a forked pull request is not given it, unless the project passes secrets to forks",
             )
         if not (value.isascii() and value.isprintable()) or " " in value:

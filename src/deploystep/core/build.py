@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from deploystep.core.errors import EnvironmentInvalid
 from deploystep.core.frozen import dataclass
 
-#: Every variable of the build's environment that is read, and what for. The docs table is made from it.
+#: Every variable of the build's environment that is read, and what for. The docs table is made from it; when each is
+#: set, and what happens when it is missing or contradicts another, is in docs/environment.md.
 ENV: Final[Mapping[str, str]] = MappingProxyType(
     {
         "CIRCLECI": "`true` in a build; without it `run` refuses to trigger anything",
@@ -23,31 +24,49 @@ ENV: Final[Mapping[str, str]] = MappingProxyType(
         "CIRCLE_SHA1": "the revision that was tested and is deployed",
         "CIRCLE_BRANCH": "the branch that is built; unset in tag builds",
         "CIRCLE_TAG": "the tag that is built; unset in branch builds",
-        "CIRCLE_PULL_REQUEST": "URL of a pull request of this branch",
+        "CIRCLE_PULL_REQUEST": "URL of a pull request of this branch; one of another repository does not count",
         "CIRCLE_PULL_REQUESTS": "URLs of all its pull requests, separated by commas",
-        "CIRCLE_PR_NUMBER": "number of a forked pull request",
-        "CIRCLE_PR_REPONAME": "set when the build is of a fork",
-        "CIRCLE_PR_USERNAME": "set when the build is of a fork",
-        "CIRCLE_USERNAME": "the user that started the build",
+        "CIRCLE_PR_NUMBER": "number of a forked pull request; counts where no URL is set",
+        "CIRCLE_PR_REPONAME": "set when the build is of a fork, whose branch is called `pull/N`",
+        "CIRCLE_PR_USERNAME": "as `CIRCLE_PR_REPONAME`",
+        "CIRCLE_USERNAME": "the user that started the build; set only for people with a CircleCI account",
         "CIRCLE_PROJECT_USERNAME": "organization part of the project slug",
         "CIRCLE_PROJECT_REPONAME": "repository part of the project slug",
-        "CIRCLE_REPOSITORY_URL": "tells GitHub from Bitbucket",
+        "CIRCLE_REPOSITORY_URL": "tells GitHub from Bitbucket, and which pull requests are of this repository",
         "CIRCLE_BUILD_URL": "tells GitHub from Bitbucket, and the host of a CircleCI Server",
         "CIRCLE_BUILD_NUM": "number of this job, by which its other nodes are looked at",
         "CIRCLE_PIPELINE_ID": "this build's own pipeline; it tells the project slug where no variable does",
         "CIRCLE_WORKFLOW_ID": "the workflow that this job belongs to",
+        "CIRCLE_JOB": "this job, which no rule can require",
+        "CIRCLE_WORKFLOW_JOB_ID": "makes the deploy key of `--again` one of this job alone",
         "CIRCLE_PROJECT_ID": "names the project to API v3",
-        "CIRCLE_OIDC_TOKEN": "claims about the build: pipeline definition, rerun with SSH (read, never sent)",
+        "CIRCLE_OIDC_TOKEN": "claims of the build: pipeline definition, repository, rerun with SSH (read, never sent)",
         "CIRCLE_OIDC_TOKEN_V2": "the same, where the first is not set",
     }
 )
 
 CLOUD: Final = "https://circleci.com"
+#: CircleCI sets these only in builds of forks (GitHub OAuth, Bitbucket Cloud).
+FORK_VARIABLES: Final = ("CIRCLE_PR_REPONAME", "CIRCLE_PR_USERNAME")
 _BLANK: Final = frozenset({"", "<nil>"})
 _VCS: Final = {"gh": "gh", "github": "gh", "bb": "bb", "bitbucket": "bb", "circleci": "circleci"}
-_REVISION: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", re.IGNORECASE)
-_PR_URL: Final = re.compile(r"/(\d+)/?\Z", re.ASCII)
-_FORK_BRANCH: Final = re.compile(r"pull/(\d+)", re.ASCII)
+_REVISION: Final = re.compile(r"(?!0+\Z)[0-9a-f]{40}(?:[0-9a-f]{24})?", re.IGNORECASE)
+#: Path of a pull request: of which repository, and its number.
+_PR_PATH: Final = re.compile(
+    r"/*(?P<path>.*?)(?:/-)?(?:/(?:pulls?|pull-requests|merge_requests))?/(?P<number>\d{1,18})/?", re.ASCII
+)
+#: The branch of a forked pull request: CircleCI calls it `pull/N`; the others are git's names for it, at GitHub,
+#: Bitbucket Data Center and GitLab, by which a build can be triggered through the API.
+_PR_BRANCH: Final = re.compile(
+    r"(?:pull|pull-requests|merge-requests)/(?P<number>\d+)(?:/(?:head|merge|from))?", re.ASCII
+)
+_DIGITS: Final = 18  # of a number that fits 64 bits
+_REMOTE: Final = re.compile(
+    r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/@]*@)?(?P<host>[^/:@]+)(?::\d+(?=/))?[:/]/*(?P<path>[^?#]+?)(?:\.git)?/*",
+    re.IGNORECASE,
+)
+#: With a subdomain (ssh.github.com), or as the aliases are called that people give hosts in ssh's config.
+_KNOWN_HOST: Final = re.compile(r"(?:.*\.)?(github\.com|bitbucket\.org)(?:-.*)?", re.IGNORECASE)
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -111,6 +130,28 @@ class ProjectSlug:
 
 
 @dataclass(frozen=True, slots=True)
+class Repository:
+    """Where a repository is: `host` is github.com, bitbucket.org or what its URL says; `path` as `acme/shop`."""
+
+    host: str
+    path: str
+
+    @classmethod
+    def parse(cls, url: str | None) -> "Repository | None":
+        """Read a remote's URL: `git@github.com:acme/shop.git`, with https, or without a scheme; else None."""
+        found = _REMOTE.fullmatch(url or "")
+        if found is None:
+            return None
+        known = _KNOWN_HOST.fullmatch(found["host"])
+        return cls(known[1].lower() if known else found["host"], found["path"])
+
+    @property
+    def vcs(self) -> str | None:
+        """How a project slug begins; None where the host does not tell."""
+        return {"github.com": "gh", "bitbucket.org": "bb"}.get(self.host)
+
+
+@dataclass(frozen=True, slots=True)
 class ParallelNode:
     """One node of a job with `parallelism`: its index from 0, and how many there are."""
 
@@ -141,18 +182,23 @@ class Claims:
     ssh_rerun: bool = False
     definition_id: str | None = None
     project_id: str | None = None
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BuildContext:
-    """One build, as far as its environment tells. `project` is None where only CircleCI's API knows it."""
+    """One build, as far as its environment tells.
+
+    `project` is None where only CircleCI's API knows it, `fork` where variables contradict one another.
+    `foreign_requests` are URLs of pull requests of other repositories, which are none of this build's.
+    """
 
     project: ProjectSlug | None
     ref: Branch | Tag
     revision: str
     node: ParallelNode
     pull_requests: tuple[int, ...]
-    fork: bool
+    fork: bool | None
     user: str | None
     host: str
     pipeline_id: str | None
@@ -160,6 +206,7 @@ class BuildContext:
     build_num: int | None
     claims: Claims
     variables: Variables
+    foreign_requests: tuple[str, ...] = ()
 
     @property
     def branch(self) -> str | None:
@@ -178,9 +225,9 @@ class BuildContext:
 
     @property
     def project_id(self) -> str | None:
-        """The project's UUID, by which API v3 knows it."""
-        named = self.variables.get("CIRCLE_PROJECT_ID")
-        return named if named is not None and is_uuid(named) else self.claims.project_id
+        """The project's UUID, by which API v3 knows it; None where variable and token name two."""
+        named = {_uuid(self.variables.get("CIRCLE_PROJECT_ID")), self.claims.project_id} - {None}
+        return named.pop() if len(named) == 1 else None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "BuildContext":
@@ -196,26 +243,29 @@ class _Reader:
         self.problems: list[str] = []
 
     def build(self) -> BuildContext:
-        ref = self._ref()
+        ref, claims = self._ref(), self._claims()
+        requests, foreign = self._pull_requests(ref, claims)
         context = BuildContext(
             project=_project(self.variables),
             ref=ref,
             revision=self._revision(),
             node=self._node(),
-            pull_requests=self._pull_requests(ref),
+            pull_requests=requests,
             fork=is_fork(self.variables, ref),
             user=self.variables.get("CIRCLE_USERNAME"),
             host=_host(self.variables.get("CIRCLE_BUILD_URL")),
             pipeline_id=self.variables.get("CIRCLE_PIPELINE_ID"),
             workflow_id=self.variables.get("CIRCLE_WORKFLOW_ID"),
             build_num=self._whole_number("CIRCLE_BUILD_NUM", None),
-            claims=self._claims(),
+            claims=claims,
             variables=self.variables,
+            foreign_requests=foreign,
         )
         if self.problems:
             raise EnvironmentInvalid(
                 "environment-invalid",
                 "the environment does not describe a build",
+                "CircleCI sets these variables: see what else does, in the project's settings, contexts and config",
                 "see what a build would do from any clone with  deploystep plan",
                 problems=tuple(self.problems),
             )
@@ -239,7 +289,7 @@ class _Reader:
         revision = self.variables.get("CIRCLE_SHA1")
         if revision is None:
             self.problems.append("CIRCLE_SHA1 is unset: expected the full revision that is built")
-        elif not _REVISION.fullmatch(revision):
+        elif not is_revision(revision):
             self.problems.append(f"CIRCLE_SHA1 is {revision!r}: expected a full revision, 40 hexadecimal digits")
         return (revision or "").lower()
 
@@ -260,29 +310,34 @@ class _Reader:
         text = self.variables.get(name)
         if text is None:
             return default
-        if not (text.isascii() and text.isdigit() and len(text) < 19):  # noqa: PLR2004 - fits 64 bits
+        if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
             self.problems.append(f"{name} is {text!r}: expected a whole number")
             return None
         return int(text)
 
-    def _pull_requests(self, ref: Branch | Tag) -> tuple[int, ...]:
-        urls = {
-            url.strip()
-            for name in ("CIRCLE_PULL_REQUEST", "CIRCLE_PULL_REQUESTS")
-            for url in (self.variables.get(name) or "").split(",")
-            if url.strip() not in _BLANK
-        }
-        numbers = {self._pull_request_number(url) for url in sorted(urls)}
-        numbers.add(self._whole_number("CIRCLE_PR_NUMBER", None))
-        if isinstance(ref, Branch) and (match := _FORK_BRANCH.fullmatch(ref.name)):
-            numbers.add(int(match[1]))
-        return tuple(sorted(n for n in numbers if n is not None))
-
-    def _pull_request_number(self, url: str) -> int | None:
-        match = _PR_URL.search(url)
-        if match is None:
-            self.problems.append(f"CIRCLE_PULL_REQUEST is {url!r}: expected a URL that ends in the number")
-        return int(match[1]) if match else None
+    def _pull_requests(self, ref: Branch | Tag, claims: Claims) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """Numbers of this repository's pull requests, and URLs of others: a bot that syncs forks has such."""
+        named = self._whole_number("CIRCLE_PR_NUMBER", None)
+        own = _own_repositories(self.variables, claims)
+        numbers: set[int] = set()
+        foreign: list[str] = []
+        for name in ("CIRCLE_PULL_REQUEST", "CIRCLE_PULL_REQUESTS"):
+            for url in (text.strip() for text in (self.variables.get(name) or "").split(",")):
+                if url in _BLANK:
+                    continue
+                found = _PR_PATH.fullmatch(_path(url) or "")
+                if found is None:
+                    self.problems.append(f"{name} is {url!r}: expected a URL that ends in the number")
+                elif own and found["path"].casefold() not in own:
+                    foreign.append(url)
+                else:
+                    numbers.add(int(found["number"]))
+        is_of = request_of(ref)
+        if is_of is not None:
+            numbers = {is_of}  # what the build is of is not asked of other variables
+        elif named is not None and not (numbers or foreign):
+            numbers = {named}
+        return tuple(sorted(numbers)), tuple(dict.fromkeys(foreign))
 
     def _claims(self) -> Claims:
         try:
@@ -292,10 +347,28 @@ class _Reader:
             return Claims()
 
 
-def is_fork(variables: Variables, ref: Branch | Tag) -> bool:
-    """Whether the build is of a forked pull request (its branch is then called `pull/N`)."""
-    named = variables.first(("CIRCLE_PR_REPONAME", "CIRCLE_PR_USERNAME")) is not None
-    return named or (isinstance(ref, Branch) and _FORK_BRANCH.fullmatch(ref.name) is not None)
+def request_of(ref: Branch | Tag) -> int | None:
+    """The pull request that the branch is of by its name; None where it is an ordinary branch, or a tag.
+
+    More digits than any pull request has are only a name.
+    """
+    found = _PR_BRANCH.fullmatch(ref.name) if isinstance(ref, Branch) else None
+    return int(found["number"]) if found and len(found["number"]) <= _DIGITS else None
+
+
+def is_request(ref: Branch | Tag) -> bool:
+    """Whether the branch is of a pull request by its name: CircleCI calls it so only where that comes from a fork."""
+    return isinstance(ref, Branch) and _PR_BRANCH.fullmatch(ref.name) is not None
+
+
+def is_fork(variables: Variables, ref: Branch | Tag) -> bool | None:
+    """Whether the build is of a forked pull request: its branch is then called `pull/N`.
+
+    None where a variable that CircleCI sets only for forks is set beside another branch: one of them is not CircleCI's.
+    """
+    if is_request(ref):
+        return True
+    return None if variables.first(FORK_VARIABLES) is not None else False
 
 
 def read_claims(variables: Variables) -> Claims:
@@ -308,6 +381,7 @@ def read_claims(variables: Variables) -> Claims:
         ssh_rerun=payload.get("oidc.circleci.com/ssh-rerun") in (True, "true"),
         definition_id=_uuid(payload.get("oidc.circleci.com/pipeline-definition-id")),
         project_id=_uuid(payload.get("oidc.circleci.com/project-id")),
+        origin=origin if isinstance(origin := payload.get("oidc.circleci.com/vcs-origin"), str) else None,
     )
 
 
@@ -329,7 +403,12 @@ def _payload(token: str) -> Mapping[str, Any]:
 
 
 def _uuid(value: object) -> str | None:
-    return value if isinstance(value, str) and _UUID.fullmatch(value) else None
+    return value if isinstance(value, str) and is_uuid(value) else None
+
+
+def is_revision(text: str) -> bool:
+    """Whether the text is a full revision."""
+    return _REVISION.fullmatch(text) is not None
 
 
 def is_uuid(text: str) -> bool:
@@ -338,32 +417,41 @@ def is_uuid(text: str) -> bool:
 
 
 def _project(variables: Variables) -> ProjectSlug | None:
-    kind = _vcs_kind(variables)
+    """The slug that the variables tell; None where they do not, or contradict one another."""
     organization = variables.get("CIRCLE_PROJECT_USERNAME")
     repository = variables.get("CIRCLE_PROJECT_REPONAME")
+    kind, *named = _after_kind(variables.get("CIRCLE_BUILD_URL"))
+    if not kind:
+        origin = Repository.parse(variables.get("CIRCLE_REPOSITORY_URL"))
+        kind, named = (origin and origin.vcs) or "", []
     # slugs of kind `circleci` hold opaque ids that no variable has
     if kind not in ("gh", "bb") or organization is None or repository is None:
         return None
-    return ProjectSlug.parse(f"{kind}/{organization}/{repository}")
+    is_another = bool(named) and [n.casefold() for n in named] != [organization.casefold(), repository.casefold()]
+    return None if is_another else ProjectSlug.parse(f"{kind}/{organization}/{repository}")
 
 
-def _vcs_kind(variables: Variables) -> str | None:
-    """From the job's URL (`…/gh/acme/shop/12`), else from where the repository lives."""
-    segments = _url_path(variables.get("CIRCLE_BUILD_URL"))
-    kind = next((_VCS[s] for s in segments[:2] if s in _VCS), None)
-    if kind is not None:
-        return kind
-    repository = variables.get("CIRCLE_REPOSITORY_URL") or ""
-    if "github.com" in repository:
-        return "gh"
-    return "bb" if "bitbucket.org" in repository else None
+def _after_kind(build_url: str | None) -> list[str]:
+    """What a job's URL says of its project (`…/gh/acme/shop/12`): `gh`, `acme`, `shop`; an empty text where nothing."""
+    segments = [unquote(segment) for segment in (_path(build_url) or "").strip("/").split("/")]
+    at = next((i for i, segment in enumerate(segments[:2]) if segment in _VCS), None)
+    return [""] if at is None else [_VCS[segments[at]], *segments[at + 1 : at + 3]]
 
 
-def _url_path(url: str | None) -> list[str]:
+def _own_repositories(variables: Variables, claims: Claims) -> frozenset[str]:
+    """Every name of this repository, in lower case: after it was renamed, variables may hold two."""
+    words = (variables.get("CIRCLE_PROJECT_USERNAME"), variables.get("CIRCLE_PROJECT_REPONAME"))
+    urls = (variables.get("CIRCLE_REPOSITORY_URL"), claims.origin)
+    names = [found.path for url in urls if (found := Repository.parse(url))]
+    names += ["/".join(w for w in words if w)] if all(words) else []
+    return frozenset(name.casefold() for name in names)
+
+
+def _path(url: str | None) -> str | None:
     try:
-        return urlsplit(url or "").path.strip("/").split("/")
+        return urlsplit(url or "").path
     except ValueError:
-        return []
+        return None
 
 
 def _host(build_url: str | None) -> str:

@@ -6,10 +6,11 @@ Pure. Three-valued: what cannot be known is neither yes nor no, and never makes 
 
 from enum import Enum, unique
 
+from deploystep.core.build import BuildContext
 from deploystep.core.facts import Facts, Question
 from deploystep.core.frozen import dataclass, replace
 from deploystep.core.holds import holds_of
-from deploystep.core.matchers import cost, match
+from deploystep.core.matchers import cost, match, unclear_fork
 from deploystep.core.paths import PathIndex
 from deploystep.core.rules import Alternative, Condition, FlagIs, Guard, Rule, RuleSet
 from deploystep.core.source import Diagnostic
@@ -75,15 +76,16 @@ def decide(rules: RuleSet, facts: Facts) -> Decision:
 
 def _guard(guard: Guard, facts: Facts, index: PathIndex) -> Trace:
     name = f"never {guard.name}" if guard.name else "never"
-    held = condition("when", guard.when, facts, index)
+    held = condition("when", guard.when, facts, index, stops=True)
     reasons = tuple(Reason(f"{name} — {guard.reason or r.text}", r.line) for r in held.reasons)
     return Trace(name, held.answer, reasons, guard.span, (held,), held.wants, held.problems)
 
 
 def _judge(rule: Rule, rules: RuleSet, guards: tuple[Trace, ...], facts: Facts, index: PathIndex) -> Judgement:
     """First whether the rule is meant at all, then what holds it back; the latter is asked only if it matters."""
-    when = condition("when", rule.when, facts, index, forks_must_be_named=True)
-    stops = () if rule.unless is None else (negate(condition("unless", rule.unless, facts, index), "unless: "),)
+    when = condition("when", rule.when, facts, index)
+    unless = None if rule.unless is None else condition("unless", rule.unless, facts, index, stops=True)
+    stops = () if unless is None else (negate(unless, "unless: "),)
     meant = all_of(f"rule {rule.name.value}", (*guards, when, *stops), rule.span)
     holds = holds_of(rule, rules, facts) if meant.answer is not Answer.NO else ()
     held = [h for h in holds if h.answer is Answer.NO]
@@ -106,19 +108,24 @@ _VERDICT = {Answer.YES: Verdict.FIRE, Answer.NO: Verdict.NO, Answer.UNKNOWN: Ver
 
 
 def condition(
-    claim: str, written: Condition, facts: Facts, index: PathIndex | None = None, *, forks_must_be_named: bool = False
+    claim: str, written: Condition, facts: Facts, index: PathIndex | None = None, *, stops: bool = False
 ) -> Trace:
-    """Whether one of the alternatives holds."""
-    parts = tuple(_alternative(a, facts, index, forks_must_be_named=forks_must_be_named) for a in written.alternatives)
+    """Whether one of the alternatives holds, of a `when`, or with `stops` of what keeps a rule from firing."""
+    parts = tuple(_alternative(a, facts, index, stops=stops) for a in written.alternatives)
     return any_of(claim, parts, written.span)
 
 
-def _alternative(
-    alternative: Alternative, facts: Facts, index: PathIndex | None, *, forks_must_be_named: bool
-) -> Trace:
+def _alternative(alternative: Alternative, facts: Facts, index: PathIndex | None, *, stops: bool) -> Trace:
     """Whether all matchers hold; the cheap ones are judged first, which never changes the answer."""
-    parts = tuple(match(m, facts, index) for m in sorted(alternative.matchers, key=cost))
+    parts = tuple(match(m, facts, index, stops=stops) for m in sorted(alternative.matchers, key=cost))
     says_fork = any(isinstance(m, FlagIs) and m.word == "fork" and m.wanted for m in alternative.matchers)
-    if forks_must_be_named and facts.build.fork and not says_fork:
-        parts = (leaf("fork true", "a fork build needs fork: true", alternative.span, holds=False), *parts)
+    if not stops and facts.build.fork is not False and not says_fork:
+        parts = (_forks_must_be_named(facts.build, alternative), *parts)
     return all_of("all of", parts, alternative.span)
+
+
+def _forks_must_be_named(build: BuildContext, alternative: Alternative) -> Trace:
+    """What keeps an alternative that does not say `fork: true` from holding for a fork, or what may be one."""
+    if build.fork is None:
+        return unclear_fork("fork false", alternative.span, build)
+    return leaf("fork true", "a fork build needs fork: true", alternative.span, holds=False)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from enum import Enum, unique
 
 from deploystep.core.build import Branch, BuildContext, ProjectSlug, Tag
+from deploystep.core.deploy_key import carries_key, deploy_key, own_variables
 from deploystep.core.facts import Facts
 from deploystep.core.frozen import dataclass
 from deploystep.core.matchers import match
@@ -30,7 +31,8 @@ class TriggerSpec:
     """One trigger, complete: everything that its request says. `project` None is still to be asked of CircleCI.
 
     `revision` is the commit that the run must be of; None for another project, whose commits are not this build's.
-    `sharing` names the other rules that may start the same workflow in a build of this ref.
+    `key` is the deploy key, where a parameter carries it. `sharing` names the other rules that may start the same
+    workflow in a build of this ref. `own_variables` are those outside CIRCLE_* that the parameters use.
     """
 
     rule: str
@@ -42,7 +44,9 @@ class TriggerSpec:
     job: str | None
     workflow: str | None
     parameters: Mapping[str, Scalar]
+    key: str | None = None
     sharing: tuple[str, ...] = ()
+    own_variables: tuple[str, ...] = ()
 
     @property
     def starts(self) -> str | None:
@@ -50,19 +54,29 @@ class TriggerSpec:
         return self.job or self.workflow
 
     @property
+    def is_known_by_workflow(self) -> bool:
+        """Whether a run of this commit with the workflow can only be of this rule's deploy."""
+        is_named = self.starts is not None and self.revision is not None
+        return is_named and not self.sharing and not self.own_variables
+
+    @property
     def is_recognised(self) -> bool:
-        """Whether an earlier run of it can be told from others: a rerun then does not send it again."""
-        return self.starts is not None and self.revision is not None
+        """Whether an earlier run is looked for: a rerun then does not send it again."""
+        return self.key is not None or (self.starts is not None and self.revision is not None)
 
 
-def trigger_specs(rules: RuleSet, firing: tuple[Rule, ...], build: BuildContext) -> "Specs":
-    """Fill in the parameters of every firing rule; all that is wrong with them at once."""
+def trigger_specs(rules: RuleSet, firing: tuple[Rule, ...], build: BuildContext, once: str = "") -> "Specs":
+    """Fill in the parameters of every firing rule; all that is wrong with them at once.
+
+    `once` makes deploy keys that no earlier run has, for a deploy that is wanted again.
+    """
     diagnostics: list[Diagnostic] = []
     specs: list[TriggerSpec] = []
     for rule in firing:
-        filled, problems = _filled(rule, build)
+        key = deploy_key(rule, build, once=once)
+        filled, problems = _filled(rule, build, key)
         diagnostics += problems
-        specs.append(_spec(rule, rules, build, filled))
+        specs.append(_spec(rule, rules, build, filled, key))
         diagnostics += _unsendable(rule, specs[-1])
     return Specs(tuple(specs), tuple(diagnostics))
 
@@ -75,7 +89,7 @@ class Specs:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def _spec(rule: Rule, rules: RuleSet, build: BuildContext, parameters: Mapping[str, Scalar]) -> TriggerSpec:
+def _spec(rule: Rule, rules: RuleSet, build: BuildContext, parameters: Mapping[str, Scalar], key: str) -> TriggerSpec:
     to, job = rule.deploy.to, rule.deploy.job
     return TriggerSpec(
         rule=rule.name.value,
@@ -87,7 +101,9 @@ def _spec(rule: Rule, rules: RuleSet, build: BuildContext, parameters: Mapping[s
         job=job.value if job else None,
         workflow=rule.deploy.workflow.value if rule.deploy.workflow else None,
         parameters=parameters,
+        key=key if carries_key(rule.deploy) and not job else None,  # a job of API v1.1 shows no configuration
         sharing=_sharing(rule, rules, build),
+        own_variables=tuple(sorted(own_variables(rule.deploy))),
     )
 
 
@@ -121,8 +137,8 @@ def api_ref(build: BuildContext) -> Branch | Tag:
     return build.ref
 
 
-def _filled(rule: Rule, build: BuildContext) -> tuple[Mapping[str, Scalar], list[Diagnostic]]:
-    subject = Subject(build, rule.name.value, rule.environment.value if rule.environment else None)
+def _filled(rule: Rule, build: BuildContext, key: str) -> tuple[Mapping[str, Scalar], list[Diagnostic]]:
+    subject = Subject(build, rule.name.value, rule.environment.value if rule.environment else None, key)
     problems: list[Diagnostic] = []
     filled: dict[str, Scalar] = {}
     for parameter in rule.deploy.parameters:
@@ -150,32 +166,14 @@ def _reference(reference: Reference, parameter: Parameter, subject: Subject, pro
     span = parameter.value.span
     value = value_of(reference.name, subject)
     if value is None:
-        problems.append(_unset(reference.name, subject, span))
+        hint = "set it, or take it out of the parameter"
+        problems.append(Diagnostic("E508", f"${{{reference.name}}} is not set in this build", span, hint))
         return ""
     if not is_safe(value):
         problems.append(_unsafe(reference.name, value, span))
     return value
 
 
-def _unset(name: str, subject: Subject, span: Span) -> Diagnostic:
-    message = f"${{{name}}} is not set in this build"
-    return Diagnostic(
-        "E508",
-        message,
-        span,
-        _UNSET_HINT.get(name, "set it, or take it out of the parameter").format(rule=subject.rule),
-    )
-
-
-_UNSET_HINT = {
-    "pr.number": "rule '{rule}' fired without a pull request; add pull_request: true",
-    "CIRCLE_PULL_REQUEST": "rule '{rule}' fired without a pull request; add pull_request: true",
-    "CIRCLE_TAG": "rule '{rule}' fired for a branch; take it out or make a rule for tags",
-    "tag.version": "rule '{rule}' fired for a branch; take it out or make a rule for tags",
-    "CIRCLE_BRANCH": "rule '{rule}' fired for a tag; take it out or make a rule for branches",
-    "branch.slug": "rule '{rule}' fired for a tag; take it out or make a rule for branches",
-    "rule.environment": "add environment: to rule '{rule}'",
-}
 _SHOWN = 60
 _SAFER = {"CIRCLE_BRANCH": "use ${branch.slug}"}
 

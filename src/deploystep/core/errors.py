@@ -11,7 +11,8 @@ ToolError                   code, message, hints, exit
 ├─ Stopped                  9   a node failed, or the created run was of another commit
 ├─ NothingRuns             10   accepted, but nothing runs
 ├─ DeployFailed            11   what was triggered ended badly
-└─ TimedOut                12   a wait ended first
+├─ TimedOut                12   a wait ended first
+└─ Held                    13   a deploy that is due is held, and that was to be a failure
 
 Interrupted               130, 143   a signal; not an Exception, so that no handler on the way can swallow it
 
@@ -120,6 +121,12 @@ class TimedOut(ToolError):
     """A wait ended before what was waited for could be seen."""
 
     exit = ExitCode.TIMED_OUT
+
+
+class Held(ToolError):
+    """A deploy that is due is held, and `--held fail` asked for a failure."""
+
+    exit = ExitCode.HELD
 
 
 class Interrupted(BaseException):

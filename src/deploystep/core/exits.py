@@ -20,6 +20,7 @@ class ExitCode(IntEnum):
     NOTHING_RUNS = 10
     DEPLOY_FAILED = 11
     TIMED_OUT = 12
+    HELD = 13
     INTERRUPTED = 130
     TERMINATED = 143
 
@@ -48,6 +49,7 @@ _MEANING = {
     ExitCode.NOTHING_RUNS: "accepted, but nothing runs: skipped, errored, or no workflow matched",
     ExitCode.DEPLOY_FAILED: "what was triggered ended badly",
     ExitCode.TIMED_OUT: "a wait ended first",
+    ExitCode.HELD: "with `--held fail`: a deploy that is due is held by a window, a freeze or a job",
     ExitCode.INTERRUPTED: "interrupted; the last line says whether a trigger had been sent",
     ExitCode.TERMINATED: "terminated; the last line says whether a trigger had been sent",
 }

@@ -4,6 +4,7 @@ A question is a value; its answer is known, or unavailable with the reason and t
 The decision says which questions it still needs, so that git and the API are asked only what matters.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import IntEnum, unique
@@ -36,14 +37,16 @@ class Base(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChangedSince:
-    """Which files changed since the base; `ref` where the rule names one, `workflow` for the last deploy by it.
+    """Which files changed since the base; `ref` where the rule names one.
 
-    A last deploy that has been looked up has its commit as `ref`.
+    The last deploy is known by `workflow`, and by the deploy key of `rule` where the rule sends one. Once it has been
+    looked up, `ref` is its commit, or empty where there is none.
     """
 
     base: Base | None = None
     ref: str | None = None
     workflow: str | None = None
+    rule: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +76,10 @@ Question: TypeAlias = ChangedSince | IsMergedInto | AuthorOf | MessageOf | JobsO
 
 @dataclass(frozen=True, slots=True)
 class Known(Generic[T_co]):
-    """The answer."""
+    """The answer, and where it is not the one that is usual, why."""
 
     value: T_co
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,15 @@ class Unavailable:
 
 
 Answered: TypeAlias = Known[object] | Unavailable
+
+
+def branch_named(ref: str) -> str:
+    """The branch of the remote that a ref means in one of its spellings; any other ref as it is written.
+
+    >>> branch_named("origin/main")
+    'main'
+    """
+    return re.sub(r"\A(?:refs/heads|refs/remotes/origin|origin)/(?=.)", "", ref)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from deploystep.core.times import DAYS, Window, next_opening, zone
 from deploystep.core.trace import Answer, Reason, Trace, all_of, leaf, unanswered, unasked
 
 _SUCCESS = "success"
+OWN_JOB = "leave it out: what the job did before the step has succeeded"
 
 
 def holds_of(rule: Rule, rules: RuleSet, facts: Facts) -> tuple[Trace, ...]:
@@ -74,15 +75,19 @@ def _requires(rule: Rule, facts: Facts) -> Iterator[Trace]:
         yield unanswered(claim, Diagnostic(answer.code, answer.reason, span, answer.cure, Severity.UNDECIDED))
     else:
         jobs = cast("Mapping[str, str]", answer.value)
-        parts = tuple(_job(job, jobs) for job in rule.requires)
+        own = facts.build.variables.get("CIRCLE_JOB")
+        parts = tuple(_job(job, jobs, own) for job in rule.requires)
         lacking = tuple(reason for part in parts if part.answer is not Answer.YES for reason in part.reasons)
         passed = Reason("requires " + " ".join(f"{job.value} ✓" for job in rule.requires), span.line)
         yield replace(all_of(claim, parts, span), reasons=lacking or (passed,))
 
 
-def _job(job: Spanned[str], jobs: Mapping[str, str]) -> Trace:
+def _job(job: Spanned[str], jobs: Mapping[str, str], own: str | None) -> Trace:
     claim = f"job {job.value} succeeded"
     status = jobs.get(job.value)
+    if job.value == own and status != _SUCCESS:  # to hold the rule would be to hold it for ever
+        what = f"job {job.value} runs this step, so it has never succeeded when the step asks"
+        return unanswered(claim, Diagnostic("E702", what, job.span, OWN_JOB))
     if status is None:
         hint = f"{did_you_mean(job.value, jobs)} (a job that was filtered out is missing too)".strip()
         return unanswered(claim, Diagnostic("E701", f"no job '{job.value}' in this workflow", job.span, hint))

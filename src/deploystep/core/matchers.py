@@ -1,9 +1,9 @@
 """Whether one matcher holds: the words of each, and what it needs to know."""
 
 from collections.abc import Iterable
-from typing import cast
+from typing import Final, cast
 
-from deploystep.core.build import BuildContext
+from deploystep.core.build import FORK_VARIABLES, BuildContext
 from deploystep.core.closed import assert_never
 from deploystep.core.facts import AuthorOf, Cost, Facts, IsMergedInto, Known, MessageOf, Question, Unavailable
 from deploystep.core.parameters import PUBLIC_VARIABLES
@@ -31,10 +31,15 @@ def cost(matcher: Matcher) -> Cost:
     return Cost.PATHS if isinstance(matcher, PathsChanged) else Cost.ENVIRONMENT
 
 
-def match(matcher: Matcher, facts: Facts, index: PathIndex | None = None) -> Trace:  # noqa: RET503 - a line for each kind
-    """Whether one matcher holds; `index` holds it among the path filters that are used together with it."""
+def match(  # noqa: RET503 - a line for each kind
+    matcher: Matcher, facts: Facts, index: PathIndex | None = None, *, stops: bool = False
+) -> Trace:
+    """Whether one matcher holds; `index` holds it among the path filters that are used together with it.
+
+    `stops`: it keeps a rule from firing, so what is blank must not be taken for something else.
+    """
     if isinstance(matcher, NameIs):
-        return _name(matcher, facts)
+        return _name(matcher, facts, stops=stops)
     if isinstance(matcher, FlagIs):
         return _flag(matcher, facts.build)
     if isinstance(matcher, EnvIs):
@@ -50,7 +55,7 @@ def match(matcher: Matcher, facts: Facts, index: PathIndex | None = None) -> Tra
     assert_never(matcher)
 
 
-def _name(matcher: NameIs, facts: Facts) -> Trace:
+def _name(matcher: NameIs, facts: Facts, *, stops: bool) -> Trace:
     word, patterns, build = matcher.word, matcher.patterns, facts.build
     claim = f"{word} {_listed(patterns)}"
     blank, value = "", None
@@ -60,6 +65,8 @@ def _name(matcher: NameIs, facts: Facts) -> Trace:
         blank, value = "this is a branch build", build.tag
     elif word == "user":
         blank, value = "CIRCLE_USERNAME is not set", build.user
+        if stops and not value:
+            return unanswered(claim, Diagnostic("U107", _NO_USER, matcher.span, _OTHERWISE, Severity.UNDECIDED))
     else:
         answer = _asked(claim, AuthorOf(), matcher.span, facts)
         if isinstance(answer, Trace):
@@ -72,6 +79,10 @@ def _name(matcher: NameIs, facts: Facts) -> Trace:
         return leaf(claim, _near_miss(word, value, patterns), matcher.span, holds=False)
     because = f"{word} {value}" + ("" if found.value.text == value else f" matches {found.value.text}")
     return leaf(claim, because, found.span, holds=True)
+
+
+_NO_USER: Final = "cannot tell who started this build: CIRCLE_USERNAME is not set, as for bots and schedules"
+_OTHERWISE: Final = "use author: or a branch pattern, such as branch: dependabot/**, instead of user:"
 
 
 def _listed(patterns: Patterns) -> str:
@@ -93,14 +104,26 @@ def _near_miss(word: str, value: str, patterns: Patterns) -> str:
 
 
 def _flag(matcher: FlagIs, build: BuildContext) -> Trace:
+    claim = f"{matcher.word} {str(matcher.wanted).lower()}"
     if matcher.word == "fork":
+        if build.fork is None:
+            return unclear_fork(claim, matcher.span, build)
         is_so = build.fork
         because = "this is a fork build" if is_so else "fork — this is not a fork build"
     else:
         is_so = build.pull_request is not None
-        because = f"pull request {build.pull_request}" if is_so else "pull_request — there is none"
-    claim = f"{matcher.word} {str(matcher.wanted).lower()}"
+        others = "".join(f"; {url} is of another repository" for url in build.foreign_requests)
+        because = f"pull request {build.pull_request}" if is_so else f"pull_request — there is none{others}"
     return leaf(claim, because, matcher.span, holds=is_so is matcher.wanted)
+
+
+def unclear_fork(claim: str, span: Span, build: BuildContext) -> Trace:
+    """A claim about forks where the variables contradict one another."""
+    name = next(name for name in FORK_VARIABLES if build.variables.get(name) is not None)
+    ref = f"tag {build.tag}" if build.tag else f"branch {build.branch}"
+    what = f"cannot tell whether this is a fork build: {name} is set, and {ref} is no pull request's"
+    cure = f"CircleCI sets {name} only for forks: take it out of the project's settings, contexts and config"
+    return unanswered(claim, Diagnostic("U106", what, span, cure, Severity.UNDECIDED))
 
 
 def _variable(name: str, patterns: Patterns, span: Span, build: BuildContext) -> Trace:
@@ -148,11 +171,12 @@ def _paths(matcher: PathsChanged, facts: Facts, index: PathIndex) -> Trace:
     found = index.count_of(matcher, changed)
     files, match_ = ("file", "matches") if len(changed) == 1 else ("files", "match")
     total = f"{len(changed)} changed {files} {match_}"
+    note = f" ({answer.note})" if answer.note else ""
     if not found.count:
-        because = f"none of {total}" if changed else "no files changed"
+        because = f"none of {total}{note}" if changed else "no files changed"
         return leaf(claim, because, matcher.span, holds=False)
     more = f" and {found.count - 1} more" if found.count > 1 else ""
-    return leaf(claim, f"{found.count} of {total}: {found.first}{more}", matcher.span, holds=True)
+    return leaf(claim, f"{found.count} of {total}: {found.first}{more}{note}", matcher.span, holds=True)
 
 
 def _asked(claim: str, question: Question, span: Span, facts: Facts) -> Known[object] | Trace:

@@ -68,6 +68,7 @@ _PROBLEMS: Final = MappingProxyType(
 )  # fmt: skip
 _ENV_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 _SAFE: Final = re.compile(r"[A-Za-z0-9_./:@+-]+")
+_VERSION: Final = re.compile(r"v[0-9]")
 _UNSAFE_RUN: Final = re.compile(r"[^A-Za-z0-9-]+")
 
 
@@ -110,11 +111,12 @@ class TemplateProblem:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What the derived names are taken from: the build, and the rule that fired."""
+    """What the derived names are taken from: the build, and the rule that fired with its deploy key."""
 
     build: BuildContext
     rule: str
     environment: str | None
+    key: str
 
 
 def parse_template(text: str) -> Template | tuple[TemplateProblem, ...]:
@@ -179,14 +181,20 @@ def slug(name: str) -> str:
     return f"{kept}-{digest}" if kept else digest
 
 
+def _version(tag: str) -> str:
+    """Without the `v` of `v1.4.0`: a letter before a digit belongs to no word."""
+    return tag[1:] if _VERSION.match(tag) else tag
+
+
 #: Derived names and how each is made.
 DERIVED: Final[Mapping[str, Callable[[Subject], str | None]]] = MappingProxyType(
     {
         "sha.short": lambda s: s.build.revision[:7] or None,
         "branch.slug": lambda s: slug(s.build.branch) if s.build.branch else None,
         "pr.number": lambda s: None if s.build.pull_request is None else str(s.build.pull_request),
-        "tag.version": lambda s: (s.build.tag or "").removeprefix("v") or None,
+        "tag.version": lambda s: _version(s.build.tag or "") or None,
         "rule.name": lambda s: s.rule,
         "rule.environment": lambda s: s.environment,
+        "deploy.key": lambda s: s.key,
     }
 )

@@ -189,14 +189,15 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """A whole rule file."""
+    """A whole rule file. `default_branch` is None where it names none, `unzoned` where every time has its zone."""
 
     source: SourceFile
     timezone: str
-    default_branch: str
+    default_branch: str | None
     api: ApiVersion
     targets: Mapping[str, Target]
     never: tuple[Guard, ...]
     rules: tuple[Rule, ...]
     freezes: tuple[Freeze, ...] = ()
     cases: tuple[Case, ...] = ()
+    unzoned: Span | None = None

@@ -1,5 +1,6 @@
 """What people read: the decision with its reasons, diagnostics with the line they are about, errors with next steps."""
 
+import re
 import unicodedata
 from typing import Final
 
@@ -52,8 +53,12 @@ def result(report: Report, style: Style) -> str:
     if report.skipped:
         lines.append(report.skipped)
     elif report.decision is not None and not report.triggers and report.exit is ExitCode.OK:
-        lines.append("no rule fires: there is nothing to deploy")
+        held = [j.rule.name.value for j in report.decision.judgements if j.verdict is Verdict.HELD]
+        lines.append(f"nothing is deployed now; held: {', '.join(held)}" if held else _NOTHING)
     return "\n".join(lines)
+
+
+_NOTHING: Final = "no rule fires: there is nothing to deploy"
 
 
 def _headline(report: Report, build: BuildContext) -> str:
@@ -110,8 +115,19 @@ def _contents(trigger: TriggerEntry) -> list[str]:
     return ["  " + " · ".join(p for p in parts if p)]
 
 
+#: A text that no reader of YAML takes for something else, and that ends where it seems to.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_./@+-](?:[A-Za-z0-9_./@+ -]|:(?! ))*(?<![ :])")
+_READ_OTHERWISE: Final = re.compile(
+    r"true|false|yes|no|on|off|null|[+-]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?|0x[0-9a-f]+",
+    re.IGNORECASE,
+)
+
+
 def _written(value: Scalar) -> str:
-    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    is_clear = not isinstance(value, str) or (_PLAIN.fullmatch(value) and not _READ_OTHERWISE.fullmatch(value))
+    return str(value) if is_clear else '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def failure(report: Report, style: Style) -> str:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeGuard, TypeVar, cast
 
 from deploystep.core.build import ProjectSlug
+from deploystep.core.facts import branch_named
 from deploystep.core.frozen import dataclass
 from deploystep.core.parameters import MAX_VALUE, Value, parse_template
 from deploystep.core.patterns import Kind, Pattern, PatternError, is_legal_ref, parse
@@ -104,8 +105,8 @@ _ANY: Final = MappingProxyType({"type": ["string", "number", "boolean"]})
 _FULL: Final = MappingProxyType({**_ANY, "minLength": 1})
 
 
-def _full(parse: Callable[[Spanned[str], Report], T | None]) -> Scalar[T]:
-    """A text that must not be empty."""
+def _full(parse: Callable[[Spanned[str], Report], T | None], form: str = "") -> Scalar[T]:
+    """A text that must not be empty; `form` is a regex for the whole that the schema can tell of it."""
 
     def parse_full(text: Text, key: str, report: Report) -> T | None:
         if text.value:
@@ -113,10 +114,18 @@ def _full(parse: Callable[[Spanned[str], Report], T | None]) -> Scalar[T]:
         report.error("E108", f"{shown(key)} is empty", text.span)
         return None
 
-    return Scalar(parse_full, _FULL)
+    return Scalar(parse_full, {**_FULL, "pattern": f"^(?:{form})$"} if form else _FULL)
 
 
 TEXT: Final = _full(lambda text, _report: text)
+_DAY: Final = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+_WEEKLY: Final = rf"\s*{_DAY}(?:-{_DAY})? [0-2]\d:[0-5]\d-[0-2]\d:[0-5]\d(?: \S+)?\s*"
+#: Texts that the loader reads later on, when the zone of the file is known.
+WINDOW: Final = _full(lambda text, _report: text, _WEEKLY)
+WINDOW_OR_NAME: Final = _full(lambda text, _report: text, rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,63}}|{_WEEKLY}")
+MOMENT: Final = _full(
+    lambda text, _report: text, r"\s*\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?: ?\S+)?\s*"
+)
 MAYBE_EMPTY: Final = Scalar(lambda text, _key, _report: Spanned(text.value, text.inner), _ANY)
 
 
@@ -186,23 +195,32 @@ def refuse_zone(unknown: UnknownZone, span: Span, report: Report) -> None:
     report.error("E401", f"unknown time zone {shown(unknown.name)}", span, hint)
 
 
-ZONE: Final = _full(_zone)
+#: Names without a slash are few; `Berlin` is none of them.
+_SHORT_ZONES: Final = (
+    "UTC GMT UCT Zulu Universal Greenwich GMT0 GMT[+-]0 CET EET MET WET EST MST HST EST5EDT CST6CDT MST7MDT PST8PDT"
+    " Cuba Egypt Eire GB GB-Eire Hongkong Iceland Iran Israel Jamaica Japan Kwajalein Libya Navajo NZ NZ-CHAT Poland"
+    " Portugal PRC ROC ROK Singapore Turkey W-SU Factory localtime posixrules"
+)
+ZONE: Final = _full(_zone, f"[^/ ]+/[^ ]+|{_SHORT_ZONES.replace(' ', '|')}")
+
+
+_BARE: Final = "(?!(?:refs/(?:heads|tags|remotes/origin)|origin)/)"
 
 
 def ref_name(noun: str, *, may_be_full: bool = False) -> Scalar[Spanned[str]]:
     """The name of one branch or tag, or of any ref; without `refs/heads/` where it may not be full."""
 
     def parse(name: Spanned[str], report: Report) -> Spanned[str] | None:
-        if name.value.startswith(("refs/heads/", "refs/tags/")) and not may_be_full:
-            what = f"write the bare name, not {shown(name.value)}"
-            report.error("E206", what, name.span, name.value.split("/", 2)[2])
+        bare = branch_named(name.value.removeprefix("refs/tags/"))
+        if bare != name.value and not may_be_full:
+            report.error("E206", f"write the bare name, not {shown(name.value)}", name.span, bare)
         elif not is_legal_ref(name.value):
             report.error("E207", f"no {noun} can be called {shown(name.value)}", name.span, "write its bare name")
         else:
             return name
         return None
 
-    return _full(parse)
+    return _full(parse, rf"{'' if may_be_full else _BARE}[^ ~^:?*\[\\\u0000-\u001f\u007f]+")
 
 
 def _project(text: Spanned[str], report: Report) -> ProjectSlug | None:
@@ -214,7 +232,7 @@ def _project(text: Spanned[str], report: Report) -> ProjectSlug | None:
     return slug
 
 
-PROJECT_SLUG: Final = _full(_project)
+PROJECT_SLUG: Final = _full(_project, r"(?:gh|github|bb|bitbucket|circleci)(?:/[^/?#%\\ \t\n\r]+){2}")
 
 
 # --- patterns
@@ -225,7 +243,8 @@ _TEXT: Final = "A text in which * stands for any characters, or a /regular expre
 
 def pattern(kind: Kind, name: str, description: str) -> Scalar[Spanned[Pattern]]:
     """A pattern of some kind."""
-    return Scalar(partial(_parse_pattern, kind), {"description": description, **_FULL}, name)
+    form = {"pattern": f"^{_BARE}"} if kind is Kind.REF else {}
+    return Scalar(partial(_parse_pattern, kind), {"description": description, **_FULL, **form}, name)
 
 
 def _parse_pattern(kind: Kind, text: Text, key: str, report: Report) -> Spanned[Pattern] | None:

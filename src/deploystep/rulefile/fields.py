@@ -14,6 +14,7 @@ from deploystep.core.source import Span, Spanned
 from deploystep.rulefile.field_types import (
     FLAG,
     MAYBE_EMPTY,
+    MOMENT,
     NAME_PATTERN,
     NUMBER_OR_FALSE,
     PATH_PATTERN,
@@ -21,6 +22,8 @@ from deploystep.rulefile.field_types import (
     REF_PATTERN,
     TEXT,
     VALUE,
+    WINDOW,
+    WINDOW_OR_NAME,
     ZONE,
     AnyOf,
     Field,
@@ -29,6 +32,7 @@ from deploystep.rulefile.field_types import (
     MapOf,
     OneOrMany,
     OrMap,
+    Scalar,
     Table,
     checked,
     choice,
@@ -105,8 +109,9 @@ PULL_REQUEST = Field("pull_request", FLAG, "pull_request: true",
 FORK = Field("fork", FLAG, "fork: false",
     "The build comes from a fork (true), or does not (false); without it a rule never fires for a fork.",
     make=partial(FlagIs, "fork"))
-USER = Field("user", NAMES, 'user: [anna, "*-bot"]',
-    "The user who started the build; one of the patterns must match.", make=partial(NameIs, "user"))
+USER = Field("user", NAMES, "user: [anna, bjorn]",
+    "The user who started the build, where CircleCI knows one: bots and schedules have none.",
+    make=partial(NameIs, "user"))
 AUTHOR = Field("author", NAMES, 'author: "*@acme.dev"',
     "The author's e-mail address in the commit; anyone can set it to anything.", make=partial(NameIs, "author"))
 MESSAGE_CONTAINS = Field("message_contains", OneOrMany(TEXT), 'message_contains: "[skip deploy]"',
@@ -153,9 +158,9 @@ ENVIRONMENT = Field("environment", NAME, "environment: production", "The environ
 WHEN = Field("when", AnyOf(MATCHERS), "when: {branch: main}",
     "When the rule fires: a map means all of these, a list of maps any one of these.",
     required=True, also="filters if only on")
-UNLESS = Field("unless", AnyOf(MATCHERS, single=True), "unless: {user: dependabot*}",
+UNLESS = Field("unless", AnyOf(MATCHERS, single=True), "unless: {branch: renovate/**}",
     "What stops the rule: one matcher, or a list of maps of which any one stops it.", also="exclude except ignore")
-DURING = Field("during", TEXT, "during: office-hours",
+DURING = Field("during", WINDOW_OR_NAME, "during: office-hours",
     "When in the week the rule may fire, a window or its name; else it is held.")
 REQUIRES = Field("requires", OneOrMany(TEXT), "requires: [test, build]",
     "Jobs of this workflow that must have succeeded; else the rule is held.", also="needs")
@@ -207,7 +212,7 @@ GIVEN_ENV = Field("env", MapOf(VARIABLE, MAYBE_EMPTY, 'for example  env: {DEPLOY
     'env: {DEPLOYS_OFF: "1"}', "Environment variables.")
 JOBS = Field("jobs", MapOf(TEXT, TEXT, "for example  jobs: {test: success}"), "jobs: {test: success}",
     "The status of each job of this workflow.", also="requires")
-NOW = Field("now", TEXT, "now: 2026-06-16 10:00", "The time.", also="time")
+NOW = Field("now", MOMENT, "now: 2026-06-16 10:00", "The time.", also="time")
 FACTS: Final = Table("build", "fact",
     (GIVEN_BRANCH, GIVEN_TAG, GIVEN_SHA, CHANGED, GIVEN_MERGED, GIVEN_PR, GIVEN_FORK, GIVEN_USER, GIVEN_AUTHOR,
      MESSAGE, GIVEN_ENV, JOBS, NOW), null_is_unset=True)
@@ -228,8 +233,8 @@ CASE: Final = Table("case", "case key", (CASE_NAME, CASE_GIVEN, EXPECT))
 # --- freezes
 
 FREEZE_NAME = Field("name", NAME, "name: year-end", "What the freeze is called in messages.", required=True)
-FROM = Field("from", TEXT, "from: 2026-12-18 18:00", "When it begins.", required=True, also="start begin since")
-UNTIL = Field("until", TEXT, "until: 2027-01-04 09:00", "When it ends.", required=True, also="end to")
+FROM = Field("from", MOMENT, "from: 2026-12-18 18:00", "When it begins.", required=True, also="start begin since")
+UNTIL = Field("until", MOMENT, "until: 2027-01-04 09:00", "When it ends.", required=True, also="end to")
 ENVIRONMENTS = Field("environments", OneOrMany(NAME), "environments: [production]",
     "The environments that are frozen (default: all).", also="environment only")
 EXCEPT = Field("except", OneOrMany(NAME), "except: [hotfix]", "Rules that may still deploy.",
@@ -238,15 +243,16 @@ FREEZE: Final = Table("freeze", "freeze key", (FREEZE_NAME, FROM, UNTIL, ENVIRON
 
 # --- the file
 
-VERSION = Field("version", TEXT, "version: 1", "The version of the rule language; always 1.", required=True)
+VERSION = Field("version", Scalar(TEXT.parse, {"enum": [1, "1"]}), "version: 1",
+    "The version of the rule language; always 1.", required=True)
 TIMEZONE = Field("timezone", ZONE, "timezone: Europe/Berlin",
     "The time zone of every time that names none; UTC by default.", also="tz")
 DEFAULT_BRANCH = Field("default_branch", ref_name("branch"), "default_branch: main",
-    "The repository's default branch; main by default.")
+    "The repository's default branch; without the key, the one that origin/HEAD of the clone names.")
 TARGETS = Field("targets", MapOf(NAME, TARGET, "each key is a name, each value a map with project:"),
     "targets: {deployer: {project: gh/acme/deployer, branch: main}}",
     "Other projects that a deploy can be sent to, by the names that rules use.", also="target")
-WINDOWS = Field("windows", MapOf(NAME, OneOrMany(TEXT), "for example  windows: {office-hours: Mon-Thu 09:00-17:00}"),
+WINDOWS = Field("windows", MapOf(NAME, OneOrMany(WINDOW), "for example  windows: {office-hours: Mon-Thu 09:00-17:00}"),
     "windows: {office-hours: Mon-Thu 09:00-17:00}", "Weekly windows of time, by the names that rules use.")
 FREEZES = Field("freezes", ListOf(FREEZE, _ITEM, "each freeze", limit=MAX_RULES),
     "freezes: [{name: year-end, from: 2026-12-18 18:00, until: 2027-01-04 09:00}]",

@@ -1,6 +1,5 @@
 """Facts that stand for a build, in the form of `given:` in `cases:`. YAML or JSON."""
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -14,6 +13,8 @@ from deploystep.core.build import (
     Tag,
     Variables,
     is_fork,
+    is_request,
+    request_of,
 )
 from deploystep.core.cases import Given
 from deploystep.core.source import SourceFile, Spanned
@@ -82,7 +83,7 @@ def facts_of(facts: Fields, report: Report) -> Given | None:
 def _build(facts: Fields, ref: Branch | Tag) -> BuildContext:
     stated = dict(_mapping(facts.get(f.GIVEN_ENV)) or {})
     revision = (_value(facts.get(f.GIVEN_SHA)) or REVISION).lower()
-    user = facts.get(f.GIVEN_USER)
+    user, fork = facts.get(f.GIVEN_USER), facts.get(f.GIVEN_FORK)
     variables = Variables(
         {
             **stated,
@@ -98,7 +99,7 @@ def _build(facts: Fields, ref: Branch | Tag) -> BuildContext:
         revision=revision,
         node=ParallelNode(0, 1),
         pull_requests=_pull_requests(facts.get(f.GIVEN_PR), ref),
-        fork=is_fork(variables, ref) or facts.get(f.GIVEN_FORK) is True,
+        fork=is_fork(variables, ref) if fork is None else fork or is_request(ref),
         user=variables.get("CIRCLE_USERNAME"),
         host=CLOUD,
         pipeline_id=None,
@@ -113,9 +114,8 @@ def _pull_requests(stated: int | None, ref: Branch | Tag) -> tuple[int, ...]:
     """As stated, 0 for none; else what a fork's branch says by its name."""
     if stated is not None:
         return (stated,) if stated else ()
-    # more digits than any pull request has are only a name
-    found = re.fullmatch(r"pull/(\d{1,18})", ref.name, re.ASCII) if isinstance(ref, Branch) else None
-    return (int(found[1]),) if found else ()
+    number = request_of(ref)
+    return () if number is None else (number,)
 
 
 def _value(text: Spanned[str] | None) -> str | None:

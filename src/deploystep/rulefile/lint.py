@@ -43,8 +43,10 @@ def check(rules: RuleSet, report: Report, *, is_whole: bool) -> None:
     """Warn of what is suspicious in each rule; in the file as a whole only where all of it could be read."""
     for guard in rules.never:
         _check_patterns(matchers_of(guard.when), report)
+        _check_bots(matchers_of(guard.when), report)
     for rule in rules.rules:
         _check_patterns(matchers_of(rule.when, rule.unless), report)
+        _check_bots(matchers_of(rule.when, rule.unless), report)
         _check_misread(rule, report)
         _check_deploy(rule, report)
     if is_whole:
@@ -52,6 +54,9 @@ def check(rules: RuleSet, report: Report, *, is_whole: bool) -> None:
         _unused_targets(rules, report)
         _uncased(rules, report)
         _idle_freezes(rules, report)
+        if rules.unzoned is not None:
+            what = "this time is in UTC: neither it nor the file names a time zone"
+            report.warning("W401", what, rules.unzoned, "write for example  timezone: Europe/Berlin  in the file")
 
 
 def _check_misread(rule: Rule, report: Report) -> None:
@@ -70,6 +75,20 @@ def _check_misread(rule: Rule, report: Report) -> None:
                 matcher.span,
                 "to leave files out, write ignore: under paths: in when:",
             )
+
+
+def _check_bots(matchers: Iterator[Matcher], report: Report) -> None:
+    """A bot has no account at CircleCI, and CIRCLE_USERNAME is set only for who has one."""
+    for matcher in matchers:
+        if isinstance(matcher, NameIs) and matcher.word == "user":
+            for pattern in (p for p in matcher.patterns if "[bot]" in p.value.text.replace("\\", "")):
+                report.warning(
+                    "W312",
+                    f"{shown(pattern.value.text)} never matches: bots have no CircleCI account, "
+                    "and CIRCLE_USERNAME is set only for people who have one",
+                    pattern.span,
+                    'write author: "*[bot]@users.noreply.github.com", or branch: [dependabot/**, renovate/**]',
+                )
 
 
 def _uncased(rules: RuleSet, report: Report) -> None:

@@ -1,14 +1,17 @@
 """A rule file's text to a RuleSet, or everything that is wrong with it."""
 
+import re
 from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Final, TypeVar, cast
 
 from deploystep.core.build import Branch, Tag
 from deploystep.core.cases import Case, Expected
-from deploystep.core.facts import Base
+from deploystep.core.deploy_key import carries_key
+from deploystep.core.facts import Base, ChangedSince, branch_named
 from deploystep.core.frozen import dataclass, replace
 from deploystep.core.parameters import SECRET_VARIABLES, Scalar, Template
+from deploystep.core.patterns import Pattern
 from deploystep.core.rules import (
     Alternative,
     ApiVersion,
@@ -34,6 +37,7 @@ from deploystep.rulefile.yaml_nodes import Report, shown
 
 T = TypeVar("T")
 _VERSION: Final = "1"
+_NO_ZONE: Final = re.compile(r"\s*\S+[ T]+[0-9:.-]+\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +64,14 @@ def examine(source: SourceFile) -> Examined:
     from deploystep.rulefile import lint  # noqa: PLC0415 - who only wants to use the file has no use for warnings
 
     report = Report()
-    rules = _read(source, report)
-    if rules is not None:
+    rules = read = _read(source, report)
+    if read is not None:
         # what is whole is examined even where something else is wrong: nobody likes to be told in turns
         is_whole = report.errors == 0
-        rule_proofs.refuse_useless(rules, report)
-        lint.check(rules, report, is_whole=is_whole)
-    return Examined(None if report.errors else rules, report.within(source))
+        rule_proofs.refuse_useless(read, report)
+        rules = None if report.errors else rules
+        lint.check(read, report, is_whole=is_whole)
+    return Examined(rules, report.within(source))
 
 
 def _read(source: SourceFile, report: Report) -> RuleSet | None:
@@ -95,7 +100,7 @@ class _Loader:
         self.timezone = file.get(f.TIMEZONE) or "UTC"
         self.zone = zone(self.timezone)
         default_branch = file.get(f.DEFAULT_BRANCH)
-        self.default_branch = default_branch.value if default_branch else "main"
+        self.default_branch = default_branch.value if default_branch else None
         self.targets = {name.value: self._target(name, target) for name, target in file.get(f.TARGETS) or ()}
         self.windows = {
             name.value: times.windows_of(texts, self.zone, report) for name, texts in file.get(f.WINDOWS) or ()
@@ -115,6 +120,7 @@ class _Loader:
             rules=_present(self._rule(rule) for rule in file.get(f.RULES) or ()),
             freezes=_present(times.freeze(item, self.zone, self.report) for item in file.get(f.FREEZES) or ()),
             cases=_present(self._case(item) for item in file.get(f.CASES) or ()),
+            unzoned=self._unzoned(),
         )
 
     def _check_names(self) -> None:
@@ -139,6 +145,15 @@ class _Loader:
             sent = (rule for rule, _ in expect.get(f.EXPECTED_PARAMETERS) or ())
             for written in (*(expect.get(f.FIRE) or ()), *(expect.get(f.HELD) or ()), *sent):
                 self._check_known("E407", "no rule is called", written, lines)
+
+    def _unzoned(self) -> Span | None:
+        """The first time that is in UTC only because neither it nor the file names a zone."""
+        windows = [text for _, texts in self.read.get(f.WINDOWS) or () for text in texts]
+        during = [text for rule in self.read.get(f.RULES) or () if (text := rule.get(f.DURING))]
+        freezes = [t for z in self.read.get(f.FREEZES) or () for known in (f.FROM, f.UNTIL) if (t := z.get(known))]
+        # days or a date, and a time; a third part would be the zone
+        bare = sorted(t.span for t in (*windows, *during, *freezes) if _NO_ZONE.fullmatch(t.value))
+        return bare[0] if bare and not self.read.has(f.TIMEZONE) else None
 
     def _check_known(self, code: str, what: str, written: Spanned[str], known: Iterable[str]) -> None:
         if written.value not in known:
@@ -168,7 +183,9 @@ class _Loader:
 
     def _guard(self, guard: Fields) -> Guard | None:
         name, reason = guard.get(f.GUARD_NAME), guard.get(f.REASON)
-        when = self._condition(guard.get(f.GUARD_WHEN), None)
+        chosen = guard.get(f.GUARD_WHEN)
+        when = self._condition(chosen, ChangedSince(Base.LAST_DEPLOY))
+        self._check_since(chosen, None, None)
         self._count_patterns(guard, when)
         if when is None:
             return None
@@ -184,10 +201,13 @@ class _Loader:
                 self.report.error("E302", what, alternative.span, 'add branch: "**" or tag: "**"')
         deploy = self._deploy(rule, chosen)
         # the commits of another project's runs say nothing about this one
-        workflow = deploy.workflow.value if deploy and deploy.workflow and deploy.to is None else None
-        when, unless = self._condition(chosen, workflow), self._condition(stops, workflow)
-        self._check_since(chosen, chosen)
-        self._check_since(stops, chosen)
+        here = deploy if deploy is not None and deploy.to is None else None
+        workflow = here.workflow.value if here and here.workflow else None
+        keyed = name.value if here and name and carries_key(here) else None
+        last = ChangedSince(Base.LAST_DEPLOY, workflow=workflow, rule=keyed)
+        when, unless = self._condition(chosen, last), self._condition(stops, last)
+        self._check_since(chosen, chosen, stops)
+        self._check_since(stops, chosen, stops)
         self._count_patterns(rule, when, unless)
         during = times.during(text, self.windows, self.zone, self.report) if text else None
         if name is None or when is None or deploy is None or not rule.is_clean or self.report.errors > before:
@@ -195,26 +215,57 @@ class _Loader:
         requires = rule.get(f.REQUIRES) or ()
         return Rule(name, rule.get(f.ENVIRONMENT), when, unless, deploy, rule.span, during, requires)
 
-    def _check_since(self, choices: Choices | None, when: Choices | None) -> None:
-        """A comparison with the merge base says nothing on the default branch itself, nor on tags."""
+    def _check_since(self, choices: Choices | None, when: Choices | None, unless: Choices | None) -> None:
+        """Refuse a comparison of a branch with itself, in which nothing ever changes; the merge base says that of tags.
+
+        `when` is what else must hold, `unless` what stops the rule: branches that it names are none of the rule's.
+        Where the file does not name the default branch, it is `main` or `master` here.
+        """
+        stops = [s.get(f.BRANCH) or () for s in (unless.alternatives if unless else ()) if len(s.values) == 1]
         for alternative in choices.alternatives if choices else ():
             paths = alternative.get(f.PATHS)
-            if paths is None or (isinstance(paths, Fields) and paths.get(f.SINCE) is not None):
+            if paths is None:
                 continue
             says_ref = alternative.has(f.BRANCH) or alternative.has(f.TAG)
             around = (alternative,) if says_ref or when is None else when.alternatives
-            branches = (p.value for a in around for p in a.get(f.BRANCH) or ())
-            if any(a.has(f.TAG) for a in around):
-                where = "tags"
-            elif any(pattern.matches(self.default_branch) for pattern in branches):
-                where = f"branch '{self.default_branch}'"
-            else:
+            since = paths.get(f.SINCE) if isinstance(paths, Fields) else None
+            written = f"since: {{ref: {ref.value}}}" if isinstance(since, Fields) and (ref := since.get(f.REF)) else ""
+            written = "since: merge-base" if since is Base.MERGE_BASE else written
+            where = self._never_changed(since, around, tuple(p.value for patterns in stops for p in patterns))
+            if where is None:
                 continue
-            hint = "write since: last-deploy, since: previous-commit or since: {ref: NAME}"
-            self.report.error("E304", f"'paths' on {where} needs 'since'", alternative.at(f.PATHS), hint)
+            what = f"'{written}' never has changes on {where}" if written else f"'paths' on {where} needs 'since'"
+            hint = "write since: previous-commit, since: {ref: NAME} or since: last-deploy"
+            self.report.error("E304", what, alternative.at(f.PATHS), hint)
 
-    def _condition(self, choices: Choices | None, workflow: str | None) -> Condition | None:
-        """The alternatives. `workflow` is the one whose last run `since: last-deploy` means."""
+    def _never_changed(
+        self, since: Base | Fields | None, around: tuple[Fields, ...], stops: tuple[Pattern, ...]
+    ) -> str | None:
+        """Where the comparison says nothing; None where it is not known to."""
+        defaults = {self.default_branch} if self.default_branch else {"main", "master"}
+        # an alternative that names no ref, as a guard's, is for every branch
+        patterns = [p.value for a in around for p in a.get(f.BRANCH) or ()]
+        is_for_all = any(not (a.has(f.BRANCH) or a.has(f.TAG) or a.is_broken) for a in around)
+        if isinstance(since, Fields) and (ref := since.get(f.REF)):
+            # a name that deploys move may be that of a branch too, and `**` is not meant for it
+            candidates = {branch_named(ref.value)} & (defaults | {pattern.text for pattern in patterns})
+        elif since in (None, Base.MERGE_BASE):
+            candidates = defaults
+        else:
+            return None
+        left = sorted(b for b in candidates if not any(pattern.matches(b) for pattern in stops))
+        found = (b for b in left if is_for_all or any(pattern.matches(b) for pattern in patterns))
+        if branch := next(found, ""):
+            return f"branch '{branch}'"
+        if isinstance(since, Fields):
+            return None
+        merged = [a.get(f.MERGED_INTO) or () for a in around]
+        if branch := next((b[0].value for b in merged if b and defaults.issuperset(each.value for each in b)), ""):
+            return f"what is merged into '{branch}'"
+        return "tags" if since is None and any(a.has(f.TAG) for a in around) else None
+
+    def _condition(self, choices: Choices | None, last: ChangedSince) -> Condition | None:
+        """The alternatives. `last` is what `since: last-deploy` means."""
         if choices is None:
             return None
         for alternative in choices.alternatives:
@@ -225,7 +276,7 @@ class _Loader:
                 what = "a CircleCI build has a branch or a tag, never both, so this can never be true"
                 hint = "for 'either', write two list items; for 'a tag on main', use tag: with merged_into: main"
                 self.report.error("E301", what, at, hint)
-        return Condition(tuple(_alternative(a, workflow) for a in choices.alternatives), choices.span)
+        return Condition(tuple(_alternative(a, last) for a in choices.alternatives), choices.span)
 
     def _count_patterns(self, rule: Fields, *conditions: Condition | None) -> None:
         matchers = (m for c in conditions if c for a in c.alternatives for m in a.matchers)
@@ -289,7 +340,7 @@ def _present(values: Iterable[T | None]) -> tuple[T, ...]:
     return tuple(value for value in values if value is not None)
 
 
-def _alternative(read: Fields, workflow: str | None) -> Alternative:
+def _alternative(read: Fields, last: ChangedSince) -> Alternative:
     """The matchers in the order written, each made by its field."""
     made = []
     for known in f.MATCHERS.fields:
@@ -298,6 +349,6 @@ def _alternative(read: Fields, workflow: str | None) -> Alternative:
             continue
         matcher = cast("Matcher", known.make(value, read.at(known)))
         if isinstance(matcher, PathsChanged) and matcher.since.base is Base.LAST_DEPLOY:
-            matcher = replace(matcher, since=replace(matcher.since, workflow=workflow))
+            matcher = replace(matcher, since=last)
         made.append(matcher)
     return Alternative(tuple(sorted(made, key=lambda m: m.span)), read.span)

@@ -24,13 +24,14 @@ from deploystep.rulefile.field_types import Choices, Fields, Written
 from deploystep.rulefile.yaml_nodes import Report, clipped, shown
 
 _KEY: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_PULL_REQUEST: Final = ("pr.number", "CIRCLE_PR_NUMBER", "CIRCLE_PULL_REQUEST", "CIRCLE_PULL_REQUESTS")
+_PULL_REQUEST: Final = ("pr.number", "CIRCLE_PULL_REQUEST", "CIRCLE_PULL_REQUESTS")
+_FORK: Final = ("CIRCLE_PR_NUMBER", "CIRCLE_PR_REPONAME", "CIRCLE_PR_USERNAME")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a rule's parameters may name: its variables, and of names that can never be set why, with a hint."""
+    """What a rule's parameters may name: its variables, and of names that are not always set why, with a hint."""
 
     variables: frozenset[str]
     unset: Mapping[str, tuple[str, str]]
@@ -43,20 +44,54 @@ class Scope:
         variables = frozenset(n.value for a in alternatives for n, _ in a.get(f.ENV) or ())
         unset: dict[str, tuple[str, str]] = {}
         if not rule.has(f.ENVIRONMENT):
-            unset["rule.environment"] = ("in a rule without an environment", "add environment: to the rule")
+            unset["rule.environment"] = (
+                "always unset in a rule without an environment",
+                "add environment: to the rule",
+            )
         # nothing is claimed where an alternative could not be read
         if alternatives and all((a.has(f.BRANCH) or a.has(f.TAG)) and not a.is_broken for a in alternatives):
-            if not any(a.has(f.TAG) for a in alternatives):
-                unset.update(dict.fromkeys(("CIRCLE_TAG", "tag.version"), ("in a rule for branches", "")))
-            if not any(a.has(f.BRANCH) for a in alternatives):
-                unset.update(dict.fromkeys(("CIRCLE_BRANCH", "branch.slug"), ("in a rule for tags", "")))
-            if all(a.get(f.PULL_REQUEST) is False for a in alternatives):
-                unset.update(dict.fromkeys(_PULL_REQUEST, ("in a rule with pull_request: false", "")))
+            unset.update(_unset(alternatives, rule.get(f.UNLESS)))
+            for name in variables if len(alternatives) == 1 else ():
+                unset.pop(name, None)  # the rule asks for it
         return cls(variables, unset, is_job)
 
 
+def _unset(alternatives: tuple[Fields, ...], unless: Choices | None) -> Mapping[str, tuple[str, str]]:
+    """The names that some alternative leaves unset, each with why, and a hint.
+
+    A build of a fork is one of a pull request, and a rule fires for it only where it says `fork: true`.
+    """
+    stops = unless.alternatives if unless else ()
+    needs_pull_request = any(stop.get(f.PULL_REQUEST) is False and len(stop.values) == 1 for stop in stops)
+
+    def has_pull_request(a: Fields) -> bool:
+        return needs_pull_request or a.get(f.PULL_REQUEST) is True or a.get(f.FORK) is True
+
+    add, send_number = "add pull_request: true", "send ${pr.number}, with pull_request: true in when:"
+    may_lack = "unset where there is no pull request, as {} without pull_request: true allows"
+    found = {}
+    for names, is_set, why, hint in (
+        (("CIRCLE_TAG", "tag.version"), lambda a: a.has(f.TAG), "always unset in {} for branches", ""),
+        (("CIRCLE_BRANCH", "branch.slug"), lambda a: a.has(f.BRANCH), "always unset in {} for tags", ""),
+        (_PULL_REQUEST, has_pull_request, may_lack, add),
+        (
+            _PULL_REQUEST,
+            lambda a: a.get(f.PULL_REQUEST) is not False,
+            "always unset in {} with pull_request: false",
+            "",
+        ),
+        (_FORK, lambda a: a.get(f.FORK) is True, "always unset in {} without fork: true", send_number),
+    ):
+        lacking = [a for a in alternatives if not is_set(a)]
+        if lacking:
+            is_all = len(lacking) == len(alternatives)
+            where = "a rule" if is_all else f"an alternative (line {lacking[0].span.line})"
+            found.update(dict.fromkeys(names, (why.format(where), hint)))
+    return found
+
+
 def check(sent: tuple[tuple[Spanned[str], Written], ...], scope: Scope, report: Report) -> None:
-    """Report every parameter that could never be sent."""
+    """Report every parameter that could not be sent whenever the rule fires."""
     if len(sent) > MAX_PARAMETERS:
         over = sent[MAX_PARAMETERS][0].span
         report.error("E510", f"{len(sent)} parameters", over, f"CircleCI takes {MAX_PARAMETERS} at most")
@@ -93,7 +128,7 @@ def _check_reference(reference: Reference, span: Span, scope: Scope, report: Rep
         report.error("E511", f"${{{name}}} is a secret and is never sent", span, "the receiver has its own")
     elif name in scope.unset:
         why, hint = scope.unset[name]
-        report.error("E507", f"${{{name}}} is always unset {why}", span, hint)
+        report.error("E507", f"${{{name}}} is {why}", span, hint)
     elif name not in PUBLIC_VARIABLES and name not in DERIVED and name not in scope.variables:
         report.error("E506", f"unknown value ${{{text}}}", span, _cure(name))
     elif name in scope.variables and not is_variable(name):

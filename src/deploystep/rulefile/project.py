@@ -1,23 +1,26 @@
 """What can be said about rules beside the project they stand in: its config and its files.
 
-All of it is a warning: what compiles the config knows more than its text, and only what certainly follows from the
+All but E702 is a warning: what compiles the config knows more than its text, and only what certainly follows from the
 text is said. CircleCI docs, "Configuration reference": `parameters` and `workflows` at the top; a workflow's job can be
 renamed (`name:`) and multiplied (`matrix:`); a `setup: true` config is replaced by another, of which nothing is known.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 import yaml
 
 from deploystep.core.frozen import dataclass
+from deploystep.core.holds import OWN_JOB
 from deploystep.core.parameters import Template
 from deploystep.core.patterns import PatternSet
 from deploystep.core.rules import Deploy, Parameter, PathsChanged, Rule, RuleSet, matchers_of
 from deploystep.core.source import Diagnostic, Severity, Span
-from deploystep.core.text import did_you_mean
+from deploystep.core.text import did_you_mean, nearest
 from deploystep.rulefile.yaml_nodes import shown
 
+_STEP: Final = re.compile(r"^[^#\n]*\bdeploystep\s+(?:run|gate)\b(?!.*--dry-run)", re.MULTILINE)
 Plain: TypeAlias = Any  #: YAML as it came; read into values here and nowhere else
 
 
@@ -31,12 +34,16 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class ProjectConfig:
-    """A config. `jobs` is None where their names cannot be told without compiling it."""
+    """A config. `jobs` is None where their names cannot be told without compiling it.
+
+    `steps` are the jobs, by their names in workflows, that are seen to run this step.
+    """
 
     path: str
     workflows: frozenset[str]
     jobs: frozenset[str] | None
     parameters: Mapping[str, Declared]
+    steps: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,9 @@ def read_config(path: str, text: str) -> ProjectConfig | None:
     if not isinstance(config, dict) or config.get("setup"):
         return None
     workflows = {k: v for k, v in _map(config.get("workflows")).items() if isinstance(v, dict)}
-    jobs = {_job_name(entry) for workflow in workflows.values() for entry in _list(workflow.get("jobs"))}
+    entries = [entry for workflow in workflows.values() for entry in _list(workflow.get("jobs"))]
+    jobs = {_job_name(entry) for entry in entries}
+    runs_step = {str(name) for name, job in _map(config.get("jobs")).items() if _runs_step(job)}
     declared = {str(name): _map(fields) for name, fields in _map(config.get("parameters")).items()}
     return ProjectConfig(
         path=path,
@@ -67,7 +76,17 @@ def read_config(path: str, text: str) -> ProjectConfig | None:
             name: Declared(str(fields.get("type", "string")), tuple(map(str, _list(fields.get("enum")))))
             for name, fields in declared.items()
         },
+        steps=frozenset(
+            n for e in entries if (n := _job_name(e)) and (e if isinstance(e, str) else next(iter(e))) in runs_step
+        ),
     )
+
+
+def _runs_step(job: Plain) -> bool:
+    """Whether a step of the job itself is `deploystep run`."""
+    runs = (_map(step).get("run") for step in _list(_map(job).get("steps")))
+    texts = (run if isinstance(run, str) else _map(run).get("command") for run in runs)
+    return any(isinstance(text, str) and _STEP.search(text) for text in texts)
 
 
 def _job_name(entry: Plain) -> str | None:
@@ -104,7 +123,10 @@ def compare(rules: RuleSet, project: Project) -> Iterator[Diagnostic]:
 
 def _requires(rule: Rule, config: ProjectConfig) -> Iterator[Diagnostic]:
     for job in rule.requires:
-        if config.jobs is not None and job.value not in config.jobs:
+        if job.value in config.steps:
+            what = f"job {shown(job.value)} runs this step, so it has never succeeded when the step asks"
+            yield Diagnostic("E702", what, job.span, OWN_JOB)
+        elif config.jobs is not None and job.value not in config.jobs:
             what = f"no workflow of {config.path} has a job {shown(job.value)}"
             yield _warning("W702", what, job.span, _near(job.value, config.jobs))
 
@@ -154,7 +176,9 @@ def _paths(rules: RuleSet, files: tuple[str, ...]) -> Iterator[Diagnostic]:
     for index, pattern in enumerate(patterns):
         if index not in matched:
             literal = pattern.value.text.split("*", 1)[0].rstrip("/")
-            hint = did_you_mean(literal, folders | set(files) if literal else (), "is the path spelt as git has it?")
+            near = nearest(literal, folders | set(files)) if literal else None
+            rest = pattern.value.text[len(literal) :] or ("/**" if near in folders else "")
+            hint = f"did you mean {shown(near + rest)}?" if near else "is the path spelt as git has it?"
             what = f"no file of this repository matches {shown(pattern.value.text)}"
             yield _warning("W705", what, pattern.span, hint)
 

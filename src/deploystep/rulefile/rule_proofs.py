@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from deploystep.core.build import CLOUD, Branch, BuildContext, Claims, ParallelNode, Tag, Variables
 from deploystep.core.decide import condition
+from deploystep.core.deploy_key import carries_key, own_variables
 from deploystep.core.facts import Facts
 from deploystep.core.rules import (
     Alternative,
@@ -142,6 +143,7 @@ def warn_of_pairs(rules: RuleSet, report: Report) -> None:
     """Warn of rules that can both deploy to one environment, and of those whose runs cannot be told apart."""
     _warn_of_both(rules, report)
     _warn_of_sharing(rules, report)
+    _warn_of_variables(rules, report)
 
 
 def _pairs(rules: Iterable[Rule], key: Callable[[Rule], Hashable]) -> Iterator[tuple[Rule, Rule]]:
@@ -270,29 +272,54 @@ def _overlap(a: Patterns, b: Patterns) -> str | None:
     return overlap(_plain(a), _plain(b)) or None
 
 
-# --- two rules that start one workflow of this project
+# --- rules whose runs nothing tells apart
 
 
 def _warn_of_sharing(rules: RuleSet, report: Report) -> None:
-    """Warn of each rule whose runs a later run of the step cannot tell from those of an earlier rule."""
-    warned: set[str] = set()
+    """Report each rule whose runs a rerun cannot tell from those of an earlier rule.
+
+    That is an error where both can fire for one build: then it happens at the first rerun.
+    """
+    told: set[str] = set()
     for first, second in islice(_pairs(rules.rules, _starts), _MOST_SHARING):
         started = second.deploy.job or second.deploy.workflow
-        if started is None or second.name.value in warned or not _meet(first, second):
+        are_keyed = carries_key(first.deploy) and carries_key(second.deploy) and not second.deploy.job
+        if started is None or are_keyed or second.name.value in told or not _meet(first, second):
             continue
-        warned.add(second.name.value)
+        told.add(second.name.value)
         what = "job" if second.deploy.job else "workflow"
-        report.warning(
-            "W310",
-            f"rules {shown(first.name.value)} and {shown(second.name.value)} start the same {what}, "
+        build = next(_witnesses(first, second), None)
+        shows = f" (both fire, for example, on {_told(build)})" if build else ""
+        say, code = (report.error, "E310") if build else (report.warning, "W310")
+        say(
+            code,
+            f"rules {shown(first.name.value)} and {shown(second.name.value)} start the same {what}{shows}, "
             "so a rerun that finds one of their runs cannot tell whose it is and ends with exit code 5",
             started.span,
-            f"give each rule a {what} of its own",
+            f"give each rule a {what} of its own{'' if second.deploy.job else f', or send {_KEY} with both'}",
         )
 
 
+_KEY: Final = "deploy_key: ${deploy.key}"
+
+
+def _warn_of_variables(rules: RuleSet, report: Report) -> None:
+    """Warn of rules that are sent once for each value of a variable, and whose runs do not tell which."""
+    for rule in rules.rules:
+        variables = sorted(own_variables(rule.deploy))
+        if variables and not carries_key(rule.deploy):
+            names = ", ".join(f"${{{name}}}" for name in variables)
+            report.warning(
+                "W311",
+                f"the runs of rule {shown(rule.name.value)} do not tell for which {names} they were sent, "
+                "so a rerun that finds one ends with exit code 5",
+                rule.deploy.span,
+                f"send the deploy key: {_KEY}",
+            )
+
+
 def _starts(rule: Rule) -> Hashable:
-    """What tells its runs from others; nothing does for another project, or where the rule does not name it."""
+    """What its runs are known by where they hold no key; None for another project, or where the rule does not say."""
     job, workflow = rule.deploy.job, rule.deploy.workflow
     if rule.deploy.to is not None or not (job or workflow):
         return None

@@ -1,11 +1,9 @@
 """A mock CircleCI server on loopback: for newcomers to try, and for the tests to run against."""
 
-from .bodies import TriggerBody
-from .credentials import Recorded
 from .faults import FAULTS, Fault, FaultError, parse_fault
-from .messages import Client, Delivery, Reply, RunOverride
+from .messages import Client, Delivery, Recorded, Reply
 from .sandbox import Sandbox
-from .state import Change, JobState, Pace, Run, RunError, Workflow, WorkflowRun
+from .state import Change, JobState, Pace, Run, RunOverride, TriggerBody, Workflow, WorkflowRun
 
 __all__ = [
     "FAULTS",
@@ -19,7 +17,6 @@ __all__ = [
     "Recorded",
     "Reply",
     "Run",
-    "RunError",
     "RunOverride",
     "Sandbox",
     "TriggerBody",

@@ -1,37 +1,36 @@
 """The server's own routes, for other processes on the same machine: what was asked, and what to do wrong next.
 
-They need no token, are not recorded, and speak JSON: `GET /sandbox/requests`, `GET /sandbox/runs`,
-`GET /sandbox/faults`, and `POST` of faults, heads, configs, jobs, builds, workflows and reset.
+They need no token, are not recorded, and speak JSON. `SHOWN` is what can be read, `TOLD` what can be changed.
 """
 
 import json
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 
-from .bodies import Reader, decoded, integer, list_of, map_of, members, moment, number, string, uuid
 from .faults import parse_fault
 from .messages import Call, JsonValue, RefusedError, Reply, stamp
-from .routes import Route
+from .routes import Route, route
+from .schema import INTEGER, NUMBER, STRING, TIME, UUID, Shape, checked, decoded
 from .state import JobState, Run
 from .store import Store
 
-STATE = {"parallel_runs!": list_of(string), "status": string, "after_polls": integer, "after_seconds": number}
-JOB = {"project!": string, "number!": integer}
-WORKFLOW = members({"id!": uuid, "status!": string})
-BUILD = {
-    "pipeline_id!": uuid,
-    "project!": string,
-    "workflow_id": uuid,
-    "workflow_name": string,
-    "status": string,
-    "jobs": map_of(string),
-    "branch": string,
-    "tag": string,
-    "revision": string,
-    "created": moment,
-    "trigger": string,
+STATE: dict[str, Shape] = {
+    "parallel_runs!": [STRING],
+    "status": STRING,
+    "after_polls": INTEGER,
+    "after_seconds": NUMBER,
+}
+BUILD: Shape = {
+    "pipeline_id!": UUID,
+    "project!": STRING,
+    "workflow_id": UUID,
+    "jobs": {"*": STRING},
+    "branch": STRING,
+    "tag": STRING,
+    "revision": STRING,
+    "created": TIME,
+    "trigger": STRING,
 }
 
 
@@ -49,54 +48,55 @@ def _set_job(store: Store, body: JsonValue) -> None:
     store.set_job(**{**body, "then": then})
 
 
-def _for_each(act: Callable[[Store, str, str], None]) -> Callable[[Store, JsonValue], None]:
-    def each(store: Store, body: JsonValue) -> None:
+def _each(tell: Callable[[Store, str, str], None]) -> Callable[[Store, JsonValue], None]:
+    def act(store: Store, body: JsonValue) -> None:
         for name, text in body.items():
-            act(store, name, text)
+            tell(store, name, text)
 
-    return each
+    return act
 
 
-def _shown(run: Run) -> JsonValue:
-    workflows = [{"id": w.id, "name": w.name, "status": w.status, "jobs": w.jobs} for w in run.workflows]
-    return {**asdict(run), "workflows": workflows}
+def _run(run: Run) -> JsonValue:
+    return {**asdict(run), "workflows": [{**asdict(w), "status": w.status} for w in run.workflows]}
+
+
+SHOWN: Mapping[str, Callable[[Store], JsonValue]] = {
+    "requests": lambda store: [asdict(request) for request in store.requests],
+    "runs": lambda store: [_run(run) for run in store.runs],
+    "faults": lambda store: [asdict(fault) for fault in store.faults],
+}
+TOLD: Mapping[str, tuple[Shape, Callable[[Store, JsonValue], None]]] = {
+    "faults": ({"fault": STRING, "faults": [STRING]}, _add_faults),
+    "heads": ({"*": STRING}, _each(Store.move)),
+    "configs": ({"*": STRING}, _each(Store.set_config)),
+    "jobs": ({"project!": STRING, "number!": INTEGER, **STATE, "then": [STATE]}, _set_job),
+    "builds": (BUILD, lambda store, body: store.add_build(**body)),
+    "workflows": ({"id!": UUID, "status!": STRING}, lambda store, body: store.set_workflow(body["id"], body["status"])),
+    "reset": ({}, lambda store, _body: store.reset()),
+}
 
 
 def _as_json(value: JsonValue) -> JsonValue:
-    def plain(entry: JsonValue) -> JsonValue:
-        return stamp(entry) if isinstance(entry, datetime) else asdict(entry)
-
-    return json.loads(json.dumps(value, default=plain))
+    return json.loads(json.dumps(value, default=lambda entry: stamp(entry) if isinstance(entry, datetime) else entry))
 
 
-def _reading(name: str, show: Callable[[Store], JsonValue]) -> Route:
-    pattern = re.compile(f"/sandbox/{name}")
-    return Route("GET", pattern, lambda store, _call: Reply(200, {name: _as_json(show(store))}))
+def _reading(name: str) -> Route:
+    return route(f"GET /sandbox/{name}", lambda store, _call: Reply(200, {name: _as_json(SHOWN[name](store))}))
 
 
-def _change(name: str, shape: Reader, act: Callable[[Store, JsonValue], None]) -> Route:
+def _change(name: str) -> Route:
     """Answer with the body as it was understood, or say why it cannot be."""
+    shape, act = TOLD[name]
 
     def handle(store: Store, call: Call) -> Reply:
-        body = shape(decoded(call.request.body or b"{}"), "")
+        body = checked(decoded(call.request.body or b"{}"), shape)
         try:
             act(store, body)
         except (LookupError, ValueError) as error:
             raise RefusedError(400, str(error)) from error
         return Reply(200, _as_json(body))
 
-    return Route("POST", re.compile(f"/sandbox/{name}"), handle)
+    return route(f"POST /sandbox/{name}", handle)
 
 
-ROUTES = (
-    _reading("requests", lambda store: store.requests),
-    _reading("runs", lambda store: [_shown(run) for run in store.runs]),
-    _reading("faults", lambda s: [{n: getattr(f, n) for n in ("kind", "method", "path", "count")} for f in s.faults]),
-    _change("faults", members({"fault": string, "faults": list_of(string)}), _add_faults),
-    _change("heads", map_of(string), _for_each(Store.move)),
-    _change("configs", map_of(string), _for_each(Store.set_config)),
-    _change("jobs", members({**JOB, **STATE, "then": list_of(members(STATE))}), _set_job),
-    _change("builds", members(BUILD), lambda store, body: store.add_build(**body)),
-    _change("workflows", WORKFLOW, lambda store, body: store.set_workflow(body["id"], body["status"])),
-    _change("reset", members({}), lambda store, _body: store.reset()),
-)
+ROUTES = (*map(_reading, SHOWN), *map(_change, TOLD))

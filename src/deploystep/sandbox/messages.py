@@ -1,6 +1,5 @@
-"""Requests and replies as values: what arrives, what is answered, and how an answer is delivered."""
+"""Requests and replies as values: what arrives, what is kept of it, what is answered, and how that is delivered."""
 
-import base64
 import enum
 import json
 import re
@@ -8,16 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import format_datetime
-from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import parse_qsl
 
+from .state import AS_ASKED, RunOverride
+
 JsonValue: TypeAlias = Any
-"""A decoded JSON value; it stays untyped until `bodies` has read it."""
-Scalar: TypeAlias = str | int | bool
-"""A pipeline parameter."""
+"""A decoded JSON value; it stays untyped until `schema` has checked it."""
 T = TypeVar("T")
-NOTHING: Mapping[Any, Any] = MappingProxyType({})
+CREDENTIALS = frozenset({"authorization", "circle-token", "proxy-authorization", "cookie"})
+"""Headers, and members of a query, that are not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +39,38 @@ class Request:
         return dict(parse_qsl(self.query_text, keep_blank_values=True))
 
     @property
-    def content_type(self) -> str:
-        """The media type in lower case, without parameters; empty when there is none."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+    def is_json(self) -> bool:
+        """Whether the body is declared as JSON."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+
+
+@dataclass(slots=True)
+class Recorded:
+    """One request as it was asked, and how it was answered.
+
+    `path` is as sent (percent-encoded), `query` decoded, `headers` have lower-case names; credentials are left out.
+    `body` is the parsed JSON where it is JSON, else text. `status` is None while no answer has been chosen, and stays
+    None when the connection was ended without one. `at` is the time of arrival.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: JsonValue
+    at: datetime
+    status: int | None = None
 
 
 class Delivery(enum.Enum):
-    """What becomes of a reply on its way to the client."""
+    """What becomes of a reply on its way to the client.
+
+    With `CUT` fewer bytes follow than Content-Length promises, with `NONE` not one; then the connection ends.
+    """
 
     WHOLE = "whole"
     CUT = "cut"
-    """Content-Length promises more bytes than follow, then the connection ends."""
     NONE = "none"
-    """The connection ends without a single byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,38 +94,24 @@ def message(status: int, text: str, *headers: tuple[str, str]) -> Reply:
     return Reply(status, {"message": text}, headers)
 
 
-class RefusedError(Exception):
-    """A request that is answered with an error. `pointer` and `title` are said by v3 alone."""
+class AnsweredError(Exception):
+    """A request that is answered with a message instead of what it asks for.
+
+    `pointer` and `title` are said by v3 alone, of an error.
+    """
 
     def __init__(self, status: int, text: str, pointer: str = "", title: str = "") -> None:
         super().__init__(text)
-        self.status = status
-        self.pointer = pointer
-        self.title = title
+        self.status, self.pointer, self.title = status, pointer, title
+
+
+class RefusedError(AnsweredError):
+    """A request that is wrong; the status is an error's."""
 
 
 Client: TypeAlias = Callable[[float], bool]
-"""The other end of the connection, as far as faults need it: lets so many seconds pass, and tells whether it is still
-there then. Raises `ConnectionError` if the server is being stopped. That of a simulation moves its own clock."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunOverride:
-    """How a created run differs from what was asked."""
-
-    instead: str = ""
-    """Nothing is created after all: the answer is 200 with this message."""
-    errors: str = ""
-    """The message of a config error."""
-    no_workflow: bool = False
-    revision: str | None = None
-    """Another commit; empty for one that the server makes up."""
-    outcome: str = ""
-    """The state in which its workflows end."""
-    lag: float | None = None
-    """Seconds until lists show it."""
-    setup: bool = False
-    """It starts with a setup workflow."""
+"""The other end of the connection: lets so many seconds pass, and tells whether it is still there then. Raises
+`ConnectionError` if the server is being stopped. That of a simulation moves its own clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ class Call:
     args: Mapping[str, str]
     now: datetime
     client: Client
-    override: RunOverride = RunOverride()
+    override: RunOverride = AS_ASKED
     nodes: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -131,22 +135,17 @@ def page_of(items: Sequence[T], token: str, size: int) -> tuple[Sequence[T], str
     A token counts the items still to come, from the old end: so what is created while somebody pages neither
     repeats nor hides an item.
     """
-    left = len(items)
-    if token:
-        try:
-            found = re.fullmatch(r"left:([0-9]{1,15})", base64.urlsafe_b64decode(token).decode())
-        except ValueError:
-            found = None
-        if found is None or int(found[1]) > len(items):
-            raise RefusedError(400, "Invalid page token")
-        left = int(found[1])
-    start, rest = len(items) - left, left - size
-    following = base64.urlsafe_b64encode(f"left:{rest}".encode()).decode() if rest > 0 else None
-    return items[start : start + size], following
+    if token and not (re.fullmatch("[0-9]{1,15}", token) and int(token) <= len(items)):
+        raise RefusedError(400, "Invalid page token")
+    left = int(token) if token else len(items)
+    start = len(items) - left
+    return items[start : start + size], str(left - size) if left > size else None
 
 
-def stamp(moment: datetime) -> str:
-    """Write a time as the API does: UTC, milliseconds, `Z`."""
+def stamp(moment: datetime | None) -> str | None:
+    """Write a time, if there is one, as the API does: UTC, milliseconds, `Z`."""
+    if moment is None:
+        return None
     return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

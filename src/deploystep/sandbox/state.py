@@ -1,17 +1,18 @@
-"""Runs, workflows and jobs as values, and what the passing of time makes of them.
+"""Runs, workflows and jobs as values: what was asked, what it becomes, and what the passing of time makes of it.
 
 A run is kept as it will end; `Run.at` shows it as it is at one moment. Nothing has to tick in between, so a test that
 owns the clock owns the whole progress.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-from .messages import NOTHING, Scalar
-
+Scalar: TypeAlias = str | int | bool
+"""A pipeline parameter."""
+NOTHING: Mapping[Any, Any] = MappingProxyType({})
 ENDED = frozenset({"success", "failed", "error", "canceled", "unauthorized", "not_run"})
 """Workflow states that do not change any more (v2 OpenAPI, Workflow.status)."""
 WORKFLOW_STATES = ENDED | {"running", "failing", "on_hold", "queued"}
@@ -26,21 +27,22 @@ SETUP = "setup"
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long things take, in seconds since a run was created."""
+    """How long things take, in seconds since a run was created.
+
+    After `appear` its workflows are listed, after `finish` they reach their outcome. After `listed` it appears in lists
+    and searches, while whoever asks by id finds it at once. After `form` (never later than its workflows) its config is
+    compiled and it is `created`, no longer `pending`.
+    """
 
     appear: float = 0.2
-    """Until its workflows are listed."""
     finish: float = 2.0
-    """Until its workflows reach their outcome."""
     listed: float = 0.0
-    """Until it appears in lists and searches; whoever asks by id finds it at once."""
     form: float = 0.1
-    """Until its config is compiled and it is `created`, no longer `pending`; never later than its workflows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """A workflow of the imaginary config.
+    """A workflow of the imaginary config; raises `ValueError` for an outcome that is no state of a workflow.
 
     It starts in a created run if every pair in `when` equals the request's parameter of that name, in type too.
     An `outcome` that is no end (`on_hold`, `failing`) is where it stays. It has one job, of its own name.
@@ -50,12 +52,50 @@ class Workflow:
     when: Mapping[str, Scalar] = field(default_factory=dict)
     outcome: str = "success"
 
+    def __post_init__(self) -> None:
+        if self.outcome not in WORKFLOW_STATES:
+            known = ", ".join(sorted(WORKFLOW_STATES))
+            raise ValueError(f"`{self.outcome}` is not a state of a workflow, one of {known}")
+
     def starts_with(self, parameters: Mapping[str, Scalar]) -> bool:
         """Tell whether a run with these parameters contains this workflow."""
-        return all(
-            name in parameters and type(parameters[name]) is type(value) and parameters[name] == value
-            for name, value in self.when.items()
-        )
+        return all((type(value), value) == (type(sent := parameters.get(n)), sent) for n, value in self.when.items())
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerBody:
+    """What was asked for, whichever API asked. Without branch and tag the default branch is meant.
+
+    Only v1.1 can pin a `revision` and names a `job`; only v2's `pipeline/run` and v3 name a pipeline definition.
+    """
+
+    branch: str | None = None
+    tag: str | None = None
+    parameters: Mapping[str, Scalar] = field(default_factory=dict)
+    definition_id: str | None = None
+    revision: str | None = None
+    job: str = "build"
+
+
+@dataclass(frozen=True, slots=True)
+class RunOverride:
+    """How a created run differs from what was asked.
+
+    With `instead` nothing is created: the answer is 200 with this message. `errors` is the message of a config error.
+    `revision` is another commit, empty for one that the server makes up. `outcome` is the state in which its workflows
+    end, `lag` how many seconds pass until lists show it. With `setup` it starts with a setup workflow.
+    """
+
+    instead: str = ""
+    errors: str = ""
+    no_workflow: bool = False
+    revision: str | None = None
+    outcome: str = ""
+    lag: float | None = None
+    setup: bool = False
+
+
+AS_ASKED = RunOverride()
 
 
 class Change(NamedTuple):
@@ -67,12 +107,13 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job of a workflow; `status` is its own where it differs from the workflow's."""
+    """A job of a workflow; `status` is its own where it differs from the workflow's. `nodes` has one per node."""
 
     id: str
     number: int
     name: str
     status: str = ""
+    nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +149,14 @@ class WorkflowRun:
         return self.changes[-1].at if self.status in ENDED else None
 
 
-class RunError(NamedTuple):
-    """Why a run did not become what was asked; `type` is of v2 OpenAPI's Pipeline.errors."""
-
-    type: str
-    message: str
-
-
 @dataclass(frozen=True, slots=True)
 class Run:
     """What one trigger created: a pipeline in v2's words, a single job in v1.1's.
 
     `project` is the slug in its short form, `gh/acme/shop`. `number` is the pipeline's number, for v1.1 the job's
     (`build_num`). `api` says who created it: `v2-run`, `v2`, `v1.1`, `v3`, or `webhook` for a build that was put
-    there from outside, whatever its `trigger` (a word of v2's). A v1.1 job is one workflow with that job. `state`,
-    `errors` and `workflows` are as of the moment for which it is shown.
+    there from outside, whatever its `trigger` (a word of v2's). A v1.1 job is one workflow with that job. `errors` are
+    messages about its config. `state`, `errors` and `workflows` are as of the moment for which it is shown.
     """
 
     id: str
@@ -131,15 +165,15 @@ class Run:
     branch: str | None
     tag: str | None
     revision: str
-    parameters: Mapping[str, Scalar]
-    definition_id: str | None
     api: str
-    trigger: str
     created_at: datetime
     formed_at: datetime
     listed_at: datetime
-    errors: tuple[RunError, ...]
     workflows: tuple[WorkflowRun, ...]
+    errors: tuple[str, ...] = ()
+    parameters: Mapping[str, Scalar] = field(default_factory=dict)
+    definition_id: str | None = None
+    trigger: str = "api"
     state: str = ""
 
     @property
@@ -148,33 +182,23 @@ class Run:
         return self.api != "v1.1"
 
     def at(self, now: datetime) -> "Run":
-        """Show it as it is at one moment."""
+        """Show it as it is at one moment.
+
+        Guess: the run of a dynamic config is in `setup` until that workflow has succeeded.
+        """
         shown: dict[str, WorkflowRun] = {}
         for workflow in self.workflows:
             changes = tuple(change for change in workflow.changes if change.at <= now)
             before = shown.get(workflow.follows[0]) if workflow.follows else None
             if changes and (workflow.follows is None or (before and before.status == workflow.follows[1])):
                 shown[workflow.id] = replace(workflow, changes=changes)
-        errors = self.errors if now >= self.formed_at else ()
-        return replace(self, state=self._state(now, shown), errors=errors, workflows=tuple(shown.values()))
-
-    def _state(self, now: datetime, shown: Mapping[str, WorkflowRun]) -> str:
-        """Return v2's word. Guess: the run of a dynamic config is in `setup` until that workflow has succeeded."""
         setup = next((shown.get(w.id, w) for w in self.workflows if w.tag == SETUP), None)
+        is_set_up = setup is None or (setup.id in shown and setup.status == "success")
+        state = "errored" if self.errors else "created" if is_set_up else "setup"
         if now < self.formed_at:
-            return "pending" if setup is None else "setup-pending"
-        if self.errors:
-            return "errored"
-        return "created" if setup is None or (setup.id in shown and setup.status == "success") else "setup"
-
-    def changed(self, workflow_id: str, now: datetime, status: str) -> "Run":
-        """Give a workflow a status from now on, or from its creation on if that is still to come."""
-        workflows = {workflow.id: workflow for workflow in self.workflows}
-        workflow = workflows[workflow_id]
-        past = tuple(change for change in workflow.changes if change.at <= now)
-        changes = (*past, Change(now if past else workflow.created_at, status))
-        workflows[workflow_id] = replace(workflow, changes=changes)
-        return replace(self, workflows=tuple(workflows.values()))
+            state = "setup-pending" if setup else "pending"
+        errors = self.errors if now >= self.formed_at else ()
+        return replace(self, state=state, errors=errors, workflows=tuple(shown.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,77 +215,53 @@ class JobState:
     after_seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class JobView:
-    """A job as it is now: what v2 and v1.1 each put into their own words. `run` is None where it is scripted.
+class JobView(NamedTuple):
+    """A job as it is now, in its workflow and run. Nothing queues here: it starts when its workflow is created."""
 
-    `parallel_runs` has one status per node. `created_at` also stands for the start, since nothing queues here.
-    """
+    run: Run
+    workflow: WorkflowRun
+    job: Job
 
-    project: str
-    number: int
-    name: str
-    status: str
-    parallel_runs: tuple[str, ...]
-    pipeline_id: str
-    workflow_id: str
-    workflow_name: str
-    created_at: datetime
-    stopped_at: datetime | None
-    run: Run | None = None
+    @property
+    def status(self) -> str:
+        """Its state, in v2's words."""
+        return self.job.status or JOB_OF_WORKFLOW.get(self.workflow.status, self.workflow.status)
+
+    @property
+    def stopped_at(self) -> datetime | None:
+        """When it ended; None if it has not."""
+        return self.workflow.created_at if self.job.status in JOB_ENDED else self.workflow.stopped_at
+
+    @property
+    def parallel_runs(self) -> tuple[str, ...]:
+        """One state per node."""
+        return self.job.nodes or (self.status,)
 
 
-def jobs_of(run: Run) -> Iterator[JobView]:
+def jobs_of(run: Run) -> list[JobView]:
     """Return the jobs of a run as it is shown, in the order of their creation."""
-    for workflow in run.workflows:
-        for job in workflow.jobs:
-            status = job_status(workflow, job)
-            yield JobView(
-                run.project,
-                job.number,
-                job.name,
-                status,
-                (status,),
-                run.id,
-                workflow.id,
-                workflow.name,
-                workflow.created_at,
-                workflow.created_at if job.status in JOB_ENDED else workflow.stopped_at,
-                run,
-            )
-
-
-def job_status(workflow: WorkflowRun, job: Job) -> str:
-    """Return the status of a workflow's job."""
-    return job.status or JOB_OF_WORKFLOW.get(workflow.status, workflow.status)
+    return [JobView(run, workflow, job) for workflow in run.workflows for job in workflow.jobs]
 
 
 class ScriptedJob:
-    """A parallel job whose nodes follow a script: of its states the last one whose conditions hold is shown."""
+    """A parallel job: of the states of its script the last one whose conditions hold is shown.
+
+    `nodes` are the states, by index, that faults have given to nodes for good.
+    """
 
     def __init__(self, view: JobView, states: Sequence[JobState]) -> None:
-        self.view = view
-        self.states = tuple(states)
-        self.polls = 0
+        self.view, self.states, self.polls = view, tuple(states), 0
         self.nodes: Mapping[int, str] = NOTHING
-
-    def state(self, now: datetime) -> JobState:
-        """Return the state as of now, with the nodes that faults have changed."""
-        passed = (now - self.view.created_at).total_seconds()
-        holding = [s for s in self.states if self.polls >= s.after_polls and passed >= s.after_seconds]
-        current = holding[-1] if holding else self.states[0]
-        nodes = tuple(self.nodes.get(index, status) for index, status in enumerate(current.parallel_runs))
-        return replace(current, parallel_runs=nodes)
 
     def shown(self, now: datetime) -> JobView:
         """Return the job as it is now."""
-        state = self.state(now)
-        stopped_at = now if state.status in JOB_ENDED else None
-        return replace(self.view, status=state.status, parallel_runs=state.parallel_runs, stopped_at=stopped_at)
+        passed = (now - self.view.workflow.created_at).total_seconds()
+        holding = [s for s in self.states if self.polls >= s.after_polls and passed >= s.after_seconds]
+        state = (holding or self.states)[-1 if holding else 0]
+        nodes = tuple(self.nodes.get(index, status) for index, status in enumerate(state.parallel_runs))
+        return self.view._replace(job=replace(self.view.job, status=state.status, nodes=nodes))
 
-    def cancel(self, now: datetime) -> None:
-        """Cancel it with all its nodes, unless it has ended."""
-        state = self.state(now)
-        if state.status not in JOB_ENDED:
-            self.states = (JobState(("canceled",) * len(state.parallel_runs), "canceled"),)
-            self.nodes = NOTHING
+    def cancel(self) -> None:
+        """Let all its nodes be canceled from now on."""
+        nodes = ("canceled",) * len(self.states[0].parallel_runs)
+        self.states, self.nodes = (JobState(nodes, "canceled"),), NOTHING

@@ -1,60 +1,57 @@
 """API v1.1: the trigger that ends on 1 February 2027, and the readings that stay. Facts: the v1.1 reference."""
 
+import json
 import re
 from itertools import islice
 from urllib.parse import quote
 
-from . import bodies
-from .messages import Call, JsonValue, RefusedError, Reply, message, stamp
-from .routes import Route, project_in
-from .state import JobView, jobs_of
+from .messages import Call, JsonValue, RefusedError, Reply, stamp
+from .routes import created, job_in, project_in, route
+from .schema import V1_BUILD, checked, decoded
+from .state import JobView, TriggerBody, jobs_of
 from .store import Store
 
-SUNSET = (
-    ("Deprecation", "@1777593600"),
-    ("Sunset", "Mon, 01 Feb 2027 00:00:00 GMT"),
-    ("Link", '<https://circleci.com/docs/guides/toolkit/api-v1-migration-guide/>; rel="deprecation"'),
-)
-"""Announced with these headers; the day is known, the exact values of the other two are not."""
-PROVIDERS = {"gh": ("github", "https://github.com"), "bb": ("bitbucket", "https://bitbucket.org")}
+SUNSET = ("Sunset", "Mon, 01 Feb 2027 00:00:00 GMT")
 DEFAULT_LIMIT = 30
 MAX_LIMIT = 100
 OUTCOMES = {"error": "failed", "unauthorized": "failed", "not_run": "canceled"}
 """v2's words for which v1.1 has another one."""
 
 
-def trigger_build(store: Store, call: Call) -> Reply:
-    """Answer `POST .../tree/:branch`: one job, at `revision` if that is given."""
+def _trigger(store: Store, call: Call) -> Reply:
+    """Start one job, at `revision` if that is given.
+
+    Build parameters become environment variables, so their values turn into strings.
+    """
     if store.gone:
         raise RefusedError(410, "This endpoint has been removed")
     project = project_in(store, call)
-    body = bodies.read_build_body(call.request, call.args["branch"])
-    if call.override.instead:
-        return message(200, call.override.instead, *SUNSET)
-    run = store.create("v1.1", project, body, call.override)
-    if run is None:
-        raise RefusedError(404, "Branch not found")
-    return Reply(200, build_json(next(jobs_of(run))), SUNSET)
+    body = checked(decoded(call.request.body.strip() or b"{}"), V1_BUILD)
+    given = {name: _as_text(value) for name, value in body.get("build_parameters", {}).items()}
+    job, revision = given.get("CIRCLE_JOB", "build"), body.get("revision") or None
+    asked = TriggerBody(call.args["branch"], parameters=given, revision=revision, job=job)
+    run = created(store, call, "v1.1", project, asked)
+    return Reply(200, _build(jobs_of(run)[0]), (SUNSET,))
 
 
-def get_build(store: Store, call: Call) -> Reply:
-    """Answer `GET .../:build_num`. The steps are left out: who wants to know of nodes asks v2."""
-    job = store.read_job(project_in(store, call), int(call.args["number"]), call.nodes)
-    if job is None:
-        raise RefusedError(404, "Build not found")
-    return Reply(200, build_json(job))
+def _as_text(value: JsonValue) -> str:
+    """Stringify as JSON spells it, so that true does not become Python's True."""
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
 
 
-def cancel_build(store: Store, call: Call) -> Reply:
-    """Answer `POST .../:build_num/cancel` with the job as it is then; one that has ended stays as it ended."""
-    job = store.job(project_in(store, call), int(call.args["number"]))
-    if job is not None:
-        store.cancel_job(job)
-    return get_build(store, call)
+def _get(store: Store, call: Call) -> Reply:
+    """Answer without the steps: who wants to know of nodes asks v2."""
+    return Reply(200, _build(job_in(store, call)))
 
 
-def list_builds(store: Store, call: Call) -> Reply:
-    """Answer `GET .../tree/:branch`: the branch's recent jobs, newest first."""
+def _cancel(store: Store, call: Call) -> Reply:
+    """Answer with the job as it is then; one that has ended stays as it ended."""
+    store.cancel_job(job_in(store, call))
+    return _get(store, call)
+
+
+def _list(store: Store, call: Call) -> Reply:
+    """Answer with the branch's recent jobs, newest first."""
     query = call.request.query
     start, size = (
         int(text) if re.fullmatch(r"[0-9]{1,6}", text := query.get(name, "")) else default
@@ -62,51 +59,38 @@ def list_builds(store: Store, call: Call) -> Reply:
     )
     project, branch = project_in(store, call), call.args["branch"]
     listed = store.listed(lambda run: (run.project, run.branch) == (project, branch))
-    jobs = (job for run in listed for job in reversed(tuple(jobs_of(run))))
-    return Reply(200, [build_json(job) for job in islice(jobs, start, start + min(size, MAX_LIMIT))])
+    jobs = (job for run in listed for job in reversed(jobs_of(run)))
+    return Reply(200, [_build(job) for job in islice(jobs, start, start + min(size, MAX_LIMIT))])
 
 
-def build_json(job: JobView) -> JsonValue:
+def _build(view: JobView) -> JsonValue:
     """Put a job into v1.1's words: a summary, without steps, and where it comes from as far as that is known."""
-    provider, user, name = job.project.split("/")
-    vcs_type, host = PROVIDERS.get(provider, (provider, "https://circleci.com"))
-    run, status = job.run, OUTCOMES.get(job.status, job.status)
-    is_by_itself = run is not None and not run.is_pipeline
-    has_ended, has_begun = job.stopped_at is not None, job.status != "not_running"
-    workflow = {"job_name": job.name, "workflow_id": job.workflow_id, "workflow_name": job.workflow_name}
+    run, workflow, job = view
+    status = OUTCOMES.get(view.status, view.status)
+    has_ended, has_begun = view.stopped_at is not None, view.status != "not_running"
+    facts = {"job_name": job.name, "workflow_id": workflow.id, "workflow_name": workflow.name}
     return {
         "build_num": job.number,
-        "build_url": f"https://circleci.com/{provider}/{quote(user)}/{quote(name)}/{job.number}",
-        "username": user,
-        "reponame": name,
-        "vcs_url": f"{host}/{quote(user)}/{quote(name)}",
-        "vcs_type": vcs_type,
-        "start_time": stamp(job.created_at) if has_begun else None,
-        "stop_time": stamp(job.stopped_at) if job.stopped_at else None,
-        "parallel": len(job.parallel_runs),
+        "build_url": f"https://circleci.com/{quote(run.project)}/{job.number}",
+        "start_time": stamp(workflow.created_at) if has_begun else None,
+        "stop_time": stamp(view.stopped_at),
+        "parallel": len(view.parallel_runs),
         "status": status,
         "outcome": status if has_ended else None,
         "lifecycle": "finished" if has_ended else "running" if has_begun else "not_running",
-        "failed": status == "failed" if has_ended else None,
-        "canceled": status == "canceled",
-        "messages": [],
-        "branch": run.branch if run else None,
-        "vcs_tag": run.tag if run else None,
-        "vcs_revision": run.revision if run else None,
-        "why": "api" if is_by_itself else "github",
+        "branch": run.branch,
+        "vcs_tag": run.tag,
+        "vcs_revision": run.revision,
+        "why": "github" if run.is_pipeline else "api",
         "job_name": job.name,
-        "build_parameters": dict(run.parameters) if run and is_by_itself else {},
-        "workflows": None if is_by_itself else workflow,
+        "build_parameters": {} if run.is_pipeline else dict(run.parameters),
+        "workflows": facts if run.is_pipeline else None,
     }
 
 
-PROJECT = r"/api/v1\.1/project/(?P<slug>[^/]+/[^/]+/[^/]+)"
-TREE = re.compile(PROJECT + r"/tree/(?P<branch>[^/]+)")
-"""The branch is one segment: its slashes are `%2F` (v1.1 reference)."""
-NUMBER = r"/(?P<number>[0-9]{1,15})"
 ROUTES = (
-    Route("POST", TREE, trigger_build, triggers=True),
-    Route("GET", TREE, list_builds),
-    Route("GET", re.compile(PROJECT + NUMBER), get_build, reads_job=True),
-    Route("POST", re.compile(PROJECT + NUMBER + "/cancel"), cancel_build),
+    route("POST /api/v1.1/project/{slug}/tree/{branch}", _trigger, "trigger"),
+    route("GET /api/v1.1/project/{slug}/tree/{branch}", _list),
+    route("GET /api/v1.1/project/{slug}/{number}", _get, "job"),
+    route("POST /api/v1.1/project/{slug}/{number}/cancel", _cancel),
 )

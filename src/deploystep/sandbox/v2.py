@@ -1,16 +1,16 @@
 """API v2: routes, and runs and jobs in its words. Facts: the v2 OpenAPI document, operation by operation."""
 
+import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import quote
 
-from . import bodies
-from .factory import compiled, default_config
 from .messages import Call, JsonValue, RefusedError, Reply, message, page_of, stamp
-from .routes import Handler, Route, found, project_in
-from .state import Job, JobView, Run, WorkflowRun, job_status
-from .store import Store, project_id
+from .routes import created, job_in, project_in, route, run_in, workflow_in
+from .schema import V2_PIPELINE, V2_RUN, body_of, checked, decoded, refused
+from .state import JobView, Run, Scalar, TriggerBody, WorkflowRun
+from .store import HOSTS, Store, made_up_uuid
 
 T = TypeVar("T")
 
@@ -19,95 +19,103 @@ PAGE = 20
 USER_ID = "0f3c5a3e-5d0b-5a5e-8a2b-3a4d3f0e9c11"
 UNEXPECTED_BODY = "Unexpected request body provided."
 """v2 OpenAPI, 400_unexpected_request_body."""
-LOGIN = "sandbox"
-HOSTS = {"gh": ("GitHub", "https://github.com"), "bb": ("Bitbucket", "https://bitbucket.org")}
-"""By a slug's provider: its name and where its repositories are."""
+ACTOR = {"login": "sandbox", "avatar_url": None}
+PARAMETER = re.compile(r"<<\s*pipeline\.parameters\.([A-Za-z0-9_-]+)\s*>>")
+TYPES = {str: "string", bool: "boolean", int: "integer"}
 
 
-# Triggers
-
-
-def trigger_run(store: Store, call: Call) -> Reply:
-    """Answer `triggerPipelineRun`: 201, or 200 when the commit is skipped, 400 for any deviation in the body."""
+def _trigger_run(store: Store, call: Call) -> Reply:
+    """Answer 201, or 200 when the commit is skipped, or 400 for any deviation in the body."""
     project = project_in(store, call, "Project does not exist.")
     try:
-        body = bodies.read_run_body(call.request)
-    except bodies.BodyError:
+        body = body_of(call.request, V2_RUN) if call.request.body else {}
+        config, checkout = _ref(body.get("config", {})), _ref(body.get("checkout", {}))
+    except RefusedError:
         raise RefusedError(400, UNEXPECTED_BODY) from None
-    return _created(store, call, "v2-run", project, body)
+    where = checkout if "checkout" in body else config
+    definition = body.get("definition_id")
+    asked = TriggerBody(**where, parameters=body.get("parameters", {}), definition_id=definition)
+    return _created(store, call, "v2-run", project, asked)
 
 
-def trigger_pipeline(store: Store, call: Call) -> Reply:
-    """Answer `triggerPipeline`, which serves neither GitHub App nor GitLab projects."""
+def _trigger_pipeline(store: Store, call: Call) -> Reply:
+    """Answer as the older trigger, which serves neither GitHub App nor GitLab projects.
+
+    The body may be null. One that is not declared as JSON goes unread, without a word, as the real one was seen to do.
+    """
     project = project_in(store, call)
     if project.startswith("circleci/"):
         raise RefusedError(404, "Project not found")
-    return _created(store, call, "v2", project, bodies.read_pipeline_body(call.request))
+    value = decoded(call.request.body) if call.request.body and call.request.is_json else None
+    body = checked(value, V2_PIPELINE) if value is not None else {}
+    asked = TriggerBody(**_ref(body), parameters=body.get("parameters", {}))
+    return _created(store, call, "v2", project, asked)
 
 
-def _created(store: Store, call: Call, api: str, project: str, body: bodies.TriggerBody) -> Reply:
-    if call.override.instead:
-        return message(200, call.override.instead)
-    run = store.create(api, project, body, call.override)
-    if run is None:
-        raise RefusedError(400, "Branch not found")
-    created = {"id": run.id, "state": run.state, "number": run.number, "created_at": stamp(run.created_at)}
-    return Reply(201, created)
+def _ref(body: Mapping[str, JsonValue]) -> Mapping[str, str]:
+    """Return the branch or the tag; both exclude each other."""
+    ref = {name: body[name] for name in ("branch", "tag") if name in body}
+    if len(ref) > 1:
+        raise refused("holds a branch and a tag")
+    return ref
+
+
+def _created(store: Store, call: Call, api: str, project: str, body: TriggerBody) -> Reply:
+    run = created(store, call, api, project, body)
+    made = {"id": run.id, "state": run.state, "number": run.number, "created_at": stamp(run.created_at)}
+    return Reply(201, made)
 
 
 # Readings
 
 
-def get_pipeline(store: Store, call: Call) -> Reply:
-    """Answer `getPipelineById`."""
-    return Reply(200, pipeline_json(found("pipeline", call.args["id"], store.pipeline)))
+def _workflows(store: Store, call: Call) -> Reply:
+    run = run_in(store, call)
+    return _page(run.workflows, call, lambda workflow: _workflow(run, workflow))
 
 
-def get_pipeline_workflows(store: Store, call: Call) -> Reply:
-    """Answer `listWorkflowsByPipelineId`: empty for as long as nothing has started."""
-    run = found("pipeline", call.args["id"], store.pipeline)
-    return _page(run.workflows, call, lambda workflow: workflow_json(run, workflow))
+def _config(store: Store, call: Call) -> Reply:
+    """Answer with nothing compiled for as long as the run is forming, or if it errored.
 
+    Parameters that the config uses are replaced by their values; one that was not sent is empty.
+    """
+    run = run_in(store, call)
+    source = store.configs.get(run.project) or _default_config(run.parameters)
 
-def get_pipeline_config(store: Store, call: Call) -> Reply:
-    """Answer `getPipelineConfigById`: nothing is compiled for as long as the run is forming, or if it errored."""
-    run = found("pipeline", call.args["id"], store.pipeline)
-    source = store.config(run.project) or default_config(run.parameters)
+    def value(used: re.Match[str]) -> str:
+        sent = run.parameters.get(used[1], "")
+        return sent if isinstance(sent, str) else json.dumps(sent)
+
     has_compiled = run.state not in {"pending", "setup-pending", "errored"}
-    return Reply(200, {"source": source, "compiled": compiled(source, run.parameters) if has_compiled else ""})
+    return Reply(200, {"source": source, "compiled": PARAMETER.sub(value, source) if has_compiled else ""})
 
 
-def list_pipelines(store: Store, call: Call) -> Reply:
-    """Answer `listPipelinesForProject`, newest first, on request only one branch's."""
+def _default_config(parameters: Mapping[str, Scalar]) -> str:
+    """Write a config that declares each parameter and uses it once."""
+    declared = [f"  {n}: {{type: {TYPES[type(v)]}, default: {json.dumps(type(v)())}}}" for n, v in parameters.items()]
+    used = [f"      PARAMETER_{i}: << pipeline.parameters.{name} >>" for i, name in enumerate(parameters, start=1)]
+    jobs = ["jobs:", "  deploy:", "    docker: [{image: cimg/base:stable}]", "    steps: [{run: ./deploy.sh}]"]
+    tables = [*(["parameters:", *declared] if used else []), *jobs, *(["    environment:", *used] if used else [])]
+    return "\n".join(["version: 2.1", *tables, "workflows:", "  deploy: {jobs: [deploy]}", ""])
+
+
+def _pipelines(store: Store, call: Call) -> Reply:
+    """Answer with the project's, newest first, on request only one branch's."""
     project = project_in(store, call)
     branch = call.request.query.get("branch")
     listed = store.listed(lambda r: r.is_pipeline and r.project == project and (not branch or r.branch == branch))
-    return _page(list(listed), call, pipeline_json)
+    return _page(list(listed), call, _pipeline)
 
 
-def get_workflow_jobs(store: Store, call: Call) -> Reply:
-    """Answer `listWorkflowJobs`."""
-    run, workflow = found("workflow", call.args["id"], store.workflow)
-    return _page(workflow.jobs, call, lambda job: job_json(run, workflow, job))
+def _jobs(store: Store, call: Call) -> Reply:
+    run, workflow = workflow_in(store, call)
+    return _page([JobView(run, workflow, job) for job in workflow.jobs], call, _job)
 
 
-def cancel_workflow(store: Store, call: Call) -> Reply:
-    """Answer `cancelWorkflow`; one that has ended stays as it ended."""
-    store.cancel(found("workflow", call.args["id"], store.workflow)[1])
+def _cancel(store: Store, call: Call) -> Reply:
+    """Cancel a workflow; one that has ended stays as it ended."""
+    store.cancel(workflow_in(store, call)[1])
     return message(202, "Accepted.")
-
-
-def get_job(store: Store, call: Call) -> Reply:
-    """Answer `getJobDetails`, whose `parallel_runs` show the nodes of a parallel job."""
-    job = store.read_job(project_in(store, call), int(call.args["number"]), call.nodes)
-    if job is None:
-        raise RefusedError(404, "Job not found")
-    return Reply(200, job_details_json(job))
-
-
-def get_me(_store: Store, _call: Call) -> Reply:
-    """Answer `getCurrentUser`."""
-    return Reply(200, {"id": USER_ID, "login": LOGIN, "name": "Sandbox User", "avatar_url": None})
 
 
 def _page(items: Sequence[T], call: Call, show: Callable[[T], JsonValue]) -> Reply:
@@ -118,47 +126,34 @@ def _page(items: Sequence[T], call: Call, show: Callable[[T], JsonValue]) -> Rep
 # Values in v2's words
 
 
-def pipeline_json(run: Run) -> JsonValue:
-    """Put a run into the words of v2 OpenAPI's Pipeline."""
+def _pipeline(run: Run) -> JsonValue:
+    """Put a run into the words of v2 OpenAPI's Pipeline. GitHub App projects were seen to have no `vcs`."""
     ref = {"branch": run.branch} if run.branch is not None else {"tag": run.tag}
-    # GitHub App projects were seen to have no `vcs` but this.
-    app = {"trigger_parameters": {"git": {**ref, "checkout_sha": run.revision}}}
+    provider, _, name = run.project.partition("/")
+    host, address = HOSTS.get(provider, ("", ""))
+    repository = f"{address}/{quote(name)}"
+    addresses = {"origin_repository_url": repository, "target_repository_url": repository}
+    vcs = {"provider_name": host, **addresses, "revision": run.revision, **ref}
     return {
         "id": run.id,
         "number": run.number,
         "project_slug": run.project,
         "state": run.state,
-        "errors": [error._asdict() for error in run.errors],
+        "errors": [{"type": "config", "message": text} for text in run.errors],
         "created_at": stamp(run.created_at),
-        "updated_at": stamp(run.created_at),
-        "trigger": {
-            "type": run.trigger,
-            "received_at": stamp(run.created_at),
-            "actor": {"login": LOGIN, "avatar_url": None},
-        },
-        **(app if run.project.startswith("circleci/") else {"vcs": {**_vcs(run), **ref}}),
+        "trigger": {"type": run.trigger, "received_at": stamp(run.created_at), "actor": ACTOR},
+        **({"vcs": vcs} if host else {"trigger_parameters": {"git": {**ref, "checkout_sha": run.revision}}}),
     }
 
 
-def _vcs(run: Run) -> JsonValue:
-    provider, _, name = run.project.partition("/")
-    repository = f"{HOSTS[provider][1]}/{quote(name)}"
-    return {
-        "provider_name": HOSTS[provider][0],
-        "origin_repository_url": repository,
-        "target_repository_url": repository,
-        "revision": run.revision,
-    }
-
-
-def workflow_json(run: Run, workflow: WorkflowRun) -> JsonValue:
+def _workflow(run: Run, workflow: WorkflowRun) -> JsonValue:
     """Put a workflow into the words of v2 OpenAPI's Workflow."""
     return {
         "id": workflow.id,
         "name": workflow.name,
         "status": workflow.status,
         "created_at": stamp(workflow.created_at),
-        "stopped_at": stamp(workflow.stopped_at) if workflow.stopped_at else None,
+        "stopped_at": stamp(workflow.stopped_at),
         "pipeline_id": run.id,
         "pipeline_number": run.number,
         "project_slug": run.project,
@@ -166,73 +161,65 @@ def workflow_json(run: Run, workflow: WorkflowRun) -> JsonValue:
         "tag": workflow.tag,
         **({"max_auto_reruns": workflow.max_auto_reruns} if workflow.max_auto_reruns else {}),
         **({"auto_rerun_number": workflow.auto_rerun_number} if workflow.auto_rerun_number else {}),
-        **({"canceled_by": USER_ID} if workflow.status == "canceled" else {}),
     }
 
 
-def job_json(run: Run, workflow: WorkflowRun, job: Job) -> JsonValue:
+def _job(view: JobView) -> JsonValue:
     """Put a workflow's job into the words of v2 OpenAPI's Job."""
     return {
-        "id": job.id,
-        "name": job.name,
-        "job_number": job.number,
-        "project_slug": run.project,
-        "status": job_status(workflow, job),
+        "id": view.job.id,
+        "name": view.job.name,
+        "job_number": view.job.number,
+        "project_slug": view.run.project,
+        "status": view.status,
         "type": "build",
         "dependencies": [],
-        "started_at": stamp(workflow.created_at),
-        "stopped_at": stamp(workflow.stopped_at) if workflow.stopped_at else None,
+        "started_at": stamp(view.workflow.created_at),
+        "stopped_at": stamp(view.workflow.stopped_at),
     }
 
 
-def job_details_json(job: JobView) -> JsonValue:
+def _job_details(view: JobView) -> JsonValue:
     """Put a job into the words of v2 OpenAPI's Job Details."""
-    started, (provider, organization, name) = stamp(job.created_at), job.project.split("/")
+    run, workflow, job = view
+    started, (provider, organization, name) = stamp(workflow.created_at), run.project.split("/")
     address = HOSTS.get(provider, ("", "https://circleci.com"))[1]
     return {
         "number": job.number,
         "name": job.name,
-        "status": job.status,
-        "parallelism": len(job.parallel_runs),
-        "parallel_runs": [{"index": i, "status": status} for i, status in enumerate(job.parallel_runs)],
+        "status": view.status,
+        "parallelism": len(view.parallel_runs),
+        "parallel_runs": [{"index": i, "status": status} for i, status in enumerate(view.parallel_runs)],
         "created_at": started,
         "queued_at": started,
         "started_at": started,
-        "stopped_at": stamp(job.stopped_at) if job.stopped_at else None,
-        "duration": int((job.stopped_at - job.created_at).total_seconds() * 1000) if job.stopped_at else None,
-        "pipeline": {"id": job.pipeline_id},
-        "latest_workflow": {"id": job.workflow_id, "name": job.workflow_name},
-        "web_url": f"https://app.circleci.com/jobs/{quote(job.project)}/{job.number}",
+        "stopped_at": stamp(view.stopped_at),
+        "duration": int((view.stopped_at - workflow.created_at).total_seconds() * 1000) if view.stopped_at else None,
+        "pipeline": {"id": run.id},
+        "latest_workflow": {"id": workflow.id, "name": workflow.name},
+        "web_url": f"https://app.circleci.com/jobs/{quote(run.project)}/{job.number}",
         "contexts": [],
         "messages": [],
         "executor": {"type": "docker", "resource_class": "medium"},
         "organization": {"name": organization},
         "project": {
-            "id": project_id(job.project),
-            "slug": job.project,
+            "id": made_up_uuid(run.project),
+            "slug": run.project,
             "name": name,
             "external_url": f"{address}/{quote(organization)}/{quote(name)}",
         },
     }
 
 
-def _route(method: str, path: str, handler: Handler) -> Route:
-    triggers = method == "POST" and "/project/" in path
-    return Route(method, re.compile(f"/api/v2{path}"), handler, triggers, reads_job=handler is get_job)
-
-
-SLUG = r"(?P<slug>[^/]+/[^/]+/[^/]+|[^/%]+%2[Ff][^/]+%2[Ff][^/]+)"
-"""The old routes take a slug with escaped slashes too; `pipeline/run` does not."""
-ID = r"(?P<id>[^/]+)"
 ROUTES = (
-    _route("POST", r"/project/(?P<slug>[^/]+/[^/]+/[^/]+)/pipeline/run", trigger_run),
-    _route("POST", f"/project/{SLUG}/pipeline", trigger_pipeline),
-    _route("GET", f"/project/{SLUG}/pipeline", list_pipelines),
-    _route("GET", f"/project/{SLUG}/job/(?P<number>[0-9]{{1,15}})", get_job),
-    _route("GET", f"/pipeline/{ID}", get_pipeline),
-    _route("GET", f"/pipeline/{ID}/workflow", get_pipeline_workflows),
-    _route("GET", f"/pipeline/{ID}/config", get_pipeline_config),
-    _route("GET", f"/workflow/{ID}/job", get_workflow_jobs),
-    _route("POST", f"/workflow/{ID}/cancel", cancel_workflow),
-    _route("GET", "/me", get_me),
+    route("POST /api/v2/project/{slug}/pipeline/run", _trigger_run, "trigger"),
+    route("POST /api/v2/project/{slug}/pipeline", _trigger_pipeline, "trigger"),
+    route("GET /api/v2/project/{slug}/pipeline", _pipelines),
+    route("GET /api/v2/project/{slug}/job/{number}", lambda s, c: Reply(200, _job_details(job_in(s, c))), "job"),
+    route("GET /api/v2/pipeline/{id}", lambda s, c: Reply(200, _pipeline(run_in(s, c)))),
+    route("GET /api/v2/pipeline/{id}/workflow", _workflows),
+    route("GET /api/v2/pipeline/{id}/config", _config),
+    route("GET /api/v2/workflow/{id}/job", _jobs),
+    route("POST /api/v2/workflow/{id}/cancel", _cancel),
+    route("GET /api/v2/me", lambda _s, _c: Reply(200, {**ACTOR, "id": USER_ID, "name": "Sandbox User"})),
 )

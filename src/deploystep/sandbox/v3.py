@@ -4,27 +4,22 @@ There is no OpenAPI document of it to check against. A run here is what v2 calls
 pipeline here is what v2 calls a definition.
 """
 
-import re
-import uuid
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from http.client import responses
 from typing import TypeVar
 from urllib.parse import quote
 
-from . import bodies
-from .factory import NAMES
-from .messages import Call, JsonValue, RefusedError, Reply, message, page_of, stamp
-from .routes import Route, found
-from .state import ENDED, SETUP, Run, WorkflowRun
-from .store import Store, canonical, project_id
-from .v2 import HOSTS
+from .messages import Call, JsonValue, RefusedError, Reply, page_of, stamp
+from .routes import created, found, route, run_in, workflow_in
+from .schema import MAX_LIMIT, V3_RUN, V3_SEARCH, body_of
+from .state import ENDED, SETUP, Run, TriggerBody, WorkflowRun
+from .store import HOSTS, Store, canonical, made_up_uuid
 
 T = TypeVar("T")
 
 PAGE = 20
 """Items of a list that says nothing of its size; a guess."""
-TYPES = {400: "validation_error", 401: "unauthorized", 403: "forbidden", 404: "not_found", 429: "rate_limited"}
-"""Of these only `validation_error` was seen."""
-TITLES = {400: "Invalid Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 429: "Too Many Requests"}
 PHASES: dict[str, tuple[str, str | None]] = {
     "success": ("ended", "succeeded"),
     "failed": ("ended", "failed"),
@@ -44,12 +39,16 @@ WORST_FIRST = ("failed", "error", "unauthorized", "canceled", "not_run")
 
 
 def problem(reply: Reply, pointer: str = "", title: str = "") -> Reply:
-    """Put an error into v3's shape: one object, with a pointer where a body is to blame."""
+    """Put an error into v3's shape: one object, with a pointer where a body is to blame.
+
+    Of its types only `validation_error` was seen.
+    """
     status, detail = reply.status, reply.body["message"]
+    phrase = "Validation Error" if status == HTTPStatus.BAD_REQUEST else responses.get(status, "Error")
     error = {
-        "id": str(uuid.uuid5(NAMES, f"error {status} {detail.encode(errors='backslashreplace')!r}")),
-        "type": TYPES.get(status, "error"),
-        "title": title or TITLES.get(status, "Error"),
+        "id": made_up_uuid(f"error {status} {detail}"),
+        "type": phrase.lower().replace(" ", "_"),
+        "title": title or phrase,
         "detail": detail,
         **({"source": {"pointer": pointer}} if pointer else {}),
     }
@@ -59,64 +58,58 @@ def problem(reply: Reply, pointer: str = "", title: str = "") -> Reply:
 # Routes
 
 
-def create_run(store: Store, call: Call) -> Reply:
-    """Answer `POST /runs`. Guess: 201, and for a skipped commit what v2 answers; neither was seen."""
-    body = bodies.read_v3_run_body(call.request)
-    project = store.only_project()
-    if project is None:
+def _create(store: Store, call: Call) -> Reply:
+    """Answer 201, a guess, and for a skipped commit what v2 answers; neither was seen.
+
+    A definition is taken to be of the only project that is known.
+    """
+    data = body_of(call.request, V3_RUN)["data"]
+    attributes = data.get("attributes", {})
+    where = attributes.get("checkout") or attributes.get("config") or {}
+    definition = data["references"]["pipeline"]["id"]
+    projects = set(store.projects) or {run.project for run in store.stored_runs()}
+    if len(projects) != 1:
         raise RefusedError(404, "Pipeline not found", "/data/references/pipeline/id")
-    if call.override.instead:
-        return message(200, call.override.instead)
-    run = store.create("v3", project, body, call.override)
-    if run is None:
-        raise RefusedError(400, "Branch not found", "/data/attributes/checkout/branch")
+    asked = TriggerBody(**where, parameters=attributes.get("parameters", {}), definition_id=definition)
+    run = created(store, call, "v3", projects.pop(), asked)
     # The number was seen in newer answers; that it is in this one is a guess.
     return Reply(201, {"data": {"id": run.id, "type": "run", "attributes": {**_progress(run), "number": run.number}}})
 
 
-def get_run(store: Store, call: Call) -> Reply:
-    """Answer `GET /runs/:id`."""
-    return Reply(200, {"data": run_json(found("run", call.args["id"], store.pipeline))})
-
-
-def search_runs(store: Store, call: Call) -> Reply:
-    """Answer `POST /runs/search`: what lists know by now, newest first."""
-    body = bodies.read_search_body(call.request)
-    scope, page, clauses = body["scope"], body.get("page", {}), body.get("filter", {})
+def _search(store: Store, call: Call) -> Reply:
+    """Answer with what lists know by now, newest first."""
+    body = body_of(call.request, V3_SEARCH)
+    scope, page, branch = body["scope"], body.get("page", {}), body.get("filter")
 
     def is_wanted(run: Run) -> bool:
-        facts = {"pipeline.git.branch": run.branch, "pipeline.git.revision": run.revision}
-        is_in_scope = project_id(run.project) in scope["project_ids"] and scope["from"] <= run.created_at <= scope["to"]
-        return run.is_pipeline and is_in_scope and all(facts[field] == text for field, text in clauses.items())
+        is_in_time = scope["from"] <= run.created_at <= scope["to"]
+        is_in_scope = is_in_time and made_up_uuid(run.project) in scope["project_ids"]
+        return run.is_pipeline and is_in_scope and branch in {None, run.branch}
 
-    return _page(list(store.listed(is_wanted)), page.get("cursor", ""), page.get("limit", bodies.MAX_LIMIT), run_json)
+    return _page(list(store.listed(is_wanted)), page.get("cursor", ""), page.get("limit", MAX_LIMIT), _run)
 
 
-def list_workflows(store: Store, call: Call) -> Reply:
-    """Answer `GET /workflows?filter[run_id]=`: 404 for as long as there are none."""
+def _workflows(store: Store, call: Call) -> Reply:
+    """Answer 404 for as long as there are none."""
     run = found("run", _filter(call, "run_id"), store.pipeline)
     if not run.workflows:
         raise RefusedError(404, "Workflows not found")
-    return _page(run.workflows, call.request.query.get("page[cursor]", ""), PAGE, lambda w: workflow_json(run, w))
+    return _page(run.workflows, call.request.query.get("page[cursor]", ""), PAGE, lambda w: _workflow(run, w))
 
 
-def cancel_workflow(store: Store, call: Call) -> Reply:
-    """Answer `POST /workflows/:id/cancel`; one that has ended stays as it ended."""
-    _, workflow = found("workflow", call.args["id"], store.workflow)
+def _cancel(store: Store, call: Call) -> Reply:
+    """Cancel a workflow; one that has ended stays as it ended."""
+    _, workflow = workflow_in(store, call)
     store.cancel(workflow)
     return Reply(202, {"data": {"id": workflow.id, "type": "workflow"}})
 
 
-def list_projects(store: Store, call: Call) -> Reply:
-    """Answer `GET /projects?filter[slug]=`: an empty list where there is no such project."""
-    project = canonical(_filter(call, "slug"))
-    known = [project] if store.knows(project) else []
-    return _page(known, call.request.query.get("page[cursor]", ""), PAGE, _project)
-
-
-def _project(project: str) -> JsonValue:
-    # Of the attributes only the id matters to anybody here.
-    return {"id": project_id(project), "type": "project", "attributes": {"slug": project}}
+def _projects(store: Store, call: Call) -> Reply:
+    """Answer with an empty list where there is no such project. Of its attributes only the id matters to anybody."""
+    slug = canonical(_filter(call, "slug"))
+    project = {"id": made_up_uuid(slug), "type": "project", "attributes": {"slug": slug}}
+    known = [project] if store.knows(slug) else []
+    return Reply(200, {"data": known, "page": {"next": None, "prev": None}})
 
 
 def _filter(call: Call, name: str) -> str:
@@ -134,7 +127,7 @@ def _page(items: Sequence[T], cursor: str, size: int, show: Callable[[T], JsonVa
 # Values in v3's words
 
 
-def run_json(run: Run) -> JsonValue:
+def _run(run: Run) -> JsonValue:
     """Put a run into v3's words."""
     provider, _, name = run.project.partition("/")
     vcs = {
@@ -145,23 +138,18 @@ def run_json(run: Run) -> JsonValue:
     return {
         "id": run.id,
         "type": "run",
-        "attributes": {**_progress(run), "errors": [error._asdict() for error in run.errors]},
-        "references": {"event": {"attributes": {"vcs": vcs}}, "project": {"id": project_id(run.project)}},
+        "attributes": {**_progress(run), "errors": [{"type": "config", "message": text} for text in run.errors]},
+        "references": {"event": {"attributes": {"vcs": vcs}}, "project": {"id": made_up_uuid(run.project)}},
     }
 
 
 def _progress(run: Run) -> JsonValue:
     """Runs say where they stand in `current_outcome` only, also at their end."""
-    status = run_status(run)
-    phase, outcome = PHASES.get(status, (status, None))
-    return {
-        "phase": phase,
-        **({"current_outcome": outcome} if outcome else {}),
-        "created_at": stamp(run.created_at),
-    }
+    phase, outcome = PHASES.get(status := _status(run), (status, None))
+    return {"phase": phase, **({"current_outcome": outcome} if outcome else {}), "created_at": stamp(run.created_at)}
 
 
-def run_status(run: Run) -> str:
+def _status(run: Run) -> str:
     """Sum up a run in one word; of workflows with the same name the newest counts.
 
     Guess: a run without workflows stays `pending`, and one that only has been set up is `running`.
@@ -170,16 +158,14 @@ def run_status(run: Run) -> str:
     going = {status for status in statuses.values() if status not in ENDED}
     if run.errors or not statuses:
         return "error" if run.errors else "pending"
-    if statuses == {SETUP: "success"} and run.workflows[0].tag == SETUP:
-        return "running"
-    if not going:
-        return next((word for word in WORST_FIRST if word in statuses.values()), "success")
-    if {"failed", "failing"} & set(statuses.values()):
+    if going and {"failed", "failing"} & set(statuses.values()):
         return "failing"
-    return going.pop() if len(going) == 1 else "running"
+    if going or (len(statuses) == 1 and run.workflows[-1].tag == SETUP and run.workflows[-1].status == "success"):
+        return going.pop() if len(going) == 1 else "running"
+    return next((word for word in WORST_FIRST if word in statuses.values()), "success")
 
 
-def workflow_json(run: Run, workflow: WorkflowRun) -> JsonValue:
+def _workflow(run: Run, workflow: WorkflowRun) -> JsonValue:
     """Put a workflow into v3's words; it has an `outcome` only once it has ended."""
     phase, outcome = PHASES.get(workflow.status, (workflow.status, None))
     return {
@@ -191,21 +177,17 @@ def workflow_json(run: Run, workflow: WorkflowRun) -> JsonValue:
             **({"outcome": outcome} if phase == "ended" else {}),
             **({"current_outcome": outcome} if outcome else {}),
             "created_at": stamp(workflow.created_at),
-            "ended_at": stamp(workflow.stopped_at) if workflow.stopped_at else None,
+            "ended_at": stamp(workflow.stopped_at),
         },
-        "references": {"run": {"id": run.id}, "project": {"id": project_id(run.project)}},
+        "references": {"run": {"id": run.id}, "project": {"id": made_up_uuid(run.project)}},
     }
 
 
-ID = "(?P<id>[^/]+)"
-ROUTES = tuple(
-    Route(method, re.compile(f"/api/v3/{path}"), handler, triggers=handler is create_run)
-    for method, path, handler in (
-        ("POST", "runs", create_run),
-        ("POST", "runs/search", search_runs),
-        ("GET", rf"runs/(?!search\Z){ID}", get_run),
-        ("GET", "workflows", list_workflows),
-        ("POST", f"workflows/{ID}/cancel", cancel_workflow),
-        ("GET", "projects", list_projects),
-    )
+ROUTES = (
+    route("POST /api/v3/runs", _create, "trigger"),
+    route("POST /api/v3/runs/search", _search),
+    route("GET /api/v3/runs/{id}", lambda store, call: Reply(200, {"data": _run(run_in(store, call))})),
+    route("GET /api/v3/workflows", _workflows),
+    route("POST /api/v3/workflows/{id}/cancel", _cancel),
+    route("GET /api/v3/projects", _projects),
 )

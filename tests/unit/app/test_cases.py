@@ -34,7 +34,8 @@ RULES = """\
         deploy: {workflow: production, parameters: {version: "${tag.version}"}}
     cases:
     """
-FULL = "branch: main, changed: [src/a.py], jobs: {test: success}"
+FACTS = "branch: main, changed: [src/a.py], jobs: {test: success}"
+FULL = f"{FACTS}, user: anna"
 
 
 def tried(*cases: str, text: str = RULES, coverage: bool = False) -> Report:
@@ -76,7 +77,7 @@ TAGGED = "given: {tag: v1.4.0, now: 2026-06-16 10:00}"
     [
         # what is not stated is not guessed, the time included
         (
-            "given: {branch: main, jobs: {test: success}}, expect: {fire: []}",
+            "given: {branch: main, user: anna, jobs: {test: success}}, expect: {fire: []}",
             "C101 case 'case 1': rule 'staging' asks which files changed — add changed: [path/to/file] to given",
         ),
         (
@@ -112,8 +113,8 @@ TAGGED = "given: {tag: v1.4.0, now: 2026-06-16 10:00}"
         ),
         # what could not be sent fails the case
         (
-            'given: {tag: "v;rm -rf", now: 2026-06-16 10:00}, expect: {fire: [production]}',
-            "C104 case 'case 1': the value of ${tag.version} has characters that are not allowed: \";rm -rf\"",
+            'given: {tag: "v1;rm -rf", now: 2026-06-16 10:00}, expect: {fire: [production]}',
+            "C104 case 'case 1': the value of ${tag.version} has characters that are not allowed: \"1;rm -rf\"",
         ),
     ],
 )
@@ -148,7 +149,7 @@ def test_coverage_names_what_no_case_shows() -> None:
 
 WHOLE = (
     f"given: {{{FULL}}}, expect: {{fire: [staging]}}",
-    f"given: {{{FULL}, user: bot}}, expect: {{fire: []}}",
+    f"given: {{{FACTS}, user: bot}}, expect: {{fire: []}}",
     f"given: {{{FULL}, env: {{DEPLOYS_OFF: x}}}}, expect: {{fire: []}}",
     "given: {tag: v1, now: 2026-06-16 10:00}, expect: {fire: [production]}",
     "given: {tag: v1, now: 2026-12-24 10:00}, expect: {held: [production]}",
@@ -161,7 +162,7 @@ def test_coverage_is_whole_when_every_item_decides_once() -> None:
 
 
 def test_of_two_items_that_stop_a_rule_none_decides_alone() -> None:
-    both = f"given: {{{FULL}, user: bot, env: {{DEPLOYS_OFF: x}}}}, expect: {{fire: []}}"
+    both = f"given: {{{FACTS}, user: bot, env: {{DEPLOYS_OFF: x}}}}, expect: {{fire: []}}"
     report = tried(WHOLE[0], both, *WHOLE[3:], coverage=True)
     assert [gap.message for gap in report.gaps] == [
         "no case shows never kill-switch deciding",

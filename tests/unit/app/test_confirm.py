@@ -44,7 +44,7 @@ class Scene:
 
     def confirm(self) -> tuple[str | None, list[str]]:
         """The commit, and the names of the workflows."""
-        confirm(self.entry, self.api, self.client, self.limit)
+        confirm(self.entry, self.api, self.limit)
         assert self.entry.created is not None
         return self.entry.created.revision, [w.name for w in self.entry.workflows]
 
@@ -232,8 +232,8 @@ def test_a_cancelling_is_asked_for_until_it_is_accepted(cancel: Any, asked: list
     ("errors", "message", "hint"),
     [
         (["Unexpected argument(s): a", "two"], "errored: Unexpected argument(s): a; two", "declare each of these"),
-        (["two"], "errored: two", "the config is that of gh/acme/shop at main"),
-        ([], "errored: CircleCI gives no reason", "the config is that of gh/acme/shop at main"),
+        (["two"], "errored: two", "see the error at https://app.circleci.com"),
+        ([], "errored: CircleCI gives no reason", "see the error at https://app.circleci.com"),
     ],
 )
 def test_an_errored_run(errors: list[str], message: str, hint: str) -> None:

@@ -17,6 +17,8 @@ from deploystep.core.errors import FactUnavailable, Refused, ToolError, Unreacha
 from deploystep.core.rules import ApiVersion
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from fakes import Event
 
     from deploystep.circleci.http import Response
@@ -28,8 +30,9 @@ LINT = workflow("running", "lint")
 class Scene(Attempt):
     """A rerun of the step for one rule: does it adopt an earlier run, trigger another, or not know?"""
 
-    def __init__(self, routes: dict[str, Any], **changes: Any) -> None:
-        super().__init__(RoutedTransport({"POST /pipeline/run": ACCEPTED, **routes}), spec(**changes))
+    def __init__(self, routes: dict[str, Any], *, committed: datetime | None = None, **changes: Any) -> None:
+        transport = RoutedTransport({"POST /pipeline/run": ACCEPTED, **routes})
+        super().__init__(transport, spec(**changes), committed=committed)
         self.run()
 
     def adopts(self) -> str:
@@ -167,15 +170,16 @@ def test_which_of_several_rules_started_a_run_is_told_only_where_none_has_deploy
         assert scene.fires
         return
     assert scene.undecided == (
-        "cannot tell whether rule 'production' was triggered for this commit before: rule 'staging', 'canary' also "
-        f"starts 'deploy', and nothing tells which of them started {URL}/25"
+        "cannot tell whether rule 'production' was triggered for this commit before: rule 'staging' also starts "
+        f"'deploy' and rule 'canary' also starts 'deploy', and nothing tells which deploy {URL}/25 is"
     )
 
 
 def test_a_shared_workflow_that_failed_and_one_that_did_not() -> None:
     routes = {f"GET /{A}/workflow": workflows("success"), f"GET /{B}/workflow": workflows("failed")}
     listed = listing(pipeline(B, 26, age=600.0), pipeline(age=900.0), OWN)
-    assert f"{URL}/26, {URL}/25" in Scene({**routes, LIST: listed}, sharing=("staging",)).undecided
+    undecided = Scene({**routes, LIST: listed}, sharing=("staging",)).undecided
+    assert undecided.endswith(f"nothing tells which deploy {URL}/25 is")
 
 
 def test_a_shared_workflow_that_is_cancelled_a_moment_later_failed_too() -> None:
@@ -261,7 +265,7 @@ def test_workflows_that_cannot_be_read_decide_nothing(trouble: Event) -> None:
 def test_workflows_that_are_on_their_way_are_awaited(found: dict[str, Any], looks: list[Event], fires: object) -> None:
     scene = earlier(pipeline(**found), *looks)
     assert scene.fires is fires
-    assert scene.console.infos[0] == f"run {URL}/25 is of this commit, and its workflows are not there yet"
+    assert scene.console.infos[0] == f"run {URL}/25 may be this deploy, and its workflows are not there yet"
 
 
 @pytest.mark.parametrize(
@@ -312,7 +316,7 @@ def test_a_run_that_never_shows_its_workflows_decides_nothing(
     it = pipeline(**found)
     routes = {LIST: listing(it, OWN), f"GET /{A}": answer(200, it), f"GET /{A}/workflow": workflows(*listed)}
     tried = Attempt(RoutedTransport(routes), **options).run()
-    assert "of this commit has not shown its workflows" in tried.fails(FactUnavailable, "undecided").message
+    assert f"run {URL}/25 has not shown its workflows" in tried.fails(FactUnavailable, "undecided").message
     assert sum(tried.clock.slept) == pytest.approx(90.0)
 
 
@@ -445,9 +449,10 @@ def test_a_rule_whose_runs_are_not_recognised_is_always_due_and_needs_no_list(ch
     assert len(scene.transport.sent) == 1
 
 
-def others(count: int, start: int = 1000) -> list[dict[str, Any]]:
+def others(count: int, start: int = 1000, **changes: Any) -> list[dict[str, Any]]:
     """Runs of other commits."""
-    return [pipeline(f"{n:08d}-0000-4000-8000-000000000000", n, sha=OTHER_SHA) for n in range(start, start + count)]
+    said = {"sha": OTHER_SHA, **changes}
+    return [pipeline(f"{n:08d}-0000-4000-8000-000000000000", n, **said) for n in range(start, start + count)]
 
 
 def pages(*of: Event) -> Any:
@@ -455,34 +460,49 @@ def pages(*of: Event) -> Any:
     return lambda request: of[int(request.query.get("page-token", 0))]
 
 
+DAY = 86400.0
+COMMITTED = START - timedelta(seconds=7200)
+
+
+@pytest.mark.parametrize("committed", [None, COMMITTED, START + timedelta(hours=1)])
+@pytest.mark.parametrize("count", [1, 19, 20, 45, 120])
+def test_an_earlier_run_is_found_however_many_runs_came_after_it(count: int, committed: datetime | None) -> None:
+    """A tag's list is the whole project's: runs of other branches say nothing about how far to look."""
+    several = others(count, ref={"branch": "x"})
+    last = listing(OWN, pipeline(ref={"tag": "v1"}))
+    of = [*(listing(*several[at : at + 20], following=str(at // 20 + 1)) for at in range(0, count, 20)), last]
+    routes = {f"GET /{A}/workflow": workflows("success"), LIST: pages(*of)}
+    assert Scene(routes, ref=Tag("v1"), committed=committed).adopts() == A
+
+
 @pytest.mark.parametrize(
-    "of",
-    [
-        [listing(*others(120), following="1"), listing(OWN, pipeline())],
-        # older than this build's own pipeline: another build of the same commit made it
-        [listing(OWN, *others(15), pipeline(), following="1"), listing(*others(30, 2000), following="2"), lost()],
-        [listing(OWN, *others(19), following="1"), listing(pipeline(), *others(30, 2000), following="2"), lost()],
-        # and older than another run of this commit
-        [listing(OWN, *others(15), pipeline(B), *others(10), following="1"), listing(pipeline(), *others(30, 2000))],
-    ],
+    ("age", "is_read_on"), [(7200.0, True), (7200.0 + DAY - 1, True), (7200.0 + DAY + 1, False), (None, True)]
 )
-def test_an_earlier_run_far_down_the_list(of: list[Event]) -> None:
-    routes = {f"GET /{A}/workflow": workflows("success"), f"GET /{B}/workflow": workflows("canceled")}
-    assert Scene({**routes, LIST: pages(*of)}).adopts() == A
+def test_the_search_ends_a_day_before_the_commit_was_made(age: float | None, is_read_on: object) -> None:
+    """Clocks differ: a day is left for that."""
+    routes = {f"GET /{A}/workflow": workflows("success")}
+    of = [listing(*others(20), *others(1, 2000, age=age), following="1"), listing(pipeline())]
+    scene = Scene({**routes, LIST: pages(*of)}, committed=COMMITTED)
+    assert scene.fires is not is_read_on
 
 
-def test_a_list_is_read_a_little_beyond_this_builds_own_pipeline_and_no_further() -> None:
-    assert Scene({LIST: pages(listing(OWN, *others(20), following="1"), lost())}).fires
+@pytest.mark.parametrize("committed", [None, START + timedelta(seconds=1)])
+def test_a_commit_of_which_no_time_is_believed_ends_no_search(committed: datetime | None) -> None:
+    of = [listing(*others(1, age=9 * DAY), following="1"), listing(pipeline())]
+    routes = {f"GET /{A}/workflow": workflows("success"), LIST: pages(*of)}
+    assert Scene(routes, committed=committed).adopts() == A
 
 
 def test_a_page_that_is_missing_may_hold_it() -> None:
     Scene({LIST: pages(listing(*others(20), following="1"), answer(404))}).fails(Refused, "refused-404")
 
 
-def test_a_list_without_end_that_does_not_hold_this_build_decides_nothing() -> None:
+def test_a_list_without_end_decides_nothing() -> None:
     scene = Scene({LIST: listing(*others(20), following="again")})
-    assert "the list of runs does not end" in scene.undecided
-    assert len(scene.transport.sent) <= 60
+    assert "its runs go back further than the 40 newest, which were looked at" in scene.undecided
+    endless = Scene({LIST: lambda r: listing(*others(20), following=str(int(r.query.get("page-token", 0)) + 1))})
+    assert "its runs go back further than the 1000 newest" in endless.undecided
+    assert len(endless.transport.sent) == 50
 
 
 @pytest.mark.parametrize(("tag", "fires"), [("v1", False), ("v2", True)])
@@ -521,10 +541,9 @@ def test_a_job_of_v1_1(changes: dict[str, Any], fires: object) -> None:
     assert scene.fires is fires
 
 
-def test_a_list_of_jobs_is_not_searched_for_this_builds_pipeline() -> None:
-    """No list of jobs holds it: one that does not end would never be read far enough."""
-    foreign = answer(200, [job(n, vcs_revision=OTHER_SHA) for n in range(200, 100, -1)])
-    routes = {"GET /tree/main": foreign, "POST /tree/main": answer(201, job(32))}
-    scene = Scene(routes, api=ApiVersion.V1_1, job="deploy", workflow=None)
+def test_a_list_of_jobs_is_searched_as_far_as_the_commit() -> None:
+    foreign = [job(n, vcs_revision=OTHER_SHA, queued_at=ago(9 * DAY)) for n in range(200, 100, -1)]
+    routes = {"GET /tree/main": answer(200, foreign), "POST /tree/main": answer(201, job(32))}
+    scene = Scene(routes, committed=COMMITTED, api=ApiVersion.V1_1, job="deploy", workflow=None)
     assert scene.fires
     assert scene.transport.count("GET /api/v1.1/project/github/acme/shop/tree/main") == 1

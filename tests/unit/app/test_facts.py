@@ -306,6 +306,47 @@ def test_git_is_asked_about_commits_and_the_api_is_not(question: Question) -> No
     assert (live.git, transport.sent) == ([question], [])
 
 
+@pytest.mark.parametrize(
+    ("question", "branch", "is_known"),
+    [
+        (ChangedSince(Base.MERGE_BASE), "main", False),
+        (ChangedSince(ref="main"), "main", False),
+        (ChangedSince(ref="refs/remotes/origin/main"), "main", False),
+        (ChangedSince(Base.MERGE_BASE), "feature/x", True),
+        (ChangedSince(ref="main"), "feature/x", True),
+        (ChangedSince(ref="deployed"), "deployed", True),
+        (PREVIOUS, "main", True),
+    ],
+)
+def test_the_default_branch_is_not_compared_with_itself(question: ChangedSince, branch: str, is_known: bool) -> None:  # noqa: FBT001 - a column
+    """Where neither the rule file nor its patterns tell which branch that is, the build does."""
+    live = Live(of=environ(CIRCLE_BRANCH=branch))
+    if is_known:
+        assert live.answer(question) == Known("from git")
+        return
+    assert live.unavailable(question) == Unavailable(
+        "U101",
+        "cannot tell which files changed: main is the default branch, and would be compared with itself",
+        "write since: previous-commit, since: {ref: NAME} or since: last-deploy",
+    )
+    assert live.git == []
+
+
+def test_the_clone_is_told_every_ref_that_the_rules_ask_about() -> None:
+    text = """
+        version: 1
+        never: [{when: {tag: v*, merged_into: old}}]
+        rules:
+          - name: a
+            when: {tag: v*, merged_into: [main, next], paths: {only: a, since: {ref: origin/live}}}
+            unless: {paths: {only: b, since: {ref: refs/tags/done}}}
+            deploy: {workflow: x}
+        """
+    live = Live(text=text)
+    live.answer(MERGED)
+    assert live.services.refs == frozenset({"old", "main", "next", "live", "done"})
+
+
 @pytest.mark.parametrize("question", [PREVIOUS, LAST, NAMED])
 @pytest.mark.parametrize("transport", [None, ScriptedTransport()])
 def test_changed_files_that_were_stated_replace_what_git_would_say(question: Question, transport: Any) -> None:
@@ -465,7 +506,7 @@ def listed(*runs: dict[str, Any], **ends: Event) -> dict[str, Any]:
 
 
 FORKS = {"ref": {"branch": "pull/7/head"}}
-NONE = "no run of the last 100 has deployed by workflow 'deploy'"
+NONE = ""  # no deploy is known: every file counts as changed
 
 
 @pytest.mark.parametrize(
@@ -527,13 +568,15 @@ def test_a_list_that_cannot_be_read(trouble: Event) -> None:
 
 @pytest.mark.parametrize("size", [20, 40])
 def test_a_hundred_runs_are_enough(size: int) -> None:
-    items = [*[run(1, by="webhook")] * 100, *[run(4)] * 40]
+    """Of those that a trigger made: a busy branch has any number of pushes in between."""
+    made = [*[run(1)] * 100, *[run(4)] * 40]
+    items = [each for n, each in enumerate(made) for each in ([run(2, by="webhook"), each] if n < 70 else [each])]
     pages: list[Event] = [
         answer(200, {"items": items[at : at + size], "next_page_token": str(at)}) for at in range(0, len(items), size)
     ]
-    transport = RoutedTransport({LIST: pages, "GET /run-4/workflow": WELL})
+    transport = RoutedTransport({LIST: pages, "GET /run-1/workflow": BADLY, "GET /run-4/workflow": WELL})
     assert base(transport) == NONE
-    assert len(transport.sent) == -(-100 // size)
+    assert transport.count("/shop/pipeline") == -(-170 // size)
 
 
 @pytest.mark.parametrize(

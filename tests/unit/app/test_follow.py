@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -45,11 +46,17 @@ class Scene:
     """A run that is followed, look by look."""
 
     def __init__(
-        self, *looks: Event, limit: float = 3600.0, luck: float = 0.0, created: Created = CREATED, **changes: Any
+        self,
+        *looks: Event,
+        limit: float = 3600.0,
+        luck: float = 0.0,
+        created: Created = CREATED,
+        routes: Any = MappingProxyType({}),
+        **changes: Any,
     ) -> None:
         self.clock = FakeClock(luck=luck)
         self.console = TimedConsole(clock=self.clock)
-        self.transport = RoutedTransport({end: list(looks) for end in ("GET /workflow", "GET /31")})
+        self.transport = RoutedTransport({**{end: list(looks) for end in ("GET /workflow", "GET /31")}, **routes})
         one, self.limit = spec(**changes), limit
         self.entry = planned(one, SHOP, HOST, Outcome.TRIGGERED)
         self.entry.created = created
@@ -57,7 +64,7 @@ class Scene:
         self.api = api_for(self.client, context(api=one.api))
 
     def follow(self) -> Scene:
-        follow(self.entry, self.api, self.client, self.limit)
+        follow(self.entry, self.api, self.limit)
         return self
 
     def fails(self, kind: type[ToolError], code: str) -> ToolError:
@@ -65,6 +72,10 @@ class Scene:
             self.follow()
         assert caught.value.code == code
         return caught.value
+
+    @property
+    def looks(self) -> int:
+        return len(self.transport.sent) - self.transport.count("/job")
 
     @property
     def failure(self) -> str:
@@ -98,7 +109,7 @@ def test_a_bad_end(status: str) -> None:
 
 @pytest.mark.parametrize("status", ["running", "failing", "on_hold", "queued", "blocked", "no such word", "Success"])
 def test_states_that_are_no_end_go_on(status: str) -> None:
-    assert len(Scene(*[workflows(status)] * 3, SUCCESS).follow().transport.sent) == 4
+    assert Scene(*[workflows(status)] * 3, SUCCESS).follow().looks == 4
 
 
 @pytest.mark.parametrize(
@@ -127,7 +138,7 @@ def test_how_it_ended(changes: dict[str, Any], looks: list[Event], failure: str 
         scene.follow()
     else:
         assert scene.failure.endswith(f"ended badly: workflow {failure}")
-    assert len(scene.transport.sent) == len(looks)
+    assert scene.looks == len(looks)
 
 
 def test_a_green_setup_workflow_is_not_the_end() -> None:
@@ -199,7 +210,7 @@ def test_what_was_seen_last_is_what_is_told_in_the_end() -> None:
 
 def test_a_limit_that_lasts_is_obeyed() -> None:
     scene = Scene(RUNNING, answer(429, retry_after="900"), SUCCESS).follow()
-    assert len(scene.transport.sent) == 3
+    assert scene.looks == 3
     assert scene.clock.monotonic() >= 901.0
     assert scene.console.longest_silence <= 61.0
 
@@ -230,3 +241,45 @@ def test_a_job_of_v1_1(outcome: str, is_well: object) -> None:
     else:
         assert scene.fails(DeployFailed, "deploy-failed").hints[0] == f"see why at {created.url}"
     assert len(scene.transport.sent) == 4
+
+
+# A success in which a job did not run
+
+
+def jobs(*statuses: str) -> Event:
+    return answer(200, {"items": [{"name": f"job-{n}", "status": status} for n, status in enumerate(statuses)]})
+
+
+SKIPPED = jobs("success", "not_run", "not_run")
+
+
+def test_a_success_in_which_a_job_did_not_run_is_no_deploy() -> None:
+    error = Scene(RUNNING, SUCCESS, routes={"GET /job": SKIPPED}).fails(DeployFailed, "deploy-skipped")
+    assert error.exit is ExitCode.DEPLOY_FAILED
+    assert error.message == "what rule 'production' triggered says success, but did not run: job-1, job-2"
+    assert error.hints[0] == f"look at {URL}/25/workflows/w0"
+    assert error.hints[1].startswith("possible causes: ")
+
+
+@pytest.mark.parametrize("trouble", [answer(404), answer(500), lost(), answer(200, {"items": [{}]})])
+def test_jobs_that_cannot_be_read_are_no_success(trouble: Event) -> None:
+    scene = Scene(SUCCESS, routes={"GET /job": trouble}, limit=30.0)
+    assert scene.timeout.endswith("workflow deploy: success")
+    assert scene.clock.monotonic() >= 30.0
+    assert "production: the jobs of what has ended could not be read just now" in scene.console.infos
+    assert Scene(SUCCESS, routes={"GET /job": [*[trouble] * 5, jobs("success")]}).follow().statuses
+
+
+def test_jobs_are_asked_for_only_of_what_succeeded() -> None:
+    scene = Scene(named(a="success", b="failed"), workflow=None)
+    assert scene.failure.endswith("workflow b: failed")
+    assert scene.transport.count("/job") == 1
+    assert scene.transport.count("/w0/job") == 1
+    running = Scene(*[RUNNING] * 9, SUCCESS).follow()
+    assert running.transport.count("/job") == 1
+
+
+@pytest.mark.parametrize("of", ["w0", "w1"])
+def test_every_workflow_that_counts_must_have_run(of: str) -> None:
+    scene = Scene(named(a="success", b="success"), workflow=None, routes={f"GET /{of}/job": jobs("not_run")})
+    scene.fails(DeployFailed, "deploy-skipped")

@@ -318,4 +318,4 @@ def test_a_line_for_each_change_and_none_between() -> None:
 def test_a_job_without_a_number_cannot_be_asked_about() -> None:
     error = Scene(total=4, job=None).fails(EnvironmentInvalid, "job-unknown")
     assert "3 nodes" in error.message
-    assert "--nodes first" in error.hints[0]
+    assert "--nodes first" in error.hints[-1]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from fakes import FakeClock, TimedConsole
+from fakes import FakeClock, ScriptedTransport, TimedConsole, answer, client
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploystep.app.polling import BRISK, CALM, Backoff, Look, poll
+from deploystep.circleci.http import reading
 
 #: CircleCI docs, configuration reference, `no_output_timeout`
 NO_OUTPUT = 600.0
@@ -25,7 +26,9 @@ class Wait:
         self.clock = FakeClock(luck=luck)
         self.console = TimedConsole(clock=self.clock)
         self.looks: list[float] = []
-        for number, look in enumerate(poll(self.clock, self.console, limit, backoff, "waiting for the tide")):
+        for number, look in enumerate(
+            poll(client(ScriptedTransport([]), self.clock, self.console), limit, backoff, "waiting for the tide")
+        ):
             assert look.elapsed == self.clock.monotonic()
             assert look.is_last is (look.elapsed >= limit)
             if number < len(pauses):
@@ -91,7 +94,7 @@ def test_without_time_there_is_one_look(limit: float) -> None:
 def test_a_look_that_takes_until_the_limit_is_not_the_last() -> None:
     """It tells how it was when it began."""
     clock = FakeClock()
-    looks = poll(clock, TimedConsole(clock=clock), 10.0, CALM, "waiting")
+    looks = poll(client(ScriptedTransport([]), clock, TimedConsole(clock=clock)), 10.0, CALM, "waiting")
     assert next(looks).is_last is False
     clock.sleep(11.0)
     assert next(looks).is_last is True
@@ -121,3 +124,15 @@ def test_how_many_looks_the_two_backoffs_take(luck: float) -> None:
     assert brisk.looks[1] <= 0.55
     assert max(brisk.pauses) <= 5.5
     assert len(brisk.looks) <= 17
+
+
+def test_when_the_time_is_up_nothing_is_sent_again() -> None:
+    """Neither what would be sent after it, nor what the last look reads; afterwards it is as before."""
+    clock, bad = FakeClock(), answer(502)
+    asked = client(ScriptedTransport([bad, bad, answer(200), bad, bad, bad, answer(200)]), clock)
+    statuses = []
+    for look in poll(asked, 5.0, Backoff(first=1.0, longest=1.0, spread=0.0), "waiting"):
+        look.pause = 0.5
+        statuses.append((clock.monotonic(), look.is_last, asked.get("/x").status))  # type: ignore[union-attr]
+    assert statuses == [(0.0, False, 200), (3.5, False, 502), (5.0, True, 502)]
+    assert asked.send(reading("/y")) == answer(200)

@@ -81,9 +81,11 @@ class Stage:
         other_node: str = "",
         answers: Callable[[Question], Answered] = nobody_asks,
         command: str = "run",
+        default: str | None = "main",
         **options: Any,
     ) -> None:
-        self.transport = ScriptedTransport(events, earlier=NO_RUNS)
+        asks_project = of is not None and "CIRCLE_BUILD_URL" not in of
+        self.transport = ScriptedTransport(events, earlier=NO_RUNS, asks_project=asks_project)
         asked = Options(command, **options)
         self.services = FakeServices(
             self.transport,
@@ -94,6 +96,7 @@ class Stage:
             answers=answers,
         )
         self.services.other_node = other_node
+        self.services.default_branch = default
         self.report = Report(command, is_dry=asked.is_dry)
         try:
             run(asked, self.services, self.report)
@@ -387,6 +390,24 @@ def test_what_a_rerun_does_is_told(rules: str, again: str | None, words: str | N
 def test_a_run_that_may_cancel_the_build_that_it_is_in(of: dict[str, str], rules: str, is_warned: bool) -> None:  # noqa: FBT001 - a column
     stage = Stage(of=of, rules=dedent(rules), dry_run=True)
     assert stage.outcomes == [Outcome.PLANNED], stage.message
+    assert ["auto-cancel" in text for text in stage.services.console.warnings] == [True] * is_warned
+    cure = "switch it off, or name this project as a target at main and send the commit"
+    assert all(text.endswith(cure) for text in stage.services.console.warnings)
+
+
+@pytest.mark.parametrize(
+    ("branch", "default", "is_warned"),
+    [
+        ("master", "master", False),
+        ("main", "master", True),
+        ("main", None, False),
+        ("master", None, False),
+        ("dev", None, True),
+    ],
+)
+def test_the_default_branch_is_that_of_the_clone(branch: str, default: str | None, is_warned: bool) -> None:  # noqa: FBT001 - a column
+    rules = RULES.replace("branch: main", f"branch: {branch}")
+    stage = Stage(of=environ(CIRCLE_BRANCH=branch), rules=rules, default=default, dry_run=True)
     assert ["auto-cancel" in text for text in stage.services.console.warnings] == [True] * is_warned
 
 

@@ -27,6 +27,7 @@ from deploystep.core.build import Branch, ProjectSlug
 from deploystep.core.deploy import Outcome
 from deploystep.core.errors import (
     DeployFailed,
+    FactUnavailable,
     Interrupted,
     NothingRuns,
     Refused,
@@ -157,7 +158,7 @@ def test_the_project_id_of_the_build_is_not_taken_for_that_of_a_target(monkeypat
 
 
 def test_a_branch_that_has_moved_on_is_read_once_and_stops_every_rule() -> None:
-    remote = FakeRemote([Head(OTHER_SHA)])
+    remote = FakeRemote([Head(OTHER_SHA)], newer=frozenset({OTHER_SHA}))
     tried = Attempt(ScriptedTransport(), spec(), spec(project=DEPLOYER, revision=None), remote=remote).run()
     assert (tried.raised, tried.outcomes, remote.looks) == (None, [Outcome.SUPERSEDED] * 2, 1)
     assert all("main has moved on to" in entry.because for entry in tried.report.triggers)
@@ -324,3 +325,46 @@ def test_what_could_not_be_cancelled_is_told(then: list[Event], said: str) -> No
 def test_nothing_else_is_cancelled(events: list[Event], options: dict[str, Any], outcome: Outcome) -> None:
     tried, _ = interrupted(events, **options)
     assert (CANCEL in tried.transport.paths, tried.outcomes) == (False, [outcome])
+
+
+# What the deploy key changes
+
+KEYS = ("ds-0123456789abcdef01234567", "ds-0123456789abcdef01234568")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "is_same"),
+    [
+        (({"k": KEYS[0]}, {"k": KEYS[1]}), True),
+        (({"k": f"x-{KEYS[0]}"}, {"k": f"x-{KEYS[1]}"}), True),
+        (({"k": KEYS[0], "n": 1}, {"k": KEYS[1], "n": 2}), False),
+        (({"k": KEYS[0]}, {"l": KEYS[1]}), False),
+        (({"k": KEYS[0], "l": "a"}, {"k": "a", "l": KEYS[1]}), False),
+        (({"k": KEYS[0]}, {}), False),
+    ],
+)
+def test_two_requests_that_differ_in_their_keys_alone_are_one_deploy_twice(
+    parameters: tuple[dict[str, Any], dict[str, Any]], is_same: object
+) -> None:
+    specs = [
+        spec(rule=rule, parameters=sent, key=key if key in str(sent) else None)
+        for rule, sent, key in zip("ac", parameters, KEYS, strict=True)
+    ]
+    entries = [planned(s, SHOP, HOST, Outcome.NOT_SENT) for s in specs]
+    assert bool(duplicates(entries, rules(RULES))) is is_same
+
+
+def test_the_head_is_read_once_for_rules_of_which_one_waits() -> None:
+    """Were it read for each, one rule could be superseded and the next be sent, which a rerun sends once more."""
+    remote = FakeRemote([Head(SHA), Head(OTHER_SHA)], newer=frozenset({OTHER_SHA}))
+    specs = [spec(rule="a", workflow="a"), spec(rule="b", workflow="b")]
+    routes = {"GET /shop/pipeline": NO_RUNS, "POST /pipeline/run": ACCEPTED}
+    tried = Attempt(RoutedTransport(routes), *specs, remote=remote).run()
+    assert (tried.raised, tried.outcomes, remote.looks) == (None, [Outcome.TRIGGERED] * 2, 1)
+
+
+def test_a_head_that_is_not_known_to_be_newer_stops_every_rule() -> None:
+    remote = FakeRemote([Head(OTHER_SHA)])
+    tried = Attempt(RoutedTransport({}), spec(rule="a"), spec(rule="b", project=DEPLOYER), remote=remote).run()
+    assert tried.fails(FactUnavailable, "undecided")
+    assert (tried.outcomes, tried.sent, remote.looks) == ([Outcome.NOT_SENT] * 2, 0, 5)

@@ -349,3 +349,77 @@ def test_the_number_of_a_job_is_no_id_of_v2() -> None:
     api, transport = speaking(V1Wire())
     assert api.details(Run("25", 25, SHA)).is_by_api is None
     assert transport.sent == []
+
+
+# The configuration, and jobs that did not run
+
+
+@pytest.mark.parametrize("wire", [V2Wire(), V3Wire()])
+@pytest.mark.parametrize(
+    ("came", "text"),
+    [
+        (answer(200, {"source": "a", "compiled": "b: c"}), "b: c\n"),
+        (answer(200, {"source": "a", "compiled": "b", "compiled-setup-config": "d"}), "b\nd"),
+        (answer(200, {"source": "a", "compiled": "b", "compiled-setup-config": None}), "b\n"),
+        (answer(200, {"source": "a", "compiled": "b", "setup-config": "ds-x"}), "b\n"),
+        (answer(200, {"source": "a", "compiled": ""}), ""),
+        (answer(200, {"source": "a", "compiled": "", "compiled-setup-config": "d"}), ""),
+        (answer(200, {"source": "a"}), None),
+        (answer(200, {"compiled": None}), None),
+        (answer(200, {"compiled": 7}), None),
+        (answer(200, []), None),
+        (answer(200, b"<html>"), None),
+        *((answer(status, {"compiled": "b"}), None) for status in (201, 403, 404, 500)),
+        (lost(), None),
+    ],
+)
+def test_the_compiled_configuration(wire: V2Wire, came: Any, text: str | None) -> None:
+    api, transport = speaking(wire, *[came] * 9)
+    assert api.compiled_config("a/b") == text
+    assert set(transport.paths) == {"GET /api/v2/pipeline/a%2Fb/config"}
+
+
+def test_a_job_of_v1_1_has_no_configuration_and_no_jobs() -> None:
+    api, transport = speaking(V1Wire())
+    assert (api.compiled_config("25"), api.jobs_not_run(WorkflowState("25", "deploy", "success"))) == (None, ())
+    assert transport.sent == []
+
+
+@pytest.mark.parametrize("wire", [V2Wire(), V3Wire()])
+@pytest.mark.parametrize(
+    ("events", "names"),
+    [
+        ([answer(200, {"items": []})], ()),
+        ([answer(200, {"items": [{"name": n, "status": n} for n in ("canceled", "on_hold", "blocked")]})], ()),
+        ([answer(200, {"items": [{"name": "a", "status": "success"}, {"name": "b", "status": "failed"}]})], ()),
+        (
+            [answer(200, {"items": [{"name": "a", "status": "not_run"}, {"name": "b", "status": "not_run"}]})],
+            ("a", "b"),
+        ),
+        (
+            [
+                answer(200, {"items": [{"name": "a", "status": "success"}], "next_page_token": "x"}),
+                answer(200, {"items": [{"name": "b", "status": "not_run"}]}),
+            ],
+            ("b",),
+        ),
+        ([answer(200, {"items": [{"name": "a", "status": "success"}], "next_page_token": "x"}), answer(404)], None),
+        ([answer(200, {"items": [{"name": "a"}]})], None),
+        ([answer(403)], None),
+        ([lost()] * 9, None),
+    ],
+)
+def test_jobs_that_did_not_run(wire: V2Wire, events: list[Any], names: tuple[str, ...] | None) -> None:
+    api, transport = speaking(wire, *events)
+    assert api.jobs_not_run(WorkflowState("w/1", "deploy", "success")) == names
+    assert set(transport.paths) == {"GET /api/v2/workflow/w%2F1/job"}
+
+
+def test_jobs_that_wait_for_each_other_end() -> None:
+    """No workflow is like that, and no answer keeps the step busy for ever."""
+    ring = [{"id": a, "name": a, "status": "not_run", "requires": {b: ["success"]}} for a, b in ("ab", "bc", "ca")]
+    api, _ = speaking(V2Wire(), answer(200, {"items": ring}))
+    assert api.jobs_not_run(WorkflowState("w", "deploy", "success")) == ("a", "b", "c")
+    ring[0]["requires"] = {"b": ["failed"]}
+    api, _ = speaking(V2Wire(), answer(200, {"items": ring}))
+    assert api.jobs_not_run(WorkflowState("w", "deploy", "success")) == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from deploystep import __version__
 from deploystep.app.options import Options
 from deploystep.cli import parser
 from deploystep.cli.args import asks_for_json, parse
@@ -27,6 +28,14 @@ USAGE = [
     "run --rules",
     "run extra",
     "run --branch main",
+    "run --held maybe",
+    "plan --held fail",
+    "plan --pull-request x",
+    "plan --pull-request 0",
+    "plan --pull-request 9999999999999999999",
+    "plan --env DEPLOYS_OFF",
+    "plan --env =1",
+    "plan --env A-B=1",
     "plan --confirm 1s",
     "sandbox --port 99999",
     "sandbox --port 65536",
@@ -57,13 +66,14 @@ def test_usage(argv: str | tuple[str, ...]) -> None:
         ("DRY_RUN", "maybe"),
         ("JSON", "maybe"),
         ("CONFIRM", "x"),
+        ("HELD", "maybe"),
     ],
 )
 def test_a_variable_that_cannot_be_meant(name: str, value: str) -> None:
     """An option that is silently ignored would be a lie, by whichever way it came."""
     with pytest.raises(UsageError) as caught:
         parse(["run"], {f"DEPLOYSTEP_{name}": value})
-    assert name.lower().replace("_", "-") in caught.value.message.lower().replace("_", "-")
+    assert f"DEPLOYSTEP_{name}" in caught.value.message, "what is wrong is named as it was given"
     assert caught.value.hints
     assert parse(["schema"], {f"DEPLOYSTEP_{name}": value} if name not in ("COLOR", "JSON") else {}).command == "schema"
 
@@ -87,7 +97,8 @@ def test_an_option_beats_its_variable() -> None:
     variables = {"DEPLOYSTEP_RULES": "a.yml", "DEPLOYSTEP_CONFIRM": "5m", "DEPLOYSTEP_DRY_RUN": "false"}
     read = parse(["run", "--rules", "b.yml", "--confirm", "90s", "--dry-run"], variables)
     assert (read.rules, read.confirm, read.dry_run) == ("b.yml", 90.0, True)
-    assert parse(["run"], variables) == Options("run", rules="a.yml", confirm=300.0, dry_run=False)
+    named = frozenset({"rules", "confirm"})
+    assert parse(["run"], variables) == Options("run", rules="a.yml", confirm=300.0, from_variables=named)
     assert parse(["run"], dict.fromkeys(variables, "")) == parse(["run"], {}) == Options("run")
 
 
@@ -121,6 +132,32 @@ def test_what_may_be_given_often() -> None:
     read = parse(["sandbox", "--head", "main=a", "--head", "v1=b=c", "--workflow", "x", "--port", "8080"], {})
     assert (dict(read.head), read.workflow, read.port) == ({"main": "a", "v1": "b=c"}, ("x",), 8080)
     assert parse(["plan", "--changed", "a", "--changed", "b c"], {}).changed == ("a", "b c")
+    assert dict(parse(["plan", "--env", "A=1=2", "--env", "B="], {}).env) == {"A": "1=2", "B": ""}
+
+
+def test_the_value_of_a_variable_is_not_repeated_where_its_name_is_missing() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(["plan", "--env", "hunter2"], {})
+    assert "hunter2" not in caught.value.message
+
+
+def test_an_option_is_named_as_it_was_given() -> None:
+    read = parse(
+        ["run", "--confirm", "1s"], {"DEPLOYSTEP_NOW": "x", "DEPLOYSTEP_CONFIRM": "2s", "DEPLOYSTEP_HELD": "fail"}
+    )
+    assert [read.written(n) for n in ("now", "confirm", "held", "rules_ref")] == [
+        "DEPLOYSTEP_NOW",
+        "--confirm",
+        "DEPLOYSTEP_HELD",
+        "--rules-ref",
+    ]
+
+
+@pytest.mark.parametrize("flag", ["-V", "--version"])
+def test_the_version(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse([flag], {})
+    assert capsys.readouterr().out == f"deploystep {__version__}\n"
 
 
 def test_every_option_that_changes_what_run_does_has_a_variable() -> None:

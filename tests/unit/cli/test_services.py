@@ -69,7 +69,8 @@ def test_a_plan_judges_what_its_options_name(tmp_path: Path) -> None:
         (environ(), {"branch": "a", "tag": "b"}, "usage"),
         (environ(CIRCLE_SHA1=None), {}, "not-in-a-clone"),
         (environ(CIRCLE_BRANCH=None), {}, "no-ref"),
-        (environ(), {"sha": "HEAD~1"}, "environment-invalid"),
+        (environ(), {"sha": "HEAD~1"}, "sha"),
+        (environ(), {"tag": "v9"}, "tag"),
         (environ(), {"node_index": "x"}, "environment-invalid"),
         (environ(), {"env_file": "none.env"}, "file-unreadable"),
     ],
@@ -137,7 +138,7 @@ def test_a_host_that_gets_no_token(host: str) -> None:
 def test_a_host_of_the_builds_url_that_gets_no_token() -> None:
     with pytest.raises(EnvironmentInvalid) as caught:
         _ = services(environ(CIRCLE_BUILD_URL="http://evil.example/gh/acme/shop/1")).address
-    assert caught.value.hints == ("name the host with --host URL",)
+    assert caught.value.hints == ("name CircleCI's address with --host https://…",)
 
 
 # The token

@@ -7,8 +7,10 @@ import base64
 import pytest
 from builds import DEFINITION, SHA, WORKFLOW, build, environ, fork_environ, oidc, tag_build
 
-from deploystep.core.build import Branch, BuildContext, Claims, ProjectSlug, Tag, Variables, is_uuid
+from deploystep.core.build import Branch, BuildContext, Claims, ProjectSlug, Repository, Tag, Variables, is_uuid
 from deploystep.core.errors import EnvironmentInvalid
+
+OWN = "https://github.com/acme/shop"
 
 
 def problems(**changes: str | None) -> tuple[str, ...]:
@@ -52,11 +54,11 @@ def test_everything_wrong_at_once() -> None:
     )
     assert [p.split(" ")[0] for p in found] == [
         "CIRCLE_BRANCH",
+        "CIRCLE_OIDC_TOKEN",
+        "CIRCLE_PULL_REQUEST",
         "CIRCLE_SHA1",
         "CIRCLE_NODE_INDEX",
-        "CIRCLE_PULL_REQUEST",
         "CIRCLE_BUILD_NUM",
-        "CIRCLE_OIDC_TOKEN",
     ]
 
 
@@ -65,7 +67,9 @@ def test_a_branch_and_a_tag() -> None:
     assert problem == "CIRCLE_BRANCH is 'main' and CIRCLE_TAG is 'v1': a build has a branch or a tag, never both"
 
 
-@pytest.mark.parametrize("sha", [SHA[:39], SHA + "0", SHA[:-1] + "g", SHA + "\n", " " + SHA, "HEAD"])
+@pytest.mark.parametrize(
+    "sha", [SHA[:39], SHA + "0", SHA[:-1] + "g", SHA + "\n", " " + SHA, "HEAD", "0" * 40, "0" * 64]
+)
 def test_what_is_no_revision(sha: str) -> None:
     assert problems(CIRCLE_SHA1=sha)[0].startswith("CIRCLE_SHA1 is ")
 
@@ -85,6 +89,12 @@ def test_what_is_no_node(index: str, total: str) -> None:
     [
         ("https://circleci.com/gh/acme/shop/12", None, "gh/acme/shop"),
         ("https://circleci.com/bb/acme/shop/12", "git@github.com:acme/shop.git", "bb/acme/shop"),
+        ("https://circleci.com/gh/Acme/SHOP/12", None, "gh/acme/shop"),
+        ("https://circleci.com/gh/acme/other/12", "git@github.com:acme/shop.git", None),
+        ("https://app.circleci.com/pipelines/github/mallory/shop/1", None, None),
+        ("https://circleci.com/jobs/12", "https://github.acme.dev/acme/shop", None),
+        (None, "https://github.company.com/acme/shop", None),
+        (None, "ssh://git@ssh.github.com:443/acme/shop.git", "gh/acme/shop"),
         ("https://app.circleci.com/pipelines/github/acme/shop/1", None, "gh/acme/shop"),
         ("https://circleci.acme.dev/gh/acme/shop/12", None, "gh/acme/shop"),
         (None, "https://github.com/acme/shop", "gh/acme/shop"),
@@ -125,17 +135,26 @@ def test_hosts(url: str | None, host: str) -> None:
 @pytest.mark.parametrize(
     ("variables", "numbers"),
     [
-        ({"CIRCLE_PULL_REQUEST": "https://github.com/acme/shop/pull/42"}, (42,)),
+        ({"CIRCLE_PULL_REQUEST": f"{OWN}/pull/42"}, (42,)),
+        ({"CIRCLE_PULL_REQUEST": "https://github.com/Acme/SHOP/pull/42?x=1#top"}, (42,)),
         ({"CIRCLE_PULL_REQUEST": "https://bitbucket.org/acme/shop/pull-requests/7/"}, (7,)),
-        ({"CIRCLE_PULL_REQUESTS": "https://g/x/pull/9, https://g/x/pull/10"}, (9, 10)),
-        ({"CIRCLE_PULL_REQUEST": "https://g/x/pull/10", "CIRCLE_PULL_REQUESTS": "https://g/x/pull/9,"}, (9, 10)),
+        ({"CIRCLE_PULL_REQUESTS": f"{OWN}/pull/9, {OWN}/pull/10"}, (9, 10)),
+        ({"CIRCLE_PULL_REQUEST": f"{OWN}/pull/10", "CIRCLE_PULL_REQUESTS": f"{OWN}/pull/9,"}, (9, 10)),
         ({"CIRCLE_PR_NUMBER": "3"}, (3,)),
+        ({"CIRCLE_PR_NUMBER": "3", "CIRCLE_PULL_REQUEST": f"{OWN}/pull/42"}, (42,)),
         ({"CIRCLE_BRANCH": "pull/5"}, (5,)),
-        ({"CIRCLE_BRANCH": "pull/5/head"}, ()),
+        ({"CIRCLE_BRANCH": "pull/5/head"}, (5,)),
+        ({"CIRCLE_BRANCH": "pull/5/merge"}, (5,)),
+        ({"CIRCLE_BRANCH": "pull-requests/5/from"}, (5,)),
+        ({"CIRCLE_BRANCH": "merge-requests/5/head"}, (5,)),
+        ({"CIRCLE_BRANCH": "pull/5", "CIRCLE_PULL_REQUEST": f"{OWN}/pull/4", "CIRCLE_PR_NUMBER": "3"}, (5,)),
+        ({"CIRCLE_BRANCH": "pull/5/tail"}, ()),
+        ({"CIRCLE_BRANCH": "pull/" + "9" * 19}, ()),
+        ({"CIRCLE_BRANCH": None, "CIRCLE_TAG": "pull/5"}, ()),
         ({}, ()),
     ],
 )
-def test_pull_requests(variables: dict[str, str], numbers: tuple[int, ...]) -> None:
+def test_pull_requests(variables: dict[str, str | None], numbers: tuple[int, ...]) -> None:
     read = build(**variables)
     assert read.pull_requests == numbers
     assert read.pull_request == min(numbers, default=None)
@@ -144,17 +163,71 @@ def test_pull_requests(variables: dict[str, str], numbers: tuple[int, ...]) -> N
 @pytest.mark.parametrize(
     ("variables", "fork"),
     [
-        ({"CIRCLE_PR_USERNAME": "mallory"}, True),
-        ({"CIRCLE_PR_REPONAME": "shop"}, True),
+        ({"CIRCLE_PR_USERNAME": "mallory"}, None),
+        ({"CIRCLE_PR_REPONAME": "shop"}, None),
+        ({"CIRCLE_PR_USERNAME": "mallory", "CIRCLE_PR_REPONAME": "shop", "CIRCLE_PR_NUMBER": "7"}, None),
+        ({"CIRCLE_PR_USERNAME": "mallory", "CIRCLE_BRANCH": None, "CIRCLE_TAG": "v1"}, None),
         ({"CIRCLE_BRANCH": "pull/7"}, True),
-        ({"CIRCLE_BRANCH": "pull/7/head"}, False),
+        ({"CIRCLE_BRANCH": "pull/7", "CIRCLE_PR_USERNAME": "mallory"}, True),
+        ({"CIRCLE_BRANCH": "pull/7/head"}, True),
+        ({"CIRCLE_BRANCH": "pull/7/merge"}, True),
+        ({"CIRCLE_BRANCH": "merge-requests/7/head"}, True),
         ({"CIRCLE_BRANCH": "xpull/7"}, False),
+        ({"CIRCLE_BRANCH": "pull/x"}, False),
         ({"CIRCLE_PR_NUMBER": "7"}, False),
         ({"CIRCLE_PR_USERNAME": "<nil>"}, False),
     ],
 )
-def test_forks(variables: dict[str, str], fork: bool) -> None:  # noqa: FBT001 - a column
+def test_forks(variables: dict[str, str | None], fork: bool | None) -> None:  # noqa: FBT001 - a column
     assert build(**variables).fork is fork
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"CIRCLE_PR_NUMBER": "4"},  # as a script makes it from the URL
+        {"CIRCLE_PROJECT_USERNAME": None},
+        {"CIRCLE_PROJECT_USERNAME": None, "CIRCLE_REPOSITORY_URL": None, "CIRCLE_OIDC_TOKEN": oidc(vcs_origin=OWN[8:])},
+    ],
+)
+def test_a_pull_request_of_another_repository_is_none_of_this_build(changes: dict[str, str | None]) -> None:
+    """A bot that syncs a fork has its pull request upstream."""
+    url = "https://github.com/upstream/shop/pull/4"
+    read = build(CIRCLE_PULL_REQUEST=url, CIRCLE_PULL_REQUESTS=url, **changes)
+    assert (read.pull_requests, read.foreign_requests) == ((), (url,))
+
+
+def test_a_pull_request_is_believed_where_nothing_names_the_repository() -> None:
+    nameless = {"CIRCLE_PROJECT_REPONAME": None, "CIRCLE_REPOSITORY_URL": None}
+    assert build(CIRCLE_PULL_REQUEST="https://github.com/acme/shop/pull/4", **nameless).pull_requests == (4,)
+
+
+def test_a_renamed_repository_is_known_by_both_names() -> None:
+    renamed = {"CIRCLE_REPOSITORY_URL": "git@github.com:acme/store.git"}
+    assert build(CIRCLE_PULL_REQUEST="https://github.com/acme/store/pull/4", **renamed).pull_requests == (4,)
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("git@github.com:acme/shop.git", ("github.com", "acme/shop")),
+        ("ssh://git@ssh.github.com:443/acme/shop.git/", ("github.com", "acme/shop")),
+        ("git@github.com-work:acme/shop", ("github.com", "acme/shop")),
+        ("https://anna:secret@bitbucket.org/acme/shop", ("bitbucket.org", "acme/shop")),
+        ("github.com/acme/shop", ("github.com", "acme/shop")),
+        ("https://github.company.com/acme/shop", ("github.company.com", "acme/shop")),
+        ("https://evilgithub.com/acme/shop", ("evilgithub.com", "acme/shop")),
+        ("https://gitlab.com/acme/team/shop.git", ("gitlab.com", "acme/team/shop")),
+        ("/srv/git/shop.git", None),
+        ("shop", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_repositories(url: str | None, found: tuple[str, str] | None) -> None:
+    read = Repository.parse(url)
+    assert (read and (read.host, read.path)) == found
 
 
 def test_a_fork() -> None:
@@ -175,7 +248,8 @@ def test_claims() -> None:
 @pytest.mark.parametrize(
     ("named", "claimed", "found"),
     [
-        (WORKFLOW, DEFINITION, WORKFLOW),
+        (WORKFLOW, WORKFLOW, WORKFLOW),
+        (WORKFLOW, DEFINITION, None),
         (None, DEFINITION, DEFINITION),
         ("no-uuid", DEFINITION, DEFINITION),
         ("x", "y", None),

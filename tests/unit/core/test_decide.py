@@ -16,6 +16,11 @@ FORK = BuildContext.from_environ(fork_environ())
 PULL = build(CIRCLE_BRANCH="feature/x", CIRCLE_PULL_REQUEST="https://github.com/acme/shop/pull/42")
 
 
+UNCLEAR = build(CIRCLE_PR_USERNAME="mallory")
+UNCLEAR_WORDS = (
+    "cannot tell whether this is a fork build: CIRCLE_PR_USERNAME is set, and branch main is no pull request's — "
+    "CircleCI sets CIRCLE_PR_USERNAME only for forks: take it out of the project's settings, contexts and config"
+)
 UPPER = "line 5: branch MAIN does not match main; upper and lower case differ"
 
 
@@ -70,11 +75,52 @@ def one(when: str, of: BuildContext | None = None, more: str = "") -> tuple[Verd
             "branch pull/7 matches ** (line 5), this is a fork build (line 5)",
         ),
         ("{branch: main, fork: true}", None, "no", "line 5: fork — this is not a fork build"),
+        ('{branch: "**"}', build(CIRCLE_BRANCH="pull/12/merge"), "no", "line 5: a fork build needs fork: true"),
+        ("{branch: main}", UNCLEAR, "unknown", f"line 5: {UNCLEAR_WORDS}"),
+        ("{branch: main, fork: true}", UNCLEAR, "unknown", f"line 5: {UNCLEAR_WORDS}"),
+        ("{branch: main, fork: false}", UNCLEAR, "unknown", f"line 5: {UNCLEAR_WORDS}"),
+        ("{branch: x}", UNCLEAR, "no", "line 5: branch main does not match x"),
+        (
+            "{branch: main, pull_request: true}",
+            build(CIRCLE_PULL_REQUEST="https://github.com/up/shop/pull/4"),
+            "no",
+            "line 5: pull_request — there is none; https://github.com/up/shop/pull/4 is of another repository",
+        ),
     ],
 )
 def test_because(when: str, of: BuildContext | None, verdict: str, because: str) -> None:
     found, words = one(when, of)
     assert (found.value, words) == (verdict, because)
+
+
+@pytest.mark.parametrize(
+    ("text", "user", "verdict"),
+    [
+        ("unless: {user: bot}", None, "unknown"),
+        ("unless: {user: bot}", "anna", "fire"),
+        ("unless: {user: bot}", "bot", "no"),
+        ("unless: [{user: bot, branch: x}]", None, "fire"),
+        ("unless: [{user: bot}, {pull_request: false}]", None, "no"),
+        ("never: {user: bot}", None, "unknown"),
+        ("never: {user: bot}", "anna", "fire"),
+        ("never: {user: bot, branch: x}", None, "fire"),
+    ],
+)
+def test_nobody_knows_who_started_a_build_of_a_bot(text: str, user: str | None, verdict: str) -> None:
+    """CircleCI sets CIRCLE_USERNAME only for people with an account: what stops a user must not pass a blank one."""
+    unless, never = (text, "") if text.startswith("unless") else ("", f"never: [{{when: {text[7:]}}}]")
+    more = f"\n    {unless}" if unless else ""
+    (judged,) = decided(
+        f"version: 1\n{never}\nrules:\n  - name: a\n    when: {{branch: main}}\n    deploy: {{workflow: x}}{more}\n",
+        build(CIRCLE_USERNAME=user),
+    ).judgements
+    assert judged.verdict.value == verdict
+    for problem in judged.trace.problems:
+        assert (problem.code, problem.message, problem.hint) == (
+            "U107",
+            "cannot tell who started this build: CIRCLE_USERNAME is not set, as for bots and schedules",
+            "use author: or a branch pattern, such as branch: dependabot/**, instead of user:",
+        )
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,9 @@ def problem(deploy: str, of: BuildContext | None = None, when: str = '{branch: "
 
 
 def test_unset() -> None:
-    code, message, hint = problem('{workflow: x, parameters: {n: "${pr.number}"}}')
-    assert (code, message) == ("E508", "${pr.number} is not set in this build")
-    assert hint == "rule 'a' fired without a pull request; add pull_request: true"
+    code, message, hint = problem('{workflow: x, parameters: {n: "${CIRCLE_JOB}"}}')
+    assert (code, message) == ("E508", "${CIRCLE_JOB} is not set in this build")
+    assert hint == "set it, or take it out of the parameter"
 
 
 @pytest.mark.parametrize("branch", ["a;b", "$(id)", "a`b`", "a b", "ü", "a&&b"])
@@ -105,7 +105,7 @@ def test_every_problem_of_every_rule() -> None:
         rules:
           - name: a
             when: {branch: "**"}
-            deploy: {workflow: x, parameters: {p: "${pr.number}", q: "${CIRCLE_BRANCH}"}}
+            deploy: {workflow: x, parameters: {p: "${CIRCLE_JOB}", q: "${CIRCLE_BRANCH}"}}
           - name: b
             when: {branch: "**"}
             deploy: {workflow: x, parameters: {r: "${CIRCLE_JOB}"}}

@@ -202,6 +202,28 @@ def test_jobs_that_are_not_there_are_errors_at_their_places() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("own", "status", "verdict"),
+    [
+        ("scan", "running", Verdict.UNKNOWN),
+        ("scan", None, Verdict.UNKNOWN),
+        ("scan", "success", Verdict.FIRE),
+        ("other", "running", Verdict.HELD),
+    ],
+)
+def test_the_job_that_runs_the_step_would_hold_its_rule_for_ever(
+    own: str, status: str | None, verdict: Verdict
+) -> None:
+    jobs = {"test": "success", "build-image": "success", **({} if status is None else {"scan": status})}
+    read = REQUIRES
+    facts = Facts(build(CIRCLE_JOB=own), None, {JobsOf(): Known(jobs)})
+    (found,) = decide(read, facts).judgements
+    assert found.verdict is verdict
+    told = [(d.code, d.is_error, d.span.start.column, d.hint) for d in found.trace.problems]
+    hint = "leave it out: what the job did before the step has succeeded"
+    assert told == ([("E702", True, 35, hint)] if verdict is Verdict.UNKNOWN else [])
+
+
 def test_jobs_are_asked_about_last() -> None:
     found = judged(None, None, REQUIRES)["a"]
     assert (found.verdict, found.trace.wants) == (Verdict.UNKNOWN, (JobsOf(),))

@@ -32,8 +32,8 @@ LOST = Unavailable("U999", "cannot tell", "ask somebody")
 
 
 def matcher(written: str) -> Matcher:
-    """One matcher; what stands before it, `branch: "**"`, makes the rule complete."""
-    when = f'when:\n      branch: "**"\n      {written}'
+    """One matcher; what stands before it, `branch: f/**`, makes the rule complete."""
+    when = f"when:\n      branch: f/**\n      {written}"
     (rule,) = rules(f"version: 1\nrules:\n  - name: a\n    {when}\n    deploy: {{workflow: x}}\n").rules
     (alternative,) = rule.when.alternatives
     return alternative.matchers[-1]

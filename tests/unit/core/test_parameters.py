@@ -94,8 +94,11 @@ def test_every_text_is_read_to_its_end(text: str) -> None:
 # What names stand for
 
 
+KEY = "ds-0123456789abcdef01234567"
+
+
 def subject(read: BuildContext, rule: str = "production", environment: str | None = "prod") -> Subject:
-    return Subject(read, rule, environment)
+    return Subject(read, rule, environment, KEY)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +116,7 @@ def subject(read: BuildContext, rule: str = "production", environment: str | Non
         ("tag.version", None),
         ("rule.name", "production"),
         ("rule.environment", "prod"),
+        ("deploy.key", KEY),
         ("nonsense", None),
         ("sha.long", None),
     ],
@@ -123,9 +127,20 @@ def test_names_in_a_branch_build(name: str, value: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tag", "version"), [("v1.4.0", "1.4.0"), ("1.4.0", "1.4.0"), ("v", None), ("vv1", "v1"), ("version", "ersion")]
+    ("tag", "version"),
+    [
+        ("v1.4.0", "1.4.0"),
+        ("1.4.0", "1.4.0"),
+        ("vNext", "vNext"),
+        ("version-1", "version-1"),
+        ("api-v1.2.3", "api-v1.2.3"),
+        ("vv1", "vv1"),
+        ("v", "v"),
+        ("v\u0663", "v\u0663"),
+    ],
 )
 def test_tag_version(tag: str, version: str | None) -> None:
+    """A leading v goes where a digit follows; a word that begins with it stays whole."""
     assert value_of("tag.version", subject(tag_build(tag))) == version
     assert value_of("branch.slug", subject(tag_build(tag))) is None
 

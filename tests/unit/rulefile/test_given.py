@@ -72,14 +72,17 @@ def test_a_branch_may_have_any_name(name: str) -> None:
         ("branch: pull/7\npull_request: false", True, ()),
         ("branch: pull/7\npull_request: 9", True, (9,)),
         ("branch: main\nfork: true", True, ()),
-        ("branch: main\nenv: {CIRCLE_PR_USERNAME: cleo}", True, ()),
+        ("branch: pull/7/head", True, (7,)),
+        ("branch: main\nenv: {CIRCLE_PR_USERNAME: cleo}", None, ()),
+        ("branch: main\nfork: false\nenv: {CIRCLE_PR_USERNAME: cleo}", False, ()),
+        ("branch: main\nfork: true\nenv: {CIRCLE_PR_USERNAME: cleo}", True, ()),
         ("branch: pull/x", False, ()),
         (f"branch: pull/{'9' * 18}", True, (10**18 - 1,)),
         (f"branch: pull/{'9' * 19}", True, ()),
         ("tag: pull/7", False, ()),
     ],
 )
-def test_forks_and_pull_requests(text: str, *, fork: bool, numbers: tuple[int, ...]) -> None:
+def test_forks_and_pull_requests(text: str, *, fork: bool | None, numbers: tuple[int, ...]) -> None:
     build = given(text).build
     assert (build.fork, build.pull_requests) == (fork, numbers)
 

@@ -91,6 +91,7 @@ def test_a_target_that_no_rule_uses_is_suspicious(said: Said) -> None:
 
 FILE = """\
     version: 1
+    timezone: Europe/Berlin
     windows: {office: Mon-Thu 09:00-17:00}
     freezes:
       - {name: weekend, from: 2026-06-19 18:00, until: 2026-06-%s 09:00}
@@ -125,11 +126,14 @@ def test_nothing_is_said_of_what_is_meant() -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"until": "20"}, ("W309", 4, 5)),
-        ({"until": "22"}, ("W309", 4, 5)),
-        ({"environment": "production", "when": 'author: "*@acme.dev"'}, ("W306", 8, 26)),
-        ({"unless": "paths: {only: docs/**, since: previous-commit}"}, ("W307", 9, 14)),
-        ({"fire": "fire: []"}, ("W308", 6, 11)),
+        ({"until": "20"}, ("W309", 5, 5)),
+        ({"until": "22"}, ("W309", 5, 5)),
+        ({"environment": "production", "when": 'author: "*@acme.dev"'}, ("W306", 9, 26)),
+        ({"unless": "paths: {only: docs/**, since: previous-commit}"}, ("W307", 10, 14)),
+        ({"unless": 'user: ["dependabot[bot]"]'}, ("W312", 10, 22)),
+        ({"unless": r"user: '/.*\[bot\]/'"}, ("W312", 10, 21)),
+        ({"when": "user: 'renovate[bot]'"}, ("W312", 9, 33)),
+        ({"fire": "fire: []"}, ("W308", 7, 11)),
     ],
 )
 def test_each_reminder_at_its_place(change: dict[str, str], told: tuple[str, int, int]) -> None:
@@ -142,3 +146,38 @@ def test_an_author_of_another_environment_is_nobodys_business() -> None:
 
 def test_a_held_rule_has_its_case_too() -> None:
     assert warned(fire="held: [a]") == []
+
+
+TIMES = """\
+    version: 1
+    {zone}
+    windows: {{office: {window}}}
+    freezes: [{{name: z, from: {begins}, until: 2026-06-23T09:00Z}}]
+    rules: [{{name: a, when: {{branch: main}}, during: {during}, deploy: {{parameters: {{x: 1}}}}}}]
+    """
+BERLIN = {
+    "zone": "",
+    "window": "Mon 09:00-17:00 Asia/Tokyo",
+    "begins": "2026-06-19 18:00 UTC",
+    "during": "office",
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "place"),
+    [
+        ({"window": "Mon 09:00-17:00"}, "3:19"),
+        ({"begins": "2026-06-19 18:00"}, "4:27"),
+        ({"begins": "2026-06-19T18:00:30"}, "4:27"),
+        ({"during": "Mon 09:00-17:00"}, "5:49"),
+        ({"during": "Mon 09:00-17:00", "window": "Mon 09:00-17:00"}, "3:19"),
+        ({}, ""),
+        ({"begins": "2026-06-19 18:00+02:00"}, ""),
+        ({"window": "Mon 09:00-17:00", "zone": "timezone: UTC"}, ""),
+    ],
+)
+def test_a_time_that_is_in_utc_for_want_of_a_zone(changed: dict[str, str], place: str, said: Said) -> None:
+    told = [message for message in said(dedent(TIMES).format(**{**BERLIN, **changed})) if "W401" in message]
+    what = "this time is in UTC: neither it nor the file names a time zone"
+    hint = "write for example  timezone: Europe/Berlin  in the file"
+    assert told == ([f"deploy.yml:{place}: warning[W401]: {what} — {hint}"] if place else [])

@@ -104,7 +104,7 @@ def test_parameters_have_the_type_that_their_spelling_says() -> None:
 
 def test_what_is_left_out_has_its_default() -> None:
     rules = loaded(with_rule("    when: {branch: main}\n" + DEPLOY))
-    assert (rules.timezone, rules.default_branch, rules.api) == ("UTC", "main", ApiVersion.V2_RUN)
+    assert (rules.timezone, rules.default_branch, rules.api) == ("UTC", None, ApiVersion.V2_RUN)
     assert (dict(rules.targets), rules.never) == ({}, ())
     rule = rules.rules[0]
     assert (rule.environment, rule.unless, rule.deploy.to, rule.deploy.job) == (None, None, None, None)
@@ -258,8 +258,8 @@ def test_the_interfaces_that_can_be_named(api: str, code: list[str]) -> None:
         (
             "whatever it is",
             (
-                "known: variables such as CIRCLE_SHA1, and branch.slug, pr.number, rule.environment, rule.name,"
-                " sha.short, tag.version"
+                "known: variables such as CIRCLE_SHA1, and branch.slug, deploy.key, pr.number, rule.environment,"
+                " rule.name, sha.short, tag.version"
             ),
         ),
     ],
@@ -275,10 +275,10 @@ def test_a_variable_in_lower_case_cannot_be_sent(said: Said) -> None:
     assert message.endswith("unknown value ${key} — only variables in upper case can be sent")
 
 
-def test_what_one_alternative_can_set_is_not_called_always_unset() -> None:
+def test_what_one_alternative_leaves_unset_fails_there() -> None:
     parameters = "{a: '${CIRCLE_TAG}', b: '${CIRCLE_BRANCH}', c: '${pr.number}'}"
     when = "[{branch: main, pull_request: false}, {tag: v*}]"
-    assert codes(with_rule(f"    when: {when}\n    deploy: {{parameters: {parameters}}}\n")) == []
+    assert codes(with_rule(f"    when: {when}\n    deploy: {{parameters: {parameters}}}\n")) == ["E507"]
 
 
 @pytest.mark.parametrize("when", ["{tga: v*}", "{branch: main, tga: v*}"])

@@ -68,6 +68,27 @@ def test_a_renamed_job_goes_by_its_new_name() -> None:
     assert warnings(more="requires: package")[0].startswith("6:15 W702")
 
 
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ("deploystep run --wait", True),
+        ("{name: deploy, command: 'make; deploystep run'}", True),
+        ("deploystep plan", False),
+        ("'# deploystep run'", False),
+        ("deploystep run --dry-run", False),
+    ],
+)
+def test_a_job_that_runs_the_step_has_never_succeeded_when_it_asks(step: str, told: bool) -> None:  # noqa: FBT001
+    steps = f"[checkout, {{run: make test}}, {{run: {step}}}]"
+    text = dedent(CONFIG) + f"jobs: {{test: {{steps: {steps}}}, package: {{steps: [{{run: deploystep check}}]}}}}\n"
+    found = warnings(more="requires: [test, build-image]", project=Project(config(text), {}, None))
+    expected = (
+        "6:16 E702 job 'test' runs this step, so it has never succeeded when the step asks"
+        " — leave it out: what the job did before the step has succeeded"
+    )
+    assert found == ([expected] if told else [])
+
+
 def test_jobs_of_a_matrix_are_not_claimed_to_be_absent() -> None:
     text = CONFIG.replace("[release]", "[{release: {matrix: {parameters: {v: [1, 2]}}}}]")
     assert warnings(more="requires: release-1", project=Project(config(text), {}, None)) == []
@@ -144,12 +165,19 @@ def test_a_path_pattern_that_matches_no_file() -> None:
     files = ("services/api/app.py", "docs/a.md")
     when = "{branch: f/**, paths: {only: [service/**, services/**], ignore: '**/*.md'}}"
     assert warnings(when=when, project=Project(None, {}, files)) == [
-        "5:41 W705 no file of this repository matches 'service/**' — did you mean 'services'?"
+        "5:41 W705 no file of this repository matches 'service/**' — did you mean 'services/**'?"
     ]
 
 
 @pytest.mark.parametrize(
-    ("only", "hint"), [("dosc/**", "did you mean 'docs'?"), ("'**/zz'", "is the path spelt as git has it?")]
+    ("only", "hint"),
+    [
+        ("dosc/**", "did you mean 'docs/**'?"),
+        ("docs", "did you mean 'docs/**'?"),
+        ("docs/b.md", "did you mean 'docs/a.md'?"),
+        ("dosc/*.md", "did you mean 'docs/*.md'?"),
+        ("'**/zz'", "is the path spelt as git has it?"),
+    ],
 )
 def test_a_path_is_compared_by_its_beginning(only: str, hint: str) -> None:
     unless = f"unless: {{paths: {{only: a, ignore: {only}, since: previous-commit}}}}"

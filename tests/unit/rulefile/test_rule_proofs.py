@@ -108,13 +108,22 @@ rules:
 """
 ONE = "{workflow: deploy, parameters: {x: 1}}"
 TWO = "{workflow: deploy, parameters: {x: 2}}"
+ELSE = "{workflow: other, parameters: {x: 2}}"
+SHARED = ("E310", "W310")
 
 
-def warned(said: Said, code: str, first: str, second: str, deploys: tuple[str, str] = (ONE, TWO)) -> list[str]:
+def warned(said: Said, code: str, first: str, second: str, deploys: tuple[str, str] = (ONE, ELSE)) -> list[str]:
     """What is said under this code of rules `a` and `b`."""
     lines = said(PAIR.format(first=first, second=second, one=deploys[0], two=deploys[1]))
     assert not [line for line in lines if " error[" in line]
     return [line for line in lines if f"warning[{code}]" in line]
+
+
+def shared(said: Said, first: str, second: str, deploys: tuple[str, str] = (ONE, TWO)) -> list[str]:
+    """What is said of rules `a` and `b` whose runs cannot be told apart."""
+    lines = said(PAIR.format(first=first, second=second, one=deploys[0], two=deploys[1]))
+    assert not [code for code in codes(lines) if code.startswith("E") and code not in SHARED]
+    return [line for line, code in zip(lines, codes(lines), strict=True) if code in SHARED]
 
 
 @pytest.mark.parametrize(
@@ -170,22 +179,48 @@ def test_rules_for_other_environments_may_both_fire(said: Said) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "second"),
+    ("first", "second", "shown"),
     [
-        ("{branch: main}", "{branch: main}"),
-        ("{branch: release/*}", r"{branch: '/release\/\d+/'}"),
-        ("{branch: main}", "[{tag: v*}, {branch: '**'}]"),
-        ("{tag: v*}", "{tag: v1.4.0}"),
-        ("{branch: main, user: anna}", "{branch: main, user: bjorn}"),
+        ("{branch: main}", "{branch: main}", "branch 'main'"),
+        ("{branch: release/*}", r"{branch: '/release\/\d+/'}", "branch 'release/0'"),
+        ("{branch: main}", "[{tag: v*}, {branch: '**'}]", "branch 'main'"),
+        ("{tag: v*}", "{tag: v1.4.0}", "tag 'v1.4.0'"),
+        # in one build only one of them fires, but a later build of the same commit can find the other's run
+        ("{branch: main, user: anna}", "{branch: main, user: bjorn}", None),
+        ("{branch: main, author: a@x}", "{branch: main, author: b@x}", None),
+        ("{branch: main, pull_request: true}", "{branch: main, pull_request: false}", None),
     ],
 )
-def test_rules_that_start_one_workflow_for_one_ref(first: str, second: str, said: Said) -> None:
+def test_rules_that_start_one_workflow_for_one_ref(first: str, second: str, shown: str | None, said: Said) -> None:
+    """It is an error where both fire for one build: then it happens at the first rerun."""
     column = len(f"  - {{name: b, when: {second}, deploy: {{workflow: ") + 1
-    (message,) = warned(said, "W310", f"when: {first}", f"when: {second}")
+    (message,) = shared(said, f"when: {first}", f"when: {second}")
+    kind = f"5:{column}: error[E310]" if shown else f"5:{column}: warning[W310]"
+    shows = f" (both fire, for example, on {shown})" if shown else ""
     assert message == (
-        f"deploy.yml:5:{column}: warning[W310]: rules 'a' and 'b' start the same workflow, so a rerun that finds one "
-        "of their runs cannot tell whose it is and ends with exit code 5 — give each rule a workflow of its own"
+        f"deploy.yml:{kind}: rules 'a' and 'b' start the same workflow{shows}, so a rerun that finds one of their "
+        "runs cannot tell whose it is and ends with exit code 5 — give each rule a workflow of its own, or send "
+        "deploy_key: ${deploy.key} with both"
     )
+
+
+KEYED = "{{workflow: deploy, parameters: {{x: {n}, deploy_key: '${{deploy.key}}'}}}}"
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "is_told"),
+    [
+        (KEYED.format(n=1), KEYED.format(n=2), False),
+        (KEYED.format(n=1), TWO, True),  # the run of the other may hold none
+        (ONE, KEYED.format(n=2), True),
+        ("{workflow: deploy, parameters: {k: 'x-${deploy.key}-y'}}", KEYED.format(n=2), False),
+        ("{workflow: deploy, parameters: {k: '$${deploy.key}'}}", KEYED.format(n=2), True),
+        ("{job: j, parameters: {k: '${deploy.key}'}}", "{job: j, parameters: {k: '${deploy.key}', x: 1}}", True),
+    ],
+)
+def test_with_a_key_each_run_is_told_from_the_others(one: str, two: str, is_told: object, said: Said) -> None:
+    when = "when: {branch: main}"
+    assert bool(shared(said, when, when, (one, two))) is is_told
 
 
 @pytest.mark.parametrize(
@@ -197,13 +232,13 @@ def test_rules_that_start_one_workflow_for_one_ref(first: str, second: str, said
     ],
 )
 def test_runs_of_another_ref_are_never_taken_for_a_rules_own(first: str, second: str, said: Said) -> None:
-    assert warned(said, "W310", f"when: {first}", f"when: {second}") == []
+    assert shared(said, f"when: {first}", f"when: {second}") == []
 
 
 @pytest.mark.parametrize(
     ("one", "two"),
     [
-        (ONE, "{workflow: other, parameters: {x: 2}}"),
+        (ONE, ELSE),
         (ONE, "{to: deployer, workflow: deploy}"),
         ("{to: deployer, workflow: deploy}", "{to: deployer, workflow: deploy}"),
         (ONE, "{job: deploy}"),
@@ -211,13 +246,34 @@ def test_runs_of_another_ref_are_never_taken_for_a_rules_own(first: str, second:
     ],
 )
 def test_rules_that_share_no_workflow(one: str, two: str, said: Said) -> None:
-    assert warned(said, "W310", "when: {branch: main}", "when: {branch: main}", (one, two)) == []
+    assert shared(said, "when: {branch: main}", "when: {branch: main}", (one, two)) == []
 
 
 def test_rules_that_share_a_job(said: Said) -> None:
     when, two = "when: {branch: main}", "{job: deploy, parameters: {X: a}}"
-    (message,) = warned(said, "W310", when, when, ("{job: deploy}", two))
+    (message,) = shared(said, when, when, ("{job: deploy}", two))
     assert "start the same job" in message
+    assert message.endswith("give each rule a job of its own"), "a job shows no configuration, so no key helps"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "names"),
+    [
+        ("{x: '${REGION}'}", "${REGION}"),
+        ("{x: '${REGION}', y: 'a-${CELL}-${REGION}'}", "${CELL}, ${REGION}"),
+        ("{x: '${REGION}', deploy_key: '${deploy.key}'}", None),
+        ("{x: '${CIRCLE_SHA1}', y: '${branch.slug}', z: $$REGION}", None),
+    ],
+)
+def test_a_rule_that_is_sent_once_for_each_value_of_a_variable(parameters: str, names: str | None, said: Said) -> None:
+    when = 'when: {branch: main, env: {REGION: "*", CELL: "*"}}'
+    found = warned(said, "W311", when, "when: {branch: dev}", (f"{{workflow: w, parameters: {parameters}}}", ONE))
+    if names is None:
+        assert found == []
+        return
+    (message,) = found
+    assert f"the runs of rule 'a' do not tell for which {names} they were sent" in message
+    assert message.endswith("send the deploy key: deploy_key: ${deploy.key}")
 
 
 def many(count: int, when: str, deploy: str = "{{workflow: w{n}, parameters: {{n: {n}}}}}") -> str:
@@ -227,7 +283,7 @@ def many(count: int, when: str, deploy: str = "{{workflow: w{n}, parameters: {{n
 
 def test_each_of_many_rules_that_share_is_told_once(said: Said) -> None:
     lines = said(many(4, "{{branch: main}}", "{{workflow: w, parameters: {{n: {n}}}}}"))
-    assert [line.split("'")[1:4:2] for line in lines if "W310" in line] == [["r0", "r1"], ["r0", "r2"], ["r0", "r3"]]
+    assert [line.split("'")[1:4:2] for line in lines if "E310" in line] == [["r0", "r1"], ["r0", "r2"], ["r0", "r3"]]
 
 
 @pytest.mark.parametrize(
@@ -248,7 +304,7 @@ def test_what_rules_say_alike_is_all_that_counts(conditions: tuple[str, ...], to
 
 
 @pytest.mark.parametrize(
-    ("limit", "code"), [("_MOST_COMPARED", "W301"), ("_MOST_TOLD", "W301"), ("_MOST_SHARING", "W310")]
+    ("limit", "code"), [("_MOST_COMPARED", "W301"), ("_MOST_TOLD", "W301"), ("_MOST_SHARING", "E310")]
 )
 def test_beyond_a_limit_nothing_is_claimed(limit: str, code: str, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     text = many(4, "{{branch: [main, f{n}]}}", "{{workflow: w, parameters: {{n: {n}}}}}")

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from deploystep.core.times import zone_names
 from deploystep.rulefile import field_types as types
 from deploystep.rulefile import fields, schema
 from deploystep.rulefile.field_types import AnyOf, Field, Table
@@ -23,7 +24,10 @@ ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests/golden/rules"
 GOOD = sorted((GOLDEN / "ok").glob("*.yml")) + sorted((ROOT / "examples").glob("*/.circleci/deploy.yml"))
 #: Unknown keys, wrong kinds of value, missing keys, names: what a table can say.
-STRUCTURAL = re.compile(r"error\[E10[1237]\]")
+#: And how a text is written: a version, a zone, a window, a moment.
+STRUCTURAL = re.compile(
+    r"error\[(?:E10[1237]|E206|E403|E604)\]|unknown version|cannot read the window '[MF][a-z]+-[A-Z]"
+)
 #: One of `branch` and `tag` is missing: said by the loader, not by a table. May only shrink.
 BEYOND_A_TABLE = {"case-no-ref", "target-no-ref"}
 BAD = [
@@ -203,6 +207,37 @@ VALUES: list[tuple[object, object, bool]] = [
 @pytest.mark.parametrize(("known", "value", "fits"), VALUES)
 def test_a_value(known: object, value: object, *, fits: bool) -> None:
     assert takes(known, value) is fits
+
+
+@pytest.mark.parametrize(
+    ("known", "right", "wrong"),
+    [
+        (fields.VERSION, [1, "1"], [2, "2", True, "1.0"]),
+        (fields.TIMEZONE, ["Europe/Berlin", "UTC", "GMT+0", "America/Argentina/Salta"], ["Berlin", "", "MESZ", "utc"]),
+        (fields.DURING, ["office-hours", "Mon-Thu 09:00-17:00", "Fri 22:00-06:00 Asia/Tokyo"], ["Mon-Thu 9-17", "a b"]),
+        (
+            fields.WINDOWS,
+            [{"w": ["Sat 10:00-24:00"]}],
+            [{"w": "Mon-Fri 9-17"}, {"w": "office-hours"}, {"w": "mon 09:00-10:00"}],
+        ),
+        (
+            fields.UNTIL,
+            ["2026-12-18 18:00", "2026-06-16T10:00:00+02:00", "2026-12-18 18:00 Asia/Tokyo"],
+            ["2026-12-18", "18.12.2026 18:00"],
+        ),
+        (fields.DEFAULT_BRANCH, ["main", 1.1, "release/ü"], ["origin/main", "refs/heads/main", "a b", "x~1"]),
+        (fields.REF, ["refs/heads/main", "origin/main", "deployed/staging"], ["HEAD~1", "a b"]),
+        (fields.PROJECT, ["gh/acme/shop", "circleci/a/b"], ["acme/shop", "gitlab/acme/shop", "gh/acme/shop?x"]),
+    ],
+    ids=lambda value: value.key if isinstance(value, Field) else "",
+)
+def test_a_text_is_taken_in_its_form_only(known: Field[Any], right: list[Any], wrong: list[Any]) -> None:
+    assert [value for value in right if not takes(known.type, value)] == []
+    assert [value for value in wrong if takes(known.type, value)] == []
+
+
+def test_every_time_zone_fits() -> None:
+    assert [name for name in sorted(zone_names()) if not takes(types.ZONE, name)] == []
 
 
 # Files

@@ -35,8 +35,8 @@ _SEGMENTS_ABOVE: Final = Repeat(concat((_SEGMENT, SLASH)), 0, None)
 _ESCAPABLE: Final = "*?[]{}\\!"
 _NO_WILDCARD: Final = "?[]{}"
 _REGEX_ESCAPES: Final = "dDsSwW"
-_QUALIFIED_NAME: Final = re.compile(r"refs/(?:heads|tags)/")
-_QUALIFIED_REGEX: Final = re.compile(r"/(\^?)refs\\?/(?:heads|tags)\\?/(?=.)", re.DOTALL)
+_QUALIFIED_NAME: Final = re.compile(r"(?:refs/(?:heads|tags|remotes/origin)|origin)/")
+_QUALIFIED_REGEX: Final = re.compile(r"/(\^?)(?:refs\\?/(?:heads|tags|remotes\\?/origin)|origin)\\?/(?=.)", re.DOTALL)
 _STARS: Final = re.compile(r"\*{2,}")
 _FORBIDDEN_IN_REFS: Final = frozenset("\x7f ~^:?*[\\") | {chr(code) for code in range(0x20)}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from deploystep.sandbox import Run, RunOverride, Sandbox, Workflow, WorkflowRun
+from deploystep.sandbox import Run, RunOverride, Sandbox, WorkflowRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,12 +21,14 @@ class EventfulSandbox(Sandbox):
     """`reruns` are the outcomes of a workflow's automatic reruns, by its name: each follows if the one before failed.
 
     With `has_setup` every run begins with a setup workflow. With `auto_cancel` a newer run of a branch other than
-    main cancels what older ones are still doing. `on_trigger` is told of every run that a trigger creates.
+    main cancels what older ones are still doing. A workflow in `skips` does not run its job the first time, and says
+    success all the same. `on_trigger` is told of every run that a trigger creates.
     """
 
     has_setup: bool = False
     auto_cancel: bool = False
     reruns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    skips: Sequence[str] = ()
     on_trigger: Callable[[Run], None] = lambda _run: None
 
     def create(self, api: str, project: str, body: TriggerBody, override: RunOverride) -> Run | None:
@@ -42,6 +44,7 @@ class EventfulSandbox(Sandbox):
                     self._supersede(older)
         if not run.is_pipeline:
             return run
+        run = replace(run, workflows=tuple(self._skipped(workflow) for workflow in run.workflows))
         return replace(run, workflows=tuple(w for workflow in run.workflows for w in self._chain(run, workflow)))
 
     def _supersede(self, run: Run) -> None:
@@ -52,14 +55,19 @@ class EventfulSandbox(Sandbox):
             if not is_over and not workflow.auto_rerun_number:
                 self.set_workflow(workflow.id, "canceled")
 
+    def _skipped(self, workflow: WorkflowRun) -> WorkflowRun:
+        is_first = not any(w.name == workflow.name for run in self.stored_runs() for w in run.workflows)
+        if not is_first or workflow.name not in self.skips:
+            return workflow
+        return replace(workflow, jobs=tuple(replace(job, status="not_run") for job in workflow.jobs))
+
     def _chain(self, run: Run, workflow: WorkflowRun) -> Sequence[WorkflowRun]:
         outcomes = self.reruns.get(workflow.name, ())
         chain = [replace(workflow, max_auto_reruns=len(outcomes))]
-        again = Workflow(workflow.name)
         for number, outcome in enumerate(outcomes, start=1):
             begins = chain[-1].changes[-1].at + timedelta(seconds=self.pace.appear)
             follows = (chain[-1].id, "failed")
-            made = self.factory.workflow(run.project, again, outcome, begins, follows=follows)
+            made = self.new_workflow(run.project, workflow.name, outcome, begins, follows)
             chain.append(replace(made, auto_rerun_number=number, max_auto_reruns=len(outcomes)))
         return chain
 

@@ -1,0 +1,100 @@
+"""Is this build part of a deploy that this step triggered? Then the rule that triggered it does not fire again in it.
+
+A config that runs the step in every pipeline, the deploy's own among them, would otherwise deploy for ever. One request
+tells for the builds of a push; the few whose pipeline was triggered through the API are looked at more closely.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from deploystep.circleci import v2
+from deploystep.core.build import BuildContext, ProjectSlug
+from deploystep.core.decide import Decision, Judgement, Verdict
+from deploystep.core.deploy import TriggerSpec
+from deploystep.core.deploy_key import keys_in
+from deploystep.core.errors import FactUnavailable
+from deploystep.core.frozen import replace
+from deploystep.core.trace import Answer, Reason, Trace
+
+if TYPE_CHECKING:
+    from deploystep.app.ports import Services
+
+
+def own_deploys(
+    specs: tuple[TriggerSpec, ...], project: ProjectSlug, services: "Services", *, is_again: bool
+) -> Mapping[str, str]:
+    """The rules whose deploy this build's own pipeline is, each with the reason.
+
+    `is_again`: deploy keys are made anew, so any key that the pipeline holds shows that it is a deploy. Raises
+    FactUnavailable where the pipeline may be the deploy of a rule, and nothing could tell.
+    """
+    build, client = services.build, services.client()
+    here = [spec for spec in specs if spec.project in (None, project)]
+    if not here or build.pipeline_id is None:
+        return {}
+    own = v2.pipeline(client, build.pipeline_id)
+    if own is None:
+        unknown = next((spec for spec in here if not spec.is_recognised), None)
+        if unknown is not None:
+            raise _undecided(unknown, f"pipeline {build.pipeline_id} could not be read")
+        services.console.info("this build's own pipeline could not be read: earlier runs are still looked for")
+    if own is None or own.is_by_api is False:
+        return {}
+    sends_key = any(spec.key is not None for spec in here)
+    keys = keys_in((v2.compiled_config(client, own.id) or "") if sends_key else "")
+    is_named = any(spec.is_known_by_workflow and spec.job is None for spec in here)
+    started = {w.name for w in (v2.workflows(client, own.id) or ())} if is_named else set()
+    found: dict[str, str] = {}
+    for spec in here:
+        why = _known_by(spec, build, keys, started, is_again=is_again)
+        if why:
+            found[spec.rule] = f"this build's own pipeline is this rule's deploy: {why}; {_gate(spec)}"
+        elif own.is_by_api and not spec.is_recognised:
+            raise _undecided(spec, "its pipeline was triggered through the API")
+    return found
+
+
+def _known_by(
+    spec: TriggerSpec, build: BuildContext, keys: frozenset[str], started: set[str], *, is_again: bool
+) -> str:
+    """What shows that the pipeline is this rule's deploy; empty where nothing does."""
+    if spec.key is not None and keys:
+        if spec.key in keys:
+            return "it holds its deploy key"
+        return "it holds a deploy key, and --again makes another each time" if is_again else ""
+    if spec.job is not None:
+        return f"this is job {spec.job}" if build.variables.get("CIRCLE_JOB") == spec.job else ""
+    is_started = spec.is_known_by_workflow and spec.workflow in started
+    return f"it was triggered through the API and holds workflow {spec.workflow}" if is_started else ""
+
+
+def _gate(spec: TriggerSpec) -> str:
+    parameters = [key for key, value in spec.parameters.items() if value is True] or [*spec.parameters, "deploy"]
+    return (
+        f"keep this step out of it: give its workflow in config.yml  unless: << pipeline.parameters.{parameters[0]} >>"
+    )
+
+
+def _undecided(spec: TriggerSpec, why: str) -> FactUnavailable:
+    return FactUnavailable(
+        "undecided",
+        f"cannot tell whether this build is itself the deploy of rule '{spec.rule}': {why}, and the rule sends no "
+        "deploy key and names no workflow of this project; nothing was sent",
+        f"add  deploy_key: ${{deploy.key}}  to the parameters of rule '{spec.rule}'",
+        f"or {_gate(spec)}",
+    )
+
+
+def without(decision: Decision, stopped: Mapping[str, str]) -> Decision:
+    """The decision in which these rules do not fire, for the given reasons."""
+    return replace(decision, judgements=tuple(_stopped(j, stopped.get(j.rule.name.value)) for j in decision.judgements))
+
+
+def _stopped(judgement: Judgement, reason: str | None) -> Judgement:
+    if reason is None:
+        return judgement
+    rule = judgement.rule
+    claim = "this is not its own deploy"
+    no = Trace(claim, Answer.NO, (Reason(reason, rule.span.line),), rule.span)
+    trace = replace(judgement.trace, answer=Answer.NO, reasons=no.reasons, parts=(*judgement.trace.parts, no))
+    return Judgement(rule, Verdict.NO, trace)

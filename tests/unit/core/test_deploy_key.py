@@ -1,0 +1,291 @@
+"""The deploy key: the same for one deploy whoever builds it, and never the same for two."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import pytest
+from builds import OTHER_SHA, SHA, build, environ, fork_environ, rules, tag_build
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploystep.core import deploy_key as module
+from deploystep.core.build import Branch, BuildContext, ProjectSlug, Tag
+from deploystep.core.deploy import TriggerSpec, trigger_specs
+from deploystep.core.deploy_key import carries_key, deploy_key, holds, keys_in, own_variables
+from deploystep.core.frozen import replace
+
+if TYPE_CHECKING:
+    from deploystep.core.rules import Rule
+
+KEY = re.compile(r"ds-[0-9a-f]{24}")
+
+
+def rule(name: str = "production", parameters: str = "{deploy_key: '${deploy.key}'}", more: str = "") -> Rule:
+    when = '{branch: "**", env: {REGION: "*", CELL: "*", _: "*"}}'
+    text = f'version: 1\nrules:\n  - {{name: "{name}", when: {when}, deploy: {{workflow: w{more}, parameters: '
+    return rules(f"{text}{parameters}}}}}\n").rules[0]
+
+
+RULE = rule()
+REGIONAL = rule(parameters="{region: 'x-${REGION}', c: '${CELL}', k: '${deploy.key}'}")
+
+
+def of(**changes: str | None) -> str:
+    return deploy_key(RULE, build(**changes))
+
+
+def test_it_looks_like_a_key() -> None:
+    assert KEY.fullmatch(of())
+    assert keys_in(f"a: {of()}\nb: 'x {of()}'") == {of()}
+
+
+def test_it_does_not_change_from_release_to_release() -> None:
+    """Runs of earlier releases would not be known any more, and everything would be deployed again."""
+    words = ["deploystep 1", "gh/acme/shop", "production", "branch", "main", SHA]
+    more = ["CELL", "", "REGION", "eu"]
+    plain, regional = ("".join(f"{len(word)}:{word}" for word in each) for each in (words, [*words, *more]))
+    assert of() == "ds-" + hashlib.sha256(plain.encode()).hexdigest()[:24]
+    assert deploy_key(REGIONAL, build(REGION="eu")) == "ds-" + hashlib.sha256(regional.encode()).hexdigest()[:24]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"CIRCLE_BUILD_NUM": "99", "CIRCLE_BUILD_URL": "https://circleci.com/gh/acme/shop/99"},  # a rerun of the job
+        {"CIRCLE_WORKFLOW_ID": "11111111-2222-4333-8444-555555555555"},
+        {"CIRCLE_PIPELINE_ID": "11111111-2222-4333-8444-555555555555"},  # another pipeline of the commit
+        {"CIRCLE_USERNAME": "bjorn"},
+        {"CIRCLE_NODE_TOTAL": "4"},
+        {"CIRCLE_PULL_REQUEST": "https://github.com/acme/shop/pull/42"},
+        {"REGION": "eu", "CIRCLE_JOB": "x", "CIRCLE_TOKEN": "t"},  # no parameter uses them
+    ],
+)
+def test_the_same_for_every_build_of_the_commit_and_ref(changes: dict[str, str]) -> None:
+    assert of(**changes) == of()
+
+
+def test_one_pull_request_has_two_names() -> None:
+    builds = [BuildContext.from_environ(fork_environ(7)), build(CIRCLE_BRANCH="pull/7/head")]
+    keys = {deploy_key(RULE, each) for each in builds}
+    assert len(keys) == 1
+    assert {deploy_key(RULE, builds[0], Branch("pull/7/head"))} == keys
+    others = ("pull/8", "pull/7/merge", "x/pull/7", "x/pull/7/head")
+    assert len(keys | {of(CIRCLE_BRANCH=name) for name in others}) == 5
+
+
+def test_another_for_whatever_makes_it_another_deploy() -> None:
+    own = build()
+    keys = [
+        deploy_key(RULE, own),
+        deploy_key(rule("staging"), own),
+        deploy_key(rule("Production"), own),
+        deploy_key(RULE, own, Branch("dev")),
+        deploy_key(RULE, own, Tag("main")),  # a branch and a tag can have one name
+        deploy_key(RULE, own, Tag("pull/7/head")),
+        deploy_key(RULE, own, Tag("pull/7")),
+        deploy_key(RULE, own, Branch("pull/7")),
+        deploy_key(RULE, own, revision=OTHER_SHA),
+        deploy_key(RULE, replace(own, project=ProjectSlug("gh", "acme", "other"))),
+        deploy_key(RULE, replace(own, project=None)),
+        deploy_key(REGIONAL, own),
+        *(deploy_key(REGIONAL, build(REGION=region)) for region in ("eu", "us")),
+        *(deploy_key(REGIONAL, build(CELL=cell)) for cell in ("eu", "us")),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert deploy_key(RULE, own, Tag("v1")) == deploy_key(RULE, tag_build("v1"))
+    assert deploy_key(RULE, own, revision=OTHER_SHA) == of(CIRCLE_SHA1=OTHER_SHA)
+
+
+def test_what_the_rule_sends_beside_it_makes_no_other_key() -> None:
+    assert deploy_key(rule(parameters="{n: '${CIRCLE_BUILD_NUM}', x: 1}"), build()) == of()
+
+
+def test_where_no_variable_names_the_project_its_id_does() -> None:
+    def unnamed(project: str | None) -> BuildContext:
+        return build(CIRCLE_BUILD_URL=None, CIRCLE_REPOSITORY_URL=None, CIRCLE_PROJECT_ID=project)
+
+    ids = ("11111111-2222-4333-8444-555555555555", "11111111-2222-4333-8444-666666666666")
+    assert unnamed(ids[0]).project is None
+    assert len({deploy_key(RULE, unnamed(each)) for each in (*ids, None)}) == 3
+
+
+# A deploy that is wanted again
+
+
+def test_again_is_told_from_the_first_and_is_known_as_the_same_deploy() -> None:
+    """Who sends again needs to know its own run; a build that comes later must see that it has been deployed."""
+    first, again, third = of(), deploy_key(RULE, build(), once="job-1"), deploy_key(RULE, build(), once="job-2")
+    assert len({first, again, third}) == 3
+    for one in (first, again, third):
+        assert KEY.fullmatch(one)
+        assert all(holds(f"a: {other}", one) for other in (first, again, third))
+        assert not holds(deploy_key(RULE, build(), revision=OTHER_SHA, once="job-1"), one)
+        assert not holds("a: ds-", one)
+    assert deploy_key(RULE, build(), once="\udcff")
+    assert deploy_key(RULE, build(), once="") == first
+
+
+def test_a_key_is_found_whatever_it_is_joined_to() -> None:
+    """A parameter can say `prod${deploy.key}x`."""
+    assert holds(f"a: prod{of()}abc", of())
+    assert not holds(f"a: {of()[:18]}", of())
+
+
+# No two deploys have one key
+
+words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8) | st.sampled_from(
+    ["", "1:a", "a1:b", "0:", ":", "6:branch", "branch", "tag", "é", "\udc80", "main", "3:eu"]
+)
+
+
+def hashed(*texts: str) -> bytes:
+    """What is hashed for these words: where it differs, the keys do."""
+    with patch.object(hashlib, "sha256") as sha256:
+        sha256.return_value.hexdigest.return_value = "0"
+        module._digest(*texts)
+    (data,) = sha256.call_args.args
+    assert isinstance(data, bytes)
+    return data
+
+
+@given(st.lists(words, max_size=9), st.lists(words, max_size=9))
+def test_no_two_lists_of_words_are_hashed_alike(one: list[str], other: list[str]) -> None:
+    assert (hashed(*one) == hashed(*other)) is (one == other)
+
+
+@given(st.lists(words, min_size=1, max_size=6), st.data())
+def test_a_word_cut_at_another_place_is_another_word(several: list[str], data: st.DataObject) -> None:
+    """`("ab", "c")` and `("a", "bc")` say the same one after the other."""
+    joined = "".join(several)
+    cuts = sorted(
+        data.draw(st.lists(st.integers(0, len(joined)), min_size=len(several) - 1, max_size=len(several) - 1))
+    )
+    other = [joined[a:b] for a, b in zip([0, *cuts], [*cuts, len(joined)], strict=True)]
+    assert (hashed(*several) == hashed(*other)) is (several == other)
+
+
+identities = st.tuples(
+    st.sampled_from(["gh/acme/shop", "gh/acme/shop2", "gh/acme2/shop"]),
+    st.booleans(),
+    st.sampled_from(["main", "v1", "1:a", "main6:branch"]),
+    st.sampled_from([SHA, OTHER_SHA]),
+    st.sampled_from([None, "", "eu", "us", "eu4:CELL"]),
+    st.sampled_from([None, "eu", "us", "6:REGION"]),
+)
+
+
+def key_of(it: tuple[Any, ...], **more: str) -> str:
+    project, is_tag, ref, sha, region, cell = it
+    named = {"CIRCLE_TAG": ref, "CIRCLE_BRANCH": None} if is_tag else {"CIRCLE_BRANCH": ref}
+    context = BuildContext.from_environ(
+        environ(**{**named, "CIRCLE_SHA1": sha, "REGION": region, "CELL": cell, **more})
+    )
+    return deploy_key(REGIONAL, replace(context, project=ProjectSlug.parse(project)))
+
+
+@given(identities, identities, st.integers(1, 10**6), st.sampled_from(["anna", None]))
+def test_keys_are_the_same_exactly_where_the_deploys_are(one: Any, other: Any, number: int, user: str | None) -> None:
+    def plain(it: Any) -> Any:
+        return (*it[:4], it[4] or "", it[5] or "")  # a variable that is unset is sent by no parameter
+
+    again = key_of(other, CIRCLE_BUILD_NUM=str(number), **({"CIRCLE_USERNAME": user} if user else {}))
+    assert (key_of(one) == again) is (plain(one) == plain(other))
+
+
+# What a rule sends
+
+
+@pytest.mark.parametrize(
+    ("parameters", "variables", "is_carried"),
+    [
+        ("{}", set(), False),
+        ("{a: x, b: 1, c: true}", set(), False),
+        ("{a: '${deploy.key}'}", set(), True),
+        ("{a: 'x-${deploy.key}-y'}", set(), True),
+        ("{a: '$${deploy.key}'}", set(), False),
+        ("{a: '${REGION}${REGION}', b: '${CELL}'}", {"REGION", "CELL"}, False),
+        ("{a: '${_}'}", {"_"}, False),  # a name without a letter is a name
+        ("{a: '${CIRCLE_SHA1}', b: '${CIRCLE_BUILD_NUM}', c: '${branch.slug}'}", set(), False),
+        ("{a: '$${REGION}'}", set(), False),
+    ],
+)
+def test_what_parameters_use(parameters: str, variables: set[str], is_carried: object) -> None:
+    deploy = rule(parameters=parameters).deploy
+    assert own_variables(deploy) == variables
+    assert carries_key(deploy) is is_carried
+
+
+def spec_of(deploy: str, once: str = "", **changes: str | None) -> TriggerSpec:
+    text = f"""
+        version: 1
+        targets: {{t: {{project: gh/acme/deployer, branch: main}}}}
+        rules:
+          - {{name: a, when: {{branch: "**", env: {{REGION: "*"}}}}, deploy: {deploy}}}
+        """
+    read = rules(text)
+    found = trigger_specs(read, read.rules, build(**changes), once)
+    assert found.diagnostics == ()
+    return found.specs[0]
+
+
+@pytest.mark.parametrize(
+    ("deploy", "is_known", "is_recognised"),
+    [
+        ("{workflow: w, parameters: {k: '${deploy.key}'}}", True, True),
+        ("{workflow: w}", False, True),
+        ("{to: t, workflow: w, parameters: {k: '${deploy.key}'}}", True, True),
+        ("{to: t, workflow: w}", False, False),
+        ("{parameters: {k: '${deploy.key}'}}", True, True),
+        ("{parameters: {x: 1}}", False, False),
+        ("{job: j, parameters: {k: '${deploy.key}'}}", False, True),  # a job shows no configuration
+    ],
+)
+def test_by_what_the_runs_of_a_trigger_are_known(deploy: str, is_known: object, is_recognised: object) -> None:
+    spec = spec_of(deploy)
+    assert ((spec.key is not None), spec.is_recognised) == (is_known, is_recognised)
+    assert "${" not in str(dict(spec.parameters))
+    if spec.key:
+        assert spec.parameters["k"] == spec.key
+
+
+@pytest.mark.parametrize(
+    ("deploy", "is_known"),
+    [("{workflow: w}", True), ("{workflow: w, parameters: {r: '${REGION}'}}", False), ("{to: t, workflow: w}", False)],
+)
+def test_whose_runs_its_workflow_tells(deploy: str, is_known: object) -> None:
+    spec = spec_of(deploy, REGION="eu")
+    assert spec.is_known_by_workflow is is_known
+    assert spec.own_variables == (("REGION",) if "REGION" in deploy else ())
+
+
+def test_what_is_sent_again_carries_a_key_of_its_own() -> None:
+    deploy = "{workflow: w, parameters: {k: '${deploy.key}'}}"
+    first, again = spec_of(deploy), spec_of(deploy, once="job-1")
+    assert again.parameters["k"] == again.key != first.key
+    assert holds(str(again.key), str(first.key))
+
+
+# What a text holds
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("", 0),
+        ("DEPLOY_KEY: ds-0123456789abcdef01234567", 1),
+        ('"ds-0123456789abcdef01234567"', 1),
+        ("x-ds-0123456789abcdef01234567-y", 1),
+        ("ds-0123456789abcdef01234567 ds-0123456789abcdef01234568", 2),
+        ("ds-0123456789abcdef0123456", 0),
+        ("ds-0123456789abcdef012345678", 0),  # a digest of something else
+        ("ads-0123456789abcdef01234567", 0),
+        ("ds-0123456789ABCDEF01234567", 0),
+        ("ds-0123456789abcdef0123456g", 0),
+    ],
+)
+def test_keys_in_a_text(text: str, count: int) -> None:
+    assert len(keys_in(text)) == count
