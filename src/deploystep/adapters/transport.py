@@ -72,6 +72,7 @@ class _Exchange:
         self._lock = Lock()
         self._connected, self._ended = Event(), Event()
         self._sockets: list[socket.socket] = []
+        self._originals: list[socket.socket] = []
 
     def hold(self, connection: socket.socket) -> None:
         """Keep a second handle on a connection, with which it can be shut down whatever is made of the first."""
@@ -80,6 +81,7 @@ class _Exchange:
                 connection.close()
                 raise _GivenUp
             self._sockets.append(connection.dup())
+            self._originals.append(connection)
 
     def check(self, *, is_begun: bool = False) -> None:
         """Raise where nothing must be sent any more; else the request may be about to be sent (`is_begun`)."""
@@ -98,6 +100,11 @@ class _Exchange:
         self.result = result
         self._ended.set()
         self._connected.set()
+
+    def close(self) -> None:
+        """Close what the thread leaves open: urllib3 1 does so with a connection whose proxy said no."""
+        for connection in self._originals:
+            connection.close()
 
     def wait(self, limit: float) -> bool:
         """Whether the request was begun, and ended, in time; `limit` is in seconds."""
@@ -205,6 +212,8 @@ class HttpTransport:
                 exchange.end(Response(answer.status_code, headers, body))
         except BaseException as error:  # noqa: BLE001 - it is raised again where the result is waited for
             exchange.end(error)
+        finally:
+            exchange.close()
 
     def _open(
         self, session: requests.Session, request: Request, exchange: _Exchange, limit: float
