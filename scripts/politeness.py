@@ -33,7 +33,7 @@ ENVIRON = {
 BEGIN = datetime(2026, 6, 16, 8, tzinfo=timezone.utc)
 BUILDS = 100
 _FIRST_MINUTE = 60.0
-NODES = {"parallel_runs": [{"index": index, "status": "running"} for index in range(4)]}
+NODES = {"number": 57, "parallel_runs": [{"index": index, "status": "running"} for index in range(4)]}
 WORKFLOWS = {"items": [{"id": "w", "name": "deploy", "status": "running"}], "next_page_token": None}
 
 

@@ -27,7 +27,7 @@ def main() -> int:
     import signal  # noqa: PLC0415 - what follows costs time, and most nodes of a build end here
 
     # a signal that comes now waits until there is somebody to tell what it interrupted
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     from deploystep.cli.main import main as command_line  # noqa: PLC0415 - as above
 

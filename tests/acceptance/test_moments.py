@@ -17,7 +17,11 @@ from deploystep.sandbox import parse_fault
 if TYPE_CHECKING:
     from deploystep.sandbox import Sandbox
 
-SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+SIGNALS = [
+    (signal.SIGINT, 130, "interrupted"),
+    (signal.SIGTERM, 143, "terminated"),
+    (signal.SIGHUP, 143, "terminated"),
+]
 
 
 @pytest.mark.parametrize(("number", "code", "name"), SIGNALS)
@@ -136,21 +140,27 @@ def test_an_option_beats_its_variable(project: Project, circleci: Sandbox) -> No
     assert ended.outcomes == ["triggered"]
 
 
-def test_the_token_is_none_of_gits_business(project: Project, circleci: Sandbox) -> None:
-    """By whatever name it goes, and under whatever second name."""
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "--token-env", "DEPLOY_KEY", "--confirm", "1s"),
+        ("run", "--token-env", "DEPLOY_KEY", "--dry-run", "--rules-ref", "main"),
+        ("run", "--token-env", "DEPLOY_KEY", "--sandbox", "--outside-ci"),
+        *((command, "--rules-ref", "main") for command in ("run", "plan", "check", "test")),
+    ],
+    ids=" ".join,
+)
+def test_the_token_is_none_of_gits_business(project: Project, circleci: Sandbox, arguments: tuple[str, ...]) -> None:
+    """By whatever name it goes, and under whatever second name; also where the command itself does not need it."""
     (project.folder / "bin").mkdir()
     shim = project.folder / "bin" / "git"
     shim.write_text('#!/bin/sh\nenv >> "$HOME/seen"\nexit 128\n', encoding="utf-8")
     shim.chmod(0o755)
-    ended = project.step(
-        circleci,
-        *("--token-env", "DEPLOY_KEY"),
-        CIRCLE_TOKEN=None,
-        DEPLOY_KEY=TOKEN,
-        COPY=TOKEN,
-        PATH=f"{shim.parent}:{os.environ['PATH']}",
-    )
-    assert ended.outcomes == ["triggered"]
+    named = None if "--token-env" in arguments else "DEPLOY_KEY"
+    path = f"{shim.parent}:{os.environ['PATH']}"
+    variables: Any = {"CIRCLE_TOKEN": None, "DEPLOY_KEY": TOKEN, "COPY": TOKEN, "DEPLOYSTEP_TOKEN_ENV": named}
+    ended = project.call(*arguments, server=circleci, PATH=path, **variables)
+    assert ended.code == (3 if "--rules-ref" in arguments else 0), ended.err
     seen = (project.folder / "seen").read_text(encoding="utf-8")
     assert "HOME=" in seen
     assert TOKEN not in seen

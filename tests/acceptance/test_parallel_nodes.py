@@ -24,7 +24,7 @@ FAILED = nodes("running", "success", "failed")
 
 
 def listed(*states: tuple[int, str]) -> Answer:
-    return read({"parallel_runs": [{"index": index, "status": status} for index, status in states]})
+    return read({"number": 12, "parallel_runs": [{"index": index, "status": status} for index, status in states]})
 
 
 def test_the_others_are_waited_for(project: Project) -> None:
@@ -124,6 +124,16 @@ def test_another_node_says_one_line(project: Project) -> None:
     ended = project.call("run", "--json", **variables)
     assert (ended.code, ended.json["rules"], ended.json["triggers"]) == (0, [], [])
     assert ended.json["skipped"] == "node 2 of 4; node 0 decides"
+
+
+@pytest.mark.parametrize("arguments", [("run",), ("run", "--dry-run"), ("run", "--json"), ("plan",)], ids=" ".join)
+def test_another_node_of_who_knows_how_many(project: Project, arguments: tuple[str, ...]) -> None:
+    """Whatever the variable holds, on whatever terminal."""
+    total = "\x1b[2J\u2603\N{RIGHT-TO-LEFT OVERRIDE}"
+    ended = project.call(*arguments, CIRCLE_NODE_INDEX="2", CIRCLE_NODE_TOTAL=total, PYTHONIOENCODING="ascii")
+    shown = r"node 2 of \x1b[2J\u2603\u202e; node 0 decides"
+    assert ended.code == 0
+    assert (ended.json["skipped"] if "--json" in arguments else ended.out.splitlines()[-1]) == shown
 
 
 def test_another_node_imports_nothing(tmp_path: Path) -> None:

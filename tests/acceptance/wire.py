@@ -57,7 +57,7 @@ def workflows(**states: str) -> Answer:
 
 def nodes(*states: str | None) -> Answer:
     """The nodes of the build's own job."""
-    return read({"parallel_runs": [{"index": n, "status": s} for n, s in enumerate(states)]})
+    return read({"number": 12, "parallel_runs": [{"index": n, "status": s} for n, s in enumerate(states)]})
 
 
 def created_run(**states: str) -> dict[str, Answer | Sequence[Answer]]:

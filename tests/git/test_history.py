@@ -591,7 +591,7 @@ def test_not_a_repository(tmp_path: Path) -> None:
     nowhere = Repo(tmp_path)
     for question in EVERY:
         reason, cure = why(nowhere.ask(question, ABSENT, GIT_CEILING_DIRECTORIES=str(tmp_path)))
-        assert reason.endswith(": fatal: not a git repository (or any of the parent directories): .git")
+        assert reason.endswith(": this folder is in no git clone")
         assert cure == "run the step in the clone that CircleCI's checkout step makes"
 
 
@@ -602,11 +602,11 @@ def test_no_git(repo: Repo, tmp_path: Path) -> None:
 
 
 def test_a_clone_that_git_does_not_trust(repo: Repo, tmp_path: Path) -> None:
-    """Somebody else owns it, as in many containers; git's own words are passed on."""
+    """Somebody else owns it, as in many containers; git's own words would name folders and nothing to do."""
     path = wrapper(tmp_path, "GIT_TEST_ASSUME_DIFFERENT_OWNER=1; export GIT_TEST_ASSUME_DIFFERENT_OWNER")
     for question in EVERY:
         reason, cure = why(repo.ask(question, PATH=path))
-        assert "detected dubious ownership in repository" in reason
+        assert "git does not trust this clone, which another user owns" in reason
         assert "safe.directory" in cure
 
 
@@ -962,7 +962,7 @@ def test_a_remote_that_cannot_be_read_is_said_once_and_the_clone_is_believed(rep
     history = clone.beside_remote(clone.head, said)
     assert [history.answer(q) for q in (ON_MAIN, MERGE_BASE)] == [NO, Known(("one", "two"))]
     (line,) = said
-    assert line.startswith("where origin's branches are now could not be read (fatal: ")
+    assert line.startswith("where origin's branches are now could not be read (there is no git repository at ")
     assert line.endswith("): the clone is believed")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploystep.adapters.git import GitRepository
+from deploystep.adapters.git import GitRepository, first_error_line
 from deploystep.core.errors import RuleFileInvalid, UsageError
 
 if TYPE_CHECKING:
@@ -181,6 +181,44 @@ def test_what_is_not_there(repo: Repo, ref: str, path: str) -> None:
     assert caught.value.hints == (
         f"possible causes: it is not fetched (run  git fetch origin {ref}), or has no such file",
     )
+
+
+def test_a_folder_in_no_clone(tmp_path: Path) -> None:
+    reader = GitRepository(tmp_path, {"PATH": os.environ["PATH"]})
+    with pytest.raises(RuleFileInvalid, match="cannot read x at main: this folder is in no git clone"):
+        reader.show("main", "x")
+    with pytest.raises(RuleFileInvalid, match="cannot read x at main: git cannot be run here"):
+        GitRepository(tmp_path, {"PATH": str(tmp_path)}).show("main", "x")
+
+
+SHOWN = "4f2c1aa" + "0" * 33
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("fatal: not a git repository (or any of the parent directories): .git", "this folder is in no git clone"),
+        (f"fatal: bad object {SHOWN}", f"{SHOWN} is not in this clone"),
+        (f"fatal: Not a valid commit name {SHOWN}", f"{SHOWN} is not in this clone"),
+        ("fatal: invalid object name 'refs/remotes/origin/x'.", "refs/remotes/origin/x is not in this clone"),
+        (f"fatal: ambiguous argument '{SHOWN}^1': unknown revision or path", f"{SHOWN}^1 is not in this clone"),
+        ("fatal: 'origin' does not appear to be a git repository", "this clone has no remote called origin"),
+        (
+            "fatal: unable to access 'https://x:pw@a.b/c/': Could not resolve host: a.b",
+            "https://a.b/c/ cannot be reached (Could not resolve host: a.b)",
+        ),
+        (
+            "fatal: could not read Username for 'https://a.b': terminal prompts disabled",
+            "https://a.b asks who is there, and git has no credentials for it",
+        ),
+        ("fatal: Authentication failed for 'https://a.b/c/'", "https://a.b/c/ does not accept the credentials"),
+        ("warning: x\nhint: y\nerror: something new", "git says: something new"),
+        ("git@a.b: Permission denied (publickey).\nfatal: x", "git@a.b: Permission denied (publickey)."),
+        ("", ""),
+    ],
+)
+def test_a_complaint_in_plain_words(said: str, words: str) -> None:
+    assert first_error_line(subprocess.CompletedProcess([], 128, b"", said.encode())) == words
 
 
 def test_the_remotes_branch_is_meant_whatever_else_has_its_name(repo: Repo, tmp_path: Path) -> None:

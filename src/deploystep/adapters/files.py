@@ -1,6 +1,8 @@
 """Files of the user's: bytes to text, with the ways that can fail."""
 
-from os.path import exists
+import errno
+import os
+import stat
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -9,6 +11,7 @@ from deploystep.core.errors import RuleFileInvalid, UsageError
 from deploystep.core.source import Diagnostic, Pos, SourceFile, Span
 
 LARGEST: Final = 1024 * 1024
+LARGEST_FACTS: Final = 64 * 1024 * 1024
 _STANDARD_INPUT: Final = "-"
 
 
@@ -25,7 +28,7 @@ def up_to_root(folder: Path) -> tuple[str, ...] | None:
 
 
 def _is_there(path: Path) -> bool:
-    return exists(path)  # noqa: PTH110 - unlike Path.exists it raises nothing where a folder may not be read
+    return os.path.exists(path)  # noqa: PTH110 - unlike Path.exists it raises nothing where a folder may not be read
 
 
 def nearest(path: str, folder: Path) -> str:
@@ -37,8 +40,10 @@ def nearest(path: str, folder: Path) -> str:
 def read_rules(path: str, folder: Path) -> SourceFile:
     """The rule file. Raises RuleFileInvalid where it is missing, too big or not UTF-8."""
     try:
-        with (folder / path).open("rb") as file:
-            return decoded(path, file.read(LARGEST + 1))
+        if _leads_out(path, folder):
+            hint = "a link must lead to a file of this repository: lines of the file are shown in messages"
+            raise unreadable(path, f"the rule file {path} is a link that leads out of this repository", hint)
+        return decoded(path, _read(folder / path))
     except FileNotFoundError:
         raise _no_rules(path, folder) from None
     except (OSError, ValueError) as error:
@@ -62,16 +67,39 @@ def _no_rules(path: str, folder: Path) -> RuleFileInvalid:
     return unreadable(path, f"there is no rule file {path} {where}", hint)
 
 
+def _leads_out(path: str, folder: Path) -> bool:
+    """Whether a path in the repository leads out of it, or into `.git`; one that is written as outside may be anything.
+
+    Whoever can commit a link could have lines of another file shown, such as one that holds a token.
+    """
+    here = folder.resolve()
+    root = next((each for each in (here, *here.parents) if (each / ".git").exists()), here)
+    written = Path(os.path.normpath(here / path))
+    real = written.resolve()
+    return root in written.parents and (root not in real.parents or real.is_relative_to(root / ".git"))
+
+
+def _read(path: Path) -> bytes:
+    """At most the bytes of the largest rule file, and one more. Raises OSError, also where it is no regular file.
+
+    A terminal, a pipe or a device could be waited for, or read, for ever.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return file.read(LARGEST + 1)
+
+
 def unreadable(path: str, message: str, hint: str) -> RuleFileInvalid:
     """No text could be had from a file at all."""
     where = Diagnostic("E001", message, Span(Pos(1, 1)), hint)
     return RuleFileInvalid("rules-unreadable", message, hint, source=SourceFile(path, ""), diagnostics=(where,))
 
 
-def decoded(path: str, data: bytes) -> SourceFile:
+def decoded(path: str, data: bytes, most: int = LARGEST) -> SourceFile:
     """Bytes as UTF-8 text. Raises RuleFileInvalid where they are not, at the first wrong byte."""
-    if len(data) > LARGEST:
-        raise unreadable(path, f"{path} is larger than 1 MiB", "a rule file is small; is this the right file?")
+    if len(data) > most:
+        raise unreadable(path, f"{path} is larger than {most >> 20} MiB", "is this the right file?")
     try:
         return SourceFile(path, data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -91,8 +119,8 @@ def _raise_not_utf8(path: str, data: bytes, offset: int) -> SourceFile:
 def read_given(path: str, folder: Path, standard_input: BinaryIO) -> SourceFile:
     """The file that `--given` names; `-` is standard input."""
     if path == _STANDARD_INPUT:
-        return decoded("standard input", standard_input.read(LARGEST + 1))
-    return decoded(path, _bytes(path, folder, "--given"))
+        return decoded("standard input", standard_input.read(LARGEST_FACTS + 1), LARGEST_FACTS)
+    return decoded(path, _bytes(path, folder, "--given", LARGEST_FACTS), LARGEST_FACTS)
 
 
 def read_env_file(path: str, folder: Path) -> dict[str, str]:
@@ -113,10 +141,10 @@ def _unquoted(value: str) -> str:
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
 
 
-def _bytes(path: str, folder: Path, option: str) -> bytes:
+def _bytes(path: str, folder: Path, option: str, most: int = LARGEST) -> bytes:
     try:
-        with (folder / path).open("rb") as file:
-            return file.read(LARGEST + 1)
+        with (folder / path).open("rb") as file:  # `<(a command)` is none of the regular ones
+            return file.read(most + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a file name"
         raise UsageError("file-unreadable", f"{option}: cannot read {path}: {reason}", "name a readable file") from None
@@ -141,8 +169,7 @@ def write_text(path: Path, text: str, option: str) -> None:
 
 def write_temporary(prefix: str, text: str) -> str | None:
     """Write a new file that only this user can read, where temporary files go; its path, or None where it cannot be."""
-    import os  # noqa: PLC0415 - for bugs, of which there should be none
-    import tempfile  # noqa: PLC0415 - as above
+    import tempfile  # noqa: PLC0415 - for bugs, of which there should be none
 
     try:
         handle, path = tempfile.mkstemp(".txt", prefix)

@@ -44,7 +44,13 @@ class GitRepository:
         full = f"refs/remotes/{ref}" if ref.startswith("origin/") else ref
         # `./` makes the path relative to this folder, as a plain --rules FILE is
         result = self.run("show", f"{full}:./{path}")
-        if result is None or result.returncode != 0:
+        if result is None:
+            raise unreadable(path, f"cannot read {path} at {ref}: git cannot be run here", "is git installed?")
+        if result.returncode != 0:
+            complaint = first_error_line(result)
+            if complaint in (_COMPLAINTS[0][1], _COMPLAINTS[1][1]):
+                hint = "run the step in the clone that CircleCI's checkout step makes"
+                raise unreadable(path, f"cannot read {path} at {ref}: {complaint}", hint)
             message = f"git has no {path} at {ref}"
             fetch = f"git fetch origin {ref.removeprefix('origin/')}"
             raise unreadable(path, message, f"possible causes: it is not fetched (run  {fetch}), or has no such file")
@@ -118,9 +124,33 @@ class GitRepository:
 
 
 def first_error_line(said: "subprocess.CompletedProcess[bytes]") -> str:
-    """The first line that git complains with, or nothing; of URLs in it without who asks and their password."""
-    first = said.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
-    return re.sub(r"//[^/\s]*@", "//", first)
+    """What git complains of first, in plain words; of URLs in it without who asks and their password."""
+    lines = said.stderr.decode("utf-8", "replace").strip().splitlines()
+    first = next((line for line in lines if not line.startswith(("warning:", "hint:"))), "")
+    first = re.sub(r"//[^/\s]*@", "//", first)
+    for pattern, words in _COMPLAINTS:
+        found = re.search(pattern, first)
+        if found is not None:
+            return found.expand(words)
+    is_raw = first.startswith(("fatal: ", "error: "))
+    return f"git says: {first.partition(': ')[2]}" if is_raw else first
+
+
+#: What git says, and the same in words that can be read in the middle of a sentence.
+_COMPLAINTS: Final = (
+    ("not a git repository", "this folder is in no git clone"),
+    ("dubious ownership", "git does not trust this clone, which another user owns (dubious ownership)"),
+    (
+        r"(?:bad object|bad revision|ambiguous argument|[Nn]ot a valid \w+ name|invalid object name) '?([^\s':]+)",
+        r"\1 is not in this clone",
+    ),
+    ("'origin' does not appear to be a git repository", "this clone has no remote called origin"),
+    (r"'([^']+)' does not appear to be a git repository", r"there is no git repository at \1"),
+    (r"unable to access '([^']+)': (.*)", r"\1 cannot be reached (\2)"),
+    (r"could not read \w+ for '([^']+)'", r"\1 asks who is there, and git has no credentials for it"),
+    (r"Authentication failed for '([^']+)'", r"\1 does not accept the credentials"),
+    (r"repository '([^']+)' not found", r"there is no git repository at \1"),
+)
 
 
 def _project(url: str | None) -> Mapping[str, str | None]:

@@ -232,7 +232,7 @@ class HttpTransport:
                 "User-Agent": f"deploystep/{__version__}",
                 "Connection": "close",
             },
-            timeout=(ADDRESS_TIMEOUT, limit),
+            timeout=(ADDRESS_TIMEOUT, limit + 1.0),  # later than the deadline, which says what it was
             allow_redirects=False,
             stream=True,
         )

@@ -16,7 +16,7 @@ from deploystep.core.runs import NEVER_RAN, Created, Run, WorkflowState, ends_in
 if TYPE_CHECKING:
     from deploystep.app.report import TriggerEntry
 
-_CONTINUING: Final = 10.0  # seconds after a setup workflow in which what it decided on appears
+_CONTINUING: Final = 25.0  # seconds after a setup workflow in which what it decided on appears
 _SETTLING: Final = 5.0  # seconds without another workflow, after which none is expected
 _CANCELLING: Final = 10.0  # seconds for which a run of another commit is cancelled at the least
 
@@ -102,9 +102,11 @@ class Confirmation:
         Workflows appear a while after their run, and what deploys comes after a setup workflow: each is cancelled as
         soon as it is there. That a cancelling was accepted is not the same as an end, so the end is read.
         """
-        if None in (revision, self._spec.revision) or revision == self._spec.revision:
+        if revision is None or self._spec.revision in (None, revision):
             return
         accepted: set[str] = set()
+        told = self._entry.cancelled = {}  # an interruption can come at any moment
+        self._entry.other_commit = revision
         seen: frozenset[str] = frozenset()
         workflows: tuple[WorkflowState, ...] | None = None
         changed_at = 0.0
@@ -114,11 +116,14 @@ class Confirmation:
             if seen != (ids := frozenset(w.id for w in workflows or ())):
                 seen, changed_at = ids, look.elapsed
             active = [w for w in workflows or () if w.is_active]
+            told |= {workflow.name: workflow.id in accepted for workflow in active}
             for workflow in active:
                 if workflow.id not in accepted and self._api.cancel(workflow):
                     accepted.add(workflow.id)
+                    told[workflow.name] = True
             if not active and self._is_over(workflows or (), look.elapsed - changed_at):
                 break
+        self._entry.cancelled = None  # the error says how it ended
         raise self._wrong_commit(revision, workflows or ())
 
     def _is_over(self, workflows: tuple[WorkflowState, ...], unchanged: float) -> bool:

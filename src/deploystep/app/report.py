@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 class TriggerEntry:
     """One trigger: what is or would be sent, and what came of it so far; `because` is why nothing was sent.
 
-    Its outcome is `uncertain` from before the request leaves until the answer is read.
+    Its outcome is `uncertain` from before the request leaves until the answer is read. While its run is being
+    cancelled, `cancelled` tells of each workflow by name whether CircleCI accepted that, and `other_commit` of which
+    commit the run is where it is of another.
     """
 
     def __init__(self, spec: TriggerSpec, url: str, request: "Request", outcome: Outcome) -> None:
@@ -32,6 +34,8 @@ class TriggerEntry:
         self.created: Created | None = None
         self.workflows: tuple[WorkflowState, ...] = ()
         self.because = ""
+        self.other_commit = ""
+        self.cancelled: dict[str, bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,8 @@ class Report:
     """One command's result so far. Parts that were not reached are empty.
 
     An interruption can come between any two statements, so each step writes down what it knows as soon as it knows it.
-    `signalled` is what a signal asked for: code that imports or tidies up can swallow the exception, not this.
+    `signalled` is what a signal asked for: code that imports or tidies up can swallow the exception, not this. While
+    `is_cancelling` that is being done, until another signal comes.
     """
 
     def __init__(self, command: str, *, is_dry: bool = True) -> None:
@@ -65,6 +70,7 @@ class Report:
         self.error: ToolError | None = None
         self.exit = ExitCode.OK
         self.signalled: ExitCode | None = None
+        self.is_cancelling = False
 
     def fail(self, error: ToolError) -> None:
         """End with an error."""
@@ -75,5 +81,5 @@ class Report:
 
     def raise_if_signalled(self) -> None:
         """Raise Interrupted where a signal has come, also one whose own exception was swallowed on the way."""
-        if self.signalled is not None:
+        if self.signalled is not None and not self.is_cancelling:
             raise Interrupted(self.signalled)

@@ -136,7 +136,11 @@ def trigger_one(entry: TriggerEntry, api: Api, runs: EarlierRuns, options: Optio
     except Interrupted:
         # what this step triggered itself, as far as that is known; what it adopted is another's
         if options.cancel_on_interrupt and options.wait is not None and entry.outcome is Outcome.TRIGGERED:
-            _cancel(entry, api)
+            report.is_cancelling = True
+            try:
+                _cancel(entry, api)
+            finally:
+                report.is_cancelling = False
         raise
 
 
@@ -171,10 +175,13 @@ def _cancel(entry: TriggerEntry, api: Api) -> None:
     if entry.created is None:
         return
     url, console = entry.created.url, api.client.console
+    entry.cancelled = entry.cancelled or {}
     found = api.workflows(run_key(entry.created))
     if not found:
         console.warning(f"no workflow of {url} was seen, so none was cancelled")
-    for workflow in found or ():
-        if workflow.is_active:
-            said = "was told to cancel" if api.cancel(workflow) else "could NOT be told to cancel"
-            console.info(f"CircleCI {said} workflow {workflow.name} of {url}")
+    active = [workflow for workflow in found or () if workflow.is_active]
+    entry.cancelled |= {workflow.name: False for workflow in active}
+    for workflow in active:
+        entry.cancelled[workflow.name] = api.cancel(workflow)
+        said = "was told to cancel" if entry.cancelled[workflow.name] else "could NOT be told to cancel"
+        console.info(f"CircleCI {said} workflow {workflow.name} of {url}")

@@ -199,8 +199,12 @@ def _run(body: JsonObject) -> Run | None:
 
 
 def workflows(client: Client, pipeline_id: str) -> tuple[WorkflowState, ...] | None:
-    """`GET /pipeline/{id}/workflow`: every workflow; None where they cannot be read."""
-    return client.pages(reading(f"/api/v2/pipeline/{segment(pipeline_id)}/workflow"), _page_of(_workflow), _following)
+    """`GET /pipeline/{id}/workflow`: every workflow; None where they cannot be read, or are of another pipeline."""
+
+    def read(item: JsonObject) -> WorkflowState | None:
+        return _workflow(item) if item.get("pipeline_id") in (None, pipeline_id) else None
+
+    return client.pages(reading(f"/api/v2/pipeline/{segment(pipeline_id)}/workflow"), _page_of(read), _following)
 
 
 def _workflow(item: JsonObject) -> WorkflowState | None:
@@ -274,10 +278,11 @@ def _job(item: JsonObject) -> Job | None:
 def nodes(client: Client, project: ProjectSlug, number: int) -> tuple[tuple[NodeState, ...] | None, Response | Failure]:
     """`GET /project/{slug}/job/{number}`: the job's nodes in the order of the answer, and the answer itself.
 
-    The nodes are None where it does not list them.
+    The nodes are None where it does not list them, or is of another job.
     """
     result = client.get(f"{_path(project)}/job/{number}")
-    return every(JsonObject(body_of(result)).get("parallel_runs"), _node), result
+    body = JsonObject(body_of(result))
+    return every(body.get("parallel_runs"), _node) if body.number("number") == number else None, result
 
 
 def _node(item: JsonObject) -> NodeState | None:

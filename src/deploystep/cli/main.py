@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from types import FrameType, MappingProxyType
@@ -20,7 +21,16 @@ from deploystep.core.parameters import SECRET_VARIABLES
 from deploystep.core.secret import Secret
 from deploystep.render import text
 
-_SIGNALS: Final = MappingProxyType({signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED})
+_SIGNALS: Final = MappingProxyType(
+    {
+        signal.SIGINT: ExitCode.INTERRUPTED,
+        signal.SIGTERM: ExitCode.TERMINATED,
+        signal.SIGHUP: ExitCode.TERMINATED,
+    }
+)
+_LONGEST: Final = 20.0  # seconds for what a signal asks for; CircleCI kills a cancelled step soon
+_ONE: Final = 0.5  # seconds within which signals count as one: a terminal and a parent process pass on the same
+_AGAIN: Final = 0.25  # seconds after which an interruption that was swallowed is raised again
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, out: TextIO, err: TextIO) -> int:
@@ -91,15 +101,29 @@ def _show(report: Report, console: Console, style: text.Style, *, is_json: bool)
 
 def _catch_signals(report: Report) -> None:
     """From here on a signal is told. One that came while the process was starting has waited for this."""
+    before, began = sys.unraisablehook, 0.0
 
-    def stop(number: int, _frame: FrameType | None) -> None:
-        if _is_being_told():
-            return  # one is enough: what it asks for must get done, and the last line be written
-        report.signalled = _SIGNALS[signal.Signals(number)]
-        raise Interrupted(report.signalled)
+    def hear(number: int, _frame: FrameType | None) -> None:
+        nonlocal began
+        is_alarm, is_lost = number == signal.SIGALRM, not _is_being_told()
+        if is_lost and not is_alarm:
+            report.signalled, began = _SIGNALS[signal.Signals(number)], time.monotonic()
+            signal.signal(signal.SIGALRM, hear)
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
+        # what the first asks for is cut short by the next; the last line is written all the same
+        is_urgent = time.monotonic() - began >= (_LONGEST if is_alarm else _ONE)
+        if is_lost or (report.is_cancelling and is_urgent):
+            report.is_cancelling = False
+            report.raise_if_signalled()
 
+    def forget(ignored: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(ignored.exc_value, Interrupted):  # else a finalizer has swallowed it, and it is raised again
+            before(ignored)
+
+    sys.unraisablehook = forget
     for each in _SIGNALS:
-        signal.signal(each, stop)
+        if each is not signal.SIGHUP or signal.getsignal(each) is not signal.SIG_IGN:  # nohup
+            signal.signal(each, hear)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
@@ -113,7 +137,8 @@ def _is_being_told() -> bool:
 
 def _ignore_signals() -> None:
     """From here on signals change nothing any more. One that has been caught still gets to its handler."""
-    for each in _SIGNALS:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for each in (*_SIGNALS, signal.SIGALRM):
         signal.signal(each, _do_nothing)  # to ignore it outright would make Python complain of one that was caught
 
 

@@ -276,8 +276,11 @@ class Services:
     @cached_property
     def _environ_without_token(self) -> Mapping[str, str]:
         """Whatever its name, the token is no fact about the build, and none of git's business."""
-        token, named = self._token, self.options.token_env
-        return {n: v for n, v in self._environ.items() if n != named and (token is None or v != token)}
+        options, environ = self.options, self._environ
+        # commands that ask nobody do not take --token-env, and its variable may be set for the whole job
+        named = {options.token_env, options.accept_token_env, environ.get("DEPLOYSTEP_TOKEN_ENV")}
+        values = {self._token, *(environ.get(name) for name in named if name)} - {None, ""}
+        return {name: value for name, value in environ.items() if name not in named and value not in values}
 
     def client(self, specs: "tuple[TriggerSpec, ...]" = ()) -> "Client":
         """The way to CircleCI, or with --sandbox to a mock server that knows what will be sent."""

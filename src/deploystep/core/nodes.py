@@ -13,4 +13,7 @@ def other_node(environ: "Mapping[str, str]") -> "str | None":
     index = environ.get("CIRCLE_NODE_INDEX", "")
     if not (index.isascii() and index.isdigit()) or index.strip("0") == "":
         return None
-    return f"node {index} of {environ.get('CIRCLE_NODE_TOTAL') or '?'}; node 0 decides"
+    total = environ.get("CIRCLE_NODE_TOTAL") or "?"
+    if not (total.isascii() and total.isprintable()):  # this must do no harm to a terminal, in whatever encoding
+        total = total.encode("unicode_escape").decode()
+    return f"node {index} of {total}; node 0 decides"

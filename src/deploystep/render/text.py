@@ -24,6 +24,8 @@ _COLOURS: Final = {
     "error": "31;1",
     "warning": "33;1",
 }
+_MOST: Final = 100  # diagnostics that are shown
+_WINDOW: Final = 160  # characters of a source line
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +159,25 @@ def _last_word(report: Report) -> str:
     sent = [t for t in report.triggers if t.created is not None and t.outcome is not Outcome.ALREADY_TRIGGERED]
     unsure = [t for t in report.triggers if t.outcome is Outcome.UNCERTAIN]
     known = [t for t in report.triggers if t.outcome is Outcome.ALREADY_TRIGGERED]
-    words = [f"rule {t.spec.rule} was triggered: {t.created.url}" for t in sent if t.created]
+    words = [f"rule {t.spec.rule} was triggered: {t.created.url}{_cancelled(t)}" for t in sent if t.created]
     words += [f"rule {t.spec.rule} had been triggered before: {t.created.url}" for t in known if t.created]
-    words += [f"the trigger of rule {t.spec.rule} was sent, and whether it was accepted is not known" for t in unsure]
+    words += [
+        f"the trigger of rule {t.spec.rule} may have been sent, and whether it was accepted is not known"
+        for t in unsure
+    ]
     return ": " + visible("; ".join(words) or "nothing was triggered")
+
+
+def _cancelled(trigger: TriggerEntry) -> str:
+    """What was cancelled of a run, and what was not, where that has begun."""
+    if trigger.cancelled is None:
+        return ""
+    done, rest = ([n for n, is_done in trigger.cancelled.items() if is_done is wanted] for wanted in (True, False))
+    words = [f"it is of another commit, {trigger.other_commit[:7]}"] if trigger.other_commit else []
+    words += [f"CircleCI was told to cancel {', '.join(done)}"] if done else []
+    words += [f"NOT cancelled: {', '.join(rest)}"] if rest else []
+    words += [] if done or rest else ["none of its workflows was cancelled"]
+    return f" ({'; '.join(words)})"
 
 
 def _checked(report: Report, style: Style) -> list[str]:
@@ -200,8 +217,11 @@ def _count(number: int, word: str) -> str:
 
 
 def diagnostics(found: tuple[Diagnostic, ...], source: SourceFile, style: Style) -> list[str]:
-    """Every diagnostic: a line each, or on a terminal with the source line and carets."""
-    return [line for d in found for line in (_long(d, source, style) if style.is_long else [_short(d, source, style)])]
+    """Diagnostics, errors before warnings where there are many: a line each, or on a terminal with the source line."""
+    kept = {id(d) for d in sorted(found, key=lambda d: not d.is_error)[:_MOST]}
+    shown = [d for d in found if id(d) in kept]
+    lines = [line for d in shown for line in (_long(d, source, style) if style.is_long else [_short(d, source, style)])]
+    return lines if len(found) <= _MOST else [*lines, f"and {len(found) - _MOST} more"]
 
 
 def _short(diagnostic: Diagnostic, source: SourceFile, style: Style) -> str:
@@ -213,11 +233,11 @@ def _short(diagnostic: Diagnostic, source: SourceFile, style: Style) -> str:
 
 def _long(diagnostic: Diagnostic, source: SourceFile, style: Style) -> list[str]:
     start = diagnostic.span.start
-    line = source.line(start.line)
+    line, column = _window(source.line(start.line), start.column - 1)
     number = str(start.line)
     margin = " " * len(number)
     kind = diagnostic.severity.value
-    before, marked = line[: start.column - 1], line[start.column - 1 : start.column - 1 + diagnostic.span.width]
+    before, marked = line[:column], line[column : column + diagnostic.span.width]
     carets = style.paint("^" * max(_columns(visible(marked)), 1), kind)
     return [
         f"{style.paint(kind, kind)}[{diagnostic.code}]: {visible(diagnostic.message)}",
@@ -227,6 +247,14 @@ def _long(diagnostic: Diagnostic, source: SourceFile, style: Style) -> list[str]
         f"{margin} | {' ' * _columns(visible(before.expandtabs(4)))}{carets} {visible(diagnostic.hint)}".rstrip(),
         "",
     ]
+
+
+def _window(line: str, column: int) -> tuple[str, int]:
+    """The part of a line around a column (from 0), and where in it that is."""
+    begin = max(0, min(column - _WINDOW // 4, len(line) - _WINDOW))
+    part, rest = line[begin : begin + _WINDOW], line[begin + _WINDOW :]
+    cut = "…" if begin else ""
+    return f"{cut}{part}{'…' if rest else ''}", column - begin + len(cut)
 
 
 def _columns(text: str) -> int:

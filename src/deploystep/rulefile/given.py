@@ -1,6 +1,7 @@
 """Facts that stand for a build, in the form of `given:` in `cases:`. YAML or JSON."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Final
 
@@ -22,17 +23,19 @@ from deploystep.core.times import read_now, zone
 from deploystep.rulefile import fields as f
 from deploystep.rulefile import yaml_reader
 from deploystep.rulefile.field_types import Fields
-from deploystep.rulefile.yaml_nodes import Report
+from deploystep.rulefile.yaml_nodes import Report, TooManyProblems
 
+MAX_BYTES: Final = 64 * 1024 * 1024  # the changed files of a large repository
 REVISION: Final = "0123456789abcdef0123456789abcdef01234567"
 
 
 def read_given(source: SourceFile) -> Given:
     """Read the facts. Raises RuleFileInvalid with everything that is wrong with them."""
-    report = Report()
-    node = yaml_reader.read(_without_json_tabs(source), report, f.GIVEN_BRANCH.example)
-    facts = f.FACTS.read(node, "given", report) if node is not None else None
-    given = facts_of(facts, report) if facts is not None else None
+    report, given = Report(), None
+    with suppress(TooManyProblems):
+        node = yaml_reader.read(_without_json_tabs(source), report, f.GIVEN_BRANCH.example, most=MAX_BYTES)
+        facts = f.FACTS.read(node, "given", report) if node is not None else None
+        given = facts_of(facts, report) if facts is not None else None
     if given is None or report.errors:
         raise report.refusal(source)
     return given

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Final, TypeVar, cast
 
@@ -12,6 +13,7 @@ from deploystep.core.facts import Base, ChangedSince, branch_named
 from deploystep.core.frozen import dataclass, replace
 from deploystep.core.parameters import SECRET_VARIABLES, Scalar, Template
 from deploystep.core.patterns import Pattern
+from deploystep.core.patterns.automaton import WORK
 from deploystep.core.rules import (
     Alternative,
     ApiVersion,
@@ -33,7 +35,7 @@ from deploystep.rulefile import fields as f
 from deploystep.rulefile import parameters, rule_proofs, times, yaml_reader
 from deploystep.rulefile.field_types import Choices, Fields, Written
 from deploystep.rulefile.given import facts_of
-from deploystep.rulefile.yaml_nodes import Report, shown
+from deploystep.rulefile.yaml_nodes import Report, TooManyProblems, shown
 
 T = TypeVar("T")
 _VERSION: Final = "1"
@@ -50,10 +52,12 @@ class Examined:
 
 def load(source: SourceFile) -> RuleSet:
     """Read a rule file. Raises RuleFileInvalid with every error, sorted; warnings are for `examine`."""
-    report = Report()
-    rules = _read(source, report)
-    if rules is not None:
-        rule_proofs.refuse_useless(rules, report)
+    report, rules = Report(), None
+    WORK.begin()
+    with suppress(TooManyProblems):
+        rules = _read(source, report)
+        if rules is not None:
+            rule_proofs.refuse_useless(rules, report)
     if rules is None or report.errors:
         raise report.refusal(source)
     return rules
@@ -63,14 +67,16 @@ def examine(source: SourceFile) -> Examined:
     """Read a rule file and say everything that is wrong or suspicious."""
     from deploystep.rulefile import lint  # noqa: PLC0415 - who only wants to use the file has no use for warnings
 
-    report = Report()
-    rules = read = _read(source, report)
-    if read is not None:
-        # what is whole is examined even where something else is wrong: nobody likes to be told in turns
-        is_whole = report.errors == 0
-        rule_proofs.refuse_useless(read, report)
-        rules = None if report.errors else rules
-        lint.check(read, report, is_whole=is_whole)
+    report, rules = Report(), None
+    WORK.begin()
+    with suppress(TooManyProblems):
+        read = _read(source, report)
+        if read is not None:
+            # what is whole is examined even where something else is wrong: nobody likes to be told in turns
+            is_whole = report.errors == 0
+            rule_proofs.refuse_useless(read, report)
+            rules = None if report.errors else read
+            lint.check(read, report, is_whole=is_whole)
     return Examined(rules, report.within(source))
 
 

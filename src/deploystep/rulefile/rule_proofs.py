@@ -12,6 +12,7 @@ from deploystep.core.build import CLOUD, Branch, BuildContext, Claims, ParallelN
 from deploystep.core.decide import condition
 from deploystep.core.deploy_key import carries_key, own_variables
 from deploystep.core.facts import Facts
+from deploystep.core.patterns.automaton import WORK
 from deploystep.core.rules import (
     Alternative,
     EnvIs,
@@ -42,6 +43,9 @@ _PROOF: Final = 20
 _MOST_COMPARED: Final = 20_000
 _MOST_TOLD: Final = 20_000
 _MOST_SHARING: Final = 2_000
+_PER_PAIR: Final = 50  # what two alternatives cost, in the unit of `Work`, beside their patterns
+_PER_COMPARISON: Final = 20  # what it costs to compare two patterns
+_PER_JUDGEMENT: Final = 150  # what it costs to judge an alternative for a build
 
 
 def refuse_useless(rules: RuleSet, report: Report) -> None:
@@ -122,7 +126,8 @@ class _Prover:
             return True
         text = covered.only_match
         self.left -= len(covering) * (_PROOF if text is None else 1)
-        if self.left < 0:
+        WORK.left -= len(covering) * _PER_COMPARISON
+        if self.left < 0 or WORK.is_done:
             return False
         if text is not None:
             return any(pattern.matches(text) for pattern in covering)
@@ -144,6 +149,9 @@ def warn_of_pairs(rules: RuleSet, report: Report) -> None:
     _warn_of_both(rules, report)
     _warn_of_sharing(rules, report)
     _warn_of_variables(rules, report)
+    if WORK.is_done:
+        what = "not every rule and pattern of this file is compared with the others: too large"
+        report.warning("W312", what, rules.rules[0].span, "write fewer or simpler patterns to have all of it compared")
 
 
 def _pairs(rules: Iterable[Rule], key: Callable[[Rule], Hashable]) -> Iterator[tuple[Rule, Rule]]:
@@ -216,8 +224,13 @@ def _witnesses(first: Rule, second: Rule) -> Iterator[BuildContext]:
     """Builds in which both fire as far as the environment decides. What git knows can be so for both at once."""
     for one in first.when.alternatives:
         for other in second.when.alternatives:
+            WORK.left -= _PER_PAIR
+            if WORK.is_done:
+                return
             matchers = (*one.matchers, *other.matchers)
             build = None if _named("author", matchers) else _witness(matchers)
+            if build is not None:
+                WORK.left -= _PER_JUDGEMENT * (len(first.when.alternatives) + len(second.when.alternatives))
             if build is not None and _may_fire(first, build) and _may_fire(second, build):
                 yield build
 

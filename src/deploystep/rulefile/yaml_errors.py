@@ -36,11 +36,11 @@ _FLOW_END: Final = r"(?s:[,\]}].*|\s#.*)"
 _LINE_END: Final = r"(?s:\s#.*)"
 
 
-def check_characters(source: SourceFile, report: Report) -> bool:
+def check_characters(source: SourceFile, report: Report, most: int = MAX_BYTES) -> bool:
     """Whether the text can be given to the YAML parser."""
     size = len(source.text.encode("utf-8", "surrogatepass"))
-    if size > MAX_BYTES:
-        report.error("E008", f"the file has {size} bytes", _START, f"the limit is {MAX_BYTES}")
+    if size > most:
+        report.error("E008", f"the file has {size} bytes", _START, f"the limit is {most}")
         return False
     if source.text.replace("\n", "").isprintable():
         return True  # none of the hidden ones is printable

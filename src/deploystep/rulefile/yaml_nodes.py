@@ -13,6 +13,7 @@ from deploystep.core.source import Diagnostic, Pos, Severity, SourceFile, Span, 
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _SHOWN = 60
+MOST_PROBLEMS = 1_000
 
 
 @unique
@@ -85,21 +86,28 @@ class Map:
 Node: TypeAlias = Text | Sequence | Map
 
 
+class TooManyProblems(Exception):
+    """More is wrong than anybody reads: there is no use in going on."""
+
+
 class Report:
-    """Collects what is wrong, so that one run shows everything."""
+    """Collects what is wrong, so that one run shows everything that one can look at."""
 
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []
         self.errors = 0
 
     def error(self, code: str, message: str, span: Span, hint: str = "") -> None:
-        """Note something that makes the file unusable."""
+        """Note something that makes the file unusable. Raises TooManyProblems with the last that is noted."""
         self.errors += 1
         self.diagnostics.append(Diagnostic(code, visible(message), span, visible(hint)))
+        if len(self.diagnostics) >= MOST_PROBLEMS:
+            raise TooManyProblems
 
     def warning(self, code: str, message: str, span: Span, hint: str = "") -> None:
         """Note something suspicious."""
-        self.diagnostics.append(Diagnostic(code, visible(message), span, visible(hint), Severity.WARNING))
+        if len(self.diagnostics) < MOST_PROBLEMS - 1:
+            self.diagnostics.append(Diagnostic(code, visible(message), span, visible(hint), Severity.WARNING))
 
     def within(self, source: SourceFile) -> tuple[Diagnostic, ...]:
         """All of them in order, each at a place that the file has."""
@@ -110,6 +118,7 @@ class Report:
         """The error that carries all that was found to make the file unusable."""
         errors = self.within(source)
         count = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
+        count = f"at least {count}" if len(self.diagnostics) >= MOST_PROBLEMS else count
         return RuleFileInvalid("rules-invalid", f"{count} in {source.path}", source=source, diagnostics=errors)
 
 

@@ -15,11 +15,11 @@ import yaml
 
 from deploystep.core.source import Pos, SourceFile, Span
 from deploystep.rulefile import yaml_errors
-from deploystep.rulefile.yaml_nodes import Entry, Map, Node, Report, Sequence, Style, Text, shown
+from deploystep.rulefile.yaml_nodes import Entry, Map, Node, Report, Sequence, Style, Text, TooManyProblems, shown
 
 MAX_DEPTH: Final = 40
-#: How many nodes a file may stand for once each alias counts as what it repeats. A file without aliases
-#: cannot reach it within the limit for its size.
+#: How many nodes a file may stand for once each alias counts as what it repeats, if it has fewer characters. A file
+#: without aliases has no more nodes than characters.
 MAX_NODES: Final = 600_000
 
 _MERGE: Final = "<<"
@@ -29,12 +29,12 @@ _SURROGATES: Final = re.compile(r"[\ud800-\udbff][\udc00-\udfff]")
 _UNLIKE: Final = re.compile(r"\t|^\ufeff|(?:^|[\s,\[{])\?(?:[\s,\]}]|$)|[|>][-+0-9]*#")
 
 
-def read(source: SourceFile, report: Report, begins: str) -> Node | None:
+def read(source: SourceFile, report: Report, begins: str, *, most: int = yaml_errors.MAX_BYTES) -> Node | None:
     """The file's tree; None where it has none, which the report then explains.
 
-    `begins` tells the writer of an empty file how one begins.
+    `begins` tells the writer of an empty file how one begins; the file may have `most` bytes.
     """
-    if not yaml_errors.check_characters(source, report):
+    if not yaml_errors.check_characters(source, report, most):
         return None
     root = _read_fast(source)
     if root is not None:
@@ -63,7 +63,7 @@ def _read_fast(source: SourceFile) -> Node | None:
     builder = _Builder(source, Report())
     try:
         builder.build(yaml.parse(source.text, Loader=loader))
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, TooManyProblems):
         return None
     is_good = not builder.report.diagnostics and not builder.is_unlike and not _is_nothing(builder.root)
     return builder.root if is_good else None
@@ -191,7 +191,7 @@ class _Builder:
         parent = self.open[-1]
         parent.nodes.append(node)
         parent.size += size
-        if parent.size > MAX_NODES:
+        if parent.size > max(MAX_NODES, len(self.source.text)):
             self._stop("E015", "the aliases in this file repeat too much", node.span, "write it out")
 
     def _map(self, done: _Open) -> Map:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def listed(*entries: Any) -> Response:
     """A reading of the job: pairs of index and state, in this order."""
     runs = [{"index": e[0], "status": e[1]} if isinstance(e, tuple) else e for e in entries]
-    return answer(200, {"status": "running", "parallel_runs": runs})
+    return answer(200, {"number": 12, "status": "running", "parallel_runs": runs})
 
 
 def nodes(*states: str) -> Response:
@@ -207,7 +207,8 @@ def test_every_node_that_failed_counts_and_is_named() -> None:
         ([answer(404, {"message": "Job not found"})], "answered 404: Job not found"),
         ([answer(302, location="https://elsewhere")] * 5, "a redirect (302)"),
         ([answer(200, b"<html>")], "answered 200"),
-        ([answer(200, {"parallel_runs": None})], "answered 200"),
+        ([answer(200, {"number": 12, "parallel_runs": None})], "answered 200"),
+        ([answer(200, {"number": 13, "parallel_runs": [{"index": 1, "status": "success"}]})], "answered 200"),
         ([listed((1, "success"), (2, "success"), ("2", "failed"))], "answered 200"),
         ([answer(500)] * 5, "answered 500"),
         ([refused_connection()] * 5, "connection refused"),

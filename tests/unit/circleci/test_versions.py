@@ -149,11 +149,22 @@ def test_the_newest_job_of_a_name_is_the_oldest_in_age() -> None:
     ],
 )
 def test_the_nodes_of_a_job(runs: Any, expected: object) -> None:
-    came = answer(200, {"parallel_runs": runs})
+    came = answer(200, {"number": 12, "parallel_runs": runs})
     transport = ScriptedTransport([came])
     assert v2.nodes(client(transport), SHOP, 12) == (expected, came)
     assert transport.paths == ["GET /api/v2/project/gh/acme/shop/job/12"]
-    assert v2.nodes(client(ScriptedTransport([answer(404)])), SHOP, 12) == (None, answer(404))
+    others = [answer(404), answer(200, {"parallel_runs": runs}), answer(200, {"number": 11, "parallel_runs": runs})]
+    for other in others:
+        assert v2.nodes(client(ScriptedTransport([other])), SHOP, 12) == (None, other)
+
+
+@pytest.mark.parametrize(("told", "is_read"), [(None, True), ("p1", True), ("p2", False), (7, False), ("", False)])
+def test_workflows_of_another_pipeline_are_not_believed(told: Any, is_read: bool) -> None:  # noqa: FBT001 - a column
+    items = [{"id": "w1", "name": "a", "status": "running"}, {"id": "w2", "name": "b", "status": "running"}]
+    found = v2.workflows(
+        client(ScriptedTransport([answer(200, {"items": [items[0], items[1] | {"pipeline_id": told}]})])), "p1"
+    )
+    assert (found is not None) is is_read
 
 
 # API v3

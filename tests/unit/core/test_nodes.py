@@ -15,7 +15,13 @@ def test_the_first_and_what_cannot_be_read(index: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("total", "words"), [("4", "node 2 of 4; node 0 decides"), ("", "node 2 of ?; node 0 decides")]
+    ("total", "words"),
+    [
+        ("4", "node 2 of 4; node 0 decides"),
+        ("", "node 2 of ?; node 0 decides"),
+        ("\x1b[2J\n", r"node 2 of \x1b[2J\n; node 0 decides"),
+        ("vier ☃\udcff", r"node 2 of vier \u2603\udcff; node 0 decides"),
+    ],
 )
 def test_another(total: str, words: str) -> None:
     assert other_node({"CIRCLE_NODE_INDEX": "2", "CIRCLE_NODE_TOTAL": total}) == words

@@ -159,7 +159,11 @@ def test_an_error(shown: Report, error: Refused | EnvironmentInvalid | RuleFileI
     ("kind", "created", "words"),
     [
         (Outcome.NOT_SENT, None, "nothing was triggered"),
-        (Outcome.UNCERTAIN, None, "the trigger of rule staging was sent, and whether it was accepted is not known"),
+        (
+            Outcome.UNCERTAIN,
+            None,
+            "the trigger of rule staging may have been sent, and whether it was accepted is not known",
+        ),
         (Outcome.TRIGGERED, RUNS, f"rule staging was triggered: {URL}"),
         (Outcome.STOPPED, RUNS, f"rule staging was triggered: {URL}"),
         (Outcome.ALREADY_TRIGGERED, RUNS, f"rule staging had been triggered before: {URL}"),
@@ -171,6 +175,22 @@ def test_the_last_line_says_whether_anything_was_sent(kind: Outcome, created: Cr
     assert failure(shown, PLAIN) == f"terminated: {words}"
     shown.fail(Uncertain("uncertain", "lost", "look"))
     assert failure(shown, PLAIN).splitlines()[-1] == f"exit 8 (uncertain): {words}"
+
+
+@pytest.mark.parametrize(
+    ("cancelled", "other", "words"),
+    [
+        ({}, "", " (none of its workflows was cancelled)"),
+        ({"deploy": True}, "", " (CircleCI was told to cancel deploy)"),
+        ({"a": True, "b": False, "c": True}, "", " (CircleCI was told to cancel a, c; NOT cancelled: b)"),
+        ({"a\x1b": False}, "f" * 40, r" (it is of another commit, fffffff; NOT cancelled: a\x1b)"),
+    ],
+)
+def test_the_last_line_says_what_was_cancelled(cancelled: dict[str, bool], other: str, words: str) -> None:
+    shown = outcome(Outcome.TRIGGERED, RUNS)
+    shown.exit = ExitCode.TERMINATED
+    shown.triggers[0].cancelled, shown.triggers[0].other_commit = cancelled, other
+    assert failure(shown, PLAIN) == f"terminated: rule staging was triggered: {URL}{words}"
 
 
 # Diagnostics
@@ -195,6 +215,24 @@ def test_long() -> None:
     ]
     beyond = Diagnostic("E1", "m", Span(Pos(9, 4), 3), "h")
     assert diagnostics((beyond,), FILE, Style(is_long=True))[3:5] == ["9 | ", "  | ^ h"]
+
+
+@pytest.mark.parametrize("at", [0, 10, 150, 5000, 9_990])
+def test_of_a_long_line_a_window_is_shown(at: int) -> None:
+    """The mark is below what it marks."""
+    source = SourceFile("deploy.yml", "x" * at + "WRONG" + "x" * (9_995 - at))
+    found = Diagnostic("E1", "m", Span(Pos(1, at + 1), 5), "h")
+    line, carets = diagnostics((found,), source, Style(is_long=True))[3:5]
+    assert line.index("WRONG") == carets.index("^^^^^ h")
+    assert len(line) < 200
+    assert ("…x" in line, "x…" in line) == (at > 120, at < 9_900)
+
+
+def test_many_problems_are_not_all_shown_and_no_error_is_left_out() -> None:
+    warnings = tuple(Diagnostic("W1", "m", Span(Pos(1, n)), severity=Severity.WARNING) for n in range(1, 131))
+    *shown, last = diagnostics((*warnings, WRONG), FILE, PLAIN)
+    assert (len(shown), last) == (100, "and 31 more")
+    assert "E102" in shown[-1]
 
 
 def test_check() -> None:

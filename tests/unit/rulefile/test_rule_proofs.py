@@ -1,11 +1,14 @@
 """What is proved of whole rules: with a build that shows it, or not at all."""
 
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
 
 from deploystep.core.patterns import Pattern, proofs
+from deploystep.core.source import SourceFile
 from deploystep.rulefile import rule_proofs
+from deploystep.rulefile.load import examine, load
 
 Said = Callable[[str], list[str]]
 
@@ -334,3 +337,41 @@ def test_few_searches_compare_many_rules(
     proofs._overlap.cache_clear()
     assert len([line for line in said(many(40, when)) if "W301" in line]) == told
     assert len(asked) == searches
+
+
+def _globs(n: int) -> str:
+    return ", ".join(f"'*{chr(97 + (n * 7 + i * 3) % 26)}{n}*{i}{chr(97 + (i * 5 + n) % 26)}*'" for i in range(35))
+
+
+def _regexes(n: int) -> str:
+    return ", ".join(f"'/(a|b{n}){{1,9}}[a-f]+x{{2,{3 + i % 7}}}(foo|ba[rz]{i})*[0-9]{{1,5}}z/'" for i in range(30))
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        [f"{{branch: [{_globs(n)}]}}" for n in range(200)],
+        [f"{{branch: [{_regexes(n)}]}}" for n in range(60)],
+        [f"[{', '.join(f'{{branch: {regex}}}' for regex in _regexes(n).split(', '))}]" for n in range(60)],
+    ],
+    ids=["globs", "regexes", "alternatives"],
+)
+def test_work_on_a_large_file_ends(conditions: list[str]) -> None:
+    """Counted, so that the same is said everywhere; here it must also end in a time that one waits for."""
+    rules = "".join(
+        f"  - {{name: r{n}, environment: e, when: {when}, deploy: {{workflow: w{n}, parameters: {{n: {n}}}}}}}\n"
+        for n, when in enumerate(conditions)
+    )
+    source = SourceFile("deploy.yml", f"version: 1\nrules:\n{rules}")
+    began = time.process_time()
+    first = examine(source).diagnostics
+    assert time.process_time() - began < 10
+    assert [d.message for d in first if d.code == "W312"] == [
+        "not every rule and pattern of this file is compared with the others: too large"
+    ]
+    assert load(source).rules, "what is too large to compare can be used"
+
+
+def test_an_ordinary_file_is_compared_whole(said: Said) -> None:
+    text = many(60, "{{branch: [main, release/*, 'feature/*{n}']}}", "{{workflow: w{n}, parameters: {{n: {n}}}}}")
+    assert not [line for line in said(text) if "W312" in line]

@@ -17,7 +17,32 @@ if TYPE_CHECKING:
 
 _REMEMBERED_CHARACTERS: Final = 4_096
 _ONE_PATTERN_CACHE: Final = 100_000
+_PER_NUMBER: Final = 5  # what it costs to build the automaton, beside a member looked at
 _LARGE_CACHE: Final = 1_000_000
+
+
+class Work:
+    """How much work comparing the patterns of one file may yet take, in members of states looked at.
+
+    It is counted and not timed, so that the same is said of a file on each machine; a million takes up to a second.
+    """
+
+    MOST: Final = 4_000_000
+
+    def __init__(self) -> None:
+        self.left = self.MOST
+
+    def begin(self) -> None:
+        """Begin with another file."""
+        self.left = self.MOST
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing more is compared."""
+        return self.left <= 0
+
+
+WORK: Final = Work()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +179,7 @@ class Automaton:
         for label, node in enumerate(nodes):
             self._labels.setdefault(self._append(root, node), []).append(label)
         self._shared.clear()
+        WORK.left -= _PER_NUMBER * len(self._jumps)
         self.alphabet = Alphabet(chars for ways in self._sets for chars, _ in ways)
         self._edges = [[(self.alphabet.classes[chars], to) for chars, to in ways] for ways in self._sets]
         self._cache_limit = cache_limit

@@ -10,7 +10,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
 from deploystep.core.frozen import dataclass
-from deploystep.core.patterns.automaton import Automaton, Pattern, State, automaton_of
+from deploystep.core.patterns.automaton import WORK, Automaton, Pattern, State, automaton_of
 from deploystep.core.patterns.glob import parse
 from deploystep.core.patterns.nodes import ANYTHING, Concat, Kind, Problem, beginning, shown
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _REMEMBERED: Final = 8_192  # the rules of a file repeat what they say
+_PER_SEARCH: Final = 200  # what it costs to begin, for each automaton
 _SEARCH_LIMIT: Final = 200_000  # some tenths of a second; what people write takes a hundredth of it
 
 # In the order in which a witness prefers them. Each other character counts as ten of these.
@@ -76,7 +77,8 @@ def overlap(a: Sequence[Pattern], b: Sequence[Pattern]) -> str | None:
 
     A name is a proof. None claims nothing: the search may have been cut short. All patterns are of one kind.
     """
-    return _overlap(tuple(a), tuple(b))
+    WORK.left -= len(a) * len(b) // 8
+    return None if WORK.is_done else _overlap(tuple(a), tuple(b))
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -98,7 +100,7 @@ def covers(covering: Sequence[Pattern], covered: Pattern) -> bool:
 
     False claims nothing: there may be such a name, or the search was cut short. All patterns are of one kind.
     """
-    return _covers(tuple(covering), covered)
+    return not WORK.is_done and _covers(tuple(covering), covered)
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -148,9 +150,23 @@ def find_name(
     """Search for a short and friendly text, not empty, that each of `all_of` matches and none of `none_of`.
 
     A tuple of patterns matches what one of them matches. The search goes breadth-first through the product of their
-    automata; `limit` bounds its work, in members of states looked at.
+    automata; `limit` bounds its work, in members of states looked at, and so does what is left for the whole file.
     """
     automata = [automaton_of(patterns) for patterns in (*all_of, *none_of)]
+    WORK.left -= _PER_SEARCH * len(automata)
+    most = min(limit, WORK.left)
+    finding, left = _search(all_of, none_of, automata, most) if most > 0 else (Finding(None, proves_none=False), most)
+    WORK.left -= most - left
+    return finding
+
+
+def _search(
+    all_of: Sequence[tuple[Pattern, ...]],
+    none_of: Sequence[tuple[Pattern, ...]],
+    automata: Sequence[Automaton],
+    limit: int,
+) -> tuple[Finding, int]:
+    """What was found, and how much of the limit is left."""
     wanted = len(all_of)
     # all that begins with a text which `x*` matches is matched as well
     hopeless = [frozenset(at for at, pattern in enumerate(patterns) if _ends_open(pattern)) for patterns in none_of]
@@ -170,9 +186,9 @@ def find_name(
             seen.add(key)
             is_refused = any(state.labels for state in states[wanted:])
             if not is_refused and all(state.labels for state in states[:wanted]):
-                return Finding(text, proves_none=False)
+                return Finding(text, proves_none=False), limit
         if limit <= 0:
-            return Finding(None, proves_none=False)
+            return Finding(None, proves_none=False), limit
         for character, price, symbols in steps:
             following: list[State] = []
             for automaton, state, symbol in zip(automata, states, symbols, strict=True):
@@ -185,7 +201,7 @@ def find_name(
             else:
                 pushed += 1  # equals leave in the order they came: the friendlier character first
                 heappush(queue, (cost + price, pushed, text + character, following))
-    return Finding(None, proves_none=True)
+    return Finding(None, proves_none=True), limit
 
 
 def _ends_open(pattern: Pattern) -> bool:
