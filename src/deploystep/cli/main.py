@@ -2,7 +2,6 @@
 
 import signal
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from types import FrameType, MappingProxyType
@@ -101,17 +100,17 @@ def _show(report: Report, console: Console, style: text.Style, *, is_json: bool)
 
 def _catch_signals(report: Report) -> None:
     """From here on a signal is told. One that came while the process was starting has waited for this."""
-    before, began = sys.unraisablehook, 0.0
+    before, began, clock = sys.unraisablehook, 0.0, SystemClock()
 
     def hear(number: int, _frame: FrameType | None) -> None:
         nonlocal began
         is_alarm, is_lost = number == signal.SIGALRM, not _is_being_told()
         if is_lost and not is_alarm:
-            report.signalled, began = _SIGNALS[signal.Signals(number)], time.monotonic()
+            report.signalled, began = _SIGNALS[signal.Signals(number)], clock.monotonic()
             signal.signal(signal.SIGALRM, hear)
             signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
         # what the first asks for is cut short by the next; the last line is written all the same
-        is_urgent = time.monotonic() - began >= (_LONGEST if is_alarm else _ONE)
+        is_urgent = clock.monotonic() - began >= (_LONGEST if is_alarm else _ONE)
         if is_lost or (report.is_cancelling and is_urgent):
             report.is_cancelling = False
             report.raise_if_signalled()
