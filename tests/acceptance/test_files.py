@@ -55,7 +55,7 @@ def test_a_rule_file_that_is_named_outside_of_the_repository(clone: Clone) -> No
     assert clone.call("check", "--rules", str(outside)).code == 0
 
 
-@pytest.mark.parametrize("kind", ["fifo", "folder", "/dev/zero", "/dev/tty", "/dev/stdin"])
+@pytest.mark.parametrize("kind", ["fifo", "folder", "loop", "/dev/zero", "/dev/tty", "/dev/stdin"])
 def test_a_rule_file_that_is_no_regular_file(project: Project, kind: str) -> None:
     path = project.folder / ".circleci" / "deploy.yml"
     path.unlink()
@@ -63,6 +63,8 @@ def test_a_rule_file_that_is_no_regular_file(project: Project, kind: str) -> Non
         os.mkfifo(path)
     elif kind == "folder":
         path.mkdir()
+    elif kind == "loop":
+        path.symlink_to(path)
     named = ("--rules", kind) if kind.startswith("/") else ()
     ended = project.call("check", *named)
     assert ended.code == 3

@@ -72,10 +72,10 @@ def _leads_out(path: str, folder: Path) -> bool:
 
     Whoever can commit a link could have lines of another file shown, such as one that holds a token.
     """
-    here = folder.resolve()
-    root = next((each for each in (here, *here.parents) if (each / ".git").exists()), here)
+    here = Path(os.path.realpath(folder))
+    root = next((each for each in (here, *here.parents) if _is_there(each / ".git")), here)
     written = Path(os.path.normpath(here / path))
-    real = written.resolve()
+    real = Path(os.path.realpath(written))
     return root in written.parents and (root not in real.parents or real.is_relative_to(root / ".git"))
 
 

@@ -151,7 +151,7 @@ def warn_of_pairs(rules: RuleSet, report: Report) -> None:
     _warn_of_variables(rules, report)
     if WORK.is_done:
         what = "not every rule and pattern of this file is compared with the others: too large"
-        report.warning("W312", what, rules.rules[0].span, "write fewer or simpler patterns to have all of it compared")
+        report.warning("W313", what, rules.rules[0].span, "write fewer or simpler patterns to have all of it compared")
 
 
 def _pairs(rules: Iterable[Rule], key: Callable[[Rule], Hashable]) -> Iterator[tuple[Rule, Rule]]:
