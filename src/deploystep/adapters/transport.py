@@ -104,7 +104,9 @@ class _Exchange:
     def close(self) -> None:
         """Close what the thread leaves open: urllib3 1 does so with a connection whose proxy said no."""
         for connection in self._originals:
-            connection.close()
+            descriptor = connection.detach()  # what still reads from it would put off a mere close
+            if descriptor >= 0:
+                socket.close(descriptor)
 
     def wait(self, limit: float) -> bool:
         """Whether the request was begun, and ended, in time; `limit` is in seconds."""
