@@ -200,7 +200,8 @@ class Confirmation:
             return NothingRuns(
                 "workflow-absent",
                 f"workflow '{self._spec.starts}' did not start within {seconds}; run {url} has: {names}",
-                f"compare its when: in config.yml with the parameters of rule '{self._spec.rule}'",
+                f"look at {url} before you run this step again, which triggers anew: what it has may be the deploy",
+                f"possible causes: its name is written otherwise, or its when: does not fit rule '{self._spec.rule}'",
             )
         return NothingRuns(
             "no-workflow",

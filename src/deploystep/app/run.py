@@ -178,7 +178,7 @@ def _remark(specs: tuple[TriggerSpec, ...], rules: RuleSet, options: Options, se
             why = "it names no workflow" if spec.starts is None else "runs of another project carry other commits"
             console.info(
                 f"rule {spec.rule}: a rerun of this step is not recognised and deploys again: {why}; "
-                "send  deploy_key: ${deploy.key}  as a parameter"
+                "send  deploy_key: ${deploy.key}  as a parameter, and use it in the config that receives it"
             )
         is_own_run = spec.revision is not None and spec.job is None
         if is_own_run and isinstance(spec.ref, Branch):

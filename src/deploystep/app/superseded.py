@@ -21,13 +21,16 @@ def superseded_by(build: BuildContext, remote: "Remote", clock: "Clock", console
     """Why this commit is not to be deployed any more; empty where it is.
 
     Raises FactUnavailable where the branch is at another commit, and nothing shows that it is a newer one. A head that
-    cannot be read stops nothing: the commit of the run that is created is compared.
+    cannot be read stops nothing.
     """
-    name = f"{'tag' if isinstance(build.ref, Tag) else 'branch'} {build.ref.name}"
+    kind = "tag" if isinstance(build.ref, Tag) else "branch"
+    name = f"{kind} {build.ref.name}"
     head = remote.head(build.ref)
     for pause in (*_LAGS, None):
         if head.trouble:
-            console.info(f"the head of {name} could not be read ({head.trouble}): the created run's commit is compared")
+            console.info(
+                f"the head of {name} could not be read ({head.trouble}): nothing tells whether it has moved on"
+            )
             return ""
         if head.revision is None:
             console.warning(f"{name} is not in the repository any more")
@@ -49,6 +52,6 @@ def superseded_by(build: BuildContext, remote: "Remote", clock: "Clock", console
         f"cannot tell whether {build.revision} is still to be deployed: {name} is at {head.revision}, "
         "which is not known to be newer; nothing was sent",
         "run this step again: hosts can be some seconds behind a push",
-        "possible causes: the branch was set back or rewritten, or this commit was never pushed to it",
-        "to send it all the same, push the commit to the branch",
+        f"possible causes: the {kind} was set back or rewritten, or this commit was never pushed to it",
+        f"to send it all the same, let the {kind} point at it",
     )

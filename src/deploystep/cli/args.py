@@ -54,3 +54,9 @@ def _from_variable(option: Option, environ: Mapping[str, str]) -> str | bool | N
             "usage", f"{option.variable} is {text!r}: expected true or false", f"unset it, or give {option.flag}"
         )
     return text.lower() in TRUE
+
+
+def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Names that look like variables of options, and are none."""
+    known = {option.variable for option in OPTIONS if option.has_variable}
+    return tuple(sorted(name for name in environ if name.startswith("DEPLOYSTEP_") and name not in known))

@@ -69,6 +69,8 @@ class _CommandLine:
             options = args.parse(self.argv, self.environ)
             report.is_dry, self.is_json, self.color = options.is_dry, options.json, options.color
             console.hide(Secret(self.environ.get(options.token_env or "", "")))
+            for name in args.unknown_variables(self.environ):
+                console.warning(f"{name} stands for no option, and is not read")
             services = Services(options, self.environ, stdin, console, SystemClock(report.raise_if_signalled))
             with closing(services):
                 self.is_shown = dispatch(options, services, report)

@@ -56,10 +56,11 @@ def result(report: Report, style: Style) -> str:
         lines.append(report.skipped)
     elif report.decision is not None and not report.triggers and report.exit is ExitCode.OK:
         held = [j.rule.name.value for j in report.decision.judgements if j.verdict is Verdict.HELD]
-        lines.append(f"nothing is deployed now; held: {', '.join(held)}" if held else _NOTHING)
+        lines.append(f"nothing is deployed; held: {', '.join(held)}{_LATER}" if held else _NOTHING)
     return "\n".join(lines)
 
 
+_LATER: Final = " (nothing deploys it later by itself: rerun this job when nothing holds it any more)"
 _NOTHING: Final = "no rule fires: there is nothing to deploy"
 
 
@@ -159,13 +160,20 @@ def _last_word(report: Report) -> str:
     sent = [t for t in report.triggers if t.created is not None and t.outcome is not Outcome.ALREADY_TRIGGERED]
     unsure = [t for t in report.triggers if t.outcome is Outcome.UNCERTAIN]
     known = [t for t in report.triggers if t.outcome is Outcome.ALREADY_TRIGGERED]
-    words = [f"rule {t.spec.rule} was triggered: {t.created.url}{_cancelled(t)}" for t in sent if t.created]
+    words = [
+        f"rule {t.spec.rule} was triggered{_SINCE.get(t.outcome, '')}: {t.created.url}{_cancelled(t)}"
+        for t in sent
+        if t.created
+    ]
     words += [f"rule {t.spec.rule} had been triggered before: {t.created.url}" for t in known if t.created]
     words += [
         f"the trigger of rule {t.spec.rule} may have been sent, and whether it was accepted is not known"
         for t in unsure
     ]
     return ": " + visible("; ".join(words) or "nothing was triggered")
+
+
+_SINCE: Final = {Outcome.NOTHING_RUNS: ", and does not run as it should"}
 
 
 def _cancelled(trigger: TriggerEntry) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 OLD_SHA = "0123456789012345678901234567890123456789"
 BUILD, TAGGED, FORK = build(), tag_build("v1"), BuildContext.from_environ(fork_environ(7))
 UNREADABLE = Head(None, "no answer within 30 s")
-UNREAD = "the head of branch main could not be read (no answer within 30 s): the created run's commit is compared"
+UNREAD = "the head of branch main could not be read (no answer within 30 s): nothing tells whether it has moved on"
 LAGS = [2.0, 4.0, 8.0, 16.0]
 UNCLEAR = f"branch main is at {OLD_SHA}, which is not known to be newer"
 

@@ -1,6 +1,5 @@
 """What is proved of whole rules: with a build that shows it, or not at all."""
 
-import time
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -357,15 +356,13 @@ def _regexes(n: int) -> str:
     ids=["globs", "regexes", "alternatives"],
 )
 def test_work_on_a_large_file_ends(conditions: list[str]) -> None:
-    """Counted, so that the same is said everywhere; here it must also end in a time that one waits for."""
+    """Work is counted, so that the same is said on every machine."""
     rules = "".join(
         f"  - {{name: r{n}, environment: e, when: {when}, deploy: {{workflow: w{n}, parameters: {{n: {n}}}}}}}\n"
         for n, when in enumerate(conditions)
     )
     source = SourceFile("deploy.yml", f"version: 1\nrules:\n{rules}")
-    began = time.process_time()
     first = examine(source).diagnostics
-    assert time.process_time() - began < 10
     assert [d.message for d in first if d.code == "W313"] == [
         "not every rule and pattern of this file is compared with the others: too large"
     ]
