@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,18 @@ def fits(value: object, declared: Any) -> bool:
     if declared["type"] == "enum":
         return value in list(declared["enum"])
     return bool({bool: "boolean", int: "integer", str: "string"}[type(value)] == declared["type"])
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=called)
+def test_rules_for_a_target_or_with_a_workflow_in_common_send_the_deploy_key(example: Path) -> None:
+    """And the config uses it: a parameter that is only declared leaves no mark in what is compiled."""
+    deploys = [rule["deploy"] for rule in loaded(example, "deploy.yml")["rules"]]
+    started = Counter(deploy.get("workflow") for deploy in deploys)
+    needing = [d for d in deploys if "to" in d or started[d.get("workflow")] > 1]
+
+    assert all(deploy["parameters"]["deploy_key"] == "${deploy.key}" for deploy in needing)
+    uses = [job.get("environment", {}).get("DEPLOY_KEY") for job in loaded(example, "config.yml")["jobs"].values()]
+    assert ("<< pipeline.parameters.deploy_key >>" in uses) == bool(needing)
 
 
 @pytest.mark.parametrize("example", [e for e in EXAMPLES if e.name != "old-recipe"], ids=called)

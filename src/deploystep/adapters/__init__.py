@@ -1,1 +1,1 @@
-"""Thin hands on the outside world: HTTP, git, files, the clock, the console."""
+"""Thin wrappers around the outside world: HTTP, git, files, the clock, the console."""

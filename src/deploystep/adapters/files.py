@@ -1,4 +1,4 @@
-"""Files of the user's: bytes to text, with the ways that can fail."""
+"""The user's files: bytes to text, and each way in which that can fail."""
 
 import errno
 import os
@@ -54,7 +54,7 @@ def read_rules(path: str, folder: Path) -> SourceFile:
 
 
 def _no_rules(path: str, folder: Path) -> RuleFileInvalid:
-    """That there is no rule file, and where one was looked for."""
+    """The error that says that there is no rule file, and where one was looked for."""
     here, places = folder.absolute(), up_to_root(folder)
     if places is None:
         where, hint = f"in {here}, which is in no git clone", "is there a checkout step before this one?"
@@ -91,7 +91,7 @@ def _read(path: Path) -> bytes:
 
 
 def unreadable(path: str, message: str, hint: str) -> RuleFileInvalid:
-    """No text could be had from a file at all."""
+    """The error that says that no text could be read from a file."""
     where = Diagnostic("E001", message, Span(Pos(1, 1)), hint)
     return RuleFileInvalid("rules-unreadable", message, hint, source=SourceFile(path, ""), diagnostics=(where,))
 

@@ -1,4 +1,4 @@
-"""git, as a subprocess: in the C locale, without the caller's GIT_* variables, never asking for anything."""
+"""git, as a subprocess: in the C locale, without the caller's GIT_* variables, and it never prompts."""
 
 import re
 from collections.abc import Mapping
@@ -124,7 +124,7 @@ class GitRepository:
 
 
 def first_error_line(said: "subprocess.CompletedProcess[bytes]") -> str:
-    """What git complains of first, in plain words; of URLs in it without who asks and their password."""
+    """The first complaint of git in plain words; names of users and passwords are taken out of its URLs."""
     lines = said.stderr.decode("utf-8", "replace").strip().splitlines()
     first = next((line for line in lines if not line.startswith(("warning:", "hint:"))), "")
     first = re.sub(r"//[^/\s]*@", "//", first)

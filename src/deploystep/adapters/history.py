@@ -192,7 +192,7 @@ class GitHistory:
         return self._incomplete("U101", _WHICH_FILES) or self._missing("U101", _WHICH_FILES, said)
 
     def _stale(self, name: str, *, is_branch: bool = True) -> Unavailable | None:
-        """That a branch or tag is not where the remote has it now, by what `run` asks; None where nothing shows it."""
+        """The answer if a branch or tag of the clone is out of date, as `run` asks the remote; None where it is not."""
         if self._current is None:
             return None
         moved = self._current.moved(name, is_branch=is_branch)
@@ -226,14 +226,14 @@ class GitHistory:
         return Unavailable("U101", f"{_WHICH_FILES}: {why}", cure)
 
     def _not_fetched(self, code: str, what: str, branch: str) -> Unavailable | None:
-        """That the remote's branch is not in the clone; None where it is, or git does not answer."""
+        """The answer if the remote's branch is not in the clone; None where it is, or git does not answer."""
         found = self._git("rev-parse", "--verify", "--quiet", f"refs/remotes/origin/{branch}^{{commit}}")
         if found.code != 1:
             return None
         return Unavailable(code, f"{what}: origin/{branch} is not fetched", self._fetch(branch))
 
     def _fetch(self, name: str) -> str:
-        """How to get a branch or tag; in the long form, as a clone of one branch does not keep another otherwise."""
+        """How to get a branch or tag, in the long form: otherwise a clone of one branch does not keep another."""
         otherwise = ", or give --fetch" if self._current else ""
         return f"run  git fetch origin {name}:refs/remotes/origin/{name}  first{otherwise}"
 

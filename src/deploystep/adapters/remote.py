@@ -1,4 +1,4 @@
-"""Where the branches and tags of the clone's `origin` are now: `git ls-remote`, with the caller's own ways to it."""
+"""Where the branches and tags of the clone's `origin` are now: `git ls-remote`, with the caller's SSH settings."""
 
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +23,7 @@ _NONE: Final = 2  # git ls-remote --exit-code: no such ref
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Where the remote has a ref now (empty: nowhere), that it is elsewhere in the clone, and the cure."""
+    """A ref that has moved: where the remote has it `now` (empty: nowhere), why that matters, and the cure."""
 
     now: str
     why: str
@@ -58,7 +58,7 @@ class GitRemote:
         return any(word in text.strip()[:_LOOKED_AT].lower() for text in (title, body) for word in _SKIP)
 
     def refs(self, names: Iterable[str]) -> Mapping[str, str] | str:
-        """Where refs are, by their full names, and of `HEAD` the branch; a text says why nothing could be read."""
+        """Where refs are, by full name, and which branch `HEAD` is; a text with the reason if nothing could be read."""
         try:
             said = self._repository.ask(
                 ("ls-remote", "--symref", "--exit-code", "origin", *names),
@@ -83,7 +83,7 @@ class GitRemote:
         return found
 
     def contains(self, revision: str, other: str) -> bool:
-        """Whether `other` is known to be an ancestor of `revision`, for which a clone that lacks history gets more."""
+        """Whether `other` is known to be an ancestor of `revision`; a clone that lacks history fetches some more."""
         if self._is_ancestor(other, revision):
             return True
         is_known = self._is_whole and self._repository.resolve(revision) is not None
@@ -101,7 +101,7 @@ class GitRemote:
         return shallow is not None and shallow.stdout.strip() == b"false"
 
     def fetch(self, what: str, *more: str) -> bool:
-        """One bounded fetch of a commit or a refspec, for a shallow clone with some more history; whether it worked."""
+        """Fetch a commit or a refspec once, in a shallow clone with some more history; whether it worked."""
         depth = () if self._is_whole else (f"--deepen={_DEPTH}",)  # --depth would take history away
         arguments = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *more, *depth)
         with suppress(subprocess.TimeoutExpired):
@@ -143,9 +143,9 @@ class CurrentRefs:
         return None if isinstance(read := self._refs(""), str) else read.get("HEAD")
 
     def moved(self, name: str, *, is_branch: bool = True) -> Moved | None:
-        """How a branch, or a tag or else branch, has moved since it was fetched; None where it is known not to have.
+        """How a branch (else a tag or branch) has moved since it was fetched; None where it is known not to have moved.
 
-        None too, where nobody can tell, or the clone has none at all.
+        None also where nobody can tell, or the clone does not have it.
         """
         if (name, is_branch) not in self._known:
             self._known[name, is_branch] = self._compared(name, is_branch=is_branch)

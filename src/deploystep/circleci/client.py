@@ -50,7 +50,7 @@ class Clock(Protocol):
 
 
 class Console(Protocol):
-    """Is told what happens on the way; a line each, for people."""
+    """Takes what happens on the way, for people; a line each."""
 
     def info(self, text: str) -> None:
         """Something worth a line."""

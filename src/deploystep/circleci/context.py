@@ -1,4 +1,4 @@
-"""What a trigger is about: what its requests are made of, and what messages about it name."""
+"""What a trigger is about: what its requests are made from, and what messages about it mention."""
 
 from deploystep.circleci.http import segment
 from deploystep.core.build import Branch, ProjectSlug, Tag

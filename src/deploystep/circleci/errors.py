@@ -1,4 +1,4 @@
-"""What an answer to a trigger means when it is not the one hoped for: possible causes in order, and the next step.
+"""What an unexpected answer to a trigger means: possible causes, the likeliest first, and the next step.
 
 Meanings of the statuses: CircleCI docs, "API developer's guide"; "Pipeline values and parameters" for the 404 of an
 undeclared parameter; the changelog of scoped API tokens; the deprecation notice of the v1 and v1.1 triggers for 410.
@@ -13,7 +13,7 @@ from deploystep.core.rules import ApiVersion
 
 
 def accepted_body(response: Response, context: TriggerContext) -> JsonObject:
-    """The JSON of an answer that accepts the trigger; an empty one where it is none. Raises Refused."""
+    """The JSON of an answer that accepts the trigger; empty where the body is not JSON. Raises Refused."""
     if not is_accepted(response):
         raise refused(response, context)
     return JsonObject(json_of(response))
@@ -41,7 +41,7 @@ def unanswered(result: Response | Failure, context: TriggerContext) -> ToolError
 
 
 def unread(result: Response | Failure, context: TriggerContext) -> ToolError:
-    """What must be read before the trigger could not be: nothing was sent."""
+    """Something had to be read before the trigger, and could not be: nothing was sent."""
     if isinstance(result, Response) and 400 <= result.status < 500 and result.status != 429:  # noqa: PLR2004
         return _refused(result, context, is_trigger=False)
     return _not_received(result, context) or FactUnavailable(
@@ -54,7 +54,7 @@ def unread(result: Response | Failure, context: TriggerContext) -> ToolError:
 
 
 def _not_received(result: Response | Failure, context: TriggerContext) -> Unreachable | None:
-    """That nothing can have been triggered, where that is certain."""
+    """The error that says that nothing was triggered; None where that is not certain."""
     nothing = f"nothing was triggered for rule '{context.rule}'"
     if isinstance(result, Failure) and result.fate is Fate.NOT_RECEIVED:
         return Unreachable(
@@ -92,7 +92,7 @@ def _quoted(response: Response) -> str:
 
 
 def cannot_see(token_name: str) -> str:
-    """Why CircleCI may not show what it shows to others; for reads that say no more than that they failed."""
+    """Why CircleCI may hide something from this token; for reads that only say that they failed."""
     return (
         f"possible causes: the token in {token_name} is a project token (API v2 takes personal API tokens only), "
         "it has expired, or its user cannot see this project"

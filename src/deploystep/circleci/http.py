@@ -104,7 +104,7 @@ class JsonObject:
         return value if isinstance(value, str) and value else None
 
     def number(self, *keys: str) -> int | None:
-        """A whole number; JSON's true and false are none, though Python takes them for one."""
+        """A whole number. JSON's true and false are not numbers, though Python treats them as such."""
         value = self.get(*keys)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
@@ -172,7 +172,7 @@ def every(value: Json, read: Callable[[JsonObject], T | None]) -> tuple[T, ...] 
 
 
 def _plausible(moment: datetime) -> datetime | None:
-    """The time, or None where it is centuries away: no server means that, and arithmetic on it can overflow."""
+    """The time; None where it is centuries away, which no server means, and with which arithmetic can overflow."""
     return moment if 2000 <= moment.year < 2200 else None  # noqa: PLR2004
 
 

@@ -25,7 +25,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
 
 
 def asks_for_json(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
-    """Whether JSON is wanted, as far as a command line tells that cannot be understood."""
+    """Whether JSON is wanted, also where the command line as a whole cannot be understood."""
     return "--json" in argv or environ.get("DEPLOYSTEP_JSON", "").lower() not in FALSE
 
 

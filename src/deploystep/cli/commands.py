@@ -1,4 +1,4 @@
-"""Each command: give its use case what it needs."""
+"""The commands: each gives its use case what it needs."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Final

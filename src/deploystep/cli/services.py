@@ -100,7 +100,7 @@ class Services:
         return replace(build, fork=True) if options.fork else build
 
     def _refuse_beside_given(self) -> None:
-        """Stated facts are all there is: an option that would be passed over is refused."""
+        """Refuse options that would be ignored: with `--given`, the stated facts are all there is."""
         beside = [name for name in _OF_BUILD if getattr(self.options, name)]
         if beside:
             names = " and ".join(map(self.options.written, beside))
@@ -108,7 +108,7 @@ class Services:
 
     @cached_property
     def _stated_environ(self) -> Mapping[str, str]:
-        """The environment under what --env-file and the options of `plan` say."""
+        """The environment, overridden by --env-file and by the options of `plan`."""
         options = self.options
         branch, tag, request = options.branch, options.tag, options.pull_request
         if options.fork and request is not None and branch is None and tag is None:
@@ -275,7 +275,7 @@ class Services:
 
     @cached_property
     def _environ_without_token(self) -> Mapping[str, str]:
-        """Whatever its name, the token is no fact about the build, and none of git's business."""
+        """The environment without the token, which is no fact about the build and is not for git to see."""
         options, environ = self.options, self._environ
         # commands that ask nobody do not take --token-env, and its variable may be set for the whole job
         named = {options.token_env, options.accept_token_env, environ.get("DEPLOYSTEP_TOKEN_ENV")}

@@ -4,12 +4,11 @@ Facts about the variables: CircleCI docs, "Project values and variables", built-
 An unset variable, an empty one and the text `<nil>` (what an empty pipeline value becomes) are the same: blank.
 """
 
-import binascii
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from typing import Final, TypeGuard
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from deploystep.core.errors import EnvironmentInvalid
 from deploystep.core.frozen import dataclass
@@ -200,12 +199,12 @@ class BuildContext:
     pull_requests: tuple[int, ...]
     fork: bool | None
     user: str | None
-    host: str
-    pipeline_id: str | None
-    workflow_id: str | None
-    build_num: int | None
-    claims: Claims
     variables: Variables
+    host: str = CLOUD
+    pipeline_id: str | None = None
+    workflow_id: str | None = None
+    build_num: int | None = None
+    claims: Claims = Claims()
     foreign_requests: tuple[str, ...] = ()
 
     @property
@@ -226,7 +225,7 @@ class BuildContext:
     @property
     def project_id(self) -> str | None:
         """The project's UUID, by which API v3 knows it; None where variable and token name two."""
-        named = {_uuid(self.variables.get("CIRCLE_PROJECT_ID")), self.claims.project_id} - {None}
+        named = {n for n in (self.variables.get("CIRCLE_PROJECT_ID"), self.claims.project_id) if is_uuid(n)}
         return named.pop() if len(named) == 1 else None
 
     @classmethod
@@ -253,10 +252,10 @@ class _Reader:
             pull_requests=requests,
             fork=is_fork(self.variables, ref),
             user=self.variables.get("CIRCLE_USERNAME"),
-            host=_host(self.variables.get("CIRCLE_BUILD_URL")),
+            host=_host(_url(self.variables.get("CIRCLE_BUILD_URL"))),
             pipeline_id=self.variables.get("CIRCLE_PIPELINE_ID"),
             workflow_id=self.variables.get("CIRCLE_WORKFLOW_ID"),
-            build_num=self._whole_number("CIRCLE_BUILD_NUM", None),
+            build_num=self._whole_number("CIRCLE_BUILD_NUM"),
             claims=claims,
             variables=self.variables,
             foreign_requests=foreign,
@@ -274,16 +273,12 @@ class _Reader:
     def _ref(self) -> Branch | Tag:
         branch, tag = self.variables.get("CIRCLE_BRANCH"), self.variables.get("CIRCLE_TAG")
         if branch is not None and tag is not None:
-            self.problems.append(
-                f"CIRCLE_BRANCH is {branch!r} and CIRCLE_TAG is {tag!r}: a build has a branch or a tag, never both"
-            )
-        if tag is not None:
-            return Tag(tag)
-        if branch is None:
-            self.problems.append(
-                "CIRCLE_BRANCH and CIRCLE_TAG are both unset: expected the branch or the tag that is built"
-            )
-        return Branch(branch or "")
+            why = "a build has a branch or a tag, never both"
+            self.problems.append(f"CIRCLE_BRANCH is {branch!r} and CIRCLE_TAG is {tag!r}: {why}")
+        elif branch is None and tag is None:
+            why = "expected the branch or the tag that is built"
+            self.problems.append(f"CIRCLE_BRANCH and CIRCLE_TAG are both unset: {why}")
+        return Branch(branch or "") if tag is None else Tag(tag)
 
     def _revision(self) -> str:
         revision = self.variables.get("CIRCLE_SHA1")
@@ -296,17 +291,16 @@ class _Reader:
     def _node(self) -> ParallelNode:
         index = self._whole_number("CIRCLE_NODE_INDEX", 0)
         total = self._whole_number("CIRCLE_NODE_TOTAL", 1)
-        if total is not None and total > 1 and self.variables.get("CIRCLE_NODE_INDEX") is None:
-            self.problems.append(f"CIRCLE_NODE_INDEX is unset and CIRCLE_NODE_TOTAL is {total}: expected both")
         if index is None or total is None:
             return ParallelNode(0, 1)
+        if total > 1 and self.variables.get("CIRCLE_NODE_INDEX") is None:
+            self.problems.append(f"CIRCLE_NODE_INDEX is unset and CIRCLE_NODE_TOTAL is {total}: expected both")
         if index >= total:
-            self.problems.append(
-                f"CIRCLE_NODE_INDEX is {index} and CIRCLE_NODE_TOTAL is {total}: expected an index below the total"
-            )
+            why = "expected an index below the total"
+            self.problems.append(f"CIRCLE_NODE_INDEX is {index} and CIRCLE_NODE_TOTAL is {total}: {why}")
         return ParallelNode(index, total)
 
-    def _whole_number(self, name: str, default: int | None) -> int | None:
+    def _whole_number(self, name: str, default: int | None = None) -> int | None:
         text = self.variables.get(name)
         if text is None:
             return default
@@ -317,7 +311,7 @@ class _Reader:
 
     def _pull_requests(self, ref: Branch | Tag, claims: Claims) -> tuple[tuple[int, ...], tuple[str, ...]]:
         """Numbers of this repository's pull requests, and URLs of others: a bot that syncs forks has such."""
-        named = self._whole_number("CIRCLE_PR_NUMBER", None)
+        named = self._whole_number("CIRCLE_PR_NUMBER")
         own = _own_repositories(self.variables, claims)
         numbers: set[int] = set()
         foreign: list[str] = []
@@ -325,7 +319,7 @@ class _Reader:
             for url in (text.strip() for text in (self.variables.get(name) or "").split(",")):
                 if url in _BLANK:
                     continue
-                found = _PR_PATH.fullmatch(_path(url) or "")
+                found = _PR_PATH.fullmatch(_url(url).path)
                 if found is None:
                     self.problems.append(f"{name} is {url!r}: expected a URL that ends in the number")
                 elif own and found["path"].casefold() not in own:
@@ -340,11 +334,30 @@ class _Reader:
         return tuple(sorted(numbers)), tuple(dict.fromkeys(foreign))
 
     def _claims(self) -> Claims:
-        try:
-            return read_claims(self.variables)
-        except ValueError as error:
-            self.problems.append(f"CIRCLE_OIDC_TOKEN cannot be read: {error}")
+        """Decode the OIDC token's payload without verifying it."""
+        token = self.variables.first(("CIRCLE_OIDC_TOKEN", "CIRCLE_OIDC_TOKEN_V2"))
+        if token is None:
             return Claims()
+        import base64  # noqa: PLC0415 - not every build has a token with claims
+        import json  # noqa: PLC0415 - as above
+
+        try:
+            _, middle, _ = token.split(".")
+            payload = json.loads(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)))
+        except (ValueError, RecursionError):
+            payload = None  # the error would quote the token's text
+        if not isinstance(payload, dict):
+            self.problems.append("CIRCLE_OIDC_TOKEN cannot be read: expected a JSON Web Token with claims")
+            return Claims()
+        definition, project, origin = (
+            payload.get(f"oidc.circleci.com/{name}") for name in ("pipeline-definition-id", "project-id", "vcs-origin")
+        )
+        return Claims(
+            ssh_rerun=payload.get("oidc.circleci.com/ssh-rerun") in (True, "true"),
+            definition_id=definition if is_uuid(definition) else None,
+            project_id=project if is_uuid(project) else None,
+            origin=origin if isinstance(origin, str) else None,
+        )
 
 
 def request_of(ref: Branch | Tag) -> int | None:
@@ -371,53 +384,18 @@ def is_fork(variables: Variables, ref: Branch | Tag) -> bool | None:
     return None if variables.first(FORK_VARIABLES) is not None else False
 
 
-def read_claims(variables: Variables) -> Claims:
-    """Decode the OIDC token's payload without verifying it. Raises ValueError where it is not a JWT."""
-    token = variables.first(("CIRCLE_OIDC_TOKEN", "CIRCLE_OIDC_TOKEN_V2"))
-    if token is None:
-        return Claims()
-    payload = _payload(token)
-    return Claims(
-        ssh_rerun=payload.get("oidc.circleci.com/ssh-rerun") in (True, "true"),
-        definition_id=_uuid(payload.get("oidc.circleci.com/pipeline-definition-id")),
-        project_id=_uuid(payload.get("oidc.circleci.com/project-id")),
-        origin=origin if isinstance(origin := payload.get("oidc.circleci.com/vcs-origin"), str) else None,
-    )
-
-
-def _payload(token: str) -> Mapping[str, Any]:
-    parts = token.split(".")
-    if len(parts) != 3:  # noqa: PLR2004 - header.payload.signature
-        raise ValueError("expected three parts joined by dots")
-    import base64  # noqa: PLC0415 - not every build has a token with claims
-    import json  # noqa: PLC0415 - as above
-
-    try:
-        payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (binascii.Error, ValueError, RecursionError):
-        # the cause would quote the token's text: it stays out of the message
-        raise ValueError("its middle part is not base64 of a JSON object") from None
-    if not isinstance(payload, dict):
-        raise ValueError("its middle part is not a JSON object")  # noqa: TRY004 - one error for one caller
-    return payload
-
-
-def _uuid(value: object) -> str | None:
-    return value if isinstance(value, str) and is_uuid(value) else None
-
-
 def is_revision(text: str) -> bool:
     """Whether the text is a full revision."""
     return _REVISION.fullmatch(text) is not None
 
 
-def is_uuid(text: str) -> bool:
-    """Whether the text is a UUID in its usual spelling."""
-    return _UUID.fullmatch(text) is not None
+def is_uuid(value: object) -> TypeGuard[str]:
+    """Whether a value is the text of a UUID in its usual spelling."""
+    return isinstance(value, str) and _UUID.fullmatch(value) is not None
 
 
 def _project(variables: Variables) -> ProjectSlug | None:
-    """The slug that the variables tell; None where they do not, or contradict one another."""
+    """The slug, as the variables tell it; None where they do not, or contradict one another."""
     organization = variables.get("CIRCLE_PROJECT_USERNAME")
     repository = variables.get("CIRCLE_PROJECT_REPONAME")
     kind, *named = _after_kind(variables.get("CIRCLE_BUILD_URL"))
@@ -433,34 +411,30 @@ def _project(variables: Variables) -> ProjectSlug | None:
 
 def _after_kind(build_url: str | None) -> list[str]:
     """What a job's URL says of its project (`…/gh/acme/shop/12`): `gh`, `acme`, `shop`; an empty text where nothing."""
-    segments = [unquote(segment) for segment in (_path(build_url) or "").strip("/").split("/")]
+    segments = [unquote(segment) for segment in _url(build_url).path.strip("/").split("/")]
     at = next((i for i, segment in enumerate(segments[:2]) if segment in _VCS), None)
     return [""] if at is None else [_VCS[segments[at]], *segments[at + 1 : at + 3]]
 
 
 def _own_repositories(variables: Variables, claims: Claims) -> frozenset[str]:
     """Every name of this repository, in lower case: after it was renamed, variables may hold two."""
-    words = (variables.get("CIRCLE_PROJECT_USERNAME"), variables.get("CIRCLE_PROJECT_REPONAME"))
+    words = [variables.get("CIRCLE_PROJECT_USERNAME") or "", variables.get("CIRCLE_PROJECT_REPONAME") or ""]
     urls = (variables.get("CIRCLE_REPOSITORY_URL"), claims.origin)
     names = [found.path for url in urls if (found := Repository.parse(url))]
-    names += ["/".join(w for w in words if w)] if all(words) else []
+    names += ["/".join(words)] if all(words) else []
     return frozenset(name.casefold() for name in names)
 
 
-def _path(url: str | None) -> str | None:
+def _url(text: str | None) -> SplitResult:
     try:
-        return urlsplit(url or "").path
+        return urlsplit(text or "")
     except ValueError:
-        return None
+        return urlsplit("")
 
 
-def _host(build_url: str | None) -> str:
+def _host(job: SplitResult) -> str:
     """The API's address: CircleCI's cloud unless the job's URL is of another host (CircleCI Server)."""
-    try:
-        url = urlsplit(build_url or "")
-        name = url.hostname or ""
-    except ValueError:
-        return CLOUD
+    name = job.hostname or ""
     if name in ("", "circleci.com") or name.endswith(".circleci.com"):
         return CLOUD
-    return f"{url.scheme}://{url.netloc}"
+    return f"{job.scheme}://{job.netloc}"

@@ -82,7 +82,7 @@ def _guard(guard: Guard, facts: Facts, index: PathIndex) -> Trace:
 
 
 def _judge(rule: Rule, rules: RuleSet, guards: tuple[Trace, ...], facts: Facts, index: PathIndex) -> Judgement:
-    """First whether the rule is meant at all, then what holds it back; the latter is asked only if it matters."""
+    """First whether the rule is for this build, then what holds it back; the latter is asked only if it matters."""
     when = condition("when", rule.when, facts, index)
     unless = None if rule.unless is None else condition("unless", rule.unless, facts, index, stops=True)
     stops = () if unless is None else (negate(unless, "unless: "),)
@@ -125,7 +125,7 @@ def _alternative(alternative: Alternative, facts: Facts, index: PathIndex | None
 
 
 def _forks_must_be_named(build: BuildContext, alternative: Alternative) -> Trace:
-    """What keeps an alternative that does not say `fork: true` from holding for a fork, or what may be one."""
+    """What keeps an alternative without `fork: true` from holding for a build that is, or may be, of a fork."""
     if build.fork is None:
         return unclear_fork("fork false", alternative.span, build)
     return leaf("fork true", "a fork build needs fork: true", alternative.span, holds=False)

@@ -1,6 +1,6 @@
 """What a firing rule asks for, and what came of it: the values that flow from the decision to the report."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum, unique
 
 from deploystep.core.build import Branch, BuildContext, ProjectSlug, Tag
@@ -9,11 +9,8 @@ from deploystep.core.facts import Facts
 from deploystep.core.frozen import dataclass
 from deploystep.core.matchers import match
 from deploystep.core.parameters import (
-    MAX_KEY,
-    MAX_PARAMETERS,
     MAX_VALUE,
     PUBLIC_VARIABLES,
-    Reference,
     Scalar,
     Subject,
     Template,
@@ -21,8 +18,9 @@ from deploystep.core.parameters import (
     is_variable,
     value_of,
 )
-from deploystep.core.rules import ApiVersion, NameIs, Parameter, Rule, RuleSet
+from deploystep.core.rules import ApiVersion, NameIs, Rule, RuleSet
 from deploystep.core.source import Diagnostic, Span
+from deploystep.core.text import clipped
 from deploystep.core.trace import Answer
 
 
@@ -74,8 +72,7 @@ def trigger_specs(rules: RuleSet, firing: tuple[Rule, ...], build: BuildContext,
     specs: list[TriggerSpec] = []
     for rule in firing:
         key = deploy_key(rule, build, once=once)
-        filled, problems = _filled(rule, build, key)
-        diagnostics += problems
+        filled = _filled(rule, build, key, diagnostics)
         specs.append(_spec(rule, rules, build, filled, key))
         diagnostics += _unsendable(rule, specs[-1])
     return Specs(tuple(specs), tuple(diagnostics))
@@ -109,17 +106,9 @@ def _spec(rule: Rule, rules: RuleSet, build: BuildContext, parameters: Mapping[s
 
 def _sharing(rule: Rule, rules: RuleSet, build: BuildContext) -> tuple[str, ...]:
     """Names of the other rules whose runs look like this rule's, as far as branch and tag tell."""
-    started = _started(rule)
-    alike = (other for other in rules.rules if other is not rule and started is not None and _started(other) == started)
+    known_by = rule.deploy.known_by
+    alike = (other for other in rules.rules if other is not rule and known_by and other.deploy.known_by == known_by)
     return tuple(other.name.value for other in alike if _may_be_for(other, build))
-
-
-def _started(rule: Rule) -> tuple[str, str] | None:
-    """Kind and name of what its runs are known by; None where nothing is, as for runs of another project."""
-    deploy = rule.deploy
-    if deploy.to is not None or (deploy.job is None and deploy.workflow is None):
-        return None
-    return ("job", deploy.job.value) if deploy.job else ("workflow", deploy.workflow.value if deploy.workflow else "")
 
 
 def _may_be_for(rule: Rule, build: BuildContext) -> bool:
@@ -137,80 +126,53 @@ def api_ref(build: BuildContext) -> Branch | Tag:
     return build.ref
 
 
-def _filled(rule: Rule, build: BuildContext, key: str) -> tuple[Mapping[str, Scalar], list[Diagnostic]]:
+def _filled(rule: Rule, build: BuildContext, key: str, problems: list[Diagnostic]) -> Mapping[str, Scalar]:
+    """The parameters with the values of this build; what is wrong with them is added to `problems`."""
     subject = Subject(build, rule.name.value, rule.environment.value if rule.environment else None, key)
-    problems: list[Diagnostic] = []
     filled: dict[str, Scalar] = {}
     for parameter in rule.deploy.parameters:
-        value = parameter.value.value
-        filled[parameter.key.value] = (
-            _expanded(value, parameter, subject, problems) if isinstance(value, Template) else value
-        )
-    if len(filled) > MAX_PARAMETERS:
-        problems.append(_too_many(rule, len(filled)))
-    return filled, problems
+        name, value, span = parameter.key.value, parameter.value.value, parameter.value.span
+        if not isinstance(value, Template):
+            filled[name] = value
+            continue
+        problems += (p for reference in value.references for p in _unfit(reference.name, subject, span))
+        text = "".join(p if isinstance(p, str) else value_of(p.name, subject) or "" for p in value.parts)
+        if len(text) > MAX_VALUE:
+            message = f"parameter '{name}' is too long: {len(text)} characters"
+            problems.append(Diagnostic("E510", message, span, f"CircleCI takes {MAX_VALUE} at most"))
+        filled[name] = text
+    return filled
 
 
-def _expanded(template: Template, parameter: Parameter, subject: Subject, problems: list[Diagnostic]) -> str:
-    text = ""
-    for part in template.parts:
-        text += part if isinstance(part, str) else _reference(part, parameter, subject, problems)
-    if len(text) > MAX_VALUE or len(parameter.key.value) > MAX_KEY:
-        hint = f"CircleCI takes keys of {MAX_KEY} and values of {MAX_VALUE} characters at most"
-        message = f"parameter '{parameter.key.value}' is too long: {len(text)} characters"
-        problems.append(Diagnostic("E510", message, parameter.value.span, hint))
-    return text
-
-
-def _reference(reference: Reference, parameter: Parameter, subject: Subject, problems: list[Diagnostic]) -> str:
-    span = parameter.value.span
-    value = value_of(reference.name, subject)
+def _unfit(name: str, subject: Subject, span: Span) -> Iterator[Diagnostic]:
+    """Why a value cannot be filled in."""
+    value = value_of(name, subject)
     if value is None:
         hint = "set it, or take it out of the parameter"
-        problems.append(Diagnostic("E508", f"${{{reference.name}}} is not set in this build", span, hint))
-        return ""
-    if not is_safe(value):
-        problems.append(_unsafe(reference.name, value, span))
-    return value
+        yield Diagnostic("E508", f"${{{name}}} is not set in this build", span, hint)
+    elif not is_safe(value):
+        # only what CircleCI itself sets may be shown: other variables can hold secrets
+        is_public = name in PUBLIC_VARIABLES or not is_variable(name)
+        message = f"the value of ${{{name}}} has characters that are not allowed"
+        hint = "use ${branch.slug}" if name == "CIRCLE_BRANCH" else "allowed are letters, digits and _ . / : @ + -"
+        yield Diagnostic("E509", message + (f': "{clipped(value)}"' if is_public else ""), span, hint)
 
 
-_SHOWN = 60
-_SAFER = {"CIRCLE_BRANCH": "use ${branch.slug}"}
-
-
-def _unsafe(name: str, value: str, span: Span) -> Diagnostic:
-    # only what CircleCI itself sets may be shown: other variables can hold secrets
-    is_public = name in PUBLIC_VARIABLES or not is_variable(name)
-    shown = f': "{value[:_SHOWN]}{"…" if len(value) > _SHOWN else ""}"' if is_public else ""
-    message = f"the value of ${{{name}}} has characters that are not allowed{shown}"
-    return Diagnostic("E509", message, span, _SAFER.get(name, "allowed are letters, digits and _ . / : @ + -"))
-
-
-def _too_many(rule: Rule, count: int) -> Diagnostic:
-    message = f"{count} parameters"
-    return Diagnostic("E510", message, rule.deploy.span, f"CircleCI takes {MAX_PARAMETERS} at most")
-
-
-def _unsendable(rule: Rule, spec: TriggerSpec) -> list[Diagnostic]:
+def _unsendable(rule: Rule, spec: TriggerSpec) -> Iterator[Diagnostic]:
     """What the rule's API cannot do, or is not known to do."""
-    tag = spec.ref.name if isinstance(spec.ref, Tag) else None
-    if rule.deploy.job is not None and tag is not None:
-        why = f"API v1.1 triggers a job on a branch, and this is tag {tag}"
-        message = f"'job' cannot be sent for a tag: {why}"
-        return [Diagnostic("E602", message, rule.deploy.job.span, "gate a workflow on a parameter and use workflow:")]
-    if spec.api is not ApiVersion.V3:
-        return []
-    if tag is not None:
-        message = f"API v3 is not known to take a tag, and this is tag {tag}"
-        return [
-            Diagnostic("E609", message, rule.deploy.span, "send this rule to a target with api: v2, or leave api: out")
-        ]
-    if spec.definition is None:
+    span = rule.deploy.span
+    if spec.job is not None and isinstance(spec.ref, Tag):
+        message = (
+            f"'job' cannot be sent for a tag: API v1.1 triggers a job on a branch, and this is tag {spec.ref.name}"
+        )
+        span = rule.deploy.job.span if rule.deploy.job else span
+        yield Diagnostic("E602", message, span, "gate a workflow on a parameter and use workflow:")
+    elif spec.api is ApiVersion.V3 and isinstance(spec.ref, Tag):
+        message = f"API v3 is not known to take a tag, and this is tag {spec.ref.name}"
+        yield Diagnostic("E609", message, span, "send this rule to a target with api: v2, or leave api: out")
+    elif spec.api is ApiVersion.V3 and spec.definition is None:
         message = "API v3 needs the id of a pipeline definition, and this build's OIDC token names none"
-        return [
-            Diagnostic("E610", message, rule.deploy.span, "send it to a target with definition: UUID, or use api: v2")
-        ]
-    return []
+        yield Diagnostic("E610", message, span, "send it to a target with definition: UUID, or use api: v2")
 
 
 @unique

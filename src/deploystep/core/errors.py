@@ -1,22 +1,7 @@
 """What can keep a command from doing its job. Data only; words for the screen are made in `render`.
 
-ToolError                   code, message, hints, exit
-├─ UsageError               2   bad arguments
-├─ RuleFileInvalid          3   every diagnostic
-├─ EnvironmentInvalid       4   every problem
-├─ FactUnavailable          5   a fact the decision depends on
-├─ Refused                  6   CircleCI answered no
-├─ Unreachable              7   certainly nothing was triggered
-├─ Uncertain                8   a trigger may exist
-├─ Stopped                  9   a node failed, or the created run was of another commit
-├─ NothingRuns             10   accepted, but nothing runs
-├─ DeployFailed            11   what was triggered ended badly
-├─ TimedOut                12   a wait ended first
-└─ Held                    13   a deploy that is due is held, and that was to be a failure
-
-Interrupted               130, 143   a signal; not an Exception, so that no handler on the way can swallow it
-
-Outcomes are values; only "I could not do my job" is raised.
+Outcomes are values; only "I could not do my job" is raised, as a ToolError with an exit code of its own. A signal
+raises Interrupted, which is no Exception, so that no handler on the way can swallow it.
 """
 
 from typing import ClassVar

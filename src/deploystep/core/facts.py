@@ -18,7 +18,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 @unique
 class Cost(IntEnum):
-    """How dear an answer is; within an alternative the cheapest is asked first."""
+    """How expensive an answer is; within an alternative the cheapest is asked first."""
 
     ENVIRONMENT = 0
     COMMIT = 1
@@ -76,7 +76,7 @@ Question: TypeAlias = ChangedSince | IsMergedInto | AuthorOf | MessageOf | JobsO
 
 @dataclass(frozen=True, slots=True)
 class Known(Generic[T_co]):
-    """The answer, and where it is not the one that is usual, why."""
+    """The answer, and why, if it is not the usual one."""
 
     value: T_co
     note: str = ""

@@ -4,16 +4,16 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import cast
 
-from deploystep.core.facts import Facts, JobsOf, Unavailable
+from deploystep.core.facts import Facts, JobsOf
 from deploystep.core.frozen import replace
+from deploystep.core.matchers import asked
 from deploystep.core.rules import Freeze, Rule, RuleSet
 from deploystep.core.source import Diagnostic, Severity, Spanned
-from deploystep.core.text import did_you_mean
+from deploystep.core.text import did_you_mean, shown
 from deploystep.core.times import DAYS, Window, next_opening, zone
-from deploystep.core.trace import Answer, Reason, Trace, all_of, leaf, unanswered, unasked
+from deploystep.core.trace import Answer, Reason, Trace, all_of, leaf, unanswered
 
 _SUCCESS = "success"
-OWN_JOB = "leave it out: what the job did before the step has succeeded"
 
 
 def holds_of(rule: Rule, rules: RuleSet, facts: Facts) -> tuple[Trace, ...]:
@@ -63,16 +63,14 @@ def _opening(windows: tuple[Window, ...], freezes: tuple[Freeze, ...], timezone:
 
 
 def _requires(rule: Rule, facts: Facts) -> Iterator[Trace]:
-    """The jobs of this workflow, of which each that is named must have succeeded."""
+    """Whether each of the jobs that the rule requires has succeeded in this workflow."""
     if not rule.requires:
         return
     span = rule.requires[0].span
     claim = "requires " + " and ".join(job.value for job in rule.requires)
-    answer = facts.answers.get(JobsOf())
-    if answer is None:
-        yield unasked(claim, JobsOf(), span)
-    elif isinstance(answer, Unavailable):
-        yield unanswered(claim, Diagnostic(answer.code, answer.reason, span, answer.cure, Severity.UNDECIDED))
+    answer = asked(claim, JobsOf(), span, facts)
+    if isinstance(answer, Trace):
+        yield answer
     else:
         jobs = cast("Mapping[str, str]", answer.value)
         own = facts.build.variables.get("CIRCLE_JOB")
@@ -82,12 +80,17 @@ def _requires(rule: Rule, facts: Facts) -> Iterator[Trace]:
         yield replace(all_of(claim, parts, span), reasons=lacking or (passed,))
 
 
+def own_job(job: Spanned[str]) -> Diagnostic:
+    """What to say of a rule that requires the job in which the step runs."""
+    what = f"job {shown(job.value)} runs this step, so it has never succeeded when the step asks"
+    return Diagnostic("E702", what, job.span, "leave it out: what the job did before the step has succeeded")
+
+
 def _job(job: Spanned[str], jobs: Mapping[str, str], own: str | None) -> Trace:
     claim = f"job {job.value} succeeded"
     status = jobs.get(job.value)
     if job.value == own and status != _SUCCESS:  # to hold the rule would be to hold it for ever
-        what = f"job {job.value} runs this step, so it has never succeeded when the step asks"
-        return unanswered(claim, Diagnostic("E702", what, job.span, OWN_JOB))
+        return unanswered(claim, own_job(job))
     if status is None:
         hint = f"{did_you_mean(job.value, jobs)} (a job that was filtered out is missing too)".strip()
         return unanswered(claim, Diagnostic("E701", f"no job '{job.value}' in this workflow", job.span, hint))

@@ -8,6 +8,7 @@ from deploystep.core.closed import assert_never
 from deploystep.core.facts import AuthorOf, Cost, Facts, IsMergedInto, Known, MessageOf, Question, Unavailable
 from deploystep.core.parameters import PUBLIC_VARIABLES
 from deploystep.core.paths import PathIndex
+from deploystep.core.patterns import Pattern
 from deploystep.core.rules import (
     EnvIs,
     FlagIs,
@@ -23,7 +24,7 @@ from deploystep.core.trace import Trace, all_of, any_of, leaf, unanswered, unask
 
 
 def cost(matcher: Matcher) -> Cost:
-    """How dear the matcher's fact is; cheap ones are judged first, for they often settle it."""
+    """How expensive the matcher's fact is; cheap ones are judged first, because they often settle it."""
     if isinstance(matcher, MessageContains) or (isinstance(matcher, NameIs) and matcher.word == "author"):
         return Cost.COMMIT
     if isinstance(matcher, MergedInto):
@@ -49,48 +50,46 @@ def match(  # noqa: RET503 - a line for each kind
         return _message(matcher, facts)
     if isinstance(matcher, MergedInto):
         parts = tuple(_merged_into(branch, facts) for branch in matcher.branches)
-        return any_of("merged_into " + _or(b.value for b in matcher.branches), parts, matcher.span)
+        return any_of("merged_into " + _listed(matcher.branches), parts, matcher.span)
     if isinstance(matcher, PathsChanged):
         return _paths(matcher, facts, index or PathIndex((matcher,)))
     assert_never(matcher)
 
 
 def _name(matcher: NameIs, facts: Facts, *, stops: bool) -> Trace:
-    word, patterns, build = matcher.word, matcher.patterns, facts.build
-    claim = f"{word} {_listed(patterns)}"
-    blank, value = "", None
-    if word == "branch":
-        blank, value = "this is a tag build", build.branch
-    elif word == "tag":
-        blank, value = "this is a branch build", build.tag
-    elif word == "user":
-        blank, value = "CIRCLE_USERNAME is not set", build.user
-        if stops and not value:
-            return unanswered(claim, Diagnostic("U107", _NO_USER, matcher.span, _OTHERWISE, Severity.UNDECIDED))
-    else:
-        answer = _asked(claim, AuthorOf(), matcher.span, facts)
+    word, build = matcher.word, facts.build
+    claim = f"{word} {_listed(matcher.patterns)}"
+    if word == "author":
+        answer = asked(claim, AuthorOf(), matcher.span, facts)
         if isinstance(answer, Trace):
             return answer
-        value = cast("str", answer.value)
+        value = cast("str | None", answer.value)
+    else:
+        value = {"branch": build.branch, "tag": build.tag, "user": build.user}[word]
+    if not value and word == "user" and stops:
+        return unanswered(claim, Diagnostic("U107", _NO_USER, matcher.span, _OTHERWISE, Severity.UNDECIDED))
     if not value:
-        return leaf(claim, f"{word} — {blank if value is None else 'it is empty'}", matcher.span, holds=False)
-    found = next((p for p in patterns if p.value.matches(value)), None)
+        blank = "it is empty" if value == "" else _BLANK[word]
+        return leaf(claim, f"{word} — {blank}", matcher.span, holds=False)
+    found = next((p for p in matcher.patterns if p.value.matches(value)), None)
     if found is None:
-        return leaf(claim, _near_miss(word, value, patterns), matcher.span, holds=False)
+        return leaf(claim, _near_miss(word, value, matcher.patterns), matcher.span, holds=False)
     because = f"{word} {value}" + ("" if found.value.text == value else f" matches {found.value.text}")
     return leaf(claim, because, found.span, holds=True)
 
 
+_BLANK: Final = {
+    "branch": "this is a tag build",
+    "tag": "this is a branch build",
+    "user": "CIRCLE_USERNAME is not set",
+    "author": "it is empty",
+}
 _NO_USER: Final = "cannot tell who started this build: CIRCLE_USERNAME is not set, as for bots and schedules"
 _OTHERWISE: Final = "use author: or a branch pattern, such as branch: dependabot/**, instead of user:"
 
 
-def _listed(patterns: Patterns) -> str:
-    return _or(p.value.text for p in patterns)
-
-
-def _or(texts: Iterable[str]) -> str:
-    return " or ".join(texts)
+def _listed(values: Iterable[Spanned[Pattern] | Spanned[str]]) -> str:
+    return " or ".join(v.value if isinstance(v.value, str) else v.value.text for v in values)
 
 
 def _near_miss(word: str, value: str, patterns: Patterns) -> str:
@@ -140,21 +139,21 @@ def _variable(name: str, patterns: Patterns, span: Span, build: BuildContext) ->
 
 
 def _message(matcher: MessageContains, facts: Facts) -> Trace:
-    claim = f"message_contains {_or(t.value for t in matcher.texts)}"
-    answer = _asked(claim, MessageOf(), matcher.span, facts)
+    claim = f"message_contains {_listed(matcher.texts)}"
+    answer = asked(claim, MessageOf(), matcher.span, facts)
     if isinstance(answer, Trace):
         return answer
     message = cast("str", answer.value)
     found = next((text for text in matcher.texts if text.value in message), None)
     if found is None:
-        because = f"the commit message does not contain {_or(repr(t.value) for t in matcher.texts)}"
+        because = f"the commit message does not contain {' or '.join(repr(t.value) for t in matcher.texts)}"
         return leaf(claim, because, matcher.span, holds=False)
     return leaf(claim, f"the commit message contains {found.value!r}", found.span, holds=True)
 
 
 def _merged_into(branch: Spanned[str], facts: Facts) -> Trace:
     claim = f"merged_into {branch.value}"
-    answer = _asked(claim, IsMergedInto(branch.value), branch.span, facts)
+    answer = asked(claim, IsMergedInto(branch.value), branch.span, facts)
     if isinstance(answer, Trace):
         return answer
     is_merged = answer.value is True
@@ -164,7 +163,7 @@ def _merged_into(branch: Spanned[str], facts: Facts) -> Trace:
 
 def _paths(matcher: PathsChanged, facts: Facts, index: PathIndex) -> Trace:
     claim = "paths " + (_listed(matcher.only) or "**")
-    answer = _asked(claim, matcher.since, matcher.span, facts)
+    answer = asked(claim, matcher.since, matcher.span, facts)
     if isinstance(answer, Trace):
         return answer
     changed = cast("tuple[str, ...]", answer.value)
@@ -179,7 +178,7 @@ def _paths(matcher: PathsChanged, facts: Facts, index: PathIndex) -> Trace:
     return leaf(claim, f"{found.count} of {total}: {found.first}{more}{note}", matcher.span, holds=True)
 
 
-def _asked(claim: str, question: Question, span: Span, facts: Facts) -> Known[object] | Trace:
+def asked(claim: str, question: Question, span: Span, facts: Facts) -> Known[object] | Trace:
     """The answer to a question, or the trace of a claim that has none."""
     answer = facts.answers.get(question)
     if answer is None:

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 from deploystep.core.build import BuildContext
 from deploystep.core.frozen import dataclass
+from deploystep.core.source import Problem
 
 MAX_PARAMETERS: Final = 100
 MAX_KEY: Final = 128
@@ -99,17 +100,6 @@ Value: TypeAlias = Template | int | bool
 
 
 @dataclass(frozen=True, slots=True)
-class TemplateProblem:
-    """What is wrong in a text with `${…}`, and at which character (from 0)."""
-
-    code: str
-    message: str
-    hint: str
-    offset: int
-    width: int
-
-
-@dataclass(frozen=True, slots=True)
 class Subject:
     """What the derived names are taken from: the build, and the rule that fired with its deploy key."""
 
@@ -119,19 +109,19 @@ class Subject:
     key: str
 
 
-def parse_template(text: str) -> Template | tuple[TemplateProblem, ...]:
+def parse_template(text: str) -> Template | tuple[Problem, ...]:
     """Read a text with `${…}`; every problem in it, where there is one."""
     parts: list[str | Reference] = []
-    problems: list[TemplateProblem] = []
+    problems: list[Problem] = []
     for found in _PART.finditer(text):
         kind, whole, offset = found.lastgroup or "", found[0], found.start()
         if kind == "name":
             parts.append(Reference(found["name"], offset, len(whole)))
         elif kind == "bare":
             message, hint = f"{whole} is not filled in", f"write ${{{found['bare']}}}"
-            problems.append(TemplateProblem("E503", message, hint, offset, len(whole)))
+            problems.append(Problem("E503", message, hint, offset, len(whole)))
         elif kind in _PROBLEMS:
-            problems.append(TemplateProblem(*_PROBLEMS[kind], offset, len(whole)))
+            problems.append(Problem(*_PROBLEMS[kind], offset, len(whole)))
         else:
             plain = "$" if kind == "dollar" else whole
             before = parts.pop() if parts and isinstance(parts[-1], str) else ""
@@ -182,7 +172,7 @@ def slug(name: str) -> str:
 
 
 def _version(tag: str) -> str:
-    """Without the `v` of `v1.4.0`: a letter before a digit belongs to no word."""
+    """A tag without the `v` of `v1.4.0`; only a `v` before a digit is taken away."""
     return tag[1:] if _VERSION.match(tag) else tag
 
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from deploystep.core.frozen import dataclass
 from deploystep.core.patterns import Pattern, PatternSet
-from deploystep.core.rules import PathsChanged
+from deploystep.core.rules import PathsChanged, matchers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from deploystep.core.facts import ChangedSince
     from deploystep.core.rules import RuleSet
@@ -41,7 +41,9 @@ class PathIndex:
     @classmethod
     def of(cls, rules: RuleSet) -> PathIndex:
         """Every path matcher of the rules and of what stops them."""
-        return cls(_matchers(rules))
+        conditions = (c for rule in rules.rules for c in (rule.when, rule.unless))
+        found = matchers_of(*(guard.when for guard in rules.never), *conditions)
+        return cls(matcher for matcher in found if isinstance(matcher, PathsChanged))
 
     def count_of(self, matcher: PathsChanged, changed: tuple[str, ...]) -> MatchCount:
         """What counts for one matcher among the files that are the answer to its question.
@@ -55,14 +57,6 @@ class PathIndex:
 
 def _filter(matcher: PathsChanged) -> _Filter:
     return frozenset(p.value for p in matcher.only), frozenset(p.value for p in matcher.ignore)
-
-
-def _matchers(rules: RuleSet) -> Iterator[PathsChanged]:
-    conditions = [guard.when for guard in rules.never]
-    for rule in rules.rules:
-        conditions += [rule.when] if rule.unless is None else [rule.when, rule.unless]
-    found = (m for each in conditions for alternative in each.alternatives for m in alternative.matchers)
-    return (matcher for matcher in found if isinstance(matcher, PathsChanged))
 
 
 @lru_cache(maxsize=8)  # a decision is made in rounds, and rarely about more than two lists of files

@@ -1,8 +1,8 @@
 """May this request be sent again? The one question that decides whether there can be two deploys.
 
 Pure. A request carries its `Repeat`; what happened to an attempt is a `Fate`; `next_step` answers.
-A trigger is repeated only when it certainly was not received: the connection was refused, the name was not
-found, or CircleCI answered 429. After anything else it may have been received, and is never repeated.
+A trigger is repeated only when it certainly was not received: no connection was ready for it, or CircleCI
+answered 429. After anything else it may have been received, and is never repeated.
 """
 
 from enum import Enum, unique
@@ -69,7 +69,7 @@ def next_step(policy: Policy, repeat: Repeat, attempt: int, fate: Fate, retry_af
 
 
 def may_repeat(repeat: Repeat, fate: Fate) -> bool:
-    """Whether a second sending can do no harm."""
+    """Whether sending it a second time can do no harm."""
     if fate is Fate.ANSWERED:
         return False
     return repeat is Repeat.FREELY or fate in (Fate.NOT_RECEIVED, Fate.RATE_LIMITED)

@@ -150,6 +150,13 @@ class Deploy:
     parameters: tuple[Parameter, ...]
     span: Span
 
+    @property
+    def known_by(self) -> tuple[str, str] | None:
+        """Kind and name of what its runs are known by without a key; None for another project, or where it has none."""
+        if self.to is not None:
+            return None
+        return ("job", self.job.value) if self.job else ("workflow", self.workflow.value) if self.workflow else None
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:

@@ -26,9 +26,11 @@ class Span(NamedTuple):
         """The line, from 1."""
         return self.start.line
 
-    def inside(self, offset: int, width: int = 1) -> "Span":
-        """The part that begins `offset` characters further right."""
-        return Span(Pos(self.start.line, self.start.column + offset), max(width, 1))
+    def part(self, text: str, offset: int, width: int = 1) -> "Span":
+        """Where a part of the text that is written here stands; the whole where escapes or line ends hide its place."""
+        if len(text) != self.width:
+            return self
+        return Span(Pos(self.line, self.start.column + offset), max(min(width, len(text) - offset), 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,17 @@ class SourceFile:
         """The text of a line (from 1) without its end; empty beyond the last line."""
         lines = self.text.split("\n")
         return lines[number - 1].rstrip("\r") if 0 < number <= len(lines) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong in a text, wherever it is written; `offset` counts its characters from 0."""
+
+    code: str
+    message: str
+    hint: str
+    offset: int
+    width: int
 
 
 @unique

@@ -1,20 +1,29 @@
 """Texts for people: untrusted ones made harmless to look at, and names that were nearly right."""
 
-import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-_FAR: Final = 3
+_SHOWN: Final = 60
+_CLOSE: Final = 0.75
 
 
 def visible(text: str) -> str:
-    """The text with everything that a terminal would obey, or not show, written as an escape."""
-    return "".join(_escape(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
+    """The text on one line, with everything that a terminal would obey, or not show as itself, written as an escape."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode()
+def clipped(text: str) -> str:
+    """The text, or its beginning where it is long."""
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def shown(text: str) -> str:
+    """A text in quotes as a message shows it: on one line, nothing invisible, not long.
+
+    >>> shown("main")
+    "'main'"
+    """
+    return f"'{visible(clipped(text))}'"
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "", form: str = "'{}'") -> str:
@@ -24,22 +33,10 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str = "", form: str
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name closest to `name`, where it is close enough to be a slip; ties go to the first in order."""
-    limit = min(_FAR, max(1, len(name) // 3))
-    scored = sorted((distance(name.lower(), k.lower()), k) for k in known if abs(len(k) - len(name)) <= limit)
-    return scored[0][1] if scored and scored[0][0] <= limit else None
+    """The known name closest to `name`, where it is close enough to be a slip."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
 
-
-def distance(a: str, b: str) -> int:
-    """How many insertions, deletions, changes or swaps of neighbours make one text the other."""
-    before: list[int] = []
-    last = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        row = [i]
-        for j, y in enumerate(b, 1):
-            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (x != y))
-            if i > 1 and j > 1 and x == b[j - 2] and y == a[i - 2]:
-                cost = min(cost, before[j - 2] + 1)
-            row.append(cost)
-        before, last = last, row
-    return last[-1]
+    lowered = {k.lower(): k for k in known}
+    near = get_close_matches(name.lower(), lowered, 1, _CLOSE)
+    near = near or [k for k in lowered if sorted(k) == sorted(name.lower())]  # `tga`: a short word is soon far away
+    return lowered[near[0]] if near else None

@@ -12,13 +12,14 @@ from functools import lru_cache
 from typing import Final
 
 from deploystep.core.frozen import dataclass
+from deploystep.core.text import shown
 
 _WRITTEN: Final = r"(\d{4}-\d{2}-\d{2})[ T]((?:[01]\d|2[0-3]):\d{2}(?::\d{2}(?:\.\d{1,6})?)?)(?: ?(\S+))?"
 _OFFSET: Final = r"[+-]\d{2}:?\d{2}"
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_WINDOW: Final = (
-    r"(?P<first>[A-Z][a-z]{2})(?:-(?P<last>[A-Z][a-z]{2}))? (?P<start>\d\d:\d\d)-(?P<end>\d\d:\d\d)(?: (?P<zone>\S+))?"
-)
+_DAY: Final = "|".join(DAYS)
+_CLOCK: Final = r"(?:[01]\d|2[0-3]):[0-5]\d|24:00"
+_WINDOW: Final = rf"(?P<first>{_DAY})(?:-(?P<last>{_DAY}))? (?P<start>{_CLOCK})-(?P<end>{_CLOCK})(?: (?P<zone>\S+))?"
 _FIRST: Final = datetime.min.replace(tzinfo=timezone.utc)
 _LAST: Final = datetime.max.replace(tzinfo=timezone.utc)
 _MINUTE: Final = timedelta(minutes=1)
@@ -64,24 +65,20 @@ def read_moment(text: str, default: tzinfo) -> datetime:
         )
     day, clock, place = match.groups()
     try:
-        naive = datetime.fromisoformat(f"{day}T{_padded(clock)}")
+        # fractions of a second with six digits, as Python 3.10 wants them
+        whole, dot, fraction = clock.partition(".")
+        naive = datetime.fromisoformat(f"{day}T{whole}" + (dot + fraction.ljust(6, "0") if dot else ""))
     except ValueError as error:
         raise ValueError(f"cannot read the time {text!r}: {error}") from None
     return naive.replace(tzinfo=_place(place, default))
 
 
 def read_now(text: str, default: tzinfo) -> datetime:
-    """The same, of a time at which a build is to be decided: a freeze can last for ever, but no build runs then."""
+    """Read the time at which a build is to be decided: a freeze can last for ever, but no build runs then."""
     moment = read_moment(text, default)
     if not 1900 < moment.year < 2200:  # noqa: PLR2004 - at the very ends Python's calendar cannot be reckoned with
         raise ValueError(f"cannot read the time {text!r}: no build runs in the year {moment.year}")
     return moment
-
-
-def _padded(clock: str) -> str:
-    """Fractions of a second with six digits, as Python 3.10 wants them."""
-    whole, dot, fraction = clock.partition(".")
-    return whole + (dot + fraction.ljust(6, "0") if dot else "")
 
 
 def _place(text: str | None, default: tzinfo) -> tzinfo:
@@ -90,8 +87,7 @@ def _place(text: str | None, default: tzinfo) -> tzinfo:
     if text in ("Z", "z"):
         return timezone.utc
     if re.fullmatch(_OFFSET, text, re.ASCII):
-        offset = datetime.strptime(text, "%z").tzinfo
-        return offset or default
+        return datetime.strptime(text, "%z").tzinfo or default
     return zone(text)
 
 
@@ -169,28 +165,16 @@ def _utc(moment: datetime) -> datetime:
         return _LAST if moment.year == MAXYEAR else _FIRST
 
 
-def read_window(text: str, default: tzinfo) -> Window | None:
-    """Read `Mon-Thu 09:00-17:00 [ZONE]`; None where it is not a window. Raises ValueError for an unknown zone."""
+def read_window(text: str, default: tzinfo) -> Window:
+    """Read `Mon-Thu 09:00-17:00 [ZONE]`. Raises ValueError with what is wrong."""
     match = re.fullmatch(_WINDOW, text.strip(), re.ASCII)
-    if match is None or match["first"] not in DAYS or (match["last"] or "Mon") not in DAYS:
-        return None
-    start, end = _minutes(match["start"]), _minutes(match["end"])
-    if start is None or end is None or start in (end, 24 * 60):
-        return None
-    place = zone(match["zone"]) if match["zone"] else default
-    return Window(text.strip(), _days(match["first"], match["last"] or match["first"]), start, end, place)
-
-
-def _days(first: str, last: str) -> frozenset[int]:
-    """The days from one to the other, over the weekend where the second is the earlier."""
-    start, length = DAYS.index(first), (DAYS.index(last) - DAYS.index(first)) % 7
-    return frozenset((start + i) % 7 for i in range(length + 1))
-
-
-def _minutes(text: str) -> int | None:
-    hours, minutes = int(text[:2]), int(text[3:])
-    found = hours * 60 + minutes
-    return found if minutes < 60 and found <= 24 * 60 else None  # noqa: PLR2004
+    if match is None or match["start"] == match["end"] or match["start"] == "24:00":
+        raise ValueError(f"cannot read the window {shown(text)}")
+    first, last = DAYS.index(match["first"]), DAYS.index(match["last"] or match["first"])
+    # over the weekend where the last day is the earlier
+    days = frozenset((first + n) % 7 for n in range((last - first) % 7 + 1))
+    start, end = (int(clock[:2]) * 60 + int(clock[3:]) for clock in match.group("start", "end"))
+    return Window(text.strip(), days, start, end, zone(match["zone"]) if match["zone"] else default)
 
 
 def next_opening(moment: datetime, windows: tuple[Window, ...], freezes: tuple[Interval, ...]) -> datetime | None:

@@ -90,7 +90,7 @@ def any_of(claim: str, parts: tuple[Trace, ...], span: Span) -> Trace:
 
 
 def negate(trace: Trace, words: str = "") -> Trace:
-    """The claim that this does not hold."""
+    """The opposite claim."""
     reasons = tuple(Reason(words + r.text, r.line) for r in trace.reasons)
     return _made(f"not {trace.claim}", _OPPOSITE[trace.answer], reasons, trace.span, (trace,))
 

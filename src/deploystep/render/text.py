@@ -149,7 +149,7 @@ def failure(report: Report, style: Style) -> str:
 
 
 def interruption(report: Report) -> str:
-    """That a signal ended it, and whether anything had been sent."""
+    """The line that says that a signal ended it, and whether anything had been sent."""
     return f"{report.exit.label}{_last_word(report)}"
 
 
@@ -177,7 +177,7 @@ _SINCE: Final = {Outcome.NOTHING_RUNS: ", and does not run as it should"}
 
 
 def _cancelled(trigger: TriggerEntry) -> str:
-    """What was cancelled of a run, and what was not, where that has begun."""
+    """What was cancelled of a run and what was not; empty if no cancelling had begun."""
     if trigger.cancelled is None:
         return ""
     done, rest = ([n for n, is_done in trigger.cancelled.items() if is_done is wanted] for wanted in (True, False))

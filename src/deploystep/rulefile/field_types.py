@@ -5,7 +5,7 @@ reference pages are made from the tables of `fields` as well.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeGuard, TypeVar, cast
@@ -16,12 +16,11 @@ from deploystep.core.frozen import dataclass
 from deploystep.core.parameters import MAX_VALUE, Value, parse_template
 from deploystep.core.patterns import Kind, Pattern, PatternError, is_legal_ref, parse
 from deploystep.core.source import Span, Spanned
-from deploystep.core.text import did_you_mean, nearest
+from deploystep.core.text import clipped, did_you_mean, nearest, shown
 from deploystep.core.times import UnknownZone, zone, zone_names
 from deploystep.rulefile import yaml_errors
-from deploystep.rulefile.yaml_nodes import Map, Node, Report, Sequence, Style, Text, clipped, kind_of, shown
+from deploystep.rulefile.yaml_nodes import Map, Node, Report, Sequence, Style, Text
 
-S = TypeVar("S")
 T = TypeVar("T")
 N = TypeVar("N", Text, Sequence, Map)
 T_co = TypeVar("T_co", covariant=True)
@@ -56,33 +55,50 @@ def _is(node: Node, kind: type[N], noun: str, report: Report, hint: str = "") ->
         report.errors += 1  # what holds it is not whole either
     elif isinstance(node, kind):
         return True
+    elif isinstance(node, Text):
+        report.error(
+            "E101", f"{noun}, found {'nothing' if node.is_null else f'the string {shown(node.value)}'}", node.span, hint
+        )
     else:
-        report.error("E101", f"{noun}, found {kind_of(node)}", node.span, hint)
+        found = "a list" if isinstance(node, Sequence) else "a map"
+        report.error("E101", f"{noun}, found {found}", node.span, hint)
     return False
 
 
-def refuse_null(node: Text, key: str, report: Report, example: str = "") -> None:
-    """Report a value that was left out, or a word that YAML takes for nothing."""
+Problem: TypeAlias = tuple[str, str, Span, str]
+
+
+class Invalid(ValueError):
+    """A text that has no value: every problem of it, as `Report.error` takes it."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__()
+        self.problems = problems
+
+
+def _invalid(text: Text, code: str, message: str, hint: str = "") -> Invalid:
+    return Invalid((code, message, text.inner if text.value else text.span, hint))
+
+
+def _no_value(node: Text, key: str, example: str = "") -> Problem:
+    """What to say of a value that was left out, or of a word that YAML takes for nothing."""
     if node.value:
-        report.error("E108", f"{node.value} means 'no value' in YAML", node.span, f'quote it: "{node.value}"')
-    else:
-        report.error("E108", f"{shown(key)} has no value", node.span, f"for example  {example}" if example else "")
+        return "E108", f"{node.value} means 'no value' in YAML", node.span, f'quote it: "{node.value}"'
+    return "E108", f"{shown(key)} has no value", node.span, f"for example  {example}" if example else ""
 
 
 # --- scalars
 
-Parse: TypeAlias = Callable[[Text, str, Report], T | None]
-
 
 @dataclass(frozen=True, slots=True)
 class Scalar(Generic[T]):
-    """A scalar, taken as it is written, whatever YAML would make of it; `parse` makes the value, or reports.
+    """A scalar, taken as it is written, whatever YAML would make of it; `parse` makes the value, or raises Invalid.
 
     `schema` is how JSON Schema describes it, `name` under which name where several fields share that, and `noun` what
     it is called. Where `parses_null`, `~` and the like are for `parse` to judge.
     """
 
-    parse: Parse[T]
+    parse: Callable[[Text, str], T]
     schema: Mapping[str, object]
     name: str = ""
     noun: str = "a string"
@@ -93,106 +109,107 @@ class Scalar(Generic[T]):
         if not _is(node, Text, f"{key} must be {self.noun}", report):
             return None
         if node.is_null and not self.parses_null:
-            refuse_null(node, key, report)
-        elif node.has_half_character:
+            report.error(*_no_value(node, key))
+            return None
+        if not node.value.isascii() and any("\ud800" <= character <= "\udfff" for character in node.value):
+            # an escape has made half a surrogate pair, which neither a file nor a request can hold
             report.error("E007", "half a character cannot be written here", node.span, "write the character itself")
-        else:
-            return self.parse(node, key, report)
-        return None
+            return None
+        try:
+            return self.parse(node, key)
+        except Invalid as invalid:
+            for problem in invalid.problems:
+                report.error(*problem)
+            return None
 
 
 _ANY: Final = MappingProxyType({"type": ["string", "number", "boolean"]})
 _FULL: Final = MappingProxyType({**_ANY, "minLength": 1})
 
 
-def _full(parse: Callable[[Spanned[str], Report], T | None], form: str = "") -> Scalar[T]:
+def _full(parse: Callable[[Text], T], form: str = "") -> Scalar[T]:
     """A text that must not be empty; `form` is a regex for the whole that the schema can tell of it."""
 
-    def parse_full(text: Text, key: str, report: Report) -> T | None:
-        if text.value:
-            return parse(Spanned(text.value, text.inner), report)
-        report.error("E108", f"{shown(key)} is empty", text.span)
-        return None
+    def parse_full(text: Text, key: str) -> T:
+        if not text.value:
+            raise _invalid(text, "E108", f"{shown(key)} is empty")
+        return parse(text)
 
     return Scalar(parse_full, {**_FULL, "pattern": f"^(?:{form})$"} if form else _FULL)
 
 
-TEXT: Final = _full(lambda text, _report: text)
+TEXT: Final = _full(lambda text: text.spanned)
 _DAY: Final = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _WEEKLY: Final = rf"\s*{_DAY}(?:-{_DAY})? [0-2]\d:[0-5]\d-[0-2]\d:[0-5]\d(?: \S+)?\s*"
+_MOMENT: Final = r"\s*\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?: ?\S+)?\s*"
 #: Texts that the loader reads later on, when the zone of the file is known.
-WINDOW: Final = _full(lambda text, _report: text, _WEEKLY)
-WINDOW_OR_NAME: Final = _full(lambda text, _report: text, rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,63}}|{_WEEKLY}")
-MOMENT: Final = _full(
-    lambda text, _report: text, r"\s*\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?: ?\S+)?\s*"
-)
-MAYBE_EMPTY: Final = Scalar(lambda text, _key, _report: Spanned(text.value, text.inner), _ANY)
+WINDOW: Final = _full(lambda text: text.spanned, _WEEKLY)
+WINDOW_OR_NAME: Final = _full(lambda text: text.spanned, rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,63}}|{_WEEKLY}")
+MOMENT: Final = _full(lambda text: text.spanned, _MOMENT)
+MAYBE_EMPTY: Final = Scalar(lambda text, _key: text.spanned, _ANY)
 
 
-def checked(form: str, code: str, wrong: str, hint: str) -> Scalar[Spanned[str]]:
+def checked(
+    form: str, code: str, wrong: str, hint: str, schema: Mapping[str, object] | None = None
+) -> Scalar[Spanned[str]]:
     """A text of a certain form, a regex for the whole; `wrong` says what another one is not."""
 
-    def parse(text: Text, _key: str, report: Report) -> Spanned[str] | None:
-        if re.fullmatch(form, text.value):
-            return Spanned(text.value, text.inner)
-        report.error(code, f"{shown(text.value)} is {wrong}", text.inner, hint)
-        return None
+    def parse(text: Text, _key: str) -> Spanned[str]:
+        if not re.fullmatch(form, text.value):
+            raise _invalid(text, code, f"{shown(text.value)} is {wrong}", hint)
+        return text.spanned
 
-    return Scalar(parse, {**_ANY, "pattern": f"^(?:{form})$"})
+    return Scalar(parse, schema or {**_ANY, "pattern": f"^(?:{form})$"})
 
 
 def choice(words: Mapping[str, T], noun: str, more: str = "") -> Scalar[T]:
     """One of a few words, each with what it stands for; `more` is what else a text `{}` can be meant for."""
 
-    def parse(text: Text, _key: str, report: Report) -> T | None:
+    def parse(text: Text, _key: str) -> T:
         if text.value not in words:
             hint = did_you_mean(text.value, words, f"known: {', '.join(words)}{more.format(text.value)}")
-            report.error("E104", f"unknown {noun} {shown(text.value)}", text.inner, hint)
-        return words.get(text.value)
+            raise _invalid(text, "E104", f"unknown {noun} {shown(text.value)}", hint)
+        return words[text.value]
 
     return Scalar(parse, {"enum": list(words)})
 
 
-def _flag(text: Text, _key: str, report: Report) -> bool | None:
+def _flag(text: Text, _key: str) -> bool:
     if text.value not in ("true", "false"):
-        report.error("E109", f"expected true or false, found {shown(text.value)}", text.inner)
-    elif text.style is not Style.PLAIN:
+        raise _invalid(text, "E109", f"expected true or false, found {shown(text.value)}")
+    if text.style is not Style.PLAIN:
         what = f"expected true or false, found the string {shown(text.value)}"
-        report.error("E109", what, text.span, "remove the quotes")
-    else:
-        return text.value == "true"
-    return None
+        raise Invalid(("E109", what, text.span, "remove the quotes"))
+    return text.value == "true"
 
 
 #: `true` or `false`, in exactly this spelling.
 FLAG: Final = Scalar(_flag, {"type": "boolean"})
 
 
-def _number_or_false(text: Text, _key: str, report: Report) -> int | None:
-    if text.value != "false" and not re.fullmatch(r"[1-9][0-9]{0,17}", text.value):
-        report.error("E104", f"expected a number or false, found {shown(text.value)}", text.inner)
-        return None
-    return 0 if text.value == "false" else int(text.value)
-
-
 _NUMBER: Final = {"type": ["integer", "string"], "minimum": 1, "pattern": "^[1-9][0-9]*$"}
-#: A pull request's number, or `false` for none, which is read as 0.
-NUMBER_OR_FALSE: Final = Scalar(_number_or_false, {"anyOf": [_NUMBER, {"enum": [False, "false"]}]})
+#: A pull request's number, or `false` for none.
+NUMBER_OR_FALSE: Final = checked(
+    r"false|[1-9][0-9]{0,17}",
+    "E104",
+    "not a number or false",
+    "",
+    {"anyOf": [_NUMBER, {"enum": [False, "false"]}]},
+)
 
 
-def _zone(name: Spanned[str], report: Report) -> str | None:
+def unknown_zone(name: str, span: Span) -> Problem:
+    """What to say of a time zone that does not exist, with the one that was probably meant."""
+    hint = did_you_mean(name, zone_names(), "write for example  Europe/Berlin")
+    return "E401", f"unknown time zone {shown(name)}", span, hint
+
+
+def _zone(text: Text) -> str:
     try:
-        zone(name.value)
-    except UnknownZone as unknown:
-        refuse_zone(unknown, name.span, report)
-        return None
-    return name.value
-
-
-def refuse_zone(unknown: UnknownZone, span: Span, report: Report) -> None:
-    """Report a time zone that does not exist, with the one that was probably meant."""
-    hint = did_you_mean(unknown.name, zone_names(), "write for example  Europe/Berlin")
-    report.error("E401", f"unknown time zone {shown(unknown.name)}", span, hint)
+        zone(text.value)
+    except UnknownZone:
+        raise Invalid(unknown_zone(text.value, text.inner)) from None
+    return text.value
 
 
 #: Names without a slash are few; `Berlin` is none of them.
@@ -210,25 +227,23 @@ _BARE: Final = "(?!(?:refs/(?:heads|tags|remotes/origin)|origin)/)"
 def ref_name(noun: str, *, may_be_full: bool = False) -> Scalar[Spanned[str]]:
     """The name of one branch or tag, or of any ref; without `refs/heads/` where it may not be full."""
 
-    def parse(name: Spanned[str], report: Report) -> Spanned[str] | None:
-        bare = branch_named(name.value.removeprefix("refs/tags/"))
-        if bare != name.value and not may_be_full:
-            report.error("E206", f"write the bare name, not {shown(name.value)}", name.span, bare)
-        elif not is_legal_ref(name.value):
-            report.error("E207", f"no {noun} can be called {shown(name.value)}", name.span, "write its bare name")
-        else:
-            return name
-        return None
+    def parse(text: Text) -> Spanned[str]:
+        bare = branch_named(text.value.removeprefix("refs/tags/"))
+        if bare != text.value and not may_be_full:
+            raise _invalid(text, "E206", f"write the bare name, not {shown(text.value)}", bare)
+        if not is_legal_ref(text.value):
+            raise _invalid(text, "E207", f"no {noun} can be called {shown(text.value)}", "write its bare name")
+        return text.spanned
 
     return _full(parse, rf"{'' if may_be_full else _BARE}[^ ~^:?*\[\\\u0000-\u001f\u007f]+")
 
 
-def _project(text: Spanned[str], report: Report) -> ProjectSlug | None:
+def _project(text: Text) -> ProjectSlug:
     slug = ProjectSlug.parse(text.value)
     # these would change where a request goes
     if slug is None or set(text.value) & set("?#%\\ \t\n\r"):
-        what = f"{shown(text.value)} is not the slug of a project"
-        report.error("E604", what, text.span, "write gh/ORG/REPO, bb/ORG/REPO or circleci/ORG-ID/PROJECT-ID")
+        hint = "write gh/ORG/REPO, bb/ORG/REPO or circleci/ORG-ID/PROJECT-ID"
+        raise _invalid(text, "E604", f"{shown(text.value)} is not the slug of a project", hint)
     return slug
 
 
@@ -247,18 +262,16 @@ def pattern(kind: Kind, name: str, description: str) -> Scalar[Spanned[Pattern]]
     return Scalar(partial(_parse_pattern, kind), {"description": description, **_FULL, **form}, name)
 
 
-def _parse_pattern(kind: Kind, text: Text, key: str, report: Report) -> Spanned[Pattern] | None:
-    if text.style is Style.QUOTED and not text.exact and not text.value.isprintable():
+def _parse_pattern(kind: Kind, text: Text, key: str) -> Spanned[Pattern]:
+    if text.style is Style.QUOTED and len(text.value) != text.inner.width and not text.value.isprintable():
         # double quotes have made something else of `\b` or `\t` in a regex
-        report.error(*yaml_errors.BACKSLASH[:2], text.inner, yaml_errors.BACKSLASH[2])
-        return None
+        raise _invalid(text, *yaml_errors.BACKSLASH)
     try:
         return Spanned(_pattern(text.value, kind, key), text.inner)
     except PatternError as error:
         problem = error.problem
-        span = text.part(problem.offset, problem.width) if text.value else text.span
-        report.error(problem.code, problem.message, span, problem.hint)
-        return None
+        span = text.inner.part(text.value, problem.offset, problem.width) if text.value else text.span
+        raise Invalid((problem.code, problem.message, span, problem.hint)) from None
 
 
 @lru_cache(maxsize=4096)
@@ -280,15 +293,6 @@ NAME_PATTERN: Final = pattern(Kind.NAME, "text-pattern", _TEXT)
 
 # --- values of parameters
 
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A parameter's value and the scalar it was read from."""
-
-    value: Value
-    node: Text
-
-
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
 #: Far beyond any text that could be filled in to something short enough.
 _LONGEST: Final = 16_384
@@ -309,41 +313,28 @@ _AMBIGUOUS: Final = r"""~|null|Null|NULL
 _AMBIGUOUS_FIRST: Final = "~nNyYoOtTfF+-.0123456789<="
 
 
-def _value(text: Text, key: str, report: Report) -> Written | None:
+def _value(text: Text, key: str) -> Spanned[Value]:
     value = text.value
-    if text.style is not Style.PLAIN:
-        return _template(text, report)
-    if value in ("true", "false"):
-        return Written(value == "true", text)
-    if _INTEGER.fullmatch(value):
-        # the length first: Python refuses to convert thousands of digits
-        if len(value) <= len(str(_LARGEST)) + 1 and -_LARGEST <= int(value) < _LARGEST:
-            return Written(int(value), text)
-        report.error("E502", f"{shown(value)} is too large for an integer", text.inner, "quote it to send a string")
-    elif not value:
-        refuse_null(text, key, report, f'{key}: ""')
-    elif value[0] in _AMBIGUOUS_FIRST and re.fullmatch(_AMBIGUOUS, value, re.VERBOSE | re.DOTALL):
-        short = clipped(value)
-        what = f"{short} means different things in different YAML versions"
-        report.error("E502", what, text.inner, f'quote it: "{short}"')
-    else:
-        return _template(text, report)
-    return None
-
-
-def _template(text: Text, report: Report) -> Written | None:
-    length = len(text.value)
-    if length > _LONGEST:
-        report.error("E510", f"a value of {length} characters", text.inner, f"CircleCI takes {MAX_VALUE} at most")
-        return None
-    template = parse_template(text.value)
-    if not isinstance(template, tuple):
-        return Written(template, text)
-    for problem in template:
-        # a command in a parameter has no short cure to name
-        hint = "" if problem.code == "E504" else problem.hint
-        report.error(problem.code, problem.message, text.part(problem.offset, problem.width), hint)
-    return None
+    if text.style is Style.PLAIN:
+        if value in ("true", "false"):
+            return Spanned(value == "true", text.inner)
+        if _INTEGER.fullmatch(value):
+            # the length first: Python refuses to convert thousands of digits
+            if len(value) <= len(str(_LARGEST)) + 1 and -_LARGEST <= int(value) < _LARGEST:
+                return Spanned(int(value), text.inner)
+            what = f"{shown(value)} is too large for an integer"
+            raise _invalid(text, "E502", what, "quote it to send a string")
+        if not value:
+            raise Invalid(_no_value(text, key, f'{key}: ""'))
+        if value[0] in _AMBIGUOUS_FIRST and re.fullmatch(_AMBIGUOUS, value, re.VERBOSE | re.DOTALL):
+            what = f"{clipped(value)} means different things in different YAML versions"
+            raise _invalid(text, "E502", what, f'quote it: "{clipped(value)}"')
+    if len(value) > _LONGEST:
+        raise _invalid(text, "E510", f"a value of {len(value)} characters", f"CircleCI takes {MAX_VALUE} at most")
+    template = parse_template(value)
+    if isinstance(template, tuple):
+        raise Invalid(*((p.code, p.message, text.inner.part(value, p.offset, p.width), p.hint) for p in template))
+    return Spanned(template, text.inner)
 
 
 #: `true`, `false`, an integer, or a text with `${…}`, told apart by spelling alone.
@@ -360,46 +351,40 @@ VALUE: Final = Scalar(
 
 @dataclass(frozen=True, slots=True)
 class ListOf(Generic[T]):
-    """A list of things; `form` says how an item looks, `each` what it is called."""
+    """A list of things; `form` says how an item looks, `each` what it is called.
+
+    With `or_one` a single thing needs no list, and any one of several will do.
+    """
 
     item: FieldType[T]
     form: str = ""
     each: str = ""
     least: int = 0
     limit: int | None = None
+    or_one: bool = False
 
     def read(self, node: Node, key: str, report: Report) -> tuple[T, ...] | None:
-        """The items that could be read."""
+        """The items that could be read; with `or_one` never none of them."""
+        if self.or_one and not isinstance(node, Sequence):
+            node = Sequence((node,), node.span)
         if not _is(node, Sequence, f"{key} must be a list", report, self.form):
             return None
-        if len(node.items) < self.least:
+        if self.or_one and not node.items:
+            report.error("E203", "an empty list can never match", node.span)
+        elif len(node.items) < self.least:
             report.error("E101", f"{key} must not be an empty list", node.span)
         if self.limit is not None and len(node.items) > self.limit:
             over = node.items[self.limit].span
             report.error("E114", f"{key} holds {len(node.items)} items", over, f"the limit is {self.limit}")
             return None
-        return _items(self.item, node, self.each or key, report)
+        values = (self.item.read(item, self.each or key, report) for item in node.items)
+        found = tuple(value for value in values if value is not None)
+        return found or None if self.or_one else found
 
 
-def _items(item: FieldType[T], node: Sequence, key: str, report: Report) -> tuple[T, ...]:
-    values = [item.read(each, key, report) for each in node.items]
-    return tuple(value for value in values if value is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class OneOrMany(Generic[T]):
+def one_or_many(item: FieldType[T]) -> ListOf[T]:
     """One thing, or a list of which any one will do."""
-
-    item: FieldType[T]
-
-    def read(self, node: Node, key: str, report: Report) -> tuple[T, ...] | None:
-        """What could be read; never empty without a report."""
-        if not isinstance(node, Sequence):
-            one = self.item.read(node, key, report)
-            return None if one is None else (one,)
-        if not node.items:
-            report.error("E203", "an empty list can never match", node.span)
-        return _items(self.item, node, key, report) or None
+    return ListOf(item, or_one=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,9 +402,7 @@ class MapOf(Generic[T]):
             return None
         if len(node.entries) < self.least and not node.is_broken:
             report.error("E101", f"{key} must not be an empty map", node.span, self.form)
-        pairs = [
-            (self.key.read(e.key, key, report), self.item.read(e.value, e.key.value, report)) for e in node.entries
-        ]
+        pairs = [(self.key.read(k, key, report), self.item.read(v, k.value, report)) for k, v in node.entries]
         return tuple((name, value) for name, value in pairs if name is not None and value is not None)
 
 
@@ -434,41 +417,37 @@ _LOGIC: Final = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """A map that was read with a table.
+    """A map that was read with a table: where it begins, where each key is written, and the values that could be read.
 
     `is_broken` says that one of its keys could not be used, `is_clean` that nothing in it is wrong.
     """
 
-    node: Map
+    span: Span
+    places: Mapping[str, Span]
     values: Mapping[str, object]
     is_broken: bool
     is_clean: bool
-
-    @property
-    def span(self) -> Span:
-        """Where the map begins."""
-        return self.node.span
 
     def get(self, known: Field[T]) -> T | None:
         """The value of a key; None where it is missing or wrong."""
         return cast("T | None", self.values.get(known.key))
 
-    def has(self, known: Field[T]) -> bool:
-        """Whether the key is written, be its value right or wrong."""
-        return any(entry.key.value == known.key for entry in self.node.entries)
+    def has(self, *keys: Field[Any]) -> bool:
+        """Whether one of these keys is written, be its value right or wrong."""
+        return any(known.key in self.places for known in keys)
 
-    def both(self, one: Field[S], other: Field[T]) -> Span | None:
+    def both(self, one: Field[Any], other: Field[Any]) -> Span | None:
         """Where the second of two keys is written; None where one is missing."""
         return max(self.at(one), self.at(other)) if self.has(one) and self.has(other) else None
 
-    def at(self, known: Field[T]) -> Span:
+    def at(self, known: Field[Any]) -> Span:
         """Where the key is written; where the map begins if it is not."""
-        return next((e.key.span for e in self.node.entries if e.key.value == known.key), self.span)
+        return self.places.get(known.key, self.span)
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A map with keys that the language names.
+    """A map with keys that the language names, at least `least` of them.
 
     `noun` is what the map is, `kind` what one of its keys is called, `notes` what to say about some wrong keys. With
     `logic`, words such as `or` are explained; with `null_is_unset` a key without a value is one that is not written.
@@ -480,33 +459,38 @@ class Table:
     notes: Mapping[str, str] = MappingProxyType({})
     logic: bool = False
     null_is_unset: bool = False
+    least: int = 0
 
     def read(self, node: Node, key: str, report: Report) -> Fields | None:
         """Every value that could be read. Unknown keys are reported, and so are missing ones."""
         before = report.errors
         example = next((f.example for f in self.fields if f.required), self.fields[0].example)
-        if not _is(node, Map, f"{key} must be a map", report, f"for example  {example}"):
+        hint = f"for example  {example}" if " " in key else f"for example  {key}: {{{example}}}"
+        if not _is(node, Map, f"{key} must be a map", report, hint):
+            return None
+        if len(node.entries) < self.least and not node.is_broken:
+            report.error("E101", f"{key} must not be an empty map", node.span, hint)
             return None
         known = {f.key: f for f in self.fields}
-        unknown = [e.key for e in node.entries if e.key.value not in known]
-        meant = {self._refuse(key, report) for key in unknown}
+        places = {written.value: written.span for written, _ in node.entries}
+        unknown = [written for written, _ in node.entries if written.value not in known]
+        meant = {self._refuse(written, report) for written in unknown}
         # below `rules:`, a `-name:` without a space is a key beside it, and the keys after it belong to a list item
-        is_dashed = any(_DASHED.match(key.value) for key in unknown)
+        is_dashed = any(_DASHED.match(written.value) for written in unknown)
         values = {}
-        for entry in node.entries:
-            field, value = known.get(entry.key.value), entry.value
+        for written, value in node.entries:
+            field = known.get(written.value)
             if field is None:
                 continue
             if not (isinstance(value, Text) and value.is_null):
                 values[field.key] = field.type.read(value, field.key, report)
             elif not (self.null_is_unset or is_dashed):
-                refuse_null(value, field.key, report, field.example)
+                report.error(*_no_value(value, field.key, field.example))
         if not (node.is_broken or is_dashed):
-            written = {entry.key.value for entry in node.entries} | meant
-            for field in (f for f in self.fields if f.required and f.key not in written):
+            for field in (f for f in self.fields if f.required and f.key not in places.keys() | meant):
                 what = f"this {self.noun} has no {shown(field.key)}"
                 report.error("E103", what, node.span, f"for example  {field.example}")
-        return Fields(node, values, node.is_broken or bool(unknown), report.errors == before)
+        return Fields(node.span, places, values, node.is_broken or bool(unknown), report.errors == before)
 
     def _refuse(self, key: Text, report: Report) -> str:
         """Report an unknown key; the key that was meant, empty where that cannot be told."""
@@ -526,49 +510,32 @@ class Table:
         if word in self.notes:
             return "", self.notes[word]
         meant = next((f.key for f in self.fields if word in f.also.split()), None)
-        if meant is None:
-            for field, inner in self._inner():
-                if word == inner.key or word in inner.also.split():
-                    return field.key, f"it belongs under {field.key}:, for example  {field.example}"
-            meant = nearest(word, [f.key for f in self.fields])
+        for field in self.fields if meant is None else ():
+            table = field.type.table if isinstance(field.type, AnyOf) else field.type
+            if isinstance(table, Table) and any(word in (inner.key, *inner.also.split()) for inner in table.fields):
+                return field.key, f"it belongs under {field.key}:, for example  {field.example}"
+        meant = meant or nearest(word, [f.key for f in self.fields])
         if meant:
             return meant, f"did you mean {shown(meant)}?"
         return "", f"known: {', '.join(f.key for f in self.fields)}"
 
-    def _inner(self) -> Iterator[tuple[Field[object], Field[object]]]:
-        """The keys that belong one level deeper, each with the key that they stand under."""
-        for field in self.fields:
-            table = field.type.table if isinstance(field.type, AnyOf) else field.type
-            yield from ((field, inner) for inner in (table.fields if isinstance(table, Table) else ()))
-
 
 @dataclass(frozen=True, slots=True)
 class OrMap(Generic[T]):
-    """A value in its short form, or a map that can say more; `least` is how many keys the map has at least."""
+    """A value in its short form, or a map that can say more."""
 
     short: FieldType[T]
     table: Table
-    least: int = 0
 
     def read(self, node: Node, key: str, report: Report) -> T | Fields | None:
         """What it says; None where any part of a map is wrong."""
         if not isinstance(node, Map):
             return self.short.read(node, key, report)
-        if len(node.entries) < self.least and not node.is_broken:
-            example = f"{key}: {{{self.table.fields[0].example}}}"
-            report.error("E101", f"{key} must not be an empty map", node.span, f"for example  {example}")
-            return None
         fields = self.table.read(node, key, report)
         return fields if fields is not None and fields.is_clean else None
 
 
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """Alternatives of which any one will do. `is_ambiguous`: one map that could be read in two ways."""
-
-    alternatives: tuple[Fields, ...]
-    span: Span
-    is_ambiguous: bool = False
+Alternatives: TypeAlias = Spanned[tuple[Fields, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -581,41 +548,25 @@ class AnyOf:
     table: Table
     single: bool = False
 
-    def read(self, node: Node, key: str, report: Report) -> Choices | None:
+    def read(self, node: Node, key: str, report: Report) -> Alternatives | None:
         """The alternatives that could be read."""
-        is_ambiguous = self.single and isinstance(node, Map) and len(node.entries) > 1
-        if is_ambiguous:
-            what = f"two conditions in one '{key}' map are easy to misread"
-            report.error("E303", what, node.span, "write a list: one item for each reason to stop")
         if isinstance(node, Sequence) and not node.items:
             report.error("E101", f"{key} must not be an empty list", node.span, "it could never hold")
         items = node.items if isinstance(node, Sequence) else (node,)
-        read = [self._alternative(item, key, report) for item in items]
         # where one could not be read, the others are still checked, but nothing is claimed about the whole
-        alternatives = tuple(a for a in read if a is not None)
-        return Choices(alternatives, node.span, is_ambiguous) if alternatives else None
+        read = tuple(a for a in (self._alternative(item, key, report) for item in items) if a is not None)
+        if self.single and isinstance(node, Map) and len(node.entries) > 1:
+            what = f"two conditions in one '{key}' map are easy to misread"
+            report.error("E303", what, node.span, "write a list: one item for each reason to stop")
+            return None
+        return Spanned(read, node.span) if read else None
 
     def _alternative(self, node: Node, key: str, report: Report) -> Fields | None:
-        example = f"for example  {key}: {{branch: main}}"
-        if isinstance(node, Text):
-            _refuse_text(node, key, example, report)
-        elif isinstance(node, Sequence):
-            report.error("E101", "expected matchers, found a list in a list", node.span, "write one list of maps")
-        elif not node.entries and not node.is_broken:
-            report.error("E101", "expected matchers, found an empty map", node.span, example)
-        else:
-            return self.table.read(node, key, report)
-        return None
+        if isinstance(node, Text) and not node.is_refused:
+            from deploystep.rulefile import expression  # noqa: PLC0415 - only for who has written one
 
-
-def _refuse_text(node: Text, key: str, example: str, report: Report) -> None:
-    from deploystep.rulefile import expression  # noqa: PLC0415 - only for who has written one
-
-    if node.is_refused:
-        report.errors += 1
-    elif expression.is_expression(node.value):
-        example = f"for example  {expression.translated(node.value).replace('when', key, 1)}"
-        report.error("E110", "expected matchers, found an expression", node.span, example)
-    else:
-        found = "nothing" if node.is_null else f"the string {shown(node.value)}"
-        report.error("E101", f"expected matchers, found {found}", node.span, example)
+            if expression.is_expression(node.value):
+                hint = f"for example  {key}: {expression.translated(node.value)}"
+                report.error("E110", "expected matchers, found an expression", node.span, hint)
+                return None
+        return self.table.read(node, key, report)

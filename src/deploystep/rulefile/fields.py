@@ -30,12 +30,12 @@ from deploystep.rulefile.field_types import (
     Fields,
     ListOf,
     MapOf,
-    OneOrMany,
     OrMap,
     Scalar,
     Table,
     checked,
     choice,
+    one_or_many,
     ref_name,
 )
 
@@ -65,9 +65,9 @@ BASE: Final = choice(
     {"merge-base": Base.MERGE_BASE, "previous-commit": Base.PREVIOUS_COMMIT, "last-deploy": Base.LAST_DEPLOY},
     "base", " or {{ref: {}}}",
 )
-REFS: Final = OneOrMany(REF_PATTERN)
-NAMES: Final = OneOrMany(NAME_PATTERN)
-PATH_PATTERNS: Final = OneOrMany(PATH_PATTERN)
+REFS: Final = one_or_many(REF_PATTERN)
+NAMES: Final = one_or_many(NAME_PATTERN)
+PATH_PATTERNS: Final = one_or_many(PATH_PATTERN)
 
 # --- matchers
 
@@ -82,7 +82,7 @@ Since: TypeAlias = Base | Fields
 SINCE: Field[Since] = Field("since", OrMap(BASE, BASE_KEYS), "since: previous-commit",
     "What to compare with: merge-base (default), previous-commit, {ref: NAME}, or last-deploy (the commit of the last"
     " run of the rule's workflow that succeeded).")
-PATH_KEYS: Final = Table("comparison", "key", (ONLY, IGNORE, SINCE))
+PATH_KEYS: Final = Table("comparison", "key", (ONLY, IGNORE, SINCE), least=1)
 Paths: TypeAlias = tuple[Spanned[Pattern], ...] | Fields
 
 
@@ -102,7 +102,7 @@ BRANCH = Field("branch", REFS, "branch: main",
     also="branches", make=partial(NameIs, "branch"))
 TAG = Field("tag", REFS, "tag: v*", "The tag that is built; one of the patterns must match its whole name.",
     also="tags", make=partial(NameIs, "tag"))
-MERGED_INTO = Field("merged_into", OneOrMany(ref_name("branch")), "merged_into: main",
+MERGED_INTO = Field("merged_into", one_or_many(ref_name("branch")), "merged_into: main",
     "The commit that is built has been merged into one of these branches.", make=MergedInto)
 PULL_REQUEST = Field("pull_request", FLAG, "pull_request: true",
     "The build has a pull request (true), or has none (false).", also="pr", make=partial(FlagIs, "pull_request"))
@@ -114,9 +114,9 @@ USER = Field("user", NAMES, "user: [anna, bjorn]",
     make=partial(NameIs, "user"))
 AUTHOR = Field("author", NAMES, 'author: "*@acme.dev"',
     "The author's e-mail address in the commit; anyone can set it to anything.", make=partial(NameIs, "author"))
-MESSAGE_CONTAINS = Field("message_contains", OneOrMany(TEXT), 'message_contains: "[skip deploy]"',
+MESSAGE_CONTAINS = Field("message_contains", one_or_many(TEXT), 'message_contains: "[skip deploy]"',
     "The commit message contains one of these texts.", also="message commit_message", make=MessageContains)
-PATHS: Field[Paths] = Field("paths", OrMap(PATH_PATTERNS, PATH_KEYS, least=1), "paths: services/**",
+PATHS: Field[Paths] = Field("paths", OrMap(PATH_PATTERNS, PATH_KEYS), "paths: services/**",
     "A file was changed whose path one of the patterns matches; as a map, with only:, ignore: and since:.",
     also="path changes changed change_in", make=paths_changed)
 ENV = Field("env", MapOf(VARIABLE, NAMES, 'for example  env: {DEPLOYS_OFF: "*"}', least=1),
@@ -129,7 +129,7 @@ MATCHERS: Final = Table("condition", "matcher",
         **dict.fromkeys(("exclude", "except", "ignore", "unless", "branches-ignore", "tags-ignore"), _UNLESS),
         **dict.fromkeys(("only", "filters", "if"), "write the matchers here, for example  branch: main"),
         **dict.fromkeys(("needs", "requires", "during"), "this stands in the rule, beside when:"),
-    }), logic=True)
+    }), logic=True, least=1)
 
 # --- deploy
 
@@ -162,7 +162,7 @@ UNLESS = Field("unless", AnyOf(MATCHERS, single=True), "unless: {branch: renovat
     "What stops the rule: one matcher, or a list of maps of which any one stops it.", also="exclude except ignore")
 DURING = Field("during", WINDOW_OR_NAME, "during: office-hours",
     "When in the week the rule may fire, a window or its name; else it is held.")
-REQUIRES = Field("requires", OneOrMany(TEXT), "requires: [test, build]",
+REQUIRES = Field("requires", one_or_many(TEXT), "requires: [test, build]",
     "Jobs of this workflow that must have succeeded; else the rule is held.", also="needs")
 DEPLOY = Field("deploy", DEPLOY_KEYS, "deploy: {workflow: deploy}", "What is sent when the rule fires.",
     required=True, also="run trigger")
@@ -235,9 +235,9 @@ CASE: Final = Table("case", "case key", (CASE_NAME, CASE_GIVEN, EXPECT))
 FREEZE_NAME = Field("name", NAME, "name: year-end", "What the freeze is called in messages.", required=True)
 FROM = Field("from", MOMENT, "from: 2026-12-18 18:00", "When it begins.", required=True, also="start begin since")
 UNTIL = Field("until", MOMENT, "until: 2027-01-04 09:00", "When it ends.", required=True, also="end to")
-ENVIRONMENTS = Field("environments", OneOrMany(NAME), "environments: [production]",
+ENVIRONMENTS = Field("environments", one_or_many(NAME), "environments: [production]",
     "The environments that are frozen (default: all).", also="environment only")
-EXCEPT = Field("except", OneOrMany(NAME), "except: [hotfix]", "Rules that may still deploy.",
+EXCEPT = Field("except", one_or_many(NAME), "except: [hotfix]", "Rules that may still deploy.",
     also="ignore unless rules exclude")
 FREEZE: Final = Table("freeze", "freeze key", (FREEZE_NAME, FROM, UNTIL, ENVIRONMENTS, EXCEPT, REASON))
 
@@ -252,7 +252,8 @@ DEFAULT_BRANCH = Field("default_branch", ref_name("branch"), "default_branch: ma
 TARGETS = Field("targets", MapOf(NAME, TARGET, "each key is a name, each value a map with project:"),
     "targets: {deployer: {project: gh/acme/deployer, branch: main}}",
     "Other projects that a deploy can be sent to, by the names that rules use.", also="target")
-WINDOWS = Field("windows", MapOf(NAME, OneOrMany(WINDOW), "for example  windows: {office-hours: Mon-Thu 09:00-17:00}"),
+WINDOWS = Field("windows",
+    MapOf(NAME, one_or_many(WINDOW), "for example  windows: {office-hours: Mon-Thu 09:00-17:00}"),
     "windows: {office-hours: Mon-Thu 09:00-17:00}", "Weekly windows of time, by the names that rules use.")
 FREEZES = Field("freezes", ListOf(FREEZE, _ITEM, "each freeze", limit=MAX_RULES),
     "freezes: [{name: year-end, from: 2026-12-18 18:00, until: 2027-01-04 09:00}]",

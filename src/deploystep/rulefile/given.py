@@ -1,15 +1,11 @@
 """Facts that stand for a build, in the form of `given:` in `cases:`. YAML or JSON."""
 
-from collections.abc import Mapping
 from contextlib import suppress
-from types import MappingProxyType
 from typing import Final
 
 from deploystep.core.build import (
-    CLOUD,
     Branch,
     BuildContext,
-    Claims,
     ParallelNode,
     Tag,
     Variables,
@@ -32,42 +28,37 @@ REVISION: Final = "0123456789abcdef0123456789abcdef01234567"
 def read_given(source: SourceFile) -> Given:
     """Read the facts. Raises RuleFileInvalid with everything that is wrong with them."""
     report, given = Report(), None
+    if "\t" in source.text and source.text.lstrip("\ufeff \t\r\n").startswith("{"):
+        import json  # noqa: PLC0415 - few state their facts in it
+
+        with suppress(ValueError, RecursionError):
+            json.loads(source.text.lstrip("\ufeff"))
+            # JSON may be indented with tabs; inside of its texts they cannot stand
+            source = SourceFile(source.path, source.text.replace("\t", " "))
     with suppress(TooManyProblems):
-        node = yaml_reader.read(_without_json_tabs(source), report, f.GIVEN_BRANCH.example, most=MAX_BYTES)
-        facts = f.FACTS.read(node, "given", report) if node is not None else None
+        node = yaml_reader.read(source, report, f.GIVEN_BRANCH.example, most=MAX_BYTES)
+        facts = f.FACTS.read(node, "the build", report) if node is not None else None
         given = facts_of(facts, report) if facts is not None else None
     if given is None or report.errors:
         raise report.refusal(source)
     return given
 
 
-def _without_json_tabs(source: SourceFile) -> SourceFile:
-    """JSON may be indented with tabs; inside of its texts they cannot stand."""
-    if "\t" not in source.text or not source.text.lstrip("\ufeff \t\r\n").startswith("{"):
-        return source
-    import json  # noqa: PLC0415 - few state their facts in it
-
-    try:
-        json.loads(source.text.lstrip("\ufeff"))
-    except (ValueError, RecursionError):
-        return source
-    return SourceFile(source.path, source.text.replace("\t", " "))
-
-
 def facts_of(facts: Fields, report: Report) -> Given | None:
     """The facts in a map whose keys have been read; None after a report."""
     before = report.errors
     branch, tag, now = facts.get(f.GIVEN_BRANCH), facts.get(f.GIVEN_TAG), facts.get(f.NOW)
+    author, message, jobs = facts.get(f.GIVEN_AUTHOR), facts.get(f.MESSAGE), facts.get(f.JOBS)
     if branch and branch.value and tag and tag.value and (at := facts.both(f.GIVEN_BRANCH, f.GIVEN_TAG)):
         report.error("E301", "a CircleCI build has a branch or a tag, never both", at, "remove one")
     elif branch is None and tag is None and not facts.is_broken and facts.is_clean:
         report.error("E103", "this build has no 'branch' or 'tag'", facts.span, "for example  branch: main")
     try:
-        if now is not None:
-            read_now(now.value, zone("UTC"))  # in which zone it is meant, its reader decides
+        if now is not None:  # in which zone it is meant, its reader decides
+            read_now(now.value, zone("UTC"))
     except ValueError as error:
-        message, _, hint = str(error).partition(": expected ")
-        report.error("E403", message, now.span if now else facts.span, f"write {hint}" if hint else "")
+        what, _, hint = str(error).partition(": expected ")
+        report.error("E403", what, now.span if now else facts.span, f"write {hint}" if hint else "")
     if report.errors > before or not facts.is_clean:
         return None
     # an empty branch beside a tag, as CircleCI sets it, is none
@@ -77,57 +68,35 @@ def facts_of(facts: Fields, report: Report) -> Given | None:
         now=now,
         changed=_values(facts.get(f.CHANGED)),
         merged_into=_values(facts.get(f.GIVEN_MERGED)),
-        author=_value(facts.get(f.GIVEN_AUTHOR)),
-        message=_value(facts.get(f.MESSAGE)),
-        jobs=_mapping(facts.get(f.JOBS)),
+        author=author.value if author else None,
+        message=message.value if message else None,
+        jobs=None if jobs is None else {name.value: status.value for name, status in jobs},
     )
 
 
 def _build(facts: Fields, ref: Branch | Tag) -> BuildContext:
-    stated = dict(_mapping(facts.get(f.GIVEN_ENV)) or {})
-    revision = (_value(facts.get(f.GIVEN_SHA)) or REVISION).lower()
-    user, fork = facts.get(f.GIVEN_USER), facts.get(f.GIVEN_FORK)
-    variables = Variables(
-        {
-            **stated,
-            "CIRCLE_SHA1": revision,
-            "CIRCLE_BRANCH": ref.name if isinstance(ref, Branch) else "",
-            "CIRCLE_TAG": ref.name if isinstance(ref, Tag) else "",
-            "CIRCLE_USERNAME": user.value if user else stated.get("CIRCLE_USERNAME", ""),
-        }
-    )
+    sha, user, stated = facts.get(f.GIVEN_SHA), facts.get(f.GIVEN_USER), facts.get(f.GIVEN_PR)
+    revision, fork = sha.value.lower() if sha else REVISION, facts.get(f.GIVEN_FORK)
+    environ = {name.value: text.value for name, text in facts.get(f.GIVEN_ENV) or ()}
+    environ |= {
+        "CIRCLE_SHA1": revision,
+        "CIRCLE_BRANCH": ref.name if isinstance(ref, Branch) else "",
+        "CIRCLE_TAG": ref.name if isinstance(ref, Tag) else "",
+        **({"CIRCLE_USERNAME": user.value} if user else {}),
+    }
+    variables = Variables(environ)
+    number = int(stated.value.replace("false", "0")) if stated else request_of(ref)
     return BuildContext(
         project=None,
         ref=ref,
         revision=revision,
         node=ParallelNode(0, 1),
-        pull_requests=_pull_requests(facts.get(f.GIVEN_PR), ref),
+        pull_requests=(number,) if number else (),
         fork=is_fork(variables, ref) if fork is None else fork or is_request(ref),
         user=variables.get("CIRCLE_USERNAME"),
-        host=CLOUD,
-        pipeline_id=None,
-        workflow_id=None,
-        build_num=None,
-        claims=Claims(),
         variables=variables,
     )
 
 
-def _pull_requests(stated: int | None, ref: Branch | Tag) -> tuple[int, ...]:
-    """As stated, 0 for none; else what a fork's branch says by its name."""
-    if stated is not None:
-        return (stated,) if stated else ()
-    number = request_of(ref)
-    return () if number is None else (number,)
-
-
-def _value(text: Spanned[str] | None) -> str | None:
-    return text.value if text else None
-
-
 def _values(texts: tuple[Spanned[str], ...] | None) -> tuple[str, ...] | None:
     return None if texts is None else tuple(text.value for text in texts)
-
-
-def _mapping(pairs: tuple[tuple[Spanned[str], Spanned[str]], ...] | None) -> Mapping[str, str] | None:
-    return None if pairs is None else MappingProxyType({name.value: text.value for name, text in pairs})

@@ -18,10 +18,11 @@ from deploystep.core.rules import (
     matchers_of,
     patterns_of,
 )
-from deploystep.core.source import Span, Spanned
+from deploystep.core.source import Spanned
+from deploystep.core.text import shown
 from deploystep.core.times import next_opening
 from deploystep.rulefile.rule_proofs import warn_of_pairs
-from deploystep.rulefile.yaml_nodes import Report, shown
+from deploystep.rulefile.yaml_nodes import Report
 
 #: A dot between digits of a regex; `\\d`, `[0-9]` and a repetition of them count as digits.
 _LOOSE_DOT: Final = re.compile(r"(?:\\d|[0-9]|\[0-9\])(?:[+*?]|\{[0-9,]+\})?\)?(\.)\(?(?:\\d|[0-9]|\[0-9\])")
@@ -43,10 +44,8 @@ def check(rules: RuleSet, report: Report, *, is_whole: bool) -> None:
     """Warn of what is suspicious in each rule; in the file as a whole only where all of it could be read."""
     for guard in rules.never:
         _check_patterns(matchers_of(guard.when), report)
-        _check_bots(matchers_of(guard.when), report)
     for rule in rules.rules:
         _check_patterns(matchers_of(rule.when, rule.unless), report)
-        _check_bots(matchers_of(rule.when, rule.unless), report)
         _check_misread(rule, report)
         _check_deploy(rule, report)
     if is_whole:
@@ -75,20 +74,6 @@ def _check_misread(rule: Rule, report: Report) -> None:
                 matcher.span,
                 "to leave files out, write ignore: under paths: in when:",
             )
-
-
-def _check_bots(matchers: Iterator[Matcher], report: Report) -> None:
-    """A bot has no account at CircleCI, and CIRCLE_USERNAME is set only for who has one."""
-    for matcher in matchers:
-        if isinstance(matcher, NameIs) and matcher.word == "user":
-            for pattern in (p for p in matcher.patterns if "[bot]" in p.value.text.replace("\\", "")):
-                report.warning(
-                    "W312",
-                    f"{shown(pattern.value.text)} never matches: bots have no CircleCI account, "
-                    "and CIRCLE_USERNAME is set only for people who have one",
-                    pattern.span,
-                    'write author: "*[bot]@users.noreply.github.com", or branch: [dependabot/**, renovate/**]',
-                )
 
 
 def _uncased(rules: RuleSet, report: Report) -> None:
@@ -144,11 +129,7 @@ def _check_patterns(matchers: Iterator[Matcher], report: Report) -> None:
         for patterns in patterns_of(matcher):
             _check_redundant(patterns, report)
             for pattern in patterns:
-                _check_pattern(pattern, report)
-                if isinstance(matcher, NameIs) and matcher.word == "branch" and pattern.value.text == "*":
-                    report.warning(
-                        "W302", "'*' matches only names without a slash", pattern.span, 'write "**" for every branch'
-                    )
+                _check_pattern(pattern, matcher.word if isinstance(matcher, NameIs) else "", report)
 
 
 def _check_redundant(patterns: Patterns, report: Report) -> None:
@@ -165,25 +146,21 @@ def _check_redundant(patterns: Patterns, report: Report) -> None:
             report.warning("W305", message, pattern.span, "remove it")
 
 
-def _check_pattern(pattern: Spanned[Pattern], report: Report) -> None:
-    text = pattern.value.text
+def _check_pattern(pattern: Spanned[Pattern], word: str, report: Report) -> None:
+    text, span = pattern.value.text, pattern.span
+    if word == "branch" and text == "*":
+        report.warning("W302", "'*' matches only names without a slash", span, 'write "**" for every branch')
+    if word == "user" and "[bot]" in text.replace("\\", ""):
+        why = "bots have no CircleCI account, and CIRCLE_USERNAME is set only for people who have one"
+        hint = 'write author: "*[bot]@users.noreply.github.com", or branch: [dependabot/**, renovate/**]'
+        report.warning("W312", f"{shown(text)} never matches: {why}", span, hint)
     for offset in _loose_dots(text):
-        report.warning(
-            "W303", f"'.' stands for any character in {shown(text)}", _part(pattern, offset), r"write \. for a dot"
-        )
+        what = f"'.' stands for any character in {shown(text)}"
+        report.warning("W303", what, span.part(text, offset), r"write \. for a dot")
     for offset, latin in _strangers(text):
         name = unicodedata.name(text[offset], "another letter").lower()
-        report.warning(
-            "W304",
-            f"'{text[offset]}' is not the letter '{latin}' but {name} (U+{ord(text[offset]):04X})",
-            _part(pattern, offset),
-            "it only looks like it; write the Latin letter",
-        )
-
-
-def _part(pattern: Spanned[Pattern], offset: int) -> Span:
-    """The place of one character, where the pattern stands in the file as it is read."""
-    return pattern.span.inside(offset) if len(pattern.value.text) == pattern.span.width else pattern.span
+        what = f"'{text[offset]}' is not the letter '{latin}' but {name} (U+{ord(text[offset]):04X})"
+        report.warning("W304", what, span.part(text, offset), "it only looks like it; write the Latin letter")
 
 
 def _loose_dots(text: str) -> Iterator[int]:

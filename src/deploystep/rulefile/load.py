@@ -11,7 +11,7 @@ from deploystep.core.cases import Case, Expected
 from deploystep.core.deploy_key import carries_key
 from deploystep.core.facts import Base, ChangedSince, branch_named
 from deploystep.core.frozen import dataclass, replace
-from deploystep.core.parameters import SECRET_VARIABLES, Scalar, Template
+from deploystep.core.parameters import SECRET_VARIABLES, Scalar, Template, Value
 from deploystep.core.patterns import Pattern
 from deploystep.core.patterns.automaton import WORK
 from deploystep.core.rules import (
@@ -26,16 +26,17 @@ from deploystep.core.rules import (
     Rule,
     RuleSet,
     Target,
+    matchers_of,
     patterns_of,
 )
 from deploystep.core.source import Diagnostic, SourceFile, Span, Spanned
-from deploystep.core.text import did_you_mean
+from deploystep.core.text import did_you_mean, shown
 from deploystep.core.times import zone
 from deploystep.rulefile import fields as f
 from deploystep.rulefile import parameters, rule_proofs, times, yaml_reader
-from deploystep.rulefile.field_types import Choices, Fields, Written
+from deploystep.rulefile.field_types import Alternatives, Fields
 from deploystep.rulefile.given import facts_of
-from deploystep.rulefile.yaml_nodes import Report, TooManyProblems, shown
+from deploystep.rulefile.yaml_nodes import Report, TooManyProblems
 
 T = TypeVar("T")
 _VERSION: Final = "1"
@@ -134,7 +135,7 @@ class _Loader:
 
         A slip in a freeze would let a deploy through, or hold it.
         """
-        rules = self.read.get(f.RULES) or ()
+        rules, freezes = self.read.get(f.RULES) or (), self.read.get(f.FREEZES) or ()
         environments = {e.value: None for rule in rules if (e := rule.get(f.ENVIRONMENT))}
         lines: dict[str, int] = {}
         for name in _present(rule.get(f.RULE_NAME) for rule in rules):
@@ -142,15 +143,14 @@ class _Loader:
                 what = f"two rules are called {shown(name.value)}"
                 self.report.error("E106", what, name.span, f"first on line {lines[name.value]}")
             lines.setdefault(name.value, name.span.line)
-        for freeze in self.read.get(f.FREEZES) or ():
-            for written in freeze.get(f.ENVIRONMENTS) or ():
-                self._check_known("E406", "no rule deploys to environment", written, environments)
-            for written in freeze.get(f.EXCEPT) or ():
-                self._check_known("E407", "no rule is called", written, lines)
+        named = [rule for freeze in freezes for rule in freeze.get(f.EXCEPT) or ()]
         for expect in _present(case.get(f.EXPECT) for case in self.read.get(f.CASES) or ()):
-            sent = (rule for rule, _ in expect.get(f.EXPECTED_PARAMETERS) or ())
-            for written in (*(expect.get(f.FIRE) or ()), *(expect.get(f.HELD) or ()), *sent):
-                self._check_known("E407", "no rule is called", written, lines)
+            named += (*(expect.get(f.FIRE) or ()), *(expect.get(f.HELD) or ()))
+            named += (rule for rule, _ in expect.get(f.EXPECTED_PARAMETERS) or ())
+        for rule in named:
+            self._check_known("E407", "no rule is called", rule, lines)
+        for environment in (e for freeze in freezes for e in freeze.get(f.ENVIRONMENTS) or ()):
+            self._check_known("E406", "no rule deploys to environment", environment, environments)
 
     def _unzoned(self) -> Span | None:
         """The first time that is in UTC only because neither it nor the file names a zone."""
@@ -158,20 +158,22 @@ class _Loader:
         during = [text for rule in self.read.get(f.RULES) or () if (text := rule.get(f.DURING))]
         freezes = [t for z in self.read.get(f.FREEZES) or () for known in (f.FROM, f.UNTIL) if (t := z.get(known))]
         # days or a date, and a time; a third part would be the zone
-        bare = sorted(t.span for t in (*windows, *during, *freezes) if _NO_ZONE.fullmatch(t.value))
-        return bare[0] if bare and not self.read.has(f.TIMEZONE) else None
+        bare = (t.span for t in (*windows, *during, *freezes) if _NO_ZONE.fullmatch(t.value))
+        return None if self.read.has(f.TIMEZONE) else min(bare, default=None)
 
-    def _check_known(self, code: str, what: str, written: Spanned[str], known: Iterable[str]) -> None:
-        if written.value not in known:
-            hint = did_you_mean(written.value, known, f"known: {', '.join(known) or 'none'}")
-            self.report.error(code, f"{what} {shown(written.value)}", written.span, hint)
+    def _check_known(
+        self, code: str, what: str, name: Spanned[str], known: Iterable[str], otherwise: str = "known: none"
+    ) -> None:
+        if name.value not in known:
+            hint = did_you_mean(name.value, known, f"known: {', '.join(known)}" if known else otherwise)
+            self.report.error(code, f"{what} {shown(name.value)}", name.span, hint)
 
     def _target(self, name: Spanned[str], target: Fields) -> Target | None:
         project, branch, tag = target.get(f.PROJECT), target.get(f.TARGET_BRANCH), target.get(f.TARGET_TAG)
         definition = target.get(f.DEFINITION)
         if at := target.both(f.TARGET_BRANCH, f.TARGET_TAG):
             self.report.error("E606", "a target is at a branch or at a tag, never at both", at, "remove one")
-        elif not (target.has(f.TARGET_BRANCH) or target.has(f.TARGET_TAG) or target.is_broken):
+        elif not (target.has(f.TARGET_BRANCH, f.TARGET_TAG) or target.is_broken):
             self.report.error("E103", "this target has no 'branch' or 'tag'", target.span, "for example  branch: main")
         ref = Branch(branch.value) if branch else Tag(tag.value) if tag else None
         if project is None or ref is None:
@@ -201,8 +203,8 @@ class _Loader:
         before = self.report.errors
         name, text = rule.get(f.RULE_NAME), rule.get(f.DURING)
         chosen, stops = rule.get(f.WHEN), rule.get(f.UNLESS)
-        for alternative in chosen.alternatives if chosen else ():
-            if not (alternative.has(f.BRANCH) or alternative.has(f.TAG) or alternative.is_broken):
+        for alternative in chosen.value if chosen else ():
+            if not (alternative.has(f.BRANCH, f.TAG) or alternative.is_broken):
                 what = "this does not say which branches or tags it is for"
                 self.report.error("E302", what, alternative.span, 'add branch: "**" or tag: "**"')
         deploy = self._deploy(rule, chosen)
@@ -221,104 +223,101 @@ class _Loader:
         requires = rule.get(f.REQUIRES) or ()
         return Rule(name, rule.get(f.ENVIRONMENT), when, unless, deploy, rule.span, during, requires)
 
-    def _check_since(self, choices: Choices | None, when: Choices | None, unless: Choices | None) -> None:
+    def _check_since(
+        self, choices: Alternatives | None, when: Alternatives | None, unless: Alternatives | None
+    ) -> None:
         """Refuse a comparison of a branch with itself, in which nothing ever changes; the merge base says that of tags.
 
         `when` is what else must hold, `unless` what stops the rule: branches that it names are none of the rule's.
         Where the file does not name the default branch, it is `main` or `master` here.
         """
-        stops = [s.get(f.BRANCH) or () for s in (unless.alternatives if unless else ()) if len(s.values) == 1]
-        for alternative in choices.alternatives if choices else ():
+        stops = [s for s in (unless.value if unless else ()) if len(s.values) == 1]
+        excluded = tuple(p.value for stop in stops for p in stop.get(f.BRANCH) or ())
+        for alternative in choices.value if choices else ():
             paths = alternative.get(f.PATHS)
             if paths is None:
                 continue
-            says_ref = alternative.has(f.BRANCH) or alternative.has(f.TAG)
-            around = (alternative,) if says_ref or when is None else when.alternatives
+            around = (alternative,) if alternative.has(f.BRANCH, f.TAG) or when is None else when.value
             since = paths.get(f.SINCE) if isinstance(paths, Fields) else None
-            written = f"since: {{ref: {ref.value}}}" if isinstance(since, Fields) and (ref := since.get(f.REF)) else ""
-            written = "since: merge-base" if since is Base.MERGE_BASE else written
-            where = self._never_changed(since, around, tuple(p.value for patterns in stops for p in patterns))
+            ref = since.get(f.REF) if isinstance(since, Fields) else None
+            where = self._never_changed(since, ref, around, excluded)
             if where is None:
                 continue
-            what = f"'{written}' never has changes on {where}" if written else f"'paths' on {where} needs 'since'"
+            what = f"'paths' on {where} needs 'since'"
+            if since is not None:
+                written = f"{{ref: {ref.value}}}" if ref else "merge-base"
+                what = f"'since: {written}' never has changes on {where}"
             hint = "write since: previous-commit, since: {ref: NAME} or since: last-deploy"
             self.report.error("E304", what, alternative.at(f.PATHS), hint)
 
     def _never_changed(
-        self, since: Base | Fields | None, around: tuple[Fields, ...], stops: tuple[Pattern, ...]
+        self,
+        since: Base | Fields | None,
+        ref: Spanned[str] | None,
+        around: tuple[Fields, ...],
+        excluded: tuple[Pattern, ...],
     ) -> str | None:
         """Where the comparison says nothing; None where it is not known to."""
         defaults = {self.default_branch} if self.default_branch else {"main", "master"}
         # an alternative that names no ref, as a guard's, is for every branch
         patterns = [p.value for a in around for p in a.get(f.BRANCH) or ()]
-        is_for_all = any(not (a.has(f.BRANCH) or a.has(f.TAG) or a.is_broken) for a in around)
-        if isinstance(since, Fields) and (ref := since.get(f.REF)):
-            # a name that deploys move may be that of a branch too, and `**` is not meant for it
-            candidates = {branch_named(ref.value)} & (defaults | {pattern.text for pattern in patterns})
-        elif since in (None, Base.MERGE_BASE):
-            candidates = defaults
-        else:
+        is_for_all = any(not (a.has(f.BRANCH, f.TAG) or a.is_broken) for a in around)
+        if ref is None and since not in (None, Base.MERGE_BASE):
             return None
-        left = sorted(b for b in candidates if not any(pattern.matches(b) for pattern in stops))
-        found = (b for b in left if is_for_all or any(pattern.matches(b) for pattern in patterns))
-        if branch := next(found, ""):
-            return f"branch '{branch}'"
-        if isinstance(since, Fields):
+        # a name that deploys move may be that of a branch too, and `**` is not meant for it
+        compared = {branch_named(ref.value)} & (defaults | {p.text for p in patterns}) if ref else defaults
+        for branch in sorted(compared):
+            is_of = is_for_all or any(pattern.matches(branch) for pattern in patterns)
+            if is_of and not any(pattern.matches(branch) for pattern in excluded):
+                return f"branch '{branch}'"
+        if ref is not None:
             return None
         merged = [a.get(f.MERGED_INTO) or () for a in around]
         if branch := next((b[0].value for b in merged if b and defaults.issuperset(each.value for each in b)), ""):
             return f"what is merged into '{branch}'"
         return "tags" if since is None and any(a.has(f.TAG) for a in around) else None
 
-    def _condition(self, choices: Choices | None, last: ChangedSince) -> Condition | None:
+    def _condition(self, choices: Alternatives | None, last: ChangedSince) -> Condition | None:
         """The alternatives. `last` is what `since: last-deploy` means."""
         if choices is None:
             return None
-        for alternative in choices.alternatives:
-            for name in (name for name, _ in alternative.get(f.ENV) or () if name.value in SECRET_VARIABLES):
-                what = f"{name.value} is a secret that no rule may read"
-                self.report.error("E511", what, name.span, "name another variable")
-            if (at := alternative.both(f.BRANCH, f.TAG)) and not choices.is_ambiguous:
+        for alternative in choices.value:
+            for name, _ in alternative.get(f.ENV) or ():
+                if name.value in SECRET_VARIABLES:
+                    what = f"{name.value} is a secret that no rule may read"
+                    self.report.error("E511", what, name.span, "name another variable")
+            if at := alternative.both(f.BRANCH, f.TAG):
                 what = "a CircleCI build has a branch or a tag, never both, so this can never be true"
                 hint = "for 'either', write two list items; for 'a tag on main', use tag: with merged_into: main"
                 self.report.error("E301", what, at, hint)
-        return Condition(tuple(_alternative(a, last) for a in choices.alternatives), choices.span)
+        return Condition(tuple(_alternative(a, last) for a in choices.value), choices.span)
 
     def _count_patterns(self, rule: Fields, *conditions: Condition | None) -> None:
-        matchers = (m for c in conditions if c for a in c.alternatives for m in a.matchers)
-        count = sum(len(patterns) for m in matchers for patterns in patterns_of(m))
+        count = sum(len(patterns) for matcher in matchers_of(*conditions) for patterns in patterns_of(matcher))
         if count > f.MAX_PATTERNS:
             self.report.error("E115", f"{count} patterns in one rule", rule.span, f"the limit is {f.MAX_PATTERNS}")
 
     # --- deploys
 
-    def _deploy(self, rule: Fields, when: Choices | None) -> Deploy | None:
+    def _deploy(self, rule: Fields, when: Alternatives | None) -> Deploy | None:
         deploy = rule.get(f.DEPLOY)
         if deploy is None:
             return None
         job, workflow, name = deploy.get(f.JOB), deploy.get(f.WORKFLOW), deploy.get(f.TO)
         to = self.targets.get(name.value) if name else None
-        if name is not None and name.value not in self.targets:
-            known = f"known: {', '.join(self.targets)}" if self.targets else "describe it under targets:"
-            hint = did_you_mean(name.value, self.targets, known)
-            self.report.error("E601", f"no target is called {shown(name.value)}", name.span, hint)
+        if name is not None:
+            self._check_known("E601", "no target is called", name, self.targets, "describe it under targets:")
         if at := deploy.both(f.JOB, f.WORKFLOW):
             hint = "API v1.1 starts one job; to start a workflow, remove job:"
             self.report.error("E607", "'job' and 'workflow' exclude each other", at, hint)
-        elif job is not None:
-            self._check_job(deploy.at(f.JOB), to, when)
-        sent = deploy.get(f.PARAMETERS) or ()
-        parameters.check(sent, parameters.Scope.of(rule, when, is_job=job is not None), self.report)
+        elif job is not None and (isinstance(to.ref, Tag) if to else _is_for_tags(when)):
+            what = "'job' cannot be sent for a tag: API v1.1 triggers a job on a branch"
+            self.report.error("E602", what, deploy.at(f.JOB), "gate a workflow on a parameter and use workflow:")
+        sent = tuple(Parameter(key, value) for key, value in deploy.get(f.PARAMETERS) or ())
+        parameters.check(sent, rule, when, self.report, is_job=job is not None)
         if deploy.has(f.TO) and to is None:
             return None
-        made = tuple(Parameter(key, Spanned(value.value, value.node.inner)) for key, value in sent)
-        return Deploy(to, job, workflow, made, rule.at(f.DEPLOY))
-
-    def _check_job(self, at: Span, to: Target | None, when: Choices | None) -> None:
-        tags_only = when is not None and all(a.has(f.TAG) and not a.has(f.BRANCH) for a in when.alternatives)
-        if isinstance(to.ref, Tag) if to else tags_only:
-            what = "'job' cannot be sent for a tag: API v1.1 triggers a job on a branch"
-            self.report.error("E602", what, at, "gate a workflow on a parameter and use workflow:")
+        return Deploy(to, job, workflow, sent, rule.at(f.DEPLOY))
 
     # --- cases
 
@@ -331,19 +330,23 @@ class _Loader:
         sent = tuple((rule, {key.value: self._as_sent(value) for key, value in pairs}) for rule, pairs in wanted)
         return Case(name.value, given, Expected(expect.get(f.FIRE), expect.get(f.HELD), sent), read.span)
 
-    def _as_sent(self, written: Written) -> Scalar:
+    def _as_sent(self, written: Spanned[Value]) -> Scalar:
         """The value of an expected parameter, which stands as it is sent: it is not filled in."""
         value = written.value
         if not isinstance(value, Template):
             return value
         if value.references:
             what = "an expected value is not filled in"
-            self.report.error("E512", what, written.node.inner, "write what is to be sent")
+            self.report.error("E512", what, written.span, "write what is to be sent")
         return "".join(part for part in value.parts if isinstance(part, str))
 
 
 def _present(values: Iterable[T | None]) -> tuple[T, ...]:
     return tuple(value for value in values if value is not None)
+
+
+def _is_for_tags(when: Alternatives | None) -> bool:
+    return when is not None and all(a.has(f.TAG) and not a.has(f.BRANCH) for a in when.value)
 
 
 def _alternative(read: Fields, last: ChangedSince) -> Alternative:

@@ -12,13 +12,12 @@ from typing import Any, Final, TypeAlias
 import yaml
 
 from deploystep.core.frozen import dataclass
-from deploystep.core.holds import OWN_JOB
+from deploystep.core.holds import own_job
 from deploystep.core.parameters import Template
 from deploystep.core.patterns import PatternSet
 from deploystep.core.rules import Deploy, Parameter, PathsChanged, Rule, RuleSet, matchers_of
 from deploystep.core.source import Diagnostic, Severity, Span
-from deploystep.core.text import did_you_mean, nearest
-from deploystep.rulefile.yaml_nodes import shown
+from deploystep.core.text import did_you_mean, nearest, shown
 
 _STEP: Final = re.compile(r"^[^#\n]*\bdeploystep\s+(?:run|gate)\b(?!.*--dry-run)", re.MULTILINE)
 Plain: TypeAlias = Any  #: YAML as it came; read into values here and nowhere else
@@ -124,8 +123,7 @@ def compare(rules: RuleSet, project: Project) -> Iterator[Diagnostic]:
 def _requires(rule: Rule, config: ProjectConfig) -> Iterator[Diagnostic]:
     for job in rule.requires:
         if job.value in config.steps:
-            what = f"job {shown(job.value)} runs this step, so it has never succeeded when the step asks"
-            yield Diagnostic("E702", what, job.span, OWN_JOB)
+            yield own_job(job)
         elif config.jobs is not None and job.value not in config.jobs:
             what = f"no workflow of {config.path} has a job {shown(job.value)}"
             yield _warning("W702", what, job.span, _near(job.value, config.jobs))

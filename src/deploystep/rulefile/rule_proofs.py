@@ -5,10 +5,9 @@ A claim is proved, with a build that shows it where there is one, or it is not m
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from deploystep.core.build import CLOUD, Branch, BuildContext, Claims, ParallelNode, Tag, Variables
+from deploystep.core.build import Branch, BuildContext, ParallelNode, Tag, Variables
 from deploystep.core.decide import condition
 from deploystep.core.deploy_key import carries_key, own_variables
 from deploystep.core.facts import Facts
@@ -25,24 +24,15 @@ from deploystep.core.rules import (
     Rule,
     RuleSet,
 )
+from deploystep.core.text import clipped, shown
 from deploystep.core.trace import Answer
-from deploystep.rulefile.yaml_nodes import Report, clipped, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
 
     from deploystep.core.patterns import Pattern
+    from deploystep.rulefile.yaml_nodes import Report
 
-#: How much work goes into comparing patterns in one file, and what a search for a proof costs beside a plain match.
-#: Thousands of pairs are compared within a few seconds.
-_MOST_WORK: Final = 40_000
-_PROOF: Final = 20
-
-#: How many pairs of rules for one environment that differ are compared, how many are told of, and how many pairs
-#: of rules that start one workflow are compared.
-_MOST_COMPARED: Final = 20_000
-_MOST_TOLD: Final = 20_000
-_MOST_SHARING: Final = 2_000
 _PER_PAIR: Final = 50  # what two alternatives cost, in the unit of `Work`, beside their patterns
 _PER_COMPARISON: Final = 20  # what it costs to compare two patterns
 _PER_JUDGEMENT: Final = 150  # what it costs to judge an alternative for a build
@@ -50,21 +40,20 @@ _PER_JUDGEMENT: Final = 150  # what it costs to judge an alternative for a build
 
 def refuse_useless(rules: RuleSet, report: Report) -> None:
     """Report every rule that can never fire, and every alternative that adds nothing to an earlier one."""
-    prover = _Prover()
     for rule in rules.rules:
-        _check_unless(rule, prover, report)
+        _check_unless(rule, report)
         alternatives = rule.when.alternatives
         for index, late in enumerate(alternatives):
-            early = next((e for e in alternatives[:index] if prover.implies(late, e)), None)
+            early = next((e for e in alternatives[:index] if _implies(late, e)), None)
             if early is not None:
                 message = f"this adds nothing: whenever it holds, line {early.span.line} holds already"
                 report.error("E306", message, late.span, "remove it")
 
 
-def _check_unless(rule: Rule, prover: _Prover, report: Report) -> None:
+def _check_unless(rule: Rule, report: Report) -> None:
     """Report a rule whose `unless` stops whatever its `when` lets through."""
     stops = rule.unless.alternatives if rule.unless else ()
-    stopping = [next((s for s in stops if prover.implies(a, s)), None) for a in rule.when.alternatives]
+    stopping = [next((s for s in stops if _implies(a, s)), None) for a in rule.when.alternatives]
     if None in stopping:
         return
     lines = {s.span: f"line {s.matchers[0].span.line}, {_words(s.matchers[0])}" for s in stopping if s}
@@ -91,51 +80,47 @@ def _words(matcher: Matcher) -> str:
     return f"{word} {', '.join(quoted)}"
 
 
-class _Prover:
-    """Proves that one alternative holds whenever another does, as long as it has not worked too much."""
+def _implies(narrow: Alternative, wide: Alternative) -> bool:
+    """Whether in every build in which `narrow` lets a rule fire, `wide` holds as well. False claims nothing."""
+    return all(_is_built_in(narrow, w) or any(_is_within(n, w) for n in narrow.matchers) for w in wide.matchers)
 
-    def __init__(self) -> None:
-        self.left = _MOST_WORK
 
-    def implies(self, narrow: Alternative, wide: Alternative) -> bool:
-        """Whether in every build in which `narrow` lets a rule fire, `wide` holds as well. False claims nothing."""
-        return all(_is_built_in(narrow, w) or any(self._implies(n, w) for n in narrow.matchers) for w in wide.matchers)
-
-    def _implies(self, narrow: Matcher, wide: Matcher) -> bool:
-        match narrow, wide:
-            case NameIs(a, these), NameIs(b, those):
-                return a == b and self._covered(these, those)
-            case FlagIs(a, is_wanted), FlagIs(b, is_wanted_too):
-                return a == b and is_wanted == is_wanted_too
-            case EnvIs(these), EnvIs(those):
-                known = {name.value: patterns for name, patterns in these}
-                return all(name.value in known and self._covered(known[name.value], p) for name, p in those)
-            case MergedInto(these), MergedInto(those):
-                return {branch.value for branch in these} <= {branch.value for branch in those}
-            case MessageContains(these), MessageContains(those):
-                return all(any(wide.value in text.value for wide in those) for text in these)
-            case _:
-                return False
-
-    def _covered(self, narrow: Patterns, wide: Patterns) -> bool:
-        covering = _plain(wide)
-        return all(self._covers(covering, pattern.value) for pattern in narrow)
-
-    def _covers(self, covering: tuple[Pattern, ...], covered: Pattern) -> bool:
-        if covered in covering:
-            return True
-        text = covered.only_match
-        self.left -= len(covering) * (_PROOF if text is None else 1)
-        WORK.left -= len(covering) * _PER_COMPARISON
-        if self.left < 0 or WORK.is_done:
+def _is_within(narrow: Matcher, wide: Matcher) -> bool:
+    match narrow, wide:
+        case NameIs(a, these), NameIs(b, those):
+            return a == b and _covered(these, those)
+        case FlagIs(a, is_wanted), FlagIs(b, is_wanted_too):
+            return a == b and is_wanted == is_wanted_too
+        case EnvIs(these), EnvIs(those):
+            known = {name.value: patterns for name, patterns in these}
+            return all(name.value in known and _covered(known[name.value], p) for name, p in those)
+        case MergedInto(these), MergedInto(those):
+            return {branch.value for branch in these} <= {branch.value for branch in those}
+        case MessageContains(these), MessageContains(those):
+            return all(any(wide.value in text.value for wide in those) for text in these)
+        case _:
             return False
-        if text is not None:
-            return any(pattern.matches(text) for pattern in covering)
-        if all(pattern.only_match is not None for pattern in covering):
-            return False  # a few names never cover a pattern that has wildcards; nothing is lost by not asking
-        from deploystep.core.patterns.proofs import covers  # noqa: PLC0415 - few rules need a proof
 
-        return covers(covering, covered)
+
+def _covered(narrow: Patterns, wide: Patterns) -> bool:
+    covering = _plain(wide)
+    return all(_covers(covering, pattern.value) for pattern in narrow)
+
+
+def _covers(covering: tuple[Pattern, ...], covered: Pattern) -> bool:
+    if covered in covering:
+        return True
+    WORK.left -= len(covering) * _PER_COMPARISON
+    if WORK.is_done:
+        return False
+    text = covered.only_match
+    if text is not None:
+        return any(pattern.matches(text) for pattern in covering)
+    if all(pattern.only_match is not None for pattern in covering):
+        return False  # a few names never cover a pattern that has wildcards; nothing is lost by not asking
+    from deploystep.core.patterns.proofs import covers  # noqa: PLC0415 - few rules need a proof
+
+    return covers(covering, covered)
 
 
 def _is_built_in(narrow: Alternative, wide: Matcher) -> bool:
@@ -171,10 +156,9 @@ def _warn_of_both(rules: RuleSet, report: Report) -> None:
     numbers: dict[object, int] = {}
     said = {rule.name.value: numbers.setdefault(_said(rule), len(numbers)) for rule in rules.rules}
     builds: dict[tuple[int, int], BuildContext | None] = {}
-    told = 0
     for first, second in _pairs(rules.rules, lambda rule: rule.environment and rule.environment.value):
         pair = said[first.name.value], said[second.name.value]
-        if pair not in builds and len(builds) < _MOST_COMPARED:
+        if pair not in builds and not WORK.is_done:
             builds[pair] = next(_witnesses(first, second), None)
         build = builds.get(pair)
         if build is None or second.environment is None:
@@ -186,8 +170,7 @@ def _warn_of_both(rules: RuleSet, report: Report) -> None:
             second.environment.span,
             f"intended? otherwise name the case under unless: of {names[1]}",
         )
-        told += 1
-        if told >= _MOST_TOLD:
+        if report.is_full:
             return
 
 
@@ -260,11 +243,6 @@ def _witness(matchers: tuple[Matcher, ...]) -> BuildContext | None:
         pull_requests=(1,) if has_request else (),
         fork=False,
         user=_common(_named("user", matchers)),
-        host=CLOUD,
-        pipeline_id=None,
-        workflow_id=None,
-        build_num=None,
-        claims=Claims(),
         variables=Variables({variable: _common(lists) or "" for variable, lists in wanted.items()}),
     )
 
@@ -294,10 +272,12 @@ def _warn_of_sharing(rules: RuleSet, report: Report) -> None:
     That is an error where both can fire for one build: then it happens at the first rerun.
     """
     told: set[str] = set()
-    for first, second in islice(_pairs(rules.rules, _starts), _MOST_SHARING):
+    keyed = {rule.name.value for rule in rules.rules if carries_key(rule.deploy) and not rule.deploy.job}
+    for first, second in _pairs(rules.rules, lambda rule: rule.deploy.known_by):
         started = second.deploy.job or second.deploy.workflow
-        are_keyed = carries_key(first.deploy) and carries_key(second.deploy) and not second.deploy.job
-        if started is None or are_keyed or second.name.value in told or not _meet(first, second):
+        if WORK.is_done or started is None or second.name.value in told:
+            continue
+        if {first.name.value, second.name.value} <= keyed or not _meet(first, second):
             continue
         told.add(second.name.value)
         what = "job" if second.deploy.job else "workflow"
@@ -331,15 +311,8 @@ def _warn_of_variables(rules: RuleSet, report: Report) -> None:
             )
 
 
-def _starts(rule: Rule) -> Hashable:
-    """What its runs are known by where they hold no key; None for another project, or where the rule does not say."""
-    job, workflow = rule.deploy.job, rule.deploy.workflow
-    if rule.deploy.to is not None or not (job or workflow):
-        return None
-    return job and job.value, workflow and workflow.value
-
-
 def _meet(first: Rule, second: Rule) -> bool:
     """Whether both can be for one branch or tag."""
+    WORK.left -= _PER_PAIR
     mine, yours = ([m for a in rule.when.alternatives for m in a.matchers] for rule in (first, second))
     return any(_overlap(a, b) for word in ("branch", "tag") for a in _named(word, mine) for b in _named(word, yours))

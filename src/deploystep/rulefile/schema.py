@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 import yaml
 
 from deploystep.rulefile import fields
-from deploystep.rulefile.field_types import AnyOf, Field, ListOf, MapOf, OneOrMany, OrMap, Scalar, Table
+from deploystep.rulefile.field_types import AnyOf, Field, ListOf, MapOf, OrMap, Scalar, Table
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 ID: Final = "urn:deploystep:rules:1"
@@ -45,7 +45,7 @@ def schema() -> Object:
     }
 
 
-def of(field_type: object, shared: Object) -> Object:  # noqa: PLR0911 - a line for each type
+def of(field_type: object, shared: Object) -> Object:
     """The schema of a type; what several places need is put into `shared`. Raises TypeError for an unknown type."""
     match field_type:
         case Scalar():
@@ -54,11 +54,9 @@ def of(field_type: object, shared: Object) -> Object:  # noqa: PLR0911 - a line 
         case Table():
             return _refer(field_type.noun, _map(field_type, shared), shared)
         case ListOf():
-            most = {} if field_type.limit is None else {"maxItems": field_type.limit}
-            return {**_list(of(field_type.item, shared), field_type.least), **most}
-        case OneOrMany():
             item = of(field_type.item, shared)
-            return {"anyOf": [item, _list(item, 1)]}
+            many = _list(item, field_type.least, field_type.limit)
+            return {"anyOf": [item, {**many, "minItems": 1}]} if field_type.or_one else many
         case MapOf():
             return _map_of(field_type, shared)
         case AnyOf():
@@ -66,19 +64,18 @@ def of(field_type: object, shared: Object) -> Object:  # noqa: PLR0911 - a line 
             return {"anyOf": [{**one, "maxProperties": 1} if field_type.single else one, _list(one, 1)]}
         case OrMap():
             short, long = of(field_type.short, shared), of(field_type.table, shared)
-            return {"anyOf": [*short.get("anyOf", [short]), {**long, **_least("minProperties", field_type.least)}]}
+            return {"anyOf": [*short.get("anyOf", [short]), _some({**long, "minProperties": field_type.table.least})]}
         case _:
             raise TypeError(field_type)
 
 
 def _map(table: Table, shared: Object) -> Object:
-    required = [f.key for f in table.fields if f.required]
-    return {
+    described = {
         "type": "object",
         "properties": {f.key: _key(f, shared, may_be_null=table.null_is_unset) for f in table.fields},
-        **({"required": required} if required else {}),
-        "additionalProperties": False,
+        "required": [f.key for f in table.fields if f.required],
     }
+    return {**_some(described), "additionalProperties": False}
 
 
 def _key(known: Field[Any], shared: Object, *, may_be_null: bool) -> Object:
@@ -94,20 +91,18 @@ def _key(known: Field[Any], shared: Object, *, may_be_null: bool) -> Object:
 def _map_of(field_type: MapOf[Any], shared: Object) -> Object:
     # a key is a text already, whatever an editor would make of it as a value
     names = {word: rule for word, rule in of(field_type.key, shared).items() if word != "type"}
-    return {
-        "type": "object",
-        **({"propertyNames": names} if names else {}),
-        "additionalProperties": of(field_type.item, shared),
-        **_least("minProperties", field_type.least),
-    }
+    item = of(field_type.item, shared)
+    least = field_type.least
+    return _some({"type": "object", "propertyNames": names, "additionalProperties": item, "minProperties": least})
 
 
-def _list(item: Object, least: int) -> Object:
-    return {"type": "array", "items": item, **_least("minItems", least)}
+def _list(item: Object, least: int, most: int | None = None) -> Object:
+    return _some({"type": "array", "items": item, "minItems": least, "maxItems": most})
 
 
-def _least(word: str, least: int) -> Object:
-    return {word: least} if least else {}
+def _some(described: Object) -> Object:
+    """Without words that say nothing."""
+    return {word: rule for word, rule in described.items() if rule}
 
 
 def _refer(name: str, described: Object, shared: Object) -> Object:

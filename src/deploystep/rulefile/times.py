@@ -1,52 +1,44 @@
 """Windows and freezes of the rule file: texts to times, in the file's zone where a text names none."""
 
-from collections.abc import Mapping
-from datetime import datetime, tzinfo
-from typing import Final
+from collections.abc import Callable, Mapping
+from datetime import tzinfo
+from typing import Final, TypeVar
 
 from deploystep.core.rules import Freeze
 from deploystep.core.source import Spanned
-from deploystep.core.text import did_you_mean
+from deploystep.core.text import did_you_mean, shown
 from deploystep.core.times import Interval, UnknownZone, Window, read_moment, read_window
 from deploystep.rulefile import fields as f
-from deploystep.rulefile.field_types import Fields, refuse_zone
-from deploystep.rulefile.yaml_nodes import Report, shown
+from deploystep.rulefile.field_types import Fields, unknown_zone
+from deploystep.rulefile.yaml_nodes import Report
 
+T = TypeVar("T")
 Windows = tuple[Window, ...]
-_WRITE: Final = "write for example  Mon-Thu 09:00-17:00  or  Fri 22:00-06:00 Europe/Berlin"
+_NO_MOMENT: Final = ("E403", "write for example  2026-12-18 18:00")
+_NO_WINDOW: Final = ("E402", "write for example  Mon-Thu 09:00-17:00  or  Fri 22:00-06:00 Europe/Berlin")
 
 
 def windows_of(texts: tuple[Spanned[str], ...], place: tzinfo, report: Report) -> Windows:
     """The windows that could be read."""
-    found = []
-    for text in texts:
-        try:
-            window = read_window(text.value, place)
-        except UnknownZone as unknown:
-            refuse_zone(unknown, text.span, report)
-            continue
-        if window is None:
-            report.error("E402", f"cannot read the window {shown(text.value)}", text.span, _WRITE)
-        else:
-            found.append(window)
-    return tuple(found)
+    read = (_read(read_window, text, place, report, _NO_WINDOW) for text in texts)
+    return tuple(window for window in read if window is not None)
 
 
 def during(text: Spanned[str], named: Mapping[str, Windows], place: tzinfo, report: Report) -> Spanned[Windows] | None:
     """The windows of a rule: those of a name, or one that is written in place."""
     if " " in text.value:
         return Spanned(windows_of((text,), place, report), text.span)
-    if text.value not in named:
-        hint = did_you_mean(text.value, named, f"known: {', '.join(named)}" if named else _WRITE)
-        report.error("E404", f"no window is called {shown(text.value)}", text.span, hint)
-        return None
-    return Spanned(named[text.value], text.span)
+    if text.value in named:
+        return Spanned(named[text.value], text.span)
+    hint = did_you_mean(text.value, named, f"known: {', '.join(named)}" if named else _NO_WINDOW[1])
+    report.error("E404", f"no window is called {shown(text.value)}", text.span, hint)
+    return None
 
 
 def freeze(read: Fields, place: tzinfo, report: Report) -> Freeze | None:
     """One freeze; None after a report."""
     name, start, until, reason = (read.get(known) for known in (f.FREEZE_NAME, f.FROM, f.UNTIL, f.REASON))
-    begins, ends = (_moment(text, place, report) if text else None for text in (start, until))
+    begins, ends = (_read(read_moment, text, place, report, _NO_MOMENT) if text else None for text in (start, until))
     if name is None or until is None or begins is None or ends is None:
         return None
     interval = Interval(begins, ends)
@@ -62,12 +54,14 @@ def freeze(read: Fields, place: tzinfo, report: Report) -> Freeze | None:
     )
 
 
-def _moment(text: Spanned[str], place: tzinfo, report: Report) -> datetime | None:
+def _read(
+    reader: Callable[[str, tzinfo], T], text: Spanned[str], place: tzinfo, report: Report, otherwise: tuple[str, str]
+) -> T | None:
+    """What a reader of `core.times` makes of a text; None after a report, which has a code and a hint."""
     try:
-        return read_moment(text.value, place)
+        return reader(text.value, place)
     except UnknownZone as unknown:
-        refuse_zone(unknown, text.span, report)
+        report.error(*unknown_zone(unknown.name, text.span))
     except ValueError as error:
-        what = str(error).partition(": expected")[0]
-        report.error("E403", what, text.span, "write for example  2026-12-18 18:00")
+        report.error(otherwise[0], str(error).partition(": expected")[0], text.span, otherwise[1])
     return None

@@ -5,23 +5,18 @@ mistake is.
 """
 
 import re
-import sys
 import unicodedata
-from collections.abc import Callable
 from typing import Final
 
 import yaml
 
 from deploystep.core.source import Pos, SourceFile, Span
-from deploystep.rulefile.yaml_nodes import Report, clipped, shown
+from deploystep.core.text import clipped, shown
+from deploystep.rulefile.yaml_nodes import Report
 
 MAX_BYTES: Final = 1024 * 1024
 TAB: Final = ("E004", "a tab where YAML wants spaces")
-BACKSLASH: Final = (
-    "E003",
-    "a backslash in double quotes is a YAML escape",
-    "use single quotes or none around a regex",
-)
+BACKSLASH: Final = ("E003", "a backslash in double quotes is a YAML escape", "use single quotes or none around a regex")
 
 #: Control characters, line ends that only YAML knows, marks that turn the direction of text, what has no
 #: width, and halves of characters. None of them shows as what it is; a rule must not read differently from
@@ -49,9 +44,7 @@ def check_characters(source: SourceFile, report: Report, most: int = MAX_BYTES) 
     for character, index in found.items():
         name = unicodedata.name(character, "").lower()
         what = f"the invisible character U+{ord(character):04X}" + (f" ({name})" if name else "")
-        is_line_end = character in "\x85\u2028\u2029\r"
-        cure = "YAML takes it for the end of a line, editors do not; remove it" if is_line_end else "remove it"
-        report.error("E007", f"{what} is not allowed here", _place(source.text, index), cure)
+        report.error("E007", f"{what} is not allowed here", _place(source.text, index), "remove it")
     return not found
 
 
@@ -62,43 +55,31 @@ def _place(text: str, index: int) -> Span:
 
 def explain(error: Exception, source: SourceFile, report: Report) -> None:
     """Report one error of PyYAML, which stops at the first."""
-    if not isinstance(error, yaml.MarkedYAMLError):
-        _explain_escape(source, report)
+    if isinstance(error, yaml.MarkedYAMLError):
+        complaint = _Complaint(error, source, report)
+        any(explain_one(complaint) for explain_one in (_explain_start, _explain_flow, _explain_dash, _explain_rest))
         return
-    complaint = _Complaint(error, source, report)
-    any(explanation(complaint) for explanation in _EXPLANATIONS)
+    # PyYAML makes a character of an escape such as `\Uffffffff` without looking
+    found = re.search(r"\\U(?!000|0010)[0-9A-Fa-f]{8}", source.text)
+    if found is None:
+        report.error("E001", "this cannot be read as YAML", _START)
+        return
+    place = Span(_place(source.text, found.start()).start, len(found[0]))
+    report.error("E003", f"there is no character {found[0]}", place)
 
 
-def _explain_escape(source: SourceFile, report: Report) -> None:
-    r"""PyYAML makes a character of an escape such as `\Uffffffff` without looking."""
-    for found in re.finditer(r"\\U([0-9A-Fa-f]{8})", source.text):
-        if int(found[1], 16) > sys.maxunicode:
-            place = _place(source.text, found.start())
-            report.error("E003", f"there is no character {found[0]}", Span(place.start, len(found[0])))
-            return
-    report.error("E001", "this cannot be read as YAML", _START)
-
-
-def refuse_star(source: SourceFile, span: Span, report: Report) -> None:
+def refuse_star(source: SourceFile, start: Pos, report: Report) -> None:
     """Report a value that begins with `*` and stands without quotes."""
-    written = _written(source, span.start)
-    report.error(
-        "E002",
-        "a value that begins with * must be quoted",
-        Span(span.start, len(written)),
-        f'write "{clipped(written)}"',
-    )
+    written = _written(source, start)
+    hint = f'write "{clipped(written)}"'
+    report.error("E002", "a value that begins with * must be quoted", Span(start, len(written)), hint)
 
 
-def refuse_negation(written: str, span: Span, report: Report) -> None:
+def refuse_negation(written: str, start: Pos, report: Report) -> None:
     """Report a value that begins with `!`: YAML takes it for a tag, its author meant "not"."""
     text = re.sub(_FLOW_END, "", written).rstrip()
-    report.error(
-        "E010",
-        f"{shown(text)} is read by YAML as a tag",
-        Span(span.start, len(text)),
-        f"quote it: {shown(text)}; patterns are not negated with ! here, use unless: or ignore:",
-    )
+    hint = f"quote it: {shown(text)}; patterns are not negated with ! here, use unless: or ignore:"
+    report.error("E010", f"{shown(text)} is read by YAML as a tag", Span(start, len(text)), hint)
 
 
 def refuse_dash(key: str, span: Span, report: Report) -> None:
@@ -118,32 +99,23 @@ class _Complaint:
     """An error of PyYAML, with its places counted from 1: where it met the problem, and since when it was at it."""
 
     def __init__(self, error: yaml.MarkedYAMLError, source: SourceFile, report: Report) -> None:
-        self.context = error.context or ""
-        self.problem = error.problem or ""
+        self.words = f"{error.context or ''}: {error.problem or ''}"
         self.source = source
         self.report = report
-        self.lines = source.text.split("\n")
-        self.at = _span(error.problem_mark or error.context_mark)
-        self.since = _span(error.context_mark or error.problem_mark)
-        line = self.line_at(self.at.line)
-        self.before, self.character = line[: self.at.start.column - 1], line[self.at.start.column - 1 :][:1]
+        self.lines = source.text.replace("\r", "").split("\n")
+        marks = error.context_mark or error.problem_mark, error.problem_mark or error.context_mark
+        self.since, self.at = (Pos(mark.line + 1, mark.column + 1) if mark else _START.start for mark in marks)
+        line = "" if self.at.line > len(self.lines) else self.lines[self.at.line - 1]
+        self.before, self.character = line[: self.at.column - 1], line[self.at.column - 1 :][:1]
 
-    def line_at(self, number: int) -> str:
-        """A line's text; the lines are split once, for there may be many to look at."""
-        return self.lines[number - 1].rstrip("\r") if number <= len(self.lines) else ""
+    def says(self, words: str) -> bool:
+        """Whether PyYAML's words, its context before its problem, hold these; a regex."""
+        return re.search(words, self.words) is not None
 
-    def says(self, context: str, problem: str = "") -> bool:
-        """Whether PyYAML's words hold these."""
-        return context in self.context and problem in self.problem
-
-    def error(self, code: str, message: str, hint: str = "", span: Span | None = None) -> bool:
+    def error(self, code: str, message: str, hint: str = "", start: Pos | None = None, width: int = 1) -> bool:
         """Report, at the place of the problem where no other is named; the complaint is then explained."""
-        self.report.error(code, message, span or self.at, hint)
+        self.report.error(code, message, Span(start or self.at, width), hint)
         return True
-
-
-def _span(mark: yaml.Mark | None) -> Span:
-    return Span(Pos(mark.line + 1, mark.column + 1)) if mark else _START
 
 
 def _explain_start(complaint: _Complaint) -> bool:
@@ -151,24 +123,17 @@ def _explain_start(complaint: _Complaint) -> bool:
     if complaint.says("while scanning an alias"):
         refuse_star(complaint.source, complaint.since, complaint.report)
         return True
-    if complaint.says("while scanning a tag") or complaint.says("", "tag handle"):
-        return _explain_tag(complaint, complaint.since.start)
-    start = complaint.since.start
-    if complaint.says("", "cannot start any token"):
-        if complaint.character == "\t":
-            return complaint.error(*TAB)
-        start = complaint.at.start
-    elif not (complaint.says("while scanning an anchor") or complaint.says("block scalar", "chomping or indentation")):
+    if complaint.says("while scanning a tag|tag handle"):
+        refuse_negation(_written(complaint.source, complaint.since), complaint.since, complaint.report)
+        return True
+    if not complaint.says("cannot start any token|while scanning an anchor|block scalar.*(chomping|indentation)"):
         return False
+    start = complaint.at if complaint.says("cannot start any token") else complaint.since
+    if start is complaint.at and complaint.character == "\t":
+        return complaint.error(*TAB)
     written = _written(complaint.source, start)
     message = f"a value that begins with {written[:1]} must be quoted"
-    return complaint.error("E020", message, f"write '{clipped(written)}'", Span(start, len(written)))
-
-
-def _explain_tag(complaint: _Complaint, start: Pos) -> bool:
-    written = _written(complaint.source, start)
-    refuse_negation(written, Span(start, len(written)), complaint.report)
-    return True
+    return complaint.error("E020", message, f"write '{clipped(written)}'", start, len(written))
 
 
 def _explain_flow(complaint: _Complaint) -> bool:
@@ -176,32 +141,27 @@ def _explain_flow(complaint: _Complaint) -> bool:
     if not complaint.says("while parsing a flow"):
         return False
     if complaint.before.endswith("$") and complaint.character == "{":
-        reference = Span(Pos(complaint.at.line, complaint.at.start.column - 1), 2)
-        return complaint.error("E005", "${…} inside { } or [ ] must be quoted", span=reference)
-    tag = _tag_between(complaint)
-    if tag is not None:
-        return _explain_tag(complaint, tag)
+        dollar = Pos(complaint.at.line, complaint.at.column - 1)
+        return complaint.error("E005", "${…} inside { } or [ ] must be quoted", "", dollar, 2)
+    # the tag of a `!pattern` takes in the bracket, so that the error comes a line late
+    for number in range(complaint.since.line, min(complaint.at.line, len(complaint.lines)) + 1):
+        begin = complaint.since.column if number == complaint.since.line else 0
+        if found := re.search(r"(?:^|[\[{,:]\s*|\s)(!)\S", complaint.lines[number - 1][begin:]):
+            tag = Pos(number, begin + found.start(1) + 1)
+            refuse_negation(_written(complaint.source, tag), tag, complaint.report)
+            return True
     bracket, close = "[]" if complaint.says("sequence") else "{}"
-    if complaint.says("", "stream end") or complaint.at.line > complaint.since.line:
+    if complaint.says("stream end") or complaint.at.line > complaint.since.line:
         return complaint.error("E017", f"this {bracket} is never closed", f"add {close}", complaint.since)
     return complaint.error("E017", f"expected , or {close} here", "quote texts that hold one of [ ] { } ,")
 
 
-def _tag_between(complaint: _Complaint) -> Pos | None:
-    """A `!pattern` in the list that broke: its tag takes in the bracket, so the error comes a line late."""
-    for number in range(complaint.since.line, complaint.at.line + 1):
-        begin = complaint.since.start.column if number == complaint.since.line else 0
-        if found := re.search(r"(?:^|[\[{,:]\s*|\s)(!)\S", complaint.line_at(number)[begin:]):
-            return Pos(number, begin + found.start(1) + 1)
-    return None
-
-
 def _explain_dash(complaint: _Complaint) -> bool:
     """`-name:` has become a key or a text, and what follows does not fit."""
-    if not (complaint.says("", "mapping values") or complaint.says("", "block end") or complaint.says("simple key")):
+    if not complaint.says("mapping values|block end|simple key"):
         return False
-    for number in range(complaint.at.line, 0, -1):
-        line = complaint.line_at(number)
+    for number in range(min(complaint.at.line, len(complaint.lines)), 0, -1):
+        line = complaint.lines[number - 1]
         if found := re.match(_DASHED, line):
             refuse_dash(found[1], Span(Pos(number, found.start(1) + 1), len(found[1])), complaint.report)
             return True
@@ -210,43 +170,32 @@ def _explain_dash(complaint: _Complaint) -> bool:
     return False
 
 
-def _explain_block(complaint: _Complaint) -> bool:
-    """A line that does not fit to those above it."""
-    column = complaint.at.start.column
-    if complaint.says("", "mapping values are not allowed"):
+#: What PyYAML says, as a regex, and what that means; with True it is said where the thing began.
+_MEANINGS: Final[tuple[tuple[str, tuple[str, str, str], bool], ...]] = (
+    ("while scanning a double-quoted scalar.*escape", BACKSLASH, False),
+    ("while scanning a quoted scalar", ("E017", "this quote is never closed", ""), True),
+    ("while scanning a simple key.*':'", ("E018", "this line has no ':'", "write  key: value"), True),
+    ("<document start>", ("E013", "this stands after the end of the document", "check the indentation"), False),
+)
+
+
+def _explain_rest(complaint: _Complaint) -> bool:
+    """A line that does not fit to those above it, or what needs no look at the text."""
+    for words, meaning, is_at_start in _MEANINGS:
+        if complaint.says(words):
+            return complaint.error(*meaning, complaint.since if is_at_start else None)
+    column = complaint.at.column
+    if complaint.says("mapping values are not allowed"):
         if re.search(r":\s", complaint.before):
             hint = "quote the whole value, or write a map as {key: value}"
             return complaint.error("E019", "a second ': ' in one value", hint)
         column = len(complaint.before) - len(complaint.before.lstrip()) + 1
-    elif not complaint.says("", "expected <block end>"):
-        return False
+    elif not complaint.says("expected <block end>"):
+        return complaint.error("E001", f"this cannot be read as YAML: {complaint.words.removeprefix(': ')}")
     elif complaint.character in ("]", "}", ","):
         return complaint.error("E019", f"there is nothing that this {complaint.character} could end")
     elif complaint.before.rstrip().endswith(("'", '"')):
         return complaint.error("E019", "text after a closing quote", "quote the whole value")
     hint = "keys of one map stand exactly below each other, and a key with a value of its own has none below it"
-    place = Span(Pos(complaint.at.line, column))
+    place = Pos(complaint.at.line, column)
     return complaint.error("E018", "this line is not indented as the lines above it say", hint, place)
-
-
-def _explain_rest(complaint: _Complaint) -> bool:
-    if complaint.says("while scanning a double-quoted scalar", "escape"):
-        return complaint.error(*BACKSLASH)
-    if complaint.says("while scanning a quoted scalar"):
-        return complaint.error("E017", "this quote is never closed", span=complaint.since)
-    if complaint.says("while scanning a simple key", "':'"):
-        return complaint.error("E018", "this line has no ':'", "write  key: value", complaint.since)
-    if complaint.says("", "expected '<document start>'"):
-        return complaint.error("E013", "this stands after the end of the document", "check the indentation")
-    words = ", ".join(part for part in (complaint.context, complaint.problem) if part)
-    return complaint.error("E001", f"this cannot be read as YAML: {words}")
-
-
-#: Tried in this order; the last explains whatever is left.
-_EXPLANATIONS: Final[tuple[Callable[[_Complaint], bool], ...]] = (
-    _explain_start,
-    _explain_flow,
-    _explain_dash,
-    _explain_block,
-    _explain_rest,
-)

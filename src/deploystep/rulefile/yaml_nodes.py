@@ -9,10 +9,9 @@ from typing import TypeAlias
 
 from deploystep.core.errors import RuleFileInvalid
 from deploystep.core.frozen import dataclass, replace
-from deploystep.core.source import Diagnostic, Pos, Severity, SourceFile, Span, in_order
+from deploystep.core.source import Diagnostic, Pos, Severity, SourceFile, Span, Spanned, in_order
+from deploystep.core.text import visible
 
-_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
-_SHOWN = 60
 MOST_PROBLEMS = 1_000
 
 
@@ -29,33 +28,25 @@ class Style(Enum):
 class Text:
     """A scalar. `span` begins at its quote, `inner` at its first character.
 
-    `exact` says that the characters of the value stand side by side in the file, so that an offset into the
-    value is an offset into the line; with escapes or several lines it is not. `is_refused`: something was said
-    about it already, and it has no value.
+    `is_refused`: something was said about it already, and it has no value.
     """
 
     value: str
     style: Style
     span: Span
     inner: Span
-    exact: bool
     is_refused: bool = False
 
     @property
     def is_null(self) -> bool:
         """Whether nothing is written here, in one of YAML's ways to write nothing."""
-        return self.style is Style.PLAIN and self.value in _NULLS and not self.is_refused
+        is_nothing = self.value in ("", "~", "null", "Null", "NULL")
+        return is_nothing and self.style is Style.PLAIN and not self.is_refused
 
     @property
-    def has_half_character(self) -> bool:
-        """Whether an escape has made half a surrogate pair, which neither a file nor a request can hold."""
-        return not self.value.isascii() and any("\ud800" <= c <= "\udfff" for c in self.value)
-
-    def part(self, offset: int, width: int) -> Span:
-        """Where an interval of the value is written; the whole scalar where that cannot be told."""
-        if not self.exact:
-            return self.inner
-        return self.inner.inside(offset, min(width, max(len(self.value) - offset, 1)))
+    def spanned(self) -> Spanned[str]:
+        """The value and the place of its characters."""
+        return Spanned(self.value, self.inner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +58,10 @@ class Sequence:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One key of a map and what belongs to it."""
-
-    key: Text
-    value: "Node"
-
-
-@dataclass(frozen=True, slots=True)
 class Map:
     """Keys and values in the order written; no key occurs twice. `is_broken`: some could not be read."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[tuple[Text, "Node"], ...]
     span: Span
     is_broken: bool = False
 
@@ -104,15 +87,27 @@ class Report:
         if len(self.diagnostics) >= MOST_PROBLEMS:
             raise TooManyProblems
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no other warning is noted."""
+        return len(self.diagnostics) >= MOST_PROBLEMS - 1
+
     def warning(self, code: str, message: str, span: Span, hint: str = "") -> None:
         """Note something suspicious."""
-        if len(self.diagnostics) < MOST_PROBLEMS - 1:
+        if not self.is_full:
             self.diagnostics.append(Diagnostic(code, visible(message), span, visible(hint), Severity.WARNING))
 
     def within(self, source: SourceFile) -> tuple[Diagnostic, ...]:
         """All of them in order, each at a place that the file has."""
-        lines = [line.rstrip("\r") for line in source.text.split("\n")]
-        return in_order([replace(d, span=_clamped(d.span, lines)) for d in self.diagnostics])
+        lengths = [len(line.rstrip("\r")) for line in source.text.split("\n")]
+        clamped = []
+        for diagnostic in self.diagnostics:
+            (line, column), width = diagnostic.span
+            # one place beyond the last character is where something is missing
+            column = min(column, lengths[line - 1] + 1)
+            span = Span(Pos(line, column), max(min(width, lengths[line - 1] - column + 1), 1))
+            clamped.append(replace(diagnostic, span=span))
+        return in_order(clamped)
 
     def refusal(self, source: SourceFile) -> RuleFileInvalid:
         """The error that carries all that was found to make the file unusable."""
@@ -120,38 +115,3 @@ class Report:
         count = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
         count = f"at least {count}" if len(self.diagnostics) >= MOST_PROBLEMS else count
         return RuleFileInvalid("rules-invalid", f"{count} in {source.path}", source=source, diagnostics=errors)
-
-
-def _clamped(span: Span, lines: list[str]) -> Span:
-    length = len(lines[span.line - 1])
-    # one place beyond the last character is where something is missing
-    column = min(span.start.column, length + 1)
-    return Span(Pos(span.line, column), max(min(span.width, length - column + 1), 1))
-
-
-def kind_of(node: Node) -> str:
-    """What a node is, in words: `a list`."""
-    if isinstance(node, Sequence):
-        return "a list"
-    if isinstance(node, Map):
-        return "a map"
-    return "nothing" if node.is_null else "a string"
-
-
-def shown(text: str) -> str:
-    """A text in quotes as a message shows it: on one line, nothing invisible, not endless.
-
-    >>> shown("main")
-    "'main'"
-    """
-    return f"'{visible(clipped(text))}'"
-
-
-def clipped(text: str) -> str:
-    """A text that is not endless."""
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-
-
-def visible(text: str) -> str:
-    """A text in which whatever would not show, or would end the line, is spelled out."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

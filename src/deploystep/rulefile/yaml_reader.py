@@ -8,21 +8,21 @@ measure: it reads what the two read differently, and whatever there is something
 """
 
 import re
-from collections.abc import Iterator
-from typing import Final, TypeGuard, cast
+from typing import Any, Final, NoReturn, cast
 
 import yaml
 
 from deploystep.core.source import Pos, SourceFile, Span
+from deploystep.core.text import shown
 from deploystep.rulefile import yaml_errors
-from deploystep.rulefile.yaml_nodes import Entry, Map, Node, Report, Sequence, Style, Text, TooManyProblems, shown
+from deploystep.rulefile.yaml_nodes import Map, Node, Report, Sequence, Style, Text, TooManyProblems
 
 MAX_DEPTH: Final = 40
 #: How many nodes a file may stand for once each alias counts as what it repeats, if it has fewer characters. A file
 #: without aliases has no more nodes than characters.
 MAX_NODES: Final = 600_000
 
-_MERGE: Final = "<<"
+_TAG: Final = re.compile(r"(?:&\S+\s+)?(!\S*)")
 _PROPERTIES: Final = re.compile(r"(?:[&!]\S*\s(?:\s|#[^\n]*\n)*)+")
 _SURROGATES: Final = re.compile(r"[\ud800-\udbff][\udc00-\udfff]")
 #: What libyaml reads in another way: tabs, a byte order mark, `? ` before a key, a comment that touches `|` or `>`.
@@ -41,17 +41,16 @@ def read(source: SourceFile, report: Report, begins: str, *, most: int = yaml_er
         return root
     builder = _Builder(source, report)
     try:
-        builder.build(yaml.parse(source.text, Loader=yaml.SafeLoader))
+        builder.build(yaml.SafeLoader)
+    except _Stopped:
+        return None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # a tag such as !main takes in what follows, and is the cause of the syntax error after it
         if not any(d.code == "E010" for d in report.diagnostics):
             yaml_errors.explain(error, source, report)
         return None
-    if builder.stopped:
-        return None
-    if _is_nothing(builder.root):
+    if builder.root is None:
         report.error("E014", "the file is empty", Span(Pos(1, 1)), f"it begins with  {begins}")
-        return None
     return builder.root
 
 
@@ -62,15 +61,14 @@ def _read_fast(source: SourceFile) -> Node | None:
         return None
     builder = _Builder(source, Report())
     try:
-        builder.build(yaml.parse(source.text, Loader=loader))
+        builder.build(loader)
     except (yaml.YAMLError, ValueError, TooManyProblems):
         return None
-    is_good = not builder.report.diagnostics and not builder.is_unlike and not _is_nothing(builder.root)
-    return builder.root if is_good else None
+    return None if builder.report.diagnostics or builder.is_unlike else builder.root
 
 
-def _is_nothing(root: Node | None) -> bool:
-    return root is None or (isinstance(root, Text) and root.is_null)
+class _Stopped(ValueError):
+    """There is no use in reading on."""
 
 
 class _Open:
@@ -79,7 +77,7 @@ class _Open:
     __slots__ = ("anchor", "is_flow", "is_map", "nodes", "size", "span")
 
     def __init__(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent) -> None:
-        self.span = Span(_pos(_marks(event)[0]))
+        self.span = Span(_span(event).start)
         self.anchor = event.anchor
         self.is_flow = event.flow_style
         self.is_map = isinstance(event, yaml.MappingStartEvent)
@@ -88,60 +86,54 @@ class _Open:
 
 
 class _Builder:
-    """Puts the tree together, event by event.
-
-    `is_unlike` after an event that only libyaml gives.
-    """
+    """Puts the tree together, event by event. `is_unlike` after an event that only libyaml gives."""
 
     def __init__(self, source: SourceFile, report: Report) -> None:
         self.source = source
         self.report = report
-        self.stopped = False
         self.is_unlike = False
-        self.documents = 0
         self.root: Node | None = None
         self.open: list[_Open] = []
         self.anchors: dict[str, tuple[Node, int]] = {}
 
-    def build(self, events: Iterator[yaml.Event]) -> None:
-        """Take the events until the end, or until there is no use in going on."""
-        for event in events:
+    def build(self, loader: Any) -> None:
+        """Take the parser's events. Raises _Stopped after a report, or what the parser raises."""
+        for event in yaml.parse(self.source.text, Loader=loader):
             if isinstance(event, yaml.ScalarEvent):
                 self._add(self._text(event, refused=self._refuse_tag(event)), 1, event.anchor)
             elif isinstance(event, yaml.SequenceStartEvent | yaml.MappingStartEvent):
-                self._begin(event)
+                self._refuse_tag(event)
+                self.open.append(_Open(event))
+                if len(self.open) > MAX_DEPTH:
+                    self._stop("E009", "nested too deeply", self.open[-1].span)
             elif isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
-                self._end()
+                done = self.open.pop()
+                node = self._map(done) if done.is_map else Sequence(tuple(done.nodes), done.span)
+                self._add(node, done.size, done.anchor)
             elif isinstance(event, yaml.AliasEvent):
                 self._alias(event)
-            elif isinstance(event, yaml.DocumentStartEvent):
-                self._document(event)
-            if self.stopped:
-                return
+            elif isinstance(event, yaml.DocumentStartEvent) and self.root is not None:
+                self._stop("E013", "a second YAML document begins here", _span(event), "keep one; remove the '---'")
+        if isinstance(self.root, Text) and self.root.is_null:
+            self.root = None
 
-    def _stop(self, code: str, message: str, span: Span, hint: str = "") -> None:
+    def _stop(self, code: str, message: str, span: Span, hint: str = "") -> NoReturn:
         self.report.error(code, message, span, hint)
-        self.stopped = True
-
-    def _document(self, event: yaml.DocumentStartEvent) -> None:
-        self.documents += 1
-        if self.documents > 1:
-            self._stop("E013", "a second YAML document begins here", _span(event), "keep one; remove the '---'")
+        raise _Stopped
 
     def _refuse_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> bool:
         if event.tag is None:
             return False
         start, _ = _marks(event)
         # PyYAML hands out the long form of a tag
-        found = re.compile(r"(?:&\S+\s+)?(!\S*)").match(self.source.text, start.index)
+        found = _TAG.match(self.source.text, start.index)
         written = found[1] if found else str(event.tag)
-        span = Span(_pos(start), len(written))
+        span = Span(Pos(start.line + 1, start.column + 1), len(written))
         if written.startswith("!!") or written in ("!", "!<"):
-            self.report.error(
-                "E011", f"{shown(written)} is a YAML tag, which this file has no use for", span, "remove it"
-            )
+            what = f"{shown(written)} is a YAML tag, which this file has no use for"
+            self.report.error("E011", what, span, "remove it")
         else:
-            yaml_errors.refuse_negation(written, span, self.report)
+            yaml_errors.refuse_negation(written, span.start, self.report)
         return True
 
     def _text(self, event: yaml.ScalarEvent, *, refused: bool) -> Text:
@@ -149,16 +141,20 @@ class _Builder:
         mark, end = _marks(event)
         raw = self.source.text[mark.index : end.index]
         if raw.startswith(("&", "!")) and (found := _PROPERTIES.match(raw)):
-            whole = _after(mark, found[0], len(raw))
+            # the place behind an anchor, which may stand on a line of its own
+            *above, before = found[0].split("\n")
+            column = len(before) + (0 if above else mark.column)
+            whole = Span(Pos(mark.line + len(above) + 1, column + 1), max(len(raw) - found.end(), 1))
             raw = raw[found.end() :]
-        value = event.value if event.value.isascii() else _joined(event.value)
+        # pairs like `\ud83d\ude00`, as JSON escapes them, are the one character they mean
+        value = _SURROGATES.sub(lambda m: m[0].encode("utf-16", "surrogatepass").decode("utf-16"), event.value)
         if event.style in ("'", '"'):
             inner = Span(Pos(whole.line, whole.start.column + 1), max(whole.width - 2, 1))
-            return Text(value, Style.QUOTED, whole, inner, raw[1:-1] == value, refused)
+            return Text(value, Style.QUOTED, whole, inner, refused)
         if "?" in raw and self.open and self.open[-1].is_flow:
             self.is_unlike = True
         style = Style.BLOCK if event.style in ("|", ">") else Style.PLAIN
-        return Text(value, style, whole, whole, raw == value, refused)
+        return Text(value, style, whole, whole, refused)
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         name = str(event.anchor)
@@ -168,19 +164,8 @@ class _Builder:
         elif name in self.anchors:
             self._add(*self.anchors[name], None)
         else:
-            yaml_errors.refuse_star(self.source, span, self.report)
-            self._add(Text("", Style.PLAIN, span, span, exact=False, is_refused=True), 1, None)
-
-    def _begin(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent) -> None:
-        self._refuse_tag(event)
-        self.open.append(_Open(event))
-        if len(self.open) > MAX_DEPTH:
-            self._stop("E009", "nested too deeply", self.open[-1].span)
-
-    def _end(self) -> None:
-        done = self.open.pop()
-        node = self._map(done) if done.is_map else Sequence(tuple(done.nodes), done.span)
-        self._add(node, done.size, done.anchor)
+            yaml_errors.refuse_star(self.source, span.start, self.report)
+            self._add(Text("", Style.PLAIN, span, span, is_refused=True), 1, None)
 
     def _add(self, node: Node, size: int, anchor: str | None) -> None:
         if anchor is not None:
@@ -195,64 +180,36 @@ class _Builder:
             self._stop("E015", "the aliases in this file repeat too much", node.span, "write it out")
 
     def _map(self, done: _Open) -> Map:
-        first: dict[str, Text] = {}
-        entries: list[Entry] = []
-        keys = done.nodes[::2]
-        for key, value in zip(keys, done.nodes[1::2], strict=True):
-            if self._is_key(key, first):
-                first[key.value] = key
-                entries.append(Entry(key, _at_key(key, value)))
-        # a key that is given twice is there; one that could not be read may be anything
-        lost = any(not isinstance(key, Text) or key.is_refused or key.value == _MERGE for key in keys)
-        return Map(tuple(entries), done.span, lost)
-
-    def _is_key(self, key: Node, first: dict[str, Text]) -> TypeGuard[Text]:
-        if not isinstance(key, Text):
-            self.report.error("E101", "a key must be a text", key.span)
-        elif key.is_refused:
-            pass
-        elif key.value == _MERGE and key.style is Style.PLAIN:
-            self.report.error(
-                "E012", "merge keys (<<) are not supported", key.span, "write the keys out, or use targets:"
-            )
-        elif key.value in first:
-            line = first[key.value].span.line
-            self.report.error("E105", f"{shown(key.value)} is given twice", key.span, f"first on line {line}")
-        else:
-            return True
-        return False
-
-
-def _at_key(key: Text, value: Node) -> Node:
-    """A value that was left out has no place of its own: it is shown at its key."""
-    if isinstance(value, Text) and value.value == "" and value.style is Style.PLAIN and not value.is_refused:
-        return Text("", Style.PLAIN, key.span, key.span, exact=False)
-    return value
-
-
-def _joined(value: str) -> str:
-    r"""A text in which pairs like `\ud83d\ude00`, as JSON escapes them, are the one character they mean."""
-    return _SURROGATES.sub(lambda m: m[0].encode("utf-16", "surrogatepass").decode("utf-16"), value)
-
-
-def _after(mark: yaml.Mark, properties: str, width: int) -> Span:
-    """The place behind an anchor, which may stand on a line of its own."""
-    lines = properties.split("\n")
-    column = len(lines[-1]) + (mark.column if len(lines) == 1 else 0)
-    return Span(Pos(mark.line + len(lines), column + 1), max(width - len(properties), 1))
+        entries: dict[str, tuple[Text, Node]] = {}
+        is_broken = False
+        for key, value in zip(done.nodes[::2], done.nodes[1::2], strict=True):
+            if not isinstance(key, Text):
+                is_broken = True
+                self.report.error("E101", "a key must be a text", key.span)
+            elif key.is_refused:
+                is_broken = True
+            elif key.value == "<<" and key.style is Style.PLAIN:
+                is_broken = True
+                hint = "write the keys out, or use targets:"
+                self.report.error("E012", "merge keys (<<) are not supported", key.span, hint)
+            elif key.value in entries:
+                line = entries[key.value][0].span.line
+                self.report.error("E105", f"{shown(key.value)} is given twice", key.span, f"first on line {line}")
+            else:
+                # a value that was left out has no place of its own: it is shown at its key
+                is_left_out = isinstance(value, Text) and value.is_null and not value.value
+                left_out = Text("", Style.PLAIN, key.span, key.span)
+                entries[key.value] = key, left_out if is_left_out else value
+        return Map(tuple(entries.values()), done.span, is_broken)
 
 
 def _span(event: yaml.Event) -> Span:
     """Where an event's text is: to its end, or to the end of its first line."""
     start, end = _marks(event)
     width = end.column - start.column if end.line == start.line else 1
-    return Span(_pos(start), max(width, 1))
+    return Span(Pos(start.line + 1, start.column + 1), max(width, 1))
 
 
 def _marks(event: yaml.Event) -> tuple[yaml.Mark, yaml.Mark]:
     """Beginning and end; both parsers give every event both."""
     return cast("yaml.Mark", event.start_mark), cast("yaml.Mark", event.end_mark)
-
-
-def _pos(mark: yaml.Mark) -> Pos:
-    return Pos(mark.line + 1, mark.column + 1)

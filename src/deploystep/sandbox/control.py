@@ -1,4 +1,4 @@
-"""The server's own routes, for other processes on the same machine: what was asked, and what to do wrong next.
+"""The server's own routes, for other processes on the same machine: what was asked, and what is to go wrong next.
 
 They need no token, are not recorded, and speak JSON. `SHOWN` is what can be read, `TOLD` what can be changed.
 """

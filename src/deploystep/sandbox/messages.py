@@ -46,7 +46,7 @@ class Request:
 
 @dataclass(slots=True)
 class Recorded:
-    """One request as it was asked, and how it was answered.
+    """One request as it came, and how it was answered.
 
     `path` is as sent (percent-encoded), `query` decoded, `headers` have lower-case names; credentials are left out.
     `body` is the parsed JSON where it is JSON, else text. `status` is None while no answer has been chosen, and stays

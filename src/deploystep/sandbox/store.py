@@ -100,7 +100,7 @@ class Store:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """The faults that have not been used up, first to come first."""
+        """The faults that have not been used up, the next one first."""
         return tuple(self._faults)
 
     def stored_runs(self) -> list[Run]:

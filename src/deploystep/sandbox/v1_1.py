@@ -40,7 +40,7 @@ def _as_text(value: JsonValue) -> str:
 
 
 def _get(store: Store, call: Call) -> Reply:
-    """Answer without the steps: who wants to know of nodes asks v2."""
+    """Answer without the steps; the states of nodes are read through v2."""
     return Reply(200, _build(job_in(store, call)))
 
 

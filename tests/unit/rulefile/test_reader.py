@@ -204,8 +204,8 @@ def test_an_expression_is_translated_where_that_is_simple(expression: str, examp
 def test_every_item_of_a_list_of_conditions_is_looked_at(said: Said) -> None:
     text = "version: 1\nrules:\n  - name: a\n    when: [[], {}, branch == 'x', main]\n    deploy: {job: x}\n"
     assert [m.partition(" — ")[0].partition("error")[2] for m in said(text)] == [
-        "[E101]: expected matchers, found a list in a list",
-        "[E101]: expected matchers, found an empty map",
+        "[E101]: when must be a map, found a list",
+        "[E101]: when must not be an empty map",
         "[E110]: expected matchers, found an expression",
-        "[E101]: expected matchers, found the string 'main'",
+        "[E101]: when must be a map, found the string 'main'",
     ]

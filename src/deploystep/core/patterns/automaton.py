@@ -28,9 +28,7 @@ class Work:
     """
 
     MOST: Final = 4_000_000
-
-    def __init__(self) -> None:
-        self.left = self.MOST
+    left = MOST
 
     def begin(self) -> None:
         """Begin with another file."""

@@ -18,14 +18,14 @@ from deploystep.core.patterns.nodes import (
     Kind,
     Node,
     PatternError,
-    Problem,
     Repeat,
     concat,
-    shown,
     sole_text,
     state_count,
 )
-from deploystep.core.patterns.regex import Regex, read_regex
+from deploystep.core.patterns.regex import RegexReader
+from deploystep.core.source import Problem
+from deploystep.core.text import clipped, shown, visible
 
 MOST_STATES: Final = 5_000
 
@@ -73,22 +73,19 @@ def _regex(text: str, kind: Kind) -> Node:
     qualified = _QUALIFIED_REGEX.match(text) if kind is Kind.REF else None
     if qualified is not None:
         _refuse_qualified(text, f"/{qualified[1]}{text[qualified.end() :]}")
-    regex = read_regex(text)
-    if state_count(regex.node) <= MOST_STATES:  # else the tree is too large to look for its texts
-        _check_sole_text(text, kind, regex)
-    return regex.node
-
-
-def _check_sole_text(text: str, kind: Kind, regex: Regex) -> None:
-    """Refuse a regex written as if it were searched for: with one anchor it never means its own text alone."""
-    sole = sole_text(regex.node)
+    reader = RegexReader(text)
+    node = reader.read()
+    # a larger tree is refused, before anyone looks for its texts
+    sole = sole_text(node) if state_count(node) <= MOST_STATES else None
+    quoted = visible(clipped(text))
     if sole == "":
-        _refuse("E203", f"{shown(text)} matches only the empty text", "write /.+/ for any text", 0, len(text))
-    if sole is None or regex.has_caret == regex.has_dollar:
-        return
-    hint = f"write {text[:-1]}.*/ for 'starts with'" if regex.has_caret else f"write /.*{text[1:]} for 'ends with'"
-    found = f"{shown(text)} matches only '{shown(sole)}' itself"
-    _refuse("E205", f"a regex must match the whole {kind.value}: {found}", hint, 0, len(text))
+        _refuse("E203", f"{quoted} matches only the empty text", "write /.+/ for any text", 0, len(text))
+    if sole is not None and bool(reader.carets) != bool(reader.dollars):
+        # written as if it were searched for: with one anchor nobody means the text alone
+        hint = f"write {text[:-1]}.*/ for 'starts with'" if reader.carets else f"write /.*{text[1:]} for 'ends with'"
+        what = f"a regex must match the whole {kind.value}: {quoted} matches only {shown(sole)} itself"
+        _refuse("E205", what, hint, 0, len(text))
+    return node
 
 
 def _name(text: str, _kind: Kind) -> Node:
@@ -112,7 +109,7 @@ def _glob(text: str, kind: Kind) -> Node:
 def _check_beginning(text: str, kind: Kind) -> None:
     if text.startswith("!"):
         hint = "name what to leave out under unless: or ignore:, or write \\! for the character itself"
-        _refuse("E201", f"patterns are not negated with ! in '{shown(text)}'", hint, 0, 1)
+        _refuse_glob(text, "patterns are not negated with !", hint, 0)
     if text.startswith("./"):
         start = "paths start at the repository root" if kind is Kind.PATH else "names are written in full"
         _refuse("E201", f"{start}, without './'", f"write {_tidied(text)}", 0, 2)
@@ -120,7 +117,7 @@ def _check_beginning(text: str, kind: Kind) -> None:
         hint = f"write {_tidied(text)}, or put a / at both ends of a regex"
         if text.endswith("\\/"):
             hint = "end a regex with a / that has no backslash before it"
-        _refuse("E201", f"pattern starts with '/' in '{shown(text)}'", hint, 0, 1)
+        _refuse_glob(text, "pattern starts with '/'", hint, 0)
     if kind is Kind.REF and _QUALIFIED_NAME.match(text):
         _refuse_qualified(text, _QUALIFIED_NAME.sub("", text, count=1) or "**")
 
@@ -128,12 +125,12 @@ def _check_beginning(text: str, kind: Kind) -> None:
 def _segment(text: str, segment: str, offset: int, kind: Kind) -> Node:
     """Read what stands between two slashes, at `offset` in the text."""
     if not segment and offset == len(text):
-        _refuse("E201", f"pattern ends with '/' in '{shown(text)}'", f"write {_tidied(text)}", offset - 1, 1)
+        _refuse_glob(text, "pattern ends with '/'", f"write {_tidied(text)}", offset - 1)
     if not segment:
-        _refuse("E201", f"'//' is never part of a name in '{shown(text)}'", f"write {_tidied(text)}", offset - 1, 2)
+        _refuse_glob(text, "'//' is never part of a name", f"write {_tidied(text)}", offset - 1, 2)
     if kind is Kind.PATH and segment in (".", ".."):
-        message = f"'{segment}' names no folder of a changed path in '{shown(text)}'"
-        _refuse("E201", message, "write the path from the repository root", offset, len(segment))
+        what, hint = f"'{segment}' names no folder of a changed path", "write the path from the repository root"
+        _refuse_glob(text, what, hint, offset, len(segment))
     if segment == "*":
         return _SEGMENT
     parts: list[Node] = []
@@ -144,7 +141,7 @@ def _segment(text: str, segment: str, offset: int, kind: Kind) -> Node:
             _refuse_stars(text, segment, offset, at)
         if character in _NO_WILDCARD:
             hint = f"write \\{character} for the character itself, or use a /regex/"
-            _refuse("E201", f"'{character}' is not a wildcard here in '{shown(text)}'", hint, offset + at, 1)
+            _refuse_glob(text, f"'{character}' is not a wildcard here", hint, offset + at)
         if character == "\\":
             at += 1
             character = _escaped(text, offset + at)
@@ -159,12 +156,11 @@ def _escaped(text: str, offset: int) -> str:
     """Return the character at `offset`, which comes after a backslash."""
     character = text[offset : offset + 1]
     if not character:
-        hint = "write \\\\ for the character itself"
-        _refuse("E201", f"pattern ends with a backslash in '{shown(text)}'", hint, offset - 1, 1)
+        _refuse_glob(text, "pattern ends with a backslash", "write \\\\ for the character itself", offset - 1)
     if character not in _ESCAPABLE:
         plain = text[: offset - 1] + text[offset:]
         hint = f"write /{text}/ for a regex" if character in _REGEX_ESCAPES else f"write {plain}"
-        _refuse("E201", f"\\{shown(character)} is not an escape in '{shown(text)}'", hint, offset - 1, 2)
+        _refuse_glob(text, f"\\{visible(character)} is not an escape", hint, offset - 1, 2)
     return character
 
 
@@ -174,12 +170,11 @@ def _refuse_stars(text: str, segment: str, offset: int, at: int) -> NoReturn:
     spread = (f"{before}*/" if before else "") + "**" + (f"/*{after}" if after else "")
     corrected = text[:offset] + spread + text[offset + len(segment) :]
     depth = "any depth" if after or not before else "everything below"
-    message = f"** must stand alone between slashes in '{shown(text)}'"
-    _refuse("E201", message, f"write {corrected} for {depth}", offset + at, 2)
+    _refuse_glob(text, "** must stand alone between slashes", f"write {corrected} for {depth}", offset + at, 2)
 
 
 def _refuse_qualified(text: str, bare: str) -> NoReturn:
-    _refuse("E206", f"write the bare name, not '{shown(text)}'", bare, 0, len(text))
+    _refuse("E206", f"write the bare name, not {shown(text)}", bare, 0, len(text))
 
 
 def _tidied(text: str) -> str:
@@ -188,6 +183,10 @@ def _tidied(text: str) -> str:
     if text.endswith("/") and parts[-1:] != ["**"]:
         parts.append("**")
     return "/".join(parts) or "**"
+
+
+def _refuse_glob(text: str, what: str, hint: str, offset: int, width: int = 1) -> NoReturn:
+    _refuse("E201", f"{what} in {shown(text)}", hint, offset, width)
 
 
 def _refuse(code: str, message: str, hint: str, offset: int, width: int) -> NoReturn:

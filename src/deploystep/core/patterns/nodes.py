@@ -11,8 +11,9 @@ from deploystep.core.frozen import dataclass
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from deploystep.core.source import Problem
+
 LAST_CODE_POINT: Final = 0x10FFFF
-_LONGEST_SHOWN: Final = 100
 
 
 class Kind(Enum):
@@ -23,32 +24,12 @@ class Kind(Enum):
     NAME = "text"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One fault of one pattern; `offset` counts characters of the pattern's text from 0."""
-
-    code: str
-    message: str
-    hint: str
-    offset: int
-    width: int
-
-
 class PatternError(ValueError):
     """The text is no pattern of this language."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(f"{problem.message} — {problem.hint}" if problem.hint else problem.message)
         self.problem = problem
-
-
-def shown(text: str) -> str:
-    """Make text safe for a one-line message: no control characters, no line ends, not too long."""
-    visible = "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in text[:_LONGEST_SHOWN]
-    )
-    return visible if len(text) <= _LONGEST_SHOWN else visible[:_LONGEST_SHOWN] + "…"
 
 
 @dataclass(frozen=True, slots=True)

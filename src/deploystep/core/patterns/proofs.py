@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final
 from deploystep.core.frozen import dataclass
 from deploystep.core.patterns.automaton import WORK, Automaton, Pattern, State, automaton_of
 from deploystep.core.patterns.glob import parse
-from deploystep.core.patterns.nodes import ANYTHING, Concat, Kind, Problem, beginning, shown
+from deploystep.core.patterns.nodes import ANYTHING, Concat, Kind, beginning
+from deploystep.core.source import Problem
+from deploystep.core.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,46 +29,38 @@ _PRINTABLE: Final = range(ord("!"), ord("~") + 1)
 _OTHER_PRICE: Final = 10
 
 
-@dataclass(frozen=True, slots=True)
-class ForbiddenName:
-    """Names that cannot exist, as a pattern, and the words for what is wrong with them."""
-
-    pattern: Pattern
-    words: str
+def _forbidden(words: dict[str, str]) -> tuple[tuple[Pattern, str], ...]:
+    return tuple((parse(text, Kind.NAME), wrong) for text, wrong in words.items())
 
 
-def _forbidden(text: str, words: str) -> ForbiddenName:
-    return ForbiddenName(parse(text, Kind.NAME), words)
-
-
-_SLASHES: Final = (
-    _forbidden("/*", "'/' at the start"),
-    _forbidden("*/", "'/' at the end"),
-    _forbidden("*//*", "'//'"),
-)
-#: The rules of `git check-ref-format` with one level allowed; what git can have in a tree; users and other values. No
-#: name is empty.
+_SLASHES: Final = {"/*": "'/' at the start", "*/": "'/' at the end", "*//*": "'//'"}
+#: Names that cannot exist, as patterns, and what is wrong with them: the rules of `git check-ref-format` with one level
+#: allowed; what git can have in a tree; users and other values. No name is empty.
 FORBIDDEN: Final = {
-    Kind.REF: (
-        _forbidden("*..*", "'..'"),
-        _forbidden("* *", "spaces"),
-        _forbidden(r"/[\s\S]*[\x00-\x1f\x7f][\s\S]*/", "control characters"),
-        *(_forbidden(f"*{character}*", f"'{character}'") for character in "~^:?"),
-        _forbidden(r"/[\s\S]*\*[\s\S]*/", "'*'"),
-        *(_forbidden(f"*{text}*", f"'{text}'") for text in ("[", "\\", "@{")),
-        *_SLASHES,
-        _forbidden(".*", "'.' at the start"),
-        _forbidden("*/.*", "'.' after '/'"),
-        _forbidden("*.", "'.' at the end"),
-        _forbidden("*.lock", "'.lock' at the end"),
-        _forbidden("*.lock/*", "'.lock' before '/'"),
-        _forbidden("@", "'@' alone"),
+    Kind.REF: _forbidden(
+        {
+            "*..*": "'..'",
+            "* *": "spaces",
+            r"/[\s\S]*[\x00-\x1f\x7f][\s\S]*/": "control characters",
+            **{f"*{character}*": f"'{character}'" for character in "~^:?"},
+            r"/[\s\S]*\*[\s\S]*/": "'*'",
+            **{f"*{text}*": f"'{text}'" for text in ("[", "\\", "@{")},
+            **_SLASHES,
+            ".*": "'.' at the start",
+            "*/.*": "'.' after '/'",
+            "*.": "'.' at the end",
+            "*.lock": "'.lock' at the end",
+            "*.lock/*": "'.lock' before '/'",
+            "@": "'@' alone",
+        }
     ),
-    Kind.PATH: (
-        *_SLASHES,
-        _forbidden(r"/[\s\S]*\x00[\s\S]*/", "a null character"),
-        *(_forbidden(text, "'.' or '..' as a folder") for text in ("./*", "../*", "*/./*", "*/../*")),
-        *(_forbidden(text, "'.' or '..' as a file") for text in (".", "..", "*/.", "*/..")),
+    Kind.PATH: _forbidden(
+        {
+            **_SLASHES,
+            r"/[\s\S]*\x00[\s\S]*/": "a null character",
+            **dict.fromkeys(("./*", "../*", "*/./*", "*/../*"), "'.' or '..' as a folder"),
+            **dict.fromkeys((".", "..", "*/.", "*/.."), "'.' or '..' as a file"),
+        }
     ),
     Kind.NAME: (),
 }
@@ -108,7 +102,8 @@ def _covers(covering: tuple[Pattern, ...], covered: Pattern) -> bool:
     if covered.node in (pattern.node for pattern in covering):
         return True  # plain to see, while a proof may be long
     text = covered.example
-    if not any(each.matches(text) for each in covering) and _is_legal(covered.kind, text):
+    is_forbidden = text == "" or automaton_of(_forbidden_patterns(covered.kind)).run(text).labels
+    if not is_forbidden and not any(each.matches(text) for each in covering):
         return False  # here is a name that is not covered
     return find_name(((covered,),), (covering, _forbidden_patterns(covered.kind))).proves_none
 
@@ -120,20 +115,16 @@ def why_no_ref(pattern: Pattern, noun: str) -> Problem | None:
     """
     if not covers((), pattern):
         return None
-    reasons = (each.words for each in FORBIDDEN[Kind.REF] if find_name(((pattern,),), ((each.pattern,),)).proves_none)
+    reasons = (words for each, words in FORBIDDEN[Kind.REF] if find_name(((pattern,),), ((each,),)).proves_none)
     name = pattern.only_match
-    claim = f"match '{shown(pattern.text)}'" if name is None else f"be called '{shown(name)}'"
+    claim = f"match {shown(pattern.text)}" if name is None else f"be called {shown(name)}"
     message = f"no {noun} can {claim} (git does not allow {next(reasons, 'any such name')})"
     return Problem("E207", message, "", 0, len(pattern.text))
 
 
-def _is_legal(kind: Kind, name: str) -> bool:
-    return name != "" and not automaton_of(_forbidden_patterns(kind)).run(name).labels
-
-
 @cache
 def _forbidden_patterns(kind: Kind) -> tuple[Pattern, ...]:
-    return tuple(each.pattern for each in FORBIDDEN[kind])
+    return tuple(pattern for pattern, _ in FORBIDDEN[kind])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NoReturn, TypeAlias
+from typing import Final, NoReturn
 
-from deploystep.core.frozen import dataclass
-from deploystep.core.patterns.nodes import EMPTY, Chars, Choice, Node, PatternError, Problem, Repeat, concat, shown
+from deploystep.core.patterns.nodes import EMPTY, Chars, Choice, Node, PatternError, Repeat, concat
+from deploystep.core.source import Problem
+from deploystep.core.text import shown
 
 _MOST_REPEATS: Final = 200
 _DEEPEST_NESTING: Final = 50
@@ -30,56 +31,32 @@ _ESCAPED_SETS: Final = {
 _CODE_POINT: Final = re.compile(r"x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})")
 _COUNT: Final = re.compile(r"\{([0-9]+)(?:(,)([0-9]*))?\}")
 
-#: Constructs of other engines: the text they begin with, what they are called, and what to write instead.
-_Refusals: TypeAlias = tuple[tuple[str, str, str], ...]
-_WHOLE_NAME: Final = "leave it out: a regex always means the whole name"
 _SPELL_OUT: Final = "write out each case, with | between them"
 _CHARACTER_CLASS: Final = "write a class such as [A-Za-z0-9]"
-_BACKSLASHES: Final = "write a backslash before each special character"
-_REFUSED_GROUPS: Final[_Refusals] = (
-    ("(?=", "lookahead", "write what follows as part of the regex"),
-    ("(?!", "lookahead", "name what to leave out under unless:"),
-    ("(?<=", "lookbehind", "write what comes before as part of the regex"),
-    ("(?<!", "lookbehind", "name what to leave out under unless:"),
-    ("(?P<", "a named group", "write ( without a name"),
-    ("(?P=", "a backreference", _SPELL_OUT),
-    ("(?P>", "a recursive group", _SPELL_OUT),
-    ("(?<", "a named group", "write ( without a name"),
-    ("(?'", "a named group", "write ( without a name"),
-    ("(?>", "an atomic group", "write (?: instead"),
-    ("(?|", "a branch reset group", "write (?: instead"),
-    ("(?#", "a comment", "write it as a YAML comment"),
-    ("(?(", "a condition", _SPELL_OUT),
-    ("(?", "an inline flag", "write both cases, for example [Mm]ain"),
-    ("(*", "a control verb", r"write (\* for the character itself"),
-)
-_REFUSED_ESCAPES: Final[_Refusals] = (
-    *((f"\\{character}", "a backreference", _SPELL_OUT) for character in "123456789kg"),
-    *((f"\\{character}", "a word boundary", "write the characters that may stand there") for character in "bB"),
-    *((f"\\{character}", "a Unicode property", _CHARACTER_CLASS) for character in "pP"),
-    *((f"\\{character}", r"quoting with \Q and \E", _BACKSLASHES) for character in "QE"),
-    *((f"\\{character}", f"\\{character}", _WHOLE_NAME) for character in "AZzG"),
+#: Constructs of other engines: how they begin, as a regex; what they are called; and what to write instead.
+_REFUSED: Final = (
+    (r"\(\?=", "lookahead", "write what follows as part of the regex"),
+    (r"\(\?!", "lookahead", "name what to leave out under unless:"),
+    (r"\(\?<=", "lookbehind", "write what comes before as part of the regex"),
+    (r"\(\?<!", "lookbehind", "name what to leave out under unless:"),
+    (r"\(\?(?:P?<|')", "a named group", "write ( without a name"),
+    (r"\(\?P=|\\[1-9kg]", "a backreference", _SPELL_OUT),
+    (r"\(\?P>", "a recursive group", _SPELL_OUT),
+    (r"\(\?>", "an atomic group", "write (?: instead"),
+    (r"\(\?\|", "a branch reset group", "write (?: instead"),
+    (r"\(\?#", "a comment", "write it as a YAML comment"),
+    (r"\(\?\(", "a condition", _SPELL_OUT),
+    (r"\(\?", "an inline flag", "write both cases, for example [Mm]ain"),
+    (r"\(\*", "a control verb", r"write (\* for the character itself"),
+    (r"\\[bB]", "a word boundary", "write the characters that may stand there"),
+    (r"\\[pP]", "a Unicode property", _CHARACTER_CLASS),
+    (r"\\[QE]", r"quoting with \Q and \E", "write a backslash before each special character"),
+    *((rf"\\{letter}", rf"\{letter}", "leave it out: a regex always means the whole name") for letter in "AZzG"),
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Regex:
-    """A regex that was read, and which of the two redundant anchors it wrote."""
-
-    node: Node
-    has_caret: bool
-    has_dollar: bool
-
-
-def read_regex(text: str) -> Regex:
-    """Read a regex with its two slashes; raises PatternError with offsets into `text`."""
-    reader = _Reader(text)
-    node = reader.read()
-    return Regex(node, bool(reader.carets), bool(reader.dollars))
-
-
-class _Reader:
-    """A cursor over the text between the slashes."""
+class RegexReader:
+    """A cursor over the text between the slashes; what it reads wrote the redundant `carets` and `dollars`."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -90,6 +67,7 @@ class _Reader:
         self.dollars: list[int] = []
 
     def read(self) -> Node:
+        """Read it all; raises PatternError with offsets into the text, slashes included."""
         node = self._choice(at_start=True)
         if self._at < self._end:
             self._refuse("unmatched )", r"write \) for the character itself", self._at)
@@ -156,7 +134,7 @@ class _Reader:
         if self._depth > _DEEPEST_NESTING:
             self._refuse(f"more than {_DEEPEST_NESTING} nested groups", "write several patterns", start)
         if not self._take("(?:"):
-            self._refuse_any_of(_REFUSED_GROUPS)
+            self._refuse_others()
             self._at += 1
         node = self._choice(at_start=at_start)
         if not self._take(")"):
@@ -219,7 +197,7 @@ class _Reader:
             hint = r"write \- for the character itself"
             self._refuse("a range without one character at each end", hint, start, self._at - start)
         if first > last:
-            turned = f"write {shown(last)}-{shown(first)}"
+            turned = f"write {last}-{first}"
             self._refuse("a range that runs backwards", turned, start, self._at - start)
         return ((ord(first), ord(last)),)
 
@@ -246,7 +224,7 @@ class _Reader:
             return special or Chars.one(character)
         code_point = _CODE_POINT.match(self._text, self._at + 1, self._end)
         if code_point is None:  # each other letter or digit may come to mean something, as it does in other engines
-            self._refuse_any_of(_REFUSED_ESCAPES)
+            self._refuse_others()
             self._refuse(f"unknown escape \\{character}", f"write {character} for the character itself", self._at, 2)
         self._at = code_point.end()
         return Chars.one(chr(int(code_point[1] or code_point[2], 16)))
@@ -259,13 +237,13 @@ class _Reader:
         self._at += len(text) * comes
         return comes
 
-    def _refuse_any_of(self, refusals: _Refusals) -> None:
-        for opening, name, hint in refusals:
-            if self._comes(opening):
-                self._refuse(f"{name} is not supported", hint, self._at, len(opening))
+    def _refuse_others(self) -> None:
+        for opening, name, hint in _REFUSED:
+            if found := re.compile(opening).match(self._text, self._at, self._end):
+                self._refuse(f"{name} is not supported", hint, self._at, len(found[0]))
 
     def _refuse(self, what: str, hint: str, offset: int, width: int = 1) -> NoReturn:
-        raise PatternError(Problem("E202", f"{what} in '{shown(self._text)}'", hint, offset, width))
+        raise PatternError(Problem("E202", f"{what} in {shown(self._text)}", hint, offset, width))
 
 
 def _small_number(digits: str) -> int:
