@@ -16,6 +16,7 @@ from pathlib import Path
 
 from deploystep.cli.option_table import COMMANDS, OPTIONS, Option
 from deploystep.core.build import ENV
+from deploystep.core.codes import CODES
 from deploystep.core.exits import ExitCode
 from deploystep.core.parameters import DERIVED, PUBLIC_VARIABLES
 from deploystep.rulefile import fields, schema
@@ -139,6 +140,15 @@ def outcomes() -> str:
     )
 
 
+def codes(letter: str) -> Callable[[], str]:
+    """The codes that begin with a letter."""
+
+    def row(code: str) -> tuple[str, ...]:
+        return f"`{code}`", *(part.replace("*", "\\*").replace("<", "&lt;") for part in CODES[code])
+
+    return lambda: table(("Code", "Meaning", "Cause", "Cure"), (row(code) for code in CODES if code[0] == letter))
+
+
 def excuses() -> str:
     """The exact conditions under which a law of the simulation cannot hold."""
     sys.path.append(str(ROOT / "tests"))
@@ -161,6 +171,7 @@ def demo() -> str:
 
 
 PARTS: Mapping[str, Callable[[], str]] = {
+    **{f"codes-{letter.lower()}": codes(letter) for letter in "PEWUC"},
     "demo": demo,
     "commands": lambda: table(("Command", "Does"), ((f"`deploystep {c}`", does) for c, does in COMMANDS.items())),
     **{f"options-{command}": options(command) for command in COMMANDS},

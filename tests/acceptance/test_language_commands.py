@@ -54,10 +54,13 @@ def test_coverage_names_what_no_case_shows(project: Project) -> None:
 
 
 def test_check_beside_the_config_and_strictly(project: Project) -> None:
-    project.write("version: 2.1\nworkflows: {build: {jobs: [test]}}\n", ".circleci/config.yml")
-    lax = project.call("check")
-    assert lax.code == 0
-    assert ".circleci/config.yml has no workflow 'deploy'" in lax.out
+    parameters = "parameters: {deploy: {type: boolean, default: false}}"
+    project.write(f"version: 2.1\n{parameters}\nworkflows: {{build: {{jobs: [test]}}}}\n", ".circleci/config.yml")
+    wrong = project.call("check")
+    assert (wrong.code, ".circleci/config.yml has no workflow 'deploy'" in wrong.out) == (3, True)
+    project.write("version: 2.1\n", ".circleci/config.yml")
+    project.write((CASES % "").replace("deploy: {workflow: deploy, parameters: {deploy: true}}", "deploy: {}"))
+    assert project.call("check").code == 0
     strict = project.call("check", "--strict")
     assert strict.code == 3
 
@@ -134,3 +137,67 @@ def test_no_rule_can_send_the_token_whatever_it_is_called(project: Project) -> N
         assert [r for r in server.requests if r.method == "POST"] == []
     assert ended.json["rules"][0]["because"] == "line 4: env MY_NAME — it is not set"
     assert TOKEN not in ended.out + ended.err
+
+
+WIRED = """
+    version: 2.1
+    parameters: {deploy: {type: boolean, default: false}}
+    jobs:
+      test: {steps: [checkout, {run: make test}, {run: deploystep run}]}
+      release: {steps: [checkout, {run: make release}]}
+    workflows:
+      build:
+        unless: << pipeline.parameters.deploy >>
+        jobs: [test]
+      deploy:
+        when: << pipeline.parameters.deploy >>
+        jobs: [release]
+    """
+
+
+def test_check_reads_the_wiring_and_can_be_told_to_ignore(project: Project) -> None:
+    rules = REQUIRES.replace("requires: [test]", "environment: e")
+    project.write(rules)
+    project.write(WIRED, ".circleci/config.yml")
+    told = project.call("check")
+    assert (told.code, "warning[P05]: .circleci/config.yml:9: job 'test' names no context" in told.out) == (0, True)
+    project.write(rules.replace("environment: e", "ignore: [P05]"))
+    assert "nothing wrong found" in project.call("check").out
+    project.write(rules.replace("rules:", "ignore: P05\n    rules:"))
+    assert "nothing wrong found" in project.call("check").out
+    project.write(rules.replace("environment: e", "ignore: [E702]"))
+    assert "error[E116]: 'E702' is not a code that can be ignored" in project.call("check").out
+    project.write(rules)
+    project.write(WIRED.replace("    when: << pipeline.parameters.deploy >>\n", ""), ".circleci/config.yml")
+    loop = project.call("check")
+    assert (loop.code, "error[P02]: .circleci/config.yml:10: workflow 'deploy' also runs" in loop.out) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("setup: true\n", ".circleci/config.yml:1: a setup config: what continues it is not compared with"),
+        ("- a\n", ".circleci/config.yml:1: the rules are not compared with it: it is not a map"),
+        ("a: [\n", ".circleci/config.yml:2: the rules are not compared with it: YAML cannot read it"),
+    ],
+)
+def test_a_config_that_is_not_compared_with_is_named_with_the_line(project: Project, text: str, told: str) -> None:
+    project.write(CASES % "")
+    project.write(text, ".circleci/config.yml")
+    assert told in project.call("check").err
+
+
+def test_check_explains_a_code(project: Project) -> None:
+    told = project.call("check", "--explain", "p02")
+    assert (told.code, told.out.splitlines()[0]) == (0, "P02: the deploy's workflow runs for every push")
+    assert project.call("check", "--explain", "P99").code == 2
+
+
+def test_plan_says_what_would_run(project: Project) -> None:
+    project.write(CASES % "")
+    project.write(WIRED, ".circleci/config.yml")
+    facts = ("--given", "facts.yml")
+    (project.folder / "facts.yml").write_text("branch: main\n", encoding="utf-8")
+    assert "  would run: workflow deploy: release\n" in project.call("plan", *facts).out
+    (trigger,) = project.call("plan", *facts, "--json").json["triggers"]
+    assert trigger["would_run"]["workflows"][0]["jobs"] == [{"name": "release", "line": 12, "runs": "yes"}]

@@ -117,7 +117,7 @@ def headings(page: Path) -> set[str]:
 
 def test_the_architecture_names_modules_that_are_there() -> None:
     text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
-    named = re.findall(r"`((?:cli|app|circleci|core|rulefile|adapters|render|sandbox)/\w+)(?:\.py)?`", text)
+    named = re.findall(r"`((?:cli|app|circleci|core|rulefile|project|adapters|render|sandbox)/\w+)(?:\.py)?`", text)
 
     assert len(named) > 30
     source = ROOT / "src/deploystep"

@@ -59,11 +59,6 @@ def deploystep(example: Path, *arguments: str, stdin: str = "") -> subprocess.Co
     return subprocess.run(command, cwd=example, input=stdin, capture_output=True, encoding="utf-8", check=False)
 
 
-def is_for_tags(rule: Any) -> bool:
-    when = rule["when"]
-    return any("tag" in alternative for alternative in (when if isinstance(when, list) else [when]))
-
-
 def every_rule() -> list[Any]:
     rules = ((example, rule) for example in EXAMPLES for rule in loaded(example, "deploy.yml")["rules"])
     return [pytest.param(example, rule, id=f"{called(example)}-{rule['name']}") for example, rule in rules]
@@ -106,7 +101,11 @@ def test_plan_gives_the_rules_that_are_meant(name: str, given: dict[str, Any], f
     ran = deploystep(example, "plan", "--json", "--given", "-", stdin=json.dumps(given))
 
     assert ran.returncode == 0, ran.stderr
-    assert [rule["name"] for rule in json.loads(ran.stdout)["rules"] if rule["verdict"] == "fire"] == fires
+    document = json.loads(ran.stdout)
+    assert [rule["name"] for rule in document["rules"] if rule["verdict"] == "fire"] == fires
+    sent = {rule["name"]: rule["deploy"].get("workflow") for rule in loaded(example, "deploy.yml")["rules"]}
+    started = [[w["name"] for w in t["would_run"]["workflows"]] for t in document["triggers"] if "would_run" in t]
+    assert started == [[sent[rule]] for rule in fires if sent[rule]]
 
 
 @pytest.mark.parametrize(("example", "rule"), every_rule())
@@ -172,18 +171,6 @@ def value_of(text: Any, values: dict[str, Any]) -> Any:
     if isinstance(text, str) and text.startswith("<<"):
         return values[text.strip("<> ").removeprefix("pipeline.parameters.")]
     return text
-
-
-@pytest.mark.parametrize(("example", "rule"), [p for p in every_rule() if is_for_tags(p.values[1])])
-def test_jobs_run_for_tags_where_a_rule_is_for_tags(example: Path, rule: Any) -> None:
-    """CircleCI runs a job for a tag only if its filters say so, in the deploy as in the build."""
-    workflows = loaded(example, "config.yml")["workflows"]
-
-    for name in ("build", rule["deploy"]["workflow"]):
-        for job in workflows[name]["jobs"]:
-            assert isinstance(job, dict)
-            ((_, settings),) = job.items()
-            assert settings["filters"]["tags"]["only"]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=called)

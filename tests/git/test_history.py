@@ -1005,7 +1005,7 @@ def test_without_either_the_key_is_asked_for(repo: Repo) -> None:
     history = clone.beside_remote(clone.head, [], named=False)
     assert history.default_branch is None
     assert history.answer(MERGE_BASE) == Unavailable(
-        "U106",
+        "U108",
         f"{CANNOT}: the rule file names no default branch, and the clone has no origin/HEAD",
         "write  default_branch: NAME  in the rule file",
     )

@@ -3,6 +3,8 @@
 import errno
 import os
 import stat
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -12,6 +14,7 @@ from deploystep.core.source import Diagnostic, Pos, SourceFile, Span
 
 LARGEST: Final = 1024 * 1024
 LARGEST_FACTS: Final = 64 * 1024 * 1024
+_LARGEST_SCRIPT: Final = 64 * 1024  # that is looked through for this step
 _STANDARD_INPUT: Final = "-"
 
 
@@ -155,6 +158,24 @@ def read_config(path: str, folder: Path, *, is_named: bool) -> str | None:
     if not is_named and not (folder / path).is_file():
         return None
     return _bytes(path, folder, "--config").decode("utf-8", "replace")
+
+
+def repository_reader(folder: Path, files: Iterable[str]) -> Callable[[str], str | None]:
+    """Reads files that git tracks, by their paths from the root of the clone; None for others and large ones."""
+    tracked = frozenset(files)
+    root = folder / (up_to_root(folder) or ("",))[-1]
+
+    def read(path: str) -> str | None:
+        if path not in tracked:
+            return None
+        try:
+            with (root / path).open("rb") as file:
+                data = file.read(_LARGEST_SCRIPT + 1)
+        except OSError:
+            return None
+        return data.decode("utf-8", "replace") if len(data) <= _LARGEST_SCRIPT else None
+
+    return lru_cache(read)
 
 
 def write_text(path: Path, text: str, option: str) -> None:

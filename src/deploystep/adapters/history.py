@@ -163,7 +163,7 @@ class GitHistory:
         branch = self.default_branch
         if branch is None:
             why = f"{_WHICH_FILES}: the rule file names no default branch, and the clone has no origin/HEAD"
-            return Unavailable("U106", why, "write  default_branch: NAME  in the rule file")
+            return Unavailable("U108", why, "write  default_branch: NAME  in the rule file")
         trouble = self._stale(branch) or self._incomplete("U101", _WHICH_FILES)
         if trouble is not None:
             return trouble

@@ -1,22 +1,50 @@
 """Reads the rule file and reports everything wrong or suspicious in it, alone and beside the project."""
 
+from bisect import bisect_right
 from collections.abc import Callable
 
 from deploystep.app.report import Report
 from deploystep.core.errors import RuleFileInvalid
-from deploystep.core.source import SourceFile, in_order
+from deploystep.core.rules import RuleSet
+from deploystep.core.source import Diagnostic, SourceFile, in_order
+from deploystep.project.wiring import Project, compare
+from deploystep.rulefile.lint import check_paths
 from deploystep.rulefile.load import examine
-from deploystep.rulefile.project import Project, compare
+from deploystep.rulefile.yaml_nodes import Report as Found
 
 
 def check(source: SourceFile, project: Callable[[], Project], report: Report, *, is_strict: bool) -> None:
     """Note every diagnostic. Raises RuleFileInvalid where one of them is an error, or with `is_strict` a warning."""
     report.source = source
     found = examine(source)
-    beside = tuple(compare(found.rules, project())) if found.rules else ()
-    report.diagnostics = in_order((*found.diagnostics, *beside))
+    diagnostics = list(found.diagnostics)
+    if found.rules is not None:
+        beside, paths = project(), Found()
+        diagnostics += compare(found.rules, beside)
+        if beside.files:
+            check_paths(found.rules, beside.files, paths)
+        diagnostics = _not_ignored(found.rules, [*diagnostics, *paths.within(source)])
+    report.diagnostics = in_order(diagnostics)
     counted = [d for d in report.diagnostics if d.is_error or is_strict]
     if counted:
         noun = "problem" if is_strict else "error"
         message = f"{len(counted)} {noun}{'s' if len(counted) > 1 else ''} in {source.path}"
         raise RuleFileInvalid("rules-invalid", message, source=source, diagnostics=report.diagnostics)
+
+
+def _not_ignored(rules: RuleSet, diagnostics: list[Diagnostic]) -> list[Diagnostic]:
+    """Without those that the file, or the rule in whose lines they are, does not want to see."""
+    others = [target.span for target in rules.targets.values()]
+    others += [guard.span for guard in rules.never]
+    others += [freeze.span for freeze in rules.freezes]
+    others += [case.span for case in rules.cases]
+    nobodys = {span.line: frozenset[str]() for span in others}
+    owners = nobodys | {rule.span.line: rule.ignore for rule in rules.rules}
+    starts = sorted(owners)
+
+    def is_wanted(diagnostic: Diagnostic) -> bool:
+        before = bisect_right(starts, diagnostic.span.line)
+        owner = owners[starts[before - 1]] if before else frozenset[str]()
+        return diagnostic.code not in rules.ignore | owner
+
+    return [diagnostic for diagnostic in diagnostics if is_wanted(diagnostic)]

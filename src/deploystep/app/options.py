@@ -46,6 +46,7 @@ class Options:
     given: str | None = None
     config: tuple[str, ...] = ()
     strict: bool = False
+    explain: str | None = None
     coverage: bool = False
     junit: str | None = None
     port: int = 0

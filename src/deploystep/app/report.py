@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from deploystep.core.build import BuildContext
     from deploystep.core.decide import Decision
     from deploystep.core.runs import Created, WorkflowState
+    from deploystep.project.wiring import WouldRun
 
 
 class TriggerEntry:
@@ -36,6 +37,7 @@ class TriggerEntry:
         self.because = ""
         self.other_commit = ""
         self.cancelled: dict[str, bool] | None = None
+        self.would_run: WouldRun | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Final
 from deploystep.app.options import Options
 from deploystep.app.report import Report
 from deploystep.app.run import run
-from deploystep.cli.services import HERE, Services
+from deploystep.cli.services import CONFIG, HERE, Services
 from deploystep.core.errors import RuleFileInvalid
 
 if TYPE_CHECKING:
-    from deploystep.rulefile.project import Project, ProjectConfig
-
-_CONFIG: Final = ".circleci/config.yml"
+    from deploystep.project.config import Config
+    from deploystep.project.wiring import Project
 
 
 def dispatch(options: Options, services: Services, report: Report) -> bool:
@@ -23,10 +22,27 @@ def dispatch(options: Options, services: Services, report: Report) -> bool:
         name = options.written("cancel_on_interrupt")
         services.console.warning(f"{name} cancels nothing without --wait: a deploy is not followed then")
     run(options, services, report)
+    if options.command == "plan" and report.triggers:
+        _foretell(services, report)
     return True
 
 
+def _foretell(services: Services, report: Report) -> None:
+    """What each trigger would start in this project, as far as its config tells."""
+    from deploystep.project.wiring import would_run  # noqa: PLC0415 - a deploy needs none of it
+
+    config = services.config()
+    for entry in report.triggers:
+        if config is not None and entry.spec.project is None and entry.spec.job is None:
+            entry.would_run = would_run(config, entry.spec.ref, entry.spec.parameters)
+
+
 def _check(options: Options, services: Services, report: Report) -> bool:
+    if options.explain is not None:
+        from deploystep.core.codes import explained  # noqa: PLC0415 - for who asks
+
+        services.console.result(explained(options.explain))
+        return False
     from deploystep.app.check import check  # noqa: PLC0415 - a deploy needs none of it
 
     check(services.source, partial(_project, options, services), report, is_strict=options.strict)
@@ -67,28 +83,23 @@ _OTHERS: Final = {"check": _check, "test": _test, "schema": _schema, "sandbox": 
 
 def _project(options: Options, services: Services) -> "Project":
     """The configs that rules are compared with, and the files of the clone."""
-    from deploystep.rulefile.project import Project  # noqa: PLC0415 - a deploy needs none of it
+    from deploystep.adapters.files import repository_reader  # noqa: PLC0415 - a deploy needs none of it
+    from deploystep.project.wiring import Project  # noqa: PLC0415 - as above
 
     named = {}  # `FILE` is this project's config, `TARGET=FILE` that of a target
     for text in options.config:
         target, equals, path = text.partition("=")
         named[target if equals else ""] = path if equals else text
-    own = _config(named.get("", _CONFIG), services, is_named="" in named)
+    own = _config(named.get("", CONFIG), services, is_named="" in named)
     others = {name: path for name, path in named.items() if name}
     targets = {name: found for name, path in others.items() if (found := _config(path, services, is_named=True))}
-    return Project(own, targets, services.repository.files())
+    files = services.repository.files()
+    return Project(own, targets, files, repository_reader(HERE, files or ()))
 
 
-def _config(path: str, services: Services, *, is_named: bool) -> "ProjectConfig | None":
+def _config(path: str, services: Services, *, is_named: bool) -> "Config | None":
     """A config; where there is nothing to compare with, that is said."""
-    from deploystep.adapters.files import nearest, read_config  # noqa: PLC0415 - a deploy needs none of it
-    from deploystep.rulefile.project import read_config as parse_config  # noqa: PLC0415 - as above
-
-    text = read_config(path if is_named else nearest(path, HERE), HERE, is_named=is_named)
-    if text is None:
-        services.console.info(f"there is no {path} here: the rules are compared with no config")
-        return None
-    config = parse_config(path, text)
-    if config is None:
-        services.console.warning(f"{path} is not compared with: it is a setup config, or not a map that YAML can read")
+    config = services.config(path, is_named=is_named)
+    if config is not None and config.setup:
+        services.console.warning(f"{path}:{config.setup}: a setup config: what continues it is not compared with")
     return config

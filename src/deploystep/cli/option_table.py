@@ -66,6 +66,14 @@ def _request(flag: str, text: str) -> str:
     return text
 
 
+def _code(flag: str, text: str) -> str:
+    from deploystep.core.codes import CODES  # noqa: PLC0415 - for who asks
+
+    if text.upper() not in CODES:
+        raise UsageError("usage", f"{flag}: there is no code {text!r}", "write for example --explain P01")
+    return text.upper()
+
+
 def _text(_flag: str, text: str) -> str:
     return text
 
@@ -132,6 +140,7 @@ OPTIONS: Final = (
     Option("--given", ("plan",), "a map of facts that replaces environment, git and clock (- is standard input)", "FILE", has_variable=False),
     Option("--config", ("check",), "the config.yml to compare with (default .circleci/config.yml); TARGET=FILE for a target (repeatable)", "FILE", None, True, False, _texts),  # noqa: FBT003
     Option("--strict", ("check",), "let warnings count as errors"),
+    Option("--explain", ("check",), "tell what a code means, how it comes about and what to do, and stop", "CODE", has_variable=False, read=_code),
     Option("--coverage", ("test",), "also name what no case shows: rules that fire or do not, items that decide"),
     Option("--junit", ("test",), "also write the results as JUnit XML, for store_test_results", "FILE"),
     Option("--port", ("sandbox",), "the port to listen on (default: a free one)", "PORT", read=_port),

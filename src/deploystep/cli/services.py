@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from deploystep.adapters.remote import CurrentRefs, GitRemote
     from deploystep.circleci.client import Client
     from deploystep.core.deploy import TriggerSpec
+    from deploystep.project.config import Config
 
 HERE: Final = Path()
+CONFIG: Final = ".circleci/config.yml"
 #: Options of `plan` that say something of the build.
 _OF_BUILD: Final = (
     "branch", "tag", "sha", "node_index", "node_total", "changed", "env_file", "pull_request", "fork", "user", "author",
@@ -181,6 +183,24 @@ class Services:
     def variable(self, name: str) -> str | None:
         """A variable of this process's environment; None where it is blank."""
         return Variables(self._environ).get(name)
+
+    def config(self, path: str = CONFIG, *, is_named: bool = False) -> "Config | None":
+        """The project's config; None where there is none, or none that can be read, which `check` is told."""
+        from deploystep.adapters.files import read_config  # noqa: PLC0415 - a deploy needs none of it
+        from deploystep.project import config, reading  # noqa: PLC0415 - as above
+
+        is_asked = self.options.command == "check"
+        text = read_config(path if is_named else nearest(path, HERE), HERE, is_named=is_named)
+        if text is None:
+            if is_asked:
+                self.console.info(f"there is no {path} here: the rules are compared with no config")
+            return None
+        try:
+            return config.read_config(path, text)
+        except reading.ConfigUnreadable as problem:
+            if is_asked:
+                self.console.warning(f"{path}:{problem.line}: the rules are not compared with it: {problem.why}")
+            return None
 
     @property
     def source(self) -> SourceFile:

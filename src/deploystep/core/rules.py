@@ -170,6 +170,7 @@ class Rule:
     span: Span
     during: Spanned[tuple[Window, ...]] | None = None
     requires: tuple[Spanned[str], ...] = ()
+    ignore: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,10 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """A whole rule file. `default_branch` is None where it names none, `unzoned` where every time has its zone."""
+    """A whole rule file. `default_branch` is None where it names none, `unzoned` where every time has its zone.
+
+    `ignore` are codes of diagnostics that nobody wants to see, here as in a rule.
+    """
 
     source: SourceFile
     timezone: str
@@ -208,3 +212,4 @@ class RuleSet:
     freezes: tuple[Freeze, ...] = ()
     cases: tuple[Case, ...] = ()
     unzoned: Span | None = None
+    ignore: frozenset[str] = frozenset()

@@ -1,7 +1,7 @@
 """The JSON document: one versioned object for every command, on failure too."""
 
 import json
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from deploystep.app.report import Report, TriedCase, TriggerEntry
 from deploystep.core.build import BuildContext
@@ -11,6 +11,9 @@ from deploystep.core.exits import ExitCode
 from deploystep.core.source import Diagnostic, SourceFile
 from deploystep.core.trace import Trace
 from deploystep.render.text import interruption
+
+if TYPE_CHECKING:
+    from deploystep.project.wiring import WouldRun
 
 SCHEMA = 1
 Object: TypeAlias = dict[str, Any]
@@ -86,12 +89,28 @@ def _trigger(trigger: TriggerEntry) -> Object:
         "rule": trigger.spec.rule,
         "outcome": trigger.outcome.value,
         **why,
+        **({"would_run": _would_run(trigger.would_run)} if trigger.would_run else {}),
         "request": {"method": trigger.request.method, "url": trigger.url, "body": trigger.request.body},
         "id": created.id if created else None,
         "number": created.number if created else None,
         "url": created.url if created else None,
         "revision": created.revision if created else None,
         "workflows": [{"name": w.name, "status": w.status} for w in trigger.workflows],
+    }
+
+
+def _would_run(found: "WouldRun") -> Object:
+    return {
+        "text": found.text,
+        "workflows": [
+            {
+                "name": w.workflow.name,
+                "line": w.workflow.line,
+                "runs": w.runs.answer.value,
+                "jobs": [{"name": j.alias, "line": j.line, "runs": r.answer.value} for j, r in w.jobs],
+            }
+            for w in found.workflows
+        ],
     }
 
 

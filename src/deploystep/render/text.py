@@ -115,7 +115,8 @@ def _contents(trigger: TriggerEntry) -> list[str]:
     pinned = f"revision {spec.revision}" if spec.revision and spec.job else ""
     parameters = "{" + ", ".join(f"{k}: {_written(v)}" for k, v in spec.parameters.items()) + "}"
     parts = (f"{kind} {spec.ref.name}", what, pinned, parameters if spec.parameters else "")
-    return ["  " + " · ".join(p for p in parts if p)]
+    lines = ["  " + " · ".join(p for p in parts if p)]
+    return [*lines, f"  would run: {trigger.would_run.text}"] if trigger.would_run else lines
 
 
 #: A text that no reader of YAML takes for something else, and that ends where it seems to.

@@ -7,6 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
+from deploystep.core.codes import IGNORABLE
 from deploystep.core.facts import Base, ChangedSince
 from deploystep.core.patterns import Pattern
 from deploystep.core.rules import ApiVersion, EnvIs, FlagIs, MergedInto, MessageContains, NameIs, PathsChanged
@@ -61,6 +62,10 @@ UUID: Final = checked(
     "copy it from Project Settings, Pipelines; for example 2338d0ae-5541-4bbf-88a2-55e9f7281f80",
 )
 API_VERSION: Final = choice({v.value: v for v in ApiVersion if v is not ApiVersion.V1_1}, "api")
+CODE: Final = checked(
+    "|".join(sorted(IGNORABLE)), "E116", "not a code that can be ignored",
+    "codes P… and W… can be: deploystep check --explain CODE tells what one means",
+)
 BASE: Final = choice(
     {"merge-base": Base.MERGE_BASE, "previous-commit": Base.PREVIOUS_COMMIT, "last-deploy": Base.LAST_DEPLOY},
     "base", " or {{ref: {}}}",
@@ -159,14 +164,17 @@ WHEN = Field("when", AnyOf(MATCHERS), "when: {branch: main}",
     "When the rule fires: a map means all of these, a list of maps any one of these.",
     required=True, also="filters if only on")
 UNLESS = Field("unless", AnyOf(MATCHERS, single=True), "unless: {branch: renovate/**}",
-    "What stops the rule: one matcher, or a list of maps of which any one stops it.", also="exclude except ignore")
+    "What stops the rule: one matcher, or a list of maps of which any one stops it.", also="exclude except")
 DURING = Field("during", WINDOW_OR_NAME, "during: office-hours",
     "When in the week the rule may fire, a window or its name; else it is held.")
 REQUIRES = Field("requires", one_or_many(TEXT), "requires: [test, build]",
     "Jobs of this workflow that must have succeeded; else the rule is held.", also="needs")
 DEPLOY = Field("deploy", DEPLOY_KEYS, "deploy: {workflow: deploy}", "What is sent when the rule fires.",
     required=True, also="run trigger")
-RULE: Final = Table("rule", "rule key", (RULE_NAME, ENVIRONMENT, WHEN, UNLESS, DURING, REQUIRES, DEPLOY), logic=True)
+IGNORE_CODES = Field("ignore", ListOf(CODE, or_one=True), "ignore: [P05]",
+    "Codes of diagnostics about this rule that `check` does not report.")
+RULE: Final = Table("rule", "rule key",
+    (RULE_NAME, ENVIRONMENT, WHEN, UNLESS, DURING, REQUIRES, DEPLOY, IGNORE_CODES), logic=True)
 
 # --- never
 
@@ -264,11 +272,13 @@ NEVER = Field("never", ListOf(GUARD, _ITEM, "each item of never", limit=MAX_RULE
 RULES = Field("rules", ListOf(RULE, _ITEM, "each rule", least=1, limit=MAX_RULES),
     "rules: [{name: production, when: {branch: main}, deploy: {workflow: deploy}}]",
     "The rules; each is judged on its own, and every one that holds fires.", required=True, also="rule deploys")
+IGNORE_EVERYWHERE = Field("ignore", ListOf(CODE, or_one=True), "ignore: [W401]",
+    "Codes of diagnostics that `check` does not report for this file.")
 CASES = Field("cases", ListOf(CASE, _ITEM, "each case", limit=MAX_CASES),
     "cases: [{name: main deploys, given: {branch: main}, expect: {fire: [production]}}]",
     "Examples with the outcome they must have; `deploystep test` tries them.", also="tests")
 FILE: Final = Table("file", "key",
-    (VERSION, TIMEZONE, DEFAULT_BRANCH, API, TARGETS, WINDOWS, FREEZES, NEVER, RULES, CASES),
+    (VERSION, TIMEZONE, DEFAULT_BRANCH, API, TARGETS, WINDOWS, FREEZES, NEVER, IGNORE_EVERYWHERE, RULES, CASES),
     notes=MappingProxyType({
         **dict.fromkeys(("jobs", "workflows", "orbs", "executors", "commands"),
             "this is a key of .circleci/config.yml; the rule file holds rules only"),

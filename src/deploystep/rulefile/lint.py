@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from deploystep.core.holds import concerns
-from deploystep.core.patterns import Pattern
+from deploystep.core.patterns import Pattern, PatternSet
 from deploystep.core.patterns.proofs import covers
 from deploystep.core.rules import (
     Matcher,
@@ -19,7 +19,7 @@ from deploystep.core.rules import (
     patterns_of,
 )
 from deploystep.core.source import Spanned
-from deploystep.core.text import shown
+from deploystep.core.text import nearest, shown
 from deploystep.core.times import next_opening
 from deploystep.rulefile.rule_proofs import warn_of_pairs
 from deploystep.rulefile.yaml_nodes import Report
@@ -119,6 +119,22 @@ def _unused_targets(rules: RuleSet, report: Report) -> None:
     for name, target in rules.targets.items():
         if name not in used:
             report.warning("W602", f"no rule deploys to target {shown(name)}", target.span, "remove it, or use to:")
+
+
+def check_paths(rules: RuleSet, files: tuple[str, ...], report: Report) -> None:
+    """Warn of patterns of paths that match no file which git tracks."""
+    filters = [m for r in rules.rules for m in matchers_of(r.when, r.unless) if isinstance(m, PathsChanged)]
+    patterns = [pattern for m in filters for pattern in (*m.only, *m.ignore)]
+    matched = set[int]().union(*PatternSet(p.value for p in patterns).matching_sorted(sorted(files)))
+    folders = {file[:at] for file in files for at, character in enumerate(file) if character == "/"}
+    for index, pattern in enumerate(patterns):
+        if index not in matched:
+            literal = pattern.value.text.split("*", 1)[0].rstrip("/")
+            near = nearest(literal, folders | set(files)) if literal else None
+            rest = pattern.value.text[len(literal) :] or ("/**" if near in folders else "")
+            hint = f"did you mean {shown(near + rest)}?" if near else "is the path spelt as git has it?"
+            what = f"no file of this repository matches {shown(pattern.value.text)}"
+            report.warning("W705", what, pattern.span, hint)
 
 
 # --- single patterns

@@ -128,6 +128,7 @@ class _Loader:
             freezes=_present(times.freeze(item, self.zone, self.report) for item in file.get(f.FREEZES) or ()),
             cases=_present(self._case(item) for item in file.get(f.CASES) or ()),
             unzoned=self._unzoned(),
+            ignore=frozenset(code.value for code in file.get(f.IGNORE_EVERYWHERE) or ()),
         )
 
     def _check_names(self) -> None:
@@ -221,7 +222,8 @@ class _Loader:
         if name is None or when is None or deploy is None or not rule.is_clean or self.report.errors > before:
             return None
         requires = rule.get(f.REQUIRES) or ()
-        return Rule(name, rule.get(f.ENVIRONMENT), when, unless, deploy, rule.span, during, requires)
+        ignore = frozenset(code.value for code in rule.get(f.IGNORE_CODES) or ())
+        return Rule(name, rule.get(f.ENVIRONMENT), when, unless, deploy, rule.span, during, requires, ignore)
 
     def _check_since(
         self, choices: Alternatives | None, when: Alternatives | None, unless: Alternatives | None

@@ -89,6 +89,11 @@ def _beginning(pattern: Pattern) -> str:
     return beginning(pattern.node)
 
 
+def witness(pattern: Pattern, unlike: Sequence[Pattern]) -> str | None:
+    """Return a legal name that the pattern matches and none of `unlike` does; None where none was found."""
+    return find_name(((pattern,),), ((*unlike, *_forbidden_patterns(pattern.kind)),)).name
+
+
 def covers(covering: Sequence[Pattern], covered: Pattern) -> bool:
     """Prove that each legal name that `covered` matches is matched by one of `covering` as well.
 

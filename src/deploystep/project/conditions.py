@@ -1,0 +1,177 @@
+"""Whether a gate (`when:`, `unless:`) or a job's filters let a pipeline through, and why not.
+
+CircleCI docs, "Configuration reference": "Logic statements" (`and`, `or`, `not`, `equal`, `matches`; what is falsy; an
+empty list is refused), "filters", "branches", "tags". A filter's `/regex/` matches the whole name.
+"""
+
+from typing import Final
+
+from deploystep.core.build import Tag
+from deploystep.core.frozen import dataclass
+from deploystep.core.trace import Answer, kleene_and, kleene_or
+from deploystep.project.expressions import (
+    OPPOSITE,
+    UNKNOWN,
+    Trigger,
+    Undeclared,
+    Unknown,
+    Value,
+    evaluate,
+    filled,
+    is_expression,
+    matches,
+    parameters_in,
+    truth,
+)
+from deploystep.project.reading import Items, Map, Node, Text, all_texts, at, key_line, line_of, texts_of
+
+_MOST_DEEP: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Whether something runs, the line of the config that decides it (0: nothing there does), and why."""
+
+    answer: Answer
+    line: int = 0
+    why: str = ""
+
+
+YES: Final = Runs(Answer.YES)
+
+
+def gate(fields: Map, trigger: Trigger) -> Runs:
+    """Whether `when:` and `unless:` of a workflow let the pipeline through."""
+    for word, wanted in (("when", Answer.YES), ("unless", Answer.NO)):
+        node = at(fields, word)
+        if node is None:
+            continue
+        answer = condition(node, trigger)
+        if answer is not wanted:
+            open_or_not = Answer.UNKNOWN if answer is Answer.UNKNOWN else Answer.NO
+            return Runs(open_or_not, key_line(fields, word), f"its {word}: {_because(node, trigger)}")
+    return YES
+
+
+def _because(node: Node, trigger: Trigger) -> str:
+    """The values that a condition asks for, as far as they are known."""
+    texts = [str(text) for text in all_texts(node)]
+    names = sorted(set[str]().union(*map(parameters_in, texts)))
+    facts = [f"{name} is {_written(trigger.parameters.get(name, UNKNOWN))}" for name in names]
+    if any("pipeline.git." in text for text in texts):
+        facts.append(said(trigger))
+    return ", ".join(facts) or "it does not depend on the trigger"
+
+
+def said(trigger: Trigger) -> str:
+    """The ref in words."""
+    return f"{'tag' if isinstance(trigger.ref, Tag) else 'branch'} {trigger.ref.name}"
+
+
+def _written(value: Value) -> str:
+    if isinstance(value, Unknown) or value is None:
+        return "not known" if value is not None else "not set"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"'{value}'" if isinstance(value, str) else str(value)
+
+
+def condition(node: Node, trigger: Trigger, depth: int = 0) -> Answer:
+    """Whether a logic statement or an expression holds. Raises Undeclared."""
+    if isinstance(node, Text):
+        return _text_holds(node, trigger)
+    if isinstance(node, Items) or len(node) != 1 or depth > _MOST_DEEP:
+        return Answer.UNKNOWN
+    word, argument = next(iter(node.items()))
+    if word in ("not", "matches"):
+        return _matches(argument, trigger) if word == "matches" else OPPOSITE[condition(argument, trigger, depth + 1)]
+    if word not in ("equal", "and", "or") or not isinstance(argument, Items) or not argument:
+        return Answer.UNKNOWN
+    if word == "equal":
+        return _equal([_value(item, trigger, depth) for item in argument])
+    combined = kleene_and if word == "and" else kleene_or
+    return combined(condition(item, trigger, depth + 1) for item in argument)
+
+
+def _text_holds(text: Text, trigger: Trigger) -> Answer:
+    if "<<" in text:
+        return truth(filled(text, trigger)) if _is_only_tag(text) else Answer.UNKNOWN
+    if not is_expression(text):
+        return truth(filled(text, trigger))
+    value = evaluate(text, text.line, trigger)
+    return Answer.UNKNOWN if value == "" or value is UNKNOWN else truth(value)
+
+
+def _is_only_tag(text: Text) -> bool:
+    return text.startswith("<<") and text.rstrip().endswith(">>") and text.count("<<") == 1
+
+
+def _value(node: Node, trigger: Trigger, depth: int) -> Value:
+    if isinstance(node, Text):
+        return filled(node, trigger)
+    answer = condition(node, trigger, depth + 1)
+    return UNKNOWN if answer is Answer.UNKNOWN else answer is Answer.YES
+
+
+def _equal(values: list[Value]) -> Answer:
+    """Equal values: how an empty one compares with nothing, and a number with its digits, is not documented."""
+    known = [v for v in values if not isinstance(v, Unknown)]
+    texts = {"" if v is None else str(v).lower() if isinstance(v, bool) else str(v) for v in known}
+    if len(texts) > 1 or ("" in texts and Unknown.SOMETHING in values):
+        return Answer.NO
+    is_clear = len(known) == len(values) and len({type(v) for v in known}) == 1
+    return Answer.YES if is_clear else Answer.UNKNOWN
+
+
+def _matches(node: Node, trigger: Trigger) -> Answer:
+    pattern, value = at(node, "pattern"), at(node, "value")
+    if not isinstance(pattern, Text) or not isinstance(value, Text):
+        return Answer.UNKNOWN
+    regex, text = filled(pattern, trigger), filled(value, trigger)
+    if not isinstance(regex, str) or not (isinstance(text, str) or text is None):
+        return Answer.UNKNOWN
+    answer = matches(f"/{regex}/", text or "")
+    return answer if text is not None or answer is Answer.NO else Answer.UNKNOWN
+
+
+def filtered(filters: Node | None, trigger: Trigger, line: int) -> Runs:
+    """Whether the filters of a job let the ref through. `line` is that of the job.
+
+    A job without a filter for tags never runs for one; without a filter for branches it runs for all. A filter that is
+    an expression is asked about either.
+    """
+    if isinstance(filters, Text) and filters:
+        return Runs(condition(filters, trigger), filters.line, f"its filters: {_because(filters, trigger)}")
+    kind = "tags" if isinstance(trigger.ref, Tag) else "branches"
+    rules = at(filters, kind)
+    if rules is None:
+        if kind == "branches":
+            return YES
+        why = "a job without a filter for tags never runs for a tag"
+        return Runs(Answer.NO, line_of(filters, line), why)
+    only, ignore = at(rules, "only"), at(rules, "ignore")
+    asked = [_named(node, trigger.ref.name) for node in (only, ignore) if node is not None]
+    if only is not None and ignore is not None and kleene_and(asked) is not Answer.NO:
+        answer = Answer.UNKNOWN  # `only` is "considered before" `ignore`
+    elif only is not None:
+        answer = asked[0]
+    else:
+        answer = OPPOSITE[asked[0]] if asked else (Answer.YES if kind == "branches" else Answer.NO)
+    return Runs(answer, line_of(only or ignore or rules), f"its filters: {said(trigger)}")
+
+
+def _named(node: Node, name: str) -> Answer:
+    """Whether one of the names or regexes is the name."""
+    return kleene_or(
+        Answer.UNKNOWN
+        if "<<" in text
+        else matches(text, name)
+        if len(text) > 1 and text.startswith("/") and text.endswith("/")
+        else (Answer.YES if text == name else Answer.NO)
+        for text in texts_of(node)
+    )
+
+
+def undeclared(error: Undeclared) -> Runs:
+    """Nothing runs: CircleCI refuses the config."""
+    return Runs(Answer.NO, error.line, f"parameter '{error.name}' is not declared in this config")

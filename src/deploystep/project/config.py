@@ -1,0 +1,276 @@
+"""What a config runs: given a ref, an origin and parameters, which workflows and jobs, and on which lines it says so.
+
+CircleCI docs, "Configuration reference": a workflow with `triggers:` runs by its schedule alone; a config without
+workflows runs the job `build`; a job all of whose `requires` are filtered out does not run either, and of several of
+which one is, for a tag, the page says two things; a matrix is required by its `alias`. Version 2 knows no parameters.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import permutations, product
+from typing import Final
+
+from deploystep.core.build import Branch, Tag
+from deploystep.core.frozen import dataclass
+from deploystep.core.trace import Answer, kleene_and, kleene_or
+from deploystep.project.conditions import Runs, filtered, gate, undeclared
+from deploystep.project.expressions import UNKNOWN, Trigger, Undeclared, Value
+from deploystep.project.reading import (
+    ConfigUnreadable,
+    Items,
+    Map,
+    Node,
+    Text,
+    at,
+    items_of,
+    key_line,
+    map_of,
+    read_yaml,
+    texts_of,
+    typed,
+)
+
+_MOST_JOBS: Final = 500  # of one matrix
+_MOST_ORDERED: Final = 4  # parameters of a matrix that are put into every order
+_ONE_JOB: Final = "build"
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A pipeline parameter: its type in CircleCI's words, the values of an enum, and its default where it has one."""
+
+    type: str
+    line: int
+    values: tuple[str, ...] = ()
+    default: Value = UNKNOWN
+    has_default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job of a workflow. `names` are all that a matrix makes of it; one that only compiling tells has a `<<`."""
+
+    key: str
+    names: tuple[str, ...]
+    alias: str
+    line: int
+    fields: Map
+
+    @property
+    def requires(self) -> list[str]:
+        """Names of the jobs that it waits for; where it says with which status, that is not looked at."""
+        found = at(self.fields, "requires")
+        maps = [str(key) for item in items_of(found) if isinstance(item, Map) for key in item]
+        return [*map(str, texts_of(found)), *maps]
+
+    @property
+    def is_approval(self) -> bool:
+        """Whether it is a person's word, and runs nothing."""
+        return at(self.fields, "type") == "approval"
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """A workflow and its jobs; `fields` are empty for a config that has jobs alone."""
+
+    name: str
+    line: int
+    fields: Map
+    jobs: tuple[Job, ...]
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether it runs by its own schedule, and for no push or trigger."""
+        return bool(items_of(at(self.fields, "triggers")))
+
+    def required(self, job: Job) -> list[Job]:
+        """The jobs that a job waits for, directly."""
+        needs = set(job.requires)
+        return (
+            [other for other in self.jobs if other.alias in needs or not needs.isdisjoint(other.names)] if needs else []
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowRuns:
+    """Whether a workflow runs, and each of its jobs."""
+
+    workflow: Workflow
+    runs: Runs
+    jobs: tuple[tuple[Job, Runs], ...]
+
+    @property
+    def certain(self) -> tuple[Job, ...]:
+        """The jobs that run for sure."""
+        return tuple(job for job, runs in self.jobs if runs.answer is Answer.YES)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A config. `setup` is the line that says that another one takes its place; 0 where none does."""
+
+    path: str
+    root: Map
+    version: str
+    setup: int
+    parameters: Mapping[str, Declared]
+    workflows: tuple[Workflow, ...]
+    has_workflows: bool
+
+    @property
+    def is_version_2(self) -> bool:
+        """Whether it is one of those that know no parameters, and whose jobs API v1.1 can start."""
+        return self.version in ("2", "2.0")
+
+    @property
+    def job_names(self) -> list[str]:
+        """What the jobs are called in workflows, with those that only compiling tells."""
+        return [name for workflow in self.workflows for job in workflow.jobs for name in job.names]
+
+    def trigger(self, ref: Branch | Tag, sent: Mapping[str, Value], *, by_api: bool = True) -> Trigger:
+        """A trigger that sends some parameters; the others have their defaults."""
+        return Trigger(
+            ref, by_api, {name: sent.get(name, declared.default) for name, declared in self.parameters.items()}
+        )
+
+    def any_trigger(self, ref: Branch | Tag) -> Trigger:
+        """Whatever starts a pipeline at a ref."""
+        return Trigger(ref, by_api=True, parameters={}, is_any=True)
+
+    def runs(self, trigger: Trigger) -> tuple[WorkflowRuns, ...]:
+        """What runs for a trigger, in the order written."""
+        try:
+            return tuple(_workflow_runs(workflow, trigger) for workflow in self.workflows)
+        except Undeclared as error:
+            none = undeclared(error)
+            return tuple(WorkflowRuns(w, none, tuple((job, none) for job in w.jobs)) for w in self.workflows)
+
+
+def _workflow_runs(workflow: Workflow, trigger: Trigger) -> WorkflowRuns:
+    opened = gate(workflow.fields, trigger)
+    if workflow.is_scheduled and opened.answer is not Answer.NO:
+        line = key_line(workflow.fields, "triggers")
+        why = "a workflow with triggers: runs by its schedule alone"
+        opened = Runs(Answer.UNKNOWN if trigger.is_any else Answer.NO, line, why)
+    own = {id(job): filtered(at(job.fields, "filters"), trigger, job.line) for job in workflow.jobs}
+    if not workflow.fields and isinstance(trigger.ref, Tag):
+        own = dict.fromkeys(own, Runs(Answer.UNKNOWN))  # of a config without workflows the docs do not tell
+    found: dict[int, Runs] = {}
+    for job in workflow.jobs:
+        _job_runs(job, workflow, own, found, trigger)
+    jobs = []
+    for job in workflow.jobs:
+        answer = kleene_and((opened.answer, found[id(job)].answer))
+        jobs.append((job, opened if opened.answer is answer is not Answer.YES else found[id(job)]))
+    running = kleene_or(runs.answer for _, runs in jobs)
+    decides = next((runs for _, runs in jobs if runs.answer is running is not Answer.YES), opened)
+    return WorkflowRuns(workflow, Runs(running, decides.line, decides.why), tuple(jobs))
+
+
+def _job_runs(job: Job, workflow: Workflow, own: Mapping[int, Runs], found: dict[int, Runs], trigger: Trigger) -> Runs:
+    """Whether the filters of a job and of what it requires let it run; each job is looked at once."""
+    if id(job) in found:
+        return found[id(job)]
+    mine = found[id(job)] = own[id(job)]  # a circle of jobs ends here
+    if mine.answer is Answer.NO:
+        return mine
+    needed = [(other, _job_runs(other, workflow, own, found, trigger)) for other in workflow.required(job)]
+    out = [(other, runs) for other, runs in needed if runs.answer is Answer.NO]
+    if out:
+        other, runs = out[0]
+        is_certain = len(out) == len(needed)
+        answer = Answer.NO if is_certain else Answer.UNKNOWN if isinstance(trigger.ref, Tag) else mine.answer
+        mine = Runs(answer, runs.line, f"it requires '{other.alias}': {runs.why}")
+    elif needed and mine.answer is Answer.YES and all(runs.answer is Answer.UNKNOWN for _, runs in needed):
+        mine = needed[0][1]
+    found[id(job)] = mine
+    return mine
+
+
+def read_config(path: str, text: str) -> Config:
+    """Read a config. Raises ConfigUnreadable."""
+    root = read_yaml(text)
+    if not isinstance(root, Map):
+        raise ConfigUnreadable(root.line, "it is not a map")
+    version = at(root, "version")
+    setup = at(root, "setup")
+    is_setup = setup is not None and not (isinstance(setup, Text) and typed(setup) is False)
+    written = map_of(at(root, "workflows"))
+    jobs = map_of(at(root, "jobs"))
+    workflows = [_workflow(name, fields) for name, fields in written.items() if isinstance(fields, Map)]
+    if not written and _ONE_JOB in jobs:
+        line = next(key.line for key in jobs if key == _ONE_JOB)
+        workflows = [Workflow(_ONE_JOB, line, Map(), (Job(_ONE_JOB, (_ONE_JOB,), _ONE_JOB, line, Map()),))]
+    return Config(
+        path=path,
+        root=root,
+        version=str(version) if isinstance(version, Text) else "",
+        setup=key_line(root, "setup") if is_setup else 0,
+        parameters={str(name): _declared(name, map_of(node)) for name, node in map_of(at(root, "parameters")).items()},
+        workflows=() if is_setup else tuple(workflows),
+        has_workflows=bool(written),
+    )
+
+
+def _declared(name: Text, fields: Map) -> Declared:
+    default = at(fields, "default")
+    kind = at(fields, "type")
+    value: Value = typed(default) if isinstance(default, Text) else UNKNOWN
+    if kind in ("string", "enum") and isinstance(default, Text):
+        value = str(default)
+    return Declared(
+        type=str(kind) if isinstance(kind, Text) else "string",
+        line=name.line,
+        values=tuple(map(str, texts_of(at(fields, "enum")))),
+        default=value,
+        has_default=default is not None,
+    )
+
+
+def _workflow(name: Text, fields: Map) -> Workflow:
+    entries = items_of(at(fields, "jobs"))
+    return Workflow(str(name), name.line, fields, tuple(job for entry in entries for job in _jobs(entry)))
+
+
+def _jobs(entry: Node) -> Iterator[Job]:
+    if isinstance(entry, Text):
+        yield Job(str(entry), (str(entry),), str(entry), entry.line, Map())
+    elif isinstance(entry, Map) and len(entry) == 1:
+        key, node = next(iter(entry.items()))
+        fields = map_of(node)
+        matrix = map_of(at(fields, "matrix"))
+        name, alias = at(fields, "name"), at(matrix, "alias")
+        names = _names(str(name) if isinstance(name, Text) else str(key), matrix, is_named=name is not None)
+        shown = str(alias) if isinstance(alias, Text) else names[0] if len(names) == 1 else str(key)
+        yield Job(str(key), names, shown, key.line, fields)
+
+
+def _names(name: str, matrix: Map, *, is_named: bool) -> tuple[str, ...]:
+    """Every name that a matrix gives a job; those of an unnamed one in each order, which the docs do not tell."""
+    if not matrix:
+        return (name,)
+    parameters = map_of(at(matrix, "parameters"))
+    lists = [[str(text) for text in texts_of(node)] for node in parameters.values()]
+    known = all(
+        isinstance(node, Items) and len(texts) == len(node)
+        for node, texts in zip(parameters.values(), lists, strict=True)
+    )
+    count = 1
+    for texts in lists:
+        count *= len(texts)
+    if not known or not 0 < count <= _MOST_JOBS or any("<<" in text for texts in lists for text in texts):
+        return (f"{name}<<",)
+    excluded = [{str(k): str(v) for k, v in map_of(item).items()} for item in items_of(at(matrix, "exclude"))]
+    found: list[str] = []
+    for values in product(*lists):
+        chosen = dict(zip(map(str, parameters), values, strict=True))
+        if chosen in excluded:
+            continue
+        if is_named:
+            made = name
+            for key, value in chosen.items():
+                for form in (f"<< matrix.{key} >>", f"<<matrix.{key}>>"):
+                    made = made.replace(form, value)
+            found.append(made)
+        elif len(values) <= _MOST_ORDERED:
+            found += ["-".join((name, *order)) for order in permutations(values)]
+    return tuple(found) or (f"{name}<<",)

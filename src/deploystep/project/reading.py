@@ -1,0 +1,192 @@
+"""A config's text as CircleCI reads it: a tree whose texts, lists and maps know their lines.
+
+The last of several anchors of one name counts, merge keys (`<<`) are merged, tabs at the end of a line do not matter.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final, TypeAlias
+
+import yaml
+
+_BOOLEANS: Final = {
+    **dict.fromkeys(("true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"), True),
+    **dict.fromkeys(("false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"), False),
+}
+_NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
+
+
+class Text(str):
+    """A scalar as it was written; `is_plain` without quotes, so that YAML may give it another type."""
+
+    __slots__ = ("is_plain", "line")
+
+    def __new__(cls, value: str, line: int = 0, *, is_plain: bool = False) -> "Text":  # noqa: PYI034 - Self is newer
+        """Keep the line (from 1; 0 is nowhere) beside the text."""
+        made = super().__new__(cls, value)
+        made.line, made.is_plain = line, is_plain
+        return made
+
+    line: int
+    is_plain: bool
+
+
+class Items(list["Node"]):
+    """A list, and the line on which it begins."""
+
+    line = 0
+
+
+class Map(dict[Text, "Node"]):
+    """A map, and the line on which it begins."""
+
+    line = 0
+
+
+Node: TypeAlias = Text | Items | Map
+Typed: TypeAlias = str | int | bool | None
+
+
+class ConfigUnreadable(Exception):
+    """Nothing can be said of a config, for a reason on a line (from 1)."""
+
+    def __init__(self, line: int, why: str) -> None:
+        super().__init__(why)
+        self.line = line
+        self.why = why
+
+
+class _Composer(yaml.composer.Composer):
+    """Takes the last of several anchors of one name, which PyYAML refuses."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[attr-defined]
+        if not isinstance(event, yaml.AliasEvent):
+            self.anchors.pop(getattr(event, "anchor", None), None)
+        return super().compose_node(parent, index)
+
+
+_FAST: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Composer, _FAST):  # type: ignore[misc, valid-type]
+    def __init__(self, text: str) -> None:
+        _FAST.__init__(self, text)
+        self.anchors: dict[str | None, yaml.Node] = {}
+
+
+def read_yaml(text: str) -> Node:
+    """Read a document. Raises ConfigUnreadable."""
+    text = "\n".join(line.rstrip() for line in text.removeprefix("\ufeff").splitlines())
+    try:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        made = _made(root, loader, {}) if root is not None else None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise ConfigUnreadable(mark.line + 1 if mark else 1, f"YAML cannot read it: {error.problem}") from None
+    except RecursionError:
+        raise ConfigUnreadable(1, "it is nested too deeply") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigUnreadable(1, f"YAML cannot read it: {error}") from None
+    if made is None:
+        raise ConfigUnreadable(1, "it is empty")
+    return made
+
+
+def _made(node: yaml.Node, loader: Any, known: dict[int, Node]) -> Node:
+    """The node as a text, list or map; what an alias repeats is made once."""
+    if id(node) in known:
+        return known[id(node)]
+    line = node.start_mark.line + 1
+    if isinstance(node, yaml.ScalarNode):
+        return Text(node.value, line, is_plain=not node.style)
+    if isinstance(node, yaml.MappingNode):
+        loader.flatten_mapping(node)
+        found = known[id(node)] = Map()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                made = Text(key.value, key.start_mark.line + 1)
+                found.pop(made, None)  # the last of several keys counts, and its line
+                found[made] = _made(value, loader, known)
+        found.line = line
+        return found
+    listed = known[id(node)] = Items()
+    listed.extend(_made(item, loader, known) for item in node.value)
+    listed.line = line
+    return listed
+
+
+def typed(text: Text) -> Typed:
+    """What YAML makes of a scalar: true, false, a whole number, nothing, or the text."""
+    if not text.is_plain:
+        return str(text)
+    if text in _NULLS:
+        return None
+    digits = text.removeprefix("-")
+    if digits.isascii() and digits.isdigit() and (digits == "0" or digits[0] != "0"):
+        return int(text)
+    return _BOOLEANS.get(str(text), str(text))
+
+
+def at(node: Node | None, *keys: str) -> Node | None:
+    """What stands under these keys; None where something is not there."""
+    for key in keys:
+        node = node.get(Text(key)) if isinstance(node, Map) else None
+    return node
+
+
+def map_of(node: Node | None) -> Map:
+    """The node where it is a map, else an empty one."""
+    return node if isinstance(node, Map) else Map()
+
+
+def items_of(node: Node | None) -> Items:
+    """The node where it is a list, else an empty one."""
+    return node if isinstance(node, Items) else Items()
+
+
+def texts_of(node: Node | None) -> list[Text]:
+    """The text, or the texts of the list."""
+    found = node if isinstance(node, Items) else [node]
+    return [item for item in found if isinstance(item, Text)]
+
+
+def line_of(node: Node | None, otherwise: int = 0) -> int:
+    """The line on which a node begins."""
+    return node.line if node is not None else otherwise
+
+
+def key_line(fields: Map, key: str) -> int:
+    """The line on which a key of the map is written; that of the map where it is not there."""
+    return next((k.line for k in fields if k == key), fields.line)
+
+
+def all_texts(node: Node | None, without: frozenset[str] = frozenset()) -> Iterator[Text]:
+    """Every text below a node once, also the keys of maps, but not what is under a key of `without`."""
+    seen: set[int] = set()
+    waiting = [] if node is None else [node]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, Text):
+            yield one
+        elif id(one) not in seen:
+            seen.add(id(one))
+            if isinstance(one, Map):
+                yield from one
+                waiting += [value for key, value in one.items() if key not in without]
+            else:
+                waiting += one
+
+
+def under(node: Node | None, word: str) -> Iterator[Text]:
+    """Every text below any key of this name."""
+    seen: set[int] = set()
+    waiting = [] if node is None else [node]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, Text) or id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, Map):
+            yield from all_texts(at(one, word))
+        waiting += one.values() if isinstance(one, Map) else one

@@ -1,0 +1,110 @@
+"""Whether a job runs this step, followed through the commands and scripts that are at hand."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from deploystep.core.frozen import dataclass
+from deploystep.core.trace import Answer
+from deploystep.project.config import Config, Job
+from deploystep.project.reading import Items, Map, Node, Text, at, items_of, map_of, texts_of, typed
+
+Read = Callable[[str], str | None]  #: the text of a file of the repository; None where there is none
+
+_STEP: Final = re.compile(r"^[^#\n]*\bdeploystep\s+(run|gate|plan)\b([^\n]*(?:\\\n[^\n]*)*)", re.MULTILINE)
+_IDLE: Final = re.compile(r"--(?:dry-run|sandbox)\b")
+_FILE: Final = re.compile(r"(?<![\w./-])(?:\./)?([\w-][\w./-]*)")
+_BUILT_IN: Final = frozenset({
+    "checkout", "run", "when", "unless", "save_cache", "restore_cache", "setup_remote_docker", "store_artifacts",
+    "store_test_results", "persist_to_workspace", "attach_workspace", "add_ssh_keys", "deploy",
+})  # fmt: skip
+_MOST_DEEP: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a job as far as it concerns this one: `is_step` runs it, `is_idle` runs it and sends nothing."""
+
+    line: int
+    has_checkout: bool = False
+    is_step: bool = False
+    is_idle: bool = False
+    is_open: bool = False  # what it does is not known
+
+
+@dataclass(frozen=True, slots=True)
+class RunsStep:
+    """Whether a job runs the step, on which line, and whether the repository has been checked out by then."""
+
+    answer: Answer
+    line: int
+    has_checkout: Answer
+    is_idle: bool = False
+
+
+def runs_step(config: Config, job: Job, read: Read) -> RunsStep:
+    """Look at the steps of a job in their order, with `pre-steps` and `post-steps` of its workflow."""
+    definition = at(config.root, "jobs", job.key)
+    if job.is_approval:
+        return RunsStep(Answer.NO, job.line, Answer.UNKNOWN)
+    listed = [*items_of(at(job.fields, "pre-steps")), *items_of(at(definition, "steps"))]
+    listed += items_of(at(job.fields, "post-steps"))
+    checkout, answer = Answer.NO, Answer.NO if isinstance(definition, Map) else Answer.UNKNOWN
+    if definition is None and _is_ours(job.key, config):
+        return RunsStep(Answer.YES, job.line, Answer.UNKNOWN)
+    idle: RunsStep | None = None
+    for step in (found for node in listed for found in _steps(node, config, read, 0)):
+        if step.has_checkout:
+            checkout = Answer.YES
+        if step.is_step:
+            return RunsStep(Answer.YES, step.line, checkout)
+        if step.is_idle:
+            idle = idle or RunsStep(Answer.NO, step.line, checkout, is_idle=True)
+        if step.is_open:
+            answer = Answer.UNKNOWN
+            checkout = checkout if checkout is Answer.YES else Answer.UNKNOWN
+    return idle if idle and answer is Answer.NO else RunsStep(answer, job.line, checkout)
+
+
+def _is_ours(name: str, config: Config) -> bool:
+    """Whether a job or command is that of an orb for this step."""
+    orb, slash, command = name.partition("/")
+    source = at(config.root, "orbs", orb)
+    named = f"{orb} {source if isinstance(source, Text) else ''}"
+    return bool(slash) and "deploystep" in named and command in ("run", "gate")
+
+
+def _steps(node: Node, config: Config, read: Read, depth: int) -> Iterator[Step]:
+    name, fields = (node, None) if isinstance(node, Text) else next(iter(map_of(node).items()), (Text(""), None))
+    if depth > _MOST_DEEP or isinstance(node, Items) or "<<" in name:
+        yield Step(node.line, is_open=True)
+    elif name == "checkout":
+        yield Step(name.line, has_checkout=True)
+    elif name in ("run", "deploy"):
+        command = fields if isinstance(fields, Text) else at(fields, "command")
+        yield _command(command, read) if isinstance(command, Text) else Step(name.line, is_open=True)
+    elif name in ("when", "unless"):
+        is_never = typed(c) is (name == "unless") if isinstance(c := at(fields, "condition"), Text) else False
+        for inner in items_of(at(fields, "steps")) if not is_never else ():
+            yield from _steps(inner, config, read, depth + 1)
+    elif name in map_of(at(config.root, "commands")):
+        for inner in items_of(at(config.root, "commands", name, "steps")):
+            yield from _steps(inner, config, read, depth + 1)
+    elif name == "attach_workspace" or name not in _BUILT_IN:
+        yield Step(name.line, is_step=_is_ours(name, config), is_open=True)
+
+
+def _command(command: Text, read: Read) -> Step:
+    """What a shell command, or a script of the repository that it names, does."""
+    texts: list[str] = [command]
+    texts += [text for name in dict.fromkeys(_FILE.findall(command)) if (text := read(name)) is not None]
+    found = [(m[1], m[2]) for text in texts for m in _STEP.finditer(text)]
+    live = [word for word, rest in found if word != "plan" and not _IDLE.search(rest)]
+    clones = any("git clone" in text or "git fetch" in text for text in texts)
+    is_open = "<<" in command and not found
+    return Step(command.line, clones, is_step=bool(live), is_idle=bool(found) and not live, is_open=is_open)
+
+
+def has_context(job: Job) -> bool:
+    """Whether the job names a context."""
+    return bool(texts_of(at(job.fields, "context")))

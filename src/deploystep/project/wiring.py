@@ -1,0 +1,394 @@
+"""Rules beside the project that they stand in: what the config makes of each trigger.
+
+Only what certainly follows from the text is said: where the model of the config does not know, nothing is.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final, TypeAlias
+
+from deploystep.core.build import Branch, Tag
+from deploystep.core.deploy_key import carries_key
+from deploystep.core.frozen import dataclass
+from deploystep.core.parameters import Scalar, Template
+from deploystep.core.patterns import Pattern, is_legal_ref
+from deploystep.core.patterns.proofs import overlap, witness
+from deploystep.core.rules import Deploy, FlagIs, NameIs, Rule, RuleSet
+from deploystep.core.source import Diagnostic, Severity, Span
+from deploystep.core.trace import Answer
+from deploystep.project import declared
+from deploystep.project.conditions import Runs
+from deploystep.project.config import Config, Job, WorkflowRuns
+from deploystep.project.declared import shown, warning
+from deploystep.project.expressions import Unknown, Value, parameters_in, pattern_of
+from deploystep.project.reading import Map, all_texts, at, key_line, map_of, under
+from deploystep.project.steps import Read, RunsStep, has_context, runs_step
+
+_TESTS: Final = re.compile(r"test|spec|lint|check", re.IGNORECASE)
+_TOKENS: Final = re.compile(r"CIRCLE_TOKEN|CIRCLE_API_USER_TOKEN|CIRCLE_API_TOKEN|CIRCLECI_TOKEN|TOKEN_ENV|--token-env")
+#: Files that run commands for others: who runs the step from one of them is not told that nobody does.
+_RUNNERS: Final = ("Makefile", "GNUmakefile", "package.json", "justfile", "Rakefile", "Taskfile.yml", "tox.ini")
+#: A shell command that does something on a condition.
+_ASKS: Final = re.compile(r"\b(?:if|case|test|halt)\b|\[ ")
+_MOST_REFS: Final = 6  # that are tried for one pattern
+_MOST_TEXTS: Final = 200
+Ref: TypeAlias = Branch | Tag
+Refs: TypeAlias = tuple[Ref, ...]  #: for which a rule is by one of its patterns
+
+
+def _no_file(_path: str) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What is known of the project: its config, those of targets by name, and its files (None where unknown)."""
+
+    config: Config | None
+    targets: Mapping[str, Config]
+    files: tuple[str, ...] | None
+    read: Read = _no_file
+
+
+def compare(rules: RuleSet, project: Project) -> Iterator[Diagnostic]:
+    """Everything in which rules and configs do not fit together."""
+    own = _Wiring(project.config, project.read) if project.config and not project.config.setup else None
+    for rule in rules.rules:
+        to = rule.deploy.to
+        config = project.targets.get(to.name) if to else project.config
+        refs = list(_refs_of(rule, rules, own.config if own else config)) if own or config else []
+        if own is not None:
+            yield from declared.required(rule, own.config, own.step_names)
+            yield from own.step(rule, refs)
+        if config is None:
+            continue
+        if config.setup:
+            yield from declared.twice(rule.deploy, config, project.files or (), project.read)
+        elif to is not None:
+            yield from _Wiring(config, project.read).deploy(rule, [(to.ref,)])
+        elif own is not None:
+            yield from own.deploy(rule, refs)
+            yield from own.loops(rule, refs)
+
+
+class _Wiring:
+    """One config, and what was found out about it so far."""
+
+    def __init__(self, config: Config, read: Read) -> None:
+        self.config = config
+        self.read = read
+        jobs = [job for workflow in config.workflows for job in workflow.jobs]
+        found: dict[str, RunsStep] = {}
+        self.steps = {id(job): found.setdefault(job.key, runs_step(config, job, read)) for job in jobs}
+        self.step_names = [n for job in jobs if self._runs_step(job) is Answer.YES for n in job.names]
+        self.told: set[tuple[str, str]] = set()
+
+    def _runs_step(self, job: Job) -> Answer:
+        return self.steps[id(job)].answer
+
+    def _at(self, line: int) -> str:
+        return f"{self.config.path}:{line}" if line else self.config.path
+
+    # --- the trigger
+
+    def deploy(self, rule: Rule, refs: list[Refs]) -> Iterator[Diagnostic]:
+        """What the rule sends, and what that starts."""
+        deploy, config = rule.deploy, self.config
+        if deploy.job is not None:
+            yield from self._job(deploy)
+            return
+        if config.is_version_2 and deploy.parameters:
+            where = self._at(key_line(config.root, "version"))
+            what = f"{where}: a config of version 2 knows no parameters, so CircleCI refuses this trigger"
+            yield Diagnostic("P01", what, deploy.parameters[0].key.span, "write  version: 2.1  there")
+            return
+        problems = list(declared.parameters(deploy, config))
+        yield from problems
+        name = deploy.workflow.value if deploy.workflow else None
+        if name is not None and config.has_workflows and name not in (w.name for w in config.workflows):
+            what = f"{config.path} has no workflow {shown(name)}"
+            yield Diagnostic("P01", what, _span(deploy), declared.near(name, (w.name for w in config.workflows)))
+        elif not any(problem.is_error for problem in problems):
+            found = self._starts(rule, refs) or self._both(rule, refs)
+            if found is not None:
+                yield found
+
+    def _job(self, deploy: Deploy) -> Iterator[Diagnostic]:
+        job, jobs = deploy.job, map_of(at(self.config.root, "jobs"))
+        if job is not None and self.config.version and not self.config.is_version_2:
+            where = self._at(key_line(self.config.root, "version"))
+            what = f"{where}: API v1.1 starts a job of a version 2 config, and this is version {self.config.version}"
+            yield Diagnostic("P08", what, job.span, "gate a workflow on a parameter and use workflow:")
+        elif job is not None and jobs and job.value not in jobs:
+            what = f"{self.config.path} has no job {shown(job.value)}"
+            yield Diagnostic("P08", what, job.span, declared.near(job.value, map(str, jobs)))
+
+    def _started(self, rule: Rule, ref: Ref) -> tuple[WorkflowRuns, ...]:
+        sent = {p.key.value: _sent(p.value.value, ref) for p in rule.deploy.parameters}
+        return self.config.runs(self.config.trigger(ref, sent))
+
+    def _pushed(self, ref: Ref) -> tuple[WorkflowRuns, ...]:
+        return self.config.runs(self.config.trigger(ref, {}, by_api=False))
+
+    def _starts(self, rule: Rule, refs: list[Refs]) -> Diagnostic | None:
+        """P01: the trigger starts nothing, or not the named workflow."""
+        name = rule.deploy.workflow.value if rule.deploy.workflow and self.config.has_workflows else None
+        partly: Diagnostic | None = None
+        for group in refs:
+            wanted = [(ref, [w for w in self._started(rule, ref) if name in (None, w.workflow.name)]) for ref in group]
+            out = [(ref, runs) for ref, runs in wanted if runs and all(w.runs.answer is Answer.NO for w in runs)]
+            if not out:
+                continue
+            ref, runs = out[0]
+            decides = runs[-1].runs
+            subject = f"workflow {shown(name)}" if name else "no workflow"
+            verb = "does not run" if name else "runs"
+            what = f"{self._at(decides.line)}: {subject} {verb} for this trigger on {_named(ref)}: {decides.why}"
+            hint = _cure(decides, ref, rule)
+            if len(out) == len(wanted):
+                return Diagnostic("P01", what, _span(rule.deploy), hint)
+            partly = partly or warning("P01", what, _span(rule.deploy), hint)
+        return partly
+
+    def _both(self, rule: Rule, refs: list[Refs]) -> Diagnostic | None:
+        """P09: two workflows run for one trigger."""
+        for ref in (ref for group in refs for ref in group[:1]):
+            running = [w.workflow for w in self._started(rule, ref) if w.runs.answer is Answer.YES]
+            if any(self._runs_step(job) is Answer.YES for w in running for job in w.jobs):
+                continue  # a loop, which is told as one
+            if len(running) > 1:
+                names = " and ".join(shown(w.name) for w in running)
+                what = f"{self._at(running[1].line)}: workflows {names} both run for this trigger on {_named(ref)}"
+                return warning("P09", what, _span(rule.deploy), _gate(rule, "unless", "the one that is not meant"))
+        return None
+
+    # --- pushes and loops
+
+    def loops(self, rule: Rule, refs: list[Refs]) -> Iterator[Diagnostic]:
+        """P02: the deploy's workflow runs for pushes too. P03: what the trigger starts runs the step again."""
+        if rule.deploy.job is not None:
+            return
+        name = rule.deploy.workflow.value if rule.deploy.workflow else None
+        for ref in (ref for group in refs for ref in group[:1]):
+            again = [
+                (w, job) for w in self._started(rule, ref) for job in w.certain if self._runs_step(job) is Answer.YES
+            ]
+            pushed = [w for w in self._pushed(ref) if w.workflow.name == name and w.runs.answer is Answer.YES]
+            if again:
+                workflow, job = again[0][0].workflow, again[0][1]
+                is_stopped = name is not None or carries_key(rule.deploy)
+                ends = "after one more round" if is_stopped else "never"
+                what = (
+                    f"{self._at(job.line)}: what this trigger starts on {_named(ref)} runs this step again "
+                    f"(workflow {shown(workflow.name)}, job {shown(job.alias)}); that ends {ends}"
+                )
+                severity = Severity.WARNING if is_stopped else Severity.ERROR
+                hint = _gate(rule, "unless", f"workflow {shown(workflow.name)}")
+                yield Diagnostic("P03", what, _span(rule.deploy), hint, severity)
+            elif pushed and self._deploys(rule, ref, pushed[0]):
+                found = pushed[0].workflow
+                what = f"{self._at(found.line)}: workflow {shown(found.name)} also runs for every push to {_named(ref)}"
+                yield Diagnostic("P02", what, _span(rule.deploy), _gate(rule, "when", f"workflow {shown(found.name)}"))
+            else:
+                continue
+            return
+
+    def _deploys(self, rule: Rule, ref: Ref, pushed: WorkflowRuns) -> bool:
+        """Whether a push runs all that the trigger runs, with nobody's approval and no condition inside of the jobs."""
+        started = {id(job) for w in self._started(rule, ref) for job, runs in w.jobs if runs.answer is not Answer.NO}
+        jobs = pushed.workflow.jobs
+        if started & {id(job) for job in jobs} - {id(job) for job in pushed.certain}:
+            return False
+        if any(job.is_approval or self._runs_step(job) is Answer.YES for job in jobs):
+            return False
+        bodies = [at(self.config.root, "jobs", job.key) for job in jobs] + [at(self.config.root, "commands")]
+        sent = {p.key.value for p in rule.deploy.parameters}
+        asked = [text for body in bodies for text in under(body, "condition")]
+        asked += [text for body in bodies for text in all_texts(body) if _ASKS.search(text)]
+        return not any("step halt" in text or sent & parameters_in(text) for text in asked)
+
+    # --- the step
+
+    def step(self, rule: Rule, refs: list[Refs]) -> Iterator[Diagnostic]:
+        """P04: the step never runs for the rule. P05: what its job lacks."""
+        for group in refs:
+            missing = [self._missing(ref) for ref in group]
+            if missing and all(missing):
+                runs = next(m for m in missing if m)
+                what = f"{self._at(runs.line)}: the step never runs on {_named(group[0])}: {runs.why}"
+                hint = "run  deploystep run  in a job that runs for what this rule is for"
+                yield warning("P04", what, rule.name.span, hint)
+                return
+        if "P05" in rule.ignore:
+            return
+        for ref in (ref for group in refs for ref in group[:1]):
+            for w in self.config.runs(self.config.any_trigger(ref)):
+                for job, runs in w.jobs:
+                    if runs.answer is not Answer.NO and self._runs_step(job) is Answer.YES:
+                        yield from self._lacks(rule, w, job)
+
+    def _missing(self, ref: Ref) -> Runs | None:
+        """Why no job can run the step for a ref; None where one may."""
+        jobs = [found for w in self.config.runs(self.config.any_trigger(ref)) for found in w.jobs]
+        with_step = [(job, runs) for job, runs in jobs if self._runs_step(job) is not Answer.NO]
+        if any(runs.answer is not Answer.NO for _, runs in with_step):
+            return None
+        if with_step:
+            job, runs = with_step[0]
+            return Runs(Answer.NO, runs.line or job.line, f"job {shown(job.alias)} does not run: {runs.why}")
+        idle = next((s for s in self.steps.values() if s.is_idle), None)
+        if idle is not None:
+            return Runs(Answer.NO, idle.line, "it only plans here: plan, --dry-run or --sandbox")
+        jobs_there = map_of(at(self.config.root, "jobs"))
+        for key in jobs_there:
+            job = Job(str(key), (str(key),), str(key), key.line, Map())
+            if runs_step(self.config, job, self.read).answer is not Answer.NO:
+                return Runs(Answer.NO, key.line, f"job {shown(key)} is in no workflow")
+        hidden = any("deploystep" in (self.read(name) or "") for name in _RUNNERS)
+        return None if hidden or not jobs else Runs(Answer.NO, 0, "no job of this config runs it")
+
+    def _lacks(self, rule: Rule, w: WorkflowRuns, job: Job) -> Iterator[Diagnostic]:
+        found = self.steps[id(job)]
+        has_token = has_context(job) or any(_TOKENS.search(text) for text in all_texts(self.config.root))
+        needed, waiting = set[int](), [job]
+        while waiting:
+            for other in w.workflow.required(waiting.pop()):
+                if id(other) not in needed:
+                    needed.add(id(other))
+                    waiting.append(other)
+        tests = [
+            other for other, runs in w.jobs
+            if _TESTS.search(other.alias) and id(other) not in needed and other is not job
+            and runs.answer is not Answer.NO and id(job) not in {id(o) for o in w.workflow.required(other)}
+        ]  # fmt: skip
+        lacks = [
+            ("context", not has_token, job.line, "names no context, and nothing here sets CIRCLE_TOKEN",
+             "add  context: NAME  to the job in its workflow, with a context that holds CIRCLE_TOKEN"),
+            ("checkout", found.has_checkout is Answer.NO, found.line, "runs the step before any checkout",
+             "add  - checkout  before it: the rule file is in the repository"),
+            ("tests", bool(tests), job.line, f"does not require {', '.join(shown(t.alias) for t in tests[:3])}",
+             f"add  requires: [{', '.join(t.alias for t in tests[:3])}]  to it"),
+        ]  # fmt: skip
+        for what, is_so, line, words, hint in lacks:
+            if is_so and (job.alias, what) not in self.told:
+                self.told.add((job.alias, what))
+                yield warning("P05", f"{self._at(line)}: job {shown(job.alias)} {words}", rule.name.span, hint)
+
+
+# --- the refs for which a rule is
+
+
+def _refs_of(rule: Rule, rules: RuleSet, config: Config | None) -> Iterator[Refs]:
+    """For each pattern of the rule names that it matches: some that the config knows, and one of its own."""
+    guards = [a for guard in rules.never for a in guard.when.alternatives]
+    stops = [a for a in (*(rule.unless.alternatives if rule.unless else ()), *guards) if len(a.matchers) == 1]
+    for alternative in rule.when.alternatives:
+        if any(isinstance(m, FlagIs) and m.word == "fork" and m.wanted for m in alternative.matchers):
+            continue
+        for matcher in (m for m in alternative.matchers if isinstance(m, NameIs) and m.word in ("branch", "tag")):
+            same = [m for a in stops for m in a.matchers if isinstance(m, NameIs) and m.word == matcher.word]
+            unlike = [pattern.value for m in same for pattern in m.patterns]
+            for pattern in matcher.patterns:
+                names = _names(pattern.value, unlike, config)
+                if names:
+                    yield tuple(Branch(name) if matcher.word == "branch" else Tag(name) for name in names)
+
+
+def _names(pattern: Pattern, unlike: list[Pattern], config: Config | None) -> list[str]:
+    only = pattern.only_match
+    found = [only] if only is not None else [name for name in (witness(pattern, unlike),) if name]
+    for text in _ref_texts(config) if only is None else ():
+        regex = pattern_of(text) if len(text) > 1 and text[0] == text[-1] == "/" else None
+        found.append((overlap([pattern], [regex]) or "") if regex else text)
+    legal = [name for name in dict.fromkeys(found) if is_legal_ref(name) and pattern.matches(name)]
+    return [name for name in legal if not any(stop.matches(name) for stop in unlike)][:_MOST_REFS]
+
+
+def _ref_texts(config: Config | None) -> list[str]:
+    """What the gates and filters compare with, which may be names of branches or tags, or regexes for them."""
+    found: list[str] = []
+    for w in config.workflows if config else ():
+        found += [
+            name
+            for text in all_texts(w.fields)
+            for name in re.findall(r'"([^"\\]+)"|(/.+/)', text)
+            for name in name
+            if name
+        ]
+        found += [str(text) for word in ("only", "ignore", "equal") for text in under(w.fields, word)]
+        found += [f"/{text}/" for text in under(w.fields, "pattern")]
+    return list(dict.fromkeys(found))[:_MOST_TEXTS]
+
+
+def _sent(value: Scalar | Template, ref: Ref) -> Value:
+    """What a parameter will be at a ref, as far as that is known: never empty."""
+    if not isinstance(value, Template):
+        return value
+    known = {"CIRCLE_BRANCH": isinstance(ref, Branch), "CIRCLE_TAG": isinstance(ref, Tag)}
+    if any(not known.get(reference.name) for reference in value.references):
+        return Unknown.SOMETHING
+    return "".join(part if isinstance(part, str) else ref.name for part in value.parts)
+
+
+# --- words
+
+
+def _span(deploy: Deploy) -> Span:
+    return deploy.workflow.span if deploy.workflow else deploy.span
+
+
+def _named(ref: Ref) -> str:
+    return f"{'tag' if isinstance(ref, Tag) else 'branch'} {shown(ref.name)}"
+
+
+def _gate(rule: Rule, word: str, what: str) -> str:
+    """How to gate a workflow by what the rule sends."""
+    sent = [p for p in rule.deploy.parameters if not (isinstance(v := p.value.value, Template) and v.references)]
+    flag = next((p for p in sent if p.value.value is True), None) or next(iter(sent), None)
+    if flag is None:
+        return f"send a parameter such as deploy: true, and give {what}  {word}: << pipeline.parameters.deploy >>"
+    name, value = f"<< pipeline.parameters.{flag.key.value} >>", flag.value.value
+    text = value.text if isinstance(value, Template) else str(value).lower()
+    return f"give {what}  {word}: {name if value is True else f'{{equal: [{text}, {name}]}}'}"
+
+
+def _cure(runs: Runs, ref: Ref, rule: Rule) -> str:
+    if "not declared" in runs.why:
+        return "declare it under parameters: there, or correct its name"
+    if "for a tag" in runs.why or (isinstance(ref, Tag) and "filters" in runs.why):
+        return "add to the job, and to all that it requires,  filters: {tags: {only: /.*/}}"
+    if "filters" in runs.why:
+        return f"let the filters there allow {_named(ref)}, or keep it out of this rule"
+    if "triggers:" in runs.why:
+        return "name a workflow without triggers:, or make one of the same jobs"
+    return f"send what it asks for, or {_gate(rule, 'when', 'the workflow')}"
+
+
+# --- for a plan
+
+
+@dataclass(frozen=True, slots=True)
+class WouldRun:
+    """What a trigger would start: in words, and each workflow that runs or may, with its jobs."""
+
+    text: str
+    workflows: tuple[WorkflowRuns, ...]
+
+
+def would_run(config: Config, ref: Ref, parameters: Mapping[str, Scalar]) -> WouldRun:
+    """What a trigger with these parameters would start."""
+    unknown = [name for name in parameters if name not in config.parameters]
+    if config.setup:
+        return WouldRun(f"not known: {config.path}:{config.setup}: a setup config is continued by another one", ())
+    if unknown:
+        return WouldRun(f"nothing: {config.path} does not declare parameter '{unknown[0]}'", ())
+    all_runs = config.runs(config.trigger(ref, parameters))
+    running = tuple(w for w in all_runs if w.runs.answer is not Answer.NO)
+    if running:
+        texts = []
+        for w in running:
+            jobs = ", ".join(job.alias for job, runs in w.jobs if runs.answer is not Answer.NO)
+            texts.append(f"{'' if w.runs.answer is Answer.YES else 'perhaps '}workflow {w.workflow.name}: {jobs}")
+        return WouldRun("; ".join(texts), running)
+    reasons = [f"{w.workflow.name} ({config.path}:{w.runs.line}: {w.runs.why})" for w in all_runs]
+    return WouldRun(f"nothing: {'; '.join(reasons) or 'there is no workflow'}", ())

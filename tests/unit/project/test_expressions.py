@@ -1,0 +1,181 @@
+"""Truth tables of CircleCI's operators, from its documentation and from the README of its evaluator.
+
+Docs: "Configuration reference", the sections "Using expressions in your configuration" and "Logic statements".
+README: CircleCI-Public/expr, "Operators", "Precedence and associativity", "Variables".
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from deploystep.core.build import Branch, Tag
+from deploystep.core.trace import Answer
+from deploystep.project.conditions import condition
+from deploystep.project.expressions import UNKNOWN, Trigger, Undeclared, Unknown, Value, evaluate, filled
+from deploystep.project.reading import Text, read_yaml
+
+PARAMETERS: Final[dict[str, Value]] = {
+    "yes": True, "no": False, "zero": 0, "seven": 7, "empty": "", "env": "staging",
+    "open": UNKNOWN, "sent": Unknown.SOMETHING, "null": None,
+}  # fmt: skip
+ON_MAIN: Final = Trigger(Branch("main"), by_api=True, parameters=PARAMETERS)
+ON_TAG: Final = Trigger(Tag("v1.4.0"), by_api=True, parameters=PARAMETERS)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        # docs, the table of operators
+        ('"hello world" starts-with "hello"', True),
+        ('"hello world" starts-with "world"', False),
+        ("true and true", True),
+        ("true and false", False),
+        ("false or true", True),
+        ("false or false", False),
+        ("TRUE AND NOT FALSE", True),
+        ("true == 12", False),
+        ('"5" != 5', True),
+        ('"a" == "a"', True),
+        ("1 != 2", True),
+        ("5 > 3", True),
+        ("3 >= 3", True),
+        ("5 < 3", False),
+        ("3 <= 2", False),
+        # docs: `not` binds tightly; foo is true and bar is false
+        ("not pipeline.parameters.yes and pipeline.parameters.no", False),
+        ("not (pipeline.parameters.yes and pipeline.parameters.no)", True),
+        ("not not true", True),
+        ("!true", False),
+        # docs: "if-then-else style logic", and a fallback for a value that is null
+        ('pipeline.git.branch == "main" and 10 or 1', 10),
+        ('pipeline.git.branch == "other" and 10 or 1', 1),
+        ('pipeline.git.tag or "no tag"', "no tag"),
+        # README: the loosest first: or, and, equality, comparison, not
+        ("true or true and false", True),
+        ("1 < 2 == true", True),
+        # README: a value that is not there makes a comparison undefined, which counts as false
+        ('pipeline.git.tag == "v1"', None),
+        ('pipeline.git.tag != "v1"', None),
+        ("pipeline.git.tag == pipeline.git.tag", None),
+        ('pipeline.git.tag starts-with "v"', None),
+        ("not pipeline.git.tag", True),
+        ('"a" and pipeline.git.tag', None),
+        # README: matches asks for the whole text
+        ('"hello world" matches /hello\\s\\w+/', True),
+        ('"hello world" matches /^hello/', False),
+        ('"hello world" contains "lo wo"', True),
+        ("pipeline.git.branch matches /^(?!x).*$/", UNKNOWN),  # what this engine does not read
+        # what is not known, unless the other side settles it
+        ("pipeline.parameters.open", UNKNOWN),
+        ("pipeline.parameters.open or true", True),
+        ("pipeline.parameters.open and false", False),
+        ("not pipeline.parameters.open", UNKNOWN),
+        ('pipeline.parameters.sent == ""', False),
+        ('pipeline.parameters.sent != ""', True),
+        ('pipeline.parameters.sent == "a"', UNKNOWN),
+        ("pipeline.number > 5", UNKNOWN),
+        ('pipeline.trigger_source == "api"', UNKNOWN),
+        ('pipeline.trigger.type == "api"', True),
+        ("not pipeline.parameters.empty", UNKNOWN),  # docs and evaluator disagree about 0 and ""
+        # no expressions, or ones that CircleCI refuses
+        ("pipeline.git.branch =~ /main/", UNKNOWN),
+        ("true and", UNKNOWN),
+        ("(true", UNKNOWN),
+        ("true true", UNKNOWN),
+        ('5 > "a"', UNKNOWN),
+        ('5 starts-with "a"', UNKNOWN),
+        ('"a" matches "a"', UNKNOWN),
+        ("5 matches /a/", UNKNOWN),
+        ("true & false", UNKNOWN),
+        ("(" * 50 + "true" + ")" * 50, UNKNOWN),
+        (r'"say \"a\\b\"" == "say \"a\\b\""', True),
+        ("", UNKNOWN),
+    ],
+)  # fmt: skip
+def test_the_value_of_an_expression(text: str, value: Value) -> None:
+    assert evaluate(text, 1, ON_MAIN) == value
+
+
+def test_a_parameter_that_is_not_declared_refuses_the_config() -> None:
+    with pytest.raises(Undeclared) as caught:
+        evaluate("pipeline.parameters.deplyo", 7, ON_MAIN)
+    assert (caught.value.name, caught.value.line) == ("deplyo", 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("<< pipeline.parameters.seven >>", 7),
+        ("<<pipeline.parameters.yes>>", True),
+        ("release-<< pipeline.parameters.env >>-<< pipeline.parameters.yes >>", "release-staging-true"),
+        ("x-<< pipeline.git.tag >>", UNKNOWN),
+        ("<<# parameters.x >>a<</ parameters.x >>", UNKNOWN),
+        ("<< parameters.x >>", UNKNOWN),
+        ("plain", "plain"),
+    ],
+)
+def test_a_text_is_filled_in(text: str, value: Value) -> None:
+    assert filled(Text(text, 1), ON_MAIN) == value
+
+
+YES, NO, OPEN = Answer.YES, Answer.NO, Answer.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("text", "main", "tag"),
+    [
+        # docs: a literal, a pipeline value or parameter that is truthy; what is falsy
+        ("true", YES, YES),
+        ("42", YES, YES),
+        ('"a string"', YES, YES),
+        ("false", NO, NO),
+        ("0", NO, NO),
+        ('""', NO, NO),
+        ("null", NO, NO),
+        ("<< pipeline.git.branch >>", YES, NO),
+        ("<< pipeline.parameters.yes >>", YES, YES),
+        ("<< pipeline.parameters.empty >>", NO, NO),
+        ("<< pipeline.parameters.zero >>", NO, NO),
+        ("<< pipeline.parameters.env >>", YES, YES),  # an enum itself is always true
+        ("<< pipeline.parameters.sent >>", YES, YES),
+        ("<< pipeline.parameters.open >>", OPEN, OPEN),
+        ("<< pipeline.git.branch >> == main", OPEN, OPEN),
+        # docs: and, or, not, equal, matches with their examples
+        ("{and: [true, true, false]}", NO, NO),
+        ("{and: [true, << pipeline.parameters.open >>]}", OPEN, OPEN),
+        ("{or: [false, true, false]}", YES, YES),
+        ("{or: [false, false]}", NO, NO),
+        ("{not: true}", NO, NO),
+        ("{not: {or: [<< pipeline.parameters.no >>, {equal: [main, << pipeline.git.branch >>]}]}}", NO, YES),
+        ("{equal: [42, << pipeline.number >>]}", OPEN, OPEN),
+        ("{equal: [7, << pipeline.parameters.seven >>]}", YES, YES),
+        ('{equal: ["7", << pipeline.parameters.seven >>]}', OPEN, OPEN),
+        ("{equal: [staging, << pipeline.parameters.env >>, << pipeline.parameters.env >>]}", YES, YES),
+        ("{equal: [a, b, << pipeline.parameters.open >>]}", NO, NO),
+        ('{equal: ["", << pipeline.parameters.sent >>]}', NO, NO),
+        ('{equal: ["", << pipeline.git.tag >>]}', OPEN, NO),
+        ("{equal: [true, {not: false}]}", YES, YES),
+        ('{matches: {pattern: "^ma.*$", value: << pipeline.git.branch >>}}', YES, NO),
+        ('{matches: {pattern: "^ma", value: << pipeline.git.branch >>}}', NO, NO),
+        ('{matches: {pattern: "(?!x).*", value: << pipeline.git.branch >>}}', OPEN, OPEN),
+        ("{matches: main}", OPEN, OPEN),
+        # what CircleCI refuses is not known
+        ("{and: []}", OPEN, OPEN),
+        ("{xor: [true]}", OPEN, OPEN),
+        ("{and: [true], or: [true]}", OPEN, OPEN),
+        ("[true]", OPEN, OPEN),
+        # an expression, directly
+        ('pipeline.git.branch == "main" and not pipeline.parameters.no', YES, NO),
+        ('pipeline.git.tag starts-with "v"', NO, YES),
+    ],
+)
+def test_a_logic_statement(text: str, main: Answer, tag: Answer) -> None:
+    node = read_yaml(text)
+    assert (condition(node, ON_MAIN), condition(node, ON_TAG)) == (main, tag)
+
+
+def test_statements_are_followed_to_the_depth_that_circleci_allows() -> None:
+    node = read_yaml("{not: " * 90 + "true" + "}" * 90)
+    assert condition(node, ON_MAIN) is YES
