@@ -349,13 +349,16 @@ def test_a_shallow_clone_that_has_both_commits_and_nothing_between_them(world: W
     assert not remote.contains(world.second, head)
 
 
-def test_a_fetch_takes_no_blobs_and_no_tags_and_leaves_no_note(world: World) -> None:
-    remote, here = cloned(world), world.home / "other"
+@pytest.mark.parametrize("kind", CLONES)
+def test_a_fetch_takes_no_tags_leaves_no_note_and_takes_blobs_where_the_clone_has_them(world: World, kind: str) -> None:
+    """A whole clone that fetches without blobs becomes one that needs the network whenever it misses one."""
+    remote, here = cloned(world, *CLONES[kind]), world.home / "other"
     head = commit(world.desk, "a large one")
     git(world.desk, "tag", "v1")
     world.push("main", "v1")
     assert remote.contains(head, world.second)
-    assert "?" in git(here, "rev-list", "--objects", "--missing=print", head)
+    assert ("?" in git(here, "rev-list", "--objects", "--missing=print", head)) == kind.endswith("less")
+    assert ("promisor" in git(here, "config", "--list")) == kind.endswith("less")
     assert git(here, "tag") == ""
     assert not (here / ".git" / "FETCH_HEAD").exists()
 

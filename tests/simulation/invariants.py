@@ -275,9 +275,11 @@ def _came_to_life(world: World, step: Step, report: Report) -> Iterator[str]:
             continue
         told = next(told for told in report.triggers if told.spec.rule == post.rule)
         if _is_other_commit(world, post):
-            if told.outcome is Outcome.STOPPED and report.error and report.error.message.endswith("it was cancelled"):
+            is_anothers = _takes_anothers(world, step, told)
+            says_cancelled = report.error is not None and report.error.message.endswith("it was cancelled")
+            if told.outcome is Outcome.STOPPED and says_cancelled and not is_anothers:
                 yield "I2: it says that it cancelled the run, and the run went on"
-            is_known = step.options.confirm == 0 or _takes_anothers(world, step, told)
+            is_known = step.options.confirm == 0 or is_anothers
             if report.exit is ExitCode.OK and not is_known:
                 yield "I2: it ends with 0, and a run of another commit deployed"
         named = _run_of(world, told)

@@ -87,13 +87,19 @@ class GitRemote:
         if self._is_ancestor(other, revision):
             return True
         is_known = self._is_whole and self._repository.resolve(revision) is not None
-        if not is_known and revision not in self._fetched and self.fetch(revision, "--filter=blob:none"):
+        if not is_known and revision not in self._fetched and self.fetch(revision, *self._filter):
             self._fetched.add(revision)
         return self._is_ancestor(other, revision)
 
     def _is_ancestor(self, other: str, revision: str) -> bool:
         said = self._repository.run("merge-base", "--is-ancestor", other, revision)
         return said is not None and said.returncode == 0
+
+    @property
+    def _filter(self) -> tuple[str, ...]:
+        """In a clone that lacks blobs already; any other would become one that fetches them whenever it is used."""
+        partial = self._repository.run("config", "--get", "remote.origin.promisor")
+        return ("--filter=blob:none",) if partial is not None and partial.stdout.strip() == b"true" else ()
 
     @property
     def _is_whole(self) -> bool:

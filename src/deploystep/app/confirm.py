@@ -56,6 +56,7 @@ class Confirmation:
         revision = self._created.revision
         continued_at: float | None = None
         for look in self._poll(f"waiting for the workflows of {self._url}", self._limit):
+            asked_at = look.elapsed  # an answer tells how it stood then, however late it comes
             run = self._api.run(run_key(self._created))
             revision = (run.revision if run else None) or revision
             if run is not None and run.is_errored:
@@ -72,7 +73,7 @@ class Confirmation:
             is_set_up = any(w.is_setup and w.succeeded for w in workflows or ())
             continued_at = (look.elapsed if continued_at is None else continued_at) if is_set_up else None
             if look.is_last:
-                is_continuing = continued_at is not None and look.elapsed - continued_at < _CONTINUING
+                is_continuing = continued_at is not None and asked_at - continued_at < _CONTINUING
                 raise self._gave_up(revision, workflows, run, is_continuing=is_continuing)
 
     def _is_running(self, workflows: tuple[WorkflowState, ...]) -> bool:
@@ -112,6 +113,7 @@ class Confirmation:
         changed_at = 0.0
         what = f"cancelling {self._url}, which is of another commit"
         for look in self._poll(what, max(self._limit, _CANCELLING)):
+            asked_at = look.elapsed
             workflows = self._api.workflows(run_key(self._created))
             if seen != (ids := frozenset(w.id for w in workflows or ())):
                 seen, changed_at = ids, look.elapsed
@@ -121,7 +123,7 @@ class Confirmation:
                 if workflow.id not in accepted and self._api.cancel(workflow):
                     accepted.add(workflow.id)
                     told[workflow.name] = True
-            if not active and self._is_over(workflows or (), look.elapsed - changed_at):
+            if not active and self._is_over(workflows or (), asked_at - changed_at):
                 break
         self._entry.cancelled = None  # the error says how it ended
         raise self._wrong_commit(revision, workflows or ())

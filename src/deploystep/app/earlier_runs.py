@@ -106,7 +106,9 @@ class EarlierRuns:
 
     def _may_be_ours(self, run: Run) -> bool:
         """Whether it is of the ref and commit of this deploy, and a trigger of another process may have made it."""
-        is_of_commit = self._spec.revision is None or run.revision in (self._spec.revision, None)
+        if self._spec.revision is None:
+            return self._may_be_triggered(run)
+        is_of_commit = run.revision in (self._spec.revision, None) and not _is_before(run, self._since)
         return is_of_commit and self._may_be_triggered(run)
 
     def _may_be_triggered(self, run: Run) -> bool:
@@ -164,7 +166,9 @@ class EarlierRuns:
             workflows = self._workflows(run)
             counted = newest(workflows, self._spec.starts)
             is_whole = self._spec.job is not None and all(w.name for w in workflows)  # a job never becomes another one
-            if counted or is_whole or not _may_yet_start(run, workflows, self._now(snapshot)):
+            # where no workflow is named, one that failed says nothing of another that appears beside it
+            is_told = bool(counted) and (self._spec.starts is not None or not all(w.failed for w in counted))
+            if is_told or is_whole or not _may_yet_start(run, workflows, self._now(snapshot)):
                 return counted
             look.tell(f"run {self._url(run)} may be this deploy, and its workflows are not there yet")
             if not look.is_last:

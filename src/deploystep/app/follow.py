@@ -1,6 +1,6 @@
 """With --wait: follows what was triggered to its end, and says whether it ended well."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from deploystep.app.polling import CALM, poll
 from deploystep.circleci.apis import Api, run_key
@@ -9,6 +9,8 @@ from deploystep.core.runs import ON_HOLD, RERUN, Created, WorkflowState, newest
 
 if TYPE_CHECKING:
     from deploystep.app.report import TriggerEntry
+
+_SETTLING: Final = 15.0  # seconds without another workflow, after which none is expected where none is named
 
 
 def follow(entry: "TriggerEntry", api: Api, limit: float) -> None:
@@ -21,9 +23,14 @@ def follow(entry: "TriggerEntry", api: Api, limit: float) -> None:
     created, rule, client = entry.created, entry.spec.rule, api.client
     held: set[str] = set()
     failed_at: float | None = None
+    seen: frozenset[str] = frozenset()
+    changed_at = 0.0
     for look in poll(client, limit, CALM, f"following {created.url}"):
+        asked_at = look.elapsed  # an answer tells how it stood then, however late it comes
         read = api.workflows(run_key(created))
         entry.workflows = entry.workflows if read is None else read
+        if seen != (ids := frozenset(w.id for w in entry.workflows)):
+            seen, changed_at = ids, look.elapsed
         counted = newest(entry.workflows, entry.spec.starts)
         look.tell(f"{rule}: {_listed(counted) if read is not None else 'could not be read just now'}")
         for workflow in counted:
@@ -32,8 +39,9 @@ def follow(entry: "TriggerEntry", api: Api, limit: float) -> None:
                 client.console.warning(f"workflow {workflow.name} is on hold: approve it at {_url(created, workflow)}")
         may_rerun = any(w.failed and w.reruns_left for w in counted)
         failed_at = (look.elapsed if failed_at is None else failed_at) if may_rerun else None
-        is_final = failed_at is None or look.elapsed - failed_at >= RERUN
-        if counted and is_final and not any(w.is_active for w in counted):
+        is_final = failed_at is None or asked_at - failed_at >= RERUN
+        is_whole = entry.spec.starts is not None or asked_at - changed_at >= _SETTLING
+        if counted and is_final and is_whole and not any(w.is_active for w in counted):
             skipped = _jobs_not_run(counted, api)
             if skipped is not None:
                 _raise_if_failed(rule, created, counted, skipped)

@@ -34,14 +34,18 @@ def own_deploys(
         return {}
     own = v2.pipeline(client, build.pipeline_id)
     if own is None:
-        unknown = next((spec for spec in here if not spec.is_recognised), None)
+        unknown = next((spec for spec in here if is_again or not spec.is_recognised), None)
         if unknown is not None:
             raise _undecided(unknown, f"pipeline {build.pipeline_id} could not be read")
         services.console.info("this build's own pipeline could not be read: earlier runs are still looked for")
     if own is None or own.is_by_api is False:
         return {}
     sends_key = any(spec.key is not None for spec in here)
-    keys = keys_in((v2.compiled_config(client, own.id) or "") if sends_key else "")
+    text = v2.compiled_config(client, own.id) if sends_key else ""
+    if text is None and is_again and own.is_by_api:
+        unread = next(spec for spec in here if spec.key is not None)
+        raise _undecided(unread, f"the configuration of pipeline {own.id} could not be read")
+    keys = keys_in(text or "")
     is_named = any(spec.is_known_by_workflow and spec.job is None for spec in here)
     started = {w.name for w in (v2.workflows(client, own.id) or ())} if is_named else set()
     found: dict[str, str] = {}

@@ -76,7 +76,8 @@ def poll(client: "Client", limit: float, backoff: Backoff, what: str) -> Iterato
     """
     clock = client.clock
     look = Look(clock, client.console, what)
-    before, client.until = client.until, clock.monotonic() + limit
+    before = client.until
+    client.until = min(before, clock.monotonic() + limit)
     try:
         yield from _looks(look, clock, limit, backoff)
     finally:

@@ -114,10 +114,9 @@ class JsonObject:
         return text if text is not None and text.isascii() and text.isprintable() else None
 
     def revision(self, *keys: str) -> str | None:
-        """A full revision as git writes it; None where it is shortened or missing."""
+        """A full revision as git writes it; None where it is shortened, missing or none at all."""
         text = (self.text(*keys) or "").strip().lower()
-        is_short = len(text) not in (40, 64) and re.fullmatch("[0-9a-f]+", text) is not None
-        return None if is_short else text or None
+        return text if re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", text) else None
 
     def moment(self, *keys: str) -> datetime | None:
         """A time in RFC 3339 format, with any number of decimals."""

@@ -36,7 +36,7 @@ from deploystep.core.runs import Created, NodeState, Run, WorkflowState
 T = TypeVar("T")
 _FORMING: Final = frozenset({"pending", "setup-pending", "setup"})
 #: Of other words it is not known whether a trigger through the API made the run (v2 OpenAPI, Pipeline.trigger).
-_BY_API: Final = {"api": True, "webhook": False, "scheduled_pipeline": False, "explicit": False}
+_BY_API: Final = {"api": True, "webhook": False, "scheduled_pipeline": False}
 
 
 def pipeline_run_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
@@ -171,7 +171,9 @@ def _page_of(read: Callable[[JsonObject], T | None]) -> Callable[[Response | Fai
     def read_page(result: Response | Failure) -> Page[T] | None:
         body = JsonObject(body_of(result))
         items = every(body.get("items"), read)
-        return None if items is None else Page(items, body.text("next_page_token"))
+        following = body.get("next_page_token")
+        is_told = following is None or isinstance(following, str)  # what names no page does not say that it is the last
+        return Page(items, following or None) if items is not None and is_told else None
 
     return read_page
 

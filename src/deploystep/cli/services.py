@@ -1,5 +1,6 @@
 """The outside, wired for one command: each part is made when it is first asked for."""
 
+import re
 from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import datetime, tzinfo
@@ -21,7 +22,7 @@ from deploystep.core.errors import EnvironmentInvalid, FactUnavailable, RuleFile
 from deploystep.core.frozen import replace
 from deploystep.core.nodes import other_node
 from deploystep.core.parameters import TOKEN_VARIABLES
-from deploystep.core.secret import Secret
+from deploystep.core.secret import MASK, Secret
 from deploystep.core.source import SourceFile
 from deploystep.core.times import read_now
 
@@ -271,7 +272,8 @@ class Services:
         except ValueError as error:
             if host is not None:
                 hint = "write for example https://circleci.acme.dev"
-                raise UsageError("host", f"{self.options.written('host')} {host!r}: {error}", hint) from None
+                shown = re.sub("[^/]*@", f"{MASK}@", host)  # a password may be in it
+                raise UsageError("host", f"{self.options.written('host')} {shown!r}: {error}", hint) from None
             message = f"CIRCLE_BUILD_URL names the host {self.build.host!r}: {error}"
             raise EnvironmentInvalid("host", message, "name CircleCI's address with --host https://…") from None
 

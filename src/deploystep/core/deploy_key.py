@@ -27,17 +27,30 @@ def deploy_key(
 
     `ref` and `revision` are others than the build's. With `once`, for a deploy that is wanted again, the last digits
     differ: its run can be told from the earlier ones, and still is a run of this deploy.
-    Values of variables outside `CIRCLE_*` belong to it: a rule that is sent once per `${REGION}` is one deploy each.
+    What the rule sends belongs to it as written, so that rules of one name in two files have two keys, and so do the
+    values of variables outside `CIRCLE_*` and of CIRCLE_JOB: a rule that is sent once per `${REGION}` is one deploy for
+    each.
     """
     ref = ref or build.ref
     kind = "tag" if isinstance(ref, Tag) else "branch"
     name = ref.name.removesuffix("/head") if kind == "branch" and ref.name.startswith("pull/") else ref.name
     project = str(build.project) if build.project else build.project_id or ""
-    words = [_VERSION, project, rule.name.value, kind, name, revision or build.revision]
-    for variable in sorted(own_variables(rule.deploy)):
+    words = [_VERSION, project, rule.name.value, kind, name, revision or build.revision, *_written(rule.deploy)]
+    for variable in sorted(own_variables(rule.deploy) | ({"CIRCLE_JOB"} & set(_names(rule.deploy)))):
         words += [variable, build.variables.get(variable) or ""]
     key = "ds-" + _digest(*words)[:_DIGITS]
     return key[:_SHARED] + _digest(once)[: len(key) - _SHARED] if once else key
+
+
+def _written(deploy: Deploy) -> Iterable[str]:
+    """What a rule sends, before variables are filled in."""
+    to = deploy.to
+    yield f"{to.project} {type(to.ref).__name__} {to.ref.name}" if to else ""
+    yield from (named.value if named else "" for named in (deploy.job, deploy.workflow))
+    for parameter in deploy.parameters:
+        value = parameter.value.value
+        yield parameter.key.value
+        yield f"text {value.text}" if isinstance(value, Template) else f"{type(value).__name__} {value}"
 
 
 def _digest(*words: str) -> str:

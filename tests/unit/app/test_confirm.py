@@ -139,6 +139,19 @@ def test_an_answer_that_took_long_is_not_the_last_word() -> None:
     assert scene.confirm() == (SHA, ["deploy"])
 
 
+def test_a_slow_answer_tells_how_it_stood_before() -> None:
+    """The setup workflow had just ended when CircleCI was asked: what follows it may still come."""
+    scene = Scene(workflows(setup("success")), limit=10.0)
+
+    def slow(request: Request) -> Response | Failure:
+        result = answering(request)
+        scene.clock.sleep(59.0 if request.path.endswith("/workflow") else 0.0)
+        return result
+
+    answering, scene.transport.send = scene.transport.send, slow  # type: ignore[method-assign]
+    assert scene.fails(TimedOut, "not-started").hints[1].startswith("do not run this step again")
+
+
 def test_not_looking_is_said() -> None:
     scene = Scene(limit=0.0)
     assert scene.confirm() == (None, [])

@@ -103,7 +103,6 @@ def test_what_is_adopted_is_told() -> None:
     [
         pipeline(by="webhook"),
         pipeline(by="scheduled_pipeline"),
-        pipeline(by="explicit"),
         pipeline(sha=OTHER_SHA),
         pipeline(ref={"branch": "main2"}),
         pipeline(ref={"tag": "main"}),

@@ -120,10 +120,6 @@ def test_states_that_are_no_end_go_on(status: str) -> None:
         ({}, [NONE_YET, SUCCESS], None),
         ({}, [workflows(setup("success")), workflows(setup("success"), "success")], None),
         ({}, [workflows(setup("failed")), workflows(setup("failed"), "success")], None),
-        # all count where none is named
-        ({"workflow": None}, [named(a="success", b="running"), named(a="success", b="success")], None),
-        ({"workflow": None}, [named(a="failed", b="running"), named(a="failed", b="success")], "a: failed"),
-        ({"workflow": None}, [named(a="success", b="failed", c="canceled")], "b: failed, workflow c: canceled"),
         # a rerun takes the place of what it repeats
         ({}, [runs("failed", "running"), runs("failed", "success")], None),
         ({}, [runs("success", "running"), runs("success", "failed")], "deploy: failed"),
@@ -139,6 +135,27 @@ def test_how_it_ended(changes: dict[str, Any], looks: list[Event], failure: str 
     else:
         assert scene.failure.endswith(f"ended badly: workflow {failure}")
     assert scene.looks == len(looks)
+
+
+@pytest.mark.parametrize(
+    ("looks", "failure"),
+    [
+        ([named(a="success", b="running"), named(a="success", b="success")], None),
+        ([named(a="failed", b="running"), named(a="failed", b="success")], "a: failed"),
+        ([named(a="success", b="failed", c="canceled")], "b: failed, workflow c: canceled"),
+        # what comes a little later counts too
+        ([named(a="success"), named(a="success"), named(a="success", b="failed")], "b: failed"),
+        ([named(a="success"), named(a="success"), named(a="success", b="success")], None),
+    ],
+)
+def test_all_count_where_none_is_named(looks: list[Event], failure: str | None) -> None:
+    scene = Scene(*looks, workflow=None)
+    if failure is None:
+        scene.follow()
+    else:
+        assert scene.failure.endswith(f"ended badly: workflow {failure}")
+    assert scene.looks > len(looks)
+    assert scene.clock.monotonic() >= 15.0
 
 
 def test_a_green_setup_workflow_is_not_the_end() -> None:

@@ -48,7 +48,7 @@ def asked(
     return found.get(of.rule, ""), [path.removeprefix(OWN) for path in transport.paths]
 
 
-@pytest.mark.parametrize("kind", ["webhook", "scheduled_pipeline", "explicit"])
+@pytest.mark.parametrize("kind", ["webhook", "scheduled_pipeline"])
 @pytest.mark.parametrize("of", [spec(), spec(key=KEY), spec(**BARE)])
 def test_a_build_of_a_push_costs_one_request(of: TriggerSpec, kind: str) -> None:
     assert asked(of, pipeline(kind)) == ("", [""])
@@ -88,6 +88,14 @@ def test_what_nothing_could_tell(of: TriggerSpec, own: Any) -> None:
     with pytest.raises(FactUnavailable) as caught:
         asked(of, own)
     assert (caught.value.code, len(caught.value.hints)) == ("undecided", 2)
+
+
+@pytest.mark.parametrize(("own", "text"), [(answer(404), None), (pipeline(), answer(500)), (pipeline(), answer(404))])
+def test_again_is_not_believed_where_the_own_pipeline_may_be_the_deploy(own: Any, text: Any) -> None:
+    """No earlier run is looked for then, so nothing else would end a loop."""
+    with pytest.raises(FactUnavailable) as caught:
+        asked(spec(key=KEY), own, text, workflows("lint"), is_again=True)
+    assert caught.value.code == "undecided"
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,19 @@ def test_a_look_that_takes_until_the_limit_is_not_the_last() -> None:
     assert clock.slept == [11.0]
 
 
+def test_a_wait_within_a_wait_ends_with_it() -> None:
+    clock = FakeClock()
+    asking = client(ScriptedTransport([]), clock, TimedConsole(clock=clock))
+    for limit, until in ((5.0, 5.0), (50.0, 10.0)):
+        outer, inner = (poll(asking, seconds, CALM, "waiting") for seconds in (10.0, limit))
+        next(outer)
+        next(inner)
+        assert asking.until == clock.monotonic() + until
+        inner.close()  # type: ignore[attr-defined]
+        assert asking.until == clock.monotonic() + 10.0
+        outer.close()  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
     ("luck", "chosen", "pauses"),
     [

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builds import OTHER_SHA, PIPELINE, RUN, spec
 from fakes import START, RoutedTransport, answer, config, lost, refused_connection
-from triggers import ACCEPTED, OWN, URL, A, Attempt, B, listing, pipeline, seen, setup, workflow, workflows
+from triggers import ACCEPTED, OWN, URL, A, Attempt, B, ago, listing, pipeline, seen, setup, workflow, workflows
 
 from deploystep.core.build import ProjectSlug
 from deploystep.core.deploy import Outcome, TriggerSpec
@@ -134,7 +134,9 @@ def test_whose_run_it_is(
 
 
 @pytest.mark.parametrize("of", [keyed(), to_target()])
-@pytest.mark.parametrize("changes", [{"by": "webhook"}, {"by": "explicit"}, {"ref": {"branch": "dev"}}, ERRORED])
+@pytest.mark.parametrize(
+    "changes", [{"by": "webhook"}, {"by": "scheduled_pipeline"}, {"ref": {"branch": "dev"}}, ERRORED]
+)
 def test_what_no_trigger_of_this_ref_made_is_not_looked_into(of: TriggerSpec, changes: dict[str, Any]) -> None:
     scene = one(MINE, RUNNING, of=of, **changes)
     assert (scene.verdict, scene.transport.count("/config")) == ("fires", 0)
@@ -145,8 +147,16 @@ def test_a_targets_run_is_of_its_own_commit(sha: str | None) -> None:
     assert one(MINE, RUNNING, of=to_target(), sha=sha).verdict == 25
 
 
+def test_where_no_workflow_is_named_one_that_failed_is_not_the_whole_run() -> None:
+    """The one that deploys may appear beside it a little later."""
+    lint = workflow("failed", "lint", created_at=ago(9))
+    looks = [workflows(lint), workflows(lint, "running")]
+    for age, verdict in ((10.0, 25), (100.0, "fires")):
+        assert one(MINE, *looks, of=to_target(workflow=None), age=age).verdict == verdict
+
+
 @pytest.mark.parametrize("of", [keyed(), to_target()])
-@pytest.mark.parametrize("by", [None, "a new word"])
+@pytest.mark.parametrize("by", [None, "explicit", "a new word"])
 def test_a_key_tells_how_it_was_triggered(of: TriggerSpec, by: str | None) -> None:
     assert one(MINE, RUNNING, of=of, by=by).verdict == 25
 

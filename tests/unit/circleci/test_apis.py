@@ -404,6 +404,8 @@ def test_a_job_of_v1_1_has_no_configuration_and_no_jobs() -> None:
             ("b",),
         ),
         ([answer(200, {"items": [{"name": "a", "status": "success"}], "next_page_token": "x"}), answer(404)], None),
+        ([answer(200, {"items": [], "next_page_token": 7})], None),
+        ([answer(200, {"items": [], "next_page_token": ["x"]})], None),
         ([answer(200, {"items": [{"name": "a"}]})], None),
         ([answer(403)], None),
         ([lost()] * 9, None),

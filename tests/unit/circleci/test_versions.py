@@ -71,7 +71,7 @@ def test_how_a_pipeline_stands(state: str, is_forming: object, is_errored: objec
         ({"type": "api"}, True),
         ({"type": "webhook"}, False),
         ({"type": "scheduled_pipeline"}, False),
-        ({"type": "explicit"}, False),
+        ({"type": "explicit"}, None),
         ({"type": "a new word"}, None),
         (None, None),
     ],

@@ -132,7 +132,7 @@ def test_a_host_that_gets_no_token(host: str) -> None:
     """More in tests/unit/core/test_address.py."""
     with pytest.raises(UsageError) as caught:
         services(environ(CIRCLE_TOKEN=TOKEN), host=host).client()
-    assert (caught.value.code, "\x1b" in caught.value.message) == ("host", False)
+    assert (caught.value.code, "\x1b" in caught.value.message, "pw" in caught.value.message) == ("host", False, False)
 
 
 def test_a_host_of_the_builds_url_that_gets_no_token() -> None:

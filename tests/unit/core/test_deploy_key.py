@@ -45,11 +45,13 @@ def test_it_looks_like_a_key() -> None:
 
 def test_it_does_not_change_from_release_to_release() -> None:
     """Runs of earlier releases would not be known any more, and everything would be deployed again."""
-    words = ["deploystep 1", "gh/acme/shop", "production", "branch", "main", SHA]
-    more = ["CELL", "", "REGION", "eu"]
-    plain, regional = ("".join(f"{len(word)}:{word}" for word in each) for each in (words, [*words, *more]))
-    assert of() == "ds-" + hashlib.sha256(plain.encode()).hexdigest()[:24]
-    assert deploy_key(REGIONAL, build(REGION="eu")) == "ds-" + hashlib.sha256(regional.encode()).hexdigest()[:24]
+    words = ["deploystep 1", "gh/acme/shop", "production", "branch", "main", SHA, "", "", "w"]
+    plain = [*words, "deploy_key", "text ${deploy.key}"]
+    sent = ["region", "text x-${REGION}", "c", "text ${CELL}", "k", "text ${deploy.key}"]
+    regional = [*words, *sent, "CELL", "", "REGION", "eu"]
+    for one, expected in ((deploy_key(RULE, build()), plain), (deploy_key(REGIONAL, build(REGION="eu")), regional)):
+        text = "".join(f"{len(word)}:{word}" for word in expected)
+        assert one == "ds-" + hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 @pytest.mark.parametrize(
@@ -100,8 +102,14 @@ def test_another_for_whatever_makes_it_another_deploy() -> None:
     assert deploy_key(RULE, own, revision=OTHER_SHA) == of(CIRCLE_SHA1=OTHER_SHA)
 
 
-def test_what_the_rule_sends_beside_it_makes_no_other_key() -> None:
-    assert deploy_key(rule(parameters="{n: '${CIRCLE_BUILD_NUM}', x: 1}"), build()) == of()
+def test_what_the_rule_sends_is_part_of_the_deploy_and_what_a_rerun_changes_is_not() -> None:
+    """Two rule files of one repository can have rules of one name, and one rule can be sent by several jobs."""
+    sent = ("{x: 1}", "{x: '1'}", "{x: true}", "{x: 'true'}", "{y: 1}", "{x: '${CIRCLE_JOB}'}", "{x: 1, y: 1}")
+    keys = {deploy_key(rule(parameters=each), build()) for each in sent}
+    assert len(keys | {deploy_key(rule(more="2", parameters="{x: 1}"), build())}) == len(sent) + 1
+    by_job, by_number = rule(parameters="{x: '${CIRCLE_JOB}'}"), rule(parameters="{n: '${CIRCLE_BUILD_NUM}'}")
+    assert deploy_key(by_job, build(CIRCLE_JOB="eu")) != deploy_key(by_job, build(CIRCLE_JOB="us"))
+    assert deploy_key(by_number, build(CIRCLE_BUILD_NUM="2")) == deploy_key(by_number, build(CIRCLE_BUILD_NUM="3"))
 
 
 def test_where_no_variable_names_the_project_its_id_does() -> None:
