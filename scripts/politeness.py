@@ -83,8 +83,7 @@ class Silent:
     def info(self, text: str) -> None:
         """Nothing."""
 
-    def warning(self, text: str) -> None:
-        """Nothing."""
+    detail = alive = warning = info
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,12 @@ class RecordingConsole:
     def info(self, text: str) -> None:
         self.infos.append(text)
 
+    def detail(self, text: str) -> None:
+        """Nothing: what is sent is looked at where it is sent."""
+
+    def alive(self, text: str) -> None:
+        self.info(text)
+
     def warning(self, text: str) -> None:
         self.warnings.append(text)
 

@@ -152,6 +152,12 @@ class Step:
         self.said.append(text)
         self.rest()
 
+    def detail(self, text: str) -> None:
+        """Nothing: the world notes each request itself."""
+
+    def alive(self, text: str) -> None:
+        self.info(text)
+
     def warning(self, text: str) -> None:
         self.info(f"warning: {text}")
 

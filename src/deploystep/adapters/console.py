@@ -16,6 +16,8 @@ class Console:
         self._out = out
         self._err = err
         self._secrets = secrets
+        self.is_quiet = False
+        self.is_verbose = False
 
     def hide(self, secret: Secret) -> None:
         """From now on, mask this too."""
@@ -30,7 +32,17 @@ class Console:
         self._write(self._err, text)
 
     def info(self, text: str) -> None:
-        """A line of progress; it may quote a server."""
+        """A line of progress, unless it is to be quiet; it may quote a server."""
+        if not self.is_quiet:
+            self._write(self._err, visible(text))
+
+    def detail(self, text: str) -> None:
+        """A line for who wants to know each step; it may quote a server."""
+        if self.is_verbose:
+            self._write(self._err, visible(text))
+
+    def alive(self, text: str) -> None:
+        """A sign of life, also where it is to be quiet: CircleCI ends a step that prints nothing."""
         self._write(self._err, visible(text))
 
     def warning(self, text: str) -> None:

@@ -15,7 +15,7 @@ from deploystep.rulefile.yaml_nodes import Report as Found
 
 def check(source: SourceFile, project: Callable[[], Project], report: Report, *, is_strict: bool) -> None:
     """Note every diagnostic. Raises RuleFileInvalid where one of them is an error, or with `is_strict` a warning."""
-    report.source = source
+    report.source, report.is_strict = source, is_strict
     found = examine(source)
     diagnostics = list(found.diagnostics)
     if found.rules is not None:

@@ -47,6 +47,7 @@ class Options:
     config: tuple[str, ...] = ()
     strict: bool = False
     explain: str | None = None
+    format: str = "text"
     coverage: bool = False
     junit: str | None = None
     port: int = 0
@@ -56,6 +57,8 @@ class Options:
     fault: tuple[str, ...] = ()
     accept_token_env: str | None = None
     json: bool = False
+    quiet: bool = False
+    verbose: bool = False
     color: str = "auto"
     from_variables: frozenset[str] = frozenset()
 

@@ -65,7 +65,7 @@ class Look:
             if self._clock.monotonic() - self._last_sign >= _HEARTBEAT:
                 self._last_sign = self._clock.monotonic()
                 minutes, rest = divmod(int(self.elapsed), 60)
-                self._console.info(f"{self._what} ({minutes}:{rest:02d}): {self._state or 'nothing seen yet'}")
+                self._console.alive(f"{self._what} ({minutes}:{rest:02d}): {self._state or 'nothing seen yet'}")
 
 
 def poll(client: "Client", limit: float, backoff: Backoff, what: str) -> Iterator[Look]:

@@ -67,6 +67,7 @@ class Report:
         self.diagnostics: tuple[Diagnostic, ...] = ()
         self.again: str | None = None
         self.skipped = ""
+        self.is_strict = False
         self.tried: tuple[TriedCase, ...] = ()
         self.gaps: tuple[Diagnostic, ...] = ()
         self.error: ToolError | None = None

@@ -55,6 +55,12 @@ class Console(Protocol):
     def info(self, text: str) -> None:
         """Something worth a line."""
 
+    def detail(self, text: str) -> None:
+        """Something for who wants to know each step."""
+
+    def alive(self, text: str) -> None:
+        """A sign of life while nothing happens."""
+
     def warning(self, text: str) -> None:
         """Something that may need attention, though the command goes on."""
 
@@ -102,6 +108,8 @@ class Client:
             tell(None)
             result = self._transport.send(request)
             tell(result)
+            answer = result.status if isinstance(result, Response) else f"no answer ({result.reason})"
+            self.console.detail(f"{request.method} {self.host}{request.path}: {answer}")
             asked_wait = retry_after(result, self.clock.now())
             step = next_step(self._policy, request.repeat, attempt, fate_of(result), asked_wait)
             if not isinstance(step, Again) or self.clock.monotonic() + step.wait > self.until:

@@ -46,7 +46,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, out: Te
         line.is_shown = line.is_shown and command != "sandbox"  # which has said all there is to say
     if line.is_shown:
         is_coloured = wants_colour(line.color, out, environ)
-        _show(line.report, console, text.Style(is_coloured, err.isatty()), is_json=line.is_json)
+        _show(line.report, console, text.Style(is_coloured, err.isatty()), line.format)
     return int(line.report.exit)
 
 
@@ -57,7 +57,7 @@ class _CommandLine:
         self.argv = argv
         self.environ = environ
         self.report = report
-        self.is_json = args.asks_for_json(argv, environ)
+        self.format = "json" if args.asks_for_json(argv, environ) else "text"
         self.color = "auto"
         self.is_shown = True
 
@@ -67,7 +67,9 @@ class _CommandLine:
         try:
             _catch_signals(report)
             options = args.parse(self.argv, self.environ)
-            report.is_dry, self.is_json, self.color = options.is_dry, options.json, options.color
+            report.is_dry, self.color = options.is_dry, options.color
+            self.format = "json" if options.json else options.format
+            console.is_quiet, console.is_verbose = options.quiet, options.verbose
             console.hide(Secret(self.environ.get(options.token_env or "", "")))
             for name in args.unknown_variables(self.environ):
                 console.warning(f"{name} stands for no option, and is not read")
@@ -83,11 +85,15 @@ class _CommandLine:
             report.fail(_bug(error, console))
 
 
-def _show(report: Report, console: Console, style: text.Style, *, is_json: bool) -> None:
-    if is_json:
+def _show(report: Report, console: Console, style: text.Style, form: str) -> None:
+    if form == "json":
         from deploystep.render import document  # noqa: PLC0415 - most people read
 
         result = document.render(report)
+    elif form != "text":
+        from deploystep.render.findings import RENDERERS  # noqa: PLC0415 - as above
+
+        result = RENDERERS[form](report)
     else:
         result = text.result(report, style)
     if result:

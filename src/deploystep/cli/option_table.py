@@ -94,6 +94,7 @@ class Option:
     is_repeatable: bool = False
     has_variable: bool = True
     read: Callable[[str, Any], Any] = _text
+    short: str | None = None
 
     @property
     def variable(self) -> str:
@@ -141,6 +142,7 @@ OPTIONS: Final = (
     Option("--config", ("check",), "the config.yml to compare with (default .circleci/config.yml); TARGET=FILE for a target (repeatable)", "FILE", None, True, False, _texts),  # noqa: FBT003
     Option("--strict", ("check",), "let warnings count as errors"),
     Option("--explain", ("check",), "tell what a code means, how it comes about and what to do, and stop", "CODE", has_variable=False, read=_code),
+    Option("--format", ("check",), "text (default), json, github (annotations), sarif (code scanning) or junit", "FORMAT", ("text", "json", "github", "sarif", "junit")),
     Option("--coverage", ("test",), "also name what no case shows: rules that fire or do not, items that decide"),
     Option("--junit", ("test",), "also write the results as JUnit XML, for store_test_results", "FILE"),
     Option("--port", ("sandbox",), "the port to listen on (default: a free one)", "PORT", read=_port),
@@ -150,6 +152,8 @@ OPTIONS: Final = (
     Option("--fault", ("sandbox",), "how the next trigger goes wrong, for example 500-after-create (repeatable)", "FAULT", None, True, False, _texts),  # noqa: FBT003
     Option("--accept-token-env", ("sandbox",), "take only the token that this variable holds (default: any)", "NAME", has_variable=False),
     Option("--json", _ALL, "print exactly one JSON document on stdout"),
+    Option("--quiet", _ALL, "leave out what happens on the way; warnings, errors and the result stay", short="-q"),
+    Option("--verbose", _ALL, "also tell each request to CircleCI and how it was answered", short="-v"),
     Option("--color", _ALL, "colour: auto, always or never", "WHEN", ("auto", "always", "never")),
 )  # fmt: skip
 

@@ -53,7 +53,8 @@ _EXAMPLES: Final = {
 
 def _add(command: argparse.ArgumentParser, option: Option) -> None:
     if option.metavar is None:
-        command.add_argument(option.flag, action="store_true", default=None, help=option.help)
+        flags = (option.short, option.flag) if option.short else (option.flag,)
+        command.add_argument(*flags, action="store_true", default=None, help=option.help)
         return
     # --wait may stand alone, and must not look as if it had not been given
     nargs, const = ("?", "") if option.flag == "--wait" else (None, None)

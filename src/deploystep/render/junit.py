@@ -1,5 +1,6 @@
-"""Cases as JUnit XML, for CircleCI's `store_test_results`."""
+"""JUnit XML, for CircleCI's `store_test_results`: the cases of a rule file, and the parts of such a document."""
 
+from collections.abc import Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 from deploystep.app.report import Report, TriedCase
@@ -8,21 +9,32 @@ from deploystep.core.text import visible
 
 
 def render(report: Report) -> str:
-    """The whole document, with a final line end."""
+    """The cases that were tried, as a whole document with a final line end."""
     path = report.source.path if report.source else ""
-    failed = sum(bool(t.failures) for t in report.tried)
-    cases = "".join(_case(tried, path) for tried in report.tried)
-    head = f'<testsuite name="deploystep" tests="{len(report.tried)}" failures="{failed}" errors="0" skipped="0">'
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n{head}\n{cases}</testsuite>\n</testsuites>\n'
+    return testsuite([testcase(tried.case.name, path, _failure(tried, path)) for tried in report.tried])
 
 
-def _case(tried: TriedCase, path: str) -> str:
-    head = f"  <testcase name={_attribute(tried.case.name)} classname={_attribute(path)} file={_attribute(path)}"
-    if not tried.failures:
+def testsuite(cases: Sequence[str]) -> str:
+    """A whole document of test cases that `testcase` wrote, with a final line end."""
+    failed = sum("<failure" in case for case in cases)
+    head = f'<testsuite name="deploystep" tests="{len(cases)}" failures="{failed}" errors="0" skipped="0">'
+    body = "".join(cases)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n{head}\n{body}</testsuite>\n</testsuites>\n'
+
+
+def testcase(name: str, path: str, failure: tuple[str, str] | None) -> str:
+    """One test case about a file; `failure` is a message and the text below it, None where it passed."""
+    head = f"  <testcase name={_attribute(name)} classname={_attribute(path)} file={_attribute(path)}"
+    if failure is None:
         return f"{head}/>\n"
-    text = "\n".join(visible(_line(failure, path)) for failure in tried.failures)
-    message = _attribute(tried.failures[0].message)
-    return f"{head}>\n    <failure message={message}>{escape(text)}</failure>\n  </testcase>\n"
+    message, text = failure
+    return f"{head}>\n    <failure message={_attribute(message)}>{escape(text)}</failure>\n  </testcase>\n"
+
+
+def _failure(tried: TriedCase, path: str) -> tuple[str, str] | None:
+    if not tried.failures:
+        return None
+    return tried.failures[0].message, "\n".join(visible(_line(failure, path)) for failure in tried.failures)
 
 
 def _line(failure: Diagnostic, path: str) -> str:
