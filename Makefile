@@ -6,7 +6,7 @@
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage wheel lowest simulate lint docs bench clean
+.PHONY: help demo test coverage wheel dist lowest simulate lint docs bench clean
 
 VENV ?= .venv
 TESTS ?=
@@ -31,10 +31,11 @@ help:
 	@echo 'make test      every test'
 	@echo 'make coverage  every test, and how much of the code the tests reach'
 	@echo 'make wheel     build the wheel, and run the acceptance tests against it'
+	@echo 'make dist      build the wheel, the sdist and deploystep.pyz, with their checksums, into dist'
 	@echo 'make lowest    quick tests with the lowest versions of the dependencies that pyproject.toml allows'
 	@echo 'make simulate  schedules of builds, pushes, reruns and faults, in virtual time'
 	@echo 'make lint      style, types, layers, CircleCI configs (Python 3.11 or newer)'
-	@echo 'make docs      write the generated parts of README.md, docs/ and schema/'
+	@echo 'make docs      write the generated parts of README.md, docs/, schema/ and orb/'
 	@echo 'make bench     measure what a step costs, beside what it is compared with; writes docs/benchmarks.md'
 	@echo 'make clean     remove what these have made'
 
@@ -57,6 +58,15 @@ wheel: $(VENV)/.installed
 	@$(CLEAN) $(VENV)-wheel/bin/python -c 'import deploystep; assert "site-packages" in deploystep.__file__'
 	@$(CLEAN) $(VENV)-wheel/bin/python -m pytest $(PYTEST) tests/acceptance
 
+# In an environment of its own: the file holds the libraries that are installed there.
+dist:
+	@rm -rf dist $(VENV)-dist
+	@$(CLEAN) "$(PYTHON)" -m venv $(VENV)-dist
+	@$(CLEAN) $(VENV)-dist/bin/python -m pip install --quiet --quiet --upgrade 'pip>=25.1'
+	@$(CLEAN) $(VENV)-dist/bin/python -m pip install --quiet --quiet --group dist
+	@$(CLEAN) $(VENV)-dist/bin/python -m hatchling build
+	@$(CLEAN) $(VENV)-dist/bin/python scripts/build_pyz.py $(PYZ) dist/deploystep.pyz
+
 lowest:
 	@$(MAKE) --no-print-directory VENV=$(VENV)-lowest $(VENV)-lowest/.test
 	@$(CLEAN) $(VENV)-lowest/bin/python -m pip install --quiet --quiet $$($(VENV)-lowest/bin/python -c '$(LOWEST)')
@@ -74,12 +84,13 @@ lint: $(VENV)/.lint
 
 docs: $(VENV)/.installed
 	@$(CLEAN) $(BIN)/python scripts/docs.py --write
+	@$(CLEAN) $(BIN)/python scripts/pack_orb.py
 
 bench: $(VENV)/.installed
 	@env -u PYTHONDONTWRITEBYTECODE $(CLEAN) $(BIN)/python scripts/bench.py
 
 clean:
-	rm -rf $(VENV) $(VENV)-wheel $(VENV)-lowest dist results .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-wheel $(VENV)-dist $(VENV)-lowest dist results .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A virtual environment of its own; a pip that knows dependency groups (25.1); the package, editable.

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import build_pyz
 import politeness
 
 from deploystep.__main__ import RARELY
@@ -129,7 +130,9 @@ def kinds(world: World) -> tuple[Kind, ...]:
     """Every kind of run, references first."""
     here, build = world.clone, world.environ()
     run = (SCRIPT, "run")
-    bare, libraries = "bare Python", "requests and yaml"
+    bare, libraries, started = "bare Python", "requests and yaml", "`--version`"
+    pyz = world.folder / "deploystep.pyz"
+    build_pyz.main([str(pyz)])
     return (
         Kind(bare, (PYTHON, "-c", "pass"), build, here),
         Kind(libraries, (PYTHON, "-c", "import requests, yaml"), build, here),
@@ -138,6 +141,8 @@ def kinds(world: World) -> tuple[Kind, ...]:
         Kind("nothing is due", run, {**build, "CIRCLE_BRANCH": "feature/login"}, here, bare, 5.0),
         Kind("dry run that fires", (*run, "--dry-run"), build, here, bare, 6.0),
         Kind("live trigger", run, build, here, libraries, 1.35, memory_target=1.25, posts=1),
+        Kind(started, (SCRIPT, "--version"), build, here),
+        Kind(f"{started} of deploystep.pyz", (PYTHON, "-S", "-E", str(pyz), "--version"), build, here, started, 1.4),
     )
 
 

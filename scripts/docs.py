@@ -2,7 +2,8 @@
 
 `docs.py [--write] [FILE...]` compares them, or writes them. A generated part is between `<!-- generated: NAME -->` and
 `<!-- end -->`. Every `console` block is executed in a clone made for its page, where the rule file is the last `yaml`
-block above it that begins with `version: 1`. Ports, times and ids are replaced by fixed ones.
+block above it that begins with `version: 1`. A `yaml config` block is the clone's only config, without a rule file.
+Ports, times and ids are replaced by fixed ones.
 """
 
 import difflib
@@ -33,6 +34,8 @@ TIMES = (
     (re.compile(r"(?<=\"now\": \")[^\"]+"), "2026-06-16T10:02:11+00:00"),
 )
 FIXED = (
+    (re.compile(r"Python \d+\.\d+\.\S+(?=,)"), "Python 3.12.3"),
+    (re.compile(r"(?<= git )\d+\.[\w.]+"), "2.43.0"),
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:40215"),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "5034460f-c7c4-4c43-9457-de07e2029e7b"),
 )
@@ -93,6 +96,7 @@ def options(command: str) -> Callable[[], str]:
 
     def row(option: Option) -> tuple[str, str, str]:
         value = f" {'|'.join(option.choices) if option.choices else option.metavar}" if option.metavar else ""
+        value = value if option.flag.startswith("-") or option.choices else ""
         return f"`{option.flag}{value}`", f"`{option.variable}`" if option.has_variable else "", option.help
 
     return lambda: table(("Option", "Variable", "Meaning"), (row(o) for o in OPTIONS if command in o.commands))
@@ -208,6 +212,10 @@ def executed(page: str) -> str:
         def again(block: re.Match[str]) -> str:
             if block[1] == "console":
                 return f"```console\n{console(block[2], clone)}```"
+            if block[1] == "yaml config":
+                (clone / ".circleci/config.yml").write_text(block[2], encoding="utf-8")
+                (clone / ".circleci/deploy.yml").unlink(missing_ok=True)
+                commit(clone)
             if block[2].startswith("version: 1\n"):
                 (clone / ".circleci/deploy.yml").write_text(block[2], encoding="utf-8")
             return block[0]
@@ -230,6 +238,12 @@ def prepared(clone: Path) -> Path:
     ):
         subprocess.run(["git", *command], cwd=clone, env=PLAIN | ANNA, check=True)  # noqa: S603
     return clone
+
+
+def commit(clone: Path) -> None:
+    """Commit whatever is there."""
+    for command in (("add", "--all"), ("commit", "--quiet", "--message", "Change the shop")):
+        subprocess.run(["git", *command], cwd=clone, env=PLAIN | ANNA, check=True)  # noqa: S603
 
 
 def console(block: str, clone: Path) -> str:

@@ -244,7 +244,7 @@ class FakeServices:
         self.options = options or Options("run")
         self.clock, self.console = FakeClock(), RecordingConsole()
         self.given = given
-        self.can_ask = has_token and self.options.command == "run"
+        self.can_ask = has_token and self.options.acts
         self.other_node = ""
         self.address: Address = read_address(transport.host)
         self.token_name = "CIRCLE_TOKEN"
@@ -265,6 +265,9 @@ class FakeServices:
     def source(self) -> SourceFile:
         self.reads += 1
         return SourceFile(".circleci/deploy.yml", self._rules)
+
+    def executable(self, program: str) -> str:
+        return f"/bin/{program}"
 
     def now(self, zone: tzinfo) -> datetime | None:
         return self.clock.now().astimezone(zone)

@@ -37,7 +37,7 @@ def report(of: BuildContext | None = None, text: str = RULES, *, is_dry: bool = 
     made = Report("run", is_dry=is_dry)
     read, made.build, made.now = rules(text), of or build(), NOW
     made.source, made.decision = read.source, decide(read, Facts(made.build, NOW))
-    specs = trigger_specs(read, made.decision.firing, made.build).specs
+    specs = trigger_specs(read, made.decision.deploys.firing, made.build).specs
     made.triggers = [planned(spec, SHOP, "https://circleci.com", Outcome.PLANNED) for spec in specs]
     return made
 

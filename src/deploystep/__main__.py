@@ -15,14 +15,18 @@ def main() -> int:
     """Run the command line of this process and give its exit code."""
     arguments = sys.argv[1:]
     out, err = sys.stdout or io.StringIO(), sys.stderr or io.StringIO()  # None where the caller has closed them
-    words = other_node(os.environ) if arguments[:1] == ["run"] else None
-    if words is not None and not ({"--json", "-h", "--help"} & {*arguments}) and not os.environ.get("DEPLOYSTEP_JSON"):
+    words = other_node(os.environ) if arguments[:1] in (["run"], ["gate"]) else None
+    executes = arguments[:1] == ["gate"] and "--" in arguments
+    own = arguments[: arguments.index("--")] if executes else arguments
+    is_more = any(word in ("--json", "-h", "--help") or word.startswith("--export") for word in own)
+    if words is not None and not (is_more or os.environ.get("DEPLOYSTEP_JSON") or os.environ.get("DEPLOYSTEP_EXPORT")):
+        stream = err if executes else out
         try:
-            out.write(words + "\n")
-            out.flush()
+            stream.write(words + "\n")
+            stream.flush()
         except OSError:  # nobody reads it, or the disk is full: the exit code still tells
-            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())  # or Python would try once more, and fail
-        return 0
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or Python would try once more, and fail
+        return 0 if executes or own[0] == "run" else 20  # not-due, of `core.exits`
     gc.set_threshold(RARELY)
     import signal  # noqa: PLC0415 - what follows costs time, and most nodes of a build end here
 

@@ -25,7 +25,7 @@ WORKFLOW_JOBS = re.compile(r"GET /api/v2/workflow/[^/]+/job")
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer. `body` is sent as JSON; `delay` is in seconds; with `closes` nothing is answered at all."""
+    """One answer. `body` is sent as JSON, bytes as they are; `delay` is in seconds; `closes` answers nothing at all."""
 
     status: int = 200
     body: Any = None
@@ -103,7 +103,8 @@ class ScriptedServer:
             do_POST = do_GET  # noqa: N815 - named by http.server
 
             def _write(self, answer: Answer) -> None:
-                content = b"" if answer.body is None else json.dumps(answer.body).encode()
+                body = answer.body
+                content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
                 usual = {"Date": self.date_time_string(), "Content-Type": "application/json", "Connection": "close"}
                 self.send_response_only(answer.status)
                 for name, value in {**usual, "Content-Length": str(len(content)), **answer.headers}.items():

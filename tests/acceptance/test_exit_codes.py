@@ -258,7 +258,7 @@ def test_how_it_ends(row: Row, played: Any) -> None:
 
 
 def test_every_code_and_every_outcome_is_shown() -> None:
-    """Of `not-due` (20) nothing is there yet."""
+    """Those of `gate` alone are in `test_gate`."""
     assert {row.code for row in ROWS} == set(CODES)
     assert {row.outcome for row in ROWS} - {None} == OUTCOMES
 

@@ -65,7 +65,7 @@ def as_config(text: str) -> str:
 
 YAML = tuple(blocks("yaml"))
 RULES = [pytest.param(info, text, id=where) for where, info, text in YAML if is_rules(text)]
-CONFIGS = [pytest.param(text, id=where) for where, info, text in YAML if not is_rules(text)]
+CONFIGS = [pytest.param(text, id=where) for where, info, text in YAML if not is_rules(text) and info != "pre-commit"]
 
 
 @pytest.mark.parametrize(("info", "text"), RULES)

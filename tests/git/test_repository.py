@@ -7,6 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from repos import Repo, new
 
 from deploystep.adapters.git import GitRepository, first_error_line
 from deploystep.core.errors import RuleFileInvalid, UsageError
@@ -14,47 +15,21 @@ from deploystep.core.errors import RuleFileInvalid, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-IDENTITY = {f"GIT_{who}_{what}": "x@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-
-
-class Repo:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self.git("init", "--quiet", "--initial-branch=main")
-
-    def git(self, *arguments: str) -> str:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=self.folder,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.folder), "GIT_CONFIG_NOSYSTEM": "1", **IDENTITY},
-            check=True,
-            capture_output=True,
-        )
-        return done.stdout.decode().strip()
-
-    def commit(self, text: str = "x", path: str = "deploy.yml") -> str:
-        file = self.folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-        self.git("add", "-A")
-        self.git("commit", "--quiet", "--allow-empty", "-m", text)
-        return self.git("rev-parse", "HEAD")
-
-    def read(self, folder: str = ".", **environ: str) -> GitRepository:
-        return GitRepository(self.folder / folder, {"PATH": os.environ["PATH"], "HOME": str(self.folder), **environ})
-
 
 @pytest.fixture
 def repo(tmp_path: Path) -> Repo:
-    return Repo(tmp_path / "clone")
+    return new(tmp_path / "clone")
+
+
+def commit(repo: Repo, text: str = "x", path: str = "deploy.yml") -> str:
+    return repo.commit(path, text=text)
 
 
 # describe
 
 
 def test_a_clone_describes_a_build(repo: Repo) -> None:
-    sha = repo.commit()
+    sha = commit(repo)
     repo.git("remote", "add", "origin", "git@github.com:acme/shop.git")
     assert repo.read().describe() == {
         "CIRCLE_SHA1": sha,
@@ -65,42 +40,25 @@ def test_a_clone_describes_a_build(repo: Repo) -> None:
     }
 
 
-def test_detached(repo: Repo) -> None:
-    sha = repo.commit()
+@pytest.mark.parametrize("branch", ["feature/x", "ü", "a;b", "$(id)", "release#1", "a'b", '"', "heads/x", "v1"])
+def test_odd_branches(repo: Repo, branch: str) -> None:
+    sha = commit(repo)
+    repo.git("checkout", "--quiet", "-b", branch)
+    repo.git("tag", "v1")
+    assert repo.read().describe()["CIRCLE_BRANCH"] == branch
     repo.git("checkout", "--quiet", "--detach")
     assert repo.read().describe() == {"CIRCLE_SHA1": sha}
 
 
-def test_no_commits(repo: Repo) -> None:
-    assert repo.read().describe() == {"CIRCLE_BRANCH": "main"}
-
-
-def test_no_repository(tmp_path: Path) -> None:
-    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-    assert GitRepository(tmp_path, environ).describe() == {}
-
-
-def test_no_git(repo: Repo) -> None:
-    repo.commit()
-    lonely = GitRepository(repo.folder, {"PATH": "/nowhere"})
-    assert lonely.describe() == {}
-    assert lonely.resolve("HEAD") is None
+def test_what_describes_little_or_nothing(repo: Repo, tmp_path: Path) -> None:
+    for url in ("/srv/shop.git", "https://git.acme.dev/acme/shop", "file:///srv/x", "shop"):
+        repo.git("config", "remote.origin.url", url)
+        assert repo.read().describe() == {"CIRCLE_BRANCH": "main"}, "no commit, and no project"
+    assert GitRepository(tmp_path, repo.environ).describe() == {}
+    lonely = repo.read(PATH="/nowhere")
+    assert (lonely.describe(), lonely.resolve("HEAD")) == ({}, None)
     with pytest.raises(RuleFileInvalid):
         lonely.show("HEAD", "deploy.yml")
-
-
-@pytest.mark.parametrize("branch", ["feature/x", "ü", "a;b", "$(id)", "release#1", "a'b", '"', "heads/x"])
-def test_odd_branches(repo: Repo, branch: str) -> None:
-    repo.commit()
-    repo.git("checkout", "--quiet", "-b", branch)
-    assert repo.read().describe()["CIRCLE_BRANCH"] == branch
-
-
-def test_a_branch_and_a_tag_of_one_name(repo: Repo) -> None:
-    repo.commit()
-    repo.git("checkout", "--quiet", "-b", "v1")
-    repo.git("tag", "v1")
-    assert repo.read().describe()["CIRCLE_BRANCH"] == "v1"
 
 
 @pytest.mark.parametrize(
@@ -123,17 +81,11 @@ def test_remotes(repo: Repo, url: str, organization: str, repository: str, plain
     assert found["CIRCLE_REPOSITORY_URL"] == plain
 
 
-@pytest.mark.parametrize("url", ["/srv/shop.git", "https://git.acme.dev/acme/shop", "file:///srv/x", "shop"])
-def test_remotes_that_tell_no_project(repo: Repo, url: str) -> None:
-    repo.git("remote", "add", "origin", url)
-    assert set(repo.read().describe()) == {"CIRCLE_BRANCH"}
-
-
 def test_the_callers_git_variables_are_ignored(repo: Repo, tmp_path: Path) -> None:
     """A hook or an alias sets these, and they would point at another repository."""
-    other = Repo(tmp_path / "other")
-    wrong = other.commit("wrong")
-    right = repo.commit("right")
+    other = new(tmp_path / "other")
+    wrong = commit(other, "wrong")
+    right = commit(repo, "right")
     reader = repo.read(
         GIT_DIR=str(other.folder / ".git"), GIT_WORK_TREE=str(other.folder), GIT_INDEX_FILE="/nowhere", GIT_TRACE="1"
     )
@@ -145,42 +97,37 @@ def test_the_callers_git_variables_are_ignored(repo: Repo, tmp_path: Path) -> No
 
 
 def test_show(repo: Repo) -> None:
-    first = repo.commit("one")
-    repo.commit("two")
+    first = commit(repo, "one")
+    commit(repo, "two")
     repo.git("tag", "v1", first)
     reader = repo.read()
     for ref, text in (("HEAD", b"two"), ("main", b"two"), (first, b"one"), ("v1", b"one"), ("HEAD~1", b"one")):
         assert reader.show(ref, "deploy.yml") == text
-
-
-def test_show_in_a_folder_of_the_clone(repo: Repo) -> None:
-    repo.commit("inner", "services/api/.circleci/deploy.yml")
-    assert repo.read("services/api").show("HEAD", ".circleci/deploy.yml") == b"inner"
-
-
-def test_show_takes_what_is_committed(repo: Repo) -> None:
-    repo.commit("good")
     (repo.folder / "deploy.yml").write_text("edited", encoding="utf-8")
     repo.git("add", "-A")
-    assert repo.read().show("main", "deploy.yml") == b"good"
+    assert reader.show("main", "deploy.yml") == b"two", "what is committed"
+    commit(repo, "inner", "services/api/.circleci/deploy.yml")
+    assert repo.read("services/api").show("HEAD", ".circleci/deploy.yml") == b"inner"
 
 
 @pytest.mark.parametrize("ref", ["", ":", ":0", "-h", "--output=/tmp/x", "--", "-"])
 def test_what_is_no_ref(repo: Repo, ref: str) -> None:
     """An empty one would mean the index: what a pull request has just changed."""
-    repo.commit("good")
+    commit(repo, "good")
     with pytest.raises(UsageError):
         repo.read().show(ref, "deploy.yml")
 
 
-@pytest.mark.parametrize(("ref", "path"), [("nowhere", "deploy.yml"), ("HEAD", "nothing"), ("a b", "x")])
+@pytest.mark.parametrize(
+    ("ref", "path"), [("nowhere", "deploy.yml"), ("HEAD", "nothing"), ("a b", "x"), ("origin/main", "deploy.yml")]
+)
 def test_what_is_not_there(repo: Repo, ref: str, path: str) -> None:
-    repo.commit("good")
+    repo.git("checkout", "--quiet", "-b", "origin/main")
+    commit(repo, "good")
     with pytest.raises(RuleFileInvalid) as caught:
         repo.read().show(ref, path)
-    assert caught.value.hints == (
-        f"possible causes: it is not fetched (run  git fetch origin {ref}), or has no such file",
-    )
+    fetch = f"git fetch origin {ref.removeprefix('origin/')}"
+    assert caught.value.hints == (f"possible causes: it is not fetched (run  {fetch}), or has no such file",)
 
 
 def test_a_folder_in_no_clone(tmp_path: Path) -> None:
@@ -223,31 +170,21 @@ def test_a_complaint_in_plain_words(said: str, words: str) -> None:
 
 def test_the_remotes_branch_is_meant_whatever_else_has_its_name(repo: Repo, tmp_path: Path) -> None:
     """Who calls his branch, or his tag, `origin/main` must not bring the rules that judge it."""
-    repo.commit("the rules of main")
-    clone = Repo(tmp_path / "build")
+    commit(repo, "the rules of main")
+    clone = new(tmp_path / "build")
     clone.git("remote", "add", "origin", str(repo.folder))
     clone.git("fetch", "--quiet", "origin")
     clone.git("checkout", "--quiet", "--no-track", "-b", "origin/main", "refs/remotes/origin/main")
-    clone.commit("mine")
+    commit(clone, "mine")
     clone.git("tag", "origin/main")
     assert clone.read().show("origin/main", "deploy.yml") == b"the rules of main"
-
-
-def test_a_remotes_branch_that_is_not_fetched_is_not_replaced(repo: Repo) -> None:
-    repo.git("checkout", "--quiet", "-b", "origin/main")
-    repo.commit("mine")
-    with pytest.raises(RuleFileInvalid) as caught:
-        repo.read().show("origin/main", "deploy.yml")
-    assert caught.value.hints == (
-        "possible causes: it is not fetched (run  git fetch origin main), or has no such file",
-    )
 
 
 # resolve
 
 
 def test_resolve(repo: Repo) -> None:
-    sha = repo.commit()
+    sha = commit(repo)
     repo.git("tag", "-a", "-m", "x", "v1")
     reader = repo.read()
     for ref in ("HEAD", "main", sha, sha[:7], "v1", "refs/tags/v1", "refs/heads/main"):

@@ -47,6 +47,9 @@ def test_exit_codes_are_those_of_the_contract() -> None:
         11: "deploy-failed",
         12: "timed-out",
         13: "held",
+        20: "not-due",
+        126: "not-executable",
+        127: "not-found",
         130: "interrupted",
         143: "terminated",
     }
@@ -61,7 +64,7 @@ def test_every_exit_code_has_a_meaning() -> None:
 def test_every_exit_code_is_somebodys() -> None:
     import deploystep.cli.main  # noqa: F401, PLC0415 - it defines one
 
-    used = {kind.exit for kind in kinds().values()} | SIGNALS | {ExitCode.OK}
+    used = {kind.exit for kind in kinds().values()} | SIGNALS | {code for code in ExitCode if code.is_result}
     assert set(ExitCode) == used
 
 

@@ -45,7 +45,8 @@ def check_place(source: SourceFile, refused: RuleFileInvalid) -> None:
         start = diagnostic.span.start
         assert 1 <= start.line <= len(lines)
         assert 1 <= start.column <= len(lines[start.line - 1].rstrip("\r")) + 1
-        assert diagnostic.span.width >= 1
+        last = max(len(lines[start.line - 1].rstrip("\r")), start.column)
+        assert 1 <= diagnostic.span.width <= last - start.column + 1
 
 
 def check_rules(text: str) -> None:

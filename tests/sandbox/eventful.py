@@ -31,6 +31,10 @@ class EventfulSandbox(Sandbox):
     skips: Sequence[str] = ()
     on_trigger: Callable[[Run], None] = lambda _run: None
 
+    def next_job(self, project: str) -> int:
+        """Take the project's next job number."""
+        return self._count("job", project)
+
     def create(self, api: str, project: str, body: TriggerBody, override: RunOverride) -> Run | None:
         run = super().create(api, project, body, replace(override, setup=override.setup or self.has_setup))
         if run is not None:

@@ -140,7 +140,6 @@ TRIGGERS = [
     ("v2", RUN_ROUTE, RUN, "", None, 401),
     ("v2", RUN_ROUTE, RUN.replace("acme", "nobody"), "", "token", 404),
     ("v2", PIPELINE_ROUTE, PIPELINE, "", "token", 201),
-    ("v2", PIPELINE_ROUTE, PIPELINE.replace("acme", "nobody"), "", "token", 404),
     ("v1.1", BUILD_ROUTE + "/tree/{branch}", TREE, "", "token", 200),
 ]
 
@@ -236,18 +235,13 @@ def test_pipeline_run_enforces_what_the_document_only_says_in_words(body: Any) -
 
 PIPELINE_BODIES: list[Any] = [
     {},
-    None,
     {"branch": "main"},
-    {"tag": "v2"},
     {"branch": "main", "anything": 1},
     {"parameters": {"a": "text", "b": True, "c": 3}},
     [],
-    "main",
     {"branch": 7},
     {"tag": None},
-    {"parameters": []},
     {"parameters": {"a": None}},
-    {"parameters": {"a": ["x"]}},
     {"parameters": {"a": 1.5}},
 ]
 

@@ -63,14 +63,6 @@ def test_what_is_late(fault: str, delay: float, waited: float, runs: int) -> Non
     assert parsedate_to_datetime(dict(reply.headers)["Date"]) == START + timedelta(seconds=waited + delay)
 
 
-@pytest.mark.parametrize(("fault", "delivery", "status"), [("close", Delivery.NONE, None), ("cut", Delivery.CUT, 201)])
-def test_what_does_not_arrive(fault: str, delivery: Delivery, status: int | None) -> None:
-    sandbox = Sandbox()
-    sandbox.add_fault(parse_fault(fault))
-    assert _post(sandbox, Clock()).delivery is delivery
-    assert sandbox.requests[0].status == status
-
-
 def test_every_answer_tells_the_time_of_its_own_clock_once() -> None:
     clock = Clock()
     with Sandbox(now=clock) as sandbox:

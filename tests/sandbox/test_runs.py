@@ -245,7 +245,7 @@ def test_lists_are_of_one_project_and_one_branch() -> None:
     with Sandbox() as sandbox:
         for branch in ("main", "feature/x", "main"):
             trigger(sandbox, {"config": {"branch": branch}})
-        call(sandbox, "POST", PIPELINE.replace("shop", "other"), {})
+        call(sandbox, "POST", RUN.replace("shop", "other"), {})
         items = call(sandbox, "GET", f"{PIPELINE}?branch=feature%2Fx").json["items"]
         assert [item["number"] for item in items] == [2]
         assert call(sandbox, "GET", f"{PIPELINE}?branch=none").json == {"items": [], "next_page_token": None}
@@ -382,7 +382,7 @@ def test_nodes_by_poll_and_by_time() -> None:
         details = call(sandbox, "GET", JOB).json
         assert (details["status"], details["parallelism"]) == ("entangled", 2)
         assert nodes(sandbox) == ["success", "quantum"]
-        assert call(sandbox, "POST", TREE, {}).json["build_num"] == 8 == sandbox.next_job(SHOP) - 1
+        assert call(sandbox, "POST", TREE, {}).json["build_num"] == 8
 
 
 def test_nodes_fail_on_demand_and_stay_failed() -> None:

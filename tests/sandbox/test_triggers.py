@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from sandbox.calls import DEFINITION, MAIN, PIPELINE, RUN, SHA, TREE, V3_RUNS, Clock, call, trigger, v3_body
 
-from deploystep.sandbox import Sandbox, Workflow, parse_fault
+from deploystep.sandbox import Sandbox, TriggerBody, Workflow, parse_fault
 
 OTHER = "b" * 40
 SHOP = "gh/acme/shop"
@@ -110,7 +109,6 @@ def test_paths(method: str, path: str, status: int) -> None:
     ("method", "path", "message"),
     [
         ("POST", RUN, "Project does not exist."),
-        ("POST", PIPELINE, "Project not found"),
         ("GET", PIPELINE, "Project not found"),
         ("POST", TREE, "Project not found"),
         ("GET", TREE, "Project not found"),
@@ -128,10 +126,9 @@ def test_a_body_that_is_not_declared_as_json() -> None:
     with Sandbox(projects=[SHOP]) as sandbox:
         assert trigger(sandbox, headers=PLAIN).status == 400
         assert call(sandbox, "POST", V3_RUNS, v3_body(), headers=PLAIN).status == 400
-        body = {"branch": "x", "parameters": {"a": 1}}
         declared = {"Content-Type": "application/json; charset=utf-8"}
-        assert [call(sandbox, "POST", PIPELINE, body, headers=h).status for h in (PLAIN, declared)] == [201, 201]
-        assert [run.parameters for run in sandbox.runs] == [{}, {"a": 1}]
+        assert trigger(sandbox, {"parameters": {"a": 1}}, headers=declared).status == 201
+        assert [run.parameters for run in sandbox.runs] == [{"a": 1}]
 
 
 @pytest.mark.parametrize(
@@ -188,14 +185,12 @@ def test_a_definition_is_of_the_only_project_that_is_known() -> None:
 def test_what_was_asked_is_kept_with_the_run() -> None:
     with Sandbox(projects=[SHOP]) as sandbox:
         trigger(sandbox, {**MAIN, "definition_id": DEFINITION.upper(), "parameters": {"a": True}})
-        call(sandbox, "POST", PIPELINE, {"branch": "x"})
         call(sandbox, "POST", V3_RUNS, v3_body({"parameters": {"a": "b"}}))
         job = {"CIRCLE_JOB": "deploy", "A": True, "B": 3, "C": None, "D": 1.5}
         answer = call(sandbox, "POST", TREE, {"build_parameters": job, "revision": OTHER}).json
         texts = {"CIRCLE_JOB": "deploy", "A": "true", "B": "3", "C": "", "D": "1.5"}
         assert [(run.api, run.definition_id, run.parameters) for run in sandbox.runs] == [
-            ("v2-run", DEFINITION, {"a": True}),
-            ("v2", None, {}),
+            ("v2", DEFINITION, {"a": True}),
             ("v3", DEFINITION, {"a": "b"}),
             ("v1.1", None, texts),
         ]
@@ -256,6 +251,24 @@ def test_a_config_is_compiled_once_the_run_has_formed() -> None:
         assert ("PARAMETER_1: ds-2" in compiled, "PARAMETER_2: 7" in compiled) == (True, True)
 
 
+def test_what_a_config_starts_and_its_defaults() -> None:
+    def starts(body: TriggerBody) -> list[Workflow]:
+        if "x" in body.parameters:
+            raise ValueError("Unexpected argument(s): x")
+        return [Workflow(str(body.branch))]
+
+    clock = Clock()
+    with Sandbox(now=clock) as sandbox:
+        sandbox.set_config("gh/acme/shop", CONFIG, defaults={"go": False, "deploy_key": ""}, starts=starts)
+        run = trigger(sandbox, {**MAIN, "parameters": {"deploy_key": "ds-1"}}).json["id"]
+        trigger(sandbox, {"parameters": {"x": 1}})
+        clock.passes(1)
+        assert [[w.name for w in run.workflows] for run in sandbox.runs] == [["main"], []]
+        assert [run.errors for run in sandbox.runs] == [(), ("Unexpected argument(s): x",)]
+        compiled = call(sandbox, "GET", f"/api/v2/pipeline/{run}/config").json["compiled"]
+        assert compiled == "version: 2.1\n# ds-1 false << pipeline.number >>\n"
+
+
 def test_a_lone_surrogate_does_no_harm() -> None:
     with Sandbox() as sandbox:
         assert trigger(sandbox, b'{"config": {"branch": "\\ud800"}}').status == 201
@@ -276,9 +289,3 @@ def test_settings_that_make_no_sense() -> None:
         Sandbox(projects=["acme/shop"])
     with pytest.raises(ValueError, match="`green` is not a state of a workflow"):
         Workflow("w", outcome="green")
-
-
-@pytest.mark.parametrize("wrong", [{"created": Clock(Clock().moment.replace(year=9999))()}, {"trigger": "explicit"}])
-def test_builds_that_cannot_be(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="not"):
-        Sandbox(now=Clock()).add_build(str(uuid4()), SHOP, **wrong)

@@ -8,6 +8,8 @@ I5  a trigger is sent again only where it certainly was not received
 I6  a step that is interrupted tells whether something was sent
 I7  nothing is sent before every other node has succeeded
 I8  nothing is sent where the branch was last seen at another commit
+I9  gate's command is executed at most once, by node 0, no rerun with SSH, where its rule fires, every other node has
+    succeeded and the branch was last seen at this commit; and with exit 0 it is not executed only where that is right
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from simulation.schedule import SHOP
 
+from deploystep.app.report import GateOutcome
 from deploystep.core.deploy import Outcome
 from deploystep.core.exits import ExitCode
 from deploystep.core.retry import Fate
@@ -105,6 +108,21 @@ class Law:
             world.wrong.append(f"I7: {sends} before every other node has succeeded")
         if not step.looks or step.looks[-1].seen not in (None, step.revision):
             world.wrong.append(f"I8: {sends}, and last saw the branch at {step.looks and step.looks[-1].seen}")
+
+    def executing(self, world: World, step: Step) -> None:
+        """I9, before a command takes the place of its step."""
+        step.executed += 1
+        last = step.looks[-1].seen if step.looks else ""
+        wrong = {
+            "it was executed before": step.executed > 1,
+            "its rule does not fire": not _fires(step),
+            "another node decides": step.visit.node > 0,
+            "it is a rerun with SSH": step.visit.is_ssh,
+            "it is a dry run": step.options.dry_run,
+            f"the branch was last seen at {last}": last not in (None, step.revision),
+            "another node has not succeeded": step.options.nodes == "all" and not _have_succeeded(world, step),
+        }
+        world.wrong += [f"I9: {step.name} executes its command, and {why}" for why, is_so in wrong.items() if is_so]
 
     def created(self, world: World, post: Post) -> None:
         """I1, whenever a trigger has created a run."""
@@ -305,6 +323,9 @@ def _came_late(world: World, step: Step, post: Post) -> bool:
 
 def _zero(world: World, step: Step, report: Report) -> Iterator[str]:
     """I3: exit 0 means that what was due runs, or ran; and without any trouble it is 0."""
+    if report.gated is not None:
+        yield from _gated(world, step, report)
+        return
     if report.exit is not ExitCode.OK:
         if _is_untroubled(world, step):
             yield f"I3: nothing was in the way, and it failed: {report.error}"
@@ -315,6 +336,21 @@ def _zero(world: World, step: Step, report: Report) -> Iterator[str]:
         yield f"I3: {due} are due, and the report tells of {told}"
     for entry in report.triggers:
         yield from _is_deployed(world, step, entry)
+
+
+def _fires(step: Step) -> bool:
+    rule = step.world.rule(step.options.rule)
+    return rule.fires(step.push.ref, is_tag=step.push.is_tag)
+
+
+def _gated(world: World, step: Step, report: Report) -> Iterator[str]:
+    """I9: a step of `gate` ends well without its command only where nothing is to be executed, or not any more."""
+    if report.exit is not ExitCode.OK or step.executed:
+        return
+    if report.gated and report.gated.outcome is GateOutcome.SUPERSEDED:
+        yield from (words.replace("I3", "I9") for words in _is_superseded(world, step, step.options.rule))
+    elif _fires(step) and not (step.visit.node or step.visit.is_ssh or step.options.dry_run):
+        yield f"I9: {step.options.rule} is due, and its command is not executed"
 
 
 def _is_untroubled(world: World, step: Step) -> bool:

@@ -104,6 +104,7 @@ class Visit:
     clock: float = 0.0
     node: int = 0
     region: str = "eu"
+    is_ssh: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,7 @@ class Schedule:
             for visit, given in ((visit, visit.options) for visit in build.visits):
                 step = f"    {visit.gap:.1f} s later{' at once' * visit.is_overlapping}: region {visit.region}"
                 step += f", clock {visit.clock} s, node {visit.node}, {visit.fuse}, again {given.again}"
+                step += f", {given.command} {given.rule}{' dry' * given.dry_run}{' by SSH' * visit.is_ssh}"
                 step += f", confirm {given.confirm} s, wait {given.wait} s, nodes {given.nodes} {given.nodes_timeout} s"
                 lines.append(step)
         return lines
@@ -177,6 +179,23 @@ class Schedule:
 def draw(seed: int) -> Schedule:
     """The schedule of a seed: always the same."""
     return _Draw(seed).schedule()
+
+
+def with_gates(schedule: Schedule) -> Schedule:
+    """The same with `gate` in the place of `run` in most steps, more of which end in the middle."""
+    dice = random.Random(f"{schedule.seed} gate")  # noqa: S311 - it must be the same again
+
+    def gated(visit: Visit) -> Visit:
+        if dice.random() < 0.2:
+            return visit
+        old, rule = visit.options, dice.choice(schedule.rules).name
+        options = Options("gate", rule=rule, execute=("./deploy.sh",), dry_run=dice.random() < 0.05, nodes=old.nodes)
+        signal = dice.choice((None, ExitCode.INTERRUPTED, ExitCode.TERMINATED))
+        fuse = Fuse(dice.randint(0, 12), from_trigger=False, signal=signal) if dice.random() < 0.4 else None
+        return replace(visit, options=options, fuse=fuse, is_ssh=dice.random() < 0.05)
+
+    builds = tuple(replace(b, visits=tuple(gated(visit) for visit in b.visits)) for b in schedule.builds)
+    return replace(schedule, builds=builds)
 
 
 def sha_of(*parts: object) -> str:

@@ -8,16 +8,16 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from simulation.invariants import Excuse, Law
-from simulation.schedule import draw
+from simulation.schedule import draw, with_gates
 from simulation.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def simulated(seed: int) -> World:
-    """The world after everything of one schedule has happened."""
-    world = World(draw(seed), Law())
+def simulated(seed: int, *, gates: bool = False) -> World:
+    """The world after everything of one schedule has happened; with `gates`, most steps are `gate`."""
+    world = World(with_gates(draw(seed)) if gates else draw(seed), Law())
     world.live_through()
     return world
 

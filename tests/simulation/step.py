@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from builds import environ, oidc
 from simulation.trouble import PUSHED, REFUSED, aimed
 
+from deploystep.app.gate import gate
 from deploystep.app.ports import Head
 from deploystep.app.report import Report
 from deploystep.app.run import run
@@ -85,13 +86,14 @@ class Step:
     posts: list[Post] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
     faults: int = 0
+    executed: int = 0
     looked_at: float = -1.0
 
     def __post_init__(self) -> None:
         self.dice, self.time, self.push = self.world.dice, self.world.time, self.build.push
         self.revision, self.options = self.push.commit.sha, self.visit.options
         self.name = f"step {self.number} ({self.push.ref} {self.revision[:7]})"
-        self.running = Report("run", is_dry=False)
+        self.running = Report(self.options.command, is_dry=self.options.is_dry)
         self.fuse, self.skew = self.visit.fuse, self.visit.clock
         self.moments = 0
         self.trigger_at: int | None = None
@@ -100,7 +102,13 @@ class Step:
         """Run the step from its beginning to its end, or to where it is killed."""
         self.report = self.running
         try:
-            run(self.options, SimulatedServices(self), self.running)
+            if self.options.command == "gate":
+                gate(self.options, SimulatedServices(self), self.running)
+                self.rest()
+                if self.running.to_execute:
+                    self.world.judge.executing(self.world, self)
+            else:
+                run(self.options, SimulatedServices(self), self.running)
         except ToolError as error:
             self.report.fail(error)
         except Interrupted as signalled:
@@ -293,6 +301,9 @@ class SimulatedServices:
         self.other_node = f"node {node} of {self.build.node.total}; node 0 decides" if node else ""
         self._client = Client(step, step, step)
 
+    def executable(self, program: str) -> str:
+        return program
+
     def now(self, zone: tzinfo) -> datetime:
         return self.clock.now().astimezone(zone)
 
@@ -324,7 +335,7 @@ def _context(step: Step) -> BuildContext:
             CIRCLE_BUILD_NUM=str(step.job),
             CIRCLE_PIPELINE_ID=build.pipeline,
             CIRCLE_WORKFLOW_ID=build.pipeline,
-            CIRCLE_OIDC_TOKEN=oidc(),
+            CIRCLE_OIDC_TOKEN=oidc(ssh_rerun=True) if step.visit.is_ssh else oidc(),
             REGION=step.visit.region,
         )
     )

@@ -31,6 +31,18 @@ def test_whatever_happens_the_invariants_hold(first: int) -> None:
         assert not world.wrong, story(world)
 
 
+@pytest.mark.parametrize("first", range(0, 200, 100))
+def test_whatever_happens_a_command_is_executed_only_where_that_is_right(first: int) -> None:
+    executed, ends = 0, Counter[str]()
+    for seed in range(first, first + 100):
+        world = simulated(seed, gates=True)
+        assert not world.wrong, story(world)
+        executed += sum(step.executed for step in world.steps)
+        ends.update("killed" if s.report is None else s.report.exit.label for s in world.steps)
+    assert executed > 20
+    assert {"ok", "killed", "interrupted", "terminated", "stopped", "undecided"} <= ends.keys()
+
+
 @pytest.mark.parametrize("seed", [*FOUND, *FOUND_BEFORE], ids=lambda seed: f"{seed}: {FOUND.get(seed, 'before')}")
 def test_what_was_found_once(seed: int) -> None:
     world = simulated(seed)
@@ -109,6 +121,22 @@ def test_a_mistake_is_found_out(mistake: str, monkeypatch: pytest.MonkeyPatch) -
         if not missing:
             return
     raise AssertionError(f"{missing} found nothing")
+
+
+GATE_MISTAKES: dict[str, tuple[str, Any]] = {
+    "the branch is not looked at": ("superseded_by", lambda *_: ""),
+    "other nodes are not waited for": ("wait_for_others", lambda *_: False),
+    "every build decides": ("deciding_build", lambda _options, services, _report: services.build),
+    "every rule fires": ("_is_due", lambda *_: True),
+    "no rule fires": ("_is_due", lambda *_: False),
+}
+
+
+@pytest.mark.parametrize("mistake", GATE_MISTAKES)
+def test_a_mistake_of_gate_is_found_out(mistake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, instead = GATE_MISTAKES[mistake]
+    monkeypatch.setattr(f"{APP}.gate.{name}", instead)
+    assert any(words.startswith("I9") for seed in range(60) for words in simulated(seed, gates=True).wrong)
 
 
 def test_a_range_of_seeds() -> None:

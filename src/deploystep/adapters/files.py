@@ -11,6 +11,7 @@ from typing import BinaryIO, Final
 from deploystep.app.options import RULES
 from deploystep.core.errors import RuleFileInvalid, UsageError
 from deploystep.core.source import Diagnostic, Pos, SourceFile, Span
+from deploystep.core.text import shown
 
 LARGEST: Final = 1024 * 1024
 LARGEST_FACTS: Final = 64 * 1024 * 1024
@@ -66,7 +67,7 @@ def _no_rules(path: str, folder: Path) -> RuleFileInvalid:
         above = f"or above it, up to {root}, " if root != here and path == RULES else ""
         where = f"in {here}{' ' if above else ', ' if root == here else ''}{above}"
         where += "the root of the repository" if above or root == here else ""
-        hint = "write one (docs/rules.md begins with the smallest), or name it with --rules FILE"
+        hint = "write one with  deploystep init , or name it with  --rules FILE"
     return unreadable(path, f"there is no rule file {path} {where}", hint)
 
 
@@ -111,10 +112,8 @@ def decoded(path: str, data: bytes, most: int = LARGEST) -> SourceFile:
 
 def _raise_not_utf8(path: str, data: bytes, offset: int) -> SourceFile:
     before = data[:offset].decode("utf-8-sig", "replace")
-    line = before.count("\n") + 1
-    column = len(before) - (before.rfind("\n") + 1) + 1
-    message = f"byte 0x{data[offset]:02x} is not UTF-8"
-    where = Diagnostic("E001", message, Span(Pos(line, column)), "save the file as UTF-8")
+    place = Pos(before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1)
+    where = Diagnostic("E001", f"byte 0x{data[offset]:02x} is not UTF-8", Span(place), "save the file as UTF-8")
     source = SourceFile(path, data.decode("utf-8-sig", "replace"))
     raise RuleFileInvalid("rules-unreadable", f"{path} is not UTF-8 text", source=source, diagnostics=(where,))
 
@@ -136,12 +135,10 @@ def read_env_file(path: str, folder: Path) -> dict[str, str]:
         name, equals, value = line.partition("=")
         if not equals or not name.strip().isidentifier():
             raise UsageError("env-file", f"{path}:{number}: expected NAME=value", "one variable a line")
-        found[name.strip()] = _unquoted(value.strip())
+        value = value.strip()
+        is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+        found[name.strip()] = value[1:-1] if is_quoted else value
     return found
-
-
-def _unquoted(value: str) -> str:
-    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
 
 
 def _bytes(path: str, folder: Path, option: str, most: int = LARGEST) -> bytes:
@@ -183,6 +180,48 @@ def write_text(path: Path, text: str, option: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a file name"
+        raise UsageError("file-unwritable", f"{option}: cannot write {path}: {reason}", "name another file") from None
+
+
+class Appended:
+    """A file that the user asked for, opened before anything is done that could be lost. Raises UsageError."""
+
+    def __init__(self, path: str, option: str) -> None:
+        self._path, self._option = path, option
+        try:
+            # a pipe that nobody reads is not waited for
+            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_NONBLOCK, 0o666)
+        except (OSError, ValueError) as error:
+            raise self._unwritable(error) from None
+
+    def append(self, text: str) -> None:
+        """Add lines at the end. Raises UsageError."""
+        try:
+            # a last line without an end must not run into ours
+            data = ("\n" * bool(os.fstat(self._file).st_size) + text).encode("utf-8", "replace")
+            while data:
+                data = data[os.write(self._file, data) :]
+            os.close(self._file)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError | ValueError) -> UsageError:
+        reason = error.strerror if isinstance(error, OSError) else "not a file name"
+        what = f"{self._option}: cannot write {shown(self._path)}: {reason}"
+        return UsageError("file-unwritable", what, 'name another file, for example  --export "$BASH_ENV"')
+
+
+def create_text(path: Path, text: str, option: str) -> None:
+    """Write a file that is not there yet, with the folders on the way."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        hint = "see what is wrong with it by  deploystep check , or write another one with  --rules FILE"
+        raise UsageError("file-exists", f"{path} is there already, and is not overwritten", hint) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a file name"
         raise UsageError("file-unwritable", f"{option}: cannot write {path}: {reason}", "name another file") from None

@@ -36,6 +36,10 @@ class GitRepository:
             "GIT_CONFIG_VALUE_0": "explicit",
         }
 
+    def at(self, folder: Path) -> "GitRepository":
+        """The clone that holds another folder."""
+        return GitRepository(folder, self._environ)
+
     def show(self, ref: str, path: str, option: str = "--rules-ref") -> bytes:
         """A file's bytes at a ref, which `option` has named. Raises ToolError where there is none."""
         if not ref or ref.startswith(("-", ":")):  # an empty ref would mean the index: what is checked out
@@ -71,6 +75,33 @@ class GitRepository:
     def resolve(self, ref: str) -> str | None:
         """The revision of a branch, tag or commit; None where there is none."""
         return None if ref.startswith("-") else self._line("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+
+    def origin(self) -> Repository | None:
+        """The repository that the remote `origin` names."""
+        return Repository.parse(self._line("remote", "get-url", "origin"))
+
+    def version(self) -> str | None:
+        """The version of git; None where there is no git."""
+        return (self._line("version") or "").removeprefix("git version ") or None
+
+    def is_shallow(self) -> bool:
+        """Whether commits are missing here that the repository has."""
+        return self._line("rev-parse", "--is-shallow-repository") == "true"
+
+    def refs(self, *prefixes: str) -> tuple[str, ...]:
+        """The full names of the refs below these prefixes, such as `refs/tags/`; none outside a clone."""
+        result = self.run("for-each-ref", "--format=%(refname)", *prefixes)
+        return () if result is None else tuple(result.stdout.decode("utf-8", "surrogateescape").split())
+
+    def default_branch(self) -> str:
+        """What `origin/HEAD` names, else main, master or trunk where there is one, else what is checked out."""
+        heads, head = "refs/heads/", self._line("symbolic-ref", "--quiet", "HEAD")
+        remote = "refs/remotes/origin/"
+        named = self._line("symbolic-ref", "--quiet", f"{remote}HEAD")
+        there = self.refs(heads, remote)
+        usual = (f"{where}{name}" for where in (remote, heads) for name in ("main", "master", "trunk"))
+        found = named or next((ref for ref in usual if ref in there), None) or head or next(iter(there), "main")
+        return found.removeprefix(heads).removeprefix(remote)
 
     def files(self) -> tuple[str, ...] | None:
         """Every file that git tracks, by its path from the root of the clone; None outside one."""

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from deploystep.adapters.git import GitRepository, first_error_line
-from deploystep.core.closed import assert_never
 from deploystep.core.facts import (
     Answered,
     AuthorOf,
@@ -70,19 +69,15 @@ class GitHistory:
         self._current = current
         self._kept: dict[tuple[str, ...], _Output] = {}
 
-    def answer(self, question: ChangedSince | IsMergedInto | AuthorOf | MessageOf) -> Answered:  # noqa: RET503 - assert_never
+    def answer(self, question: ChangedSince | IsMergedInto | AuthorOf | MessageOf) -> Answered:
         """The answer, or why there is none."""
         if isinstance(question, ChangedSince):
             return self._changed(question)
         if isinstance(question, IsMergedInto):
             return self._is_merged_into(question.branch)
-        if isinstance(question, AuthorOf):
-            commit = self._commit
-            return commit if isinstance(commit, Unavailable) else Known(commit.author)
-        if isinstance(question, MessageOf):
-            commit = self._commit
-            return commit if isinstance(commit, Unavailable) else Known(commit.message)
-        assert_never(question)
+        if isinstance(self._commit, Unavailable):
+            return self._commit
+        return Known(self._commit.author if isinstance(question, AuthorOf) else self._commit.message)
 
     @cached_property
     def default_branch(self) -> str | None:
@@ -95,16 +90,8 @@ class GitHistory:
 
     @cached_property
     def _commit(self) -> _Commit | Unavailable:
-        said = self._git(
-            "log",
-            "-1",
-            "--no-show-signature",
-            "--no-mailmap",
-            "--encoding=UTF-8",
-            "--format=%ae%x00%cI%x00%B",
-            self._revision,
-            "--",
-        )
+        how = ("-1", "--no-show-signature", "--no-mailmap", "--encoding=UTF-8", "--format=%ae%x00%cI%x00%B")
+        said = self._git("log", *how, self._revision, "--")
         if said.code != 0:
             return self._missing("U103", f"cannot read commit {self._short}", said)
         author, when, message = said.data.decode("utf-8", "surrogateescape").split("\0", 2)
@@ -256,14 +243,12 @@ class GitHistory:
 
     def _git(self, *arguments: str) -> _Output:
         if arguments not in self._kept:
-            self._kept[arguments] = self._asked(arguments)
+            result = self._repository.run(*arguments)
+            said = _Output(-1, b"", "git cannot be run here")
+            if result is not None:
+                said = _Output(result.returncode, result.stdout, first_error_line(result))
+            self._kept[arguments] = said
         return self._kept[arguments]
-
-    def _asked(self, arguments: tuple[str, ...]) -> _Output:
-        result = self._repository.run(*arguments)
-        if result is None:
-            return _Output(-1, b"", "git cannot be run here")
-        return _Output(result.returncode, result.stdout, first_error_line(result))
 
 
 def _names(said: _Output, note: str = "") -> Known[tuple[str, ...]]:

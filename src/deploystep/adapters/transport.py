@@ -174,9 +174,10 @@ def _told(kind: Any, exchange: _Exchange) -> Any:
 class HttpTransport:
     """Sends requests to one address with one token."""
 
-    def __init__(self, address: Address, token: Secret) -> None:
+    def __init__(self, address: Address, token: Secret, *, read_timeout: float | None = None) -> None:
         self._address = address
         self._token = token
+        self._read_timeout = read_timeout
 
     @property
     def host(self) -> str:
@@ -186,7 +187,7 @@ class HttpTransport:
     def send(self, request: Request) -> Response | Failure:
         """The complete answer, or what is certain about the attempt."""
         exchange = _Exchange()
-        limit = READ_TIMEOUT if request.repeat is Repeat.FREELY else TRIGGER_TIMEOUT
+        limit = (self._read_timeout or READ_TIMEOUT) if request.repeat is Repeat.FREELY else TRIGGER_TIMEOUT
         Thread(target=self._carry_out, args=(request, exchange, limit), daemon=True).start()
         try:
             is_in_time = exchange.wait(limit)

@@ -7,7 +7,7 @@ from deploystep.app.report import Report, TriedCase
 from deploystep.app.run import UNKNOWN_PROJECT
 from deploystep.app.trigger import duplicates, planned
 from deploystep.core.cases import Case
-from deploystep.core.decide import Decision, Judgement, Verdict
+from deploystep.core.decide import Decision, Verdict
 from deploystep.core.deploy import Outcome, trigger_specs
 from deploystep.core.errors import RuleFileInvalid
 from deploystep.core.rules import RuleSet
@@ -60,6 +60,9 @@ def _unknown(case: Case, decision: Decision) -> Iterator[Diagnostic]:
 _STATES_USER = "add user: anna to given, or use author: or a branch pattern instead of user:"
 
 
+_BECAME = {Verdict.FIRE: "it fires", Verdict.HELD: "it is held", Verdict.NO: "it does not fire"}
+
+
 def _differences(
     case: Case, decision: Decision, names: tuple[Spanned[str], ...] | None, verdict: Verdict, verb: str
 ) -> Iterator[Diagnostic]:
@@ -70,18 +73,13 @@ def _differences(
         name = judgement.rule.name.value
         if (name in spans) is not (judgement.verdict is verdict):
             should = "should" if name in spans else "should not"
-            what = f"rule '{name}' {should} {verb}: {_became(judgement)}"
+            what = f"rule '{name}' {should} {verb}: {_BECAME[judgement.verdict]}"
             yield _failed("C102", case, what, spans.get(name, case.span), judgement.because)
-
-
-def _became(judgement: Judgement) -> str:
-    words = {Verdict.FIRE: "it fires", Verdict.HELD: "it is held", Verdict.NO: "it does not fire"}
-    return words[judgement.verdict]
 
 
 def _parameters(case: Case, decision: Decision, rules: RuleSet) -> Iterator[Diagnostic]:
     build = case.given.build
-    found = trigger_specs(rules, decision.firing, build)
+    found = trigger_specs(rules, decision.deploys.firing, build)
     project = build.project or UNKNOWN_PROJECT
     entries = [planned(spec, spec.project or project, "", Outcome.PLANNED) for spec in found.specs]
     for problem in found.diagnostics or duplicates(entries, rules):

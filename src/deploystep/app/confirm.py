@@ -4,10 +4,9 @@ A run of another commit is cancelled, and seen to have ended. A run that errored
 error, for otherwise the step would be green without a deploy.
 """
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from deploystep.app.polling import BRISK, Look, poll
+from deploystep.app.polling import BRISK, poll
 from deploystep.circleci.apis import Api, run_key
 from deploystep.core.errors import NothingRuns, Stopped, TimedOut, ToolError
 from deploystep.core.frozen import replace
@@ -47,7 +46,6 @@ class Confirmation:
         self._created = created
         self._spec = entry.spec
         self._api = api
-        self._client = api.client
         self._limit = limit
         self._url = created.url
 
@@ -55,7 +53,7 @@ class Confirmation:
         """Look until the workflow that is to run is there and the revision is known, or until neither will be."""
         revision = self._created.revision
         continued_at: float | None = None
-        for look in self._poll(f"waiting for the workflows of {self._url}", self._limit):
+        for look in poll(self._api.client, self._limit, BRISK, f"waiting for the workflows of {self._url}"):
             asked_at = look.elapsed  # an answer tells how it stood then, however late it comes
             run = self._api.run(run_key(self._created))
             revision = (run.revision if run else None) or revision
@@ -112,7 +110,7 @@ class Confirmation:
         workflows: tuple[WorkflowState, ...] | None = None
         changed_at = 0.0
         what = f"cancelling {self._url}, which is of another commit"
-        for look in self._poll(what, max(self._limit, _CANCELLING)):
+        for look in poll(self._api.client, max(self._limit, _CANCELLING), BRISK, what):
             asked_at = look.elapsed
             workflows = self._api.workflows(run_key(self._created))
             if seen != (ids := frozenset(w.id for w in workflows or ())):
@@ -211,6 +209,3 @@ class Confirmation:
             f"look at {url}",
             "possible causes: no workflow's when: or filters fit the trigger; a tag needs a filter in each job",
         )
-
-    def _poll(self, what: str, limit: float) -> Iterator[Look]:
-        return poll(self._client, limit, BRISK, what)

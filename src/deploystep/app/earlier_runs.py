@@ -106,9 +106,8 @@ class EarlierRuns:
 
     def _may_be_ours(self, run: Run) -> bool:
         """Whether it is of the ref and commit of this deploy, and a trigger of another process may have made it."""
-        if self._spec.revision is None:
-            return self._may_be_triggered(run)
-        is_of_commit = run.revision in (self._spec.revision, None) and not _is_before(run, self._since)
+        is_recent = run.revision in (self._spec.revision, None) and not _is_before(run, self._since)
+        is_of_commit = self._spec.revision is None or is_recent
         return is_of_commit and self._may_be_triggered(run)
 
     def _may_be_triggered(self, run: Run) -> bool:

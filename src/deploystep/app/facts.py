@@ -39,7 +39,7 @@ def resolve(
     facts = Facts(build, now)
     decision = decide(rules, facts)
     while decision.wants:
-        facts = facts.with_answers({question: answer(question) for question in decision.wants})
+        facts = Facts(build, now, {**facts.answers, **{question: answer(question) for question in decision.wants}})
         decision = decide(rules, facts)
     return decision
 

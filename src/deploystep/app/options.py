@@ -5,12 +5,17 @@ from typing import Final
 
 from deploystep.core.frozen import dataclass, field
 
+#: Commands that deploy: by a trigger, or by a command of the job.
+ACTING: Final = ("run", "gate")
 RULES: Final = ".circleci/deploy.yml"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Every option by its name, with what holds where it is not given. Durations are in seconds."""
+    """Every option by its name, with what holds where it is not given. Durations are in seconds.
+
+    `rule` and `execute` are what `gate` judges, and the words of the command that it executes.
+    """
 
     command: str
     rules: str = RULES
@@ -30,6 +35,9 @@ class Options:
     again: str | None = None
     fetch: bool = False
     held: str = "pass"
+    export: str | None = None
+    rule: str = ""
+    execute: tuple[str, ...] = ()
     branch: str | None = None
     tag: str | None = None
     sha: str | None = None
@@ -56,6 +64,12 @@ class Options:
     workflow: tuple[str, ...] = ()
     fault: tuple[str, ...] = ()
     accept_token_env: str | None = None
+    path: tuple[str, ...] = ()
+    write: bool = False
+    force: bool = False
+    check: bool = False
+    diff: bool = False
+    shell: str | None = None
     json: bool = False
     quiet: bool = False
     verbose: bool = False
@@ -69,4 +83,9 @@ class Options:
     @property
     def is_dry(self) -> bool:
         """Whether nothing is to be sent."""
-        return self.dry_run or self.command != "run"
+        return self.dry_run or not self.acts
+
+    @property
+    def acts(self) -> bool:
+        """Whether the command deploys: in a build, by what CircleCI and the repository's host tell now."""
+        return self.command in ACTING

@@ -25,7 +25,8 @@ _CONFIRMING: Final = 2.0  # seconds until success is read once more: what was re
 _TOO_MANY_REQUESTS: Final = 429
 
 
-_WITHOUT: Final = (
+#: What needs no wait for the other nodes.
+WITHOUT: Final = (
     "a job of its own for the step, which requires this one, needs no wait; --nodes first does not wait either, "
     "and then deploys though another node fails"
 )
@@ -43,7 +44,7 @@ def wait_for_nodes(project: ProjectSlug, limit: float, services: "Services", rep
             "job-unknown",
             f"{build.node.others} of this job cannot be waited for: CIRCLE_BUILD_NUM is not set",
             "CircleCI sets it in every job: see what takes it away",
-            _WITHOUT,
+            WITHOUT,
         )
     job, count = build.build_num, build.node.total - 1
     what = f"waiting for {count} other node{'s' if count > 1 else ''} of job {job}"
@@ -117,7 +118,7 @@ def _unreadable(job: int, why: str, token_name: str) -> FactUnavailable:
         f"cannot tell whether the other nodes of job {job} have succeeded: {why}; nothing was sent",
         cannot_see(token_name),
         "it is safe to run this job again",
-        _WITHOUT,
+        WITHOUT,
     )
 
 
@@ -127,7 +128,7 @@ def _timed_out(limit: float, seen: tuple[NodeState, ...]) -> TimedOut:
         "nodes-timeout",
         f"the other nodes have not ended within {limit:.0f} s: {waiting}; nothing was triggered",
         "give them longer with  --nodes-timeout 1h",
-        _WITHOUT,
+        WITHOUT,
     )
 
 

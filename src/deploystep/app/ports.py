@@ -97,6 +97,9 @@ class Services(Protocol):
     def remote(self) -> Remote | None:
         """The repository that CircleCI builds."""
 
+    def executable(self, program: str) -> str:
+        """The path of a program, found as a shell finds it. Raises NotFound or NotExecutable."""
+
     def now(self, zone: tzinfo) -> datetime | None:
         """The time to decide at; None where none is stated."""
 

@@ -7,7 +7,7 @@ from deploystep.app.options import Options
 from deploystep.app.ports import Services
 from deploystep.app.report import Report
 from deploystep.core.build import Branch, BuildContext, ProjectSlug
-from deploystep.core.decide import Verdict
+from deploystep.core.decide import Decision, Verdict
 from deploystep.core.deploy import Outcome, TriggerSpec, trigger_specs
 from deploystep.core.errors import EnvironmentInvalid, FactUnavailable, Held, RuleFileInvalid
 from deploystep.core.rules import RuleSet
@@ -27,13 +27,13 @@ def run(options: Options, services: Services, report: Report) -> None:
     Raises ToolError where the job cannot be done, and Interrupted on a signal.
     """
     _run(options, services, report)
-    if options.held == "fail" and not report.skipped:
-        _raise_if_held(report)
+    if options.held == "fail" and not report.skipped and report.decision:
+        raise_if_held(report.decision.deploys, report)
 
 
-def _raise_if_held(report: Report) -> None:
+def raise_if_held(decision: Decision, report: Report) -> None:
     """Raise where a deploy that is due is held, so that somebody notices; not where a newer commit took its place."""
-    held = [j for j in (report.decision.judgements if report.decision else ()) if j.verdict is Verdict.HELD]
+    held = [j for j in decision.judgements if j.verdict is Verdict.HELD]
     if held and not any(entry.outcome is Outcome.SUPERSEDED for entry in report.triggers):
         raise Held(
             "held",
@@ -44,23 +44,19 @@ def _raise_if_held(report: Report) -> None:
 
 def _run(options: Options, services: Services, report: Report) -> None:
     report.again = options.again
-    report.skipped = services.other_node
-    if report.skipped:
-        return
-    build = report.build = services.build
-    if build.claims.ssh_rerun and not options.allow_ssh:
-        report.skipped = _SSH_RERUN
+    build = deciding_build(options, services, report)
+    if build is None:
         return
     rules = load(services.source)
     report.source = rules.source
-    _decide(rules, build, options, services, report)
+    judge(rules, build, options, services, report)
     if _is_fork_without_token(build, options, services, report):
         report.skipped = _FORK_SENDS_NOTHING
         return
     specs = _due(rules, build, options, report)
     if not specs:
         return
-    project = _project(specs, build, options, services)
+    project = project_of(specs, build, options, services)
     if not options.is_dry:
         services.client(specs)  # without a token nothing is planned
     _plan(specs, project, rules, services, report)
@@ -74,6 +70,18 @@ def _run(options: Options, services: Services, report: Report) -> None:
         from deploystep.app.trigger import trigger_all  # noqa: PLC0415 - most runs send nothing
 
         trigger_all(project, options, services, report)
+
+
+def deciding_build(options: Options, services: Services, report: Report) -> BuildContext | None:
+    """The build, where this node of it decides and it is no rerun with SSH; else None, and the report says why."""
+    report.skipped = services.other_node
+    if report.skipped:
+        return None
+    build = report.build = services.build
+    if build.claims.ssh_rerun and not options.allow_ssh:
+        report.skipped = _SSH_RERUN
+        return None
+    return build
 
 
 def _without_own(
@@ -91,15 +99,17 @@ def _without_own(
     return tuple(spec for spec in specs if spec.rule not in stopped)
 
 
-def _decide(rules: RuleSet, build: BuildContext, options: Options, services: Services, report: Report) -> None:
+def judge(rules: RuleSet, build: BuildContext, options: Options, services: Services, report: Report) -> Decision:
+    """Decide by what is known at this moment, and note it."""
     report.now = services.now(zone(rules.timezone))
     answer = LiveFacts(options, services, rules).answer if services.given is None else stated_facts(services.given)
     report.decision = resolve(rules, build, report.now, answer)
+    return report.decision
 
 
 def _is_fork_without_token(build: BuildContext, options: Options, services: Services, report: Report) -> bool:
     """Whether a fork's build is due to send, or cannot tell: without a token that is a normal state, no failure."""
-    judgements = report.decision.judgements if report.decision else ()
+    judgements = report.decision.deploys.judgements if report.decision else ()
     is_open = any(j.verdict in (Verdict.FIRE, Verdict.UNKNOWN) for j in judgements)
     return build.fork is True and is_open and not options.is_dry and not services.can_ask
 
@@ -109,15 +119,17 @@ def _due(rules: RuleSet, build: BuildContext, options: Options, report: Report) 
     report.triggers = []
     if report.decision is None:
         return ()
-    raise_if_undecided(report.decision, rules, build)
+    decision = report.decision.deploys
+    raise_if_undecided(decision, rules, build)
     once = (build.variables.get("CIRCLE_WORKFLOW_JOB_ID") or str(build.build_num)) if options.again is not None else ""
-    found = trigger_specs(rules, report.decision.firing, build, once)
+    found = trigger_specs(rules, decision.firing, build, once)
     if found.diagnostics:
-        raise _unsendable(rules, found.diagnostics)
+        raise unsendable(rules, found.diagnostics)
     return found.specs
 
 
-def _unsendable(rules: RuleSet, diagnostics: tuple[Diagnostic, ...]) -> RuleFileInvalid:
+def unsendable(rules: RuleSet, diagnostics: tuple[Diagnostic, ...]) -> RuleFileInvalid:
+    """The error that says what keeps a deploy that is due from being made."""
     what = "a deploy that is due cannot be sent as it is written"
     return RuleFileInvalid("parameters-invalid", what, source=rules.source, diagnostics=in_order(diagnostics))
 
@@ -133,11 +145,13 @@ def _plan(
     entries = [planned(spec, spec.project or project, host, outcome) for spec in specs]
     problems = duplicates(entries, rules)
     if problems:
-        raise _unsendable(rules, problems)
+        raise unsendable(rules, problems)
     report.triggers = entries
 
 
-def _project(specs: tuple[TriggerSpec, ...], build: BuildContext, options: Options, services: Services) -> ProjectSlug:
+def project_of(
+    specs: tuple[TriggerSpec, ...], build: BuildContext, options: Options, services: Services
+) -> ProjectSlug:
     """The slug of this build's project: from a variable, else from its own pipeline where the slug is needed."""
     waits = build.node.total > 1 and options.nodes == "all" and not options.is_dry
     is_needed = waits or any(spec.project is None for spec in specs)
@@ -196,17 +210,25 @@ def _wait_for_nodes(
 ) -> tuple[TriggerSpec, ...]:
     """Wait until every other node of the job has succeeded, and decide again: windows may have closed meanwhile."""
     build = services.build
+    if not wait_for_others(project, options, services, report):
+        return tuple(entry.spec for entry in report.triggers)
+    judge(rules, build, options, services, report)
+    specs = _due(rules, build, options, report)
+    if specs:
+        _plan(specs, project, rules, services, report)
+    return specs
+
+
+def wait_for_others(project: ProjectSlug, options: Options, services: Services, report: Report) -> bool:
+    """Wait until every other node of the job has succeeded; with `--nodes first` nobody waits, and it is False."""
+    build = services.build
     if options.nodes != "all":
         are = "is" if build.node.total == 2 else "are"  # noqa: PLR2004
         services.console.warning(
             f"{build.node.others} {are} not waited for: one that fails now does not stop this deploy"
         )
-        return tuple(entry.spec for entry in report.triggers)
+        return False
     from deploystep.app.parallel_nodes import wait_for_nodes  # noqa: PLC0415 - few builds are parallel
 
     wait_for_nodes(project, options.nodes_timeout, services, report)
-    _decide(rules, build, options, services, report)
-    specs = _due(rules, build, options, report)
-    if specs:
-        _plan(specs, project, rules, services, report)
-    return specs
+    return True

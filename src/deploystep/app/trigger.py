@@ -17,7 +17,6 @@ from deploystep.circleci.errors import unanswered
 from deploystep.circleci.http import Failure, Response, fate_of
 from deploystep.core.build import ProjectSlug
 from deploystep.core.deploy import Outcome, TriggerSpec
-from deploystep.core.deploy_key import holds
 from deploystep.core.errors import Interrupted, NothingRuns, Refused, Stopped, ToolError, Uncertain, Unreachable
 from deploystep.core.retry import Fate, may_repeat
 from deploystep.core.rules import RuleSet
@@ -143,18 +142,6 @@ def trigger_one(entry: TriggerEntry, api: Api, runs: EarlierRuns, options: Optio
             finally:
                 report.is_cancelling = False
         raise
-
-
-def _warn_of_unused_key(entry: TriggerEntry, api: Api) -> None:
-    """Warn where the run does not show its deploy key: a parameter that no config uses leaves no mark."""
-    if entry.spec.key is None or entry.created is None:
-        return
-    text = api.compiled_config(run_key(entry.created))
-    if text and not holds(text, entry.spec.key):
-        api.client.console.warning(
-            f"run {entry.created.url} does not show its deploy key, so a rerun does not recognise it by that: "
-            "use it once in the config, for example  environment: {DEPLOY_KEY: << pipeline.parameters.deploy_key >>}"
-        )
 
 
 def post(entry: TriggerEntry, api: Api, report: Report) -> Created:

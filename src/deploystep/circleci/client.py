@@ -18,7 +18,7 @@ from deploystep.circleci.http import (
     server_time,
 )
 from deploystep.core.frozen import dataclass
-from deploystep.core.retry import DEFAULT, Again, Fate, Policy, next_step
+from deploystep.core.retry import DEFAULT, Fate, Policy, next_step
 from deploystep.core.runs import Run
 
 T = TypeVar("T")
@@ -111,12 +111,12 @@ class Client:
             answer = result.status if isinstance(result, Response) else f"no answer ({result.reason})"
             self.console.detail(f"{request.method} {self.host}{request.path}: {answer}")
             asked_wait = retry_after(result, self.clock.now())
-            step = next_step(self._policy, request.repeat, attempt, fate_of(result), asked_wait)
-            if not isinstance(step, Again) or self.clock.monotonic() + step.wait > self.until:
+            wait = next_step(self._policy, request.repeat, attempt, fate_of(result), asked_wait)
+            if wait is None or self.clock.monotonic() + wait > self.until:
                 self._note(request, result, asked_wait)
                 return result
-            self.console.info(f"{_why(result)}; trying again in {step.wait:.0f} s")
-            self.clock.sleep(step.wait * (1 + _SPREAD * self.clock.chance()))
+            self.console.info(f"{_why(result)}; trying again in {wait:.0f} s")
+            self.clock.sleep(wait * (1 + _SPREAD * self.clock.chance()))
             attempt += 1
 
     def _note(self, request: Request, result: Response | Failure, asked_wait: float | None) -> None:

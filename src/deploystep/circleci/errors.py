@@ -43,7 +43,7 @@ def unanswered(result: Response | Failure, context: TriggerContext) -> ToolError
 def unread(result: Response | Failure, context: TriggerContext) -> ToolError:
     """Something had to be read before the trigger, and could not be: nothing was sent."""
     if isinstance(result, Response) and 400 <= result.status < 500 and result.status != 429:  # noqa: PLR2004
-        return _refused(result, context, is_trigger=False)
+        return refused(result, context, is_trigger=False)
     return _not_received(result, context) or FactUnavailable(
         "undecided",
         f"cannot tell whether rule '{context.rule}' was triggered for this commit before: "
@@ -99,17 +99,8 @@ def cannot_see(token_name: str) -> str:
     )
 
 
-def _who_is(context: TriggerContext) -> str:
-    """How to see whose token it is."""
-    return f"ask who the token is:  GET {context.host}/api/v2/me"
-
-
-def refused(response: Response, context: TriggerContext) -> Refused:
-    """The trigger was answered with no."""
-    return _refused(response, context, is_trigger=True)
-
-
-def _refused(response: Response, context: TriggerContext, *, is_trigger: bool) -> Refused:
+def refused(response: Response, context: TriggerContext, *, is_trigger: bool = True) -> Refused:
+    """The trigger, or with `is_trigger` False a read before it, was answered with no."""
     return Refused(
         f"refused-{response.status}",
         f"CircleCI answered {response.status}{_quoted(response)}; nothing was triggered for rule '{context.rule}'",
@@ -122,6 +113,7 @@ def _hints(status: int, context: TriggerContext, *, is_trigger: bool) -> tuple[s
     is_v1_1, is_v3 = context.api is ApiVersion.V1_1, context.api is ApiVersion.V3
     token, project = f"the token in {context.token_name}", context.project
     read_only = f"{token} may only read, and a trigger needs write permission"
+    who_is = f"ask who the token is:  GET {context.host}/api/v2/me"
     ref = f"{'tag' if isinstance(context.ref, Tag) else 'branch'} {context.ref.name}"
     causes: dict[int, tuple[tuple[str, bool], ...]] = {
         400: (
@@ -153,8 +145,8 @@ def _hints(status: int, context: TriggerContext, *, is_trigger: bool) -> tuple[s
         401: (
             f"make a new personal API token in {context.app}/settings/user/tokens and store it in {context.token_name}",
         ),
-        403: (_who_is(context),),
-        404: (_who_is(context),),
+        403: (who_is,),
+        404: (who_is,),
         410: (
             "CircleCI has removed the API v1.1 triggers (1 February 2027): job: no longer works",
             "gate a workflow on a pipeline parameter in config.yml and use workflow: with parameters:",

@@ -43,12 +43,12 @@ def pipeline_run_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
     """`POST …/pipeline/run`: config and checkout from the same branch or tag (it has no key for a revision)."""
     where = _where(spec.ref)
     body: dict[str, Json] = {"definition_id": spec.definition} if spec.definition else {}
-    return _trigger(f"{_path(project)}/pipeline/run", {**body, "config": where, "checkout": where}, spec)
+    return _trigger(f"{project_path(project)}/pipeline/run", {**body, "config": where, "checkout": where}, spec)
 
 
 def pipeline_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
     """`POST …/pipeline`, for a CircleCI Server that has no `pipeline/run`."""
-    return _trigger(f"{_path(project)}/pipeline", _where(spec.ref), spec)
+    return _trigger(f"{project_path(project)}/pipeline", _where(spec.ref), spec)
 
 
 def _trigger(path: str, body: Mapping[str, Json], spec: TriggerSpec) -> Request:
@@ -60,13 +60,16 @@ def _where(ref: Branch | Tag) -> dict[str, str]:
     return {"tag": ref.name} if isinstance(ref, Tag) else {"branch": ref.name}
 
 
-def _path(project: ProjectSlug) -> str:
+def project_path(project: ProjectSlug) -> str:
+    """`/api/v2/project/{slug}`."""
     # three segments, each encoded on its own: a joined slug (%2F) is answered with 404
     return "/api/v2/project/" + "/".join(map(segment, (project.vcs, project.organization, project.project)))
 
 
 class V2:
     """API v2 for one project and ref."""
+
+    _workflows = "/api/v2/workflow"
 
     def __init__(self, client: Client, context: TriggerContext) -> None:
         self.context = context
@@ -112,8 +115,8 @@ class V2:
         return jobs_not_run(self.client, workflow.id)
 
     def cancel(self, workflow: WorkflowState) -> bool:
-        """`POST /workflow/{id}/cancel`: whether it was accepted. Cancelling twice does no harm."""
-        path = f"/api/v2/workflow/{segment(workflow.id)}/cancel"
+        """`POST …/{id}/cancel`: whether it was accepted. Cancelling twice does no harm."""
+        path = f"{self._workflows}/{segment(workflow.id)}/cancel"
         return is_accepted(self.client.send(Request("POST", path, Repeat.FREELY)))
 
 
@@ -160,7 +163,7 @@ def compiled_config(client: Client, pipeline_id: str) -> str | None:
 def pipelines(client: Client, project: ProjectSlug, ref: Branch | Tag, enough: Enough) -> Recent | Response | Failure:
     """A project's pipelines, newest first. There is no filter for tags, so for a tag the whole project's are read."""
     branch = {"branch": ref.name} if isinstance(ref, Branch) else {}
-    return client.runs(reading(f"{_path(project)}/pipeline", **branch), _page_of(_run), _following, enough)
+    return client.runs(reading(f"{project_path(project)}/pipeline", **branch), _page_of(_run), _following, enough)
 
 
 def _following(first: Request, token: str) -> Request:
@@ -282,7 +285,7 @@ def nodes(client: Client, project: ProjectSlug, number: int) -> tuple[tuple[Node
 
     The nodes are None where it does not list them, or is of another job.
     """
-    result = client.get(f"{_path(project)}/job/{number}")
+    result = client.get(f"{project_path(project)}/job/{number}")
     body = JsonObject(body_of(result))
     return every(body.get("parallel_runs"), _node) if body.number("number") == number else None, result
 

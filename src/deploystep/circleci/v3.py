@@ -9,8 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Final, TypeVar
 
-from deploystep.circleci.client import Client, Enough, Recent
-from deploystep.circleci.context import TriggerContext
+from deploystep.circleci.client import Enough, Recent
 from deploystep.circleci.errors import accepted_body, not_created
 from deploystep.circleci.http import (
     Failure,
@@ -20,12 +19,11 @@ from deploystep.circleci.http import (
     Response,
     body_of,
     every,
-    is_accepted,
     reading,
     ref_of,
     segment,
 )
-from deploystep.circleci.v2 import compiled_config, completed, jobs_not_run, pipeline
+from deploystep.circleci.v2 import V2, completed, pipeline
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.frozen import replace
 from deploystep.core.retry import Repeat
@@ -49,12 +47,10 @@ def run_request(spec: TriggerSpec) -> Request:
     return Request("POST", "/api/v3/runs", Repeat.ONLY_IF_NOT_RECEIVED, {"data": data})
 
 
-class V3:
-    """API v3 for one project and branch."""
+class V3(V2):
+    """API v3 for one project and branch. What a run was compiled to, and its jobs, v2 tells by the same ids."""
 
-    def __init__(self, client: Client, context: TriggerContext) -> None:
-        self.context = context
-        self.client = client
+    _workflows = "/api/v3/workflows"
 
     def read_created(self, response: Response) -> Created:
         """The run that was created. Raises Refused or Uncertain where none certainly was."""
@@ -79,7 +75,7 @@ class V3:
         def following(first: Request, cursor: str) -> Request:
             return replace(first, query={**first.query, "page[cursor]": cursor})
 
-        return self.client.pages(reading("/api/v3/workflows", **{"filter[run_id]": run_id}), read, following)
+        return self.client.pages(reading(self._workflows, **{"filter[run_id]": run_id}), read, following)
 
     def recent(self, enough: Enough) -> Recent | Response | Failure:
         """The branch's runs of the last 90 days (`POST /runs/search`); how each was triggered is not told."""
@@ -109,19 +105,6 @@ class V3:
         if run.is_by_api is None:
             run = completed(run, pipeline(self.client, run.id))
         return run if run.revision else completed(run, self.run(run.id))
-
-    def compiled_config(self, run_id: str) -> str | None:
-        """The run's compiled configuration, which v2 tells by the same id; None where it cannot be read."""
-        return compiled_config(self.client, run_id)
-
-    def jobs_not_run(self, workflow: WorkflowState) -> tuple[str, ...] | None:
-        """Names of the workflow's jobs that were skipped, which v2 tells by the same id; None where it does not."""
-        return jobs_not_run(self.client, workflow.id)
-
-    def cancel(self, workflow: WorkflowState) -> bool:
-        """`POST /workflows/{id}/cancel`: whether it was accepted. Cancelling twice does no harm."""
-        path = f"/api/v3/workflows/{segment(workflow.id)}/cancel"
-        return is_accepted(self.client.send(Request("POST", path, Repeat.FREELY)))
 
 
 def _page(result: Response | Failure, read: Callable[[JsonObject], T | None]) -> Page[T] | None:

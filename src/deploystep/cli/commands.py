@@ -3,11 +3,11 @@
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from deploystep.app.options import Options
+from deploystep.app.options import RULES, Options
 from deploystep.app.report import Report
 from deploystep.app.run import run
 from deploystep.cli.services import CONFIG, HERE, Services
-from deploystep.core.errors import RuleFileInvalid
+from deploystep.core.errors import RuleFileInvalid, UsageError
 
 if TYPE_CHECKING:
     from deploystep.project.config import Config
@@ -23,17 +23,23 @@ def dispatch(options: Options, services: Services, report: Report) -> bool:
         services.console.warning(f"{name} cancels nothing without --wait: a deploy is not followed then")
     run(options, services, report)
     if options.command == "plan" and report.triggers:
-        _foretell(services, report)
+        _foretell(services.config(), services, report)
     return True
 
 
-def _foretell(services: Services, report: Report) -> None:
+def _gate(options: Options, services: Services, report: Report) -> bool:
+    from deploystep.app.gate import gate  # noqa: PLC0415 - most steps trigger
+
+    gate(options, services, report)
+    return True
+
+
+def _foretell(config: "Config | None", services: Services, report: Report) -> None:
     """What each trigger would start in this project, as far as its config tells."""
     from deploystep.project.wiring import would_run  # noqa: PLC0415 - a deploy needs none of it
 
-    config = services.config()
     for entry in report.triggers:
-        if config is not None and entry.spec.project is None and entry.spec.job is None:
+        if config is not None and entry.spec.project == services.build.project and entry.spec.job is None:
             entry.would_run = would_run(config, entry.spec.ref, entry.spec.parameters)
 
 
@@ -78,7 +84,64 @@ def _sandbox(options: Options, services: Services, _report: Report) -> bool:
     return False
 
 
-_OTHERS: Final = {"check": _check, "test": _test, "schema": _schema, "sandbox": _sandbox}
+def _init(options: Options, services: Services, report: Report) -> bool:
+    from deploystep.adapters.files import create_text, nearest, read_config, repository_reader  # noqa: PLC0415 - as above
+    from deploystep.app.check import check  # noqa: PLC0415 - as above
+    from deploystep.app.init import Clone, start  # noqa: PLC0415 - as above
+    from deploystep.project.wiring import Project  # noqa: PLC0415 - as above
+
+    root = services.root
+    git, place = services.repository, options.rules
+    if place == RULES:  # one that is there already, in this folder or above it, is the one that commands read
+        place = nearest(RULES, HERE)
+        place = place if (HERE / place).exists() else f"{root}{RULES}"
+    project, config, files = git.describe(), f"{root}{CONFIG}", git.files() or ()
+    names = [project.get(f"CIRCLE_PROJECT_{part}NAME") for part in ("USER", "REPO")]
+    slug = "/".join(name for name in names if name)
+    tags = tuple(ref.removeprefix("refs/tags/") for ref in git.refs("refs/tags/"))
+    clone = Clone(slug or None, git.default_branch(), tags, CONFIG, read_config(config, HERE, is_named=False))
+    read = repository_reader(HERE, files)
+    found = start(clone, read)
+    create_text(HERE / place, found.rules, options.written("rules"))
+    report.start = found
+    check(services.source, lambda: Project(found.config, {}, files, read), report, is_strict=False)
+    if git.resolve("HEAD") is not None:
+        run(services.as_plan(found.branch), services, report)
+        _foretell(found.config, services, report)
+    return True
+
+
+def _doctor(options: Options, services: Services, report: Report) -> bool:
+    from deploystep.app.doctor import Clone, examine  # noqa: PLC0415 - as above
+
+    git = services.repository
+    clone = Clone(git.version(), git.is_shallow(), git.origin())
+    examine(services, clone, partial(_project, options, services), report)
+    return True
+
+
+def _migrate(options: Options, services: Services, report: Report) -> bool:
+    from deploystep.adapters.tree import ProjectTree  # noqa: PLC0415 - a deploy needs none of it
+    from deploystep.app.migrate import migrate  # noqa: PLC0415 - as above
+
+    tree = ProjectTree(HERE, options.path, options.rules, services.repository)
+    migrate(options, tree, report, services.console.warning)
+    return True
+
+
+def _completion(options: Options, services: Services, _report: Report) -> bool:
+    from deploystep.cli.completion import script  # noqa: PLC0415 - for shells, once
+
+    if options.shell is None:
+        raise UsageError("usage", "completion: no SHELL is named", "write for example  deploystep completion bash")
+    services.console.result(script(options.shell))
+    return False
+
+
+_OTHERS: Final = {
+    "gate": _gate, "check": _check, "test": _test, "init": _init, "doctor": _doctor, "migrate": _migrate,
+    "schema": _schema, "sandbox": _sandbox, "completion": _completion,
+}  # fmt: skip
 
 
 def _project(options: Options, services: Services) -> "Project":

@@ -5,11 +5,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from types import FrameType, MappingProxyType
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from deploystep.adapters.clock import SystemClock
 from deploystep.adapters.console import Console, wants_colour
-from deploystep.app.report import Report
+from deploystep.app.options import ACTING
+from deploystep.app.report import Gated, Report
 from deploystep.cli import args
 from deploystep.cli.commands import dispatch
 from deploystep.cli.option_table import COMMANDS
@@ -19,6 +20,9 @@ from deploystep.core.exits import ExitCode
 from deploystep.core.parameters import SECRET_VARIABLES
 from deploystep.core.secret import Secret
 from deploystep.render import text
+
+if TYPE_CHECKING:
+    from deploystep.adapters.files import Appended
 
 _SIGNALS: Final = MappingProxyType(
     {
@@ -36,17 +40,26 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, out: Te
     """Carry out a command line. Gives the exit code; does not raise."""
     console = Console(out, err, tuple(Secret(environ[name]) for name in SECRET_VARIABLES if environ.get(name)))
     command = argv[0] if argv and argv[0] in COMMANDS else ""
-    line = _CommandLine(argv, environ, Report(command, is_dry="--dry-run" in argv or command != "run"))
+    line = _CommandLine(argv, environ, Report(command, is_dry="--dry-run" in argv or command not in ACTING))
     try:
         line.carry_out(stdin, console)
-        _ignore_signals()  # what happened must still be told
+        if line.report.to_execute:  # what comes now is not lost: it meets the command
+            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            line.report.raise_if_signalled()  # one that came before, and whose own exception was swallowed
+        else:
+            _ignore_signals()  # what happened must still be told
     except Interrupted as signalled:
         _ignore_signals()
         line.report.exit = signalled.exit
         line.is_shown = line.is_shown and command != "sandbox"  # which has said all there is to say
+    line.write_export(console)
+    style = text.Style(wants_colour(line.color, out, environ), err.isatty())
     if line.is_shown:
-        is_coloured = wants_colour(line.color, out, environ)
-        _show(line.report, console, text.Style(is_coloured, err.isatty()), line.format)
+        _show(line.report, console, style, line.format)
+    gated = line.report.to_execute
+    if gated is not None:
+        line.hand_over(gated)
+        console.problem(text.failure(line.report, style))
     return int(line.report.exit)
 
 
@@ -60,6 +73,8 @@ class _CommandLine:
         self.format = "json" if args.asks_for_json(argv, environ) else "text"
         self.color = "auto"
         self.is_shown = True
+        self.ignored = frozenset(each for each in _SIGNALS if signal.getsignal(each) is signal.SIG_IGN)
+        self.exported: Appended | None = None
 
     def carry_out(self, stdin: TextIO, console: Console) -> None:
         """Leave in the report how it ended. Raises nothing but Interrupted, which can come at any moment."""
@@ -73,6 +88,10 @@ class _CommandLine:
             console.hide(Secret(self.environ.get(options.token_env or "", "")))
             for name in args.unknown_variables(self.environ):
                 console.warning(f"{name} stands for no option, and is not read")
+            if options.export is not None:
+                from deploystep.adapters.files import Appended  # noqa: PLC0415 - few ask for it
+
+                self.exported = Appended(options.export, options.written("export"))
             services = Services(options, self.environ, stdin, console, SystemClock(report.raise_if_signalled))
             with closing(services):
                 self.is_shown = dispatch(options, services, report)
@@ -83,6 +102,29 @@ class _CommandLine:
         except Exception as error:  # noqa: BLE001 - the last resort: a bug gets its own exit code and no traceback
             report.raise_if_signalled()  # a signal within an import comes out as that import's error
             report.fail(_bug(error, console))
+
+    def write_export(self, console: Console) -> None:
+        """Write the outcome where that was asked for. Where that fails, what was triggered is told all the same."""
+        if self.exported is None:
+            return
+        from deploystep.render.exports import lines  # noqa: PLC0415 - few ask for it
+
+        try:
+            self.exported.append(lines(self.report))
+        except ToolError as error:
+            if self.report.exit.is_result:
+                self.report.fail(error)
+            else:
+                console.warning(error.message)
+
+    def hand_over(self, gated: Gated) -> None:
+        """Execute the command of `gate` in the place of this process; where that fails, the report says why."""
+        from deploystep.adapters.execute import become, environment  # noqa: PLC0415 - few commands execute one
+
+        try:
+            become(gated.path, gated.command, environment(self.environ, gated.variables), self.ignored)
+        except ToolError as error:
+            self.report.fail(error)
 
 
 def _show(report: Report, console: Console, style: text.Style, form: str) -> None:
@@ -96,7 +138,9 @@ def _show(report: Report, console: Console, style: text.Style, form: str) -> Non
         result = RENDERERS[form](report)
     else:
         result = text.result(report, style)
-    if result:
+    if result and report.gated is not None and report.gated.command and form != "json":
+        console.problem(result)  # stdout is the command's
+    elif result:
         console.result(result)
     failure = text.failure(report, style)
     if failure:

@@ -4,13 +4,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from deploystep.app.options import RULES
+from deploystep.app.options import ACTING, RULES
 from deploystep.core.errors import UsageError
 from deploystep.core.frozen import dataclass
 
-_DECIDING: Final = ("run", "plan")
-_READING: Final = ("run", "plan", "check", "test")
-_ALL: Final = ("run", "plan", "check", "test", "schema", "sandbox")
+_DECIDING: Final = ("run", "gate", "plan")
+_READING: Final = ("run", "gate", "plan", "check", "test")
+_ALL: Final = ("run", "gate", "plan", "check", "test", "init", "doctor", "migrate", "schema", "sandbox")
 TRUE: Final = frozenset({"1", "true", "yes", "on"})
 FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 _WAIT: Final = 3600.0
@@ -45,8 +45,7 @@ def _port(flag: str, text: str) -> int:
 
 def _heads(flag: str, texts: list[str]) -> Mapping[str, str]:
     for text in texts:
-        name, _, value = text.partition("=")
-        if not (name and value):
+        if not all(text.partition("=")):
             hint = f"write for example {flag} main=4f2c1aa"
             raise UsageError("usage", f"{flag}: expected NAME=VALUE, found {text!r}", hint)
     return dict(text.split("=", 1) for text in texts)
@@ -74,17 +73,16 @@ def _code(flag: str, text: str) -> str:
     return text.upper()
 
 
-def _text(_flag: str, text: str) -> str:
-    return text
-
-
 def _texts(_flag: str, texts: list[str]) -> tuple[str, ...]:
     return tuple(texts)
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option: which commands take it, how it is written and read. Without a metavar it is a switch."""
+    """One option: which commands take it, how it is written and read. Without a metavar it is a switch.
+
+    A flag without dashes is an argument that stands alone.
+    """
 
     flag: str
     commands: tuple[str, ...]
@@ -93,7 +91,7 @@ class Option:
     choices: tuple[str, ...] | None = None
     is_repeatable: bool = False
     has_variable: bool = True
-    read: Callable[[str, Any], Any] = _text
+    read: Callable[[str, Any], Any] = lambda _flag, text: text
     short: str | None = None
 
     @property
@@ -104,27 +102,34 @@ class Option:
     @property
     def name(self) -> str:
         """The attribute under which argparse keeps it."""
-        return self.flag.removeprefix("--").replace("-", "_")
+        return self.flag.removeprefix("--").replace("-", "_").lower()
+
+    @property
+    def is_value_optional(self) -> bool:
+        """Whether it may stand alone though it takes a value."""
+        return self.flag == "--wait"
 
 
 OPTIONS: Final = (
-    Option("--rules", _READING, f"the rule file (default {RULES})", "FILE"),
-    Option("--rules-ref", _READING, "read the rule file from this git ref, so that a pull request cannot edit it", "REF"),
+    Option("PATH", ("migrate",), "a config, or a folder that holds .circleci (default: this project)", "PATH", None, True, False, _texts),  # noqa: FBT003
+    Option("--rules", (*_READING, "init", "doctor", "migrate"), f"the rule file (default {RULES})", "FILE"),
+    Option("--rules-ref", (*_READING, "doctor"), "read the rule file from this git ref, so that a pull request cannot edit it", "REF"),
     Option("--now", _DECIDING, "decide as if it were this time: 2026-06-16 10:00 [ZONE]", "TIME"),
-    Option("--dry-run", ("run",), "decide by the same code path and send nothing"),
+    Option("--dry-run", ACTING, "decide by the same code path, and send and execute nothing"),
     Option("--confirm", ("run",), "how long to look for the created run's workflows (default 60s; 0 does not look)", "DURATION", read=_duration),
-    Option("--host", ("run", "plan"), "address of CircleCI (default: from CIRCLE_BUILD_URL, else circleci.com)", "URL"),
-    Option("--token-env", ("run",), "name of the variable that holds the API token (default: the first of CIRCLE_TOKEN, …)", "NAME"),
-    Option("--sandbox", ("run",), "send to a mock CircleCI server on this machine; needs no account"),
-    Option("--outside-ci", ("run",), "also trigger outside CircleCI; git fills in what a build's environment would hold"),
-    Option("--allow-ssh", ("run",), "also trigger in a rerun with SSH"),
-    Option("--nodes", ("run",), "all (default): node 0 waits until every other node has succeeded; first: it does not wait", "WHICH", ("all", "first")),
-    Option("--nodes-timeout", ("run",), "how long to wait for the other nodes (default 30m)", "DURATION", read=_duration),
+    Option("--host", (*_DECIDING, "doctor"), "address of CircleCI (default: from CIRCLE_BUILD_URL, else circleci.com)", "URL"),
+    Option("--token-env", (*ACTING, "doctor"), "name of the variable that holds the API token (default: the first of CIRCLE_TOKEN, …)", "NAME"),
+    Option("--sandbox", ("run", "doctor"), "send to a mock CircleCI server on this machine; needs no account"),
+    Option("--outside-ci", ACTING, "also deploy outside CircleCI; git fills in what a build's environment would hold"),
+    Option("--allow-ssh", ACTING, "also deploy in a rerun with SSH"),
+    Option("--nodes", ACTING, "all (default): node 0 waits until every other node has succeeded; first: it does not wait", "WHICH", ("all", "first")),
+    Option("--nodes-timeout", ACTING, "how long to wait for the other nodes (default 30m)", "DURATION", read=_duration),
     Option("--wait", ("run",), "follow what was triggered to its end, for at most this long (1h where none is given)", "DURATION", read=_wait),
     Option("--cancel-on-interrupt", ("run",), "with --wait: an interruption also cancels what was triggered"),
     Option("--again", ("run",), "trigger though this commit was deployed before; the reason is shown", "REASON", read=_reason),
-    Option("--fetch", ("run",), "fetch a branch or tag that a rule asks about and that has moved since the checkout"),
-    Option("--held", ("run",), "what a held deploy is: pass (default), or fail, with exit code 13", "WHICH", ("pass", "fail")),
+    Option("--fetch", ACTING, "fetch a branch or tag that a rule asks about and that has moved since the checkout"),
+    Option("--held", ACTING, "what a held deploy is: pass (default), or fail, with exit code 13", "WHICH", ("pass", "fail")),
+    Option("--export", ACTING, "append the outcome to this file as lines for bash, for example to $BASH_ENV", "FILE"),
     Option("--branch", ("plan",), "the branch to judge (default: the one checked out)", "NAME", has_variable=False),
     Option("--tag", ("plan",), "the tag to judge", "NAME", has_variable=False),
     Option("--sha", ("plan",), "the revision to judge (default: HEAD, or the tag's)", "REVISION", has_variable=False),
@@ -151,6 +156,11 @@ OPTIONS: Final = (
     Option("--workflow", ("sandbox",), "a workflow that every run starts (repeatable; default deploy)", "NAME", None, True, False, _texts),  # noqa: FBT003
     Option("--fault", ("sandbox",), "how the next trigger goes wrong, for example 500-after-create (repeatable)", "FAULT", None, True, False, _texts),  # noqa: FBT003
     Option("--accept-token-env", ("sandbox",), "take only the token that this variable holds (default: any)", "NAME", has_variable=False),
+    Option("--write", ("migrate",), "write the rule file and the changed configs", has_variable=False),
+    Option("--force", ("migrate",), "with --write: also where something is not committed", has_variable=False),
+    Option("--diff", ("migrate",), "show the changes as a unified diff", has_variable=False),
+    Option("--check", ("migrate",), "end with 3 while a deploy step or a call that ends remains", has_variable=False),
+    Option("SHELL", ("completion",), "the shell that is to complete the command line", "SHELL", ("bash", "zsh", "fish"), has_variable=False),
     Option("--json", _ALL, "print exactly one JSON document on stdout"),
     Option("--quiet", _ALL, "leave out what happens on the way; warnings, errors and the result stay", short="-q"),
     Option("--verbose", _ALL, "also tell each request to CircleCI and how it was answered", short="-v"),
@@ -159,9 +169,14 @@ OPTIONS: Final = (
 
 COMMANDS: Final[Mapping[str, str]] = {
     "run": "the step: decide, and trigger the deploy that is due",
+    "gate": "judge one rule as run does, and execute a command in place of a trigger",
     "plan": "what run would do, on a laptop: sends nothing, needs no token",
     "check": "report everything wrong or suspicious in the rule file, alone and beside config.yml",
     "test": "try the cases in the rule file, offline",
+    "init": "write a first rule file, and show the lines that config.yml needs for it",
+    "doctor": "look at everything that a deploy needs, here and at CircleCI; changes nothing",
     "schema": "print the JSON Schema of the rule file, for editors",
     "sandbox": "a mock CircleCI server on this machine",
+    "migrate": "find deploy steps and calls of API v1.1, and write what takes their place",
+    "completion": "print the script by which bash, zsh or fish completes the command line",
 }

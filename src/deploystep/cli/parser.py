@@ -35,6 +35,11 @@ def parser(only: str | None = None) -> Parser:
             epilog=f"example:\n{_EXAMPLES[name]}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        if name == "gate":
+            command.usage = "deploystep gate [OPTION ...] RULE [-- COMMAND ...]"
+            command.add_argument(
+                "rule", nargs="+", metavar="RULE", help="the rule to judge; what follows -- is executed if it fires"
+            )
         for option in OPTIONS:
             if name in option.commands and only in (name, None):
                 _add(command, option)
@@ -43,11 +48,16 @@ def parser(only: str | None = None) -> Parser:
 
 _EXAMPLES: Final = {
     "run": "      - run: deploystep run",
+    "gate": "      - run: deploystep gate production -- ./deploy.sh",
     "plan": "  deploystep plan --branch release/1.4",
     "check": "  deploystep check",
     "test": "  deploystep test --coverage --junit results/deploystep.xml",
+    "init": "  deploystep init",
+    "doctor": "  deploystep doctor",
     "schema": "  deploystep schema",
     "sandbox": "  deploystep sandbox --port 8080 --fault 429:1",
+    "migrate": "  deploystep migrate --diff",
+    "completion": "  deploystep completion bash",
 }
 
 
@@ -56,8 +66,14 @@ def _add(command: argparse.ArgumentParser, option: Option) -> None:
         flags = (option.short, option.flag) if option.short else (option.flag,)
         command.add_argument(*flags, action="store_true", default=None, help=option.help)
         return
-    # --wait may stand alone, and must not look as if it had not been given
-    nargs, const = ("?", "") if option.flag == "--wait" else (None, None)
+    if not option.flag.startswith("-"):
+        number = "*" if option.is_repeatable else "?"
+        command.add_argument(
+            option.name, metavar=option.metavar, nargs=number, choices=option.choices, help=option.help
+        )
+        return
+    # what stands alone must not look as if it had not been given
+    nargs, const = ("?", "") if option.is_value_optional else (None, None)
     command.add_argument(
         option.flag,
         action="append" if option.is_repeatable else "store",

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from deploystep.adapters.clock import SystemClock
@@ -10,20 +11,24 @@ from deploystep.adapters.console import Console
 from deploystep.adapters.git import GitRepository
 from deploystep.app.options import Options
 from deploystep.core.address import Address, read_address
-from deploystep.core.build import BuildContext
+from deploystep.core.build import Branch, BuildContext, Tag
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import UsageError
+from deploystep.core.parameters import Scalar
 from deploystep.core.secret import Secret
-from deploystep.sandbox import Fault, FaultError, Sandbox, Workflow, parse_fault
+from deploystep.core.trace import Answer
+from deploystep.project.config import Config
+from deploystep.project.wiring import would_run
+from deploystep.sandbox import Fault, FaultError, Sandbox, TriggerBody, Workflow, parse_fault
 
 _HEARTBEAT: Final = 3600.0
 
 
 @contextmanager
 def started_for(
-    build: BuildContext, specs: tuple[TriggerSpec, ...], token: Secret, console: Console
+    build: BuildContext, specs: tuple[TriggerSpec, ...], token: Secret, console: Console, config: Config | None
 ) -> Iterator[Address]:
-    """A sandbox that knows this build: its project, where its branch is, and the workflows that are to start."""
+    """A sandbox that knows this build: its project and config, where its branch is, and workflows that are to start."""
     heads = {spec.ref.name: spec.revision for spec in specs if spec.revision}
     # as if the config gated each named workflow on the parameters of its trigger
     workflows = tuple(Workflow(spec.workflow, spec.parameters) for spec in specs if spec.workflow)
@@ -34,7 +39,34 @@ def started_for(
             nodes = ["running", *["success"] * (build.node.total - 1)]
             sandbox.set_job(str(build.project), build.build_num, parallel_runs=nodes)
         console.info(f"sandbox: a mock CircleCI server at {sandbox.url}; nothing leaves this machine")
+        if config is not None and build.project:
+            starts = None if config.setup else partial(_starts, config, console)
+            if config.setup:
+                console.info(f"sandbox: {config.path}:{config.setup}: a setup config: what continues it is not known")
+            sandbox.set_config(str(build.project), config.text, defaults=_defaults(config), starts=starts)
         yield read_address(sandbox.url)
+
+
+def _defaults(config: Config) -> dict[str, Scalar]:
+    declared = {name: parameter.default for name, parameter in config.parameters.items()}
+    return {name: value for name, value in declared.items() if isinstance(value, (str, int))}
+
+
+def _starts(config: Config, console: Console, body: TriggerBody) -> list[Workflow]:
+    """The workflows that the project's config starts, or may start, for a trigger.
+
+    Raises ValueError, in CircleCI's words, for parameters that the config does not declare.
+    """
+    unexpected = [name for name in body.parameters if name not in config.parameters]
+    if unexpected:
+        raise ValueError(f"Unexpected argument(s): {', '.join(unexpected)}")
+    found = would_run(config, Branch(body.branch or "") if body.tag is None else Tag(body.tag), body.parameters)
+    if not found.workflows:
+        console.info(f"sandbox: would run: {found.text}")
+    for each in (w for w in found.workflows if w.runs.answer is Answer.UNKNOWN):
+        why = f"{config.path}:{each.runs.line}: {each.runs.why}" if each.runs.line else config.path
+        console.info(f"sandbox: workflow {each.workflow.name} starts, which is not certain on CircleCI: {why}")
+    return [Workflow(each.workflow.name) for each in found.workflows]
 
 
 def serve(options: Options, token: str | None, repository: GitRepository, console: Console, clock: SystemClock) -> None:
@@ -49,22 +81,15 @@ def serve(options: Options, token: str | None, repository: GitRepository, consol
     )
     for fault in map(_fault, options.fault):
         sandbox.add_fault(fault)
-    with _started(sandbox, options.written("port")):
-        console.result(_greeting(sandbox.url, is_json=options.json))
-        while True:
-            clock.sleep(_HEARTBEAT)
-
-
-@contextmanager
-def _started(sandbox: Sandbox, option: str) -> Iterator[None]:
     try:
         sandbox.start()
     except OSError as error:
-        raise UsageError(
-            "port", f"{option}: cannot listen there: {error.strerror}", "leave --port out for a free one"
-        ) from None
+        what = f"{options.written('port')}: cannot listen there: {error.strerror}"
+        raise UsageError("port", what, "leave --port out for a free one") from None
     try:
-        yield
+        console.result(_greeting(sandbox.url, is_json=options.json))
+        while True:
+            clock.sleep(_HEARTBEAT)
     finally:
         sandbox.stop()
 
@@ -79,11 +104,8 @@ def _fault(text: str) -> Fault:
 def _greeting(url: str, *, is_json: bool) -> str:
     if is_json:
         return json.dumps({"schema": 1, "command": "sandbox", "url": url})
-    return "\n".join(
-        (
-            f"sandbox: a mock CircleCI server at {url} (Ctrl-C ends it)",
-            "try it in a clone that holds .circleci/deploy.yml:",
-            f"  CIRCLE_TOKEN=any-token deploystep run --outside-ci --host {url}",
-            f"see what arrived:  curl {url}/sandbox/requests",
-        )
-    )
+    return f"""\
+sandbox: a mock CircleCI server at {url} (Ctrl-C ends it)
+try it in a clone that holds .circleci/deploy.yml:
+  CIRCLE_TOKEN=any-token deploystep run --outside-ci --host {url}
+see what arrived:  curl {url}/sandbox/requests"""

@@ -22,6 +22,7 @@ from deploystep.core.errors import EnvironmentInvalid, FactUnavailable, RuleFile
 from deploystep.core.frozen import replace
 from deploystep.core.nodes import other_node
 from deploystep.core.parameters import TOKEN_VARIABLES
+from deploystep.core.retry import Policy
 from deploystep.core.secret import MASK, Secret
 from deploystep.core.source import SourceFile
 from deploystep.core.times import read_now
@@ -86,28 +87,27 @@ class Services:
     def build(self) -> BuildContext:
         """The build. Raises EnvironmentInvalid outside CircleCI, unless that was asked for."""
         if self.given is not None:
-            self._refuse_beside_given()
+            beside = " and ".join(self.options.written(name) for name in _OF_BUILD if getattr(self.options, name))
+            if beside:  # with --given, the stated facts are all there is
+                what = f"--given states the whole build: {beside} would change nothing"
+                raise UsageError("usage", what, "leave one out")
             return self.given.build
         options, environ = self.options, self._environ_without_token
-        if options.command == "run" and environ.get("CIRCLECI") == "true":
+        if (options.acts or options.command == "doctor") and environ.get("CIRCLECI") == "true":
             return BuildContext.from_environ(environ)
-        if options.command == "run" and not (options.sandbox or options.outside_ci):
+        if options.acts and not (options.sandbox or options.outside_ci):
             raise EnvironmentInvalid(
                 "not-in-a-build",
                 "this is not a CircleCI build: CIRCLECI is not `true`",
                 "see what a build would do with  deploystep plan",
-                "try the whole step without an account with  deploystep run --sandbox",
-                "to trigger from here all the same, give  --outside-ci",
+                *(
+                    ("try the whole step without an account with  deploystep run --sandbox",)
+                    * (options.command == "run")
+                ),
+                f"to {'trigger' if options.command == 'run' else 'deploy'} from here all the same, give  --outside-ci",
             )
         build = BuildContext.from_environ(self._completed())
         return replace(build, fork=True) if options.fork else build
-
-    def _refuse_beside_given(self) -> None:
-        """Refuse options that would be ignored: with `--given`, the stated facts are all there is."""
-        beside = [name for name in _OF_BUILD if getattr(self.options, name)]
-        if beside:
-            names = " and ".join(map(self.options.written, beside))
-            raise UsageError("usage", f"--given states the whole build: {names} would change nothing", "leave one out")
 
     @cached_property
     def _stated_environ(self) -> Mapping[str, str]:
@@ -116,11 +116,8 @@ class Services:
         branch, tag, request = options.branch, options.tag, options.pull_request
         if options.fork and request is not None and branch is None and tag is None:
             branch = f"pull/{request}"
-        given = {
-            "CIRCLE_NODE_INDEX": options.node_index,
-            "CIRCLE_NODE_TOTAL": options.node_total,
-            "CIRCLE_USERNAME": options.user,
-        }
+        nodes = {"CIRCLE_NODE_INDEX": options.node_index, "CIRCLE_NODE_TOTAL": options.node_total}
+        given = {**nodes, "CIRCLE_USERNAME": options.user}
         if branch is not None or tag is not None:
             # a build has one of them: naming one takes the other away
             given |= {"CIRCLE_BRANCH": branch or "", "CIRCLE_TAG": tag or ""}
@@ -151,6 +148,8 @@ class Services:
             self.console.info(f"branch {options.branch} is not in this clone: judged as if it were at {at}")
         if Variables(values).first(("CIRCLE_BRANCH", "CIRCLE_TAG")) is not None:
             found.pop("CIRCLE_BRANCH", None)
+        elif "CIRCLE_BRANCH" not in found and options.command == "doctor":
+            found["CIRCLE_BRANCH"] = self.repository.default_branch()
         elif "CIRCLE_BRANCH" not in found:
             raise EnvironmentInvalid(
                 "no-ref",
@@ -179,6 +178,17 @@ class Services:
         names = () if branch is None else (f"refs/heads/{branch}", f"refs/remotes/origin/{branch}")
         return next((found for name in names if (found := self.repository.resolve(name)) is not None), None)
 
+    def executable(self, program: str) -> str:
+        """The path of the program that `gate` is to execute."""
+        from deploystep.adapters.execute import executable  # noqa: PLC0415 - few commands execute one
+
+        return executable(program, self._environ)
+
+    def as_plan(self, branch: str) -> Options:
+        """From now on decide as `plan --branch NAME` does, whatever the command."""
+        self.options = replace(self.options, command="plan", branch=branch)
+        return self.options
+
     # The rule file, the time, and the clone
 
     def variable(self, name: str) -> str | None:
@@ -186,22 +196,32 @@ class Services:
         return Variables(self._environ).get(name)
 
     def config(self, path: str = CONFIG, *, is_named: bool = False) -> "Config | None":
-        """The project's config; None where there is none, or none that can be read, which `check` is told."""
+        """The project's config; None where there is none, or none that can be read."""
         from deploystep.adapters.files import read_config  # noqa: PLC0415 - a deploy needs none of it
         from deploystep.project import config, reading  # noqa: PLC0415 - as above
 
-        is_asked = self.options.command == "check"
         text = read_config(path if is_named else nearest(path, HERE), HERE, is_named=is_named)
         if text is None:
-            if is_asked:
+            if self.options.command == "check":
                 self.console.info(f"there is no {path} here: the rules are compared with no config")
             return None
         try:
             return config.read_config(path, text)
         except reading.ConfigUnreadable as problem:
-            if is_asked:
-                self.console.warning(f"{path}:{problem.line}: the rules are not compared with it: {problem.why}")
+            goes_without = {"check": "the rules are not compared with it", "run": "the sandbox does not follow it"}
+            if self.options.command in goes_without:
+                without = goes_without[self.options.command]
+                self.console.warning(f"{path}:{problem.line}: {without}: {problem.why}")
             return None
+
+    @property
+    def root(self) -> str:
+        """What to write before a path from the root of the clone. Raises EnvironmentInvalid outside one."""
+        places = up_to_root(HERE)
+        if places is None:
+            message = f"{HERE.absolute()} is in no git clone, in whose .circleci the rule file belongs"
+            raise EnvironmentInvalid("not-in-a-clone", message, "make it one with  git init , or go into yours")
+        return places[-1]
 
     @property
     def source(self) -> SourceFile:
@@ -210,7 +230,7 @@ class Services:
         if ref is None:
             return read_rules(nearest(path, HERE) if path == RULES else path, HERE)
         branch = ref.removeprefix("origin/")
-        if self.options.command == "run" and branch != ref and self.remote:
+        if self.options.acts and branch != ref and self.remote:
             moved = self._current(self.remote, frozenset({branch})).moved(branch)
             if moved is not None:
                 what = f"cannot tell what the rules are: {moved.why}"
@@ -243,7 +263,7 @@ class Services:
         return GitRepository(HERE, self._environ_without_token)
 
     def _history(self, default_branch: str | None = None, refs: frozenset[str] | None = None) -> GitHistory:
-        remote = self.remote if self.options.command == "run" and refs is not None else None  # a plan needs no network
+        remote = self.remote if self.options.acts and refs is not None else None  # a plan needs no network
         current = self._current(remote, refs) if remote and refs is not None else None
         return GitHistory(self.repository, self.build.revision, default_branch, current)
 
@@ -282,18 +302,12 @@ class Services:
         """The variable that holds the token: the one that --token-env names, else the first that is set."""
         if self.options.sandbox:
             return TOKEN_VARIABLES[0]
-        variables = Variables(self._environ)
-        named = self.options.token_env
-        return named or next((n for n in TOKEN_VARIABLES if variables.get(n) is not None), TOKEN_VARIABLES[0])
-
-    @cached_property
-    def _token(self) -> str | None:
-        return self.variable(self.token_name)
+        return self.options.token_env or next(filter(self.variable, TOKEN_VARIABLES), TOKEN_VARIABLES[0])
 
     @property
     def can_ask(self) -> bool:
-        """Whether CircleCI may be asked: only `run` does, and it needs a token."""
-        return self.options.command == "run" and (self.options.sandbox or self._token is not None)
+        """Whether CircleCI may be asked: only commands that deploy do, and they need a token."""
+        return self.options.acts and (self.options.sandbox or self.variable(self.token_name) is not None)
 
     @cached_property
     def _environ_without_token(self) -> Mapping[str, str]:
@@ -301,13 +315,13 @@ class Services:
         options, environ = self.options, self._environ
         # commands that ask nobody do not take --token-env, and its variable may be set for the whole job
         named = {options.token_env, options.accept_token_env, environ.get("DEPLOYSTEP_TOKEN_ENV")}
-        values = {self._token, *(environ.get(name) for name in named if name)} - {None, ""}
+        values = {environ.get(name) for name in (self.token_name, *named) if name} - {None, "", "<nil>"}
         return {name: value for name, value in environ.items() if name not in named and value not in values}
 
     def client(self, specs: "tuple[TriggerSpec, ...]" = ()) -> "Client":
         """The way to CircleCI, or with --sandbox to a mock server that knows what will be sent."""
         if self._client is None:
-            from deploystep.adapters.transport import HttpTransport  # noqa: PLC0415 - few runs send anything
+            from deploystep.adapters.transport import CONNECT_TIMEOUT, HttpTransport  # noqa: PLC0415 - few runs send anything
             from deploystep.circleci.client import Client  # noqa: PLC0415 - as above
 
             if self.options.sandbox:
@@ -315,7 +329,11 @@ class Services:
             else:
                 token = self._secret()
             self.console.hide(token)
-            self._client = Client(HttpTransport(self.address, token), self.clock, self.console)
+            if self.options.command == "doctor":  # who asks it is waiting
+                transport = HttpTransport(self.address, token, read_timeout=CONNECT_TIMEOUT)
+                self._client = Client(transport, self.clock, self.console, Policy(attempts=1))
+            else:
+                self._client = Client(HttpTransport(self.address, token), self.clock, self.console)
         return self._client
 
     def _sandbox(self, specs: "tuple[TriggerSpec, ...]") -> tuple[Address, Secret]:
@@ -325,10 +343,10 @@ class Services:
             name = self.options.written("sandbox")
             self.console.warning(f"{name}: this build deploys nothing; leave it out to deploy")
         token = Secret(urandom(20).hex())
-        return self._stack.enter_context(started_for(self.build, specs, token, self.console)), token
+        return self._stack.enter_context(started_for(self.build, specs, token, self.console, self.config())), token
 
     def _secret(self) -> Secret:
-        name, value = self.token_name, self._token
+        name, value = self.token_name, self.variable(self.token_name)
         if value is None:
             # who writes --token-env $TOKEN has given the token for a name: it is not repeated
             shown = name if name in TOKEN_VARIABLES else f"the variable that {self.options.written('token_env')} names"

@@ -5,7 +5,6 @@ learned, W something suspicious, C a case that failed. Codes keep their meaning:
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 
@@ -68,6 +67,7 @@ E304 | a comparison in which nothing ever changes | the default branch, or a tag
 E305 | a rule that can never fire | its unless covers its when | correct one of them
 E306 | an alternative that adds nothing | an earlier one holds whenever it does | remove it
 E310 | two rules whose runs cannot be told apart, and both fire for one build | they start the same workflow or job without a deploy key | give each its own workflow, or send ${deploy.key} with both
+E311 | since: last-deploy in a rule for gate alone | gate starts no run by which an earlier deploy is known | write since: previous-commit or since: {ref: NAME}
 E401 | an unknown time zone | a slip, or no IANA name | write for example Europe/Berlin
 E402 | a window that cannot be read | it has days, and two times with minutes | write Mon-Thu 09:00-17:00
 E403 | a time that cannot be read | a date, a time and perhaps a zone | write 2026-12-18 18:00
@@ -107,6 +107,8 @@ P06 | a parameter that is sent is not used | nothing in config.yml mentions it, 
 P07 | a parameter that CircleCI refuses | not declared, of another type, not in the enum, or one without default is not sent | declare and send it alike
 P08 | a job or parameter that this config cannot be sent | job: with a version 2.1 config or an unknown job; a parameter that setup and continuation both declare | use workflow:, or rename the parameter
 P09 | two workflows run for one trigger | the gates let both through | let the gate of one keep it out
+P10 | gate names a rule that there is not | the rule was renamed, or a slip in config.yml | correct the name there
+P11 | a rule is both sent and gated | config.yml runs deploystep run, and deploystep gate for a rule with deploy: | remove deploy: from the rule, or one of the steps
 U101 | which files changed is not known | a shallow clone, or the commit to compare with is missing | git fetch --unshallow, or another since:
 U102 | whether the commit was merged is not known | the branch is not fetched, or the clone is shallow | git fetch origin BRANCH, or --fetch
 U103 | the commit cannot be read | it is not in this clone | use CircleCI's checkout step
@@ -137,9 +139,9 @@ W702 | a required job that no workflow has | misspelt, or renamed in config.yml 
 W705 | a path pattern that matches no file | misspelt, or the files were moved | correct the path
 """
 
-CODES: Final[Mapping[str, Code]] = MappingProxyType(
-    {code: Code(*rest) for code, *rest in (row.split(" | ") for row in _ROWS.strip().split("\n"))}
-)
+CODES: Final[Mapping[str, Code]] = {
+    code: Code(*rest) for code, *rest in (row.split(" | ") for row in _ROWS.strip().split("\n"))
+}
 #: Those that a rule or a file may switch off: nothing about them keeps the file from being used.
 IGNORABLE: Final = frozenset(code for code in CODES if code[0] in "PW")
 

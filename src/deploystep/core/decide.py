@@ -57,6 +57,11 @@ class Decision:
         return tuple(j.rule for j in self.judgements if j.verdict is Verdict.FIRE)
 
     @property
+    def deploys(self) -> "Decision":
+        """What became of the rules that send a deploy: without those for `gate` alone, on which `run` does not act."""
+        return Decision(tuple(j for j in self.judgements if j.rule.sends))
+
+    @property
     def wants(self) -> frozenset[Question]:
         """The next questions to ask: those that could still change what becomes of a rule, the cheapest of each."""
         return frozenset(question for judgement in self.judgements for question in judgement.trace.wants)

@@ -72,8 +72,8 @@ def trigger_specs(rules: RuleSet, firing: tuple[Rule, ...], build: BuildContext,
     specs: list[TriggerSpec] = []
     for rule in firing:
         key = deploy_key(rule, build, once=once)
-        filled = _filled(rule, build, key, diagnostics)
-        specs.append(_spec(rule, rules, build, filled, key))
+        values = filled(rule, build, key, diagnostics)
+        specs.append(_spec(rule, rules, build, values, key))
         diagnostics += _unsendable(rule, specs[-1])
     return Specs(tuple(specs), tuple(diagnostics))
 
@@ -107,7 +107,7 @@ def _spec(rule: Rule, rules: RuleSet, build: BuildContext, parameters: Mapping[s
 def _sharing(rule: Rule, rules: RuleSet, build: BuildContext) -> tuple[str, ...]:
     """Names of the other rules whose runs look like this rule's, as far as branch and tag tell."""
     known_by = rule.deploy.known_by
-    alike = (other for other in rules.rules if other is not rule and known_by and other.deploy.known_by == known_by)
+    alike = (other for other in rules.sending if other is not rule and known_by and other.deploy.known_by == known_by)
     return tuple(other.name.value for other in alike if _may_be_for(other, build))
 
 
@@ -126,22 +126,22 @@ def api_ref(build: BuildContext) -> Branch | Tag:
     return build.ref
 
 
-def _filled(rule: Rule, build: BuildContext, key: str, problems: list[Diagnostic]) -> Mapping[str, Scalar]:
+def filled(rule: Rule, build: BuildContext, key: str, problems: list[Diagnostic]) -> Mapping[str, Scalar]:
     """The parameters with the values of this build; what is wrong with them is added to `problems`."""
     subject = Subject(build, rule.name.value, rule.environment.value if rule.environment else None, key)
-    filled: dict[str, Scalar] = {}
-    for parameter in rule.deploy.parameters:
+    values: dict[str, Scalar] = {}
+    for parameter in rule.sends.parameters if rule.sends else ():
         name, value, span = parameter.key.value, parameter.value.value, parameter.value.span
         if not isinstance(value, Template):
-            filled[name] = value
+            values[name] = value
             continue
         problems += (p for reference in value.references for p in _unfit(reference.name, subject, span))
         text = "".join(p if isinstance(p, str) else value_of(p.name, subject) or "" for p in value.parts)
         if len(text) > MAX_VALUE:
             message = f"parameter '{name}' is too long: {len(text)} characters"
             problems.append(Diagnostic("E510", message, span, f"CircleCI takes {MAX_VALUE} at most"))
-        filled[name] = text
-    return filled
+        values[name] = text
+    return values
 
 
 def _unfit(name: str, subject: Subject, span: Span) -> Iterator[Diagnostic]:
@@ -162,9 +162,8 @@ def _unsendable(rule: Rule, spec: TriggerSpec) -> Iterator[Diagnostic]:
     """What the rule's API cannot do, or is not known to do."""
     span = rule.deploy.span
     if spec.job is not None and isinstance(spec.ref, Tag):
-        message = (
-            f"'job' cannot be sent for a tag: API v1.1 triggers a job on a branch, and this is tag {spec.ref.name}"
-        )
+        why = f"API v1.1 triggers a job on a branch, and this is tag {spec.ref.name}"
+        message = f"'job' cannot be sent for a tag: {why}"
         span = rule.deploy.job.span if rule.deploy.job else span
         yield Diagnostic("E602", message, span, "gate a workflow on a parameter and use workflow:")
     elif spec.api is ApiVersion.V3 and isinstance(spec.ref, Tag):

@@ -35,15 +35,17 @@ def deploy_key(
     kind = "tag" if isinstance(ref, Tag) else "branch"
     name = ref.name.removesuffix("/head") if kind == "branch" and ref.name.startswith("pull/") else ref.name
     project = str(build.project) if build.project else build.project_id or ""
-    words = [_VERSION, project, rule.name.value, kind, name, revision or build.revision, *_written(rule.deploy)]
-    for variable in sorted(own_variables(rule.deploy) | ({"CIRCLE_JOB"} & set(_names(rule.deploy)))):
+    words = [_VERSION, project, rule.name.value, kind, name, revision or build.revision, *_written(rule.sends)]
+    for variable in sorted(own_variables(rule.sends) | ({"CIRCLE_JOB"} & set(_names(rule.sends)))):
         words += [variable, build.variables.get(variable) or ""]
     key = "ds-" + _digest(*words)[:_DIGITS]
     return key[:_SHARED] + _digest(once)[: len(key) - _SHARED] if once else key
 
 
-def _written(deploy: Deploy) -> Iterable[str]:
-    """What a rule sends, before variables are filled in."""
+def _written(deploy: Deploy | None) -> Iterable[str]:
+    """What a rule sends, before variables are filled in; nothing of one for `gate` alone."""
+    if deploy is None:
+        return
     to = deploy.to
     yield f"{to.project} {type(to.ref).__name__} {to.ref.name}" if to else ""
     yield from (named.value if named else "" for named in (deploy.job, deploy.workflow))
@@ -70,7 +72,7 @@ def carries_key(deploy: Deploy) -> bool:
     return NAME in _names(deploy)
 
 
-def own_variables(deploy: Deploy) -> frozenset[str]:
+def own_variables(deploy: Deploy | None) -> frozenset[str]:
     """Names of the variables outside `CIRCLE_*` that the parameters use."""
     return frozenset(name for name in _names(deploy) if is_variable(name) and not name.startswith("CIRCLE_"))
 
@@ -80,6 +82,6 @@ def keys_in(text: str) -> frozenset[str]:
     return frozenset(_ANY_KEY.findall(text))
 
 
-def _names(deploy: Deploy) -> Iterable[str]:
-    values = (p.value.value for p in deploy.parameters)
+def _names(deploy: Deploy | None) -> Iterable[str]:
+    values = (p.value.value for p in (deploy.parameters if deploy else ()))
     return {reference.name for value in values if isinstance(value, Template) for reference in value.references}

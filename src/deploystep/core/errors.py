@@ -11,15 +11,26 @@ from deploystep.core.source import Diagnostic, SourceFile
 
 
 class ToolError(Exception):
-    """A foreseen failure: what happened, in one sentence, and concrete next steps."""
+    """A foreseen failure: what happened, in one sentence, and concrete next steps.
+
+    `problems` holds a line for each of several things wrong. An error about places in the rule file names the file,
+    and holds them all in `diagnostics`, sorted.
+    """
 
     exit: ClassVar[ExitCode]
 
-    def __init__(self, code: str, message: str, *hints: str) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *hints: str,
+        problems: tuple[str, ...] = (),
+        source: SourceFile | None = None,
+        diagnostics: tuple[Diagnostic, ...] = (),
+    ) -> None:
         super().__init__(message)
-        self.code = code
-        self.message = message
-        self.hints = hints
+        self.code, self.message, self.hints = code, message, hints
+        self.problems, self.source, self.diagnostics = problems, source, diagnostics
 
 
 class UsageError(ToolError):
@@ -28,39 +39,19 @@ class UsageError(ToolError):
     exit = ExitCode.USAGE
 
 
-class Diagnosed(ToolError):
-    """An error about places in the rule file; `diagnostics` holds them all, sorted."""
-
-    def __init__(
-        self,
-        code: str,
-        message: str,
-        *hints: str,
-        source: SourceFile | None = None,
-        diagnostics: tuple[Diagnostic, ...] = (),
-    ) -> None:
-        super().__init__(code, message, *hints)
-        self.source = source
-        self.diagnostics = diagnostics
-
-
-class RuleFileInvalid(Diagnosed):
+class RuleFileInvalid(ToolError):
     """The rule file is missing, unreadable or wrong."""
 
     exit = ExitCode.RULES
 
 
 class EnvironmentInvalid(ToolError):
-    """The build's environment does not tell what a build tells; `problems` holds one line each."""
+    """The build's environment does not tell what a build tells."""
 
     exit = ExitCode.ENVIRONMENT
 
-    def __init__(self, code: str, message: str, *hints: str, problems: tuple[str, ...] = ()) -> None:
-        super().__init__(code, message, *hints)
-        self.problems = problems
 
-
-class FactUnavailable(Diagnosed):
+class FactUnavailable(ToolError):
     """The outcome depends on a fact that could not be learned; nothing was sent."""
 
     exit = ExitCode.UNDECIDED
@@ -112,6 +103,18 @@ class Held(ToolError):
     """A deploy that is due is held, and `--held fail` asked for a failure."""
 
     exit = ExitCode.HELD
+
+
+class NotExecutable(ToolError):
+    """The command of `gate` is there, and the system does not execute it."""
+
+    exit = ExitCode.NOT_EXECUTABLE
+
+
+class NotFound(ToolError):
+    """The command of `gate` is not there."""
+
+    exit = ExitCode.NOT_FOUND
 
 
 class Interrupted(BaseException):

@@ -21,6 +21,9 @@ class ExitCode(IntEnum):
     DEPLOY_FAILED = 11
     TIMED_OUT = 12
     HELD = 13
+    NOT_DUE = 20
+    NOT_EXECUTABLE = 126
+    NOT_FOUND = 127
     INTERRUPTED = 130
     TERMINATED = 143
 
@@ -28,6 +31,11 @@ class ExitCode(IntEnum):
     def label(self) -> str:
         """The name as the contract writes it, for example `nothing-runs`."""
         return self.name.lower().replace("_", "-")
+
+    @property
+    def is_result(self) -> bool:
+        """Whether it is the answer to what was asked, and no failure."""
+        return self in (ExitCode.OK, ExitCode.NOT_DUE)
 
     @property
     def meaning(self) -> str:
@@ -50,6 +58,9 @@ _MEANING = {
     ExitCode.DEPLOY_FAILED: "what was triggered ended badly",
     ExitCode.TIMED_OUT: "a wait ended first",
     ExitCode.HELD: "with `--held fail`: a deploy that is due is held by a window, a freeze or a job",
+    ExitCode.NOT_DUE: "`gate` without COMMAND: the rule does not fire, or nothing is to be done on this node",
+    ExitCode.NOT_EXECUTABLE: "`gate`: COMMAND is there and cannot be executed",
+    ExitCode.NOT_FOUND: "`gate`: there is no such COMMAND",
     ExitCode.INTERRUPTED: "interrupted; the last line says whether a trigger had been sent",
     ExitCode.TERMINATED: "terminated; the last line says whether a trigger had been sent",
 }

@@ -110,7 +110,3 @@ class Facts:
     build: BuildContext
     now: datetime | None = None
     answers: Mapping[Question, Answered] = field(default_factory=dict)
-
-    def with_answers(self, answers: Mapping[Question, Answered]) -> "Facts":
-        """These facts with more answers."""
-        return Facts(self.build, self.now, {**self.answers, **answers})

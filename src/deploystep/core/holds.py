@@ -13,8 +13,6 @@ from deploystep.core.text import did_you_mean, shown
 from deploystep.core.times import DAYS, Window, next_opening, zone
 from deploystep.core.trace import Answer, Reason, Trace, all_of, leaf, unanswered
 
-_SUCCESS = "success"
-
 
 def holds_of(rule: Rule, rules: RuleSet, facts: Facts) -> tuple[Trace, ...]:
     """Each thing that can hold this rule back: yes where it lets it pass, no where it holds it."""
@@ -71,13 +69,12 @@ def _requires(rule: Rule, facts: Facts) -> Iterator[Trace]:
     answer = asked(claim, JobsOf(), span, facts)
     if isinstance(answer, Trace):
         yield answer
-    else:
-        jobs = cast("Mapping[str, str]", answer.value)
-        own = facts.build.variables.get("CIRCLE_JOB")
-        parts = tuple(_job(job, jobs, own) for job in rule.requires)
-        lacking = tuple(reason for part in parts if part.answer is not Answer.YES for reason in part.reasons)
-        passed = Reason("requires " + " ".join(f"{job.value} ✓" for job in rule.requires), span.line)
-        yield replace(all_of(claim, parts, span), reasons=lacking or (passed,))
+        return
+    jobs = cast("Mapping[str, str]", answer.value)
+    parts = tuple(_job(job, jobs, facts.build.variables.get("CIRCLE_JOB")) for job in rule.requires)
+    lacking = tuple(reason for part in parts if part.answer is not Answer.YES for reason in part.reasons)
+    passed = Reason("requires " + " ".join(f"{job.value} ✓" for job in rule.requires), span.line)
+    yield replace(all_of(claim, parts, span), reasons=lacking or (passed,))
 
 
 def own_job(job: Spanned[str]) -> Diagnostic:
@@ -89,11 +86,10 @@ def own_job(job: Spanned[str]) -> Diagnostic:
 def _job(job: Spanned[str], jobs: Mapping[str, str], own: str | None) -> Trace:
     claim = f"job {job.value} succeeded"
     status = jobs.get(job.value)
-    if job.value == own and status != _SUCCESS:  # to hold the rule would be to hold it for ever
+    if job.value == own and status != "success":  # to hold the rule would be to hold it for ever
         return unanswered(claim, own_job(job))
     if status is None:
         hint = f"{did_you_mean(job.value, jobs)} (a job that was filtered out is missing too)".strip()
         return unanswered(claim, Diagnostic("E701", f"no job '{job.value}' in this workflow", job.span, hint))
-    has_succeeded = status == _SUCCESS
-    because = claim if has_succeeded else f"job {job.value} has not succeeded (status: {status})"
-    return leaf(claim, because, job.span, holds=has_succeeded)
+    because = claim if status == "success" else f"job {job.value} has not succeeded (status: {status})"
+    return leaf(claim, because, job.span, holds=status == "success")

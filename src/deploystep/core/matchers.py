@@ -9,18 +9,9 @@ from deploystep.core.facts import AuthorOf, Cost, Facts, IsMergedInto, Known, Me
 from deploystep.core.parameters import PUBLIC_VARIABLES
 from deploystep.core.paths import PathIndex
 from deploystep.core.patterns import Pattern
-from deploystep.core.rules import (
-    EnvIs,
-    FlagIs,
-    Matcher,
-    MergedInto,
-    MessageContains,
-    NameIs,
-    PathsChanged,
-    Patterns,
-)
+from deploystep.core.rules import EnvIs, FlagIs, Matcher, MergedInto, MessageContains, NameIs, PathsChanged, Patterns
 from deploystep.core.source import Diagnostic, Severity, Span, Spanned
-from deploystep.core.trace import Trace, all_of, any_of, leaf, unanswered, unasked
+from deploystep.core.trace import Answer, Reason, Trace, all_of, any_of, leaf, unanswered
 
 
 def cost(matcher: Matcher) -> Cost:
@@ -67,7 +58,9 @@ def _name(matcher: NameIs, facts: Facts, *, stops: bool) -> Trace:
     else:
         value = {"branch": build.branch, "tag": build.tag, "user": build.user}[word]
     if not value and word == "user" and stops:
-        return unanswered(claim, Diagnostic("U107", _NO_USER, matcher.span, _OTHERWISE, Severity.UNDECIDED))
+        what = "cannot tell who started this build: CIRCLE_USERNAME is not set, as for bots and schedules"
+        cure = "use author: or a branch pattern, such as branch: dependabot/**, instead of user:"
+        return unanswered(claim, Diagnostic("U107", what, matcher.span, cure, Severity.UNDECIDED))
     if not value:
         blank = "it is empty" if value == "" else _BLANK[word]
         return leaf(claim, f"{word} — {blank}", matcher.span, holds=False)
@@ -84,8 +77,6 @@ _BLANK: Final = {
     "user": "CIRCLE_USERNAME is not set",
     "author": "it is empty",
 }
-_NO_USER: Final = "cannot tell who started this build: CIRCLE_USERNAME is not set, as for bots and schedules"
-_OTHERWISE: Final = "use author: or a branch pattern, such as branch: dependabot/**, instead of user:"
 
 
 def _listed(values: Iterable[Spanned[Pattern] | Spanned[str]]) -> str:
@@ -107,8 +98,7 @@ def _flag(matcher: FlagIs, build: BuildContext) -> Trace:
     if matcher.word == "fork":
         if build.fork is None:
             return unclear_fork(claim, matcher.span, build)
-        is_so = build.fork
-        because = "this is a fork build" if is_so else "fork — this is not a fork build"
+        is_so, because = build.fork, "this is a fork build" if build.fork else "fork — this is not a fork build"
     else:
         is_so = build.pull_request is not None
         others = "".join(f"; {url} is of another repository" for url in build.foreign_requests)
@@ -182,7 +172,7 @@ def asked(claim: str, question: Question, span: Span, facts: Facts) -> Known[obj
     """The answer to a question, or the trace of a claim that has none."""
     answer = facts.answers.get(question)
     if answer is None:
-        return unasked(claim, question, span)
+        return Trace(claim, Answer.UNKNOWN, (Reason(f"{claim} — not asked", span.line),), span, wants=(question,))
     if isinstance(answer, Unavailable):
         return unanswered(claim, Diagnostic(answer.code, answer.reason, span, answer.cure, Severity.UNDECIDED))
     return answer

@@ -7,7 +7,6 @@ Limits: CircleCI docs, "Pipeline values and parameters" (100 parameters, key 128
 
 import re
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from deploystep.core.build import BuildContext
@@ -37,13 +36,10 @@ TOKEN_VARIABLES: Final = ("CIRCLE_TOKEN", "CIRCLE_API_USER_TOKEN", "CIRCLE_API_T
 #: Variables that no rule may read or send: tokens, and what CircleCI keeps for itself.
 SECRET_VARIABLES: Final = frozenset(
     {
-        *TOKEN_VARIABLES,
-        "CIRCLE_OIDC_TOKEN",
-        "CIRCLE_OIDC_TOKEN_V2",
-        "CIRCLE_INTERNAL_TASK_DATA",
+        *TOKEN_VARIABLES, "CIRCLE_OIDC_TOKEN", "CIRCLE_OIDC_TOKEN_V2", "CIRCLE_INTERNAL_TASK_DATA",
         "CIRCLE_CONTINUATION_KEY",
     }
-)
+)  # fmt: skip
 
 #: What a text with `${…}` is made of; each alternative is tried where none before it fits.
 _PART: Final = re.compile(
@@ -54,22 +50,17 @@ _PART: Final = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 #: What is wrong with some of them: code, message, hint.
-_PROBLEMS: Final = MappingProxyType(
-    {
-        "circleci": (
-            "E505", "<< >> is only filled in by CircleCI in config.yml", "write ${CIRCLE_SHA1} and the like",
-        ),
-        "command": (
-            "E504", "no shell commands here",
-            "a parameter is a text with ${…}; compute it in the config that is triggered",
-        ),
-        "open": ("E506", "cannot read what follows ${", "write ${CIRCLE_SHA1}, one name between ${ and }"),
-        "lone": ("E503", "a lone $ is not filled in", "write $$ for the character itself"),
-    }
-)  # fmt: skip
+_PROBLEMS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "circleci": ("E505", "<< >> is only filled in by CircleCI in config.yml", "write ${CIRCLE_SHA1} and the like"),
+    "command": (
+        "E504", "no shell commands here", "a parameter is a text with ${…}; compute it in the config that is triggered",
+    ),
+    "open": ("E506", "cannot read what follows ${", "write ${CIRCLE_SHA1}, one name between ${ and }"),
+    "lone": ("E503", "a lone $ is not filled in", "write $$ for the character itself"),
+}  # fmt: skip
 _ENV_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 _SAFE: Final = re.compile(r"[A-Za-z0-9_./:@+-]+")
-_VERSION: Final = re.compile(r"v[0-9]")
+_VERSION: Final = re.compile(r"\Av(?=[0-9])")  # of a tag such as v1.4.0
 _UNSAFE_RUN: Final = re.compile(r"[^A-Za-z0-9-]+")
 
 
@@ -141,12 +132,8 @@ def value_of(name: str, subject: Subject) -> str | None:
         derive = DERIVED.get(name)
         return derive(subject) if derive else None
     # the build's own facts win over the raw variables, so that a dry run with options shows what a run sends
-    known = {
-        "CIRCLE_SHA1": build.revision,
-        "CIRCLE_BRANCH": build.branch,
-        "CIRCLE_TAG": build.tag,
-        "CIRCLE_USERNAME": build.user,
-    }
+    ref = {"CIRCLE_BRANCH": build.branch, "CIRCLE_TAG": build.tag}
+    known = {"CIRCLE_SHA1": build.revision, "CIRCLE_USERNAME": build.user, **ref}
     return (known[name] or None) if name in known else build.variables.get(name)
 
 
@@ -171,20 +158,13 @@ def slug(name: str) -> str:
     return f"{kept}-{digest}" if kept else digest
 
 
-def _version(tag: str) -> str:
-    """A tag without the `v` of `v1.4.0`; only a `v` before a digit is taken away."""
-    return tag[1:] if _VERSION.match(tag) else tag
-
-
 #: Derived names and how each is made.
-DERIVED: Final[Mapping[str, Callable[[Subject], str | None]]] = MappingProxyType(
-    {
-        "sha.short": lambda s: s.build.revision[:7] or None,
-        "branch.slug": lambda s: slug(s.build.branch) if s.build.branch else None,
-        "pr.number": lambda s: None if s.build.pull_request is None else str(s.build.pull_request),
-        "tag.version": lambda s: _version(s.build.tag or "") or None,
-        "rule.name": lambda s: s.rule,
-        "rule.environment": lambda s: s.environment,
-        "deploy.key": lambda s: s.key,
-    }
-)
+DERIVED: Final[Mapping[str, Callable[[Subject], str | None]]] = {
+    "sha.short": lambda s: s.build.revision[:7] or None,
+    "branch.slug": lambda s: slug(s.build.branch) if s.build.branch else None,
+    "pr.number": lambda s: None if s.build.pull_request is None else str(s.build.pull_request),
+    "tag.version": lambda s: _VERSION.sub("", s.build.tag or "") or None,
+    "rule.name": lambda s: s.rule,
+    "rule.environment": lambda s: s.environment,
+    "deploy.key": lambda s: s.key,
+}

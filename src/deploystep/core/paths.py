@@ -4,20 +4,13 @@ A thousand rules with their patterns would each walk through a hundred thousand 
 automaton that reads each file once. Files that match the same patterns are alike, and are looked at together.
 """
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from deploystep.core.frozen import dataclass
 from deploystep.core.patterns import Pattern, PatternSet
-from deploystep.core.rules import PathsChanged, matchers_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from deploystep.core.facts import ChangedSince
-    from deploystep.core.rules import RuleSet
+from deploystep.core.rules import PathsChanged, RuleSet, matchers_of
 
 #: What makes files count: they match one of the first patterns (if there are any), and none of the second.
 _Filter: TypeAlias = tuple[frozenset[Pattern], frozenset[Pattern]]
@@ -36,10 +29,10 @@ class PathIndex:
 
     def __init__(self, matchers: Iterable[PathsChanged]) -> None:
         self._filters = tuple(dict.fromkeys(map(_filter, matchers)))
-        self._found: dict[ChangedSince, Mapping[_Filter, MatchCount]] = {}
+        self._found: dict[object, Mapping[_Filter, MatchCount]] = {}
 
     @classmethod
-    def of(cls, rules: RuleSet) -> PathIndex:
+    def of(cls, rules: RuleSet) -> "PathIndex":
         """Every path matcher of the rules and of what stops them."""
         conditions = (c for rule in rules.rules for c in (rule.when, rule.unless))
         found = matchers_of(*(guard.when for guard in rules.never), *conditions)

@@ -6,7 +6,7 @@ answered 429. After anything else it may have been received, and is never repeat
 """
 
 from enum import Enum, unique
-from typing import Final, TypeAlias
+from typing import Final
 
 from deploystep.core.frozen import dataclass
 
@@ -38,34 +38,21 @@ class Policy:
     longest_wait: float = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
-    """Send once more after `wait` seconds."""
-
-    wait: float
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Do not send again."""
-
-
-Step: TypeAlias = Again | Stop
 DEFAULT: Final = Policy()
 
 
-def next_step(policy: Policy, repeat: Repeat, attempt: int, fate: Fate, retry_after: float | None = None) -> Step:
-    """What to do after attempt number `attempt` (from 1) met `fate`.
+def next_step(
+    policy: Policy, repeat: Repeat, attempt: int, fate: Fate, retry_after: float | None = None
+) -> float | None:
+    """Seconds to wait before sending again, after attempt number `attempt` (from 1) met `fate`; None: do not send.
 
     `retry_after` is what the server asked for, in seconds. It is kept to the letter: where it is longer than the
     policy's longest wait, the answer is to stop, not to come back early.
     """
-    if not may_repeat(repeat, fate) or attempt >= policy.attempts:
-        return Stop()
-    wait = max(policy.first_wait * 2 ** (attempt - 1), retry_after or 0.0)
-    if retry_after is not None and retry_after > policy.longest_wait:
-        return Stop()
-    return Again(min(wait, policy.longest_wait))
+    asked = retry_after or 0.0
+    if not may_repeat(repeat, fate) or attempt >= policy.attempts or asked > policy.longest_wait:
+        return None
+    return min(max(policy.first_wait * 2.0 ** (attempt - 1), asked), policy.longest_wait)
 
 
 def may_repeat(repeat: Repeat, fate: Fate) -> bool:

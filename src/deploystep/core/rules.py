@@ -160,17 +160,24 @@ class Deploy:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: judged on its own, never dependent on another."""
+    """One rule: judged on its own, never dependent on another. Where it `sends` nothing, it is for `gate` alone."""
 
     name: Spanned[str]
     environment: Spanned[str] | None
     when: Condition
     unless: Condition | None
-    deploy: Deploy
+    sends: Deploy | None
     span: Span
     during: Spanned[tuple[Window, ...]] | None = None
     requires: tuple[Spanned[str], ...] = ()
     ignore: frozenset[str] = frozenset()
+
+    @property
+    def deploy(self) -> Deploy:
+        """What is sent. Raises LookupError where the rule is for `gate` alone: nothing may take it for a trigger."""
+        if self.sends is None:
+            raise LookupError(f"rule {self.name.value} is for gate alone")
+        return self.sends
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,3 +220,8 @@ class RuleSet:
     cases: tuple[Case, ...] = ()
     unzoned: Span | None = None
     ignore: frozenset[str] = frozenset()
+
+    @property
+    def sending(self) -> tuple[Rule, ...]:
+        """The rules that send a deploy, in file order: all but those for `gate` alone."""
+        return tuple(rule for rule in self.rules if rule.sends)

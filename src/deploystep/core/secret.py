@@ -38,21 +38,13 @@ def _spellings(value: str) -> tuple[str, ...]:
     """The token as it is, as JSON and URLs write it, and as Basic authentication would: longest first."""
     found = {value, repr(value)[1:-1], _base64(f"{value}:"), _base64(value)}
     if not (value.isascii() and _SAFE.issuperset(value)):
-        found |= _escaped(value)
+        import json  # noqa: PLC0415 - CircleCI's own tokens need no escape
+        from urllib.parse import quote  # noqa: PLC0415 - as above
+
+        urls = (quote(value, safe=safe, errors="surrogateescape") for safe in ("", "/"))
+        found |= {json.dumps(value)[1:-1], *urls}
     return tuple(sorted(found, key=len, reverse=True))
 
 
 def _base64(text: str) -> str:
     return binascii.b2a_base64(text.encode("utf-8", "surrogateescape"), newline=False).decode()
-
-
-def _escaped(value: str) -> set[str]:
-    """How JSON and URLs write a token that holds what one of them escapes."""
-    import json  # noqa: PLC0415 - CircleCI's own tokens need no escape
-    from urllib.parse import quote  # noqa: PLC0415 - as above
-
-    return {
-        json.dumps(value)[1:-1],
-        quote(value, safe="", errors="surrogateescape"),
-        quote(value, errors="surrogateescape"),
-    }

@@ -15,14 +15,10 @@ from deploystep.core.frozen import dataclass
 from deploystep.core.text import shown
 
 _WRITTEN: Final = r"(\d{4}-\d{2}-\d{2})[ T]((?:[01]\d|2[0-3]):\d{2}(?::\d{2}(?:\.\d{1,6})?)?)(?: ?(\S+))?"
-_OFFSET: Final = r"[+-]\d{2}:?\d{2}"
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _DAY: Final = "|".join(DAYS)
 _CLOCK: Final = r"(?:[01]\d|2[0-3]):[0-5]\d|24:00"
 _WINDOW: Final = rf"(?P<first>{_DAY})(?:-(?P<last>{_DAY}))? (?P<start>{_CLOCK})-(?P<end>{_CLOCK})(?: (?P<zone>\S+))?"
-_FIRST: Final = datetime.min.replace(tzinfo=timezone.utc)
-_LAST: Final = datetime.max.replace(tzinfo=timezone.utc)
-_MINUTE: Final = timedelta(minutes=1)
 _LONGEST_WAIT: Final = 15 * 24 * 60  # for the one hour of a week, where the clock skips it next week
 
 
@@ -60,9 +56,8 @@ def read_moment(text: str, default: tzinfo) -> datetime:
     """
     match = re.fullmatch(_WRITTEN, text.strip(), re.ASCII)
     if match is None:
-        raise ValueError(
-            f"cannot read the time {text!r}: expected for example 2026-06-16 10:00 or 2026-06-16T10:00:00+02:00"
-        )
+        example = "2026-06-16 10:00 or 2026-06-16T10:00:00+02:00"
+        raise ValueError(f"cannot read the time {text!r}: expected for example {example}")
     day, clock, place = match.groups()
     try:
         # fractions of a second with six digits, as Python 3.10 wants them
@@ -86,7 +81,7 @@ def _place(text: str | None, default: tzinfo) -> tzinfo:
         return default
     if text in ("Z", "z"):
         return timezone.utc
-    if re.fullmatch(_OFFSET, text, re.ASCII):
+    if re.fullmatch(r"[+-]\d{2}:?\d{2}", text, re.ASCII):
         return datetime.strptime(text, "%z").tzinfo or default
     return zone(text)
 
@@ -126,7 +121,7 @@ def _first_open_minute(window: Window, closed: datetime) -> datetime | None:
     Each is looked at, as the start is not the only way in: a clock that is put forward can jump inside, and one that
     is put back can return there.
     """
-    later = (closed + n * _MINUTE for n in range(1, _LONGEST_WAIT))
+    later = (closed + timedelta(minutes=n) for n in range(1, _LONGEST_WAIT))
     return next((minute for minute in later if window.is_open(minute)), None)
 
 
@@ -158,11 +153,12 @@ def _readings(written: datetime) -> tuple[datetime, datetime]:
 
 
 def _utc(moment: datetime) -> datetime:
-    """The same in UTC; the ends of the calendar, which mean `always`, stay where they are in every zone."""
+    """A moment in UTC; the ends of the calendar, which mean `always`, stay where they are in every zone."""
     try:
         return moment.astimezone(timezone.utc)
     except OverflowError:
-        return _LAST if moment.year == MAXYEAR else _FIRST
+        utc = timezone.utc
+        return datetime.max.replace(tzinfo=utc) if moment.year == MAXYEAR else datetime.min.replace(tzinfo=utc)
 
 
 def read_window(text: str, default: tzinfo) -> Window:

@@ -44,7 +44,7 @@ class Trace:
 
 
 _WEIGHT: Final = {Answer.NO: 0, Answer.UNKNOWN: 1, Answer.YES: 2}
-_OPPOSITE: Final = {Answer.NO: Answer.YES, Answer.UNKNOWN: Answer.UNKNOWN, Answer.YES: Answer.NO}
+OPPOSITE: Final = {Answer.NO: Answer.YES, Answer.UNKNOWN: Answer.UNKNOWN, Answer.YES: Answer.NO}
 
 
 def kleene_or(answers: Iterable[Answer]) -> Answer:
@@ -60,11 +60,6 @@ def kleene_and(answers: Iterable[Answer]) -> Answer:
 def leaf(claim: str, because: str, span: Span, *, holds: bool) -> Trace:
     """A claim that is known."""
     return Trace(claim, Answer.YES if holds else Answer.NO, (Reason(because, span.line),), span)
-
-
-def unasked(claim: str, question: Question, span: Span) -> Trace:
-    """A claim that needs the answer to a question which has not been asked."""
-    return Trace(claim, Answer.UNKNOWN, (Reason(f"{claim} — not asked", span.line),), span, wants=(question,))
 
 
 def unanswered(claim: str, problem: Diagnostic) -> Trace:
@@ -83,8 +78,8 @@ def all_of(claim: str, parts: tuple[Trace, ...], span: Span) -> Trace:
 def any_of(claim: str, parts: tuple[Trace, ...], span: Span) -> Trace:
     """Any of these: the reasons of the one that settles it, or of the one that came nearest."""
     answer = kleene_or(p.answer for p in parts)
-    # the one that got furthest is the near miss worth telling
     alike = (p for p in parts if p.answer is answer)
+    # the one that got furthest is the near miss worth telling
     nearest = max(alike, key=lambda part: sum(p.answer is Answer.YES for p in part.parts))
     return _made(claim, answer, nearest.reasons, span, parts)
 
@@ -92,7 +87,7 @@ def any_of(claim: str, parts: tuple[Trace, ...], span: Span) -> Trace:
 def negate(trace: Trace, words: str = "") -> Trace:
     """The opposite claim."""
     reasons = tuple(Reason(words + r.text, r.line) for r in trace.reasons)
-    return _made(f"not {trace.claim}", _OPPOSITE[trace.answer], reasons, trace.span, (trace,))
+    return _made(f"not {trace.claim}", OPPOSITE[trace.answer], reasons, trace.span, (trace,))
 
 
 def _made(claim: str, answer: Answer, reasons: tuple[Reason, ...], span: Span, parts: tuple[Trace, ...]) -> Trace:

@@ -8,14 +8,13 @@ from typing import Final
 
 from deploystep.core.build import Tag
 from deploystep.core.frozen import dataclass
-from deploystep.core.trace import Answer, kleene_and, kleene_or
+from deploystep.core.trace import OPPOSITE, Answer, kleene_and, kleene_or
 from deploystep.project.expressions import (
-    OPPOSITE,
     UNKNOWN,
     Trigger,
-    Undeclared,
     Unknown,
     Value,
+    as_value,
     evaluate,
     filled,
     is_expression,
@@ -23,7 +22,7 @@ from deploystep.project.expressions import (
     parameters_in,
     truth,
 )
-from deploystep.project.reading import Items, Map, Node, Text, all_texts, at, key_line, line_of, texts_of
+from deploystep.project.reading import Items, Map, Node, Text, all_texts, at, key_line, texts_of
 
 _MOST_DEEP: Final = 100
 
@@ -42,14 +41,13 @@ YES: Final = Runs(Answer.YES)
 
 def gate(fields: Map, trigger: Trigger) -> Runs:
     """Whether `when:` and `unless:` of a workflow let the pipeline through."""
-    for word, wanted in (("when", Answer.YES), ("unless", Answer.NO)):
+    for word in ("when", "unless"):
         node = at(fields, word)
         if node is None:
             continue
-        answer = condition(node, trigger)
-        if answer is not wanted:
-            open_or_not = Answer.UNKNOWN if answer is Answer.UNKNOWN else Answer.NO
-            return Runs(open_or_not, key_line(fields, word), f"its {word}: {_because(node, trigger)}")
+        answer = condition(node, trigger) if word == "when" else OPPOSITE[condition(node, trigger)]
+        if answer is not Answer.YES:
+            return Runs(answer, key_line(fields, word), f"its {word}: {_because(node, trigger)}")
     return YES
 
 
@@ -95,22 +93,16 @@ def condition(node: Node, trigger: Trigger, depth: int = 0) -> Answer:
 
 def _text_holds(text: Text, trigger: Trigger) -> Answer:
     if "<<" in text:
-        return truth(filled(text, trigger)) if _is_only_tag(text) else Answer.UNKNOWN
+        is_only_tag = text.startswith("<<") and text.rstrip().endswith(">>") and text.count("<<") == 1
+        return truth(filled(text, trigger)) if is_only_tag else Answer.UNKNOWN
     if not is_expression(text):
         return truth(filled(text, trigger))
     value = evaluate(text, text.line, trigger)
-    return Answer.UNKNOWN if value == "" or value is UNKNOWN else truth(value)
-
-
-def _is_only_tag(text: Text) -> bool:
-    return text.startswith("<<") and text.rstrip().endswith(">>") and text.count("<<") == 1
+    return Answer.UNKNOWN if value == "" else truth(value)
 
 
 def _value(node: Node, trigger: Trigger, depth: int) -> Value:
-    if isinstance(node, Text):
-        return filled(node, trigger)
-    answer = condition(node, trigger, depth + 1)
-    return UNKNOWN if answer is Answer.UNKNOWN else answer is Answer.YES
+    return filled(node, trigger) if isinstance(node, Text) else as_value(condition(node, trigger, depth + 1))
 
 
 def _equal(values: list[Value]) -> Answer:
@@ -148,7 +140,7 @@ def filtered(filters: Node | None, trigger: Trigger, line: int) -> Runs:
         if kind == "branches":
             return YES
         why = "a job without a filter for tags never runs for a tag"
-        return Runs(Answer.NO, line_of(filters, line), why)
+        return Runs(Answer.NO, line if filters is None else filters.line, why)
     only, ignore = at(rules, "only"), at(rules, "ignore")
     asked = [_named(node, trigger.ref.name) for node in (only, ignore) if node is not None]
     if only is not None and ignore is not None and kleene_and(asked) is not Answer.NO:
@@ -157,21 +149,11 @@ def filtered(filters: Node | None, trigger: Trigger, line: int) -> Runs:
         answer = asked[0]
     else:
         answer = OPPOSITE[asked[0]] if asked else (Answer.YES if kind == "branches" else Answer.NO)
-    return Runs(answer, line_of(only or ignore or rules), f"its filters: {said(trigger)}")
+    return Runs(answer, (only or ignore or rules).line, f"its filters: {said(trigger)}")
 
 
 def _named(node: Node, name: str) -> Answer:
     """Whether one of the names or regexes is the name."""
-    return kleene_or(
-        Answer.UNKNOWN
-        if "<<" in text
-        else matches(text, name)
-        if len(text) > 1 and text.startswith("/") and text.endswith("/")
-        else (Answer.YES if text == name else Answer.NO)
-        for text in texts_of(node)
-    )
-
-
-def undeclared(error: Undeclared) -> Runs:
-    """Nothing runs: CircleCI refuses the config."""
-    return Runs(Answer.NO, error.line, f"parameter '{error.name}' is not declared in this config")
+    texts = texts_of(node)
+    answers = [matches(t, name) if len(t) > 1 and t[0] == t[-1] == "/" else truth(t == name) for t in texts]
+    return kleene_or(Answer.UNKNOWN if "<<" in text else answer for text, answer in zip(texts, answers, strict=True))

@@ -7,12 +7,13 @@ which one is, for a tag, the page says two things; a matrix is required by its `
 
 from collections.abc import Iterator, Mapping
 from itertools import permutations, product
+from math import prod
 from typing import Final
 
 from deploystep.core.build import Branch, Tag
 from deploystep.core.frozen import dataclass
 from deploystep.core.trace import Answer, kleene_and, kleene_or
-from deploystep.project.conditions import Runs, filtered, gate, undeclared
+from deploystep.project.conditions import Runs, filtered, gate
 from deploystep.project.expressions import UNKNOWN, Trigger, Undeclared, Value
 from deploystep.project.reading import (
     ConfigUnreadable,
@@ -77,17 +78,10 @@ class Workflow:
     fields: Map
     jobs: tuple[Job, ...]
 
-    @property
-    def is_scheduled(self) -> bool:
-        """Whether it runs by its own schedule, and for no push or trigger."""
-        return bool(items_of(at(self.fields, "triggers")))
-
     def required(self, job: Job) -> list[Job]:
         """The jobs that a job waits for, directly."""
         needs = set(job.requires)
-        return (
-            [other for other in self.jobs if other.alias in needs or not needs.isdisjoint(other.names)] if needs else []
-        )
+        return [other for other in self.jobs if needs and not needs.isdisjoint((other.alias, *other.names))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +103,7 @@ class Config:
     """A config. `setup` is the line that says that another one takes its place; 0 where none does."""
 
     path: str
+    text: str
     root: Map
     version: str
     setup: int
@@ -141,13 +136,13 @@ class Config:
         try:
             return tuple(_workflow_runs(workflow, trigger) for workflow in self.workflows)
         except Undeclared as error:
-            none = undeclared(error)
+            none = Runs(Answer.NO, error.line, f"parameter '{error.name}' is not declared in this config")
             return tuple(WorkflowRuns(w, none, tuple((job, none) for job in w.jobs)) for w in self.workflows)
 
 
 def _workflow_runs(workflow: Workflow, trigger: Trigger) -> WorkflowRuns:
     opened = gate(workflow.fields, trigger)
-    if workflow.is_scheduled and opened.answer is not Answer.NO:
+    if items_of(at(workflow.fields, "triggers")) and opened.answer is not Answer.NO:
         line = key_line(workflow.fields, "triggers")
         why = "a workflow with triggers: runs by its schedule alone"
         opened = Runs(Answer.UNKNOWN if trigger.is_any else Answer.NO, line, why)
@@ -155,12 +150,11 @@ def _workflow_runs(workflow: Workflow, trigger: Trigger) -> WorkflowRuns:
     if not workflow.fields and isinstance(trigger.ref, Tag):
         own = dict.fromkeys(own, Runs(Answer.UNKNOWN))  # of a config without workflows the docs do not tell
     found: dict[int, Runs] = {}
-    for job in workflow.jobs:
-        _job_runs(job, workflow, own, found, trigger)
     jobs = []
     for job in workflow.jobs:
-        answer = kleene_and((opened.answer, found[id(job)].answer))
-        jobs.append((job, opened if opened.answer is answer is not Answer.YES else found[id(job)]))
+        runs = _job_runs(job, workflow, own, found, trigger)
+        answer = kleene_and((opened.answer, runs.answer))
+        jobs.append((job, opened if opened.answer is answer is not Answer.YES else runs))
     running = kleene_or(runs.answer for _, runs in jobs)
     decides = next((runs for _, runs in jobs if runs.answer is running is not Answer.YES), opened)
     return WorkflowRuns(workflow, Runs(running, decides.line, decides.why), tuple(jobs))
@@ -191,8 +185,7 @@ def read_config(path: str, text: str) -> Config:
     root = read_yaml(text)
     if not isinstance(root, Map):
         raise ConfigUnreadable(root.line, "it is not a map")
-    version = at(root, "version")
-    setup = at(root, "setup")
+    version, setup = at(root, "version"), at(root, "setup")
     is_setup = setup is not None and not (isinstance(setup, Text) and typed(setup) is False)
     written = map_of(at(root, "workflows"))
     jobs = map_of(at(root, "jobs"))
@@ -202,6 +195,7 @@ def read_config(path: str, text: str) -> Config:
         workflows = [Workflow(_ONE_JOB, line, Map(), (Job(_ONE_JOB, (_ONE_JOB,), _ONE_JOB, line, Map()),))]
     return Config(
         path=path,
+        text=text,
         root=root,
         version=str(version) if isinstance(version, Text) else "",
         setup=key_line(root, "setup") if is_setup else 0,
@@ -212,11 +206,10 @@ def read_config(path: str, text: str) -> Config:
 
 
 def _declared(name: Text, fields: Map) -> Declared:
-    default = at(fields, "default")
-    kind = at(fields, "type")
-    value: Value = typed(default) if isinstance(default, Text) else UNKNOWN
-    if kind in ("string", "enum") and isinstance(default, Text):
-        value = str(default)
+    default, kind = at(fields, "default"), at(fields, "type")
+    value: Value = UNKNOWN
+    if isinstance(default, Text):
+        value = str(default) if kind in ("string", "enum") else typed(default)
     return Declared(
         type=str(kind) if isinstance(kind, Text) else "string",
         line=name.line,
@@ -251,13 +244,9 @@ def _names(name: str, matrix: Map, *, is_named: bool) -> tuple[str, ...]:
     parameters = map_of(at(matrix, "parameters"))
     lists = [[str(text) for text in texts_of(node)] for node in parameters.values()]
     known = all(
-        isinstance(node, Items) and len(texts) == len(node)
-        for node, texts in zip(parameters.values(), lists, strict=True)
+        isinstance(n, Items) and all(isinstance(i, Text) and "<<" not in i for i in n) for n in parameters.values()
     )
-    count = 1
-    for texts in lists:
-        count *= len(texts)
-    if not known or not 0 < count <= _MOST_JOBS or any("<<" in text for texts in lists for text in texts):
+    if not known or not 0 < prod(map(len, lists)) <= _MOST_JOBS:
         return (f"{name}<<",)
     excluded = [{str(k): str(v) for k, v in map_of(item).items()} for item in items_of(at(matrix, "exclude"))]
     found: list[str] = []

@@ -23,7 +23,7 @@ from deploystep.core.patterns import Kind, Pattern, PatternError
 from deploystep.core.patterns.glob import MOST_STATES
 from deploystep.core.patterns.nodes import state_count
 from deploystep.core.patterns.regex import RegexReader
-from deploystep.core.trace import Answer
+from deploystep.core.trace import OPPOSITE, Answer
 from deploystep.project.reading import Text, Typed, typed
 
 
@@ -36,7 +36,6 @@ class Unknown(Enum):
 
 UNKNOWN: Final = Unknown.UNKNOWN
 Value: TypeAlias = Typed | Unknown  #: None is CircleCI's `undefined`, and YAML's null
-OPPOSITE: Final = {Answer.YES: Answer.NO, Answer.NO: Answer.YES, Answer.UNKNOWN: Answer.UNKNOWN}
 
 _TAG: Final = re.compile(r"(?<!\\)<<(?![#^/])((?:(?!<<|>>).)*)>>", re.DOTALL)
 _TOKEN: Final = re.compile(
@@ -106,6 +105,11 @@ def truth(value: Value) -> Answer:
     return Answer.YES if value else Answer.NO
 
 
+def as_value(answer: Answer) -> Value:
+    """An answer as a value that can be compared."""
+    return UNKNOWN if answer is Answer.UNKNOWN else answer is Answer.YES
+
+
 def filled(text: Text, trigger: Trigger) -> Value:
     """A scalar with its `<< … >>` filled in; one that is nothing else keeps the type of what stands there."""
     whole = _TAG.fullmatch(text.strip())
@@ -124,34 +128,31 @@ def filled(text: Text, trigger: Trigger) -> Value:
 
 def evaluate(expression: str, line: int, trigger: Trigger) -> Value:
     """The value of an expression; unknown where it is none. Raises Undeclared."""
-    tokens = _tokens(expression)
-    if tokens is None:
-        return UNKNOWN
-    parser = _Parser(tokens, lambda name: trigger.value(name, line))
+    parser = _Parser(_tokens(expression), lambda name: trigger.value(name, line))
     try:
         value = parser.value()
     except _Malformed:
         return UNKNOWN
-    return value if parser.position == len(tokens) else UNKNOWN
+    return value if parser.position == len(parser.tokens) else UNKNOWN
 
 
 def is_expression(text: str) -> bool:
     """Whether a text reads as an expression about the pipeline."""
-    tokens = _tokens(text)
-    return tokens is not None and any(kind == "word" and word.startswith("pipeline.") for kind, word in tokens)
+    return any(kind == "word" and word.startswith("pipeline.") for kind, word in _tokens(text))
 
 
 @lru_cache(maxsize=1024)
-def _tokens(text: str) -> tuple[tuple[str, str], ...] | None:
+def _tokens(text: str) -> tuple[tuple[str, str], ...]:
+    """Kinds and texts of the tokens; none where the text is no expression."""
     text = text.strip()
-    if not text or len(text) > _LONGEST or text.count("(") > _MOST_OPEN:
-        return None
+    if len(text) > _LONGEST or text.count("(") > _MOST_OPEN:
+        return ()
     found: list[tuple[str, str]] = []
     position = 0
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
-            return None
+            return ()
         found.append((match.lastgroup or "", match[match.lastgroup or ""]))
         position = match.end()
     return tuple(found)
@@ -195,8 +196,7 @@ class _Parser:
             self.position += 1
         value = self._primary()
         for _ in range(negations):
-            answer = OPPOSITE[_holds(value)]
-            value = UNKNOWN if answer is Answer.UNKNOWN else answer is Answer.YES
+            value = as_value(OPPOSITE[_holds(value)])
         return value
 
     def _primary(self) -> Value:
@@ -247,8 +247,7 @@ def _compared(operator: str, left: Value, right: Value) -> Value:
     if type(left) is not wanted or type(right) is not wanted:
         raise _Malformed
     if operator == "matches":
-        holds = matches(str(right), str(left))
-        return UNKNOWN if holds is Answer.UNKNOWN else holds is Answer.YES
+        return as_value(matches(str(right), str(left)))
     return _OPERATORS[operator](left, right)
 
 
@@ -265,6 +264,4 @@ def pattern_of(regex: str) -> Pattern | None:
 def matches(regex: str, text: str) -> Answer:
     """Whether the regex between slashes matches the whole text, as CircleCI's filters and `matches` ask."""
     pattern = pattern_of(regex)
-    if pattern is None:
-        return Answer.UNKNOWN
-    return Answer.YES if pattern.matches(text) else Answer.NO
+    return truth(pattern.matches(text) if pattern else UNKNOWN)

@@ -16,17 +16,24 @@ _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 
 
 class Text(str):
-    """A scalar as it was written; `is_plain` without quotes, so that YAML may give it another type."""
+    """A scalar as it was written; `is_plain` without quotes, so that YAML may give it another type.
 
-    __slots__ = ("is_plain", "line")
+    It begins on a line, at a column, and ends before the place `end`; all count from 1.
+    """
 
-    def __new__(cls, value: str, line: int = 0, *, is_plain: bool = False) -> "Text":  # noqa: PYI034 - Self is newer
-        """Keep the line (from 1; 0 is nowhere) beside the text."""
+    __slots__ = ("column", "end", "is_plain", "line")
+
+    def __new__(  # noqa: PYI034 - Self is newer
+        cls, value: str, line: int = 0, column: int = 0, end: tuple[int, int] = (0, 0), *, is_plain: bool = False
+    ) -> "Text":
+        """Keep the place beside the text; line 0 is nowhere."""
         made = super().__new__(cls, value)
-        made.line, made.is_plain = line, is_plain
+        made.line, made.column, made.end, made.is_plain = line, column, end, is_plain
         return made
 
     line: int
+    column: int
+    end: tuple[int, int]
     is_plain: bool
 
 
@@ -99,13 +106,13 @@ def _made(node: yaml.Node, loader: Any, known: dict[int, Node]) -> Node:
         return known[id(node)]
     line = node.start_mark.line + 1
     if isinstance(node, yaml.ScalarNode):
-        return Text(node.value, line, is_plain=not node.style)
+        return _text(node)
     if isinstance(node, yaml.MappingNode):
         loader.flatten_mapping(node)
         found = known[id(node)] = Map()
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode):
-                made = Text(key.value, key.start_mark.line + 1)
+                made = _text(key)
                 found.pop(made, None)  # the last of several keys counts, and its line
                 found[made] = _made(value, loader, known)
         found.line = line
@@ -114,6 +121,12 @@ def _made(node: yaml.Node, loader: Any, known: dict[int, Node]) -> Node:
     listed.extend(_made(item, loader, known) for item in node.value)
     listed.line = line
     return listed
+
+
+def _text(node: yaml.ScalarNode) -> Text:
+    start, end = node.start_mark, node.end_mark
+    place = (start.line + 1, start.column + 1, (end.line + 1, end.column + 1))
+    return Text(node.value, *place, is_plain=not node.style)
 
 
 def typed(text: Text) -> Typed:
@@ -151,42 +164,32 @@ def texts_of(node: Node | None) -> list[Text]:
     return [item for item in found if isinstance(item, Text)]
 
 
-def line_of(node: Node | None, otherwise: int = 0) -> int:
-    """The line on which a node begins."""
-    return node.line if node is not None else otherwise
-
-
 def key_line(fields: Map, key: str) -> int:
     """The line on which a key of the map is written; that of the map where it is not there."""
     return next((k.line for k in fields if k == key), fields.line)
 
 
-def all_texts(node: Node | None, without: frozenset[str] = frozenset()) -> Iterator[Text]:
-    """Every text below a node once, also the keys of maps, but not what is under a key of `without`."""
+def _below(node: Node | None, without: frozenset[str] = frozenset()) -> Iterator[Node]:
+    """The node and all below it, each list and map once, but not what is under a key of `without`."""
     seen: set[int] = set()
     waiting = [] if node is None else [node]
     while waiting:
         one = waiting.pop()
-        if isinstance(one, Text):
+        if isinstance(one, Text) or id(one) not in seen:
             yield one
-        elif id(one) not in seen:
             seen.add(id(one))
             if isinstance(one, Map):
-                yield from one
                 waiting += [value for key, value in one.items() if key not in without]
-            else:
+            elif isinstance(one, Items):
                 waiting += one
+
+
+def all_texts(node: Node | None, without: frozenset[str] = frozenset()) -> Iterator[Text]:
+    """Every text below a node, also the keys of maps, but not what is under a key of `without`."""
+    for one in _below(node, without):
+        yield from (one,) if isinstance(one, Text) else one if isinstance(one, Map) else ()
 
 
 def under(node: Node | None, word: str) -> Iterator[Text]:
     """Every text below any key of this name."""
-    seen: set[int] = set()
-    waiting = [] if node is None else [node]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, Text) or id(one) in seen:
-            continue
-        seen.add(id(one))
-        if isinstance(one, Map):
-            yield from all_texts(at(one, word))
-        waiting += one.values() if isinstance(one, Map) else one
+    return (text for one in _below(node) for text in all_texts(at(one, word)))

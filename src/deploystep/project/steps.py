@@ -4,14 +4,15 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import dataclass, replace
 from deploystep.core.trace import Answer
 from deploystep.project.config import Config, Job
-from deploystep.project.reading import Items, Map, Node, Text, at, items_of, map_of, texts_of, typed
+from deploystep.project.reading import Items, Map, Node, Text, at, items_of, map_of, typed
 
 Read = Callable[[str], str | None]  #: the text of a file of the repository; None where there is none
 
-_STEP: Final = re.compile(r"^[^#\n]*\bdeploystep\s+(run|gate|plan)\b([^\n]*(?:\\\n[^\n]*)*)", re.MULTILINE)
+_STEP: Final = re.compile(r"\bdeploystep(?:\.pyz)?\s+(run|gate|plan)\b((?:(?!\bdeploystep\s)(?:\\\n|[^\n]))*)")
+_COMMENT: Final = re.compile(r"(?:^|(?<=\s))#[^\n]*", re.MULTILINE)
 _IDLE: Final = re.compile(r"--(?:dry-run|sandbox)\b")
 _FILE: Final = re.compile(r"(?<![\w./-])(?:\./)?([\w-][\w./-]*)")
 _BUILT_IN: Final = frozenset({
@@ -19,15 +20,22 @@ _BUILT_IN: Final = frozenset({
     "store_test_results", "persist_to_workspace", "attach_workspace", "add_ssh_keys", "deploy",
 })  # fmt: skip
 _MOST_DEEP: Final = 8
+_END: Final = re.compile(r" -- |[;&|]")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+RUN: Final = "run "  #: stands for `deploystep run`; no rule is called so
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a job as far as it concerns this one: `is_step` runs it, `is_idle` runs it and sends nothing."""
+    """One step of a job as far as it concerns this one.
+
+    `runs` holds for each call of it `RUN`, or the words among which `gate` has the name of its rule. `is_idle` calls it
+    and does nothing.
+    """
 
     line: int
     has_checkout: bool = False
-    is_step: bool = False
+    runs: tuple[tuple[str, ...], ...] = ()
     is_idle: bool = False
     is_open: bool = False  # what it does is not known
 
@@ -40,30 +48,67 @@ class RunsStep:
     line: int
     has_checkout: Answer
     is_idle: bool = False
+    words: tuple[str, ...] = ()
+
+    @property
+    def is_gate(self) -> bool:
+        """Whether the step is `gate`, which sends nothing."""
+        return bool(self.words) and self.words != (RUN,)
 
 
-def runs_step(config: Config, job: Job, read: Read) -> RunsStep:
+@dataclass(frozen=True, slots=True)
+class JobSteps:
+    """All calls of the step in a job; `otherwise` is what is known where none of them is meant."""
+
+    calls: tuple[RunsStep, ...]
+    otherwise: RunsStep
+
+    def of(self, *names: str) -> RunsStep:
+        """The first call for one of the names: `RUN`, or a rule that `gate` judges."""
+        found = next((call for call in self.calls if not {*names}.isdisjoint(call.words)), None)
+        may_be = any("$" in word or "<<" in word for call in self.calls for word in call.words) and names != (RUN,)
+        otherwise = replace(self.otherwise, answer=Answer.UNKNOWN) if may_be else self.otherwise
+        return found or otherwise
+
+    @property
+    def unlike(self) -> Iterator[tuple[str, int]]:
+        """Yield the rule that each `gate` names for certain, with its line."""
+        for call in self.calls:
+            if call.is_gate and len(call.words) == 1 and _NAME.fullmatch(call.words[0]):
+                yield call.words[0], call.line
+
+
+def runs_step(config: Config, job: Job, read: Read) -> JobSteps:
     """Look at the steps of a job in their order, with `pre-steps` and `post-steps` of its workflow."""
     definition = at(config.root, "jobs", job.key)
     if job.is_approval:
-        return RunsStep(Answer.NO, job.line, Answer.UNKNOWN)
+        return JobSteps((), RunsStep(Answer.NO, job.line, Answer.UNKNOWN))
     listed = [*items_of(at(job.fields, "pre-steps")), *items_of(at(definition, "steps"))]
     listed += items_of(at(job.fields, "post-steps"))
     checkout, answer = Answer.NO, Answer.NO if isinstance(definition, Map) else Answer.UNKNOWN
     if definition is None and _is_ours(job.key, config):
-        return RunsStep(Answer.YES, job.line, Answer.UNKNOWN)
+        named = _of_orb(job.key, job.fields)
+        ours = tuple(RunsStep(Answer.YES, job.line, Answer.UNKNOWN, words=words) for words in named)
+        return JobSteps(ours, RunsStep(Answer.NO, job.line, Answer.UNKNOWN))
     idle: RunsStep | None = None
+    calls: list[RunsStep] = []
     for step in (found for node in listed for found in _steps(node, config, read, 0)):
         if step.has_checkout:
             checkout = Answer.YES
-        if step.is_step:
-            return RunsStep(Answer.YES, step.line, checkout)
+        calls += [RunsStep(Answer.YES, step.line, checkout, words=words) for words in step.runs]
         if step.is_idle:
             idle = idle or RunsStep(Answer.NO, step.line, checkout, is_idle=True)
         if step.is_open:
             answer = Answer.UNKNOWN
             checkout = checkout if checkout is Answer.YES else Answer.UNKNOWN
-    return idle if idle and answer is Answer.NO else RunsStep(answer, job.line, checkout)
+    otherwise = idle if idle and answer is Answer.NO else RunsStep(answer, job.line, checkout)
+    return JobSteps(tuple(calls), otherwise)
+
+
+def _of_orb(name: str, fields: Node | None) -> tuple[tuple[str, ...], ...]:
+    """What a job or command of an orb for this step calls."""
+    rule = at(fields, "rule")
+    return (((rule,) if isinstance(rule, Text) else ("$",)) if name.endswith("/gate") else (RUN,),)
 
 
 def _is_ours(name: str, config: Config) -> bool:
@@ -91,20 +136,23 @@ def _steps(node: Node, config: Config, read: Read, depth: int) -> Iterator[Step]
         for inner in items_of(at(config.root, "commands", name, "steps")):
             yield from _steps(inner, config, read, depth + 1)
     elif name == "attach_workspace" or name not in _BUILT_IN:
-        yield Step(name.line, is_step=_is_ours(name, config), is_open=True)
+        runs = _of_orb(name, fields) if _is_ours(name, config) else ()
+        yield Step(name.line, runs=runs, is_open=True)
 
 
 def _command(command: Text, read: Read) -> Step:
     """What a shell command, or a script of the repository that it names, does."""
     texts: list[str] = [command]
     texts += [text for name in dict.fromkeys(_FILE.findall(command)) if (text := read(name)) is not None]
-    found = [(m[1], m[2]) for text in texts for m in _STEP.finditer(text)]
-    live = [word for word, rest in found if word != "plan" and not _IDLE.search(rest)]
+    found = [(m[1], m[2]) for text in texts for m in _STEP.finditer(_COMMENT.sub("", text))]
+    live = [(w, _END.split(rest)[0]) for w, rest in found if w != "plan" and not _IDLE.search(rest)]
+    runs = tuple((RUN,) if word == "run" else _words(rest) for word, rest in live)
     clones = any("git clone" in text or "git fetch" in text for text in texts)
     is_open = "<<" in command and not found
-    return Step(command.line, clones, is_step=bool(live), is_idle=bool(found) and not live, is_open=is_open)
+    return Step(command.line, clones, runs=runs, is_idle=bool(found) and not live, is_open=is_open)
 
 
-def has_context(job: Job) -> bool:
-    """Whether the job names a context."""
-    return bool(texts_of(at(job.fields, "context")))
+def _words(rest: str) -> tuple[str, ...]:
+    """The words behind `gate` of which one names its rule: an option's value may be among them."""
+    words = [word.strip("'\";)") for word in rest.replace("\\\n", " ").split()]
+    return tuple(word for word in words if not word.startswith("-")) or ("$",)

@@ -21,8 +21,8 @@ from deploystep.project.conditions import Runs
 from deploystep.project.config import Config, Job, WorkflowRuns
 from deploystep.project.declared import shown, warning
 from deploystep.project.expressions import Unknown, Value, parameters_in, pattern_of
-from deploystep.project.reading import Map, all_texts, at, key_line, map_of, under
-from deploystep.project.steps import Read, RunsStep, has_context, runs_step
+from deploystep.project.reading import Map, all_texts, at, key_line, map_of, texts_of, under
+from deploystep.project.steps import RUN, JobSteps, Read, RunsStep, runs_step
 
 _TESTS: Final = re.compile(r"test|spec|lint|check", re.IGNORECASE)
 _TOKENS: Final = re.compile(r"CIRCLE_TOKEN|CIRCLE_API_USER_TOKEN|CIRCLE_API_TOKEN|CIRCLECI_TOKEN|TOKEN_ENV|--token-env")
@@ -36,10 +36,6 @@ Ref: TypeAlias = Branch | Tag
 Refs: TypeAlias = tuple[Ref, ...]  #: for which a rule is by one of its patterns
 
 
-def _no_file(_path: str) -> None:
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Project:
     """What is known of the project: its config, those of targets by name, and its files (None where unknown)."""
@@ -47,26 +43,28 @@ class Project:
     config: Config | None
     targets: Mapping[str, Config]
     files: tuple[str, ...] | None
-    read: Read = _no_file
+    read: Read
 
 
 def compare(rules: RuleSet, project: Project) -> Iterator[Diagnostic]:
     """Everything in which rules and configs do not fit together."""
     own = _Wiring(project.config, project.read) if project.config and not project.config.setup else None
+    yield from own.unknown_rules(rules) if own else ()
     for rule in rules.rules:
-        to = rule.deploy.to
+        to = rule.sends.to if rule.sends else None
         config = project.targets.get(to.name) if to else project.config
         refs = list(_refs_of(rule, rules, own.config if own else config)) if own or config else []
         if own is not None:
-            yield from declared.required(rule, own.config, own.step_names)
+            yield from declared.required(rule, own.config, own.step_names(rule))
             yield from own.step(rule, refs)
-        if config is None:
+            yield from own.twice(rule)
+        if config is None or rule.sends is None:
             continue
         if config.setup:
-            yield from declared.twice(rule.deploy, config, project.files or (), project.read)
+            yield from declared.twice(rule.sends, config, project.files or (), project.read)
         elif to is not None:
             yield from _Wiring(config, project.read).deploy(rule, [(to.ref,)])
-        elif own is not None:
+        elif own is not None and not own.is_gated(rule):
             yield from own.deploy(rule, refs)
             yield from own.loops(rule, refs)
 
@@ -78,13 +76,41 @@ class _Wiring:
         self.config = config
         self.read = read
         jobs = [job for workflow in config.workflows for job in workflow.jobs]
-        found: dict[str, RunsStep] = {}
+        found: dict[str, JobSteps] = {}
         self.steps = {id(job): found.setdefault(job.key, runs_step(config, job, read)) for job in jobs}
-        self.step_names = [n for job in jobs if self._runs_step(job) is Answer.YES for n in job.names]
+        self.jobs = jobs
         self.told: set[tuple[str, str]] = set()
 
     def _runs_step(self, job: Job) -> Answer:
-        return self.steps[id(job)].answer
+        return self.steps[id(job)].of(RUN).answer
+
+    def _step_for(self, job: Job, rule: Rule) -> RunsStep:
+        return self.steps[id(job)].of(rule.name.value, *((RUN,) if rule.sends else ()))
+
+    def step_names(self, rule: Rule) -> list[str]:
+        """The names of the jobs that run the step for a rule."""
+        return [n for job in self.jobs if self._step_for(job, rule).answer is Answer.YES for n in job.names]
+
+    def is_gated(self, rule: Rule) -> bool:
+        """Whether `gate` alone judges the rule: then nothing is sent, and no workflow waits for it."""
+        return bool(self.step_names(rule)) and all(self._runs_step(job) is not Answer.YES for job in self.jobs)
+
+    def twice(self, rule: Rule) -> Iterator[Diagnostic]:
+        """P11: the config both sends a rule and gates it."""
+        gates = [s.of(rule.name.value) for s in self.steps.values()]
+        gate = next((step for step in gates if step.answer is Answer.YES), None)
+        sends = next((s.of(RUN) for s in self.steps.values() if s.of(RUN).answer is Answer.YES), None)
+        if rule.sends and gate and sends:
+            what = f"{self._at(gate.line)}: this step gates the rule, and run (line {sends.line}) sends it: two deploys"
+            yield warning("P11", what, rule.name.span, "remove deploy: from the rule, or one of the steps")
+
+    def unknown_rules(self, rules: RuleSet) -> Iterator[Diagnostic]:
+        """P10: `gate` names a rule that there is not."""
+        names = [rule.name.value for rule in rules.rules]
+        for name, line in dict.fromkeys(found for steps in self.steps.values() for found in steps.unlike):
+            if name not in names:
+                what = f"{self._at(line)}: gate names rule {shown(name)}, which there is not"
+                yield Diagnostic("P10", what, rules.rules[0].name.span, declared.near(name, names))
 
     def _at(self, line: int) -> str:
         return f"{self.config.path}:{line}" if line else self.config.path
@@ -127,9 +153,6 @@ class _Wiring:
         sent = {p.key.value: _sent(p.value.value, ref) for p in rule.deploy.parameters}
         return self.config.runs(self.config.trigger(ref, sent))
 
-    def _pushed(self, ref: Ref) -> tuple[WorkflowRuns, ...]:
-        return self.config.runs(self.config.trigger(ref, {}, by_api=False))
-
     def _starts(self, rule: Rule, refs: list[Refs]) -> Diagnostic | None:
         """P01: the trigger starts nothing, or not the named workflow."""
         name = rule.deploy.workflow.value if rule.deploy.workflow and self.config.has_workflows else None
@@ -152,7 +175,7 @@ class _Wiring:
 
     def _both(self, rule: Rule, refs: list[Refs]) -> Diagnostic | None:
         """P09: two workflows run for one trigger."""
-        for ref in (ref for group in refs for ref in group[:1]):
+        for ref, *_ in refs:
             running = [w.workflow for w in self._started(rule, ref) if w.runs.answer is Answer.YES]
             if any(self._runs_step(job) is Answer.YES for w in running for job in w.jobs):
                 continue  # a loop, which is told as one
@@ -169,13 +192,13 @@ class _Wiring:
         if rule.deploy.job is not None:
             return
         name = rule.deploy.workflow.value if rule.deploy.workflow else None
-        for ref in (ref for group in refs for ref in group[:1]):
-            again = [
-                (w, job) for w in self._started(rule, ref) for job in w.certain if self._runs_step(job) is Answer.YES
-            ]
-            pushed = [w for w in self._pushed(ref) if w.workflow.name == name and w.runs.answer is Answer.YES]
+        for ref, *_ in refs:
+            started = [(w.workflow, job) for w in self._started(rule, ref) for job in w.certain]
+            again = [(workflow, job) for workflow, job in started if self._runs_step(job) is Answer.YES]
+            on_push = self.config.runs(self.config.trigger(ref, {}, by_api=False))
+            pushed = [w for w in on_push if w.workflow.name == name and w.runs.answer is Answer.YES]
             if again:
-                workflow, job = again[0][0].workflow, again[0][1]
+                workflow, job = again[0]
                 is_stopped = name is not None or carries_key(rule.deploy)
                 ends = "after one more round" if is_stopped else "never"
                 what = (
@@ -212,54 +235,55 @@ class _Wiring:
     def step(self, rule: Rule, refs: list[Refs]) -> Iterator[Diagnostic]:
         """P04: the step never runs for the rule. P05: what its job lacks."""
         for group in refs:
-            missing = [self._missing(ref) for ref in group]
+            missing = [self._missing(ref, rule) for ref in group]
             if missing and all(missing):
                 runs = next(m for m in missing if m)
                 what = f"{self._at(runs.line)}: the step never runs on {_named(group[0])}: {runs.why}"
-                hint = "run  deploystep run  in a job that runs for what this rule is for"
+                command = "run" if rule.sends else f"gate {rule.name.value}"
+                hint = f"run  deploystep {command}  in a job that runs for what this rule is for"
                 yield warning("P04", what, rule.name.span, hint)
                 return
         if "P05" in rule.ignore:
             return
-        for ref in (ref for group in refs for ref in group[:1]):
+        for ref, *_ in refs:
             for w in self.config.runs(self.config.any_trigger(ref)):
                 for job, runs in w.jobs:
-                    if runs.answer is not Answer.NO and self._runs_step(job) is Answer.YES:
+                    if runs.answer is not Answer.NO and self._step_for(job, rule).answer is Answer.YES:
                         yield from self._lacks(rule, w, job)
 
-    def _missing(self, ref: Ref) -> Runs | None:
+    def _missing(self, ref: Ref, rule: Rule) -> Runs | None:
         """Why no job can run the step for a ref; None where one may."""
         jobs = [found for w in self.config.runs(self.config.any_trigger(ref)) for found in w.jobs]
-        with_step = [(job, runs) for job, runs in jobs if self._runs_step(job) is not Answer.NO]
+        with_step = [(job, runs) for job, runs in jobs if self._step_for(job, rule).answer is not Answer.NO]
         if any(runs.answer is not Answer.NO for _, runs in with_step):
             return None
         if with_step:
             job, runs = with_step[0]
             return Runs(Answer.NO, runs.line or job.line, f"job {shown(job.alias)} does not run: {runs.why}")
-        idle = next((s for s in self.steps.values() if s.is_idle), None)
+        idle = next((s.otherwise for s in self.steps.values() if s.otherwise.is_idle), None)
         if idle is not None:
             return Runs(Answer.NO, idle.line, "it only plans here: plan, --dry-run or --sandbox")
         jobs_there = map_of(at(self.config.root, "jobs"))
         for key in jobs_there:
             job = Job(str(key), (str(key),), str(key), key.line, Map())
-            if runs_step(self.config, job, self.read).answer is not Answer.NO:
+            found = runs_step(self.config, job, self.read)
+            if found.of(rule.name.value, *((RUN,) if rule.sends else ())).answer is not Answer.NO:
                 return Runs(Answer.NO, key.line, f"job {shown(key)} is in no workflow")
         hidden = any("deploystep" in (self.read(name) or "") for name in _RUNNERS)
         return None if hidden or not jobs else Runs(Answer.NO, 0, "no job of this config runs it")
 
     def _lacks(self, rule: Rule, w: WorkflowRuns, job: Job) -> Iterator[Diagnostic]:
-        found = self.steps[id(job)]
-        has_token = has_context(job) or any(_TOKENS.search(text) for text in all_texts(self.config.root))
-        needed, waiting = set[int](), [job]
-        while waiting:
-            for other in w.workflow.required(waiting.pop()):
-                if id(other) not in needed:
-                    needed.add(id(other))
-                    waiting.append(other)
+        found = self._step_for(job, rule)
+        asks = not found.is_gate or at(self.config.root, "jobs", job.key, "parallelism") is not None or rule.requires
+        has_context = bool(texts_of(at(job.fields, "context")))
+        has_token = not asks or has_context or any(_TOKENS.search(text) for text in all_texts(self.config.root))
+        needed = [job]
+        for one in needed:
+            needed += [other for other in w.workflow.required(one) if other not in needed]
         tests = [
             other for other, runs in w.jobs
-            if _TESTS.search(other.alias) and id(other) not in needed and other is not job
-            and runs.answer is not Answer.NO and id(job) not in {id(o) for o in w.workflow.required(other)}
+            if _TESTS.search(other.alias) and other not in needed
+            and runs.answer is not Answer.NO and job not in w.workflow.required(other)
         ]  # fmt: skip
         lacks = [
             ("context", not has_token, job.line, "names no context, and nothing here sets CIRCLE_TOKEN",
@@ -308,13 +332,8 @@ def _ref_texts(config: Config | None) -> list[str]:
     """What the gates and filters compare with, which may be names of branches or tags, or regexes for them."""
     found: list[str] = []
     for w in config.workflows if config else ():
-        found += [
-            name
-            for text in all_texts(w.fields)
-            for name in re.findall(r'"([^"\\]+)"|(/.+/)', text)
-            for name in name
-            if name
-        ]
+        quoted = [pair for text in all_texts(w.fields) for pair in re.findall(r'"([^"\\]+)"|(/.+/)', text)]
+        found += [name for pair in quoted for name in pair if name]
         found += [str(text) for word in ("only", "ignore", "equal") for text in under(w.fields, word)]
         found += [f"/{text}/" for text in under(w.fields, "pattern")]
     return list(dict.fromkeys(found))[:_MOST_TEXTS]

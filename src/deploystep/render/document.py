@@ -3,16 +3,15 @@
 import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from deploystep.app.report import Report, TriedCase, TriggerEntry
+from deploystep.app.report import Gated, Report, TriedCase, TriggerEntry
 from deploystep.core.build import BuildContext
 from deploystep.core.decide import Judgement
-from deploystep.core.errors import EnvironmentInvalid, ToolError
-from deploystep.core.exits import ExitCode
 from deploystep.core.source import Diagnostic, SourceFile
 from deploystep.core.trace import Trace
-from deploystep.render.text import interruption
+from deploystep.render.text import diff_of, interruption
 
 if TYPE_CHECKING:
+    from deploystep.migrate.plan import Migration
     from deploystep.project.wiring import WouldRun
 
 SCHEMA = 1
@@ -37,6 +36,8 @@ def _document(report: Report) -> Object:
         "exit": {"code": int(report.exit), "name": report.exit.label},
         "error": _error(report),
     }
+    if report.gated is not None:
+        document["gate"] = _gated(report.gated)
     if report.again is not None:
         document["again"] = report.again
     if report.skipped:
@@ -44,9 +45,29 @@ def _document(report: Report) -> Object:
     if report.command == "test":
         document["cases"] = [_case(tried, report.source) for tried in report.tried]
         document["gaps"] = [_diagnostic(gap, report.source) for gap in report.gaps]
-    if report.command == "check":
+    if report.start is not None:
+        path, lines = report.source.path if report.source else None, report.start.lines
+        document["init"] = {"rules": path, "config": lines, "remarks": [*report.start.remarks]}
+    if report.command == "doctor":
+        findings = report.findings
+        document["findings"] = [
+            {"name": f.name, "grade": f.grade.value, "text": f.text, "cure": f.cure} for f in findings
+        ]
+    if report.migration is not None:
+        document |= _migration(report.migration) | {"written": report.has_written}
+    if report.command in ("check", "init"):
         document["diagnostics"] = [_diagnostic(d, report.source) for d in report.diagnostics]
     return document
+
+
+def _gated(gated: Gated) -> Object:
+    return {
+        "rule": gated.rule,
+        "outcome": None if gated.outcome is None else gated.outcome.value,
+        **({"because": gated.because} if gated.because else {}),
+        "program": gated.program or None,
+        "variables": dict(gated.variables),
+    }
 
 
 def _build(build: BuildContext) -> Object:
@@ -68,6 +89,7 @@ def _rule(judgement: Judgement) -> Object:
         "line": judgement.rule.span.line,
         "verdict": judgement.verdict.value,
         "because": judgement.because,
+        **({} if judgement.rule.sends else {"gate_only": True}),
         "trace": _trace(judgement.trace),
     }
 
@@ -84,11 +106,10 @@ def _trace(trace: Trace) -> Object:
 
 def _trigger(trigger: TriggerEntry) -> Object:
     created = trigger.created
-    why = {"because": trigger.because} if trigger.because else {}
     return {
         "rule": trigger.spec.rule,
         "outcome": trigger.outcome.value,
-        **why,
+        **({"because": trigger.because} if trigger.because else {}),
         **({"would_run": _would_run(trigger.would_run)} if trigger.would_run else {}),
         "request": {"method": trigger.request.method, "url": trigger.url, "body": trigger.request.body},
         "id": created.id if created else None,
@@ -117,12 +138,16 @@ def _would_run(found: "WouldRun") -> Object:
 def _error(report: Report) -> Object | None:
     error = report.error
     if error is None:
-        return _interruption(report) if report.exit is not ExitCode.OK else None
+        if report.exit.is_result:
+            return None
+        hints = ["look at what had been sent before you run it again"] if report.command == "run" else []
+        return {"code": report.exit.label, "message": interruption(report), "hints": hints, "diagnostics": []}
+    problems = ({"message": problem} for problem in error.problems)
     return {
         "code": error.code,
         "message": error.message,
         "hints": list(error.hints),
-        "diagnostics": [*_problems(error), *(_diagnostic(d, report.source) for d in report.diagnostics)],
+        "diagnostics": [*problems, *(_diagnostic(d, report.source) for d in report.diagnostics)],
     }
 
 
@@ -135,14 +160,30 @@ def _case(tried: TriedCase, source: SourceFile | None) -> Object:
     }
 
 
-def _interruption(report: Report) -> Object:
-    hints = ["look at what had been sent before you run it again"] if report.command == "run" else []
-    return {"code": report.exit.label, "message": interruption(report), "hints": hints, "diagnostics": []}
-
-
-def _problems(error: ToolError) -> list[Object]:
-    problems = error.problems if isinstance(error, EnvironmentInvalid) else ()
-    return [{"message": problem} for problem in problems]
+def _migration(found: "Migration") -> Object:
+    return {
+        "findings": [
+            {
+                "kind": f.kind,
+                "endpoint": f.endpoint or None,
+                "file": f.path,
+                "line": f.line,
+                "column": f.column,
+                "message": f.what,
+                "until": f.until,
+                "ends": "2027-02-01" if f.kind in ("call", "config-run") else None,
+                "alarm": f.is_alarm,
+                "rewritten": f.is_written,
+                "write": list(f.advice),
+            }
+            for f in found.findings
+        ],
+        "files": [
+            {"path": c.path, "new": c.old is None, "replaced": sorted(c.replaced), "diff": diff_of(c)}
+            for c in found.changes
+        ],
+        "problems": [{"file": p.path, "line": p.line, "message": p.why} for p in found.problems],
+    }
 
 
 def _diagnostic(diagnostic: Diagnostic, source: SourceFile | None) -> Object:

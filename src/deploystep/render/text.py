@@ -2,18 +2,22 @@
 
 import re
 import unicodedata
-from typing import Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
 
-from deploystep.app.report import Report, TriedCase, TriggerEntry
+from deploystep.app.report import Finding, Gated, GateOutcome, Report, TriedCase, TriggerEntry
 from deploystep.core.build import BuildContext, Tag
-from deploystep.core.decide import Judgement, Verdict
+from deploystep.core.decide import Decision, Judgement, Verdict
 from deploystep.core.deploy import Outcome
-from deploystep.core.errors import Diagnosed, EnvironmentInvalid
 from deploystep.core.exits import ExitCode
 from deploystep.core.frozen import dataclass
 from deploystep.core.parameters import Scalar
 from deploystep.core.source import Diagnostic, SourceFile
 from deploystep.core.text import visible
+
+if TYPE_CHECKING:
+    from deploystep.app.init import Start
+    from deploystep.migrate.plan import Change, Migration
 
 _COLOURS: Final = {
     "fire": "32",
@@ -22,9 +26,11 @@ _COLOURS: Final = {
     "unknown": "35",
     "undecided": "35",
     "error": "31;1",
+    "ok": "32",
     "warning": "33;1",
 }
 _MOST: Final = 100  # diagnostics that are shown
+_FINDING: Final = 11  # columns of what was looked at
 _WINDOW: Final = 160  # characters of a source line
 
 
@@ -45,23 +51,53 @@ def result(report: Report, style: Style) -> str:
     lines: list[str] = []
     if report.command == "check":
         lines += _checked(report, style)
+    if report.start is not None:
+        lines += _started(report.start, report, style)
+    lines += [_finding(finding, style) for finding in report.findings]
     if report.command == "test" and report.decision is None and (report.tried or report.error is None):
         lines += _tested(report, style)
+    if report.migration is not None:
+        lines += _migrated(report.migration, report)
     if report.decision is not None and report.build is not None:
-        lines.append(_headline(report, report.build))
-        width = max((len(j.rule.name.value) for j in report.decision.judgements), default=0)
-        for judgement in report.decision.judgements:
-            lines += _judged(judgement, report, width, style)
+        lines += [_headline(report, report.build), *_judged(report.decision, report, style)]
     if report.skipped:
         lines.append(report.skipped)
+    elif report.gated is not None:
+        lines += _gated(report.gated) if report.exit.is_result else []
     elif report.decision is not None and not report.triggers and report.exit is ExitCode.OK:
-        held = [j.rule.name.value for j in report.decision.judgements if j.verdict is Verdict.HELD]
-        lines.append(f"nothing is deployed; held: {', '.join(held)}{_LATER}" if held else _NOTHING)
+        lines.append(_nothing(report.decision))
+    if report.start is not None and report.exit is ExitCode.OK:
+        lines += ["", _NEXT]
     return "\n".join(lines)
 
 
+def _nothing(decision: Decision) -> str:
+    """Why a run sends nothing."""
+    held = [j.rule.name.value for j in decision.deploys.judgements if j.verdict is Verdict.HELD]
+    if held:
+        return f"nothing is deployed; held: {', '.join(held)}{_LATER}"
+    fires = any(j.verdict is Verdict.FIRE for j in decision.judgements)
+    return _FOR_GATE if fires else "no rule fires: there is nothing to deploy"
+
+
+def _gated(gated: Gated) -> list[str]:
+    """What becomes of the command, and in a dry run what it would be given."""
+    outcome, program = gated.outcome, visible(gated.program)
+    not_executed = f": {program} is not executed" if program else ""
+    if outcome is GateOutcome.DUE:
+        return [f"due: executing {program}" if program else "due"]
+    if outcome is GateOutcome.PLANNED:
+        given = [visible(f"  {name}={value}") for name, value in gated.variables.items()]
+        return [f"due{not_executed}: this is a dry run", *given]
+    if outcome is GateOutcome.SUPERSEDED:
+        return [f"superseded{not_executed}: {visible(gated.because)}"]
+    held = outcome is GateOutcome.HELD
+    return [f"rule {gated.rule} {'is held' if held else 'does not fire'}{not_executed}{_LATER if held else ''}"]
+
+
 _LATER: Final = " (nothing deploys it later by itself: rerun this job when nothing holds it any more)"
-_NOTHING: Final = "no rule fires: there is nothing to deploy"
+_FOR_GATE: Final = "nothing is sent: what fires is for deploystep gate alone"
+_NEXT: Final = "next:  deploystep test , and  deploystep run --sandbox  for a whole run without an account"
 
 
 def _headline(report: Report, build: BuildContext) -> str:
@@ -73,10 +109,18 @@ def _headline(report: Report, build: BuildContext) -> str:
     return visible(" · ".join(part for part in (where, ref, now, user) if part))
 
 
-def _judged(judgement: Judgement, report: Report, width: int, style: Style) -> list[str]:
+def _judged(decision: Decision, report: Report, style: Style) -> Iterator[str]:
+    """Each rule with its verdict and why, and what it sends."""
+    width = max((len(j.rule.name.value) for j in decision.judgements), default=0)
+    for judgement in decision.judgements:
+        yield from _line(judgement, report, width, style)
+
+
+def _line(judgement: Judgement, report: Report, width: int, style: Style) -> list[str]:
     verdict = judgement.verdict.value
     name = judgement.rule.name.value
-    head = style.paint(f"{verdict:<5}", verdict) + f" {name:<{width}}  {visible(judgement.because)}"
+    alone = "" if judgement.rule.sends or report.gated else "gate only: "
+    head = style.paint(f"{verdict:<5}", verdict) + f" {name:<{width}}  {alone}{visible(judgement.because)}"
     if judgement.verdict is not Verdict.FIRE:
         return [head]
     triggers = [t for t in report.triggers if t.spec.rule == name]
@@ -138,13 +182,13 @@ def failure(report: Report, style: Style) -> str:
     """What went wrong, for stderr; empty where nothing did."""
     error = report.error
     if error is None:
-        return interruption(report) if report.exit is not ExitCode.OK else ""
+        return interruption(report) if not report.exit.is_result else ""
     lines = []
-    if isinstance(error, Diagnosed) and error.source is not None and report.command != "check" and not report.tried:
+    if error.source is not None and report.command not in ("check", "init") and not report.tried:
         lines += diagnostics(error.diagnostics, error.source, style)
     if error.code != "rules-unreadable":
         lines.append(f"{style.paint('error', 'error')}[{error.code}]: {visible(error.message)}")
-        lines += [f"  - {visible(p)}" for p in (error.problems if isinstance(error, EnvironmentInvalid) else ())]
+        lines += [f"  - {visible(p)}" for p in error.problems]
         lines += [f"  hint: {visible(hint)}" for hint in error.hints]
     return "\n".join([*lines, f"exit {int(report.exit)} ({report.exit.label}){_last_word(report)}"])
 
@@ -155,26 +199,22 @@ def interruption(report: Report) -> str:
 
 
 def _last_word(report: Report) -> str:
-    """Whether anything was sent: the one thing to know before running again. Only `run` sends."""
+    """Whether anything was sent or executed: the one thing to know before running again."""
+    if report.command == "gate":
+        return ": nothing was executed"
     if report.command != "run":
         return ""
-    sent = [t for t in report.triggers if t.created is not None and t.outcome is not Outcome.ALREADY_TRIGGERED]
-    unsure = [t for t in report.triggers if t.outcome is Outcome.UNCERTAIN]
-    known = [t for t in report.triggers if t.outcome is Outcome.ALREADY_TRIGGERED]
-    words = [
-        f"rule {t.spec.rule} was triggered{_SINCE.get(t.outcome, '')}: {t.created.url}{_cancelled(t)}"
-        for t in sent
-        if t.created
-    ]
-    words += [f"rule {t.spec.rule} had been triggered before: {t.created.url}" for t in known if t.created]
-    words += [
-        f"the trigger of rule {t.spec.rule} may have been sent, and whether it was accepted is not known"
-        for t in unsure
-    ]
-    return ": " + visible("; ".join(words) or "nothing was triggered")
-
-
-_SINCE: Final = {Outcome.NOTHING_RUNS: ", and does not run as it should"}
+    sent, known, unsure = [], [], []
+    for trigger in report.triggers:
+        rule, created = f"rule {trigger.spec.rule}", trigger.created
+        if created and trigger.outcome is Outcome.ALREADY_TRIGGERED:
+            known.append(f"{rule} had been triggered before: {created.url}")
+        elif created:
+            fails = ", and does not run as it should" if trigger.outcome is Outcome.NOTHING_RUNS else ""
+            sent.append(f"{rule} was triggered{fails}: {created.url}{_cancelled(trigger)}")
+        if trigger.outcome is Outcome.UNCERTAIN:
+            unsure.append(f"the trigger of {rule} may have been sent, and whether it was accepted is not known")
+    return ": " + visible("; ".join([*sent, *known, *unsure]) or "nothing was triggered")
 
 
 def _cancelled(trigger: TriggerEntry) -> str:
@@ -192,11 +232,64 @@ def _cancelled(trigger: TriggerEntry) -> str:
 def _checked(report: Report, style: Style) -> list[str]:
     if report.source is None:
         return []
-    counts = [sum(d.is_error for d in report.diagnostics), sum(not d.is_error for d in report.diagnostics)]
     found = diagnostics(report.diagnostics, report.source, style)
     if not found:
         return [f"{report.source.path}: nothing wrong found"]
-    return [*found, f"{_count(counts[0], 'error')}, {_count(counts[1], 'warning')}"]
+    errors = sum(d.is_error for d in report.diagnostics)
+    return [*found, f"{_count(errors, 'error')}, {_count(len(report.diagnostics) - errors, 'warning')}"]
+
+
+def _started(start: "Start", report: Report, style: Style) -> list[str]:
+    """What `init` wrote and what there is to do, before what check and plan say of it."""
+    path = report.source.path if report.source else ""
+    with_lines = f", with these lines in {start.config.path}" if start.config and start.lines else ""
+    lines = [f"{path} is written: a rule for branch {visible(start.branch)}, and its cases", "", start.heading]
+    lines += [start.lines.rstrip(), ""] if start.lines else [""]
+    lines += [f"note: {visible(remark)}" for remark in start.remarks] + ([""] if start.remarks else [])
+    lines += [f"$ deploystep check{with_lines}", *_checked(report, style), ""]
+    planned = f"$ deploystep plan --branch {visible(start.branch)}"
+    return [*lines, planned if report.decision else f"{planned}  needs a commit: commit .circleci first"]
+
+
+def _finding(finding: Finding, style: Style) -> str:
+    """A line: how it is, what was looked at, what was found and the cure."""
+    word = finding.grade.value
+    cure = f" — {finding.cure}" if finding.cure else ""
+    return f"{style.paint(f'{word:<7}', word)}  {finding.name:<{_FINDING}}  {visible(finding.text + cure)}"
+
+
+def _migrated(found: "Migration", report: Report) -> list[str]:
+    lines = []
+    for finding in found.findings:
+        where = f"{finding.path}:{finding.line}:{finding.column}"
+        lines.append(visible(f"{where}: {finding.what}: {finding.until}"))
+        lines += [f"    {visible(line)}" for line in finding.advice]
+    if report.shows_diff:
+        lines += [line for change in found.changes for line in diff_of(change).splitlines()]
+    alarms = [f for f in found.findings if f.is_alarm]
+    by_hand = sum(not f.is_written for f in alarms)
+    if not alarms:
+        lines.append("nothing here stops working")
+    else:
+        lines.append(f"{_count(len(alarms), 'deploy step or call')} to migrate, {by_hand} of them by hand")
+    files = [
+        f"{c.path} ({'new' if c.old is None else _count(len(c.replaced), 'line') + ' replaced'})" for c in found.changes
+    ]
+    if files and report.has_written:
+        lines.append(f"written: {', '.join(files)}; next: install deploystep in these jobs, then  deploystep check")
+    elif files:
+        lines.append(f"--write changes {', '.join(files)}; --diff shows how")
+    return lines
+
+
+def diff_of(change: "Change") -> str:
+    """What changes in a file, as a unified diff."""
+    from difflib import unified_diff  # noqa: PLC0415 - for who migrates
+
+    old = "" if change.old is None else change.old
+    names = ("/dev/null" if change.old is None else f"a/{change.path}", f"b/{change.path}")
+    lines = unified_diff(old.splitlines(keepends=True), change.new.splitlines(keepends=True), *names)
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
 def _tested(report: Report, style: Style) -> list[str]:

@@ -12,22 +12,16 @@ _CLAUSE: Final = (
     r"""\(?\s*(?:<<\s*)?(?:pipeline\.git\.)?(branch|tag)(?:\s*>>)?\s*==\s*(["'])([A-Za-z0-9][A-Za-z0-9._/-]*)\2\s*\)?"""
 )
 _LONGEST: Final = 300
-_FALLBACK: Final = "{branch: main}"
-
-
-def is_expression(text: str) -> bool:
-    """Whether a text was probably meant to be computed."""
-    return re.search(_EXPRESSION, text) is not None
 
 
 def translated(text: str) -> str:
-    """The condition as matchers; a general example where it is too complicated."""
-    if len(text) > _LONGEST:
-        return _FALLBACK
-    # a rule for a branch needs no words for it
-    text = re.sub(r"""\s+and not\s+(?:pipeline\.git\.)?tag$""", "", text.strip())
-    found = [re.fullmatch(_CLAUSE, part) for part in re.split(r"\s+or\s+|\s*\|\|\s*", text)]
+    """An expression as matchers, a general example where it is too complicated; empty for any other text."""
+    if not re.search(_EXPRESSION, text):
+        return ""
+    # a rule for a branch needs no words for "and not tag"
+    short = re.sub(r"""\s+and not\s+(?:pipeline\.git\.)?tag$""", "", text.strip()) if len(text) <= _LONGEST else ""
+    found = [re.fullmatch(_CLAUSE, part) for part in re.split(r"\s+or\s+|\s*\|\|\s*", short)]
     clauses = [f"{{{clause[1]}: {clause[3]}}}" for clause in found if clause]
     if len(clauses) < len(found):
-        return _FALLBACK
+        return "{branch: main}"
     return clauses[0] if len(clauses) == 1 else f"[{', '.join(clauses)}]"

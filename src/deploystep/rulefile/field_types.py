@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeGuard, TypeVar, cast
 
+from deploystep.core import source as core
 from deploystep.core.build import ProjectSlug
 from deploystep.core.facts import branch_named
 from deploystep.core.frozen import dataclass
@@ -19,7 +20,7 @@ from deploystep.core.source import Span, Spanned
 from deploystep.core.text import clipped, did_you_mean, nearest, shown
 from deploystep.core.times import UnknownZone, zone, zone_names
 from deploystep.rulefile import yaml_errors
-from deploystep.rulefile.yaml_nodes import Map, Node, Report, Sequence, Style, Text
+from deploystep.rulefile.yaml_nodes import Map, Node, Report, Sequence, Text
 
 T = TypeVar("T")
 N = TypeVar("N", Text, Sequence, Map)
@@ -53,15 +54,14 @@ def _is(node: Node, kind: type[N], noun: str, report: Report, hint: str = "") ->
     """Whether a node is of a kind. If not, that is reported, where nothing was said about the node already."""
     if isinstance(node, Text) and node.is_refused:
         report.errors += 1  # what holds it is not whole either
-    elif isinstance(node, kind):
+        return False
+    if isinstance(node, kind):
         return True
-    elif isinstance(node, Text):
-        report.error(
-            "E101", f"{noun}, found {'nothing' if node.is_null else f'the string {shown(node.value)}'}", node.span, hint
-        )
+    if isinstance(node, Text):
+        found = "nothing" if node.is_null else f"the string {shown(node.value)}"
     else:
         found = "a list" if isinstance(node, Sequence) else "a map"
-        report.error("E101", f"{noun}, found {found}", node.span, hint)
+    report.error("E101", f"{noun}, found {found}", node.span, hint)
     return False
 
 
@@ -69,15 +69,15 @@ Problem: TypeAlias = tuple[str, str, Span, str]
 
 
 class Invalid(ValueError):
-    """A text that has no value: every problem of it, as `Report.error` takes it."""
-
-    def __init__(self, *problems: Problem) -> None:
-        super().__init__()
-        self.problems = problems
+    """A text that has no value. Its arguments are every problem of it, each as `Report.error` takes it."""
 
 
 def _invalid(text: Text, code: str, message: str, hint: str = "") -> Invalid:
-    return Invalid((code, message, text.inner if text.value else text.span, hint))
+    return Invalid((code, message, text.inner, hint))
+
+
+def _within(text: Text, *problems: core.Problem) -> Invalid:
+    return Invalid(*((p.code, p.message, text.inner.part(text.value, p.offset, p.width), p.hint) for p in problems))
 
 
 def _no_value(node: Text, key: str, example: str = "") -> Problem:
@@ -118,7 +118,7 @@ class Scalar(Generic[T]):
         try:
             return self.parse(node, key)
         except Invalid as invalid:
-            for problem in invalid.problems:
+            for problem in invalid.args:
                 report.error(*problem)
             return None
 
@@ -177,7 +177,7 @@ def choice(words: Mapping[str, T], noun: str, more: str = "") -> Scalar[T]:
 def _flag(text: Text, _key: str) -> bool:
     if text.value not in ("true", "false"):
         raise _invalid(text, "E109", f"expected true or false, found {shown(text.value)}")
-    if text.style is not Style.PLAIN:
+    if not text.is_plain:
         what = f"expected true or false, found the string {shown(text.value)}"
         raise Invalid(("E109", what, text.span, "remove the quotes"))
     return text.value == "true"
@@ -190,11 +190,7 @@ FLAG: Final = Scalar(_flag, {"type": "boolean"})
 _NUMBER: Final = {"type": ["integer", "string"], "minimum": 1, "pattern": "^[1-9][0-9]*$"}
 #: A pull request's number, or `false` for none.
 NUMBER_OR_FALSE: Final = checked(
-    r"false|[1-9][0-9]{0,17}",
-    "E104",
-    "not a number or false",
-    "",
-    {"anyOf": [_NUMBER, {"enum": [False, "false"]}]},
+    "false|[1-9][0-9]{0,17}", "E104", "not a number or false", "", {"anyOf": [_NUMBER, {"enum": [False, "false"]}]}
 )
 
 
@@ -263,15 +259,13 @@ def pattern(kind: Kind, name: str, description: str) -> Scalar[Spanned[Pattern]]
 
 
 def _parse_pattern(kind: Kind, text: Text, key: str) -> Spanned[Pattern]:
-    if text.style is Style.QUOTED and len(text.value) != text.inner.width and not text.value.isprintable():
+    if text.inner != text.span and len(text.value) != text.inner.width and not text.value.isprintable():
         # double quotes have made something else of `\b` or `\t` in a regex
         raise _invalid(text, *yaml_errors.BACKSLASH)
     try:
         return Spanned(_pattern(text.value, kind, key), text.inner)
     except PatternError as error:
-        problem = error.problem
-        span = text.inner.part(text.value, problem.offset, problem.width) if text.value else text.span
-        raise Invalid((problem.code, problem.message, span, problem.hint)) from None
+        raise _within(text, error.problem) from None
 
 
 @lru_cache(maxsize=4096)
@@ -315,15 +309,14 @@ _AMBIGUOUS_FIRST: Final = "~nNyYoOtTfF+-.0123456789<="
 
 def _value(text: Text, key: str) -> Spanned[Value]:
     value = text.value
-    if text.style is Style.PLAIN:
+    if text.is_plain:
         if value in ("true", "false"):
             return Spanned(value == "true", text.inner)
         if _INTEGER.fullmatch(value):
             # the length first: Python refuses to convert thousands of digits
             if len(value) <= len(str(_LARGEST)) + 1 and -_LARGEST <= int(value) < _LARGEST:
                 return Spanned(int(value), text.inner)
-            what = f"{shown(value)} is too large for an integer"
-            raise _invalid(text, "E502", what, "quote it to send a string")
+            raise _invalid(text, "E502", f"{shown(value)} is too large for an integer", "quote it to send a string")
         if not value:
             raise Invalid(_no_value(text, key, f'{key}: ""'))
         if value[0] in _AMBIGUOUS_FIRST and re.fullmatch(_AMBIGUOUS, value, re.VERBOSE | re.DOTALL):
@@ -333,16 +326,13 @@ def _value(text: Text, key: str) -> Spanned[Value]:
         raise _invalid(text, "E510", f"a value of {len(value)} characters", f"CircleCI takes {MAX_VALUE} at most")
     template = parse_template(value)
     if isinstance(template, tuple):
-        raise Invalid(*((p.code, p.message, text.inner.part(value, p.offset, p.width), p.hint) for p in template))
+        raise _within(text, *template)
     return Spanned(template, text.inner)
 
 
 #: `true`, `false`, an integer, or a text with `${…}`, told apart by spelling alone.
 VALUE: Final = Scalar(
-    _value,
-    {"type": ["string", "integer", "boolean"]},
-    noun="a string, an integer, true or false",
-    parses_null=True,
+    _value, {"type": ["string", "integer", "boolean"]}, noun="a string, an integer, true or false", parses_null=True
 )
 
 
@@ -471,6 +461,7 @@ class Table:
         if len(node.entries) < self.least and not node.is_broken:
             report.error("E101", f"{key} must not be an empty map", node.span, hint)
             return None
+        report.errors += node.is_broken  # what the reader of YAML has said of a key is wrong with what holds it too
         known = {f.key: f for f in self.fields}
         places = {written.value: written.span for written, _ in node.entries}
         unknown = [written for written, _ in node.entries if written.value not in known]
@@ -478,18 +469,15 @@ class Table:
         # below `rules:`, a `-name:` without a space is a key beside it, and the keys after it belong to a list item
         is_dashed = any(_DASHED.match(written.value) for written in unknown)
         values = {}
-        for written, value in node.entries:
-            field = known.get(written.value)
-            if field is None:
-                continue
+        for field, value in ((known[w.value], value) for w, value in node.entries if w.value in known):
             if not (isinstance(value, Text) and value.is_null):
                 values[field.key] = field.type.read(value, field.key, report)
             elif not (self.null_is_unset or is_dashed):
                 report.error(*_no_value(value, field.key, field.example))
-        if not (node.is_broken or is_dashed):
-            for field in (f for f in self.fields if f.required and f.key not in places.keys() | meant):
-                what = f"this {self.noun} has no {shown(field.key)}"
-                report.error("E103", what, node.span, f"for example  {field.example}")
+        is_whole = not (node.is_broken or is_dashed)
+        for field in (f for f in self.fields if f.required and is_whole and f.key not in places.keys() | meant):
+            what = f"this {self.noun} has no {shown(field.key)}"
+            report.error("E103", what, node.span, f"for example  {field.example}")
         return Fields(node.span, places, values, node.is_broken or bool(unknown), report.errors == before)
 
     def _refuse(self, key: Text, report: Report) -> str:
@@ -509,15 +497,14 @@ class Table:
         """The key that was probably meant, empty where that cannot be told, and what to say."""
         if word in self.notes:
             return "", self.notes[word]
-        meant = next((f.key for f in self.fields if word in f.also.split()), None)
-        for field in self.fields if meant is None else ():
+        meant = next((f.key for f in self.fields if word in f.also.split()), "")
+        for field in self.fields if not meant else ():
             table = field.type.table if isinstance(field.type, AnyOf) else field.type
             if isinstance(table, Table) and any(word in (inner.key, *inner.also.split()) for inner in table.fields):
                 return field.key, f"it belongs under {field.key}:, for example  {field.example}"
-        meant = meant or nearest(word, [f.key for f in self.fields])
-        if meant:
-            return meant, f"did you mean {shown(meant)}?"
-        return "", f"known: {', '.join(f.key for f in self.fields)}"
+        keys = [f.key for f in self.fields]
+        meant = meant or nearest(word, keys) or ""
+        return meant, f"did you mean {shown(meant)}?" if meant else f"known: {', '.join(keys)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -563,10 +550,10 @@ class AnyOf:
 
     def _alternative(self, node: Node, key: str, report: Report) -> Fields | None:
         if isinstance(node, Text) and not node.is_refused:
-            from deploystep.rulefile import expression  # noqa: PLC0415 - only for who has written one
+            from deploystep.rulefile.expression import translated  # noqa: PLC0415 - only for who has written a text
 
-            if expression.is_expression(node.value):
-                hint = f"for example  {key}: {expression.translated(node.value)}"
+            if matchers := translated(node.value):
+                hint = f"for example  {key}: {matchers}"
                 report.error("E110", "expected matchers, found an expression", node.span, hint)
                 return None
         return self.table.read(node, key, report)

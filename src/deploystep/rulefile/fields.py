@@ -12,33 +12,8 @@ from deploystep.core.facts import Base, ChangedSince
 from deploystep.core.patterns import Pattern
 from deploystep.core.rules import ApiVersion, EnvIs, FlagIs, MergedInto, MessageContains, NameIs, PathsChanged
 from deploystep.core.source import Span, Spanned
-from deploystep.rulefile.field_types import (
-    FLAG,
-    MAYBE_EMPTY,
-    MOMENT,
-    NAME_PATTERN,
-    NUMBER_OR_FALSE,
-    PATH_PATTERN,
-    PROJECT_SLUG,
-    REF_PATTERN,
-    TEXT,
-    VALUE,
-    WINDOW,
-    WINDOW_OR_NAME,
-    ZONE,
-    AnyOf,
-    Field,
-    Fields,
-    ListOf,
-    MapOf,
-    OrMap,
-    Scalar,
-    Table,
-    checked,
-    choice,
-    one_or_many,
-    ref_name,
-)
+from deploystep.rulefile import field_types as t
+from deploystep.rulefile.field_types import Field, Fields, ListOf, MapOf, Table
 
 MAX_RULES: Final = 2_000
 MAX_PATTERNS: Final = 200
@@ -46,45 +21,35 @@ MAX_CASES: Final = 2_000
 _ITEM: Final = "each item starts with '- name:'"
 
 # fmt: off
-NAME: Final = checked(
-    r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "E107", "not a name",
-    "up to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit",
-)
-VARIABLE: Final = checked(
-    r"[A-Za-z_][A-Za-z0-9_]*", "E107", "not the name of a variable",
-    "letters, digits and '_', not beginning with a digit",
-)
-SHA: Final = checked(
-    r"[0-9A-Fa-f]{40}(?:[0-9A-Fa-f]{24})?", "E104", "not a full revision", "40 hexadecimal digits",
-)
-UUID: Final = checked(
-    r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", "E603", "not the id of a pipeline definition",
-    "copy it from Project Settings, Pipelines; for example 2338d0ae-5541-4bbf-88a2-55e9f7281f80",
-)
-API_VERSION: Final = choice({v.value: v for v in ApiVersion if v is not ApiVersion.V1_1}, "api")
-CODE: Final = checked(
-    "|".join(sorted(IGNORABLE)), "E116", "not a code that can be ignored",
-    "codes P… and W… can be: deploystep check --explain CODE tells what one means",
-)
-BASE: Final = choice(
-    {"merge-base": Base.MERGE_BASE, "previous-commit": Base.PREVIOUS_COMMIT, "last-deploy": Base.LAST_DEPLOY},
-    "base", " or {{ref: {}}}",
-)
-REFS: Final = one_or_many(REF_PATTERN)
-NAMES: Final = one_or_many(NAME_PATTERN)
-PATH_PATTERNS: Final = one_or_many(PATH_PATTERN)
+NAME: Final = t.checked(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "E107", "not a name",
+    "up to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit")
+VARIABLE: Final = t.checked(r"[A-Za-z_][A-Za-z0-9_]*", "E107", "not the name of a variable",
+    "letters, digits and '_', not beginning with a digit")
+SHA: Final = t.checked(r"[0-9A-Fa-f]{40}(?:[0-9A-Fa-f]{24})?", "E104", "not a full revision", "40 hexadecimal digits")
+UUID: Final = t.checked(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", "E603",
+    "not the id of a pipeline definition",
+    "copy it from Project Settings, Pipelines; for example 2338d0ae-5541-4bbf-88a2-55e9f7281f80")
+API_VERSION: Final = t.choice({v.value: v for v in ApiVersion if v is not ApiVersion.V1_1}, "api")
+CODE: Final = t.checked("|".join(sorted(IGNORABLE)), "E116", "not a code that can be ignored",
+    "codes P… and W… can be: deploystep check --explain CODE tells what one means")
+BASE: Final = t.choice(
+    {"merge-base": Base.MERGE_BASE, "previous-commit": Base.PREVIOUS_COMMIT, "last-deploy": Base.LAST_DEPLOY}, "base",
+    " or {{ref: {}}}")
+REFS: Final = t.one_or_many(t.REF_PATTERN)
+NAMES: Final = t.one_or_many(t.NAME_PATTERN)
+PATH_PATTERNS: Final = t.one_or_many(t.PATH_PATTERN)
 
 # --- matchers
 
-REF = Field("ref", ref_name("ref", may_be_full=True), "ref: deployed/staging", "A branch, tag or other ref.",
+REF = Field("ref", t.ref_name("ref", may_be_full=True), "ref: deployed/staging", "A branch, tag or other ref.",
     required=True, also="branch tag")
 BASE_KEYS: Final = Table("base", "key", (REF,))
 ONLY = Field("only", PATH_PATTERNS, "only: services/**",
     "The files that count: one of the patterns matches (default: every file).", also="include paths path")
-IGNORE = Field("ignore", PATH_PATTERNS, 'ignore: "**/*.md"',
-    "The files that do not count, even where only: matches.", also="exclude except unless")
+IGNORE = Field("ignore", PATH_PATTERNS, 'ignore: "**/*.md"', "The files that do not count, even where only: matches.",
+    also="exclude except unless")
 Since: TypeAlias = Base | Fields
-SINCE: Field[Since] = Field("since", OrMap(BASE, BASE_KEYS), "since: previous-commit",
+SINCE: Field[Since] = Field("since", t.OrMap(BASE, BASE_KEYS), "since: previous-commit",
     "What to compare with: merge-base (default), previous-commit, {ref: NAME}, or last-deploy (the commit of the last"
     " run of the rule's workflow that succeeded).")
 PATH_KEYS: Final = Table("comparison", "key", (ONLY, IGNORE, SINCE), least=1)
@@ -103,15 +68,15 @@ def paths_changed(paths: Paths, at: Span) -> PathsChanged:
 
 
 BRANCH = Field("branch", REFS, "branch: main",
-    "The branch that is built; one of the patterns must match its whole name.",
-    also="branches", make=partial(NameIs, "branch"))
+    "The branch that is built; one of the patterns must match its whole name.", also="branches",
+    make=partial(NameIs, "branch"))
 TAG = Field("tag", REFS, "tag: v*", "The tag that is built; one of the patterns must match its whole name.",
     also="tags", make=partial(NameIs, "tag"))
-MERGED_INTO = Field("merged_into", one_or_many(ref_name("branch")), "merged_into: main",
+MERGED_INTO = Field("merged_into", t.one_or_many(t.ref_name("branch")), "merged_into: main",
     "The commit that is built has been merged into one of these branches.", make=MergedInto)
-PULL_REQUEST = Field("pull_request", FLAG, "pull_request: true",
+PULL_REQUEST = Field("pull_request", t.FLAG, "pull_request: true",
     "The build has a pull request (true), or has none (false).", also="pr", make=partial(FlagIs, "pull_request"))
-FORK = Field("fork", FLAG, "fork: false",
+FORK = Field("fork", t.FLAG, "fork: false",
     "The build comes from a fork (true), or does not (false); without it a rule never fires for a fork.",
     make=partial(FlagIs, "fork"))
 USER = Field("user", NAMES, "user: [anna, bjorn]",
@@ -119,9 +84,9 @@ USER = Field("user", NAMES, "user: [anna, bjorn]",
     make=partial(NameIs, "user"))
 AUTHOR = Field("author", NAMES, 'author: "*@acme.dev"',
     "The author's e-mail address in the commit; anyone can set it to anything.", make=partial(NameIs, "author"))
-MESSAGE_CONTAINS = Field("message_contains", one_or_many(TEXT), 'message_contains: "[skip deploy]"',
+MESSAGE_CONTAINS = Field("message_contains", t.one_or_many(t.TEXT), 'message_contains: "[skip deploy]"',
     "The commit message contains one of these texts.", also="message commit_message", make=MessageContains)
-PATHS: Field[Paths] = Field("paths", OrMap(PATH_PATTERNS, PATH_KEYS), "paths: services/**",
+PATHS: Field[Paths] = Field("paths", t.OrMap(PATH_PATTERNS, PATH_KEYS), "paths: services/**",
     "A file was changed whose path one of the patterns matches; as a map, with only:, ignore: and since:.",
     also="path changes changed change_in", make=paths_changed)
 ENV = Field("env", MapOf(VARIABLE, NAMES, 'for example  env: {DEPLOYS_OFF: "*"}', least=1),
@@ -142,9 +107,9 @@ WORKFLOW = Field("workflow", NAME, "workflow: deploy",
     "The workflow that must start; it also tells an earlier deploy of the same commit.")
 TO = Field("to", NAME, "to: deployer", "The target that the deploy is sent to; without it, this project.",
     also="target project")
-JOB = Field("job", TEXT, "job: deploy_docker",
-    "The one job to run, through API v1.1; it ends on 1 February 2027.", also="jobs")
-PARAMETERS = Field("parameters", MapOf(MAYBE_EMPTY, VALUE, "for example  parameters: {deploy: true}"),
+JOB = Field("job", t.TEXT, "job: deploy_docker", "The one job to run, through API v1.1; it ends on 1 February 2027.",
+    also="jobs")
+PARAMETERS = Field("parameters", MapOf(t.MAYBE_EMPTY, t.VALUE, "for example  parameters: {deploy: true}"),
     'parameters: {deploy: true, sha: "${CIRCLE_SHA1}"}',
     "Pipeline parameters: true, false, an integer, or a string with ${…}.", also="params pipeline_parameters")
 DEPLOY_KEYS: Final = Table("deploy", "deploy key", (WORKFLOW, TO, JOB, PARAMETERS),
@@ -156,21 +121,21 @@ DEPLOY_KEYS: Final = Table("deploy", "deploy key", (WORKFLOW, TO, JOB, PARAMETER
 
 # --- rules
 
-RULE_NAME = Field("name", NAME, "name: production", "What the rule is called in every message.",
-    required=True, also="id")
+RULE_NAME = Field("name", NAME, "name: production", "What the rule is called in every message.", required=True,
+    also="id")
 ENVIRONMENT = Field("environment", NAME, "environment: production", "The environment that the rule deploys to.",
     also="env")
-WHEN = Field("when", AnyOf(MATCHERS), "when: {branch: main}",
-    "When the rule fires: a map means all of these, a list of maps any one of these.",
-    required=True, also="filters if only on")
-UNLESS = Field("unless", AnyOf(MATCHERS, single=True), "unless: {branch: renovate/**}",
+WHEN = Field("when", t.AnyOf(MATCHERS), "when: {branch: main}",
+    "When the rule fires: a map means all of these, a list of maps any one of these.", required=True,
+    also="filters if only on")
+UNLESS = Field("unless", t.AnyOf(MATCHERS, single=True), "unless: {branch: renovate/**}",
     "What stops the rule: one matcher, or a list of maps of which any one stops it.", also="exclude except")
-DURING = Field("during", WINDOW_OR_NAME, "during: office-hours",
+DURING = Field("during", t.WINDOW_OR_NAME, "during: office-hours",
     "When in the week the rule may fire, a window or its name; else it is held.")
-REQUIRES = Field("requires", one_or_many(TEXT), "requires: [test, build]",
+REQUIRES = Field("requires", t.one_or_many(t.TEXT), "requires: [test, build]",
     "Jobs of this workflow that must have succeeded; else the rule is held.", also="needs")
-DEPLOY = Field("deploy", DEPLOY_KEYS, "deploy: {workflow: deploy}", "What is sent when the rule fires.",
-    required=True, also="run trigger")
+DEPLOY = Field("deploy", DEPLOY_KEYS, "deploy: {workflow: deploy}",
+    "What is sent when the rule fires; without it the rule is for `gate` alone.", also="run trigger")
 IGNORE_CODES = Field("ignore", ListOf(CODE, or_one=True), "ignore: [P05]",
     "Codes of diagnostics about this rule that `check` does not report.")
 RULE: Final = Table("rule", "rule key",
@@ -179,22 +144,22 @@ RULE: Final = Table("rule", "rule key",
 # --- never
 
 GUARD_NAME = Field("name", NAME, "name: kill-switch", "What the item is called in messages.")
-GUARD_WHEN = Field("when", AnyOf(MATCHERS), 'when: {env: {DEPLOYS_OFF: "*"}}',
-    "When no rule may fire: a map means all of these, a list of maps any one of these.",
-    required=True, also="filters if only")
-REASON = Field("reason", TEXT, "reason: deploys are switched off", "Why, for whoever reads the build's output.",
+GUARD_WHEN = Field("when", t.AnyOf(MATCHERS), 'when: {env: {DEPLOYS_OFF: "*"}}',
+    "When no rule may fire: a map means all of these, a list of maps any one of these.", required=True,
+    also="filters if only")
+REASON = Field("reason", t.TEXT, "reason: deploys are switched off", "Why, for whoever reads the build's output.",
     also="message because")
 GUARD: Final = Table("item", "key", (GUARD_NAME, GUARD_WHEN, REASON), logic=True)
 
 # --- targets
 
-PROJECT = Field("project", PROJECT_SLUG, "project: gh/acme/deployer",
+PROJECT = Field("project", t.PROJECT_SLUG, "project: gh/acme/deployer",
     "The project's slug: gh/ORG/REPO, bb/ORG/REPO or circleci/ORG-ID/PROJECT-ID.", required=True, also="slug")
 DEFINITION = Field("definition", UUID, "definition: 2338d0ae-5541-4bbf-88a2-55e9f7281f80",
     "Which pipeline definition of that project to run.", also="definition_id")
-TARGET_BRANCH = Field("branch", ref_name("branch"), "branch: main", "The branch of that project to run.",
+TARGET_BRANCH = Field("branch", t.ref_name("branch"), "branch: main", "The branch of that project to run.",
     also="ref branches")
-TARGET_TAG = Field("tag", ref_name("tag"), "tag: v1.4.0", "The tag of that project to run.")
+TARGET_TAG = Field("tag", t.ref_name("tag"), "tag: v1.4.0", "The tag of that project to run.")
 API = Field("api", API_VERSION, "api: v2",
     "Which interface carries the trigger: v2 (default), v2-pipeline for a CircleCI Server older than 4.8, or v3.")
 TARGET: Final = Table("target", "target key", (PROJECT, DEFINITION, TARGET_BRANCH, TARGET_TAG, API),
@@ -202,37 +167,37 @@ TARGET: Final = Table("target", "target key", (PROJECT, DEFINITION, TARGET_BRANC
 
 # --- facts that stand for a build
 
-GIVEN_BRANCH = Field("branch", MAYBE_EMPTY, "branch: main", "The branch that is built.")
-GIVEN_TAG = Field("tag", MAYBE_EMPTY, "tag: v1.4.0", "The tag that is built.")
+GIVEN_BRANCH = Field("branch", t.MAYBE_EMPTY, "branch: main", "The branch that is built.")
+GIVEN_TAG = Field("tag", t.MAYBE_EMPTY, "tag: v1.4.0", "The tag that is built.")
 GIVEN_SHA = Field("sha", SHA, "sha: 0123456789abcdef0123456789abcdef01234567", "The revision that is built.",
     also="revision commit")
-CHANGED = Field("changed", ListOf(TEXT), "changed: [services/api/app.py]", "The files that were changed.",
+CHANGED = Field("changed", ListOf(t.TEXT), "changed: [services/api/app.py]", "The files that were changed.",
     also="paths changes files")
-GIVEN_MERGED = Field("merged_into", ListOf(TEXT), "merged_into: [main]", "The branches that hold the commit.")
-GIVEN_PR = Field("pull_request", NUMBER_OR_FALSE, "pull_request: 42", "The pull request's number, or false.",
+GIVEN_MERGED = Field("merged_into", ListOf(t.TEXT), "merged_into: [main]", "The branches that hold the commit.")
+GIVEN_PR = Field("pull_request", t.NUMBER_OR_FALSE, "pull_request: 42", "The pull request's number, or false.",
     also="pr")
-GIVEN_FORK = Field("fork", FLAG, "fork: false", "Whether the build comes from a fork.")
-GIVEN_USER = Field("user", MAYBE_EMPTY, "user: anna", "The user who started the build.")
-GIVEN_AUTHOR = Field("author", MAYBE_EMPTY, "author: anna@acme.dev", "The author's e-mail address.")
-MESSAGE = Field("message", MAYBE_EMPTY, 'message: "Add login"', "The commit message.",
+GIVEN_FORK = Field("fork", t.FLAG, "fork: false", "Whether the build comes from a fork.")
+GIVEN_USER = Field("user", t.MAYBE_EMPTY, "user: anna", "The user who started the build.")
+GIVEN_AUTHOR = Field("author", t.MAYBE_EMPTY, "author: anna@acme.dev", "The author's e-mail address.")
+MESSAGE = Field("message", t.MAYBE_EMPTY, 'message: "Add login"', "The commit message.",
     also="message_contains commit_message")
-GIVEN_ENV = Field("env", MapOf(VARIABLE, MAYBE_EMPTY, 'for example  env: {DEPLOYS_OFF: "1"}'),
+GIVEN_ENV = Field("env", MapOf(VARIABLE, t.MAYBE_EMPTY, 'for example  env: {DEPLOYS_OFF: "1"}'),
     'env: {DEPLOYS_OFF: "1"}', "Environment variables.")
-JOBS = Field("jobs", MapOf(TEXT, TEXT, "for example  jobs: {test: success}"), "jobs: {test: success}",
+JOBS = Field("jobs", MapOf(t.TEXT, t.TEXT, "for example  jobs: {test: success}"), "jobs: {test: success}",
     "The status of each job of this workflow.", also="requires")
-NOW = Field("now", MOMENT, "now: 2026-06-16 10:00", "The time.", also="time")
+NOW = Field("now", t.MOMENT, "now: 2026-06-16 10:00", "The time.", also="time")
 FACTS: Final = Table("build", "fact",
     (GIVEN_BRANCH, GIVEN_TAG, GIVEN_SHA, CHANGED, GIVEN_MERGED, GIVEN_PR, GIVEN_FORK, GIVEN_USER, GIVEN_AUTHOR,
      MESSAGE, GIVEN_ENV, JOBS, NOW), null_is_unset=True)
 
 # --- cases
 
-CASE_NAME = Field("name", TEXT, "name: a tag deploys", "What the case shows, in words.", required=True)
+CASE_NAME = Field("name", t.TEXT, "name: a tag deploys", "What the case shows, in words.", required=True)
 CASE_GIVEN = Field("given", FACTS, "given: {branch: main}", "The facts.", required=True)
 FIRE = Field("fire", ListOf(NAME), "fire: [production]", "Exactly the rules that must fire.", also="fires")
 HELD = Field("held", ListOf(NAME), "held: [production]", "Exactly the rules that must be held.")
 EXPECTED_PARAMETERS = Field("parameters",
-    MapOf(NAME, MapOf(TEXT, VALUE, "for example  {version: 1.4.0}"), "for example  {production: {deploy: true}}"),
+    MapOf(NAME, MapOf(t.TEXT, t.VALUE, "for example  {version: 1.4.0}"), "for example  {production: {deploy: true}}"),
     "parameters: {production: {deploy: true}}", "Some of the parameters that a rule must send, as they are sent.")
 EXPECT_KEYS: Final = Table("expectation", "key", (FIRE, HELD, EXPECTED_PARAMETERS))
 EXPECT = Field("expect", EXPECT_KEYS, "expect: {fire: [production]}", "What must come of it.", required=True)
@@ -241,34 +206,34 @@ CASE: Final = Table("case", "case key", (CASE_NAME, CASE_GIVEN, EXPECT))
 # --- freezes
 
 FREEZE_NAME = Field("name", NAME, "name: year-end", "What the freeze is called in messages.", required=True)
-FROM = Field("from", MOMENT, "from: 2026-12-18 18:00", "When it begins.", required=True, also="start begin since")
-UNTIL = Field("until", MOMENT, "until: 2027-01-04 09:00", "When it ends.", required=True, also="end to")
-ENVIRONMENTS = Field("environments", one_or_many(NAME), "environments: [production]",
+FROM = Field("from", t.MOMENT, "from: 2026-12-18 18:00", "When it begins.", required=True, also="start begin since")
+UNTIL = Field("until", t.MOMENT, "until: 2027-01-04 09:00", "When it ends.", required=True, also="end to")
+ENVIRONMENTS = Field("environments", t.one_or_many(NAME), "environments: [production]",
     "The environments that are frozen (default: all).", also="environment only")
-EXCEPT = Field("except", one_or_many(NAME), "except: [hotfix]", "Rules that may still deploy.",
+EXCEPT = Field("except", t.one_or_many(NAME), "except: [hotfix]", "Rules that may still deploy.",
     also="ignore unless rules exclude")
 FREEZE: Final = Table("freeze", "freeze key", (FREEZE_NAME, FROM, UNTIL, ENVIRONMENTS, EXCEPT, REASON))
 
 # --- the file
 
-VERSION = Field("version", Scalar(TEXT.parse, {"enum": [1, "1"]}), "version: 1",
+VERSION = Field("version", t.Scalar(t.TEXT.parse, {"enum": [1, "1"]}), "version: 1",
     "The version of the rule language; always 1.", required=True)
-TIMEZONE = Field("timezone", ZONE, "timezone: Europe/Berlin",
+TIMEZONE = Field("timezone", t.ZONE, "timezone: Europe/Berlin",
     "The time zone of every time that names none; UTC by default.", also="tz")
-DEFAULT_BRANCH = Field("default_branch", ref_name("branch"), "default_branch: main",
+DEFAULT_BRANCH = Field("default_branch", t.ref_name("branch"), "default_branch: main",
     "The repository's default branch; without the key, the one that origin/HEAD of the clone names.")
 TARGETS = Field("targets", MapOf(NAME, TARGET, "each key is a name, each value a map with project:"),
     "targets: {deployer: {project: gh/acme/deployer, branch: main}}",
     "Other projects that a deploy can be sent to, by the names that rules use.", also="target")
 WINDOWS = Field("windows",
-    MapOf(NAME, one_or_many(WINDOW), "for example  windows: {office-hours: Mon-Thu 09:00-17:00}"),
+    MapOf(NAME, t.one_or_many(t.WINDOW), "for example  windows: {office-hours: Mon-Thu 09:00-17:00}"),
     "windows: {office-hours: Mon-Thu 09:00-17:00}", "Weekly windows of time, by the names that rules use.")
 FREEZES = Field("freezes", ListOf(FREEZE, _ITEM, "each freeze", limit=MAX_RULES),
     "freezes: [{name: year-end, from: 2026-12-18 18:00, until: 2027-01-04 09:00}]",
     "Intervals of time in which rules are held.", also="freeze")
 NEVER = Field("never", ListOf(GUARD, _ITEM, "each item of never", limit=MAX_RULES),
-    'never: [{name: kill-switch, when: {env: {DEPLOYS_OFF: "*"}}}]',
-    "While any one of these holds, no rule fires.", also="guards")
+    'never: [{name: kill-switch, when: {env: {DEPLOYS_OFF: "*"}}}]', "While any one of these holds, no rule fires.",
+    also="guards")
 RULES = Field("rules", ListOf(RULE, _ITEM, "each rule", least=1, limit=MAX_RULES),
     "rules: [{name: production, when: {branch: main}, deploy: {workflow: deploy}}]",
     "The rules; each is judged on its own, and every one that holds fires.", required=True, also="rule deploys")

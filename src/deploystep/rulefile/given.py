@@ -3,23 +3,14 @@
 from contextlib import suppress
 from typing import Final
 
-from deploystep.core.build import (
-    Branch,
-    BuildContext,
-    ParallelNode,
-    Tag,
-    Variables,
-    is_fork,
-    is_request,
-    request_of,
-)
+from deploystep.core.build import Branch, BuildContext, ParallelNode, Tag, Variables, is_fork, is_request, request_of
 from deploystep.core.cases import Given
 from deploystep.core.source import SourceFile, Spanned
 from deploystep.core.times import read_now, zone
 from deploystep.rulefile import fields as f
 from deploystep.rulefile import yaml_reader
 from deploystep.rulefile.field_types import Fields
-from deploystep.rulefile.yaml_nodes import Report, TooManyProblems
+from deploystep.rulefile.yaml_nodes import Report, Stopped
 
 MAX_BYTES: Final = 64 * 1024 * 1024  # the changed files of a large repository
 REVISION: Final = "0123456789abcdef0123456789abcdef01234567"
@@ -35,9 +26,9 @@ def read_given(source: SourceFile) -> Given:
             json.loads(source.text.lstrip("\ufeff"))
             # JSON may be indented with tabs; inside of its texts they cannot stand
             source = SourceFile(source.path, source.text.replace("\t", " "))
-    with suppress(TooManyProblems):
+    with suppress(Stopped):
         node = yaml_reader.read(source, report, f.GIVEN_BRANCH.example, most=MAX_BYTES)
-        facts = f.FACTS.read(node, "the build", report) if node is not None else None
+        facts = f.FACTS.read(node, "the build", report)
         given = facts_of(facts, report) if facts is not None else None
     if given is None or report.errors:
         raise report.refusal(source)

@@ -9,6 +9,7 @@ from deploystep.core.holds import concerns
 from deploystep.core.patterns import Pattern, PatternSet
 from deploystep.core.patterns.proofs import covers
 from deploystep.core.rules import (
+    Deploy,
     Matcher,
     NameIs,
     PathsChanged,
@@ -31,13 +32,11 @@ _ESCAPED: Final = re.compile(r"\\[^d]")
 _MOST_COMPARED: Final = 20
 
 #: Letters of other scripts that look like a Latin one, and that one.
-_LOOKS_LIKE: Final = dict(
-    zip(
-        "авеһіјкмнорсԛтухѕԁԝАВЕНІЈКМОРСТУХЅαοινρυΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
-        "abehijkmhopcqtyxsdwABEHIJKMOPCTYXSaoivpuABEZHIKMNOPTYX",
-        strict=True,
-    )
+_STRANGE, _LATIN = (
+    "авеһіјкмнорсԛтухѕԁԝАВЕНІЈКМОРСТУХЅαοινρυΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
+    "abehijkmhopcqtyxsdwABEHIJKMOPCTYXSaoivpuABEZHIKMNOPTYX",
 )
+_LOOKS_LIKE: Final = dict(zip(_STRANGE, _LATIN, strict=True))
 
 
 def check(rules: RuleSet, report: Report, *, is_whole: bool) -> None:
@@ -47,10 +46,14 @@ def check(rules: RuleSet, report: Report, *, is_whole: bool) -> None:
     for rule in rules.rules:
         _check_patterns(matchers_of(rule.when, rule.unless), report)
         _check_misread(rule, report)
-        _check_deploy(rule, report)
+        if rule.sends:
+            _check_deploy(rule.sends, report)
     if is_whole:
         warn_of_pairs(rules, report)
-        _unused_targets(rules, report)
+        used = {rule.deploy.to.name for rule in rules.sending if rule.deploy.to}
+        for name in (name for name in rules.targets if name not in used):
+            span = rules.targets[name].span
+            report.warning("W602", f"no rule deploys to target {shown(name)}", span, "remove it, or use to:")
         _uncased(rules, report)
         _idle_freezes(rules, report)
         if rules.unzoned is not None:
@@ -63,27 +66,19 @@ def _check_misread(rule: Rule, report: Report) -> None:
     is_production = rule.environment is not None and rule.environment.value.startswith("prod")
     for matcher in matchers_of(rule.when):
         if is_production and isinstance(matcher, NameIs) and matcher.word == "author":
-            report.warning(
-                "W306", "anyone can set the author of a commit", matcher.span, "use user: for who may deploy"
-            )
+            what = "anyone can set the author of a commit"
+            report.warning("W306", what, matcher.span, "use user: for who may deploy")
     for matcher in matchers_of(rule.unless):
         if isinstance(matcher, PathsChanged):
-            report.warning(
-                "W307",
-                "this stops the rule when any of these files has changed, whatever else has",
-                matcher.span,
-                "to leave files out, write ignore: under paths: in when:",
-            )
+            what = "this stops the rule when any of these files has changed, whatever else has"
+            report.warning("W307", what, matcher.span, "to leave files out, write ignore: under paths: in when:")
 
 
 def _uncased(rules: RuleSet, report: Report) -> None:
     """Where a file has cases, a rule that none of them expects is an oversight."""
     expected = {name.value for case in rules.cases for name in (*(case.expect.fire or ()), *(case.expect.held or ()))}
-    for rule in rules.rules if rules.cases else ():
-        if rule.name.value not in expected:
-            report.warning(
-                "W308", f"no case expects rule {shown(rule.name.value)}", rule.name.span, "add a case in which it fires"
-            )
+    for name in (rule.name for rule in rules.rules if rules.cases and rule.name.value not in expected):
+        report.warning("W308", f"no case expects rule {shown(name.value)}", name.span, "add a case in which it fires")
 
 
 def _idle_freezes(rules: RuleSet, report: Report) -> None:
@@ -96,29 +91,14 @@ def _idle_freezes(rules: RuleSet, report: Report) -> None:
                 report.warning("W309", what, freeze.span, f"list {shown(rule.name.value)} under except:, or remove it")
 
 
-def _check_deploy(rule: Rule, report: Report) -> None:
-    deploy = rule.deploy
+def _check_deploy(deploy: Deploy, report: Report) -> None:
     if deploy.job is not None:
-        report.warning(
-            "W601",
-            "'job' uses API v1.1, whose triggers CircleCI removes on 1 February 2027",
-            deploy.span,
-            "gate a workflow on a parameter and use workflow:",
-        )
+        what = "'job' uses API v1.1, whose triggers CircleCI removes on 1 February 2027"
+        report.warning("W601", what, deploy.span, "gate a workflow on a parameter and use workflow:")
     elif deploy.to is None and not deploy.parameters:
-        report.warning(
-            "W603",
-            "without a parameter this starts the same workflows again, and this step with them",
-            deploy.span,
-            "send a parameter such as deploy: true, and let the workflows in config.yml run or not by it",
-        )
-
-
-def _unused_targets(rules: RuleSet, report: Report) -> None:
-    used = {rule.deploy.to.name for rule in rules.rules if rule.deploy.to}
-    for name, target in rules.targets.items():
-        if name not in used:
-            report.warning("W602", f"no rule deploys to target {shown(name)}", target.span, "remove it, or use to:")
+        what = "without a parameter this starts the same workflows again, and this step with them"
+        hint = "send a parameter such as deploy: true, and let the workflows in config.yml run or not by it"
+        report.warning("W603", what, deploy.span, hint)
 
 
 def check_paths(rules: RuleSet, files: tuple[str, ...], report: Report) -> None:

@@ -1,11 +1,12 @@
 """A rule file's text to a RuleSet, or everything that is wrong with it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Final, TypeVar, cast
 
+from deploystep.core import rules as core
 from deploystep.core.build import Branch, Tag
 from deploystep.core.cases import Case, Expected
 from deploystep.core.deploy_key import carries_key
@@ -14,29 +15,14 @@ from deploystep.core.frozen import dataclass, replace
 from deploystep.core.parameters import SECRET_VARIABLES, Scalar, Template, Value
 from deploystep.core.patterns import Pattern
 from deploystep.core.patterns.automaton import WORK
-from deploystep.core.rules import (
-    Alternative,
-    ApiVersion,
-    Condition,
-    Deploy,
-    Guard,
-    Matcher,
-    Parameter,
-    PathsChanged,
-    Rule,
-    RuleSet,
-    Target,
-    matchers_of,
-    patterns_of,
-)
 from deploystep.core.source import Diagnostic, SourceFile, Span, Spanned
-from deploystep.core.text import did_you_mean, shown
+from deploystep.core.text import shown
 from deploystep.core.times import zone
 from deploystep.rulefile import fields as f
 from deploystep.rulefile import parameters, rule_proofs, times, yaml_reader
 from deploystep.rulefile.field_types import Alternatives, Fields
 from deploystep.rulefile.given import facts_of
-from deploystep.rulefile.yaml_nodes import Report, TooManyProblems
+from deploystep.rulefile.yaml_nodes import Report, Stopped
 
 T = TypeVar("T")
 _VERSION: Final = "1"
@@ -47,18 +33,17 @@ _NO_ZONE: Final = re.compile(r"\s*\S+[ T]+[0-9:.-]+\s*")
 class Examined:
     """A rule file's meaning, None where something is wrong with it, and all there is to say about it."""
 
-    rules: RuleSet | None
+    rules: core.RuleSet | None
     diagnostics: tuple[Diagnostic, ...]
 
 
-def load(source: SourceFile) -> RuleSet:
+def load(source: SourceFile) -> core.RuleSet:
     """Read a rule file. Raises RuleFileInvalid with every error, sorted; warnings are for `examine`."""
     report, rules = Report(), None
     WORK.begin()
-    with suppress(TooManyProblems):
+    with suppress(Stopped):
         rules = _read(source, report)
-        if rules is not None:
-            rule_proofs.refuse_useless(rules, report)
+        rule_proofs.refuse_useless(rules, report)
     if rules is None or report.errors:
         raise report.refusal(source)
     return rules
@@ -70,32 +55,30 @@ def examine(source: SourceFile) -> Examined:
 
     report, rules = Report(), None
     WORK.begin()
-    with suppress(TooManyProblems):
+    with suppress(Stopped):
+        # what is whole is examined even where something else is wrong: nobody likes to be told in turns
         read = _read(source, report)
-        if read is not None:
-            # what is whole is examined even where something else is wrong: nobody likes to be told in turns
-            is_whole = report.errors == 0
-            rule_proofs.refuse_useless(read, report)
-            rules = None if report.errors else read
-            lint.check(read, report, is_whole=is_whole)
+        is_whole = report.errors == 0
+        rule_proofs.refuse_useless(read, report)
+        rules = None if report.errors else read
+        lint.check(read, report, is_whole=is_whole)
     return Examined(rules, report.within(source))
 
 
-def _read(source: SourceFile, report: Report) -> RuleSet | None:
-    """As much as could be read, with everything that is wrong reported."""
+def _read(source: SourceFile, report: Report) -> core.RuleSet:
+    """As much as could be read, with everything that is wrong reported. Raises Stopped where nothing could."""
     node = yaml_reader.read(source, report, f.VERSION.example)
-    if node is None:
-        return None
     before = tuple(report.diagnostics)
     file = f.FILE.read(node, "the rule file", report)
     version = file.get(f.VERSION) if file else None
     if version is not None and version.value != _VERSION:
         # the rest was written for another language: nothing else can be said about it
         report.diagnostics[:] = before
-        what = f"unknown version {shown(version.value)}"
-        report.error("E104", what, version.span, f"this deploystep reads version {_VERSION}")
-        return None
-    return _Loader(file, report).file(source) if file else None
+        hint = f"this deploystep reads version {_VERSION}"
+        report.stop("E104", f"unknown version {shown(version.value)}", version.span, hint)
+    if file is None:
+        raise Stopped
+    return _Loader(file, report).file(source)
 
 
 class _Loader:
@@ -106,22 +89,20 @@ class _Loader:
         self.report = report
         self.timezone = file.get(f.TIMEZONE) or "UTC"
         self.zone = zone(self.timezone)
-        default_branch = file.get(f.DEFAULT_BRANCH)
-        self.default_branch = default_branch.value if default_branch else None
+        self.default_branch = _text(file.get(f.DEFAULT_BRANCH))
         self.targets = {name.value: self._target(name, target) for name, target in file.get(f.TARGETS) or ()}
-        self.windows = {
-            name.value: times.windows_of(texts, self.zone, report) for name, texts in file.get(f.WINDOWS) or ()
-        }
+        windows = file.get(f.WINDOWS) or ()
+        self.windows = {name.value: times.windows_of(texts, self.zone, report) for name, texts in windows}
 
-    def file(self, source: SourceFile) -> RuleSet:
+    def file(self, source: SourceFile) -> core.RuleSet:
         """All that could be read."""
         file = self.read
         self._check_names()
-        return RuleSet(
+        return core.RuleSet(
             source=source,
             timezone=self.timezone,
             default_branch=self.default_branch,
-            api=file.get(f.API) or ApiVersion.V2_RUN,
+            api=file.get(f.API) or core.ApiVersion.V2_RUN,
             targets=MappingProxyType({name: target for name, target in self.targets.items() if target is not None}),
             never=_present(self._guard(item) for item in file.get(f.NEVER) or ()),
             rules=_present(self._rule(rule) for rule in file.get(f.RULES) or ()),
@@ -149,9 +130,9 @@ class _Loader:
             named += (*(expect.get(f.FIRE) or ()), *(expect.get(f.HELD) or ()))
             named += (rule for rule, _ in expect.get(f.EXPECTED_PARAMETERS) or ())
         for rule in named:
-            self._check_known("E407", "no rule is called", rule, lines)
+            self.report.check_known("E407", "no rule is called", rule, lines)
         for environment in (e for freeze in freezes for e in freeze.get(f.ENVIRONMENTS) or ()):
-            self._check_known("E406", "no rule deploys to environment", environment, environments)
+            self.report.check_known("E406", "no rule deploys to environment", environment, environments)
 
     def _unzoned(self) -> Span | None:
         """The first time that is in UTC only because neither it nor the file names a zone."""
@@ -162,14 +143,7 @@ class _Loader:
         bare = (t.span for t in (*windows, *during, *freezes) if _NO_ZONE.fullmatch(t.value))
         return None if self.read.has(f.TIMEZONE) else min(bare, default=None)
 
-    def _check_known(
-        self, code: str, what: str, name: Spanned[str], known: Iterable[str], otherwise: str = "known: none"
-    ) -> None:
-        if name.value not in known:
-            hint = did_you_mean(name.value, known, f"known: {', '.join(known)}" if known else otherwise)
-            self.report.error(code, f"{what} {shown(name.value)}", name.span, hint)
-
-    def _target(self, name: Spanned[str], target: Fields) -> Target | None:
+    def _target(self, name: Spanned[str], target: Fields) -> core.Target | None:
         project, branch, tag = target.get(f.PROJECT), target.get(f.TARGET_BRANCH), target.get(f.TARGET_TAG)
         definition = target.get(f.DEFINITION)
         if at := target.both(f.TARGET_BRANCH, f.TARGET_TAG):
@@ -179,28 +153,19 @@ class _Loader:
         ref = Branch(branch.value) if branch else Tag(tag.value) if tag else None
         if project is None or ref is None:
             return None
-        return Target(
-            name=name.value,
-            project=project,
-            ref=ref,
-            definition=definition.value.lower() if definition else None,
-            api=target.get(f.API),
-            span=name.span,
-        )
+        identity = definition.value.lower() if definition else None
+        return core.Target(name.value, project, ref, identity, target.get(f.API), name.span)
 
     # --- rules
 
-    def _guard(self, guard: Fields) -> Guard | None:
-        name, reason = guard.get(f.GUARD_NAME), guard.get(f.REASON)
+    def _guard(self, guard: Fields) -> core.Guard | None:
         chosen = guard.get(f.GUARD_WHEN)
-        when = self._condition(chosen, ChangedSince(Base.LAST_DEPLOY))
-        self._check_since(chosen, None, None)
+        when = self._condition(chosen, ChangedSince(Base.LAST_DEPLOY), None, None)
         self._count_patterns(guard, when)
-        if when is None:
-            return None
-        return Guard(name.value if name else None, when, reason.value if reason else None, guard.span)
+        name, reason = _text(guard.get(f.GUARD_NAME)), _text(guard.get(f.REASON))
+        return core.Guard(name, when, reason, guard.span) if when else None
 
-    def _rule(self, rule: Fields) -> Rule | None:
+    def _rule(self, rule: Fields) -> core.Rule | None:
         before = self.report.errors
         name, text = rule.get(f.RULE_NAME), rule.get(f.DURING)
         chosen, stops = rule.get(f.WHEN), rule.get(f.UNLESS)
@@ -211,23 +176,25 @@ class _Loader:
         deploy = self._deploy(rule, chosen)
         # the commits of another project's runs say nothing about this one
         here = deploy if deploy is not None and deploy.to is None else None
-        workflow = here.workflow.value if here and here.workflow else None
+        workflow = _text(here.workflow) if here else None
         keyed = name.value if here and name and carries_key(here) else None
         last = ChangedSince(Base.LAST_DEPLOY, workflow=workflow, rule=keyed)
-        when, unless = self._condition(chosen, last), self._condition(stops, last)
-        self._check_since(chosen, chosen, stops)
-        self._check_since(stops, chosen, stops)
+        when, unless = (self._condition(choices, last, chosen, stops) for choices in (chosen, stops))
         self._count_patterns(rule, when, unless)
+        for matcher in core.matchers_of(when, unless) if not rule.has(f.DEPLOY) else ():
+            if isinstance(matcher, core.PathsChanged) and matcher.since.base is Base.LAST_DEPLOY:
+                what = "'since: last-deploy' in a rule without 'deploy': gate does not know earlier deploys"
+                hint = "write since: previous-commit or since: {ref: NAME}"
+                self.report.error("E311", what, matcher.span, hint)
         during = times.during(text, self.windows, self.zone, self.report) if text else None
-        if name is None or when is None or deploy is None or not rule.is_clean or self.report.errors > before:
+        is_whole = deploy is not None or not rule.has(f.DEPLOY)
+        if name is None or when is None or not is_whole or not rule.is_clean or self.report.errors > before:
             return None
-        requires = rule.get(f.REQUIRES) or ()
+        environment, requires = rule.get(f.ENVIRONMENT), rule.get(f.REQUIRES) or ()
         ignore = frozenset(code.value for code in rule.get(f.IGNORE_CODES) or ())
-        return Rule(name, rule.get(f.ENVIRONMENT), when, unless, deploy, rule.span, during, requires, ignore)
+        return core.Rule(name, environment, when, unless, deploy, rule.span, during, requires, ignore)
 
-    def _check_since(
-        self, choices: Alternatives | None, when: Alternatives | None, unless: Alternatives | None
-    ) -> None:
+    def _check_since(self, choices: Alternatives, when: Alternatives | None, unless: Alternatives | None) -> None:
         """Refuse a comparison of a branch with itself, in which nothing ever changes; the merge base says that of tags.
 
         `when` is what else must hold, `unless` what stops the rule: branches that it names are none of the rule's.
@@ -235,37 +202,28 @@ class _Loader:
         """
         stops = [s for s in (unless.value if unless else ()) if len(s.values) == 1]
         excluded = tuple(p.value for stop in stops for p in stop.get(f.BRANCH) or ())
-        for alternative in choices.value if choices else ():
+        for alternative in (a for a in choices.value if a.get(f.PATHS) is not None):
             paths = alternative.get(f.PATHS)
-            if paths is None:
-                continue
             around = (alternative,) if alternative.has(f.BRANCH, f.TAG) or when is None else when.value
             since = paths.get(f.SINCE) if isinstance(paths, Fields) else None
             ref = since.get(f.REF) if isinstance(since, Fields) else None
-            where = self._never_changed(since, ref, around, excluded)
-            if where is None:
-                continue
-            what = f"'paths' on {where} needs 'since'"
-            if since is not None:
+            if where := self._never_changed(since, ref, around, excluded):
                 written = f"{{ref: {ref.value}}}" if ref else "merge-base"
-                what = f"'since: {written}' never has changes on {where}"
-            hint = "write since: previous-commit, since: {ref: NAME} or since: last-deploy"
-            self.report.error("E304", what, alternative.at(f.PATHS), hint)
+                never = f"'since: {written}' never has changes on {where}"
+                what = f"'paths' on {where} needs 'since'" if since is None else never
+                hint = "write since: previous-commit, since: {ref: NAME} or since: last-deploy"
+                self.report.error("E304", what, alternative.at(f.PATHS), hint)
 
     def _never_changed(
-        self,
-        since: Base | Fields | None,
-        ref: Spanned[str] | None,
-        around: tuple[Fields, ...],
-        excluded: tuple[Pattern, ...],
+        self, since: f.Since | None, ref: Spanned[str] | None, around: tuple[Fields, ...], excluded: tuple[Pattern, ...]
     ) -> str | None:
         """Where the comparison says nothing; None where it is not known to."""
+        if ref is None and since not in (None, Base.MERGE_BASE):
+            return None
         defaults = {self.default_branch} if self.default_branch else {"main", "master"}
         # an alternative that names no ref, as a guard's, is for every branch
         patterns = [p.value for a in around for p in a.get(f.BRANCH) or ()]
         is_for_all = any(not (a.has(f.BRANCH, f.TAG) or a.is_broken) for a in around)
-        if ref is None and since not in (None, Base.MERGE_BASE):
-            return None
         # a name that deploys move may be that of a branch too, and `**` is not meant for it
         compared = {branch_named(ref.value)} & (defaults | {p.text for p in patterns}) if ref else defaults
         for branch in sorted(compared):
@@ -279,10 +237,13 @@ class _Loader:
             return f"what is merged into '{branch}'"
         return "tags" if since is None and any(a.has(f.TAG) for a in around) else None
 
-    def _condition(self, choices: Alternatives | None, last: ChangedSince) -> Condition | None:
-        """The alternatives. `last` is what `since: last-deploy` means."""
+    def _condition(
+        self, choices: Alternatives | None, last: ChangedSince, when: Alternatives | None, unless: Alternatives | None
+    ) -> core.Condition | None:
+        """The alternatives. `last` is what `since: last-deploy` means; `when` and `unless` are the rule's."""
         if choices is None:
             return None
+        self._check_since(choices, when, unless)
         for alternative in choices.value:
             for name, _ in alternative.get(f.ENV) or ():
                 if name.value in SECRET_VARIABLES:
@@ -292,34 +253,39 @@ class _Loader:
                 what = "a CircleCI build has a branch or a tag, never both, so this can never be true"
                 hint = "for 'either', write two list items; for 'a tag on main', use tag: with merged_into: main"
                 self.report.error("E301", what, at, hint)
-        return Condition(tuple(_alternative(a, last) for a in choices.value), choices.span)
+        alternatives = ((tuple(sorted(_matchers(a, last), key=lambda m: m.span)), a.span) for a in choices.value)
+        return core.Condition(tuple(core.Alternative(*each) for each in alternatives), choices.span)
 
-    def _count_patterns(self, rule: Fields, *conditions: Condition | None) -> None:
-        count = sum(len(patterns) for matcher in matchers_of(*conditions) for patterns in patterns_of(matcher))
+    def _count_patterns(self, rule: Fields, *conditions: core.Condition | None) -> None:
+        count = sum(
+            len(patterns) for matcher in core.matchers_of(*conditions) for patterns in core.patterns_of(matcher)
+        )
         if count > f.MAX_PATTERNS:
             self.report.error("E115", f"{count} patterns in one rule", rule.span, f"the limit is {f.MAX_PATTERNS}")
 
     # --- deploys
 
-    def _deploy(self, rule: Fields, when: Alternatives | None) -> Deploy | None:
+    def _deploy(self, rule: Fields, when: Alternatives | None) -> core.Deploy | None:
         deploy = rule.get(f.DEPLOY)
         if deploy is None:
             return None
         job, workflow, name = deploy.get(f.JOB), deploy.get(f.WORKFLOW), deploy.get(f.TO)
         to = self.targets.get(name.value) if name else None
         if name is not None:
-            self._check_known("E601", "no target is called", name, self.targets, "describe it under targets:")
+            self.report.check_known("E601", "no target is called", name, self.targets, "describe it under targets:")
+        here = when.value if when else ()
+        is_tag = bool(here) and all(a.has(f.TAG) and not a.has(f.BRANCH) for a in here)
         if at := deploy.both(f.JOB, f.WORKFLOW):
             hint = "API v1.1 starts one job; to start a workflow, remove job:"
             self.report.error("E607", "'job' and 'workflow' exclude each other", at, hint)
-        elif job is not None and (isinstance(to.ref, Tag) if to else _is_for_tags(when)):
+        elif job is not None and (isinstance(to.ref, Tag) if to else is_tag):
             what = "'job' cannot be sent for a tag: API v1.1 triggers a job on a branch"
             self.report.error("E602", what, deploy.at(f.JOB), "gate a workflow on a parameter and use workflow:")
-        sent = tuple(Parameter(key, value) for key, value in deploy.get(f.PARAMETERS) or ())
+        sent = tuple(core.Parameter(key, value) for key, value in deploy.get(f.PARAMETERS) or ())
         parameters.check(sent, rule, when, self.report, is_job=job is not None)
         if deploy.has(f.TO) and to is None:
             return None
-        return Deploy(to, job, workflow, sent, rule.at(f.DEPLOY))
+        return core.Deploy(to, job, workflow, sent, rule.at(f.DEPLOY))
 
     # --- cases
 
@@ -347,19 +313,16 @@ def _present(values: Iterable[T | None]) -> tuple[T, ...]:
     return tuple(value for value in values if value is not None)
 
 
-def _is_for_tags(when: Alternatives | None) -> bool:
-    return when is not None and all(a.has(f.TAG) and not a.has(f.BRANCH) for a in when.value)
+def _text(written: Spanned[str] | None) -> str | None:
+    return written.value if written else None
 
 
-def _alternative(read: Fields, last: ChangedSince) -> Alternative:
-    """The matchers in the order written, each made by its field."""
-    made = []
+def _matchers(read: Fields, last: ChangedSince) -> Iterator[core.Matcher]:
+    """The matchers of an alternative, each made by its field."""
     for known in f.MATCHERS.fields:
         value = read.get(known)
-        if value is None or known.make is None:
-            continue
-        matcher = cast("Matcher", known.make(value, read.at(known)))
-        if isinstance(matcher, PathsChanged) and matcher.since.base is Base.LAST_DEPLOY:
-            matcher = replace(matcher, since=last)
-        made.append(matcher)
-    return Alternative(tuple(sorted(made, key=lambda m: m.span)), read.span)
+        if value is not None and known.make is not None:
+            matcher = cast("core.Matcher", known.make(value, read.at(known)))
+            if isinstance(matcher, core.PathsChanged) and matcher.since.base is Base.LAST_DEPLOY:
+                matcher = replace(matcher, since=last)
+            yield matcher

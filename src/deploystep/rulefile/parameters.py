@@ -5,18 +5,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from deploystep.core.parameters import (
-    DERIVED,
-    MAX_KEY,
-    MAX_PARAMETERS,
-    MAX_VALUE,
-    PUBLIC_VARIABLES,
-    SECRET_VARIABLES,
-    Template,
-    is_variable,
-)
+from deploystep.core import parameters as core
 from deploystep.core.rules import Parameter
-from deploystep.core.source import Span, Spanned
+from deploystep.core.source import Spanned
 from deploystep.core.text import clipped, did_you_mean, shown
 from deploystep.rulefile import fields as f
 from deploystep.rulefile.field_types import Alternatives, Fields
@@ -36,23 +27,29 @@ def check(
     sent: tuple[Parameter, ...], rule: Fields, when: Alternatives | None, report: Report, *, is_job: bool
 ) -> None:
     """Report every parameter of a rule that could not be sent whenever the rule fires."""
-    if len(sent) > MAX_PARAMETERS:
-        over = sent[MAX_PARAMETERS].key.span
-        report.error("E510", f"{len(sent)} parameters", over, f"CircleCI takes {MAX_PARAMETERS} at most")
+    if len(sent) > core.MAX_PARAMETERS:
+        over = sent[core.MAX_PARAMETERS].key.span
+        report.error("E510", f"{len(sent)} parameters", over, f"CircleCI takes {core.MAX_PARAMETERS} at most")
     variables = {name.value for a in (when.value if when else ()) for name, _ in a.get(f.ENV) or ()}
     unset = _unset(rule, when, variables)
     for parameter in sent:
-        key, template = parameter.key, parameter.value.value
-        _check_key(key, report, is_job=is_job)
-        if not isinstance(template, Template):
+        _check_key(parameter.key, report, is_job=is_job)
+        template, written = parameter.value.value, parameter.value.span
+        if not isinstance(template, core.Template):
             continue
         length = sum(len(part) for part in template.parts if isinstance(part, str))
-        if length > MAX_VALUE:
-            what = f"parameter {shown(key.value)} is too long: {length} characters"
-            report.error("E510", what, parameter.value.span, f"CircleCI takes {MAX_VALUE} at most")
+        if length > core.MAX_VALUE:
+            what = f"parameter {shown(parameter.key.value)} is too long: {length} characters"
+            report.error("E510", what, written, f"CircleCI takes {core.MAX_VALUE} at most")
         for reference in template.references:
-            span = parameter.value.span.part(template.text, reference.offset, reference.width)
-            _check_reference(reference.name, span, variables, unset, report)
+            name, span = reference.name, written.part(template.text, reference.offset, reference.width)
+            is_sent = name in variables and core.is_variable(name)
+            if name in core.SECRET_VARIABLES:
+                report.error("E511", f"${{{name}}} is a secret and is never sent", span, "the receiver has its own")
+            elif name in unset:
+                report.error("E507", f"${{{name}}} is {unset[name][0]}", span, unset[name][1])
+            elif not (is_sent or name in core.PUBLIC_VARIABLES or name in core.DERIVED):
+                report.error("E506", f"unknown value ${{{clipped(name)}}}", span, _cure(name))
 
 
 def _unset(rule: Fields, when: Alternatives | None, variables: set[str]) -> Mapping[str, tuple[str, str]]:
@@ -90,47 +87,26 @@ def _unset(rule: Fields, when: Alternatives | None, variables: set[str]) -> Mapp
 
 def _check_key(key: Spanned[str], report: Report, *, is_job: bool) -> None:
     form, hint = _VARIABLE if is_job else _KEY
-    if len(key.value) > MAX_KEY:
+    if len(key.value) > core.MAX_KEY:
         what = f"a parameter's name of {len(key.value)} characters"
-        report.error("E510", what, key.span, f"CircleCI takes {MAX_KEY} at most")
+        report.error("E510", what, key.span, f"CircleCI takes {core.MAX_KEY} at most")
     elif not re.fullmatch(form, key.value) or (is_job and key.value == "CIRCLE_JOB"):
         hint = "job: sets it already" if key.value == "CIRCLE_JOB" else hint
         report.error("E501", f"{shown(key.value)} cannot be the name of a parameter", key.span, hint)
 
 
-def _check_reference(
-    name: str, span: Span, variables: set[str], unset: Mapping[str, tuple[str, str]], report: Report
-) -> None:
-    if name in SECRET_VARIABLES:
-        report.error("E511", f"${{{name}}} is a secret and is never sent", span, "the receiver has its own")
-    elif name in unset:
-        why, hint = unset[name]
-        report.error("E507", f"${{{name}}} is {why}", span, hint)
-    elif name not in PUBLIC_VARIABLES and name not in DERIVED and not (name in variables and is_variable(name)):
-        report.error("E506", f"unknown value ${{{clipped(name)}}}", span, _cure(name))
-
-
 #: What people write for a value, from habit.
-_MEANT: Final = MappingProxyType(
-    {
-        "sha": "CIRCLE_SHA1",
-        "SHA": "CIRCLE_SHA1",
-        "revision": "CIRCLE_SHA1",
-        "CIRCLE_SHA": "CIRCLE_SHA1",
-        "GITHUB_SHA": "CIRCLE_SHA1",
-        "CI_COMMIT_SHA": "CIRCLE_SHA1",
-        "branch": "CIRCLE_BRANCH",
-        "tag": "CIRCLE_TAG",
-        "version": "tag.version",
-        "user": "CIRCLE_USERNAME",
-        "environment": "rule.environment",
-        "pull_request": "pr.number",
-    }
-)
+# fmt: off
+_MEANT: Final = MappingProxyType({
+    **dict.fromkeys(("sha", "SHA", "revision", "CIRCLE_SHA", "GITHUB_SHA", "CI_COMMIT_SHA"), "CIRCLE_SHA1"),
+    "branch": "CIRCLE_BRANCH", "tag": "CIRCLE_TAG", "version": "tag.version", "user": "CIRCLE_USERNAME",
+    "environment": "rule.environment", "pull_request": "pr.number",
+})
+# fmt: on
 
 
 def _cure(name: str) -> str:
-    otherwise = f"known: variables in upper case such as CIRCLE_SHA1, and {', '.join(sorted(DERIVED))}"
-    if is_variable(name):
+    otherwise = f"known: variables in upper case such as CIRCLE_SHA1, and {', '.join(sorted(core.DERIVED))}"
+    if core.is_variable(name):
         otherwise = f'to send a variable of the project, add env: {{{name}: "*"}} to when'
-    return did_you_mean(_MEANT.get(name, name), PUBLIC_VARIABLES | DERIVED.keys(), otherwise, "${{{}}}")
+    return did_you_mean(_MEANT.get(name, name), core.PUBLIC_VARIABLES | core.DERIVED.keys(), otherwise, "${{{}}}")

@@ -7,23 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from deploystep.core import rules as core
 from deploystep.core.build import Branch, BuildContext, ParallelNode, Tag, Variables
 from deploystep.core.decide import condition
 from deploystep.core.deploy_key import carries_key, own_variables
 from deploystep.core.facts import Facts
 from deploystep.core.patterns.automaton import WORK
-from deploystep.core.rules import (
-    Alternative,
-    EnvIs,
-    FlagIs,
-    Matcher,
-    MergedInto,
-    MessageContains,
-    NameIs,
-    Patterns,
-    Rule,
-    RuleSet,
-)
 from deploystep.core.text import clipped, shown
 from deploystep.core.trace import Answer
 
@@ -33,12 +22,14 @@ if TYPE_CHECKING:
     from deploystep.core.patterns import Pattern
     from deploystep.rulefile.yaml_nodes import Report
 
+_KEY: Final = "deploy_key: ${deploy.key}"
+_SO: Final = "so a rerun that finds one ends with exit code 5"
 _PER_PAIR: Final = 50  # what two alternatives cost, in the unit of `Work`, beside their patterns
 _PER_COMPARISON: Final = 20  # what it costs to compare two patterns
 _PER_JUDGEMENT: Final = 150  # what it costs to judge an alternative for a build
 
 
-def refuse_useless(rules: RuleSet, report: Report) -> None:
+def refuse_useless(rules: core.RuleSet, report: Report) -> None:
     """Report every rule that can never fire, and every alternative that adds nothing to an earlier one."""
     for rule in rules.rules:
         _check_unless(rule, report)
@@ -50,7 +41,7 @@ def refuse_useless(rules: RuleSet, report: Report) -> None:
                 report.error("E306", message, late.span, "remove it")
 
 
-def _check_unless(rule: Rule, report: Report) -> None:
+def _check_unless(rule: core.Rule, report: Report) -> None:
     """Report a rule whose `unless` stops whatever its `when` lets through."""
     stops = rule.unless.alternatives if rule.unless else ()
     stopping = [next((s for s in stops if _implies(a, s)), None) for a in rule.when.alternatives]
@@ -61,50 +52,51 @@ def _check_unless(rule: Rule, report: Report) -> None:
     report.error("E305", f"{message} covers its when", rule.when.span)
 
 
-def _words(matcher: Matcher) -> str:
-    """A matcher as the file has it, in short."""
+def _words(matcher: core.Matcher) -> str:
+    """A matcher as the file has it, in short. No path is among those that a proof can be about."""
     match matcher:
-        case FlagIs():
-            return f"{matcher.word} {str(matcher.wanted).lower()}"
-        case EnvIs():
-            return f"env {', '.join(name.value for name, _ in matcher.variables)}"
-        case NameIs():
-            word, texts = str(matcher.word), [pattern.value.text for pattern in matcher.patterns]
-        case MergedInto():
-            word, texts = "merged_into", [branch.value for branch in matcher.branches]
-        case MessageContains():
-            word, texts = "message_contains", [text.value for text in matcher.texts]
+        case core.FlagIs(word, wanted):
+            return f"{word} {str(wanted).lower()}"
+        case core.EnvIs(variables):
+            return f"env {', '.join(name.value for name, _ in variables)}"
+        case core.NameIs(word, patterns):
+            return f"{word} {_quoted(pattern.text for pattern in _plain(patterns))}"
+        case core.MergedInto(branches):
+            return f"merged_into {_quoted(branch.value for branch in branches)}"
+        case core.MessageContains(texts):
+            return f"message_contains {_quoted(text.value for text in texts)}"
         case _:
-            word, texts = "paths", [pattern.value.text for pattern in matcher.only]
-    quoted = (f'"{clipped(text)}"' for text in texts)
-    return f"{word} {', '.join(quoted)}"
+            return "paths"
 
 
-def _implies(narrow: Alternative, wide: Alternative) -> bool:
+def _quoted(texts: Iterable[str]) -> str:
+    return ", ".join(f'"{clipped(text)}"' for text in texts)
+
+
+def _implies(narrow: core.Alternative, wide: core.Alternative) -> bool:
     """Whether in every build in which `narrow` lets a rule fire, `wide` holds as well. False claims nothing."""
     return all(_is_built_in(narrow, w) or any(_is_within(n, w) for n in narrow.matchers) for w in wide.matchers)
 
 
-def _is_within(narrow: Matcher, wide: Matcher) -> bool:
+def _is_within(narrow: core.Matcher, wide: core.Matcher) -> bool:
     match narrow, wide:
-        case NameIs(a, these), NameIs(b, those):
+        case core.NameIs(a, these), core.NameIs(b, those):
             return a == b and _covered(these, those)
-        case FlagIs(a, is_wanted), FlagIs(b, is_wanted_too):
+        case core.FlagIs(a, is_wanted), core.FlagIs(b, is_wanted_too):
             return a == b and is_wanted == is_wanted_too
-        case EnvIs(these), EnvIs(those):
+        case core.EnvIs(these), core.EnvIs(those):
             known = {name.value: patterns for name, patterns in these}
             return all(name.value in known and _covered(known[name.value], p) for name, p in those)
-        case MergedInto(these), MergedInto(those):
+        case core.MergedInto(these), core.MergedInto(those):
             return {branch.value for branch in these} <= {branch.value for branch in those}
-        case MessageContains(these), MessageContains(those):
+        case core.MessageContains(these), core.MessageContains(those):
             return all(any(wide.value in text.value for wide in those) for text in these)
         case _:
             return False
 
 
-def _covered(narrow: Patterns, wide: Patterns) -> bool:
-    covering = _plain(wide)
-    return all(_covers(covering, pattern.value) for pattern in narrow)
+def _covered(narrow: core.Patterns, wide: core.Patterns) -> bool:
+    return all(_covers(_plain(wide), pattern) for pattern in _plain(narrow))
 
 
 def _covers(covering: tuple[Pattern, ...], covered: Pattern) -> bool:
@@ -113,8 +105,7 @@ def _covers(covering: tuple[Pattern, ...], covered: Pattern) -> bool:
     WORK.left -= len(covering) * _PER_COMPARISON
     if WORK.is_done:
         return False
-    text = covered.only_match
-    if text is not None:
+    if (text := covered.only_match) is not None:
         return any(pattern.matches(text) for pattern in covering)
     if all(pattern.only_match is not None for pattern in covering):
         return False  # a few names never cover a pattern that has wildcards; nothing is lost by not asking
@@ -123,25 +114,33 @@ def _covers(covering: tuple[Pattern, ...], covered: Pattern) -> bool:
     return covers(covering, covered)
 
 
-def _is_built_in(narrow: Alternative, wide: Matcher) -> bool:
+def _is_built_in(narrow: core.Alternative, wide: core.Matcher) -> bool:
     """What holds without being written: no fork fires a rule that does not say `fork: true`."""
-    wants_fork = any(isinstance(m, FlagIs) and m.word == "fork" and m.wanted for m in narrow.matchers)
-    return isinstance(wide, FlagIs) and wide.word == "fork" and not wide.wanted and not wants_fork
+    is_no_fork = isinstance(wide, core.FlagIs) and wide.word == "fork" and not wide.wanted
+    return is_no_fork and not _wants("fork", narrow.matchers)
 
 
-def warn_of_pairs(rules: RuleSet, report: Report) -> None:
+def _wants(word: str, matchers: Iterable[core.Matcher]) -> bool:
+    return any(isinstance(m, core.FlagIs) and m.word == word and m.wanted for m in matchers)
+
+
+def warn_of_pairs(rules: core.RuleSet, report: Report) -> None:
     """Warn of rules that can both deploy to one environment, and of those whose runs cannot be told apart."""
     _warn_of_both(rules, report)
     _warn_of_sharing(rules, report)
-    _warn_of_variables(rules, report)
+    # rules that are sent once for each value of a variable, while their runs do not tell which
+    for rule in (r for r in rules.sending if own_variables(r.deploy) and not carries_key(r.deploy)):
+        names = ", ".join(f"${{{name}}}" for name in sorted(own_variables(rule.deploy)))
+        what = f"the runs of rule {shown(rule.name.value)} do not tell for which {names} they were sent, {_SO}"
+        report.warning("W311", what, rule.deploy.span, f"send the deploy key: {_KEY}")
     if WORK.is_done:
         what = "not every rule and pattern of this file is compared with the others: too large"
         report.warning("W313", what, rules.rules[0].span, "write fewer or simpler patterns to have all of it compared")
 
 
-def _pairs(rules: Iterable[Rule], key: Callable[[Rule], Hashable]) -> Iterator[tuple[Rule, Rule]]:
+def _pairs(rules: Iterable[core.Rule], key: Callable[[core.Rule], Hashable]) -> Iterator[tuple[core.Rule, core.Rule]]:
     """Each rule with each earlier one of the same key; None is no key."""
-    groups: dict[Hashable, list[Rule]] = {}
+    groups: dict[Hashable, list[core.Rule]] = {}
     for second in rules:
         group = groups.setdefault(key(second), [])
         if key(second) is not None:
@@ -152,7 +151,7 @@ def _pairs(rules: Iterable[Rule], key: Callable[[Rule], Hashable]) -> Iterator[t
 # --- two rules for one environment, with a build in which both fire
 
 
-def _warn_of_both(rules: RuleSet, report: Report) -> None:
+def _warn_of_both(rules: core.RuleSet, report: Report) -> None:
     numbers: dict[object, int] = {}
     said = {rule.name.value: numbers.setdefault(_said(rule), len(numbers)) for rule in rules.rules}
     builds: dict[tuple[int, int], BuildContext | None] = {}
@@ -163,37 +162,34 @@ def _warn_of_both(rules: RuleSet, report: Report) -> None:
         build = builds.get(pair)
         if build is None or second.environment is None:
             continue
-        names = shown(first.name.value), shown(second.name.value)
-        report.warning(
-            "W301",
-            f"rules {names[0]} and {names[1]} can both fire, for example on {_told(build)}",
-            second.environment.span,
-            f"intended? otherwise name the case under unless: of {names[1]}",
-        )
+        name = shown(second.name.value)
+        what = f"rules {shown(first.name.value)} and {name} can both fire, for example on {_told(build)}"
+        hint = f"intended? otherwise name the case under unless: of {name}"
+        report.warning("W301", what, second.environment.span, hint)
         if report.is_full:
             return
 
 
-def _said(rule: Rule) -> object:
+def _said(rule: core.Rule) -> object:
     """What a rule says, without places, as far as a witness depends on it: alike rules are compared once."""
     conditions = (c.alternatives if c else () for c in (rule.when, rule.unless))
     return tuple(tuple(tuple(map(_matcher_said, a.matchers)) for a in alternatives) for alternatives in conditions)
 
 
-def _matcher_said(matcher: Matcher) -> object:
+def _matcher_said(matcher: core.Matcher) -> object:
     """What git or CircleCI would have to say is open whatever a matcher asks for."""
     match matcher:
-        case NameIs():
-            return matcher.word, _plain(matcher.patterns)
-        case FlagIs():
-            return matcher.word, matcher.wanted
-        case EnvIs():
-            return tuple((name.value, _plain(patterns)) for name, patterns in matcher.variables)
+        case core.NameIs(word, patterns):
+            return word, _plain(patterns)
+        case core.FlagIs(word, wanted):
+            return word, wanted
+        case core.EnvIs(variables):
+            return tuple((name.value, _plain(patterns)) for name, patterns in variables)
         case _:
             return type(matcher)
 
 
-def _plain(patterns: Patterns) -> tuple[Pattern, ...]:
+def _plain(patterns: core.Patterns) -> tuple[Pattern, ...]:
     return tuple(pattern.value for pattern in patterns)
 
 
@@ -203,7 +199,7 @@ def _told(build: BuildContext) -> str:
     return ref + (" with a pull request" if build.pull_requests else "") + user
 
 
-def _witnesses(first: Rule, second: Rule) -> Iterator[BuildContext]:
+def _witnesses(first: core.Rule, second: core.Rule) -> Iterator[BuildContext]:
     """Builds in which both fire as far as the environment decides. What git knows can be so for both at once."""
     for one in first.when.alternatives:
         for other in second.when.alternatives:
@@ -212,52 +208,51 @@ def _witnesses(first: Rule, second: Rule) -> Iterator[BuildContext]:
                 return
             matchers = (*one.matchers, *other.matchers)
             build = None if _named("author", matchers) else _witness(matchers)
-            if build is not None:
-                WORK.left -= _PER_JUDGEMENT * (len(first.when.alternatives) + len(second.when.alternatives))
-            if build is not None and _may_fire(first, build) and _may_fire(second, build):
+            if build is None:
+                continue
+            WORK.left -= _PER_JUDGEMENT * (len(first.when.alternatives) + len(second.when.alternatives))
+            if all(_may_fire(rule, build) for rule in (first, second)):
                 yield build
 
 
-def _may_fire(rule: Rule, build: BuildContext) -> bool:
+def _may_fire(rule: core.Rule, build: BuildContext) -> bool:
     facts = Facts(build)
-    if rule.unless is not None and condition("unless", rule.unless, facts).answer is not Answer.NO:
-        return False
-    return condition("when", rule.when, facts).answer is not Answer.NO
+    is_stopped = rule.unless is not None and condition("unless", rule.unless, facts).answer is not Answer.NO
+    return not is_stopped and condition("when", rule.when, facts).answer is not Answer.NO
 
 
-def _witness(matchers: tuple[Matcher, ...]) -> BuildContext | None:
+def _witness(matchers: tuple[core.Matcher, ...]) -> BuildContext | None:
     """A build, from no fork, that may satisfy all of these; None where there is no branch or tag for it."""
     branches, tags = _named("branch", matchers), _named("tag", matchers)
     name = _common(branches or tags)
     if not name:
         return None
-    has_request = any(isinstance(m, FlagIs) and m.word == "pull_request" and m.wanted for m in matchers)
-    wanted: dict[str, list[Patterns]] = {}
-    for variable, patterns in (pair for m in matchers if isinstance(m, EnvIs) for pair in m.variables):
+    wanted: dict[str, list[core.Patterns]] = {}
+    for variable, patterns in (pair for m in matchers if isinstance(m, core.EnvIs) for pair in m.variables):
         wanted.setdefault(variable.value, []).append(patterns)
     return BuildContext(
         project=None,
         ref=Branch(name) if branches else Tag(name),
         revision="",
         node=ParallelNode(0, 1),
-        pull_requests=(1,) if has_request else (),
+        pull_requests=(1,) if _wants("pull_request", matchers) else (),
         fork=False,
         user=_common(_named("user", matchers)),
         variables=Variables({variable: _common(lists) or "" for variable, lists in wanted.items()}),
     )
 
 
-def _named(word: str, matchers: Iterable[Matcher]) -> list[Patterns]:
-    return [m.patterns for m in matchers if isinstance(m, NameIs) and m.word == word]
+def _named(word: str, matchers: Iterable[core.Matcher]) -> list[core.Patterns]:
+    return [m.patterns for m in matchers if isinstance(m, core.NameIs) and m.word == word]
 
 
-def _common(lists: list[Patterns]) -> str | None:
+def _common(lists: list[core.Patterns]) -> str | None:
     """A text that each list matches; None where none was found, or no list is there."""
     # one alternative names a matcher once, so two lists are all there can be
     return _overlap(lists[0], lists[-1]) if lists else None
 
 
-def _overlap(a: Patterns, b: Patterns) -> str | None:
+def _overlap(a: core.Patterns, b: core.Patterns) -> str | None:
     from deploystep.core.patterns.proofs import overlap  # noqa: PLC0415 - a run that deploys compares no rules
 
     return overlap(_plain(a), _plain(b)) or None
@@ -266,14 +261,14 @@ def _overlap(a: Patterns, b: Patterns) -> str | None:
 # --- rules whose runs nothing tells apart
 
 
-def _warn_of_sharing(rules: RuleSet, report: Report) -> None:
+def _warn_of_sharing(rules: core.RuleSet, report: Report) -> None:
     """Report each rule whose runs a rerun cannot tell from those of an earlier rule.
 
     That is an error where both can fire for one build: then it happens at the first rerun.
     """
     told: set[str] = set()
-    keyed = {rule.name.value for rule in rules.rules if carries_key(rule.deploy) and not rule.deploy.job}
-    for first, second in _pairs(rules.rules, lambda rule: rule.deploy.known_by):
+    keyed = {rule.name.value for rule in rules.sending if carries_key(rule.deploy) and not rule.deploy.job}
+    for first, second in _pairs(rules.sending, lambda rule: rule.deploy.known_by):
         started = second.deploy.job or second.deploy.workflow
         if WORK.is_done or started is None or second.name.value in told:
             continue
@@ -284,34 +279,13 @@ def _warn_of_sharing(rules: RuleSet, report: Report) -> None:
         build = next(_witnesses(first, second), None)
         shows = f" (both fire, for example, on {_told(build)})" if build else ""
         say, code = (report.error, "E310") if build else (report.warning, "W310")
-        say(
-            code,
-            f"rules {shown(first.name.value)} and {shown(second.name.value)} start the same {what}{shows}, "
-            "so a rerun that finds one of their runs cannot tell whose it is and ends with exit code 5",
-            started.span,
-            f"give each rule a {what} of its own{'' if second.deploy.job else f', or send {_KEY} with both'}",
-        )
+        both = f"rules {shown(first.name.value)} and {shown(second.name.value)} start the same {what}{shows}"
+        unclear = "so a rerun that finds one of their runs cannot tell whose it is and ends with exit code 5"
+        key = "" if second.deploy.job else f", or send {_KEY} with both"
+        say(code, f"{both}, {unclear}", started.span, f"give each rule a {what} of its own{key}")
 
 
-_KEY: Final = "deploy_key: ${deploy.key}"
-
-
-def _warn_of_variables(rules: RuleSet, report: Report) -> None:
-    """Warn of rules that are sent once for each value of a variable, and whose runs do not tell which."""
-    for rule in rules.rules:
-        variables = sorted(own_variables(rule.deploy))
-        if variables and not carries_key(rule.deploy):
-            names = ", ".join(f"${{{name}}}" for name in variables)
-            report.warning(
-                "W311",
-                f"the runs of rule {shown(rule.name.value)} do not tell for which {names} they were sent, "
-                "so a rerun that finds one ends with exit code 5",
-                rule.deploy.span,
-                f"send the deploy key: {_KEY}",
-            )
-
-
-def _meet(first: Rule, second: Rule) -> bool:
+def _meet(first: core.Rule, second: core.Rule) -> bool:
     """Whether both can be for one branch or tag."""
     WORK.left -= _PER_PAIR
     mine, yours = ([m for a in rule.when.alternatives for m in a.matchers] for rule in (first, second))

@@ -22,7 +22,7 @@ _MOMENT: Final = "Written YYYY-MM-DD HH:MM, and a time zone where it is not the 
 _WINDOW: Final = "A window is written DAY or DAY-DAY, HH:MM-HH:MM, and a time zone where it is not the file's."
 #: How the texts of these keys are written; the table only knows that they are texts.
 FORMS: Final = MappingProxyType(
-    {"from": _MOMENT, "until": _MOMENT, "now": _MOMENT, "during": _WINDOW, "windows": _WINDOW}
+    {**dict.fromkeys(("from", "until", "now"), _MOMENT), **dict.fromkeys(("during", "windows"), _WINDOW)}
 )
 
 
@@ -34,31 +34,28 @@ def text() -> str:
 def schema() -> Object:
     """The schema of a whole file."""
     shared: Object = {}
-    file = _map(fields.FILE, shared)
-    return {
-        "$schema": DIALECT,
-        "$id": ID,
-        "title": "The rule file of deploystep, version 1",
-        "description": "Says when a CircleCI build deploys, and what is sent.",
-        **file,
-        "$defs": dict(sorted(shared.items())),
-    }
+    described = "Says when a CircleCI build deploys, and what is sent."
+    about = {"$schema": DIALECT, "$id": ID, "title": "The rule file of deploystep, version 1", "description": described}
+    return {**about, **_map(fields.FILE, shared), "$defs": dict(sorted(shared.items()))}
 
 
 def of(field_type: object, shared: Object) -> Object:
     """The schema of a type; what several places need is put into `shared`. Raises TypeError for an unknown type."""
     match field_type:
-        case Scalar():
-            described = dict(field_type.schema)
-            return _refer(field_type.name, described, shared) if field_type.name else described
-        case Table():
-            return _refer(field_type.noun, _map(field_type, shared), shared)
+        case Scalar(name="", schema=described):
+            return dict(described)
+        case Scalar(name=name) | Table(noun=name):
+            shared[name] = _map(field_type, shared) if isinstance(field_type, Table) else dict(field_type.schema)
+            return {"$ref": f"#/$defs/{name}"}
         case ListOf():
             item = of(field_type.item, shared)
-            many = _list(item, field_type.least, field_type.limit)
-            return {"anyOf": [item, {**many, "minItems": 1}]} if field_type.or_one else many
+            many = _list(item, 1 if field_type.or_one else field_type.least, field_type.limit)
+            return {"anyOf": [item, many]} if field_type.or_one else many
         case MapOf():
-            return _map_of(field_type, shared)
+            # a key is a text already, whatever an editor would make of it as a value
+            names = {word: rule for word, rule in of(field_type.key, shared).items() if word != "type"}
+            described = {"type": "object", "propertyNames": names, "additionalProperties": of(field_type.item, shared)}
+            return _some({**described, "minProperties": field_type.least})
         case AnyOf():
             one = {**of(field_type.table, shared), "minProperties": 1}
             return {"anyOf": [{**one, "maxProperties": 1} if field_type.single else one, _list(one, 1)]}
@@ -88,14 +85,6 @@ def _key(known: Field[Any], shared: Object, *, may_be_null: bool) -> Object:
     }
 
 
-def _map_of(field_type: MapOf[Any], shared: Object) -> Object:
-    # a key is a text already, whatever an editor would make of it as a value
-    names = {word: rule for word, rule in of(field_type.key, shared).items() if word != "type"}
-    item = of(field_type.item, shared)
-    least = field_type.least
-    return _some({"type": "object", "propertyNames": names, "additionalProperties": item, "minProperties": least})
-
-
 def _list(item: Object, least: int, most: int | None = None) -> Object:
     return _some({"type": "array", "items": item, "minItems": least, "maxItems": most})
 
@@ -103,8 +92,3 @@ def _list(item: Object, least: int, most: int | None = None) -> Object:
 def _some(described: Object) -> Object:
     """Without words that say nothing."""
     return {word: rule for word, rule in described.items() if rule}
-
-
-def _refer(name: str, described: Object, shared: Object) -> Object:
-    shared[name] = described
-    return {"$ref": f"#/$defs/{name}"}

@@ -12,10 +12,9 @@ import yaml
 
 from deploystep.core.source import Pos, SourceFile, Span
 from deploystep.core.text import clipped, shown
-from deploystep.rulefile.yaml_nodes import Report
+from deploystep.rulefile.yaml_nodes import Report, Stopped
 
 MAX_BYTES: Final = 1024 * 1024
-TAB: Final = ("E004", "a tab where YAML wants spaces")
 BACKSLASH: Final = ("E003", "a backslash in double quotes is a YAML escape", "use single quotes or none around a regex")
 
 #: Control characters, line ends that only YAML knows, marks that turn the direction of text, what has no
@@ -31,26 +30,26 @@ _FLOW_END: Final = r"(?s:[,\]}].*|\s#.*)"
 _LINE_END: Final = r"(?s:\s#.*)"
 
 
-def check_characters(source: SourceFile, report: Report, most: int = MAX_BYTES) -> bool:
-    """Whether the text can be given to the YAML parser."""
+def check_characters(source: SourceFile, report: Report, most: int = MAX_BYTES) -> None:
+    """Raise Stopped after a report where the text cannot be given to the YAML parser."""
     size = len(source.text.encode("utf-8", "surrogatepass"))
     if size > most:
-        report.error("E008", f"the file has {size} bytes", _START, f"the limit is {most}")
-        return False
+        report.stop("E008", f"the file has {size} bytes", _START, f"the limit is {most}")
     if source.text.replace("\n", "").isprintable():
-        return True  # none of the hidden ones is printable
+        return  # none of the hidden ones is printable
     first = 1 if source.text.startswith("\ufeff") else 0  # a byte order mark is no part of the text
     found = {m[0]: m.start() for m in reversed(list(_HIDDEN.finditer(source.text, first)))}
     for character, index in found.items():
         name = unicodedata.name(character, "").lower()
         what = f"the invisible character U+{ord(character):04X}" + (f" ({name})" if name else "")
-        report.error("E007", f"{what} is not allowed here", _place(source.text, index), "remove it")
-    return not found
+        report.error("E007", f"{what} is not allowed here", Span(_place(source.text, index)), "remove it")
+    if found:
+        raise Stopped
 
 
-def _place(text: str, index: int) -> Span:
+def _place(text: str, index: int) -> Pos:
     before = text[:index]
-    return Span(Pos(before.count("\n") + 1, index - before.rfind("\n")))
+    return Pos(before.count("\n") + 1, index - before.rfind("\n"))
 
 
 def explain(error: Exception, source: SourceFile, report: Report) -> None:
@@ -58,14 +57,12 @@ def explain(error: Exception, source: SourceFile, report: Report) -> None:
     if isinstance(error, yaml.MarkedYAMLError):
         complaint = _Complaint(error, source, report)
         any(explain_one(complaint) for explain_one in (_explain_start, _explain_flow, _explain_dash, _explain_rest))
-        return
     # PyYAML makes a character of an escape such as `\Uffffffff` without looking
-    found = re.search(r"\\U(?!000|0010)[0-9A-Fa-f]{8}", source.text)
-    if found is None:
+    elif found := re.search(r"\\U(?!000|0010)[0-9A-Fa-f]{8}", source.text):
+        place = Span(_place(source.text, found.start()), len(found[0]))
+        report.error("E003", f"there is no character {found[0]}", place)
+    else:
         report.error("E001", "this cannot be read as YAML", _START)
-        return
-    place = Span(_place(source.text, found.start()).start, len(found[0]))
-    report.error("E003", f"there is no character {found[0]}", place)
 
 
 def refuse_star(source: SourceFile, start: Pos, report: Report) -> None:
@@ -102,10 +99,10 @@ class _Complaint:
         self.words = f"{error.context or ''}: {error.problem or ''}"
         self.source = source
         self.report = report
-        self.lines = source.text.replace("\r", "").split("\n")
+        self.lines = ["", *source.text.replace("\r", "").split("\n"), ""]  # counted from 1 as well
         marks = error.context_mark or error.problem_mark, error.problem_mark or error.context_mark
         self.since, self.at = (Pos(mark.line + 1, mark.column + 1) if mark else _START.start for mark in marks)
-        line = "" if self.at.line > len(self.lines) else self.lines[self.at.line - 1]
+        line = self.lines[self.at.line]
         self.before, self.character = line[: self.at.column - 1], line[self.at.column - 1 :][:1]
 
     def says(self, words: str) -> bool:
@@ -120,48 +117,47 @@ class _Complaint:
 
 def _explain_start(complaint: _Complaint) -> bool:
     """Something that no value may begin with."""
+    source, since = complaint.source, complaint.since
     if complaint.says("while scanning an alias"):
-        refuse_star(complaint.source, complaint.since, complaint.report)
-        return True
-    if complaint.says("while scanning a tag|tag handle"):
-        refuse_negation(_written(complaint.source, complaint.since), complaint.since, complaint.report)
-        return True
-    if not complaint.says("cannot start any token|while scanning an anchor|block scalar.*(chomping|indentation)"):
+        refuse_star(source, since, complaint.report)
+    elif complaint.says("while scanning a tag|tag handle"):
+        refuse_negation(_written(source, since), since, complaint.report)
+    elif complaint.says("cannot start any token|while scanning an anchor|block scalar.*(chomping|indentation)"):
+        start = complaint.at if complaint.says("cannot start any token") else since
+        if start is complaint.at and complaint.character == "\t":
+            return complaint.error("E004", "a tab where YAML wants spaces")
+        written = _written(source, start)
+        what = f"a value that begins with {written[:1]} must be quoted"
+        complaint.error("E020", what, f"write '{clipped(written)}'", start, len(written))
+    else:
         return False
-    start = complaint.at if complaint.says("cannot start any token") else complaint.since
-    if start is complaint.at and complaint.character == "\t":
-        return complaint.error(*TAB)
-    written = _written(complaint.source, start)
-    message = f"a value that begins with {written[:1]} must be quoted"
-    return complaint.error("E020", message, f"write '{clipped(written)}'", start, len(written))
+    return True
 
 
 def _explain_flow(complaint: _Complaint) -> bool:
     """A list or map in brackets."""
     if not complaint.says("while parsing a flow"):
         return False
+    source, since, at = complaint.source, complaint.since, complaint.at
     if complaint.before.endswith("$") and complaint.character == "{":
-        dollar = Pos(complaint.at.line, complaint.at.column - 1)
-        return complaint.error("E005", "${…} inside { } or [ ] must be quoted", "", dollar, 2)
+        return complaint.error("E005", "${…} inside { } or [ ] must be quoted", "", Pos(at.line, at.column - 1), 2)
     # the tag of a `!pattern` takes in the bracket, so that the error comes a line late
-    for number in range(complaint.since.line, min(complaint.at.line, len(complaint.lines)) + 1):
-        begin = complaint.since.column if number == complaint.since.line else 0
-        if found := re.search(r"(?:^|[\[{,:]\s*|\s)(!)\S", complaint.lines[number - 1][begin:]):
+    for number in range(since.line, at.line + 1):
+        begin = since.column if number == since.line else 0
+        if found := re.search(r"(?:^|[\[{,:]\s*|\s)(!)\S", complaint.lines[number][begin:]):
             tag = Pos(number, begin + found.start(1) + 1)
-            refuse_negation(_written(complaint.source, tag), tag, complaint.report)
+            refuse_negation(_written(source, tag), tag, complaint.report)
             return True
     bracket, close = "[]" if complaint.says("sequence") else "{}"
-    if complaint.says("stream end") or complaint.at.line > complaint.since.line:
-        return complaint.error("E017", f"this {bracket} is never closed", f"add {close}", complaint.since)
+    if complaint.says("stream end") or at.line > since.line:
+        return complaint.error("E017", f"this {bracket} is never closed", f"add {close}", since)
     return complaint.error("E017", f"expected , or {close} here", "quote texts that hold one of [ ] { } ,")
 
 
 def _explain_dash(complaint: _Complaint) -> bool:
     """`-name:` has become a key or a text, and what follows does not fit."""
-    if not complaint.says("mapping values|block end|simple key"):
-        return False
-    for number in range(min(complaint.at.line, len(complaint.lines)), 0, -1):
-        line = complaint.lines[number - 1]
+    for number in range(complaint.at.line, 0, -1) if complaint.says("mapping values|block end|simple key") else ():
+        line = complaint.lines[number]
         if found := re.match(_DASHED, line):
             refuse_dash(found[1], Span(Pos(number, found.start(1) + 1), len(found[1])), complaint.report)
             return True
@@ -181,21 +177,20 @@ _MEANINGS: Final[tuple[tuple[str, tuple[str, str, str], bool], ...]] = (
 
 def _explain_rest(complaint: _Complaint) -> bool:
     """A line that does not fit to those above it, or what needs no look at the text."""
+    before, place = complaint.before, complaint.at
     for words, meaning, is_at_start in _MEANINGS:
         if complaint.says(words):
             return complaint.error(*meaning, complaint.since if is_at_start else None)
-    column = complaint.at.column
     if complaint.says("mapping values are not allowed"):
-        if re.search(r":\s", complaint.before):
+        if re.search(r":\s", before):
             hint = "quote the whole value, or write a map as {key: value}"
             return complaint.error("E019", "a second ': ' in one value", hint)
-        column = len(complaint.before) - len(complaint.before.lstrip()) + 1
+        place = Pos(place.line, len(before) - len(before.lstrip()) + 1)
     elif not complaint.says("expected <block end>"):
         return complaint.error("E001", f"this cannot be read as YAML: {complaint.words.removeprefix(': ')}")
     elif complaint.character in ("]", "}", ","):
         return complaint.error("E019", f"there is nothing that this {complaint.character} could end")
-    elif complaint.before.rstrip().endswith(("'", '"')):
+    elif before.rstrip().endswith(("'", '"')):
         return complaint.error("E019", "text after a closing quote", "quote the whole value")
     hint = "keys of one map stand exactly below each other, and a key with a value of its own has none below it"
-    place = Pos(complaint.at.line, column)
     return complaint.error("E018", "this line is not indented as the lines above it say", hint, place)

@@ -4,44 +4,34 @@ No value has a type yet: every scalar is the text that was written, and the fiel
 it means.
 """
 
-from enum import Enum, unique
-from typing import TypeAlias
+from collections.abc import Iterable
+from typing import NoReturn, TypeAlias
 
 from deploystep.core.errors import RuleFileInvalid
 from deploystep.core.frozen import dataclass, replace
 from deploystep.core.source import Diagnostic, Pos, Severity, SourceFile, Span, Spanned, in_order
-from deploystep.core.text import visible
+from deploystep.core.text import did_you_mean, shown, visible
 
 MOST_PROBLEMS = 1_000
 
 
-@unique
-class Style(Enum):
-    """How a scalar is written."""
-
-    PLAIN = "plain"
-    QUOTED = "quoted"
-    BLOCK = "block"
-
-
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A scalar. `span` begins at its quote, `inner` at its first character.
+    """A scalar. `span` begins at its quote, `inner` at its first character, if it has one.
 
-    `is_refused`: something was said about it already, and it has no value.
+    `is_plain`: it is neither quoted nor a block. `is_refused`: something was said about it already; it has no value.
     """
 
     value: str
-    style: Style
     span: Span
     inner: Span
+    is_plain: bool = True
     is_refused: bool = False
 
     @property
     def is_null(self) -> bool:
         """Whether nothing is written here, in one of YAML's ways to write nothing."""
-        is_nothing = self.value in ("", "~", "null", "Null", "NULL")
-        return is_nothing and self.style is Style.PLAIN and not self.is_refused
+        return self.value in ("", "~", "null", "Null", "NULL") and self.is_plain and not self.is_refused
 
     @property
     def spanned(self) -> Spanned[str]:
@@ -69,8 +59,8 @@ class Map:
 Node: TypeAlias = Text | Sequence | Map
 
 
-class TooManyProblems(Exception):
-    """More is wrong than anybody reads: there is no use in going on."""
+class Stopped(Exception):
+    """There is no use in reading on: the report says why, or it says more than anybody reads."""
 
 
 class Report:
@@ -81,11 +71,11 @@ class Report:
         self.errors = 0
 
     def error(self, code: str, message: str, span: Span, hint: str = "") -> None:
-        """Note something that makes the file unusable. Raises TooManyProblems with the last that is noted."""
+        """Note something that makes the file unusable. Raises Stopped with the last that is noted."""
         self.errors += 1
         self.diagnostics.append(Diagnostic(code, visible(message), span, visible(hint)))
         if len(self.diagnostics) >= MOST_PROBLEMS:
-            raise TooManyProblems
+            raise Stopped
 
     @property
     def is_full(self) -> bool:
@@ -97,15 +87,29 @@ class Report:
         if not self.is_full:
             self.diagnostics.append(Diagnostic(code, visible(message), span, visible(hint), Severity.WARNING))
 
+    def stop(self, code: str, message: str, span: Span, hint: str = "") -> NoReturn:
+        """Note something after which there is no use in reading on."""
+        self.error(code, message, span, hint)
+        raise Stopped
+
+    def check_known(
+        self, code: str, what: str, name: Spanned[str], known: Iterable[str], otherwise: str = "known: none"
+    ) -> bool:
+        """Whether a name is known. If not, that is reported; `otherwise` is the hint where none is known."""
+        if name.value in known:
+            return True
+        hint = did_you_mean(name.value, known, f"known: {', '.join(known)}" if known else otherwise)
+        self.error(code, f"{what} {shown(name.value)}", name.span, hint)
+        return False
+
     def within(self, source: SourceFile) -> tuple[Diagnostic, ...]:
         """All of them in order, each at a place that the file has."""
         lengths = [len(line.rstrip("\r")) for line in source.text.split("\n")]
         clamped = []
         for diagnostic in self.diagnostics:
             (line, column), width = diagnostic.span
-            # one place beyond the last character is where something is missing
-            column = min(column, lengths[line - 1] + 1)
-            span = Span(Pos(line, column), max(min(width, lengths[line - 1] - column + 1), 1))
+            room = max(lengths[line - 1] - column + 1, 0)  # one place beyond the last is where something is missing
+            span = Span(Pos(line, min(column, lengths[line - 1] + 1)), max(min(width, room), 1))
             clamped.append(replace(diagnostic, span=span))
         return in_order(clamped)
 

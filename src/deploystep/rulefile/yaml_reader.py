@@ -8,14 +8,15 @@ measure: it reads what the two read differently, and whatever there is something
 """
 
 import re
-from typing import Any, Final, NoReturn, cast
+from contextlib import suppress
+from typing import Any, Final, cast
 
 import yaml
 
 from deploystep.core.source import Pos, SourceFile, Span
 from deploystep.core.text import shown
 from deploystep.rulefile import yaml_errors
-from deploystep.rulefile.yaml_nodes import Map, Node, Report, Sequence, Style, Text, TooManyProblems
+from deploystep.rulefile.yaml_nodes import Map, Node, Report, Sequence, Stopped, Text
 
 MAX_DEPTH: Final = 40
 #: How many nodes a file may stand for once each alias counts as what it repeats, if it has fewer characters. A file
@@ -29,58 +30,38 @@ _SURROGATES: Final = re.compile(r"[\ud800-\udbff][\udc00-\udfff]")
 _UNLIKE: Final = re.compile(r"\t|^\ufeff|(?:^|[\s,\[{])\?(?:[\s,\]}]|$)|[|>][-+0-9]*#")
 
 
-def read(source: SourceFile, report: Report, begins: str, *, most: int = yaml_errors.MAX_BYTES) -> Node | None:
-    """The file's tree; None where it has none, which the report then explains.
+def read(source: SourceFile, report: Report, begins: str, *, most: int = yaml_errors.MAX_BYTES) -> Node:
+    """The file's tree. Raises Stopped where it has none, which the report then explains.
 
     `begins` tells the writer of an empty file how one begins; the file may have `most` bytes.
     """
-    if not yaml_errors.check_characters(source, report, most):
-        return None
-    root = _read_fast(source)
-    if root is not None:
-        return root
+    yaml_errors.check_characters(source, report, most)
+    loader, quick = getattr(yaml, "CSafeLoader", None), _Builder(source, Report())
+    if loader is not None and not _UNLIKE.search(source.text):
+        with suppress(yaml.YAMLError, ValueError, Stopped):
+            quick.build(loader)
+            if quick.root is not None and not (quick.report.diagnostics or quick.is_unlike):
+                return quick.root
     builder = _Builder(source, report)
     try:
         builder.build(yaml.SafeLoader)
-    except _Stopped:
-        return None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # a tag such as !main takes in what follows, and is the cause of the syntax error after it
         if not any(d.code == "E010" for d in report.diagnostics):
             yaml_errors.explain(error, source, report)
-        return None
+        raise Stopped from None
     if builder.root is None:
-        report.error("E014", "the file is empty", Span(Pos(1, 1)), f"it begins with  {begins}")
+        report.stop("E014", "the file is empty", Span(Pos(1, 1)), f"it begins with  {begins}")
     return builder.root
 
 
-def _read_fast(source: SourceFile) -> Node | None:
-    """The tree by libyaml; None where it may not be right, or where there is something to say about the text."""
-    loader = getattr(yaml, "CSafeLoader", None)
-    if loader is None or _UNLIKE.search(source.text):
-        return None
-    builder = _Builder(source, Report())
-    try:
-        builder.build(loader)
-    except (yaml.YAMLError, ValueError, TooManyProblems):
-        return None
-    return None if builder.report.diagnostics or builder.is_unlike else builder.root
-
-
-class _Stopped(ValueError):
-    """There is no use in reading on."""
-
-
 class _Open:
-    """A list or map whose end has not been read."""
+    """A list or map whose end has not been read; `size` is how many nodes it stands for."""
 
-    __slots__ = ("anchor", "is_flow", "is_map", "nodes", "size", "span")
+    __slots__ = ("nodes", "size", "start")
 
-    def __init__(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent) -> None:
-        self.span = Span(_span(event).start)
-        self.anchor = event.anchor
-        self.is_flow = event.flow_style
-        self.is_map = isinstance(event, yaml.MappingStartEvent)
+    def __init__(self, start: yaml.SequenceStartEvent | yaml.MappingStartEvent) -> None:
+        self.start = start
         self.nodes: list[Node] = []
         self.size = 1
 
@@ -97,7 +78,7 @@ class _Builder:
         self.anchors: dict[str, tuple[Node, int]] = {}
 
     def build(self, loader: Any) -> None:
-        """Take the parser's events. Raises _Stopped after a report, or what the parser raises."""
+        """Take the parser's events. Raises Stopped after a report, or what the parser raises."""
         for event in yaml.parse(self.source.text, Loader=loader):
             if isinstance(event, yaml.ScalarEvent):
                 self._add(self._text(event, refused=self._refuse_tag(event)), 1, event.anchor)
@@ -105,21 +86,19 @@ class _Builder:
                 self._refuse_tag(event)
                 self.open.append(_Open(event))
                 if len(self.open) > MAX_DEPTH:
-                    self._stop("E009", "nested too deeply", self.open[-1].span)
+                    self.report.stop("E009", "nested too deeply", Span(_span(event).start))
             elif isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
                 done = self.open.pop()
-                node = self._map(done) if done.is_map else Sequence(tuple(done.nodes), done.span)
-                self._add(node, done.size, done.anchor)
+                make = self._map if isinstance(event, yaml.MappingEndEvent) else Sequence
+                self._add(make(tuple(done.nodes), Span(_span(done.start).start)), done.size, done.start.anchor)
             elif isinstance(event, yaml.AliasEvent):
                 self._alias(event)
             elif isinstance(event, yaml.DocumentStartEvent) and self.root is not None:
-                self._stop("E013", "a second YAML document begins here", _span(event), "keep one; remove the '---'")
+                self.report.stop(
+                    "E013", "a second YAML document begins here", _span(event), "keep one; remove the '---'"
+                )
         if isinstance(self.root, Text) and self.root.is_null:
             self.root = None
-
-    def _stop(self, code: str, message: str, span: Span, hint: str = "") -> NoReturn:
-        self.report.error(code, message, span, hint)
-        raise _Stopped
 
     def _refuse_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> bool:
         if event.tag is None:
@@ -149,23 +128,21 @@ class _Builder:
         # pairs like `\ud83d\ude00`, as JSON escapes them, are the one character they mean
         value = _SURROGATES.sub(lambda m: m[0].encode("utf-16", "surrogatepass").decode("utf-16"), event.value)
         if event.style in ("'", '"'):
-            inner = Span(Pos(whole.line, whole.start.column + 1), max(whole.width - 2, 1))
-            return Text(value, Style.QUOTED, whole, inner, refused)
-        if "?" in raw and self.open and self.open[-1].is_flow:
-            self.is_unlike = True
-        style = Style.BLOCK if event.style in ("|", ">") else Style.PLAIN
-        return Text(value, style, whole, whole, refused)
+            inner = Span(Pos(whole.line, whole.start.column + 1), max(whole.width - 2, 1)) if value else whole
+            return Text(value, whole, inner, is_plain=False, is_refused=refused)
+        self.is_unlike |= "?" in raw and bool(self.open) and bool(self.open[-1].start.flow_style)
+        return Text(value, whole, whole, event.style not in ("|", ">"), refused)
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         name = str(event.anchor)
         span = _span(event)
-        if any(part.anchor == name for part in self.open):
-            self._stop("E015", f"*{name} stands inside of what it repeats", span)
+        if any(part.start.anchor == name for part in self.open):
+            self.report.stop("E015", f"*{name} stands inside of what it repeats", span)
         elif name in self.anchors:
             self._add(*self.anchors[name], None)
         else:
             yaml_errors.refuse_star(self.source, span.start, self.report)
-            self._add(Text("", Style.PLAIN, span, span, is_refused=True), 1, None)
+            self._add(Text("", span, span, is_refused=True), 1, None)
 
     def _add(self, node: Node, size: int, anchor: str | None) -> None:
         if anchor is not None:
@@ -177,18 +154,18 @@ class _Builder:
         parent.nodes.append(node)
         parent.size += size
         if parent.size > max(MAX_NODES, len(self.source.text)):
-            self._stop("E015", "the aliases in this file repeat too much", node.span, "write it out")
+            self.report.stop("E015", "the aliases in this file repeat too much", node.span, "write it out")
 
-    def _map(self, done: _Open) -> Map:
+    def _map(self, nodes: tuple[Node, ...], span: Span) -> Map:
         entries: dict[str, tuple[Text, Node]] = {}
         is_broken = False
-        for key, value in zip(done.nodes[::2], done.nodes[1::2], strict=True):
+        for key, value in zip(nodes[::2], nodes[1::2], strict=True):
             if not isinstance(key, Text):
                 is_broken = True
                 self.report.error("E101", "a key must be a text", key.span)
             elif key.is_refused:
                 is_broken = True
-            elif key.value == "<<" and key.style is Style.PLAIN:
+            elif key.value == "<<" and key.is_plain:
                 is_broken = True
                 hint = "write the keys out, or use targets:"
                 self.report.error("E012", "merge keys (<<) are not supported", key.span, hint)
@@ -198,9 +175,8 @@ class _Builder:
             else:
                 # a value that was left out has no place of its own: it is shown at its key
                 is_left_out = isinstance(value, Text) and value.is_null and not value.value
-                left_out = Text("", Style.PLAIN, key.span, key.span)
-                entries[key.value] = key, left_out if is_left_out else value
-        return Map(tuple(entries.values()), done.span, is_broken)
+                entries[key.value] = key, Text("", key.span, key.span) if is_left_out else value
+        return Map(tuple(entries.values()), span, is_broken)
 
 
 def _span(event: yaml.Event) -> Span:

@@ -105,6 +105,10 @@ def _late(text: str, handle: Handle, call: Call) -> Reply:
     return handle(call) if call.client(float(text)) else NO_ANSWER
 
 
+def _late_answer(text: str, handle: Handle, call: Call) -> Reply:
+    return replace(handle(call), delay=float(text))
+
+
 def _create_late(text: str, handle: Handle, call: Call) -> Reply:
     call.client(float(text))  # only by waiting for the client does time pass
     return handle(call)
@@ -119,13 +123,11 @@ def _limited_until(text: str, _handle: Handle, call: Call) -> Reply:
 
 
 def _status(text: str, _handle: Handle, _call: Call) -> Reply:
-    status, _, words = text.partition(":")
-    return message(int(status), words or f"Status {status}")
+    return message(int(text[:3]), text[4:] or f"Status {text}")
 
 
 def _redirect(text: str, _handle: Handle, _call: Call) -> Reply:
-    status, _, location = text.partition(":")
-    return message(int(status), "Redirecting", ("Location", location))
+    return message(int(text[:3]), "Redirecting", ("Location", text[4:]))
 
 
 def _siblings(text: str, handle: Handle, call: Call) -> Reply:
@@ -147,18 +149,9 @@ def _spoilt(**fields: Any) -> Action:
     return lambda _text, handle, call: replace(handle(call), **fields)
 
 
-def _late_answer(text: str, handle: Handle, call: Call) -> Reply:
-    return replace(handle(call), delay=float(text))
-
-
-def _with(**fields: Any) -> Action:
-    """Let a run be created, but with fields of `RunOverride`."""
-    return lambda _text, handle, call: handle(replace(call, override=RunOverride(**fields)))
-
-
-def _told(field: str, usual: str = "", read: Callable[[str], object] = str) -> Action:
+def _with(field: str, usual: str = "", read: Callable[[str], Any] = str) -> Action:
     """Let a run be created, but with the argument in one field of `RunOverride`."""
-    return lambda text, handle, call: _with(**{field: read(text or usual)})(text, handle, call)
+    return lambda text, handle, call: handle(replace(call, override=RunOverride(**{field: read(text or usual)})))
 
 
 _CODES = (500, 502, 503, 504)
@@ -180,15 +173,15 @@ _OF_REQUESTS = (
 )
 _SETUP = "create a run of a dynamic config: first a setup workflow, then the others"
 _OF_RUNS = (
-    Kind("skip", "200 and CircleCI's words for a skipped commit", TEXT, _told("instead", SKIP_TEXT)),
-    Kind("message:text", "200 with only a message, as v1.1 may fail", TEXT, _told("instead", V1_TEXT)),
-    Kind("errored:message", "create a run whose config has this error", TEXT, _told("errors", "Config is not valid")),
-    Kind("no-workflow", "create a run in which nothing starts", NONE, _with(no_workflow=True)),
-    Kind("moved", "create a run of another commit", TEXT, _told("revision")),
-    Kind("unauthorized", "create workflows that may not run", NONE, _with(outcome="unauthorized")),
-    Kind("ends:failed", "create workflows that end in this state", OUTCOME, _told("outcome")),
-    Kind("lag:5", "create a run that lists and searches show 5 s late", SECONDS, _told("lag", read=float)),
-    Kind("setup", _SETUP, NONE, _with(setup=True)),
+    Kind("skip", "200 and CircleCI's words for a skipped commit", TEXT, _with("instead", SKIP_TEXT)),
+    Kind("message:text", "200 with only a message, as v1.1 may fail", TEXT, _with("instead", V1_TEXT)),
+    Kind("errored:message", "create a run whose config has this error", TEXT, _with("errors", "Config is not valid")),
+    Kind("no-workflow", "create a run in which nothing starts", NONE, _with("no_workflow", "yes", bool)),
+    Kind("moved", "create a run of another commit", TEXT, _with("revision")),
+    Kind("unauthorized", "create workflows that may not run", NONE, _with("outcome", "unauthorized")),
+    Kind("ends:failed", "create workflows that end in this state", OUTCOME, _with("outcome")),
+    Kind("lag:5", "create a run that lists and searches show 5 s late", SECONDS, _with("lag", read=float)),
+    Kind("setup", _SETUP, NONE, _with("setup", "yes", bool)),
 )
 """These change a run that is being created, so they can meet nothing else."""
 FAULTS: Mapping[str, Kind] = MappingProxyType(

@@ -38,11 +38,6 @@ class Request:
         """The decoded pairs of the query; the last of a repeated name counts."""
         return dict(parse_qsl(self.query_text, keep_blank_values=True))
 
-    @property
-    def is_json(self) -> bool:
-        """Whether the body is declared as JSON."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
-
 
 @dataclass(slots=True)
 class Recorded:
@@ -94,8 +89,8 @@ def message(status: int, text: str, *headers: tuple[str, str]) -> Reply:
     return Reply(status, {"message": text}, headers)
 
 
-class AnsweredError(Exception):
-    """A request that is answered with a message instead of what it asks for.
+class RefusedError(Exception):
+    """A request that is answered with a message instead of what it asks for: with 200 where nothing is to be created.
 
     `pointer` and `title` are said by v3 alone, of an error.
     """
@@ -103,10 +98,6 @@ class AnsweredError(Exception):
     def __init__(self, status: int, text: str, pointer: str = "", title: str = "") -> None:
         super().__init__(text)
         self.status, self.pointer, self.title = status, pointer, title
-
-
-class RefusedError(AnsweredError):
-    """A request that is wrong; the status is an error's."""
 
 
 Client: TypeAlias = Callable[[float], bool]
@@ -144,9 +135,8 @@ def page_of(items: Sequence[T], token: str, size: int) -> tuple[Sequence[T], str
 
 def stamp(moment: datetime | None) -> str | None:
     """Write a time, if there is one, as the API does: UTC, milliseconds, `Z`."""
-    if moment is None:
-        return None
-    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    text = moment.astimezone(timezone.utc).isoformat(timespec="milliseconds") if moment else None
+    return text and text.replace("+00:00", "Z")
 
 
 def http_date(moment: datetime) -> str:

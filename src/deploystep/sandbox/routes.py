@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from .messages import AnsweredError, Call, RefusedError, Reply
+from .messages import Call, RefusedError, Reply
 from .schema import UUID_FORM
 from .state import JobView, Run, TriggerBody, WorkflowRun
 from .store import Store, canonical
@@ -76,9 +76,9 @@ def job_in(store: Store, call: Call) -> JobView:
 
 
 def created(store: Store, call: Call, api: str, project: str, body: TriggerBody) -> Run:
-    """Create what is asked for; raises `AnsweredError` or `RefusedError` if there is no run."""
+    """Create what is asked for; raises `RefusedError` if there is no run."""
     if call.override.instead:
-        raise AnsweredError(200, call.override.instead)
+        raise RefusedError(200, call.override.instead)
     run = store.create(api, project, body, call.override)
     if run is None:
         raise RefusedError(404 if api == "v1.1" else 400, "Branch not found")

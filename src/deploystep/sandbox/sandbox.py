@@ -14,7 +14,6 @@ from urllib.parse import unquote
 from . import control, v1_1, v2, v3
 from .messages import (
     CREDENTIALS,
-    AnsweredError,
     Call,
     Delivery,
     Recorded,
@@ -113,7 +112,7 @@ class Sandbox(Store):
         pointer = title = ""
         try:
             reply = self._handled(request, client)
-        except AnsweredError as error:
+        except RefusedError as error:
             reply, pointer, title = message(error.status, str(error)), error.pointer, error.title
         if request.path.startswith("/api/v3/") and reply.status >= HTTPStatus.BAD_REQUEST:
             reply = v3.problem(reply, pointer, title)
@@ -143,8 +142,8 @@ class Sandbox(Store):
         fault = self.take_fault(request.method, request.path, route.kind)
         try:
             return fault.answer(handle, call) if fault else handle(call)
-        except RefusedError:
-            if fault:
+        except RefusedError as error:
+            if fault and error.status >= HTTPStatus.BAD_REQUEST:
                 self.give_back(fault)
             raise
 

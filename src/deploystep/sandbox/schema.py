@@ -76,7 +76,7 @@ def decoded(body: bytes) -> JsonValue:
 
 def body_of(request: Request, shape: Shape) -> JsonValue:
     """Return a body that must be declared as JSON; raises `RefusedError`."""
-    if not request.is_json:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise refused("is not declared as JSON")
     return checked(decoded(request.body), shape)
 

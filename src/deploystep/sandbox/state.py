@@ -4,7 +4,7 @@ A run is kept as it will end; `Run.at` shows it as it is at one moment. Nothing 
 owns the clock owns the whole progress.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -66,7 +66,7 @@ class Workflow:
 class TriggerBody:
     """What was asked for, whichever API asked. Without branch and tag the default branch is meant.
 
-    Only v1.1 can pin a `revision` and names a `job`; only v2's `pipeline/run` and v3 name a pipeline definition.
+    Only v1.1 can pin a `revision` and names a `job`; only v2 and v3 name a pipeline definition.
     """
 
     branch: str | None = None
@@ -75,6 +75,18 @@ class TriggerBody:
     definition_id: str | None = None
     revision: str | None = None
     job: str = "build"
+
+
+class ProjectConfig(NamedTuple):
+    """A project's config: its text, what its parameters are where they are not sent, and the workflows of a trigger.
+
+    `starts` raises `ValueError` with CircleCI's words for a trigger or a config that is refused. Without it, the
+    workflows are those of the server.
+    """
+
+    text: str
+    defaults: Mapping[str, Scalar] = NOTHING
+    starts: Callable[[TriggerBody], Sequence[Workflow]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +166,7 @@ class Run:
     """What one trigger created: a pipeline in v2's words, a single job in v1.1's.
 
     `project` is the slug in its short form, `gh/acme/shop`. `number` is the pipeline's number, for v1.1 the job's
-    (`build_num`). `api` says who created it: `v2-run`, `v2`, `v1.1`, `v3`, or `webhook` for a build that was put
+    (`build_num`). `api` says who created it: `v2`, `v1.1`, `v3`, or `webhook` for a build that was put
     there from outside, whatever its `trigger` (a word of v2's). A v1.1 job is one workflow with that job. `errors` are
     messages about its config. `state`, `errors` and `workflows` are as of the moment for which it is shown.
     """

@@ -11,6 +11,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import quote
 
 from .faults import Fault
 from .messages import Recorded
@@ -23,6 +25,7 @@ from .state import (
     JobState,
     JobView,
     Pace,
+    ProjectConfig,
     Run,
     RunOverride,
     Scalar,
@@ -79,7 +82,7 @@ class Store:
         with self.lock:
             self._numbers: Counter[tuple[str, str]] = Counter()
             self._heads = dict(self.heads)
-            self.configs: dict[str, str] = {}
+            self.configs: dict[str, ProjectConfig] = {}
             self._runs: dict[str, Run] = {}
             self._jobs: dict[tuple[str, int], ScriptedJob] = {}
             self._faults: list[Fault] = []
@@ -118,9 +121,9 @@ class Store:
         """Tell whether a project exists; without a list of projects every well-formed slug does."""
         return bool(SLUG.fullmatch(project)) and (not self.projects or project in self.projects)
 
-    def set_config(self, project: str, text: str) -> None:
-        """Let a project have this config from now on. Raises `ValueError`."""
-        self.configs[project_slug(project)] = text
+    def set_config(self, project: str, text: str, **more: Any) -> None:
+        """Let a project have this config from now on; `more` are fields of `ProjectConfig`. Raises `ValueError`."""
+        self.configs[project_slug(project)] = ProjectConfig(text, **more)
 
     def move(self, ref: str, revision: str) -> None:
         """Let a branch or tag point at another commit from now on; an empty one removes it."""
@@ -152,7 +155,12 @@ class Store:
         if override.revision is not None:
             revision = override.revision or made_up_sha(revision, "moved")
         now, pace = self.now(), self.pace
-        workflows = self._started(api, project, body, override, now)
+        workflows: tuple[WorkflowRun, ...] = ()
+        errors = override.errors
+        try:
+            workflows = self._started(api, project, body, override, now)
+        except ValueError as error:
+            errors = str(error)
         run = Run(
             id=self._new_id(),
             number=workflows[0].jobs[0].number if api == "v1.1" else self._count("run", project),
@@ -165,7 +173,7 @@ class Store:
             formed_at=now + timedelta(seconds=min(pace.form, pace.appear)),
             listed_at=now + timedelta(seconds=pace.listed if override.lag is None else override.lag),
             workflows=workflows,
-            errors=(override.errors,) if override.errors else (),
+            errors=(errors,) if errors else (),
             parameters=dict(body.parameters),
             definition_id=body.definition_id,
         )
@@ -186,22 +194,26 @@ class Store:
     def _started(
         self, api: str, project: str, body: TriggerBody, override: RunOverride, now: datetime
     ) -> tuple[WorkflowRun, ...]:
-        """Make what starts. v1.1 knows no workflows: it starts its one job, come what may."""
+        """Make what starts; raises `ValueError` for an error of the config.
+
+        v1.1 knows no workflows: it starts its one job, come what may.
+        """
         begins = now + timedelta(seconds=self.pace.appear)
         if api == "v1.1":
             outcome = override.outcome or ("failed" if override.errors else "success")
             job = self.new_workflow(project, body.job, outcome, begins)
             return (replace(job, changes=(Change(now, "not_running"), *job.changes)),)
         if override.errors:
-            return ()
+            raise ValueError(override.errors)
+        starts = config.starts if (config := self.configs.get(project)) else None
+        chosen = starts(body) if starts else [w for w in self.workflows if w.starts_with(body.parameters)]
         setup: tuple[WorkflowRun, ...] = ()
         if override.setup:
             setup = (replace(self.new_workflow(project, SETUP, "success", begins), tag=SETUP),)
             begins = setup[0].changes[-1].at + timedelta(seconds=self.pace.appear)
         follows = (setup[0].id, "success") if setup else None
-        chosen = [w for w in self.workflows if w.starts_with(body.parameters) and not override.no_workflow]
         made = (self.new_workflow(project, w.name, override.outcome or w.outcome, begins, follows) for w in chosen)
-        return (*setup, *made)
+        return setup if override.no_workflow else (*setup, *made)
 
     def new_workflow(
         self, project: str, name: str, outcome: str, begins: datetime, follows: tuple[str, str] | None = None
@@ -275,17 +287,15 @@ class Store:
         `status` may be any word, also one that nobody knows. Raises `LookupError`.
         """
         with self.lock:
-            for run in self._runs.values():
-                workflows = {workflow.id: workflow for workflow in run.workflows}
-                workflow = workflows.get(workflow_id.lower())
-                if workflow is not None:
-                    now = self.now()
-                    past = tuple(change for change in workflow.changes if change.at <= now)
-                    changes = (*past, Change(now if past else workflow.created_at, status))
-                    workflows[workflow.id] = replace(workflow, changes=changes)
-                    self._runs[run.id] = replace(run, workflows=tuple(workflows.values()))
-                    return
-        raise LookupError(f"there is no workflow `{workflow_id}`")
+            both = ((run, w) for run in self._runs.values() for w in run.workflows if w.id == workflow_id.lower())
+            run, workflow = next(both, (None, None))
+            if run is None or workflow is None:
+                raise LookupError(f"there is no workflow `{workflow_id}`")
+            now = self.now()
+            past = tuple(change for change in workflow.changes if change.at <= now)
+            changed = replace(workflow, changes=(*past, Change(now if past else workflow.created_at, status)))
+            workflows = tuple(changed if w is workflow else w for w in run.workflows)
+            self._runs[run.id] = replace(run, workflows=workflows)
 
     def cancel(self, workflow: WorkflowRun) -> None:
         """Cancel a workflow, as it is now, that has not ended."""
@@ -312,11 +322,6 @@ class Store:
             self._jobs[project, number] = ScriptedJob(JobView(run, workflow, job), states)
             self._numbers["job", project] = max(number, self._numbers["job", project])
 
-    def next_job(self, project: str) -> int:
-        """Take the project's next job number."""
-        with self.lock:
-            return self._count("job", project_slug(project))
-
     def job(self, project: str, number: int) -> JobView | None:
         """Return a job as it is now, a scripted one before others."""
         if (project, number) in self._jobs:
@@ -326,11 +331,10 @@ class Store:
 
     def read_job(self, project: str, number: int, nodes: Mapping[int, str]) -> JobView | None:
         """Return a job as it is now, and count the reading; `nodes` are statuses that stay with a scripted job's."""
-        scripted = self._jobs.get((project, number))
-        if scripted is not None:
+        if scripted := self._jobs.get((project, number)):
             scripted.nodes = {**scripted.nodes, **nodes}
         view = self.job(project, number)
-        if scripted is not None:
+        if scripted:
             scripted.polls += 1
         return view
 
@@ -377,6 +381,12 @@ def project_slug(text: str) -> str:
     if not SLUG.fullmatch(slug):
         raise ValueError(f"`{text}` is not a project slug such as gh/acme/shop")
     return slug
+
+
+def repository_url(project: str) -> str | None:
+    """Return where a project's repository is; None for one that only CircleCI knows."""
+    provider, _, name = project.partition("/")
+    return f"{HOSTS[provider][1]}/{quote(name)}" if provider in HOSTS else None
 
 
 def made_up_sha(*parts: str) -> str:

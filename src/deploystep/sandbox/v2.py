@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from .messages import Call, JsonValue, RefusedError, Reply, message, page_of, stamp
 from .routes import created, job_in, project_in, route, run_in, workflow_in
-from .schema import V2_PIPELINE, V2_RUN, body_of, checked, decoded, refused
-from .state import JobView, Run, Scalar, TriggerBody, WorkflowRun
-from .store import HOSTS, Store, made_up_uuid
+from .schema import V2_PIPELINE, V2_RUN, body_of, refused
+from .state import JobView, ProjectConfig, Run, Scalar, TriggerBody, WorkflowRun
+from .store import HOSTS, Store, made_up_uuid, repository_url
 
 T = TypeVar("T")
 
@@ -33,23 +33,23 @@ def _trigger_run(store: Store, call: Call) -> Reply:
     except RefusedError:
         raise RefusedError(400, UNEXPECTED_BODY) from None
     where = checkout if "checkout" in body else config
-    definition = body.get("definition_id")
-    asked = TriggerBody(**where, parameters=body.get("parameters", {}), definition_id=definition)
-    return _created(store, call, "v2-run", project, asked)
+    asked = TriggerBody(**where, parameters=body.get("parameters", {}), definition_id=body.get("definition_id"))
+    return _created(store, call, project, asked)
 
 
 def _trigger_pipeline(store: Store, call: Call) -> Reply:
-    """Answer as the older trigger, which serves neither GitHub App nor GitLab projects.
-
-    The body may be null. One that is not declared as JSON goes unread, without a word, as the real one was seen to do.
-    """
+    """Answer as the trigger of an older CircleCI Server, which serves neither GitHub App nor GitLab projects."""
     project = project_in(store, call)
     if project.startswith("circleci/"):
         raise RefusedError(404, "Project not found")
-    value = decoded(call.request.body) if call.request.body and call.request.is_json else None
-    body = checked(value, V2_PIPELINE) if value is not None else {}
-    asked = TriggerBody(**_ref(body), parameters=body.get("parameters", {}))
-    return _created(store, call, "v2", project, asked)
+    body = body_of(call.request, V2_PIPELINE) if call.request.body else {}
+    return _created(store, call, project, TriggerBody(**_ref(body), parameters=body.get("parameters", {})))
+
+
+def _created(store: Store, call: Call, project: str, asked: TriggerBody) -> Reply:
+    run = created(store, call, "v2", project, asked)
+    made = {"id": run.id, "state": run.state, "number": run.number, "created_at": stamp(run.created_at)}
+    return Reply(201, made)
 
 
 def _ref(body: Mapping[str, JsonValue]) -> Mapping[str, str]:
@@ -58,12 +58,6 @@ def _ref(body: Mapping[str, JsonValue]) -> Mapping[str, str]:
     if len(ref) > 1:
         raise refused("holds a branch and a tag")
     return ref
-
-
-def _created(store: Store, call: Call, api: str, project: str, body: TriggerBody) -> Reply:
-    run = created(store, call, api, project, body)
-    made = {"id": run.id, "state": run.state, "number": run.number, "created_at": stamp(run.created_at)}
-    return Reply(201, made)
 
 
 # Readings
@@ -77,17 +71,18 @@ def _workflows(store: Store, call: Call) -> Reply:
 def _config(store: Store, call: Call) -> Reply:
     """Answer with nothing compiled for as long as the run is forming, or if it errored.
 
-    Parameters that the config uses are replaced by their values; one that was not sent is empty.
+    Parameters that the config uses are replaced by their values; one that has none is empty.
     """
     run = run_in(store, call)
-    source = store.configs.get(run.project) or _default_config(run.parameters)
+    config = store.configs.get(run.project) or ProjectConfig(_default_config(run.parameters))
+    values = {**config.defaults, **run.parameters}
 
     def value(used: re.Match[str]) -> str:
-        sent = run.parameters.get(used[1], "")
-        return sent if isinstance(sent, str) else json.dumps(sent)
+        found = values.get(used[1], "")
+        return found if isinstance(found, str) else json.dumps(found)
 
     has_compiled = run.state not in {"pending", "setup-pending", "errored"}
-    return Reply(200, {"source": source, "compiled": PARAMETER.sub(value, source) if has_compiled else ""})
+    return Reply(200, {"source": config.text, "compiled": PARAMETER.sub(value, config.text) if has_compiled else ""})
 
 
 def _default_config(parameters: Mapping[str, Scalar]) -> str:
@@ -129,11 +124,9 @@ def _page(items: Sequence[T], call: Call, show: Callable[[T], JsonValue]) -> Rep
 def _pipeline(run: Run) -> JsonValue:
     """Put a run into the words of v2 OpenAPI's Pipeline. GitHub App projects were seen to have no `vcs`."""
     ref = {"branch": run.branch} if run.branch is not None else {"tag": run.tag}
-    provider, _, name = run.project.partition("/")
-    host, address = HOSTS.get(provider, ("", ""))
-    repository = f"{address}/{quote(name)}"
+    host, repository = run.project.partition("/")[0], repository_url(run.project)
     addresses = {"origin_repository_url": repository, "target_repository_url": repository}
-    vcs = {"provider_name": host, **addresses, "revision": run.revision, **ref}
+    vcs = {"provider_name": HOSTS[host][0], **addresses, "revision": run.revision, **ref} if repository else {}
     return {
         "id": run.id,
         "number": run.number,
@@ -142,7 +135,7 @@ def _pipeline(run: Run) -> JsonValue:
         "errors": [{"type": "config", "message": text} for text in run.errors],
         "created_at": stamp(run.created_at),
         "trigger": {"type": run.trigger, "received_at": stamp(run.created_at), "actor": ACTOR},
-        **({"vcs": vcs} if host else {"trigger_parameters": {"git": {**ref, "checkout_sha": run.revision}}}),
+        **({"vcs": vcs} if vcs else {"trigger_parameters": {"git": {**ref, "checkout_sha": run.revision}}}),
     }
 
 
@@ -182,8 +175,7 @@ def _job(view: JobView) -> JsonValue:
 def _job_details(view: JobView) -> JsonValue:
     """Put a job into the words of v2 OpenAPI's Job Details."""
     run, workflow, job = view
-    started, (provider, organization, name) = stamp(workflow.created_at), run.project.split("/")
-    address = HOSTS.get(provider, ("", "https://circleci.com"))[1]
+    started, (_, organization, name) = stamp(workflow.created_at), run.project.split("/")
     return {
         "number": job.number,
         "name": job.name,
@@ -206,11 +198,27 @@ def _job_details(view: JobView) -> JsonValue:
             "id": made_up_uuid(run.project),
             "slug": run.project,
             "name": name,
-            "external_url": f"{address}/{quote(organization)}/{quote(name)}",
+            "external_url": repository_url(run.project) or f"https://circleci.com/{quote(organization)}/{quote(name)}",
         },
     }
 
 
+def _project(slug: str) -> JsonValue:
+    """Put a project into the words of v2 OpenAPI's Project."""
+    provider, organization, name = slug.split("/")
+    host, address = HOSTS.get(provider, ("CircleCI", "//circleci.com"))
+    return {
+        "id": made_up_uuid(slug),
+        "slug": slug,
+        "name": name,
+        "organization_id": made_up_uuid(organization),
+        "organization_name": organization,
+        "organization_slug": f"{provider}/{organization}",
+        "vcs_info": {"provider": host, "vcs_url": f"{address}/{organization}/{name}", "default_branch": "main"},
+    }
+
+
+SETTINGS = {"advanced": {"autocancel_builds": False}}
 ROUTES = (
     route("POST /api/v2/project/{slug}/pipeline/run", _trigger_run, "trigger"),
     route("POST /api/v2/project/{slug}/pipeline", _trigger_pipeline, "trigger"),
@@ -221,5 +229,8 @@ ROUTES = (
     route("GET /api/v2/pipeline/{id}/config", _config),
     route("GET /api/v2/workflow/{id}/job", _jobs),
     route("POST /api/v2/workflow/{id}/cancel", _cancel),
+    route("GET /api/v2/project/(?P<slug>[^/%]+/[^/]+/[^/]+)", lambda s, c: Reply(200, _project(project_in(s, c)))),
+    route("GET /api/v2/project/{slug}/settings", lambda s, c: Reply(200, project_in(s, c) and SETTINGS)),
+    route("GET /api/v2/projects/{id}/pipeline-definitions", lambda _s, _c: Reply(200, {"items": []})),
     route("GET /api/v2/me", lambda _s, _c: Reply(200, {**ACTOR, "id": USER_ID, "name": "Sandbox User"})),
 )

@@ -8,13 +8,12 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.client import responses
 from typing import TypeVar
-from urllib.parse import quote
 
 from .messages import Call, JsonValue, RefusedError, Reply, page_of, stamp
 from .routes import created, found, route, run_in, workflow_in
 from .schema import MAX_LIMIT, V3_RUN, V3_SEARCH, body_of
 from .state import ENDED, SETUP, Run, TriggerBody, WorkflowRun
-from .store import HOSTS, Store, canonical, made_up_uuid
+from .store import Store, canonical, made_up_uuid, repository_url
 
 T = TypeVar("T")
 
@@ -129,11 +128,11 @@ def _page(items: Sequence[T], cursor: str, size: int, show: Callable[[T], JsonVa
 
 def _run(run: Run) -> JsonValue:
     """Put a run into v3's words."""
-    provider, _, name = run.project.partition("/")
+    repository = repository_url(run.project)
     vcs = {
         **({"branch": run.branch} if run.branch is not None else {"tag": run.tag}),
         "revision": run.revision,
-        **({"origin_repository_url": f"{HOSTS[provider][1]}/{quote(name)}"} if provider in HOSTS else {}),
+        **({"origin_repository_url": repository} if repository else {}),
     }
     return {
         "id": run.id,

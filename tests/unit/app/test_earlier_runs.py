@@ -1,424 +1,469 @@
-"""Was this deploy triggered before? What earlier runs in CircleCI's lists are taken for, and what cannot be told."""
+"""Was this deploy triggered before? By its key in a run's configuration, else by its workflow; else that is said.
+
+Every test says whether a second trigger leaves.
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from builds import OTHER_SHA, PIPELINE, RUN, SHA, spec
-from fakes import START, RoutedTransport, answer, lost, refused_connection
-from triggers import ACCEPTED, OWN, URL, A, Attempt, B, ago, listing, pipeline, seen, setup, workflow, workflows
+from fakes import START, RoutedTransport, answer, config, lost, refused_connection
+from triggers import (
+    ACCEPTED,
+    AGAIN,
+    FOREIGN,
+    KEY,
+    LIST,
+    MINE,
+    NONE,
+    NOT_YET,
+    OTHER,
+    OWN,
+    REGIONAL,
+    SHARED,
+    TARGETS,
+    URL,
+    A,
+    Attempt,
+    B,
+    ago,
+    keyed,
+    listing,
+    pipeline,
+    seen,
+    setup,
+    to_target,
+    workflow,
+    workflows,
+)  # fmt: skip
 
 from deploystep.core.build import Tag
-from deploystep.core.deploy import Outcome
+from deploystep.core.deploy import Outcome, TriggerSpec
 from deploystep.core.errors import FactUnavailable, Refused, ToolError, Unreachable
+from deploystep.core.exits import ExitCode
 from deploystep.core.rules import ApiVersion
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from fakes import Event
-
-    from deploystep.circleci.http import Response
-
-LIST = "GET /shop/pipeline"
-LINT = workflow("running", "lint")
 
 
 class Scene(Attempt):
-    """A rerun of the step for one rule: does it adopt an earlier run, trigger another, or not know?"""
+    """The step is run by a clock that is some hours wrong: it adopts a run, fires, or does not know."""
 
-    def __init__(self, routes: dict[str, Any], *, committed: datetime | None = None, **changes: Any) -> None:
-        transport = RoutedTransport({"POST /pipeline/run": ACCEPTED, **routes})
-        super().__init__(transport, spec(**changes), committed=committed)
+    def __init__(
+        self, routes: dict[str, Any], *specs: TriggerSpec, committed: datetime | None = None, hours: int = 0
+    ) -> None:
+        transport = RoutedTransport({"POST /pipeline/run": ACCEPTED, f"GET /{PIPELINE}": answer(200, OWN), **routes})
+        super().__init__(transport, *specs, committed=committed)
+        self.clock.moment += timedelta(hours=hours)
         self.run()
 
-    def adopts(self) -> str:
-        assert (self.raised, self.outcomes, self.sent) == (None, [Outcome.ALREADY_TRIGGERED], 0)
+    @property
+    def verdict(self) -> object:
+        """Number of the adopted run, `fires`, or 5."""
+        if isinstance(self.raised, FactUnavailable):
+            assert (self.raised.exit, self.outcomes, self.sent) == (ExitCode.UNDECIDED, [Outcome.NOT_SENT], 0)
+            assert any("--again" in hint for hint in self.raised.hints)
+            return 5
+        assert self.raised is None, self.raised
         (entry,) = self.report.triggers
         assert entry.created is not None
-        return entry.created.id or str(entry.created.number)
-
-    @property
-    def fires(self) -> bool:
-        assert self.raised is None, self.raised
-        assert self.outcomes[0] in (Outcome.TRIGGERED, Outcome.ALREADY_TRIGGERED)
-        assert self.sent == (self.outcomes[0] is Outcome.TRIGGERED)
-        return self.outcomes[0] is Outcome.TRIGGERED
-
-    @property
-    def undecided(self) -> str:
-        """The message of who cannot tell, and so has sent nothing."""
-        error = self.fails(FactUnavailable, "undecided")
-        assert (self.outcomes, self.sent) == ([Outcome.NOT_SENT], 0)
-        assert any("--again" in hint for hint in error.hints)
-        return error.message
+        if entry.outcome is Outcome.ALREADY_TRIGGERED:
+            assert self.sent == 0
+            return entry.created.number
+        assert (entry.outcome, self.sent) == (Outcome.TRIGGERED, 1)
+        return "fires"
 
     @property
     def waited(self) -> float:
         return sum(self.clock.slept)
 
 
-def earlier(found: dict[str, Any], *looks: Event, **changes: Any) -> Scene:
-    """One earlier run A is listed, and its workflows are seen look by look."""
-    routes = {LIST: listing(found, OWN), f"GET /{A}": answer(200, found), f"GET /{A}/workflow": list(looks)}
-    return Scene(routes, **changes)
+def one(
+    *looks: Event, of: TriggerSpec | None = None, configured: Any = NONE, more: Any = None,
+    date: datetime | None = START, hours: int = 0, **found: Any,
+) -> Scene:  # fmt: skip
+    """One run, number 25, is in the list; its workflows are seen look by look."""
+    run, of = pipeline(**found), of or spec()
+    routes = {f"GET /{A}": answer(200, run), f"GET /{A}/config": configured, f"GET /{A}/workflow": list(looks)}
+    end = LIST if of.revision else TARGETS
+    return Scene({**routes, end: listing(run, OWN, date=date), **(more or {})}, of, hours=hours)
 
 
-# What it is taken for
+RUNNING, SUCCESS, FAILED, NOTHING = workflows("running"), workflows("success"), workflows("failed"), workflows()
+LINT = workflow("running", "lint")
+LINTED, LATE = workflows(LINT), workflows(LINT, "running")
+BOTH = [workflow("failed", created_at=ago(900)), workflow("running", created_at=ago(600))]
+SETTING_UP, SET_UP = workflows(setup("running")), workflows(setup("success"))
+UNREADABLE = [answer(404), answer(403), answer(200, b"<html>"), answer(500), lost(), answer(200, {"items": [{}]})]
+#: A workflow that failed five seconds ago, of which CircleCI makes reruns by itself.
+TO_RERUN = workflow("failed", stopped_at=ago(5), max_auto_reruns=2)
+RERUN = workflow("running", created_at=ago(-8), max_auto_reruns=2, auto_rerun_number=1)
+FAILS_LATER = [
+    workflows(workflow("running", max_auto_reruns=1)),
+    workflows(workflow("failed", stopped_at=ago(-4), max_auto_reruns=1)),
+    workflows(workflow("failed", stopped_at=ago(-4), max_auto_reruns=1), RERUN),
+]
+PENDING, IN_SETUP = {"state": "pending"}, {"state": "setup"}
 
 
-def test_there_is_none() -> None:
-    scene = Scene({LIST: listing(OWN)})
-    assert scene.fires
-    assert scene.transport.count("/pipeline") == 1
-    assert dict(scene.transport.sent[0].query) == {"branch": "main"}
+def set_up(seconds: float) -> Event:
+    return workflows(setup("success", stopped_at=ago(seconds)))
 
 
+@pytest.mark.parametrize("hours", [0, -7])
 @pytest.mark.parametrize(
-    ("status", "fires"),
+    ("found", "looks", "verdict", "waited"),
     [
-        *((word, False) for word in ("running", "on_hold", "queued", "failing", "success", "no such word")),
-        *((word, True) for word in ("failed", "canceled", "error", "unauthorized", "not_run")),
+        # how its workflow stands
+        *(({}, [workflows(word)], 25, 0) for word in ("running", "on_hold", "queued", "failing", "success", "a word")),
+        *(({}, [workflows(w)], "fires", 0) for w in ("failed", "canceled", "error", "unauthorized", "not_run")),
+        ({}, [workflows(workflow("success", "deploy2"))], "fires", 0),
+        ({}, [workflows(*BOTH)], 25, 0),  # a rerun stands for it
+        ({}, [workflows(*BOTH[::-1])], 25, 0),
+        # what it is of
+        *(({"by": by}, [], "fires", 0) for by in ("webhook", "scheduled_pipeline")),
+        ({"sha": OTHER_SHA}, [], "fires", 0),
+        *(({"ref": ref}, [], "fires", 0) for ref in ({"branch": "main2"}, {"tag": "main"})),
+        ({"ref": {}}, [RUNNING], 25, 0),
+        ({"sha": SHA.upper()}, [RUNNING], 25, 0),
+        # workflows that are on their way
+        (PENDING, [NOTHING, NOTHING, RUNNING], 25, 1.5),
+        (PENDING, [LINTED, LATE], 25, 0.5),  # made one after the other
+        (IN_SETUP, [SET_UP, workflows(setup("success"), "running")], 25, 0.5),
+        ({"age": 300.0}, [set_up(1), RUNNING], 25, 0.5),
+        ({"age": 9000.0}, [SETTING_UP, RUNNING], 25, 0.5),
+        (PENDING, [NOTHING, FAILED], "fires", 0.5),
+        # how long they may yet appear, by the server's clock
+        *(({"age": age}, [NOTHING, RUNNING], 25, None) for age in (0.0, -5.0, 899.0, None)),
+        ({"age": 901.0}, [NOTHING, RUNNING], "fires", 0),
+        *(({"age": age}, [LINTED, RUNNING], 25, None) for age in (5.0, 59.0, None)),
+        ({"age": 61.0}, [LINTED, RUNNING], "fires", 0),
+        ({"age": 9000.0}, [set_up(899), RUNNING], 25, 0.5),
+        ({"age": 9000.0}, [set_up(901), RUNNING], "fires", 0),
+        ({"age": 9000.0}, [SET_UP, RUNNING], 25, 0.5),
+        # it grows too old while it is watched
+        ({"age": 850.0}, [NOTHING], "fires", "a while"),
+        ({"age": 30.0}, [LINTED], "fires", "a while"),
+        ({"age": 9000.0}, [set_up(850)], "fires", "a while"),
+        # it never shows them
+        ({"age": 5.0}, [NOTHING], 5, 90),
+        *((PENDING, looks, 5, 90) for looks in ([NOTHING], [LINTED])),
+        *(({}, looks, 5, 90) for looks in ([SET_UP], [SETTING_UP])),
+        # nothing starts in it any more
+        ({"state": "errored", "age": 1.0}, [], "fires", 0),
+        *(({**IN_SETUP, "age": 2.0}, [workflows(setup(w))], "fires", 0) for w in ("canceled", "failed", "error")),
+        # a very young one may be about to be cancelled, by the build that got it instead of its own commit's
+        *(({"age": 3.0}, [RUNNING, workflows(then)], 25, 5) for then in ("running", "success")),
+        *(({"age": 3.0}, [RUNNING, workflows(then)], "fires", 5) for then in ("canceled", "failed")),
+        ({"age": 9.0}, [RUNNING], 25, 5),
+        ({"age": 11.0}, [RUNNING], 25, 0),
+        ({"age": 3.0}, [SUCCESS], 25, 0),
+        ({"date": None}, [RUNNING], 25, 5),  # without the server's clock it may be young
+        ({"age": 9000.0, "date": None}, [NOTHING], 5, 90),  # or without workflows yet
+        ({"age": 9000.0}, [NOTHING], "fires", 0),
+        # CircleCI's own reruns
+        ({}, [workflows(TO_RERUN), workflows(TO_RERUN), workflows(TO_RERUN, RERUN)], 25, 1.5),
+        ({"age": 3.0}, FAILS_LATER, 25, 5.5),
+        ({}, [workflows(TO_RERUN)], "fires", 120),
+        ({}, [workflows({**TO_RERUN, "stopped_at": None})], "fires", 120),
+        *(
+            ({}, [workflows({**TO_RERUN, **changes})], "fires", 0)
+            for changes in (
+                *({"stopped_at": ago(121)}, {"auto_rerun_number": 2}, {"max_auto_reruns": None}),
+                {"status": "canceled"},
+            )
+        ),
+        # nobody can tell
+        *(({}, [trouble], 5, None) for trouble in UNREADABLE),
+        *(({"age": 3.0}, [RUNNING, trouble], 5, None) for trouble in UNREADABLE),
     ],
-)
-def test_how_its_workflow_stands_decides(status: str, fires: object) -> None:
-    scene = earlier(pipeline(), workflows(status))
-    assert (scene.fires, scene.waited) == (fires, 0)
-
-
-def test_what_is_adopted_is_told() -> None:
-    scene = earlier(pipeline(number=26), workflows("success"))
-    assert scene.adopts() == A
-    (entry,) = scene.report.triggers
-    assert entry.because == f"run {URL}/26 of this commit holds deploy: status: success"
-    assert (entry.created and entry.created.revision, [w.status for w in entry.workflows]) == (SHA, ["success"])
-    assert scene.console.infos == [f"already triggered production: {URL}/26"]
-
-
-@pytest.mark.parametrize(
-    "listed",
-    [
-        pipeline(by="webhook"),
-        pipeline(by="scheduled_pipeline"),
-        pipeline(sha=OTHER_SHA),
-        pipeline(ref={"branch": "main2"}),
-        pipeline(ref={"tag": "main"}),
-    ],
-)
-def test_what_is_not_ours_is_not_even_looked_into(listed: dict[str, Any]) -> None:
-    scene = Scene({LIST: listing(listed, OWN)})
-    assert scene.fires
-    assert len(scene.transport.sent) == 2
-
-
-@pytest.mark.parametrize("changes", [{"ref": {}}, {"sha": SHA.upper()}])
-def test_a_run_that_does_not_tell_its_branch_or_writes_its_commit_otherwise_may_be_ours(
-    changes: dict[str, Any],
+)  # fmt: skip
+def test_what_an_earlier_run_is_taken_for(
+    found: dict[str, Any], looks: list[Event], verdict: object, waited: float | str | None, hours: int
 ) -> None:
-    assert earlier(pipeline(**changes), workflows("running")).adopts() == A
+    scene = one(*looks, hours=hours, **found)
+    assert scene.verdict == verdict
+    if waited == "a while":
+        assert 30.0 <= scene.waited < 60.0
+    else:
+        assert waited in (None, pytest.approx(scene.waited))
+    assert looks or len(scene.transport.sent) == 2, "it is not even looked into"
+
+
+def test_what_is_found_or_cannot_be_is_told() -> None:
+    scene = one(SUCCESS)
+    (entry,) = scene.report.triggers
+    assert entry.because == f"run {URL}/25 of this commit holds deploy: status: success"
+    assert (entry.created and entry.created.revision, [w.status for w in entry.workflows]) == (SHA, ["success"])
+    assert scene.console.infos == [f"already triggered production: {URL}/25"]
+    (keyed_entry,) = one(SUCCESS, of=keyed(), configured=MINE).report.triggers
+    assert keyed_entry.because == f"run {URL}/25 holds the deploy key {KEY}: status: success"
+    unread = one(answer(404)).fails(FactUnavailable, "undecided")
+    assert f"the workflows of run {URL}/25 could not be read; it was not sent" in unread.message
+    assert f"{URL}?branch=main" in unread.hints[0]
+    awaited = one(NOTHING, state="pending")
+    assert f"run {URL}/25 has not shown its workflows" in str(awaited.raised)
+    assert awaited.console.infos[0] == f"run {URL}/25 may be this deploy, and its workflows are not there yet"
+    assert "it failed, and CircleCI is to rerun it" in one(workflows(TO_RERUN)).console.infos[0]
+
+
+def test_a_forming_run_that_errors_is_no_deploy() -> None:
+    for of in (spec(), keyed(), to_target()):
+        more = {f"GET /{A}": seen(A, state="errored")}
+        assert (
+            one(NOTHING, of=of, configured=NOT_YET if of.key else NONE, more=more, state="pending").verdict == "fires"
+        )
 
 
 def test_this_builds_own_pipeline_is_an_earlier_run_where_a_trigger_made_it() -> None:
     own = pipeline(PIPELINE, 24)
-    assert Scene({LIST: listing(own), f"GET /{PIPELINE}/workflow": workflows("running")}).adopts() == PIPELINE
-
-
-def test_another_workflow_is_another_deploy() -> None:
-    assert earlier(pipeline(), workflows(workflow("success", "deploy2"))).fires
-
-
-@pytest.mark.parametrize("is_reversed", [False, True])
-def test_a_rerun_of_its_workflow_stands_for_it(is_reversed: object) -> None:
-    both = [workflow("failed", created_at=ago(900)), workflow("running", created_at=ago(600))]
-    assert earlier(pipeline(), workflows(*(both[::-1] if is_reversed else both))).adopts() == A
+    routes = {LIST: listing(own), f"GET /{PIPELINE}": answer(200, own), f"GET /{PIPELINE}/workflow": RUNNING}
+    assert Scene(routes).verdict == 24
 
 
 @pytest.mark.parametrize(
-    ("newer", "older", "adopted"),
+    ("untold", "told", "verdict"),
     [
-        ("failed", "success", None),  # it was repeated, and failed then
-        ("success", "failed", B),
-        ("canceled", "success", A),  # it was another commit's, whose step has cancelled it: it has undone nothing
-        ("canceled", "failed", None),
-        ("failed", "running", A),  # one that is alive beats all
-        ("success", "running", A),
-        ("running", "running", B),
+        ({"by": None}, {"by": "api"}, 25),
+        ({"by": None}, {"by": "webhook"}, "fires"),
+        ({"sha": None}, {"sha": SHA}, 25),
+        ({"sha": None}, {"sha": OTHER_SHA}, "fires"),
+        ({"by": None}, None, "does not tell how it was triggered"),
+        ({"by": "a new word"}, None, "does not tell how it was triggered"),
+        ({"sha": None}, None, "does not tell of which commit it is"),
+    ],
+)
+def test_what_a_list_does_not_tell_the_run_is_asked_for_and_nobody_guesses(
+    untold: dict[str, Any], told: dict[str, Any] | None, verdict: object
+) -> None:
+    asked = [seen(A, **told)] if told else [seen(A, **untold), answer(404), answer(200, b"<html>")]
+    for came in asked:
+        for state in (RUNNING, SUCCESS):
+            scene = one(state, more={f"GET /{A}": came}, **untold)
+            assert scene.verdict == (5 if told is None else verdict)
+            assert told or str(verdict) in str(scene.raised)
+        for state in (workflows(LINT), FAILED):
+            assert one(state, more={f"GET /{A}": came}, **untold).verdict == "fires"
+
+
+# Whose run it is
+
+
+UNKNOWN_CONFIG = [answer(404), answer(403), answer(500), lost(), answer(200, b"<html>"), answer(200, {"source": "x"})]
+
+
+@pytest.mark.parametrize(
+    ("configured", "standing", "changes", "own", "target"),
+    [
+        # a found key proves everything
+        (MINE, RUNNING, {}, 25, 25),
+        (MINE, SUCCESS, {}, 25, 25),
+        (MINE, FAILED, {}, "fires", "fires"),
+        (MINE, workflows("canceled"), {}, "fires", "fires"),
+        (MINE, workflows("no such word"), {}, 25, 25),
+        (MINE, RUNNING, SHARED, 25, 25),
+        (MINE, RUNNING, REGIONAL, 25, 25),
+        (MINE, RUNNING, {"workflow": None}, 25, 25),
+        (MINE, NOTHING, {}, "fires", "fires"),  # nothing of it ever ran
+        (config(f"a: {OTHER}\nb: {KEY}"), RUNNING, {}, 25, 25),  # one run can carry on another's
+        (config(f"k: prod{KEY}x"), RUNNING, {}, 25, 25),  # whatever it is joined to
+        (config(f"k: {AGAIN}"), RUNNING, {}, 25, 25),  # somebody wanted it again meanwhile
+        (config("a: b", **{"compiled-setup-config": f"k: {KEY}"}), RUNNING, {}, 25, 25),
+        # another key is another deploy, whatever its workflow
+        (FOREIGN, RUNNING, {}, "fires", "fires"),
+        (FOREIGN, SUCCESS, SHARED, "fires", "fires"),
+        (FOREIGN, SUCCESS, REGIONAL, "fires", "fires"),
+        (config(f"k: {KEY[:-9]}{OTHER[-9:]}"), RUNNING, {}, "fires", "fires"),
+        # none proves nothing: an unused parameter leaves no trace
+        (NONE, RUNNING, {}, 25, "fires"),
+        (NONE, SUCCESS, {}, 25, "fires"),
+        (NONE, FAILED, {}, "fires", "fires"),
+        (NONE, LINTED, {}, "fires", "fires"),
+        (NONE, RUNNING, {"workflow": None}, "fires", "fires"),
+        (NONE, RUNNING, SHARED, 5, "fires"),
+        (NONE, SUCCESS, SHARED, 5, "fires"),
+        (NONE, FAILED, SHARED, "fires", "fires"),
+        (NONE, SUCCESS, REGIONAL, 5, "fires"),
+        (config(f"k: {KEY[:15]}"), SUCCESS, SHARED, 5, "fires"),
+        # nobody can tell
+        *((trouble, RUNNING, {}, 5, 5) for trouble in UNKNOWN_CONFIG),
+        (NOT_YET, RUNNING, {}, 5, 5),
+        (MINE, answer(404), {}, 5, 5),
+    ],
+)
+def test_whose_run_it_is(
+    configured: Event, standing: Event, changes: dict[str, Any], own: object, target: object
+) -> None:
+    assert one(standing, of=keyed(**changes), configured=configured).verdict == own
+    changes = {name: value for name, value in changes.items() if name != "sharing"}
+    assert one(standing, of=to_target(**changes), configured=configured).verdict == target
+
+
+either = pytest.mark.parametrize("of", [keyed(), to_target()])
+
+
+@either
+@pytest.mark.parametrize(
+    "changes", [{"by": "webhook"}, {"by": "scheduled_pipeline"}, {"ref": {"branch": "dev"}}, {"state": "errored"}]
+)
+def test_what_no_trigger_of_this_ref_made_is_not_looked_into(of: TriggerSpec, changes: dict[str, Any]) -> None:
+    scene = one(RUNNING, of=of, configured=MINE, **changes)
+    assert (scene.verdict, scene.transport.count("/config")) == ("fires", 0)
+
+
+@pytest.mark.parametrize("changes", [{"sha": OTHER_SHA}, {"sha": None}, {"by": None}, {"by": "explicit"}, {"by": "x"}])
+def test_a_key_tells_what_a_targets_run_does_not(changes: dict[str, Any]) -> None:
+    assert one(RUNNING, of=to_target(), configured=MINE, **changes).verdict == 25
+    assert "sha" in changes or one(RUNNING, of=keyed(), configured=MINE, **changes).verdict == 25
+
+
+def test_where_no_workflow_is_named_one_that_failed_is_not_the_whole_run() -> None:
+    """The one that deploys may appear beside it a little later."""
+    lint = workflow("failed", "lint", created_at=ago(9))
+    looks = [workflows(lint), workflows(lint, "running")]
+    for age, verdict in ((10.0, 25), (100.0, "fires")):
+        assert one(*looks, of=to_target(workflow=None), configured=MINE, age=age).verdict == verdict
+
+
+@either
+@pytest.mark.parametrize(
+    ("configured", "state", "looks", "verdict"),
+    [
+        ([NOT_YET, NOT_YET, MINE], "pending", [NOTHING, RUNNING], 25),
+        ([*[NOT_YET] * 12, MINE], "pending", [*[NOTHING] * 14, RUNNING], 25),
+        ([NOT_YET, FOREIGN], "pending", [RUNNING], "fires"),
+        ([NOT_YET], "pending", [RUNNING], 5),
+        ([NOT_YET], "created", [RUNNING], 5),
+        ([NOT_YET, answer(404)], "pending", [RUNNING], 5),
+        # a setup workflow's configuration is not the one that deploys: the key may come with the next
+        ([NONE, NONE, MINE], "setup", [SETTING_UP, RUNNING], 25),
+        ([NONE, NONE, FOREIGN], "setup", [SETTING_UP], "fires"),
+        ([NONE], "setup", [SETTING_UP], 5),
+        ([NONE], "setup", [workflows(setup("failed"))], "fires"),  # nothing comes after it
+        ([NONE], "setup", [workflows(setup("canceled"))], "fires"),
+        ([NONE], "setup", [answer(404)], 5),
+    ],
+)
+def test_a_run_that_is_forming_is_waited_for(
+    of: TriggerSpec, configured: list[Event], state: str, looks: list[Event], verdict: object
+) -> None:
+    scene = one(*looks, of=of, configured=configured, state=state)
+    assert scene.verdict == verdict
+    if verdict == 5 and answer(404) not in (*configured, *looks):
+        assert "has not shown its configuration" in str(scene.raised)
+        assert scene.waited == pytest.approx(90.0)
+
+
+def test_a_young_run_of_a_target_that_has_its_configuration_and_no_key_is_not_waited_for() -> None:
+    scene = one(NOTHING, of=to_target(), age=1.0)
+    assert (scene.verdict, scene.waited) == ("fires", 0)
+
+
+def test_a_run_that_may_be_of_another_rule_or_value_is_told_with_the_cure() -> None:
+    shared = spec(sharing=("staging", "canary"))
+    for of, words in (
+        (shared, "rule 'staging' also starts 'deploy' and rule 'canary' also starts 'deploy'"),
+        (spec(**REGIONAL), "it is sent once for each value of ${REGION}"),
+    ):
+        for standing, verdict in ((RUNNING, 5), (SUCCESS, 5), (FAILED, "fires"), (workflows("canceled"), "fires")):
+            scene = one(standing, of=of)
+            assert scene.verdict == verdict
+        error = one(SUCCESS, of=of).fails(FactUnavailable, "undecided")
+        assert error.message.endswith(f"for this commit before: {words}, and nothing tells which deploy {URL}/25 is")
+        assert "deploy_key: ${deploy.key}" in error.hints[0]
+    assert one(RUNNING, workflows("canceled"), of=shared, age=3.0).verdict == "fires", "a moment later it failed too"
+
+
+# Several runs
+
+
+def two(
+    newer: Event, older: Event, of: TriggerSpec | None = None, more: Any = None, *, is_reversed: bool = False
+) -> Scene:
+    """Runs 26 and 25 of this commit."""
+    listed = [pipeline(B, 26, age=600.0), pipeline(A, 25, age=900.0), OWN]
+    routes = {f"GET /{A}/workflow": older, f"GET /{B}/workflow": newer, **(more or {})}
+    return Scene({**routes, LIST: listing(*(listed[::-1] if is_reversed else listed))}, of or spec())
+
+
+@pytest.mark.parametrize(
+    ("newer", "older", "verdict"),
+    [
+        ("failed", "success", "fires"),  # it was repeated, and failed then
+        ("success", "failed", 26),
+        ("success", "success", 26),
+        ("canceled", "success", 25),  # it was another commit's, whose step has cancelled it: it has undone nothing
+        ("not_run", "success", 25),
+        ("canceled", "failed", "fires"),
+        ("failed", "running", 25),  # one that is alive beats all
+        ("success", "running", 25),
+        ("running", "running", 26),
     ],
 )
 @pytest.mark.parametrize("is_reversed", [False, True])
 def test_of_several_runs_the_newest_decides_by_the_times_they_tell(
-    newer: str, older: str, adopted: str | None, is_reversed: object
-) -> None:
-    listed = [pipeline(B, 26, age=600.0), pipeline(A, 25, age=900.0), OWN]
-    routes = {f"GET /{A}/workflow": workflows(older), f"GET /{B}/workflow": workflows(newer)}
-    scene = Scene({**routes, LIST: listing(*(listed[::-1] if is_reversed else listed))})
-    assert (None if scene.fires else scene.adopts()) == adopted
+    newer: str, older: str, verdict: object, is_reversed: bool,  # noqa: FBT001 - a column
+) -> None:  # fmt: skip
+    for of, configured in ((spec(), NONE), (keyed(), MINE)):
+        more = {"GET /config": configured}
+        scene = two(workflows(newer), workflows(older), of, more, is_reversed=is_reversed)
+        assert scene.verdict == verdict
+        is_read = verdict != "fires" and "running" not in (newer, older)
+        assert (scene.transport.count("/job") > 0) is is_read, "only where a success matters"
 
 
 @pytest.mark.parametrize(
-    ("status", "is_told"), [("running", True), ("success", True), ("canceled", False), ("failed", False)]
+    ("newer", "older", "verdict"), [(None, MINE, 25), (MINE, None, 26), (config(f"k: {AGAIN}"), MINE, 26)]
 )
-def test_which_of_several_rules_started_a_run_is_told_only_where_none_has_deployed(
-    status: str, is_told: object
-) -> None:
-    scene = earlier(pipeline(), workflows(status), sharing=("staging", "canary"))
-    if not is_told:
-        assert scene.fires
-        return
-    assert scene.undecided == (
-        "cannot tell whether rule 'production' was triggered for this commit before: rule 'staging' also starts "
-        f"'deploy' and rule 'canary' also starts 'deploy', and nothing tells which deploy {URL}/25 is"
-    )
+def test_of_several_the_one_that_holds_the_key_is_taken(newer: Any, older: Any, verdict: object) -> None:
+    more = {f"GET /{B}/config": newer or NONE, f"GET /{A}/config": older or NONE}
+    assert two(RUNNING, SUCCESS, keyed(**SHARED), more).verdict == verdict
 
 
 def test_a_shared_workflow_that_failed_and_one_that_did_not() -> None:
-    routes = {f"GET /{A}/workflow": workflows("success"), f"GET /{B}/workflow": workflows("failed")}
-    listed = listing(pipeline(B, 26, age=600.0), pipeline(age=900.0), OWN)
-    undecided = Scene({**routes, LIST: listed}, sharing=("staging",)).undecided
-    assert undecided.endswith(f"nothing tells which deploy {URL}/25 is")
-
-
-def test_a_shared_workflow_that_is_cancelled_a_moment_later_failed_too() -> None:
-    looks = [workflows("running"), workflows("canceled")]
-    assert earlier(pipeline(age=3.0), *looks, sharing=("staging",)).fires
-
-
-def test_what_this_process_made_for_another_rule_is_not_this_rules() -> None:
-    """Rules that share a workflow: the second sees the run of the first, and knows whose it is."""
-    routes: dict[str, Event | list[Event]] = {
-        LIST: [listing(OWN), listing(pipeline(RUN, age=1.0), OWN)],
-        "GET /workflow": workflows("running"),
-        "POST /pipeline/run": ACCEPTED,
-    }
-    specs = [spec(rule="a", sharing=("b",)), spec(rule="b", sharing=("a",))]
-    tried = Attempt(RoutedTransport(routes), *specs).run()
-    assert (tried.raised, tried.outcomes) == (None, [Outcome.TRIGGERED] * 2)
-
-
-# What runs do not tell
-
-
-@pytest.mark.parametrize(
-    ("untold", "told", "fires"),
-    [
-        ({"by": None}, {"by": "api"}, False),
-        ({"by": None}, {"by": "webhook"}, True),
-        ({"sha": None}, {"sha": SHA}, False),
-        ({"sha": None}, {"sha": OTHER_SHA}, True),
-    ],
-)
-def test_what_a_list_does_not_tell_the_run_is_asked_for(
-    untold: dict[str, Any], told: dict[str, Any], fires: object
-) -> None:
-    routes = {LIST: listing(pipeline(**untold), OWN), f"GET /{A}": seen(A, **told)}
-    assert Scene({**routes, f"GET /{A}/workflow": workflows("running")}).fires is fires
-
-
-@pytest.mark.parametrize(
-    ("untold", "what"),
-    [
-        ({"by": None}, "does not tell how it was triggered"),
-        ({"by": "a new word"}, "does not tell how it was triggered"),
-        ({"sha": None}, "does not tell of which commit it is"),
-    ],
-)
-@pytest.mark.parametrize("came", [answer(404), answer(200, b"<html>"), None])
-def test_what_nobody_tells_is_not_guessed(untold: dict[str, Any], what: str, came: Response | None) -> None:
-    routes = {LIST: listing(pipeline(**untold), OWN), f"GET /{A}": came or seen(A, **untold)}
-    for state in ("running", "success"):
-        assert what in Scene({**routes, f"GET /{A}/workflow": workflows(state)}).undecided
-    assert Scene({**routes, f"GET /{A}/workflow": workflows(LINT)}).fires
-    assert Scene({**routes, f"GET /{A}/workflow": workflows("failed")}).fires
-
-
-UNREADABLE = [answer(404), answer(403), answer(200, b"<html>"), answer(500), lost(), answer(200, {"items": [{}]})]
-
-
-@pytest.mark.parametrize("trouble", UNREADABLE)
-def test_workflows_that_cannot_be_read_decide_nothing(trouble: Event) -> None:
-    scene = earlier(pipeline(), trouble)
-    assert f"the workflows of run {URL}/25 could not be read" in scene.undecided
-    assert scene.undecided.endswith("it was not sent")
-    assert f"{URL}?branch=main" in scene.fails(FactUnavailable, "undecided").hints[0]
-    assert earlier(pipeline(age=3.0), workflows("running"), trouble).undecided, "nor when it is looked at again"
-
-
-# Runs that have just been made
-
-
-@pytest.mark.parametrize(
-    ("found", "looks", "fires"),
-    [
-        ({"state": "pending"}, [workflows(), workflows(), workflows("running")], False),
-        ({"state": "pending"}, [workflows(LINT), workflows(LINT, "running")], False),  # made one after the other
-        ({"state": "setup"}, [workflows(setup("success")), workflows(setup("success"), "running")], False),
-        ({"age": 300.0}, [workflows(setup("success", stopped_at=ago(1))), workflows("running")], False),
-        ({"age": 9000.0}, [workflows(setup("running")), workflows("running")], False),
-        ({"age": 5.0}, [workflows(LINT), workflows(LINT, "running")], False),
-        ({"state": "pending"}, [workflows(), workflows("failed")], True),
-    ],
-)
-def test_workflows_that_are_on_their_way_are_awaited(found: dict[str, Any], looks: list[Event], fires: object) -> None:
-    scene = earlier(pipeline(**found), *looks)
-    assert scene.fires is fires
-    assert scene.console.infos[0] == f"run {URL}/25 may be this deploy, and its workflows are not there yet"
-
-
-@pytest.mark.parametrize(
-    ("age", "listed", "is_awaited"),
-    [
-        (0.0, (), True),
-        (-5.0, (), True),
-        (899.0, (), True),
-        (901.0, (), False),
-        (None, (), True),
-        (59.0, (LINT,), True),
-        (61.0, (LINT,), False),
-        (None, (LINT,), True),
-        (9000.0, (setup("success", stopped_at=ago(899)),), True),
-        (9000.0, (setup("success", stopped_at=ago(901)),), False),
-        (9000.0, (setup("success"),), True),
-    ],
-)
-def test_how_long_workflows_may_yet_appear(age: float | None, listed: tuple[Any, ...], is_awaited: object) -> None:
-    scene = earlier(pipeline(age=age), workflows(*listed), workflows("running"))
-    assert scene.fires is not is_awaited
-    assert (scene.waited > 0) is is_awaited
-
-
-@pytest.mark.parametrize(
-    ("age", "listed"), [(850.0, ()), (30.0, (LINT,)), (9000.0, (setup("success", stopped_at=ago(850)),))]
-)
-def test_a_run_that_grows_too_old_while_it_is_watched_is_no_deploy(age: float, listed: tuple[Any, ...]) -> None:
-    scene = earlier(pipeline(age=age), workflows(*listed))
-    assert scene.fires
-    assert 30.0 <= scene.waited < 60.0
-
-
-@pytest.mark.parametrize("options", [{}, {"confirm": 500.0}])
-@pytest.mark.parametrize(
-    ("found", "listed"),
-    [
-        ({"age": 5.0}, ()),
-        ({"state": "pending"}, ()),
-        ({"state": "pending"}, (LINT,)),
-        ({}, (setup("success"),)),
-        ({}, (setup("running"),)),
-    ],
-)
-def test_a_run_that_never_shows_its_workflows_decides_nothing(
-    found: dict[str, Any], listed: tuple[Any, ...], options: dict[str, Any]
-) -> None:
-    it = pipeline(**found)
-    routes = {LIST: listing(it, OWN), f"GET /{A}": answer(200, it), f"GET /{A}/workflow": workflows(*listed)}
-    tried = Attempt(RoutedTransport(routes), **options).run()
-    assert f"run {URL}/25 has not shown its workflows" in tried.fails(FactUnavailable, "undecided").message
-    assert sum(tried.clock.slept) == pytest.approx(90.0)
-
-
-@pytest.mark.parametrize(
-    ("found", "listed"),
-    [
-        ({"state": "errored", "age": 1.0}, ()),
-        ({"state": "setup", "age": 2.0}, (setup("canceled"),)),  # cancelled by the build of an older commit
-        ({"state": "setup", "age": 2.0}, (setup("failed"),)),
-    ],
-)
-def test_a_run_in_which_nothing_starts_any_more_is_not_waited_for(
-    found: dict[str, Any], listed: tuple[Any, ...]
-) -> None:
-    scene = earlier(pipeline(**found), workflows(*listed))
-    assert (scene.fires, scene.waited) == (True, 0)
-
-
-def test_a_forming_run_that_errors_is_no_deploy() -> None:
-    routes = {LIST: listing(pipeline(state="pending"), OWN), f"GET /{A}": seen(A, state="errored")}
-    assert Scene({**routes, f"GET /{A}/workflow": workflows()}).fires
-
-
-@pytest.mark.parametrize(
-    ("then", "fires"), [("running", False), ("success", False), ("canceled", True), ("failed", True)]
-)
-@pytest.mark.parametrize("hours", [-5, 0, 5])
-def test_a_very_young_run_is_looked_at_again(then: str, fires: object, hours: int) -> None:
-    """It may be that of a build which got another commit than its own, and is about to cancel it.
-
-    Its age is by the server's clock: somebody may have set this machine's to anything.
-    """
-    routes: dict[str, Any] = {
-        LIST: listing(pipeline(age=3.0), OWN),
-        f"GET /{A}/workflow": [workflows("running"), workflows(then)],
-    }
-    tried = Attempt(RoutedTransport({**routes, "POST /pipeline/run": ACCEPTED}))
-    tried.clock.moment += timedelta(hours=hours)
-    tried.run()
-    assert tried.raised is None
-    assert (tried.outcomes == [Outcome.TRIGGERED]) is fires
-    assert sum(tried.clock.slept) == 5.0
-
-
-@pytest.mark.parametrize(
-    ("age", "date", "status", "waited"),
-    [
-        (11.0, START, "running", 0),
-        (9.0, START, "running", 5.0),
-        (3.0, START, "success", 0),
-        (3600.0, None, "running", 5.0),  # without the server's clock it may be young
-    ],
-)
-def test_what_has_settled_is_not_looked_at_again(age: float, date: Any, status: str, waited: float) -> None:
-    routes = {LIST: listing(pipeline(age=age), OWN, date=date), f"GET /{A}/workflow": workflows(status)}
-    scene = Scene(routes)
-    assert (scene.adopts(), scene.waited) == (A, waited)
+    scene = two(FAILED, SUCCESS, spec(**SHARED))
+    assert (scene.verdict, str(scene.raised).endswith(f"nothing tells which deploy {URL}/25 is")) == (5, True)
 
 
 def test_of_two_that_run_the_older_is_left_when_the_younger_is_cancelled() -> None:
     """The younger was another commit's: its step cancels it. The older is this commit's own, and runs."""
-    looks = [workflows("running"), workflows("canceled")]
-    routes = {f"GET /{B}/workflow": looks, f"GET /{A}/workflow": workflows("running")}
+    routes = {f"GET /{B}/workflow": [RUNNING, workflows("canceled")], f"GET /{A}/workflow": RUNNING}
     scene = Scene({**routes, LIST: listing(pipeline(B, 26, age=2.0), pipeline(age=300.0), OWN)})
-    assert (scene.adopts(), scene.transport.count(f"{A}/workflow")) == (A, 1)
+    assert (scene.verdict, scene.transport.count(f"{A}/workflow")) == (25, 1)
 
 
-# CircleCI's own reruns
-
-FAILED = workflow("failed", stopped_at=ago(5), max_auto_reruns=2)
-AGAIN = workflow("running", created_at=ago(-8), max_auto_reruns=2, auto_rerun_number=1)
-
-
-def test_a_failed_run_that_circleci_reruns_by_itself_is_alive() -> None:
-    scene = earlier(pipeline(), workflows(FAILED), workflows(FAILED), workflows(FAILED, AGAIN))
-    assert scene.adopts() == A
-    assert "it failed, and CircleCI is to rerun it" in scene.console.infos[0]
-
-
-def test_a_run_that_fails_while_it_settles_is_alive_if_circleci_reruns_it() -> None:
-    running = workflow("running", max_auto_reruns=1)
-    failed = workflow("failed", stopped_at=ago(-4), max_auto_reruns=1)
-    looks = [workflows(running), workflows(failed), workflows(failed, AGAIN)]
-    assert earlier(pipeline(age=3.0), *looks).adopts() == A
+@pytest.mark.parametrize("keys", [(None, None), (KEY, OTHER)])
+def test_rules_that_share_a_workflow(keys: tuple[str | None, str | None]) -> None:
+    """A run that this process made for one rule, or that another key tells of, is not the other's."""
+    specs = [spec(rule=rule, sharing=tuple({"a", "b"} - {rule}), key=key) for rule, key in zip("ab", keys, strict=True)]
+    made: dict[str, Any] = {LIST: [listing(OWN), listing(pipeline(RUN, age=1.0), OWN)], "GET /workflow": RUNNING}
+    assert Scene(made, *specs).outcomes == [Outcome.TRIGGERED] * 2
+    there = Scene({LIST: listing(pipeline()), f"GET /{A}/config": MINE, "GET /workflow": SUCCESS}, *specs)
+    if keys[0]:
+        assert (there.raised, there.outcomes) == (None, [Outcome.ALREADY_TRIGGERED, Outcome.TRIGGERED])
+    else:
+        assert there.fails(FactUnavailable, "undecided")
+        assert (there.outcomes, there.sent) == ([Outcome.NOT_SENT] * 2, 0)
 
 
-@pytest.mark.parametrize(
-    ("failed", "waited"),
-    [
-        (FAILED, 120.0),
-        ({**FAILED, "stopped_at": None}, 120.0),
-        ({**FAILED, "stopped_at": ago(121)}, 0),
-        ({**FAILED, "auto_rerun_number": 2}, 0),
-        ({**FAILED, "max_auto_reruns": None}, 0),
-        ({**FAILED, "status": "canceled"}, 0),
-    ],
-)
-def test_a_rerun_by_circleci_that_does_not_come_is_not_waited_for_for_ever(
-    failed: dict[str, Any], waited: float
-) -> None:
-    scene = earlier(pipeline(), workflows(failed))
-    assert scene.fires
-    assert scene.waited == pytest.approx(waited)
+def test_what_is_known_by_less_than_its_key_is_not_taken_for_certain_by_another_rule() -> None:
+    """Whether it was adopted, or found after a loss."""
+    specs = [spec(rule="a"), spec(rule="b", sharing=("a",))]
+    there = {LIST: listing(pipeline()), "GET /workflow": SUCCESS}
+    after_a_loss = {
+        LIST: [listing(), *[listing(pipeline())] * 9],
+        "GET /workflow": RUNNING,
+        "POST /pipeline/run": lost(),
+    }
+    for routes, outcome in ((there, Outcome.ALREADY_TRIGGERED), (after_a_loss, Outcome.TRIGGERED)):
+        scene = Scene(routes, *specs)
+        assert scene.fails(FactUnavailable, "undecided")
+        assert scene.outcomes == [outcome, Outcome.NOT_SENT]
 
 
 # Lists
@@ -435,17 +480,17 @@ def test_a_rerun_by_circleci_that_does_not_come_is_not_waited_for_for_ever(
     ],
 )
 def test_a_list_that_cannot_be_read(trouble: Event, kind: type[ToolError], code: str) -> None:
-    scene = Scene({LIST: trouble})
-    message = scene.fails(kind, code).message
-    assert "was not sent" in message or "nothing was triggered" in message
-    assert scene.sent == 0
+    for of, end in ((spec(), LIST), (to_target(), TARGETS)):
+        scene = Scene({end: trouble}, of)
+        message = scene.fails(kind, code).message
+        assert "was not sent" in message or "nothing was triggered" in message
+        assert scene.sent == 0
 
 
-@pytest.mark.parametrize("changes", [{"workflow": None}, {"revision": None}])
-def test_a_rule_whose_runs_are_not_recognised_is_always_due_and_needs_no_list(changes: dict[str, Any]) -> None:
-    scene = Scene({}, **changes)
-    assert scene.fires
-    assert len(scene.transport.sent) == 1
+@pytest.mark.parametrize("of", [spec(workflow=None), spec(revision=None), to_target(key=None)])
+def test_a_rule_whose_runs_are_not_recognised_is_always_due_and_needs_no_list(of: TriggerSpec) -> None:
+    scene = Scene({}, of)
+    assert (scene.verdict, len(scene.transport.sent)) == ("fires", 1)
 
 
 def others(count: int, start: int = 1000, **changes: Any) -> list[dict[str, Any]]:
@@ -467,82 +512,160 @@ COMMITTED = START - timedelta(seconds=7200)
 @pytest.mark.parametrize("count", [1, 19, 20, 45, 120])
 def test_an_earlier_run_is_found_however_many_runs_came_after_it(count: int, committed: datetime | None) -> None:
     """A tag's list is the whole project's: runs of other branches say nothing about how far to look."""
-    several = others(count, ref={"branch": "x"})
+    several = others(count, ref={"branch": "v1"})
     last = listing(OWN, pipeline(ref={"tag": "v1"}))
     of = [*(listing(*several[at : at + 20], following=str(at // 20 + 1)) for at in range(0, count, 20)), last]
-    routes = {f"GET /{A}/workflow": workflows("success"), LIST: pages(*of)}
-    assert Scene(routes, ref=Tag("v1"), committed=committed).adopts() == A
+    scene = Scene({f"GET /{A}/workflow": SUCCESS, LIST: pages(*of)}, spec(ref=Tag("v1")), committed=committed)
+    assert (scene.verdict, dict(scene.transport.sent[0].query)) == (25, {})
 
 
 @pytest.mark.parametrize(
-    ("age", "is_read_on"), [(7200.0, True), (7200.0 + DAY - 1, True), (7200.0 + DAY + 1, False), (None, True)]
+    ("age", "committed", "verdict"),
+    [
+        (7200.0, COMMITTED, 25),
+        (7200.0 + DAY - 1, COMMITTED, 25),
+        (7200.0 + DAY + 1, COMMITTED, "fires"),
+        (None, COMMITTED, 25),
+        (9 * DAY, None, 25),
+        (9 * DAY, START + timedelta(seconds=1), 25),
+    ],
 )
-def test_the_search_ends_a_day_before_the_commit_was_made(age: float | None, is_read_on: object) -> None:
-    """Clocks differ: a day is left for that."""
-    routes = {f"GET /{A}/workflow": workflows("success")}
-    of = [listing(*others(20), *others(1, 2000, age=age), following="1"), listing(pipeline())]
-    scene = Scene({**routes, LIST: pages(*of)}, committed=COMMITTED)
-    assert scene.fires is not is_read_on
+def test_the_search_ends_a_day_before_the_commit_was_made(
+    age: float | None, committed: datetime | None, verdict: object
+) -> None:
+    """Clocks differ: a day is left for that. A commit of which no time is believed ends no search."""
+    last = [*others(20), *others(1, 2000, age=age)]
+    of = [listing(following="1"), listing(*last, following="2"), listing(pipeline())]
+    scene = Scene({f"GET /{A}/workflow": SUCCESS, LIST: pages(*of)}, committed=committed)
+    assert scene.verdict == verdict
+    older = Scene({f"GET /{A}/workflow": SUCCESS, LIST: listing(pipeline(age=age))}, committed=committed)
+    assert older.verdict == verdict, "nor is a run of that age one of this commit"
 
 
-@pytest.mark.parametrize("committed", [None, START + timedelta(seconds=1)])
-def test_a_commit_of_which_no_time_is_believed_ends_no_search(committed: datetime | None) -> None:
-    of = [listing(*others(1, age=9 * DAY), following="1"), listing(pipeline())]
-    routes = {f"GET /{A}/workflow": workflows("success"), LIST: pages(*of)}
-    assert Scene(routes, committed=committed).adopts() == A
-
-
-def test_a_page_that_is_missing_may_hold_it() -> None:
+def test_a_list_that_is_not_read_to_its_end_decides_nothing() -> None:
     Scene({LIST: pages(listing(*others(20), following="1"), answer(404))}).fails(Refused, "refused-404")
-
-
-def test_a_list_without_end_decides_nothing() -> None:
     scene = Scene({LIST: listing(*others(20), following="again")})
-    assert "its runs go back further than the 40 newest, which were looked at" in scene.undecided
+    assert scene.verdict == 5
+    assert "its runs go back further than the 40 newest, which were looked at" in str(scene.raised)
     endless = Scene({LIST: lambda r: listing(*others(20), following=str(int(r.query.get("page-token", 0)) + 1))})
-    assert "its runs go back further than the 1000 newest" in endless.undecided
+    assert "its runs go back further than the 1000 newest" in str(endless.raised)
     assert len(endless.transport.sent) == 50
 
 
-@pytest.mark.parametrize(("tag", "fires"), [("v1", False), ("v2", True)])
-def test_a_tag_has_no_list_of_its_own(tag: str, fires: object) -> None:
-    routes = {LIST: listing(pipeline(B, ref={"branch": "v1"}), pipeline(ref={"tag": tag}), OWN)}
-    scene = Scene({**routes, f"GET /{A}/workflow": workflows("running")}, ref=Tag("v1"))
-    assert scene.fires is fires
-    assert dict(scene.transport.sent[0].query) == {}
+def target_runs(count: int, *, age: float = 60.0, start: int = 1000) -> list[dict[str, Any]]:
+    return others(count, start, age=age)
+
+
+MANY = [target_runs(20, start=n * 100) for n in range(1, 6)]
+
+
+@pytest.mark.parametrize(
+    ("of", "own", "verdict"),
+    [
+        ([[]], OWN, "fires"),
+        ([target_runs(20), target_runs(19, start=2000)], OWN, "fires"),
+        ([target_runs(20), [pipeline()]], OWN, 25),
+        ([target_runs(19) + target_runs(1, age=5000.0, start=2000), [pipeline()]], OWN, "fires"),  # before this build
+        ([target_runs(19) + target_runs(1, age=3999.0, start=2000), [pipeline()]], OWN, 25),
+        ([*MANY, [pipeline()]], OWN, 5),
+        ([*MANY[:4], [*target_runs(18), pipeline()]], OWN, 25),
+        ([*MANY[:4], target_runs(20, age=5000.0), [pipeline()]], OWN, "fires"),
+        # where the age of this build is not known, a hundred runs that do not hold it prove nothing
+        (MANY[:3], None, "fires"),
+        (MANY, None, 5),
+    ],
+)  # fmt: skip
+def test_a_targets_runs_are_looked_through_as_far_as_this_builds_own_pipeline(
+    of: Any, own: Any, verdict: object
+) -> None:
+    listed = [listing(*page, following=str(at + 1) if at + 1 < len(of) else None) for at, page in enumerate(of)]
+    routes = {TARGETS: pages(*listed), f"GET /{A}/config": MINE, "GET /workflow": RUNNING, "GET /config": FOREIGN}
+    scene = Scene({**routes, f"GET /{PIPELINE}": answer(200, own) if own else answer(404)}, to_target())
+    assert scene.verdict == verdict
+    assert dict(scene.transport.sent[1].query) == {"branch": "main"}
+    assert verdict != 5 or "go back further than the 100 newest" in str(scene.raised)
+
+
+# Workflows that say success although something did not run
+
+
+def job(name: str, status: str, **more: Any) -> dict[str, Any]:
+    return {"id": f"id-{name}", "name": name, "status": status, "type": "build", **more}
+
+
+def jobs(*found: dict[str, Any]) -> Any:
+    return answer(200, {"items": list(found), "next_page_token": None})
+
+
+BUILT = job("build", "success", started_at="2026-06-16T08:00:00Z", job_number=1)
+ODD_REQUIRES: list[Any] = [{"id-build": ends} for ends in (["success", "failed"], "failed", [])] + [["id-build"]]
+SKIPPED = jobs(BUILT, job("deploy", "not_run", requires={"id-build": ["success"]}))
+FOR_FAILURE = job("page-somebody", "not_run", requires={"id-build": ["failed", "canceled"]})
+AFTER_FAILURE = job("close-it", "not_run", requires={"id-page-somebody": ["success"], "id-build": ["success"]})
+
+
+@pytest.mark.parametrize(
+    ("listed", "verdict"),
+    [
+        (jobs(BUILT, job("deploy", "success")), 25),
+        (SKIPPED, "fires"),
+        (jobs(BUILT, job("deploy", "not_run")), "fires"),
+        # what was only to run after a failure is not missing: to deploy again for it would be a second deploy
+        (jobs(BUILT, FOR_FAILURE), 25),
+        (jobs(AFTER_FAILURE, FOR_FAILURE, BUILT), 25),
+        (jobs(BUILT, FOR_FAILURE, job("deploy", "not_run", requires={"id-build": ["success"]})), "fires"),
+        (jobs(BUILT, job("deploy", "not_run"), job("x", "not_run", requires={"id-deploy": ["success"]})), "fires"),
+        *(
+            (jobs(BUILT, job("odd", "not_run", requires=ends)), "fires")
+            for ends in ODD_REQUIRES
+        ),
+        # of a job that was run again the newest counts
+        (jobs(job("deploy", "not_run", job_number=None), {**BUILT, "name": "deploy"}), "fires"),
+        *((trouble, 5) for trouble in (answer(404), answer(500), lost(), answer(200, {"items": [{}]}))),
+    ],
+)  # fmt: skip
+def test_a_success_in_which_a_job_did_not_run_is_no_deploy(listed: Event, verdict: object) -> None:
+    for of, configured in ((spec(), NONE), (keyed(), MINE), (to_target(), MINE)):
+        assert one(SUCCESS, of=of, configured=configured, more={"GET /job": listed}).verdict == verdict
+
+
+def test_a_deploy_that_was_skipped_has_undone_nothing() -> None:
+    newer = answer(200, {"items": [{"id": "v0", "name": "deploy", "status": "success"}]})
+    assert two(newer, SUCCESS, keyed(), {"GET /config": MINE, "GET /v0/job": SKIPPED}).verdict == 25
 
 
 # API v1.1
 
 
-def job(number: int = 31, **more: Any) -> dict[str, Any]:
+def v1_job(number: int = 31, **more: Any) -> dict[str, Any]:
     usual = {"branch": "main", "vcs_revision": SHA, "why": "api", "job_name": "deploy", "status": "running"}
     return {"build_num": number, **usual, **more}
 
 
 @pytest.mark.parametrize(
-    ("changes", "fires"),
+    ("changes", "verdict"),
     [
-        ({}, False),
-        ({"status": "fixed"}, False),
-        ({"status": "failed"}, True),
-        ({"vcs_revision": OTHER_SHA}, True),
-        ({"workflows": {"workflow_id": "w", "job_name": "deploy"}}, True),
-        ({"branch": "dev"}, True),
-        ({"job_name": "lint", "queued_at": ago(901)}, True),
+        ({}, 31),
+        ({"status": "fixed"}, 31),
+        ({"status": "failed"}, "fires"),
+        ({"vcs_revision": OTHER_SHA}, "fires"),
+        ({"workflows": {"workflow_id": "w", "job_name": "deploy"}}, "fires"),
+        ({"branch": "dev"}, "fires"),
+        ({"job_name": "lint", "queued_at": ago(901)}, "fires"),
+        (None, "fires"),
     ],
 )
-def test_a_job_of_v1_1(changes: dict[str, Any], fires: object) -> None:
-    listed = answer(200, [job(**changes)], date=format_datetime(START, usegmt=True))
-    routes = {"GET /tree/main": listed, "GET /shop/31": answer(200, job(**changes))}
-    posted = {"POST /tree/main": answer(201, job(32))}
-    scene = Scene({**routes, **posted}, api=ApiVersion.V1_1, job="deploy", workflow=None)
-    assert scene.fires is fires
-
-
-def test_a_list_of_jobs_is_searched_as_far_as_the_commit() -> None:
-    foreign = [job(n, vcs_revision=OTHER_SHA, queued_at=ago(9 * DAY)) for n in range(200, 100, -1)]
-    routes = {"GET /tree/main": answer(200, foreign), "POST /tree/main": answer(201, job(32))}
-    scene = Scene(routes, committed=COMMITTED, api=ApiVersion.V1_1, job="deploy", workflow=None)
-    assert scene.fires
-    assert scene.transport.count("GET /api/v1.1/project/github/acme/shop/tree/main") == 1
+def test_a_job_of_v1_1(changes: dict[str, Any] | None, verdict: object) -> None:
+    """The list of jobs is searched as far as the commit, too."""
+    foreign = [v1_job(n, vcs_revision=OTHER_SHA, queued_at=ago(9 * DAY)) for n in range(200, 100, -1)]
+    listed = foreign if changes is None else [v1_job(**changes)]
+    routes = {
+        "GET /tree/main": answer(200, listed, date=format_datetime(START, usegmt=True)),
+        "GET /shop/31": answer(200, v1_job(**(changes or {}))),
+        "POST /tree/main": answer(201, v1_job(32)),
+    }
+    scene = Scene(routes, spec(api=ApiVersion.V1_1, job="deploy", workflow=None), committed=COMMITTED)
+    assert (scene.verdict, scene.transport.paths.count("GET /api/v1.1/project/github/acme/shop/tree/main")) == (
+        verdict,
+        1,
+    )

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builds import RUN, SHOP, context, spec
-from fakes import HOST, FakeClock, RoutedTransport, TimedConsole, answer, client, lost
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from triggers import URL, ago, setup, workflow, workflows
+from builds import RUN
+from fakes import HOST, answer, lost
+from triggers import URL, Created25, ago, setup, workflow, workflows
 
 from deploystep.app.follow import follow
-from deploystep.app.trigger import planned
-from deploystep.circleci.apis import api_for
-from deploystep.core.deploy import Outcome
-from deploystep.core.errors import DeployFailed, Interrupted, TimedOut, ToolError
+from deploystep.core.errors import DeployFailed, TimedOut, ToolError
 from deploystep.core.exits import ExitCode
 from deploystep.core.rules import ApiVersion
 from deploystep.core.runs import Created
@@ -24,7 +18,7 @@ from deploystep.core.runs import Created
 if TYPE_CHECKING:
     from fakes import Event
 
-CREATED = Created(RUN, 25, f"{URL}/25")
+ENDED_BADLY = "what rule 'production' triggered ended badly: workflow "
 RUNNING, SUCCESS, NONE_YET = workflows("running"), workflows("success"), workflows()
 
 
@@ -42,26 +36,11 @@ def runs(*states: str, most: int = 0) -> Event:
     return workflows(*items)
 
 
-class Scene:
-    """A run that is followed, look by look."""
+class Scene(Created25):
+    """A run that is followed."""
 
-    def __init__(
-        self,
-        *looks: Event,
-        limit: float = 3600.0,
-        luck: float = 0.0,
-        created: Created = CREATED,
-        routes: Any = MappingProxyType({}),
-        **changes: Any,
-    ) -> None:
-        self.clock = FakeClock(luck=luck)
-        self.console = TimedConsole(clock=self.clock)
-        self.transport = RoutedTransport({**{end: list(looks) for end in ("GET /workflow", "GET /31")}, **routes})
-        one, self.limit = spec(**changes), limit
-        self.entry = planned(one, SHOP, HOST, Outcome.TRIGGERED)
-        self.entry.created = created
-        self.client = client(self.transport, self.clock, self.console)
-        self.api = api_for(self.client, context(api=one.api))
+    def __init__(self, *looks: Event, limit: float = 3600.0, **changes: Any) -> None:
+        super().__init__(*looks, limit=limit, **changes)
 
     def follow(self) -> Scene:
         follow(self.entry, self.api, self.limit)
@@ -78,8 +57,13 @@ class Scene:
         return len(self.transport.sent) - self.transport.count("/job")
 
     @property
-    def failure(self) -> str:
-        return self.fails(DeployFailed, "deploy-failed").message
+    def end(self) -> str | None:
+        """What failed; None where it ended well."""
+        try:
+            self.follow()
+        except DeployFailed as error:
+            return f"{error.code} {error.message.removeprefix(ENDED_BADLY)}; {error.hints[0].rpartition('w')[0]}"
+        return None
 
     @property
     def timeout(self) -> str:
@@ -93,48 +77,41 @@ class Scene:
 # Ends
 
 
-def test_success() -> None:
-    scene = Scene(RUNNING, RUNNING, SUCCESS).follow()
-    assert scene.statuses == {"deploy": "success"}
-    assert scene.console.infos == ["production: workflow deploy: running", "production: workflow deploy: success"]
-    assert Scene(SUCCESS).follow().clock.slept == []
-
-
-@pytest.mark.parametrize("status", ["failed", "error", "canceled", "unauthorized", "not_run"])
-def test_a_bad_end(status: str) -> None:
-    error = Scene(RUNNING, workflows(status)).fails(DeployFailed, "deploy-failed")
-    assert error.message == f"what rule 'production' triggered ended badly: workflow deploy: {status}"
-    assert error.hints[0] == f"see why at {URL}/25/workflows/w0"
-
-
-@pytest.mark.parametrize("status", ["running", "failing", "on_hold", "queued", "blocked", "no such word", "Success"])
-def test_states_that_are_no_end_go_on(status: str) -> None:
-    assert Scene(*[workflows(status)] * 3, SUCCESS).follow().looks == 4
-
-
 @pytest.mark.parametrize(
-    ("changes", "looks", "failure"),
+    ("looks", "failure"),
     [
-        ({}, [named(lint="failed", deploy="running"), named(lint="failed", deploy="success")], None),
-        ({}, [named(lint="running", deploy="failed")], "deploy: failed"),
-        ({}, [NONE_YET, SUCCESS], None),
-        ({}, [workflows(setup("success")), workflows(setup("success"), "success")], None),
-        ({}, [workflows(setup("failed")), workflows(setup("failed"), "success")], None),
+        ([RUNNING, RUNNING, SUCCESS], None),
+        ([SUCCESS], None),
+        *(([RUNNING, workflows(word)], f"deploy: {word}") for word in ("failed", "error", "canceled", "not_run")),
+        ([RUNNING, workflows("unauthorized")], "deploy: unauthorized"),
+        # states that are no end
+        *(
+            ([*[workflows(word)] * 3, SUCCESS], None)
+            for word in ("running", "failing", "on_hold", "queued", "blocked", "no such word", "Success")
+        ),
+        ([named(lint="failed", deploy="running"), named(lint="failed", deploy="success")], None),
+        ([named(lint="running", deploy="failed")], "deploy: failed"),
+        ([NONE_YET, SUCCESS], None),
+        ([workflows(setup("success")), workflows(setup("success"), "success")], None),
+        ([workflows(setup("failed")), workflows(setup("failed"), "success")], None),
         # a rerun takes the place of what it repeats
-        ({}, [runs("failed", "running"), runs("failed", "success")], None),
-        ({}, [runs("success", "running"), runs("success", "failed")], "deploy: failed"),
+        ([runs("failed", "running"), runs("failed", "success")], None),
+        ([runs("success", "running"), runs("success", "failed")], "deploy: failed"),
         # and CircleCI's own rerun is waited for
-        ({}, [*[runs("failed", most=2)] * 3, runs("failed", "success", most=2)], None),
-        ({}, [runs("failed", "failed", "failed", most=2)], "deploy: failed"),
+        ([*[runs("failed", most=2)] * 3, runs("failed", "success", most=2)], None),
+        ([runs("failed", "failed", "failed", most=2)], "deploy: failed"),
+        # each anew: a deploy that runs for ten minutes and fails again has a rerun left as the first had
+        (
+            [runs("failed", most=2), *[runs("failed", "running", most=2)] * 40, *[runs("failed", "failed", most=2)] * 3,
+             runs("failed", "failed", "success", most=2)], None,
+        ),
     ],
-)
-def test_how_it_ended(changes: dict[str, Any], looks: list[Event], failure: str | None) -> None:
-    scene = Scene(*looks, **changes)
-    if failure is None:
-        scene.follow()
-    else:
-        assert scene.failure.endswith(f"ended badly: workflow {failure}")
+)  # fmt: skip
+def test_how_it_ended(looks: list[Event], failure: str | None) -> None:
+    scene = Scene(*looks)
+    assert scene.end == (failure and f"deploy-failed {failure}; see why at {URL}/25/workflows/")
     assert scene.looks == len(looks)
+    assert scene.console.infos[-1] == f"production: workflow {failure or 'deploy: success'}"
 
 
 @pytest.mark.parametrize(
@@ -150,28 +127,17 @@ def test_how_it_ended(changes: dict[str, Any], looks: list[Event], failure: str 
 )
 def test_all_count_where_none_is_named(looks: list[Event], failure: str | None) -> None:
     scene = Scene(*looks, workflow=None)
-    if failure is None:
-        scene.follow()
-    else:
-        assert scene.failure.endswith(f"ended badly: workflow {failure}")
+    assert scene.end == (failure and f"deploy-failed {failure}; see why at {URL}/25/workflows/")
     assert scene.looks > len(looks)
     assert scene.clock.monotonic() >= 15.0
-
-
-def test_a_green_setup_workflow_is_not_the_end() -> None:
-    assert Scene(workflows(setup("success")), limit=5.0, workflow=None).timeout.endswith("no workflow was seen")
+    green = Scene(workflows(setup("success")), limit=5.0, workflow=None)
+    assert green.timeout.endswith("no workflow was seen"), "a green setup workflow is not the end"
 
 
 def test_a_rerun_that_never_comes_is_not_waited_for_for_ever() -> None:
     scene = Scene(runs("failed", most=2))
-    assert scene.failure
+    assert scene.end
     assert 120.0 <= scene.clock.monotonic() <= 145.0
-
-
-def test_each_rerun_is_waited_for_anew() -> None:
-    """A deploy that runs for ten minutes and fails again has a rerun left as the first had."""
-    again = [*[runs("failed", "running", most=2)] * 40, *[runs("failed", "failed", most=2)] * 3]
-    Scene(runs("failed", most=2), *again, runs("failed", "failed", "success", most=2)).follow()
 
 
 # On hold
@@ -199,16 +165,6 @@ def test_the_time_is_up() -> None:
     assert scene.clock.monotonic() == 90.0
 
 
-def test_a_success_at_the_very_end_counts() -> None:
-    assert Scene(*[RUNNING] * 5, SUCCESS, limit=20.0).follow().clock.monotonic() == 20.0
-
-
-def test_no_time_is_one_look() -> None:
-    scene = Scene(RUNNING, limit=0.0)
-    assert scene.timeout
-    assert len(scene.transport.sent) == 1
-
-
 @pytest.mark.parametrize(
     "trouble", [answer(500), answer(404), answer(401), lost(), answer(200, b"<html>"), answer(429)]
 )
@@ -222,28 +178,7 @@ def test_what_was_seen_last_is_what_is_told_in_the_end() -> None:
     scene = Scene(RUNNING, answer(404), limit=60.0)
     assert scene.timeout.endswith("workflow deploy: running")
     assert scene.statuses == {"deploy": "running"}
-    assert Scene(runs("failed", most=1), answer(404)).failure, "a failure is not forgotten"
-
-
-def test_a_limit_that_lasts_is_obeyed() -> None:
-    scene = Scene(RUNNING, answer(429, retry_after="900"), SUCCESS).follow()
-    assert scene.looks == 3
-    assert scene.clock.monotonic() >= 901.0
-    assert scene.console.longest_silence <= 61.0
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.floats(0.0, 1.0, exclude_max=True))
-def test_twenty_minutes_take_few_calls_whatever_chance_gives(luck: float) -> None:
-    scene = Scene(RUNNING, limit=1200.0, luck=luck)
-    assert scene.timeout
-    assert 45 <= len(scene.transport.sent) <= 80
-    assert scene.console.longest_silence <= 61.0
-
-
-def test_an_interruption_goes_through() -> None:
-    with pytest.raises(Interrupted):
-        Scene(RUNNING, Interrupted(ExitCode.INTERRUPTED)).follow()
+    assert Scene(runs("failed", most=1), answer(404)).end, "a failure is not forgotten"
 
 
 @pytest.mark.parametrize(("outcome", "is_well"), [("success", True), ("no_tests", True), ("timedout", False)])
@@ -252,7 +187,8 @@ def test_a_job_of_v1_1(outcome: str, is_well: object) -> None:
     looks = [answer(200, {**job, "status": s}) for s in ("not_running", "queued", "running")]
     created = Created(None, 31, f"{HOST}/gh/acme/shop/31")
     changes: dict[str, Any] = {"api": ApiVersion.V1_1, "job": "deploy", "workflow": None}
-    scene = Scene(*looks, answer(200, {**job, "outcome": outcome}), created=created, **changes)
+    routes = {"GET /31": [*looks, answer(200, {**job, "outcome": outcome})]}
+    scene = Scene(created=created, routes=routes, **changes)
     if is_well:
         scene.follow()
     else:
@@ -289,7 +225,7 @@ def test_jobs_that_cannot_be_read_are_no_success(trouble: Event) -> None:
 
 def test_jobs_are_asked_for_only_of_what_succeeded() -> None:
     scene = Scene(named(a="success", b="failed"), workflow=None)
-    assert scene.failure.endswith("workflow b: failed")
+    assert str(scene.end).startswith("deploy-failed b: failed; ")
     assert scene.transport.count("/job") == 1
     assert scene.transport.count("/w0/job") == 1
     running = Scene(*[RUNNING] * 9, SUCCESS).follow()

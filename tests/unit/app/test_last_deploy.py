@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from builds import OTHER_SHA, SHA, build, fork_environ, rules, tag_build
+from builds import OTHER_SHA, PIPELINE, SHA, build, fork_environ, rules, tag_build
 from fakes import RoutedTransport, answer, client, config, lost
-from triggers import pipeline, workflow, workflows
+from triggers import LIST, ago, pipeline, workflow, workflows
 
 from deploystep.app.last_deploy import last_deployed
 from deploystep.core.build import Branch, BuildContext, Tag
 from deploystep.core.deploy import api_ref
 from deploystep.core.deploy_key import deploy_key
 from deploystep.core.facts import Base, ChangedSince, Unavailable
+
+if TYPE_CHECKING:
+    from fakes import Event
 
 RULES = rules(
     """
@@ -29,114 +32,171 @@ RULES = rules(
     """
 )
 SHAS = [f"{n:040x}" for n in range(9)]
-BUILD = build(REGION="eu")
-WELL = workflows("success")
-LIST = "GET /shop/pipeline"
+BUILD, TAGGED = build(REGION="eu"), tag_build("v2", REGION="eu")
+FORK = BuildContext.from_environ(fork_environ(7, REGION="eu"))
+NO_SLUG = {"CIRCLE_BUILD_URL": None, "CIRCLE_REPOSITORY_URL": None, "REGION": "eu"}
+WELL, NO_KEY = workflows("success"), "version: 2"
+TROUBLE = [answer(404), answer(500), lost()]
 
 
 def key(rule: int, revision: str, of: BuildContext = BUILD, ref: Branch | Tag | None = None, once: str = "") -> str:
     return deploy_key(RULES.rules[rule], of, ref, revision, once=once)
 
 
+def reran(*statuses: str) -> Event:
+    """One workflow, run again each hour."""
+    return workflows(*(workflow(status, created_at=ago(-3600.0 * n)) for n, status in enumerate(statuses)))
+
+
+Told = tuple[int, Any, Any, dict[str, Any]]  # number (its commit is SHAS of that), configuration, workflows, changes
+
+
+def run(number: int, text: Any = NO_KEY, standing: Any = WELL, **changes: Any) -> Told:
+    return number, text, standing, changes
+
+
+OLDER = run(3, key(0, SHAS[3]))
+
+
 def asked(
-    *runs: tuple[int, str | None, Any],
-    of: BuildContext = BUILD,
-    rule: str = "api",
-    workflow: str | None = "deploy",
-    also: dict[str, Any] | None = None,
-    **more: Any,
+    *runs: Told, of: BuildContext = BUILD, rule: str = "api", workflow: str | None = "deploy", also: Any = None
 ) -> object:
-    """Runs, newest first: number (its commit is SHAS of that), the text of its configuration, its workflows."""
+    """The commit that is compared with, else why there is none. Runs are listed newest first."""
     routes: dict[str, Any] = {}
     listed = []
-    for number, text, standing in runs:
-        changes = {"sha": SHAS[number], "ref": {"branch": api_ref(of).name}, **more}
-        listed.append(pipeline(f"run-{number}", number, **changes))
-        routes[f"GET /run-{number}/config"] = answer(404) if text is None else config(text)
+    for number, text, standing, changes in runs:
+        said = {"sha": SHAS[number], "ref": {} if of is TAGGED else {"branch": api_ref(of).name}, **changes}
+        listed.append(pipeline(f"run-{number}", number, **said))
+        routes[f"GET /run-{number}/config"] = config(text) if isinstance(text, str) else text
         routes[f"GET /run-{number}/workflow"] = standing
     routes[LIST] = answer(200, {"items": listed, "next_page_token": None})
-    routes |= also or {}
-    question = ChangedSince(Base.LAST_DEPLOY, workflow=workflow, rule=rule)
-    found = last_deployed(question, RULES, of, client(RoutedTransport(routes)))
-    return found.reason if isinstance(found, Unavailable) else found
+    transport = RoutedTransport({**routes, **(also or {})})
+    found = last_deployed(ChangedSince(Base.LAST_DEPLOY, workflow=workflow, rule=rule), RULES, of, client(transport))
+    lists = [dict(request.query) for request in transport.sent if request.path.endswith("/shop/pipeline")]
+    assert lists[:1] in ([], [{} if of is TAGGED else {"branch": api_ref(of).name}])
+    if isinstance(found, Unavailable):
+        assert (found.code, bool(found.cure)) == ("U101", True)
+        return found.reason.removeprefix("cannot tell which files changed since the last deploy: ")
+    return found
 
 
 @pytest.mark.parametrize(
     ("runs", "found"),
     [
-        ([(4, key(0, SHAS[4]), WELL), (3, key(0, SHAS[3]), WELL)], SHAS[4]),
-        ([(4, key(0, SHAS[4], once="job"), WELL), (3, key(0, SHAS[3]), WELL)], SHAS[4]),  # it was wanted again
-        ([(4, f"prod{key(0, SHAS[4])}", WELL)], SHAS[4]),
+        ([run(4, key(0, SHAS[4])), OLDER], SHAS[4]),
+        ([run(4, key(0, SHAS[4], once="job")), OLDER], SHAS[4]),  # it was wanted again
+        ([run(4, f"prod{key(0, SHAS[4])}")], SHAS[4]),
+        ([run(4, key(0, SHA), sha=SHA)], SHA),  # this very commit
+        ([run(4, key(0, OTHER_SHA), sha=SHA)], None),
         # another rule's, though of the same workflow; another region's; that of another commit
-        ([(4, key(1, SHAS[4]), WELL), (3, key(0, SHAS[3]), WELL)], SHAS[3]),
-        ([(4, key(0, SHAS[4], build(REGION="us")), WELL), (3, key(0, SHAS[3]), WELL)], SHAS[3]),
-        ([(4, key(0, SHAS[3]), WELL), (3, key(0, SHAS[3]), WELL)], SHAS[3]),
-        ([(4, key(1, SHAS[4]), WELL)], None),
+        ([run(4, key(1, SHAS[4])), OLDER], SHAS[3]),
+        ([run(4, key(0, SHAS[4], build(REGION="us"))), OLDER], SHAS[3]),
+        ([run(4, key(0, SHAS[3])), OLDER], SHAS[3]),
+        ([run(4, key(1, SHAS[4]))], None),
         # those that hold none are known by the workflow
-        ([(4, "version: 2", WELL), (3, key(0, SHAS[3]), WELL)], SHAS[4]),
-        ([(4, "", WELL)], SHAS[4]),
-        # what did not end well
-        ([(4, key(0, SHAS[4]), workflows("failed")), (3, key(0, SHAS[3]), WELL)], SHAS[3]),
-        ([(4, key(0, SHAS[4]), workflows("running")), (3, key(0, SHAS[3]), WELL)], SHAS[3]),
-        ([(4, key(0, SHAS[4]), workflows(workflow("success", "lint"))), (3, key(0, SHAS[3]), WELL)], SHAS[3]),
-        # what cannot be read
-        ([(4, None, WELL), (3, key(0, SHAS[3]), WELL)], "the configuration of run 4 could not be read"),
-        ([(4, key(0, SHAS[4]), lost()), (3, key(0, SHAS[3]), WELL)], "run 4 could not be read"),
+        ([run(4), OLDER], SHAS[4]),
+        ([run(4, "")], SHAS[4]),
+        # what did not end well, whether or not it holds a key
+        *(
+            ([run(4, text, standing), OLDER], SHAS[3])
+            for text in (NO_KEY, key(0, SHAS[4]))
+            for standing in (
+                *map(workflows, ("running", "failed", "canceled", "on_hold", "error", "no such word")),
+                *(workflows(workflow("success", "lint")), reran("success", "failed"), workflows()),
+            )
+        ),
+        ([run(4, NO_KEY, reran("failed", "success")), OLDER], SHAS[4]),
+        # what is no deploy of this branch
+        *(
+            ([run(4, **changes), OLDER], SHAS[3])
+            for changes in (
+                *({"by": "webhook"}, {"by": "scheduled_pipeline"}, {"state": "errored"}),
+                *({"ref": {"branch": "dev"}}, {"ref": {"tag": "v1"}}),
+            )
+        ),
+        ([run(4, by="webhook")], None),
+        ([run(4, ref={})], SHAS[4]),  # of a branch only that branch's runs are listed
+        ([], None),
+        # what may be the last deploy, and cannot be told
+        ([run(4, by=None), OLDER], "run 4 does not tell how it was triggered"),
+        *(
+            ([run(4, text, sha=None)], "run 4 does not tell its commit")
+            for text in (NO_KEY, key(0, SHAS[4]), key(1, SHAS[4]))
+        ),
+        *(([run(4, bad), OLDER], "the configuration of run 4 could not be read") for bad in TROUBLE),
+        *(([run(4, key(0, SHAS[4]), bad), OLDER], "run 4 could not be read") for bad in TROUBLE),
     ],
-)
-def test_the_last_deploy_of_a_rule_that_sends_a_key(runs: Any, found: object) -> None:
-    said = asked(*runs)
-    assert str(said).endswith(str(found))
+)  # fmt: skip
+def test_the_last_deploy(runs: list[Told], found: object) -> None:
+    assert asked(*runs) == found
 
 
 @pytest.mark.parametrize(
-    ("text", "found"), [(key(0, SHAS[4]), SHAS[4]), (f"prod{key(0, SHAS[4])}", SHAS[4]), ("version: 2", None)]
+    ("of", "runs", "found"),
+    [
+        (FORK, [run(4, key(0, SHAS[4], FORK))], SHAS[4]),  # whose runs the API lists by another name
+        # a tag compares with whatever tag came before it
+        (TAGGED, [run(4, key(0, SHAS[4], TAGGED, Tag("v1")), ref={"tag": "v1"})], SHAS[4]),
+        (TAGGED, [run(4, key(0, SHAS[4], TAGGED, Tag("v1.1")), ref={"tag": "v1"})], None),
+        (TAGGED, [run(5, ref={"branch": "main"}), run(4, ref={"tag": "v1.9"}), run(3, ref={"tag": "v1"})], SHAS[4]),
+    ],
+)
+def test_the_last_deploy_of_other_builds(of: BuildContext, runs: list[Told], found: object) -> None:
+    assert asked(*runs, of=of) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [(key(0, SHAS[4]), SHAS[4]), (f"prod{key(0, SHAS[4])}", SHAS[4]), (NO_KEY, None)]
 )
 def test_a_rule_that_names_no_workflow_is_known_by_its_key_alone(text: str, found: object) -> None:
-    assert asked((4, text, WELL), workflow=None) == found
-
-
-@pytest.mark.parametrize(("by", "is_told"), [("webhook", True), ("api", True), (None, False)])
-def test_a_run_that_does_not_tell_who_made_it(by: str | None, is_told: object) -> None:
-    said = asked((4, key(0, SHAS[4]), WELL), by=by)
-    assert said == ((SHAS[4] if by == "api" else None) if is_told else said)
-    assert is_told or "does not tell how it was triggered" in str(said)
-
-
-def test_a_run_of_which_the_commit_is_not_told_may_be_the_last_deploy() -> None:
-    for text in (key(0, SHAS[4]), key(1, SHAS[4]), "version: 2"):
-        said = asked((4, text, WELL), sha=None)
-        assert "run 4 does not tell its commit" in str(said)
-
-
-def test_a_forks_runs_are_listed_by_another_name() -> None:
-    fork = BuildContext.from_environ(fork_environ(7, REGION="eu"))
-    assert asked((4, key(0, SHAS[4], fork), WELL), of=fork) == SHAS[4]
-
-
-def test_a_tags_build_knows_the_deploys_of_other_tags() -> None:
-    of = tag_build("v2", REGION="eu")
-    older = key(0, SHAS[4], of, Tag("v1"))
-    assert asked((4, older, WELL), of=of, ref={"tag": "v1"}) == SHAS[4]
-    assert asked((4, key(0, SHAS[4], of, Tag("v1.1")), WELL), of=of, ref={"tag": "v1"}) is None
+    assert asked(run(4, text), workflow=None) == found
+    assert asked(rule="?", workflow=None) == "the rule names no workflow of this project"
 
 
 @pytest.mark.parametrize(
     ("jobs", "found"),
-    [
-        (["success"], SHAS[4]),
-        (["success", "not_run"], SHAS[3]),
-        (None, "the jobs of run 4 could not be read"),
-    ],
+    [(["success"], SHAS[4]), (["success", "not_run"], SHAS[3]), (None, "the jobs of run 4 could not be read")],
 )
 def test_a_success_in_which_a_job_did_not_run_was_no_deploy(jobs: list[str] | None, found: str) -> None:
     items = [{"name": f"{n}", "status": status} for n, status in enumerate(jobs or ())]
     newer = answer(200, {"items": [{"id": "v0", "name": "deploy", "status": "success"}]})
     routes = {"GET /v0/job": answer(404) if jobs is None else answer(200, {"items": items})}
-    said = asked((4, key(0, SHAS[4]), newer), (3, key(0, SHAS[3]), WELL), also=routes)
-    assert str(said).endswith(found)
+    assert asked(run(4, key(0, SHAS[4]), newer), OLDER, also=routes) == found
 
 
-def test_a_deploy_of_this_very_commit() -> None:
-    assert asked((4, key(0, SHA), WELL), sha=SHA) == SHA
-    assert asked((4, key(0, OTHER_SHA), WELL), sha=SHA) is None
+@pytest.mark.parametrize("trouble", [*TROUBLE, answer(200, b"<html>")])
+def test_a_list_that_cannot_be_read(trouble: Event) -> None:
+    assert str(asked(also={LIST: trouble})).startswith("the runs of gh/acme/shop could not be read (")
+
+
+@pytest.mark.parametrize("size", [20, 40])
+def test_a_hundred_runs_are_enough(size: int) -> None:
+    """Of those that a trigger made: a busy branch has any number of pushes in between."""
+    made = [*[pipeline("run-1")] * 100, *[pipeline("run-4")] * 40]
+    items = [
+        each for n, one in enumerate(made) for each in ([pipeline("run-2", by="webhook"), one] if n < 70 else [one])
+    ]
+    parts = [items[at : at + size] for at in range(0, len(items), size)]
+    pages: list[Event] = [answer(200, {"items": part, "next_page_token": str(n)}) for n, part in enumerate(parts)]
+    read: list[None] = []
+
+    def listed(_request: object) -> Any:
+        read.append(None)
+        return pages[len(read) - 1]
+
+    also = {LIST: listed, "GET /run-1/workflow": workflows("failed"), "GET /run-4/workflow": WELL}
+    assert (asked(also=also), len(read)) == (None, -(-170 // size))
+
+
+@pytest.mark.parametrize(
+    ("pipeline_id", "told", "found"),
+    [
+        (PIPELINE, answer(200, {"id": PIPELINE, "state": "created", "project_slug": "circleci/9Yy/44n"}), SHAS[4]),
+        (PIPELINE, answer(404), "CircleCI did not tell which project this is"),
+        (None, answer(404), "CircleCI did not tell which project this is"),
+    ],
+)
+def test_the_project_is_asked_for_where_no_variable_tells_it(pipeline_id: str | None, told: Event, found: str) -> None:
+    items = [pipeline("run-4", 4, sha=SHAS[4])]
+    routes = {f"GET /{PIPELINE}": told, "GET /44n/pipeline": answer(200, {"items": items}), "GET /workflow": WELL}
+    assert asked(of=build(CIRCLE_PIPELINE_ID=pipeline_id, **NO_SLUG), also=routes) == found

@@ -6,150 +6,226 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from builds import OTHER_SHA, SHA, spec
-from fakes import RoutedTransport, answer, lost, refused_connection
-from triggers import OWN, URL, A, Attempt, B, listing, pipeline, seen, setup, workflow, workflows
+from fakes import RoutedTransport, answer, config, lost, refused_connection
+from triggers import (
+    AGAIN,
+    DEPLOYER,
+    FOREIGN,
+    LIST,
+    MINE,
+    NONE,
+    NOT_YET,
+    OWN,
+    REGIONAL,
+    SHARED,
+    TARGETS,
+    URL,
+    A,
+    Attempt,
+    B,
+    keyed,
+    listing,
+    pipeline,
+    seen,
+    setup,
+    to_target,
+    workflow,
+    workflows,
+)  # fmt: skip
 
 from deploystep.core.deploy import Outcome
-from deploystep.core.errors import Uncertain
+from deploystep.core.errors import NothingRuns, Stopped, Uncertain
 from deploystep.core.exits import ExitCode
 from deploystep.core.rules import ApiVersion
 
 if TYPE_CHECKING:
     from fakes import Event
 
-    from deploystep.circleci.http import Response
+    from deploystep.core.deploy import TriggerSpec
 
-LIST = "GET /shop/pipeline"
 BEFORE = listing(OWN)
-NEW = pipeline(A, 26, age=-1.0)
-ONE = listing(NEW, OWN)
-TWO = listing(pipeline(B, 27, age=-2.0), NEW, OWN)
-RUNNING = workflows("running")
+NEW, TWIN = pipeline(A, 26, age=-1.0), pipeline(B, 27, age=-2.0)
+ONE, TWO, OTHER_ONE = listing(NEW, OWN), listing(TWIN, NEW, OWN), listing(TWIN, OWN)
+MOVED = pipeline(A, 26, age=-1.0, sha=OTHER_SHA)
+RUNNING, NOTHING = workflows("running"), workflows()
 PERHAPS = "what may be its run, or that of another build: "
+NOBODY = "no run of it was found in 10 s"
+ADVICE = "${deploy.key}"
 
 
 class Scene(Attempt):
     """The trigger is lost; these are the lists that come after it."""
 
-    def __init__(
-        self, *lists: Event, routes: dict[str, Any] | None = None, confirm: float = 0.0, **changes: Any
-    ) -> None:
-        usual: dict[str, Any] = {LIST: [BEFORE, *lists], "POST /pipeline/run": lost(), "GET /workflow": RUNNING}
-        super().__init__(RoutedTransport({**usual, **(routes or {})}), spec(**changes), confirm=confirm)
+    def __init__(self, *lists: Event, of: TriggerSpec | None = None, routes: Any = None, **options: Any) -> None:
+        of = of or spec()
+        usual: dict[str, Any] = {"POST /pipeline/run": lost(), "GET /workflow": RUNNING}
+        usual[LIST if of.revision else TARGETS] = [BEFORE, *lists]
+        super().__init__(RoutedTransport({**usual, **(routes or {})}), of, **options)
         self.run()
 
-    def finds(self, identity: str = A) -> None:
-        assert (self.raised, self.outcomes, self.sent) == (None, [Outcome.TRIGGERED], 1)
-        (entry,) = self.report.triggers
-        assert entry.created is not None
-        assert (entry.created.id, entry.created.revision) == (identity, SHA)
-
     @property
-    def uncertain(self) -> str:
+    def verdict(self) -> object:
+        """The id of the run that is taken for it, else what is said at the end; it was sent once in any case."""
+        (entry,) = self.report.triggers
+        assert self.sent == 1, "never a second time"
+        if self.raised is None:
+            assert entry.created is not None
+            assert entry.outcome is Outcome.TRIGGERED
+            return entry.created.id
         error = self.fails(Uncertain, "uncertain")
-        assert (self.outcomes, self.sent, error.exit) == ([Outcome.UNCERTAIN], 1, ExitCode.UNCERTAIN)
+        assert (entry.outcome, entry.created, error.exit) == (Outcome.UNCERTAIN, None, ExitCode.UNCERTAIN)
         assert error.message.startswith("the trigger of rule 'production' may have been accepted: the connection")
-        assert f"{URL}?branch=main" in error.hints[0]
+        assert "/pipelines/gh/acme/" in error.hints[0]
         assert "do not run this step again" in error.hints[1]
-        return error.message
+        return error.message.partition("; ")[2]
 
 
 @pytest.mark.parametrize(
-    ("lists", "looks"),
+    ("lists", "routes", "verdict", "looks"),
     [
-        ([ONE], 2),  # it is seen twice, for a second may come
-        ([*[BEFORE] * 4, ONE], 6),
-        ([ONE, BEFORE, ONE, ONE], 4),  # a list can be answered by servers of which some are behind
-        ([TWO, ONE, ONE], 3),
-        ([*[answer(404)] * 3, ONE], 5),
-        ([ONE, answer(404), ONE, ONE], 4),
-        ([listing(NEW, following="x"), answer(404), ONE], None),
+        # the only new run, when it is seen in two looks one after the other: a second may come
+        ([ONE], {}, A, 2),
+        ([*[BEFORE] * 4, ONE], {}, A, 6),
+        ([ONE, BEFORE, ONE, ONE], {}, A, 4),  # a list can be answered by servers of which some are behind
+        ([TWO, ONE, ONE], {f"GET /{B}/workflow": NOTHING}, A, 3),
+        ([*[answer(404)] * 3, ONE], {}, A, 5),
+        ([ONE, answer(404), ONE, ONE], {}, A, 4),
+        ([listing(NEW, following="x"), answer(404), ONE], {}, A, None),
+        *(([listing(pipeline(A, 26, age=age), OWN, date=None)], {}, A, 2) for age in (-5000.0, 0.0, 5000.0, None)),
+        ([ONE], {"GET /workflow": [NOTHING, answer(404), workflows(setup("success")), RUNNING]}, A, None),
+        # nothing else
+        *(([listed], {}, NOBODY, None) for listed in (BEFORE, answer(404), answer(500), refused_connection())),
+        *(
+            ([listing(pipeline(**changes), OWN)], {}, NOBODY, None)
+            for changes in ({"by": "webhook"}, {"ref": {"branch": "x"}}, {"sha": OTHER_SHA})
+        ),
+        ([], {LIST: ONE, "GET /workflow": workflows("failed")}, NOBODY, None),  # it was there before
+        ([TWO], {}, f"{PERHAPS}{URL}/27, {URL}/26", None),
+        ([TWO], {f"GET /{B}/workflow": NOTHING}, f"{PERHAPS}{URL}/27, {URL}/26", None),  # nobody knows what B holds
+        ([ONE, OTHER_ONE] * 9, {}, f"{PERHAPS}{URL}/27", None),  # it must be the same in both looks
+        *(
+            ([ONE], {"GET /workflow": there}, f"{PERHAPS}{URL}/26", None)
+            for there in (NOTHING, workflows(workflow("running", "lint")), workflows(setup("running")), answer(404))
+        ),
     ],
-)
-def test_the_only_new_run_is_the_one_when_it_is_seen_in_two_looks_one_after_the_other(
-    lists: list[Response], looks: int | None
+)  # fmt: skip
+def test_without_a_key_the_only_new_run_is_the_one(
+    lists: list[Event], routes: dict[str, Any], verdict: str, looks: int | None
 ) -> None:
-    scene = Scene(*lists, routes={f"GET /{B}/workflow": workflows()})
-    scene.finds()
+    scene = Scene(*lists, routes=routes)
+    assert scene.verdict == verdict
     assert looks is None or scene.transport.count("/shop/pipeline") == looks + 1
-    assert scene.console.infos[-1] == f"triggered production: {URL}/26"
-
-
-@pytest.mark.parametrize("age", [-5000.0, 0.0, 5000.0, None])
-def test_no_clock_is_consulted(age: float | None) -> None:
-    Scene(listing(pipeline(age=age), OWN, date=None)).finds()
-
-
-def test_its_workflows_may_come_later() -> None:
-    looks = [workflows(), answer(404), workflows(setup("success")), workflows(setup("success"), "queued")]
-    Scene(ONE, routes={"GET /workflow": looks}).finds()
+    (entry,) = scene.report.triggers
+    assert entry.created is None or entry.created.revision == SHA
+    assert entry.created is None or scene.console.infos[-1] == f"triggered production: {URL}/26"
 
 
 @pytest.mark.parametrize(
-    ("listed", "found"),
+    ("untold", "told", "verdict"),
     [
-        (BEFORE, ""),
-        (answer(404), ""),
-        (answer(500), ""),
-        (refused_connection(), ""),
-        (listing(pipeline(by="webhook"), OWN), ""),
-        (listing(pipeline(ref={"branch": "x"}), OWN), ""),
-        (listing(pipeline(sha=OTHER_SHA), OWN), ""),  # another build's: to adopt it would be to cancel it
-        (TWO, f"{URL}/27, {URL}/26"),
-    ],
-)
-def test_nothing_else_is_found(listed: Event, found: str) -> None:
-    expected = f"; {PERHAPS}{found}" if found else "; no run of it was found in 10 s"
-    assert Scene(listed).uncertain.endswith(expected)
-
-
-def test_what_was_there_before_is_not_what_it_created() -> None:
-    there = {LIST: ONE, "GET /workflow": workflows("failed")}
-    assert Scene(routes=there).uncertain.endswith("no run of it was found in 10 s")
-
-
-@pytest.mark.parametrize(
-    "there", [workflows(), workflows(workflow("running", "lint")), workflows(setup("running")), answer(404)]
-)
-def test_a_new_run_that_does_not_hold_the_workflow_is_not_sure(there: Response) -> None:
-    assert Scene(ONE, routes={"GET /workflow": there}).uncertain.endswith(f"{PERHAPS}{URL}/26")
-
-
-def test_a_second_new_run_that_may_be_of_this_deploy_leaves_neither_sure() -> None:
-    """Of B nobody knows yet what it holds."""
-    assert Scene(TWO, routes={f"GET /{B}/workflow": workflows()}).uncertain.endswith(f"{PERHAPS}{URL}/27, {URL}/26")
-
-
-def test_which_one_it_is_must_be_the_same_in_both_looks() -> None:
-    one, other = listing(NEW, OWN), listing(pipeline(B, 27), OWN)
-    assert PERHAPS in Scene(*[one, other] * 9).uncertain
-
-
-@pytest.mark.parametrize(
-    ("untold", "told", "expected"),
-    [
-        *(({"by": word}, {"by": "api"}, None) for word in (None, "a new word")),
-        *(({"by": word}, {"by": "webhook"}, "no run of it was found") for word in (None, "a new word")),
-        ({"sha": None}, {"sha": SHA}, None),
-        ({"sha": None}, {"sha": OTHER_SHA}, "no run of it was found"),
-        *((untold, untold, PERHAPS) for untold in ({"by": None}, {"by": "a new word"}, {"sha": None})),
+        *(({"by": word}, {"by": "api"}, A) for word in (None, "a new word")),
+        *(({"by": word}, {"by": "webhook"}, NOBODY) for word in (None, "a new word")),
+        ({"sha": None}, {"sha": SHA}, A),
+        ({"sha": None}, {"sha": OTHER_SHA}, NOBODY),
+        *((untold, untold, f"{PERHAPS}{URL}/26") for untold in ({"by": None}, {"by": "a new word"}, {"sha": None})),
     ],
 )
 def test_what_the_list_does_not_tell_the_run_does_or_nobody(
-    untold: dict[str, Any], told: dict[str, Any], expected: str | None
+    untold: dict[str, Any], told: dict[str, Any], verdict: str
 ) -> None:
-    scene = Scene(listing(pipeline(number=26, **untold), OWN), routes={f"GET /{A}": seen(A, **told)})
-    if expected is None:
-        scene.finds()
-    else:
-        assert expected in scene.uncertain
+    listed = listing(pipeline(number=26, **untold), OWN)
+    assert Scene(listed, routes={f"GET /{A}": seen(A, number=26, **told)}).verdict == verdict
 
 
-@pytest.mark.parametrize("changes", [{"workflow": None}, {"revision": None}, {"sharing": ("staging",)}])
-def test_where_nothing_tells_its_run_from_anothers_none_is_looked_for(changes: dict[str, Any]) -> None:
-    scene = Scene(ONE, **changes)
-    assert "run of" not in scene.uncertain.removeprefix("the trigger of")
-    assert scene.transport.paths[-1].startswith("POST ")
+@pytest.mark.parametrize("of", [keyed(), keyed(**SHARED), keyed(workflow=None), keyed(**REGIONAL), to_target()])
+@pytest.mark.parametrize(
+    ("configs", "lists", "found"),
+    [
+        ({A: MINE}, [ONE], A),
+        ({A: MINE, B: FOREIGN}, [TWO], A),  # beside a twin's of another deploy
+        ({A: MINE, B: NONE}, [TWO], A),
+        ({A: MINE, B: answer(404)}, [TWO], A),
+        ({A: [NOT_YET, NOT_YET, MINE]}, [ONE], A),
+        ({A: [answer(500), MINE]}, [answer(404), BEFORE, ONE], A),
+        *(({A: MINE}, [listing(pipeline(A, 26, age=age))], A) for age in (-9000.0, 0.0, 9000.0, None)),
+        ({A: MINE, B: MINE}, [TWO], f"{PERHAPS}/27, /26"),  # another build of the commit has triggered it too
+        ({A: NONE}, [ONE], f"{PERHAPS}/26"),
+        ({A: FOREIGN}, [ONE], f"{PERHAPS}/26"),
+        ({A: NOT_YET}, [ONE], f"{PERHAPS}/26"),
+        ({A: answer(404)}, [ONE], f"{PERHAPS}/26"),
+        ({A: config(f"k: {AGAIN}")}, [ONE], f"{PERHAPS}/26"),  # somebody else's, who wanted it again
+        ({}, [BEFORE], NOBODY),
+        ({}, [answer(404)], NOBODY),
+    ],
+)
+def test_the_run_of_a_lost_trigger_is_the_one_that_holds_its_key(
+    of: TriggerSpec, configs: dict[str, Event], lists: list[Event], found: str
+) -> None:
+    scene = Scene(*lists, of=of, routes={f"GET /{run}/config": configured for run, configured in configs.items()})
+    assert str(scene.verdict).replace(f"https://app.circleci.com/pipelines/{of.project or 'gh/acme/shop'}", "") == found
+    assert not any(ADVICE in hint for hint in getattr(scene.raised, "hints", ()))
+
+
+@pytest.mark.parametrize(
+    "of",
+    [to_target(key=None), spec(workflow=None), spec(**SHARED), spec(**REGIONAL), spec(project=DEPLOYER, revision=None)],
+)
+def test_without_a_key_nothing_is_guessed_and_the_cure_is_named(of: TriggerSpec) -> None:
+    scene = Scene(ONE, ONE, of=of)
+    assert (scene.verdict, scene.transport.paths[-1].split()[0]) == ("", "POST")
+    assert any(ADVICE in hint for hint in scene.fails(Uncertain, "uncertain").hints)
+
+
+def test_a_key_is_advised_only_where_it_would_help() -> None:
+    """Not where a workflow tells, nor for a job of API v1.1, which shows no configuration."""
+    job = spec(job="deploy", workflow=None, api=ApiVersion.V1_1, sharing=("staging",))
+    routes = {"GET /tree/main": answer(200, []), "POST /tree/main": lost()}
+    for scene in (Scene(BEFORE), Scene(of=job, routes=routes), Scene(routes={LIST: answer(404)}, again="x")):
+        assert not any(ADVICE in hint for hint in scene.fails(Uncertain, "uncertain").hints)
+
+
+@pytest.mark.parametrize(
+    ("of", "lists", "options"),
+    [
+        (keyed(), [listing(pipeline())], {}),  # it failed: that is why there is another trigger
+        # a loop in one job sends the same key twice: what the first has sent is not what became of the second
+        (keyed(), [answer(404), listing(NEW)], {"again": "rolled back"}),
+    ],
+)  # fmt: skip
+def test_what_may_have_been_there_before_is_not_its_run(of: TriggerSpec, lists: list[Event], options: Any) -> None:
+    routes = {LIST: lists, "GET /config": MINE, "GET /workflow": workflows("failed")}
+    assert Scene(of=of, routes=routes, **options).verdict in ("", NOBODY)
+
+
+def test_a_branch_that_has_moved_on_is_found_and_its_run_cancelled() -> None:
+    """The request names no commit: the run that it created is of whatever the branch was at."""
+    more = {
+        f"GET /{A}": answer(200, MOVED),
+        "GET /workflow": [RUNNING, workflows("canceled")],
+        "POST /cancel": answer(202),
+    }
+    scene = Scene(listing(MOVED), of=keyed(), routes={"GET /config": MINE, **more}, confirm=5.0)
+    assert scene.fails(Stopped, "wrong-commit").message.endswith("it was cancelled")
+    assert (scene.sent, scene.transport.count("/cancel")) == (1, 1)
+    for configured in (NONE, FOREIGN, config(f"k: {AGAIN}"), answer(404)):  # another build's is never cancelled
+        scene = Scene(listing(MOVED), of=keyed(), routes={"GET /config": configured, **more}, confirm=5.0)
+        scene.fails(Uncertain, "uncertain")
+        assert scene.transport.count("/cancel") == 0
+
+
+def test_what_is_new_is_not_looked_for_beyond_what_was_there_before() -> None:
+    there, later = pipeline(B, 20, sha=OTHER_SHA), pipeline("c", 28, ref={"branch": "x"})
+    lists = [listing(there), listing(later, following="1"), listing(NEW, there, following="2"), lost()]
+    scene = Scene(of=keyed(), routes={LIST: lists, "GET /config": MINE, f"GET /{B}/config": NONE})
+    assert (scene.verdict, scene.transport.count("/shop/pipeline")) == (A, 3)
+
+
+def test_what_is_found_is_confirmed_as_if_it_had_been_answered() -> None:
+    more = {"GET /config": MINE, f"GET /{A}": seen(A), "GET /workflow": [RUNNING, RUNNING, workflows("error")]}
+    Scene(ONE, routes=more, confirm=30.0).fails(NothingRuns, "did-not-run")
+    Scene(ONE, of=keyed(), routes={**more, "GET /workflow": workflows("error")}, confirm=5.0).fails(
+        NothingRuns, "did-not-run"
+    )
 
 
 @pytest.mark.parametrize(("confirm", "looking"), [(0.0, 10.0), (5.0, 10.0), (30.0, 30.0)])
@@ -157,31 +233,29 @@ def test_it_is_looked_for_as_long_as_a_run_is_confirmed_and_ten_seconds_at_the_l
     confirm: float, looking: float
 ) -> None:
     scene = Scene(BEFORE, confirm=confirm)
-    assert f"no run of it was found in {looking:.0f} s" in scene.uncertain
+    assert scene.verdict == f"no run of it was found in {looking:.0f} s"
     assert f"looking for what it created, for {looking:.0f} s at the most" in scene.console.infos[0]
     assert sum(scene.clock.slept) == pytest.approx(looking)
     assert len(scene.transport.sent) <= 14
 
 
-def test_what_is_found_is_confirmed_as_if_it_had_been_answered() -> None:
-    scene = Scene(ONE, routes={f"GET /{A}": seen(A), "GET /workflow": [RUNNING, workflows("error")]}, confirm=30.0)
-    assert scene.raised is not None
-    assert scene.outcomes == [Outcome.NOTHING_RUNS]
-
-
 @pytest.mark.parametrize(("sha", "outcome"), [(SHA, Outcome.TRIGGERED), (OTHER_SHA, Outcome.UNCERTAIN)])
 def test_a_lost_job_of_v1_1(sha: str, outcome: Outcome) -> None:
     """The request pins the revision: a job of another commit is another build's, and must not be cancelled."""
-    job = {"build_num": 30, "branch": "main", "vcs_revision": sha, "why": "api", "job_name": "deploy"}
-    there = {**job, "status": "running"}
-    routes: dict[str, Any] = {
-        "GET /tree/main": [answer(200, []), answer(200, [there])],
-        "POST /tree/main": lost(),
-        "GET /shop/30": answer(200, there),
+    job = {
+        "build_num": 30,
+        "branch": "main",
+        "vcs_revision": sha,
+        "why": "api",
+        "job_name": "deploy",
+        "status": "running",
     }
-    changes: dict[str, Any] = {"job": "deploy", "workflow": None, "api": ApiVersion.V1_1}
-    tried = Attempt(RoutedTransport(routes), spec(**changes)).run()
-    assert (tried.outcomes, tried.sent) == ([outcome], 1)
-    (entry,) = tried.report.triggers
-    assert (entry.created is None) is (outcome is Outcome.UNCERTAIN)
+    routes: dict[str, Any] = {
+        "GET /tree/main": [answer(200, []), answer(200, [job])],
+        "POST /tree/main": lost(),
+        "GET /shop/30": answer(200, job),
+    }
+    scene = Scene(of=spec(job="deploy", workflow=None, api=ApiVersion.V1_1), routes=routes)
+    (entry,) = scene.report.triggers
+    assert (scene.outcomes, scene.sent, entry.created is None) == ([outcome], 1, outcome is Outcome.UNCERTAIN)
     assert entry.created is None or (entry.created.id, entry.created.number) == (None, 30)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from builds import PIPELINE, SHOP, environ, spec
-from fakes import OWN_PATH, FakeServices, RoutedTransport, answer
+from fakes import OWN_PATH, FakeServices, RoutedTransport, answer, config
+from triggers import DEPLOYER, seen, workflow, workflows
 
 from deploystep.app.own_pipeline import own_deploys
-from deploystep.core.build import ProjectSlug
 from deploystep.core.errors import FactUnavailable
 
 if TYPE_CHECKING:
@@ -17,30 +17,23 @@ if TYPE_CHECKING:
 
 KEY, OTHER_KEY = "ds-" + "a" * 24, "ds-" + "b" * 24
 OWN = f"GET {OWN_PATH}"
-ELSEWHERE = ProjectSlug("gh", "acme", "deployer")
 BARE: dict[str, Any] = {"workflow": None}
 TO_ITSELF: dict[str, Any] = {"project": SHOP, "revision": None}
 
 
 def pipeline(kind: str | None = "api") -> Any:
-    trigger = {} if kind is None else {"trigger": {"type": kind}}
-    return answer(200, {"id": PIPELINE, "number": 24, "state": "created", **trigger})
+    return seen(PIPELINE, by=kind)
 
 
-def workflows(*names: str) -> Any:
-    items = [{"id": f"w-{name}", "name": name, "status": "running"} for name in names]
-    return answer(200, {"items": items, "next_page_token": None})
-
-
-def config(text: str) -> Any:
-    return answer(200, {"source": "", "compiled": text})
+def running(*names: str) -> Any:
+    return workflows(*(workflow("running", name) for name in names))
 
 
 def asked(
-    of: TriggerSpec, own: Any, text: Any = None, running: Any = None, *, is_again: bool = False, **changes: str | None
+    of: TriggerSpec, own: Any, text: Any = None, started: Any = None, *, is_again: bool = False, **changes: str | None
 ) -> tuple[str, list[str]]:
     """Why the rule does not fire, empty where it does; and what was asked."""
-    routes = {OWN: own, f"{OWN}/config": text or answer(404), f"{OWN}/workflow": running or answer(404)}
+    routes = {OWN: own, f"{OWN}/config": text or answer(404), f"{OWN}/workflow": started or answer(404)}
     transport = RoutedTransport(routes)
     services: Any = FakeServices(transport, environ=environ(**changes))
     found = own_deploys((of,), SHOP, services, is_again=is_again)
@@ -55,30 +48,30 @@ def test_a_build_of_a_push_costs_one_request(of: TriggerSpec, kind: str) -> None
 
 
 def test_what_goes_to_another_project_costs_none() -> None:
-    assert asked(spec(project=ELSEWHERE, revision=None), pipeline()) == ("", [])
+    assert asked(spec(project=DEPLOYER, revision=None), pipeline()) == ("", [])
     assert asked(spec(**BARE), pipeline(), CIRCLE_PIPELINE_ID=None) == ("", [])
 
 
 @pytest.mark.parametrize(
-    ("of", "text", "running", "is_again", "why"),
+    ("of", "text", "started", "is_again", "why"),
     [
         (spec(key=KEY), config(f"x: {KEY}"), None, False, "it holds its deploy key"),
         (spec(key=KEY, **BARE), config(f"x: {KEY}"), None, False, "it holds its deploy key"),
         (spec(key=KEY, **TO_ITSELF), config(f"x: {KEY}"), None, False, "it holds its deploy key"),
-        (spec(key=KEY, workflow="lint"), config(f"x: {OTHER_KEY}"), workflows("lint"), False, ""),
+        (spec(key=KEY, workflow="lint"), config(f"x: {OTHER_KEY}"), running("lint"), False, ""),
         (spec(key=KEY), config(f"x: {OTHER_KEY}"), None, True, "it holds a deploy key, and --again"),
-        (spec(key=KEY), config("x: y"), workflows("deploy"), False, "it was triggered through the API and holds"),
-        (spec(key=KEY), answer(500), workflows("lint"), False, ""),
-        (spec(), None, workflows("deploy"), False, "it was triggered through the API and holds workflow deploy"),
-        (spec(), None, workflows("lint"), False, ""),
+        (spec(key=KEY), config("x: y"), running("deploy"), False, "it was triggered through the API and holds"),
+        (spec(key=KEY), answer(500), running("lint"), False, ""),
+        (spec(), None, running("deploy"), False, "it was triggered through the API and holds workflow deploy"),
+        (spec(), None, running("lint"), False, ""),
         (spec(), None, answer(404), False, ""),
-        (spec(sharing=("other",)), None, workflows("deploy"), False, ""),  # which of the two it is, nobody knows
+        (spec(sharing=("other",)), None, running("deploy"), False, ""),  # which of the two it is, nobody knows
         (spec(job="deploy", workflow=None), None, None, False, "this is job deploy"),
         (spec(job="other", workflow=None), None, None, False, ""),
     ],
 )
-def test_a_pipeline_that_the_api_started(of: TriggerSpec, text: Any, running: Any, is_again: bool, why: str) -> None:  # noqa: FBT001 - a column
-    reason, _ = asked(of, pipeline(), text, running, is_again=is_again, CIRCLE_JOB="deploy")
+def test_a_pipeline_that_the_api_started(of: TriggerSpec, text: Any, started: Any, is_again: bool, why: str) -> None:  # noqa: FBT001 - a column
+    reason, _ = asked(of, pipeline(), text, started, is_again=is_again, CIRCLE_JOB="deploy")
     assert (why in reason, bool(why)) == (True, bool(reason))
 
 
@@ -94,7 +87,7 @@ def test_what_nothing_could_tell(of: TriggerSpec, own: Any) -> None:
 def test_again_is_not_believed_where_the_own_pipeline_may_be_the_deploy(own: Any, text: Any) -> None:
     """No earlier run is looked for then, so nothing else would end a loop."""
     with pytest.raises(FactUnavailable) as caught:
-        asked(spec(key=KEY), own, text, workflows("lint"), is_again=True)
+        asked(spec(key=KEY), own, text, running("lint"), is_again=True)
     assert caught.value.code == "undecided"
 
 

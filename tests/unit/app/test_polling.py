@@ -50,17 +50,6 @@ def test_no_silence_is_longer_than_circleci_allows_and_the_last_look_is_at_the_l
     assert wait.looks[-1] == pytest.approx(limit, abs=0.01)
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(0, 3000).map(float), max_size=5))
-def test_nor_while_somebody_waits_for_something_else(waits: list[float]) -> None:
-    console = TimedConsole(clock=FakeClock())
-    look = Look(console.clock, console, "waiting for the tide")
-    for seconds in waits:
-        look.sleep(seconds)
-    assert console.longest_silence <= 61.0
-    assert console.clock.monotonic() == sum(waits)
-
-
 def test_a_sign_of_life_says_how_long_and_how_it_stands() -> None:
     console = TimedConsole(clock=FakeClock())
     look = Look(console.clock, console, "waiting for the tide")
@@ -83,12 +72,6 @@ def test_only_a_change_is_a_line_and_a_line_is_a_sign_of_life() -> None:
         look.tell(state)
         look.sleep(25.0 if state == "b" else 30.0)
     assert console.infos == ["a", "waiting for the tide (1:00): a", "b", "a"]
-
-
-@pytest.mark.parametrize("limit", [0.0, -1.0])
-def test_without_time_there_is_one_look(limit: float) -> None:
-    wait = Wait(limit)
-    assert (wait.looks, wait.clock.slept) == ([0.0], [])
 
 
 def test_a_look_that_takes_until_the_limit_is_not_the_last() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builds import OTHER_SHA, RUN, SHA, SHOP, build, oidc, rules, spec
+from builds import DEFINITION, OTHER_SHA, RUN, SHA, SHOP, build, oidc, rules, spec
 from fakes import (
     HOST,
     NO_RUNS,
@@ -18,7 +18,7 @@ from fakes import (
     lost,
     refused_connection,
 )
-from triggers import ACCEPTED, URL, Attempt, listing, pipeline, seen, workflows
+from triggers import ACCEPTED, KEY, OTHER, URL, Attempt, listing, pipeline, seen, workflows
 
 from deploystep.app import trigger
 from deploystep.app.ports import Head
@@ -54,6 +54,14 @@ RUNNING, NONE_YET = workflows("running"), workflows()
 WRONG = seen(sha=OTHER_SHA)
 WHOLE: list[Event] = [ACCEPTED, seen(), RUNNING]
 DEPLOYER = ProjectSlug("circleci", "9Yy", "44n")
+V1_JOB: dict[str, Any] = {"api": ApiVersion.V1_1, "job": "deploy", "workflow": None}
+RULES = """\
+    version: 1
+    rules:
+      - {name: a, when: {branch: main}, deploy: {workflow: deploy}}
+      - {name: b, when: {branch: main}, deploy: {workflow: deploy}}
+      - {name: c, when: {branch: main}, deploy: {workflow: deploy}}
+    """
 
 
 def attempt(events: Sequence[Event], *, count: int = 1, earlier: Response = NO_RUNS, **options: Any) -> Attempt:
@@ -64,18 +72,13 @@ def attempt(events: Sequence[Event], *, count: int = 1, earlier: Response = NO_R
 
 def test_all_is_well() -> None:
     tried = attempt(WHOLE)
-    assert tried.raised is None
+    assert (tried.raised, tried.outcomes) == (None, [Outcome.TRIGGERED])
     (entry,) = tried.report.triggers
-    assert entry.outcome is Outcome.TRIGGERED
-    assert entry.created is not None
-    assert (entry.created.id, entry.created.revision) == (RUN, SHA)
-    assert [w.name for w in entry.workflows] == ["deploy"]
-    assert tried.console.infos == [f"triggered rule-0: {URL}/25"]
-    assert tried.transport.paths == [
-        "POST /api/v2/project/gh/acme/shop/pipeline/run",
-        f"GET /api/v2/pipeline/{RUN}",
-        f"GET /api/v2/pipeline/{RUN}/workflow",
-    ]
+    assert (entry.created and entry.created.id, entry.created and entry.created.revision) == (RUN, SHA)
+    assert ([w.name for w in entry.workflows], tried.console.infos) == (["deploy"], [f"triggered rule-0: {URL}/25"])
+    other = Attempt(ScriptedTransport([ACCEPTED, WRONG, RUNNING]), spec(project=DEPLOYER, revision=None), confirm=2.0)
+    assert other.run().outcomes == [Outcome.TRIGGERED]
+    assert other.report.triggers[0].url == f"{HOST}/api/v2/project/circleci/9Yy/44n/pipeline/run"
 
 
 @pytest.mark.parametrize(
@@ -126,23 +129,6 @@ def test_what_runs_is_followed_where_that_was_asked_for(
 # What is sent
 
 
-def test_a_request_is_made_before_the_first_is_sent() -> None:
-    entry = planned(spec(api=ApiVersion.V1_1, job="deploy"), SHOP, HOST, Outcome.PLANNED)
-    assert entry.url == f"{HOST}/api/v1.1/project/github/acme/shop/tree/main"
-    assert entry.outcome is Outcome.PLANNED
-    assert entry.request.body == {"revision": SHA, "build_parameters": {"CIRCLE_JOB": "deploy"}}
-
-
-def test_a_target_is_sent_to_its_own_project_and_its_runs_are_not_listed() -> None:
-    transport = ScriptedTransport([ACCEPTED, WRONG, RUNNING], earlier=NO_RUNS)
-    tried = Attempt(transport, spec(project=DEPLOYER, revision=None), confirm=2.0).run()
-    assert (tried.raised, transport.listed) == (None, 0)
-    assert transport.paths[0] == "POST /api/v2/project/circleci/9Yy/44n/pipeline/run"
-    (entry,) = tried.report.triggers
-    assert entry.created is not None
-    assert entry.created.url == "https://app.circleci.com/pipelines/circleci/9Yy/44n/25"
-
-
 def test_the_project_id_of_the_build_is_not_taken_for_that_of_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
     known: list[str | None] = []
 
@@ -164,15 +150,6 @@ def test_a_branch_that_has_moved_on_is_read_once_and_stops_every_rule() -> None:
     assert all("main has moved on to" in entry.because for entry in tried.report.triggers)
 
 
-RULES = """\
-    version: 1
-    rules:
-      - {name: a, when: {branch: main}, deploy: {workflow: deploy}}
-      - {name: b, when: {branch: main}, deploy: {workflow: deploy}}
-      - {name: c, when: {branch: main}, deploy: {workflow: deploy}}
-    """
-
-
 @pytest.mark.parametrize(
     ("one", "other", "is_same"),
     [
@@ -183,18 +160,30 @@ RULES = """\
         ({"ref": Branch("main")}, {"ref": Branch("next")}, False),
         ({"project": SHOP}, {"project": ProjectSlug("gh", "Acme", "Shop")}, True),
         ({"project": SHOP}, {"project": DEPLOYER}, False),
-        ({"definition": "2338d0ae-5541-4bbf-88a2-55e9f7281f80"}, {"definition": None}, True),
+        ({"definition": DEFINITION}, {"definition": None}, True),
         ({"workflow": "one"}, {"workflow": "two"}, True),  # the request does not say what it starts
+        ({}, V1_JOB, False),
+        (V1_JOB, V1_JOB, True),
+        (V1_JOB, {**V1_JOB, "job": "other"}, False),
+        # those that differ in their keys alone are one deploy twice
+        ({"parameters": {"k": KEY}}, {"parameters": {"k": OTHER}}, True),
+        ({"parameters": {"k": f"x-{KEY}"}}, {"parameters": {"k": f"x-{OTHER}"}}, True),
+        ({"parameters": {"k": KEY, "n": 1}}, {"parameters": {"k": OTHER, "n": 2}}, False),
+        ({"parameters": {"k": KEY}}, {"parameters": {"l": OTHER}}, False),
+        ({"parameters": {"k": KEY, "l": "a"}}, {"parameters": {"k": "a", "l": OTHER}}, False),
+        ({"parameters": {"k": KEY}}, {"parameters": {}}, False),
     ],
 )
 def test_two_rules_do_not_send_the_same_request(one: dict[str, Any], other: dict[str, Any], is_same: object) -> None:
-    specs = [spec(rule="a", **one), spec(rule="c", **other)]
+    keys = [key if key in str(sent) else None for key, sent in ((KEY, one), (OTHER, other))]
+    specs = [spec(rule=rule, key=key, **sent) for rule, key, sent in zip("ac", keys, (one, other), strict=True)]
     entries = [planned(s, s.project or SHOP, HOST, Outcome.NOT_SENT) for s in specs]
     found = duplicates(entries, rules(RULES))
     assert bool(found) is is_same
     for problem in found:
-        assert (problem.code, problem.span.line) == ("E608", 5)
+        assert (problem.code, problem.span.line, problem.span.start.column) == ("E608", 5, 12)
         assert problem.message == "rule 'c' would send the same request as rule 'a' (line 3)"
+        assert problem.hint == "make their conditions exclude each other, or merge them"
 
 
 # --again
@@ -327,37 +316,10 @@ def test_nothing_else_is_cancelled(events: list[Event], options: dict[str, Any],
     assert (CANCEL in tried.transport.paths, tried.outcomes) == (False, [outcome])
 
 
-# What the deploy key changes
-
-KEYS = ("ds-0123456789abcdef01234567", "ds-0123456789abcdef01234568")
-
-
-@pytest.mark.parametrize(
-    ("parameters", "is_same"),
-    [
-        (({"k": KEYS[0]}, {"k": KEYS[1]}), True),
-        (({"k": f"x-{KEYS[0]}"}, {"k": f"x-{KEYS[1]}"}), True),
-        (({"k": KEYS[0], "n": 1}, {"k": KEYS[1], "n": 2}), False),
-        (({"k": KEYS[0]}, {"l": KEYS[1]}), False),
-        (({"k": KEYS[0], "l": "a"}, {"k": "a", "l": KEYS[1]}), False),
-        (({"k": KEYS[0]}, {}), False),
-    ],
-)
-def test_two_requests_that_differ_in_their_keys_alone_are_one_deploy_twice(
-    parameters: tuple[dict[str, Any], dict[str, Any]], is_same: object
-) -> None:
-    specs = [
-        spec(rule=rule, parameters=sent, key=key if key in str(sent) else None)
-        for rule, sent, key in zip("ac", parameters, KEYS, strict=True)
-    ]
-    entries = [planned(s, SHOP, HOST, Outcome.NOT_SENT) for s in specs]
-    assert bool(duplicates(entries, rules(RULES))) is is_same
-
-
 def test_the_head_is_read_once_for_rules_of_which_one_waits() -> None:
     """Were it read for each, one rule could be superseded and the next be sent, which a rerun sends once more."""
     remote = FakeRemote([Head(SHA), Head(OTHER_SHA)], newer=frozenset({OTHER_SHA}))
-    specs = [spec(rule="a", workflow="a"), spec(rule="b", workflow="b")]
+    specs = [spec(rule=name, workflow=name) for name in "ab"]
     routes = {"GET /shop/pipeline": NO_RUNS, "POST /pipeline/run": ACCEPTED}
     tried = Attempt(RoutedTransport(routes), *specs, remote=remote).run()
     assert (tried.raised, tried.outcomes, remote.looks) == (None, [Outcome.TRIGGERED] * 2, 1)

@@ -51,25 +51,21 @@ def test_their_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(200, Uncertain), (302, Uncertain), (408, Uncertain), (429, Unreachable), (503, Uncertain)]
-)
-def test_what_a_trigger_that_was_given_up_may_have_done(status: int, kind: type[ToolError]) -> None:
-    assert type(unanswered(answer(status), V2)) is kind
-
-
-@pytest.mark.parametrize(
-    ("status", "kind"),
+    ("status", "given_up", "before"),
     [
-        (200, FactUnavailable),
-        (399, FactUnavailable),
-        (400, Refused),
-        (429, Unreachable),
-        (499, Refused),
-        (500, FactUnavailable),
+        (200, Uncertain, FactUnavailable),
+        (302, Uncertain, FactUnavailable),
+        (400, Uncertain, Refused),
+        (408, Uncertain, Refused),
+        (429, Unreachable, Unreachable),
+        (499, Uncertain, Refused),
+        (503, Uncertain, FactUnavailable),
     ],
 )
-def test_before_anything_was_sent_nothing_is_uncertain(status: int, kind: type[ToolError]) -> None:
-    assert type(unread(answer(status), V2)) is kind
+def test_only_what_may_have_been_received_is_uncertain(
+    status: int, given_up: type[ToolError], before: type[ToolError]
+) -> None:
+    assert (type(unanswered(answer(status), V2)), type(unread(answer(status), V2))) == (given_up, before)
 
 
 def test_what_came_instead() -> None:

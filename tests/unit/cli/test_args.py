@@ -12,39 +12,13 @@ from deploystep.cli.option_table import COMMANDS, OPTIONS
 from deploystep.core.errors import UsageError
 
 USAGE = [
-    "run --bogus",
-    "run --wait soon",
-    "run --again",
-    ("run", "--again", " "),
-    ("run", "--nodes-timeout", "1 m"),
-    ("run", "--nodes-timeout", ""),
-    ("run", "--confirm", "1 s"),
-    "run --nodes some",
-    "run --confirm soon",
-    "run --confirm -1s",
-    "run --confirm ٣s",
-    "run --color sometimes",
-    "run --dry",
-    "run --rules",
-    "run extra",
-    "run --branch main",
-    "run --held maybe",
-    "plan --held fail",
-    "plan --pull-request x",
-    "plan --pull-request 0",
-    "plan --pull-request 9999999999999999999",
-    "plan --env DEPLOYS_OFF",
-    "plan --env =1",
-    "plan --env A-B=1",
-    "plan --confirm 1s",
-    "sandbox --port 99999",
-    "sandbox --port 65536",
-    "sandbox --port x",
-    "sandbox --port -1",
-    "sandbox --head main",
-    "sandbox --head =x",
-    "nonsense",
-    "",
+    *("run --bogus", "run --wait soon", "run --again", "run --nodes some", "run --confirm soon", "run --confirm -1s"),
+    *("run --confirm ٣s", "run --color sometimes", "run --dry", "run --rules", "run extra", "run --branch main"),
+    *("run --held maybe", "plan --held fail", "plan --pull-request x", "plan --pull-request 0"),
+    *("plan --pull-request 9999999999999999999", "plan --env DEPLOYS_OFF", "plan --env =1", "plan --env A-B=1"),
+    *("plan --confirm 1s", "sandbox --port 65536", "sandbox --port x", "sandbox --port -1", "sandbox --head main"),
+    *("sandbox --head =x", "nonsense", ""),
+    *(("run", "--again", " "), ("run", "--nodes-timeout", "1 m"), ("run", "--nodes-timeout", "")),
 ]
 
 
@@ -58,15 +32,8 @@ def test_usage(argv: str | tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("NODES", "some"),
-        ("COLOR", "sometimes"),
-        ("WAIT", "soon"),
-        ("AGAIN", "  "),
-        ("NODES_TIMEOUT", "1d"),
-        ("DRY_RUN", "maybe"),
-        ("JSON", "maybe"),
-        ("CONFIRM", "x"),
-        ("HELD", "maybe"),
+        *(("NODES", "some"), ("COLOR", "sometimes"), ("WAIT", "soon"), ("AGAIN", "  "), ("NODES_TIMEOUT", "1d")),
+        *(("DRY_RUN", "maybe"), ("JSON", "maybe"), ("CONFIRM", "x"), ("HELD", "maybe")),
     ],
 )
 def test_a_variable_that_cannot_be_meant(name: str, value: str) -> None:
@@ -142,15 +109,9 @@ def test_the_value_of_a_variable_is_not_repeated_where_its_name_is_missing() -> 
 
 
 def test_an_option_is_named_as_it_was_given() -> None:
-    read = parse(
-        ["run", "--confirm", "1s"], {"DEPLOYSTEP_NOW": "x", "DEPLOYSTEP_CONFIRM": "2s", "DEPLOYSTEP_HELD": "fail"}
-    )
-    assert [read.written(n) for n in ("now", "confirm", "held", "rules_ref")] == [
-        "DEPLOYSTEP_NOW",
-        "--confirm",
-        "DEPLOYSTEP_HELD",
-        "--rules-ref",
-    ]
+    read = parse(["run", "--confirm", "1s"], {"DEPLOYSTEP_NOW": "x", "DEPLOYSTEP_CONFIRM": "2s"})
+    written = [read.written(name) for name in ("now", "confirm", "rules_ref")]
+    assert written == ["DEPLOYSTEP_NOW", "--confirm", "--rules-ref"]
 
 
 @pytest.mark.parametrize("flag", ["-V", "--version"])
@@ -170,8 +131,24 @@ def test_what_has_no_variable_is_read_from_none() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_only_run_sends(command: str) -> None:
-    assert parse([command], {"DEPLOYSTEP_CONFIRM": "1s"}).is_dry is (command != "run")
+def test_only_run_and_gate_deploy(command: str) -> None:
+    words = [command, "production"] if command == "gate" else [command]
+    assert parse(words, {"DEPLOYSTEP_CONFIRM": "1s"}).is_dry is (command not in ("run", "gate"))
+
+
+@pytest.mark.parametrize(
+    ("words", "rule", "execute"),
+    [
+        (["production"], "production", ()),
+        (["production", "--dry-run"], "production", ()),
+        (["--nodes", "first", "production", "--", "--json"], "production", ("--json",)),
+        (["production", "--held=fail", "--", "a", "--", "b"], "production", ("a", "--", "b")),
+    ],
+)
+def test_the_words_of_gate(words: list[str], rule: str, execute: tuple[str, ...]) -> None:
+    found = parse(["gate", *words], {})
+    assert (found.rule, found.execute, found.json) == (rule, execute, False)
+    assert not asks_for_json(["gate", *words], {})
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

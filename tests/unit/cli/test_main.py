@@ -45,13 +45,7 @@ def call(*argv: str, **variables: str) -> tuple[int, str, str]:
 
 @pytest.mark.parametrize(
     "argv",
-    [
-        ["run", "--bogus"],
-        ["sandbox", "--fault", "nonsense"],
-        ["plan", "--branch", "a", "--tag", "b"],
-        ["nonsense"],
-        [],
-    ],
+    [["run", "--bogus"], ["sandbox", "--fault", "nonsense"], ["plan", "--branch", "a", "--tag", "b"], ["nonsense"], []],
     ids=" ".join,
 )
 def test_what_is_raised_is_told(argv: list[str]) -> None:
@@ -181,9 +175,9 @@ def test_a_signal_that_comes_out_as_something_else_is_a_signal_all_the_same(beha
     assert call("run")[0] == 143
 
 
-@pytest.mark.parametrize("goes_on", ["waits", "sends"])
+@pytest.mark.parametrize(("goes_on", "code"), [("waits", 143), ("sends", 143), ("meets another", 130)])
 def test_after_a_signal_that_was_swallowed_nothing_is_sent_or_waited_for(
-    behaves: Callable[[Any], None], goes_on: str
+    behaves: Callable[[Any], None], goes_on: str, code: int
 ) -> None:
     reached = []
 
@@ -191,22 +185,13 @@ def test_after_a_signal_that_was_swallowed_nothing_is_sent_or_waited_for(
         with suppress(ImportError):
             swallow()
         reached.append("after it")
+        if goes_on == "meets another":
+            meet(signal.SIGINT)
         services.clock.sleep(0) if goes_on == "waits" else report.raise_if_signalled()
         pytest.fail("it went on")
 
     behaves(carry_out)
-    assert (call("run")[0], reached) == (143, ["after it"])
-
-
-def test_the_signal_after_one_that_was_swallowed_is_heard(behaves: Callable[[Any], None]) -> None:
-    def carry_out(*_: object) -> bool:
-        with suppress(ImportError):
-            swallow()
-        meet(signal.SIGINT)
-        pytest.fail("it went on")
-
-    behaves(carry_out)
-    assert call("run")[0] == 130
+    assert (call("run")[0], reached) == (code, ["after it"])
 
 
 def test_a_signal_during_what_the_first_one_asked_for_changes_nothing(behaves: Callable[[Any], None]) -> None:

@@ -58,14 +58,10 @@ def test_refused(text: str, why: str) -> None:
         read_address(text)
 
 
-def test_the_web_application_of_an_address() -> None:
+def test_what_belongs_to_an_address() -> None:
     assert read_address("https://circleci.com").app == "https://app.circleci.com"
     assert read_address("circleci.acme.dev").app == "https://circleci.acme.dev"
-
-
-def test_security() -> None:
-    assert read_address("https://x").is_secure
-    assert not read_address("http://localhost").is_secure
+    assert (read_address("https://x").is_secure, read_address("http://localhost").is_secure) == (True, False)
 
 
 @pytest.mark.parametrize(

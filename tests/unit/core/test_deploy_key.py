@@ -241,33 +241,27 @@ def spec_of(deploy: str, once: str = "", **changes: str | None) -> TriggerSpec:
 
 
 @pytest.mark.parametrize(
-    ("deploy", "is_known", "is_recognised"),
+    ("deploy", "is_keyed", "is_recognised", "tells"),
     [
-        ("{workflow: w, parameters: {k: '${deploy.key}'}}", True, True),
-        ("{workflow: w}", False, True),
-        ("{to: t, workflow: w, parameters: {k: '${deploy.key}'}}", True, True),
-        ("{to: t, workflow: w}", False, False),
-        ("{parameters: {k: '${deploy.key}'}}", True, True),
-        ("{parameters: {x: 1}}", False, False),
-        ("{job: j, parameters: {k: '${deploy.key}'}}", False, True),  # a job shows no configuration
+        ("{workflow: w, parameters: {k: '${deploy.key}'}}", True, True, True),
+        ("{workflow: w}", False, True, True),
+        ("{workflow: w, parameters: {r: '${REGION}'}}", False, True, False),
+        ("{to: t, workflow: w, parameters: {k: '${deploy.key}'}}", True, True, False),
+        ("{to: t, workflow: w}", False, False, False),
+        ("{parameters: {k: '${deploy.key}'}}", True, True, False),
+        ("{parameters: {x: 1}}", False, False, False),
+        ("{job: j, parameters: {k: '${deploy.key}'}}", False, True, True),  # a job shows no configuration
     ],
 )
-def test_by_what_the_runs_of_a_trigger_are_known(deploy: str, is_known: object, is_recognised: object) -> None:
-    spec = spec_of(deploy)
-    assert ((spec.key is not None), spec.is_recognised) == (is_known, is_recognised)
+def test_by_what_the_runs_of_a_trigger_are_known(
+    deploy: str, is_keyed: object, is_recognised: object, tells: object
+) -> None:
+    spec = spec_of(deploy, REGION="eu")
+    assert ((spec.key is not None), spec.is_recognised, spec.is_known_by_workflow) == (is_keyed, is_recognised, tells)
+    assert spec.own_variables == (("REGION",) if "REGION" in deploy else ())
     assert "${" not in str(dict(spec.parameters))
     if spec.key:
         assert spec.parameters["k"] == spec.key
-
-
-@pytest.mark.parametrize(
-    ("deploy", "is_known"),
-    [("{workflow: w}", True), ("{workflow: w, parameters: {r: '${REGION}'}}", False), ("{to: t, workflow: w}", False)],
-)
-def test_whose_runs_its_workflow_tells(deploy: str, is_known: object) -> None:
-    spec = spec_of(deploy, REGION="eu")
-    assert spec.is_known_by_workflow is is_known
-    assert spec.own_variables == (("REGION",) if "REGION" in deploy else ())
 
 
 def test_what_is_sent_again_carries_a_key_of_its_own() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,13 +53,6 @@ def adopted(*states: str) -> int | None:
 )
 def test_what_is_adopted(states: str, expected: int | None) -> None:
     assert adopted(*states.split()) == expected
-
-
-@pytest.mark.parametrize("states", list(product(["running", "success", "failed"], repeat=3)))
-def test_every_three_runs(states: tuple[str, ...]) -> None:
-    """The table again, said another way: the newest that is active; else the newest, unless it failed."""
-    active = [n for n, state in enumerate(states) if state == "running"]
-    assert adopted(*states) == (active[0] if active else 0 if states[0] == "success" else None)
 
 
 def test_a_run_without_workflows_never_ran() -> None:

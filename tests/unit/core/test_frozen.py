@@ -58,8 +58,9 @@ class TestBoth:
         assert point(1) != (1, "here", (1,))
         assert point(1) != STANDARD(1) or point is STANDARD
 
-    def test_are_shown(self, point: Any) -> None:
+    def test_are_shown_and_named_as_written(self, point: Any) -> None:
         assert repr(point(1)) == "both.<locals>.Point(x=1, name='here', more=(1,))"
+        assert (point.__doc__, point.__name__, point.__module__) == ("A place.", "Point", __name__)
 
     def test_are_frozen(self, point: Any) -> None:
         made = point(1)
@@ -78,9 +79,6 @@ class TestBoth:
                 assert (x, name) == (1, "a")
             case _:
                 pytest.fail("it has no parts")
-
-    def test_are_named_as_written(self, point: Any) -> None:
-        assert (point.__doc__, point.__name__, point.__module__) == ("A place.", "Point", __name__)
 
 
 def test_a_value_is_replaced_in_some_of_its_fields() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from builds import build, rules, tag_build
+from builds import build, rules
 
 from deploystep.core.facts import (
     Answered,
@@ -58,13 +58,7 @@ def words(trace: Trace) -> str:
         ("author: anna@acme.dev", AuthorOf(), "anna@acme.dev", "yes", "author anna@acme.dev"),
         ('author: "*@acme.dev"', AuthorOf(), "anna@acme.dev", "yes", "author anna@acme.dev matches *@acme.dev"),
         ("author: [a@x, b@x]", AuthorOf(), "c@x", "no", "author c@x does not match a@x or b@x"),
-        (
-            "author: Anna@x",
-            AuthorOf(),
-            "anna@x",
-            "no",
-            "author anna@x does not match Anna@x; upper and lower case differ",
-        ),
+        ("author: A@x", AuthorOf(), "a@x", "no", "author a@x does not match A@x; upper and lower case differ"),
         ('author: "*"', AuthorOf(), "", "no", "author — it is empty"),
         ("message_contains: '[ship]'", MessageOf(), "Fix [ship] it", "yes", "the commit message contains '[ship]'"),
         ("message_contains: [a, b]", MessageOf(), "first\n\nbody", "yes", "the commit message contains 'b'"),
@@ -170,6 +164,8 @@ def test_any_of_several_branches(
         ("env: {A: x}", {"A": "x"}, "yes", "env A matches x"),
         ("env: {A: [x, y]}", {"A": "z"}, "no", "env A does not match x or y"),
         ("env: {A: x}", {"A": ""}, "no", "env A — it is not set"),
+        ("env: {A: x}", {"A": "<nil>"}, "no", "env A — it is not set"),
+        ("env: {A: x, B: y}", {"A": "x", "B": "z"}, "no", "env B does not match y"),
         ("env: {CIRCLE_JOB: b*}", {"CIRCLE_JOB": "build"}, "yes", "env CIRCLE_JOB build matches b*"),
         ("user: anna", {}, "yes", "user anna"),
         ("user: '*'", {"CIRCLE_USERNAME": ""}, "no", "user — CIRCLE_USERNAME is not set"),
@@ -183,19 +179,10 @@ def test_a_fact_of_the_environment(written: str, variables: dict[str, str], answ
     assert (found.answer.value, words(found), found.wants) == (answer, because, ())
 
 
-def test_a_tag_build_has_no_branch() -> None:
-    (rule,) = rules("version: 1\nrules: [{name: a, when: {branch: '**'}, deploy: {workflow: x}}]").rules
-    found = match(rule.when.alternatives[0].matchers[0], Facts(tag_build("v1")))
-    assert (found.answer, found.reasons[0].text) == (Answer.NO, "branch — this is a tag build")
-
-
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        ("user: x", Cost.ENVIRONMENT),
-        ("env: {A: x}", Cost.ENVIRONMENT),
-        ("fork: true", Cost.ENVIRONMENT),
-        ("pull_request: true", Cost.ENVIRONMENT),
+        *((written, Cost.ENVIRONMENT) for written in ("user: x", "env: {A: x}", "fork: true", "pull_request: true")),
         ("author: x", Cost.COMMIT),
         ("message_contains: x", Cost.COMMIT),
         ("merged_into: x", Cost.ANCESTRY),

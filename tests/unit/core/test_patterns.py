@@ -87,7 +87,7 @@ def test_names(text: str, matched: list[str], unmatched: list[str]) -> None:
         (
             r"/v\d+\.\d+\.\d+/",
             ["v1.4.0", "v10.20.30"],
-            ["v1.4", "v1.4.0-rc1", "xv1.4.0", "v1x4x0", "v\u0661.\u0662.\u0663"],
+            ["v1.4", "v1.4.0-rc", "xv1.4.0", "v1x4x0", "v\u0661.\u0662.\u0663"],
         ),
         ("/^v.*/", ["v", "v1/2"], ["", "av", "v\n"]),
         ("/^(?:main|dev)$/", ["main", "dev"], ["maindev", "main2"]),
@@ -246,6 +246,8 @@ class TestOverlap:
             ("/[%z]/", "**", "z"),
             ("/x?/", "/y?|x/", "x"),
             ("/(a|b).*/", "/.*z/", "az"),
+            ("/(ab?){2}/", "aba", "aba"),
+            ("/(a|ab){2,3}x/", "abax", "abax"),
         ],
     )
     def test_names_something_natural_that_both_match(self, a: str, b: str, witness: str | None) -> None:
@@ -295,13 +297,7 @@ class TestCovers:
 
     @pytest.mark.parametrize(
         ("covering", "covered"),
-        [
-            (["*"], "**"),
-            (["a/**"], "**/b"),
-            ([r"/v\d+/"], "v*"),
-            (["main", "dev"], "/main|dev|test/"),
-            ([], "main"),
-        ],
+        [(["*"], "**"), (["a/**"], "**/b"), ([r"/v\d+/"], "v*"), (["main", "dev"], "/main|dev|test/"), ([], "main")],
     )
     def test_does_not_claim_what_is_not_so(self, covering: list[str], covered: str) -> None:
         assert not covers(refs(*covering), ref(covered))
@@ -313,27 +309,11 @@ class TestCovers:
         assert covers(refs("a"), ref("a..b"))
 
 
+LEGAL = "main a/b/c v1.0 foo./bar a@b a@ @a é - a.lockx 😀 { a{b} \udc80 HEAD"
+
+
 class TestLegalNames:
-    @pytest.mark.parametrize(
-        "text",
-        [
-            "main",
-            "a/b/c",
-            "v1.0",
-            "foo./bar",
-            "a@b",
-            "a@",
-            "@a",
-            "é",
-            "-",
-            "a.lockx",
-            "😀",
-            "{",
-            "a{b}",
-            "\udc80",
-            "HEAD",
-        ],
-    )
+    @pytest.mark.parametrize("text", LEGAL.split())
     def test_git_allows(self, text: str) -> None:
         assert is_legal_ref(text)
 
@@ -411,10 +391,8 @@ class TestBounds:
     def test_a_search_that_is_cut_short_claims_nothing(self) -> None:
         hard = name("/(a|b)*a(a|b){6}/")
         harder = name("/(a|b)*b(a|b){6}/")
-        finding = find_name([(hard,), (harder,)], [], limit=500)
-        assert finding.name is None
-        assert not finding.proves_none
-        assert find_name([(hard,), (harder,)], []).proves_none
+        assert find_name([(hard,), (harder,)], [], limit=500) is None
+        assert find_name([(hard,), (harder,)], []) == ""
 
     def test_the_questions_pass_that_on(self) -> None:
         """No two of these match the same name, but to prove it takes 2^80 states."""

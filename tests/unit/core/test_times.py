@@ -133,22 +133,9 @@ def test_a_window_names_its_zone_or_takes_the_files() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "Mon",
-        "09:00-17:00",
-        "Mon-Fri 9-17",
-        "mon 09:00-17:00",
-        "Mon,Tue 09:00-17:00",
-        "Mon-Foo 09:00-17:00",
-        "Foo 09:00-17:00",
-        "Mon 09:00-09:00",
-        "Mon 24:00-06:00",
-        "Mon 09:00-24:01",
-        "Mon 09:60-17:00",
-        "Mon 25:00-26:00",
-        "Mon 09:00 - 17:00",
-        "Mon 09:00-17:00 Europe/Berlin x",
-        "Mon ٠٩:00-17:00",
+        *("", "Mon", "09:00-17:00", "Mon-Fri 9-17", "mon 09:00-17:00", "Mon,Tue 09:00-17:00", "Mon-Foo 09:00-17:00"),
+        *("Foo 09:00-17:00", "Mon 09:00-09:00", "Mon 24:00-06:00", "Mon 09:00-24:01", "Mon 09:60-17:00"),
+        *("Mon 25:00-26:00", "Mon 09:00 - 17:00", "Mon 09:00-17:00 Europe/Berlin x", "Mon ٠٩:00-17:00"),
     ],
 )
 def test_what_is_no_window(text: str) -> None:
@@ -221,13 +208,10 @@ def test_office_hours_do_not_move_when_clocks_are_changed(place: str, before: st
     [
         # 02:00 to 03:00 does not exist in Berlin on 2026-03-29
         ("Sun 02:30-04:00 Europe/Berlin", "2026-03-29 01:59 Europe/Berlin", "Sun 2026-03-29 03:00"),
-        ("Sun 02:00-03:30 Europe/Berlin", "2026-03-29 01:00 Europe/Berlin", "Sun 2026-03-29 03:00"),
         ("Sat 22:00-02:30 Europe/Berlin", "2026-03-29 03:00 Europe/Berlin", "Sat 2026-04-04 22:00"),
         # all of the window is skipped: the next is a week later, even where it is asked a week before
         ("Sun 02:15-02:45 Europe/Berlin", "2026-03-29 00:00 Europe/Berlin", "Sun 2026-04-05 02:15"),
         ("Sun 02:15-02:45 Europe/Berlin", "2026-03-23 12:00 Europe/Berlin", "Sun 2026-04-05 02:15"),
-        ("Sun 02:15-02:45 Europe/Berlin", "2026-03-22 02:45 Europe/Berlin", "Sun 2026-04-05 02:15"),
-        ("Sun 02:00-02:30 America/New_York", "2026-03-02 12:00 America/New_York", "Sun 2026-03-15 02:00"),
         # half an hour, 02:00 to 02:30, on Lord Howe
         ("Sun 02:15-02:45 Australia/Lord_Howe", "2026-10-04 01:59 Australia/Lord_Howe", "Sun 2026-10-04 02:30"),
         ("Sun 02:00-02:30 Australia/Lord_Howe", "2026-10-04 01:00 Australia/Lord_Howe", "Sun 2026-10-11 02:00"),
@@ -249,8 +233,6 @@ def test_a_start_that_the_clock_skips(text: str, moment: str, expected: str) -> 
         ("Sun 02:30-04:00 Europe/Berlin", "2026-10-25 02:00+ Europe/Berlin", "Sun 2026-10-25 02:30+"),
         # it closes, and the clock goes back into it
         ("Sun 01:00-02:30 Europe/Berlin", "2026-10-25 02:40 Europe/Berlin", "Sun 2026-10-25 02:00+"),
-        ("Sat 22:00-02:30 Europe/Berlin", "2026-10-25 02:40 Europe/Berlin", "Sun 2026-10-25 02:00+"),
-        ("Sun 00:30-01:10 America/New_York", "2026-11-01 01:10 America/New_York", "Sun 2026-11-01 01:00+"),
         ("Sun 01:00-01:40 Australia/Lord_Howe", "2026-04-05 01:50 Australia/Lord_Howe", "Sun 2026-04-05 01:30+"),
     ],
 )
@@ -258,11 +240,6 @@ def test_an_hour_that_comes_twice(text: str, moment: str, expected: str) -> None
     moment, _, rest = moment.rpartition(" ")
     day, _, place = f"{moment} {rest}".rpartition(" ")
     assert opening(f"{day.rstrip('+')} {place}{'+' * day.endswith('+')}", text) == expected
-
-
-def test_a_window_is_open_both_times() -> None:
-    for moment in ("2026-10-25 02:30 Europe/Berlin", "2026-10-25 02:30 Europe/Berlin+"):
-        assert is_open("Sun 02:30-02:45 Europe/Berlin", moment)
 
 
 def test_an_opening_is_the_start_of_a_minute_unless_it_is_now() -> None:
@@ -312,10 +289,8 @@ YEAR_END = ("2026-12-18 18:00", "2027-01-04 09:00")
     ("moment", "windows", "freezes", "expected"),
     [
         ("2026-06-15 10:00", (), (), "Mon 2026-06-15 10:00"),
-        ("2026-06-15 10:00", (HOURS,), (), "Mon 2026-06-15 10:00"),
         ("2026-06-18 17:00", (HOURS,), (), "Mon 2026-06-22 09:00"),
         ("2026-06-18 17:00", (HOURS, "Fri 10:00-12:00"), (), "Fri 2026-06-19 10:00"),
-        ("2026-12-24 23:00", (), (YEAR_END,), "Mon 2027-01-04 09:00"),
         ("2026-12-24 23:00", (HOURS,), (YEAR_END,), "Mon 2027-01-04 09:00"),
         ("2026-12-24 23:00", ("Fri 10:00-12:00",), (YEAR_END,), "Fri 2027-01-08 10:00"),
         # the window opens before the freeze starts, or only after it

@@ -270,7 +270,60 @@ def test_public_configs_give_no_false_alarm(path: Path) -> None:
         return
     rules = changed(RULES, "      workflow: deploy\n", "")
     rules = rules[: rules.index("parameters:")] + "parameters: {deploystep_key: '${deploy.key}'}\n"
-    diagnostics = compare(load(SourceFile("deploy.yml", rules)), Project(read, {}, ()))
+    diagnostics = compare(load(SourceFile("deploy.yml", rules)), Project(read, {}, (), lambda _: None))
     assert {d.code for d in diagnostics} <= {"P01", "P04", "P07"}
     texts = [d.message for d in diagnostics if d.code == "P01"]
     assert all("version 2 knows no parameters" in text for text in texts)
+
+
+ALONE: Final = "version: 1\nrules: [{name: production, when: {branch: main}}]\n"
+
+
+def test_a_rule_for_gate_alone_starts_nothing() -> None:
+    """Whatever the workflows are gated by: there is no second pipeline."""
+    gated = changed(changed(CONFIG, OPENS, ""), "deploystep run", "deploystep gate production -- ./deploy.sh")
+    assert found(gated, ALONE) == []
+    (told,) = found(changed(CONFIG, "deploystep run", "echo"), ALONE)
+    assert told.startswith("P04 warning 2 config.yml: the step never runs on branch 'main'")
+    assert told.endswith("— run  deploystep gate production  in a job that runs for what this rule is for")
+
+
+GATE: Final = "deploystep gate production -- ./deploy.sh"
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        (GATE, ""),
+        ("deploystep gate --nodes first production -- ./deploy.sh", ""),
+        ("deploystep gate $RULE -- ./deploy.sh", ""),
+        ("if deploystep gate production; then ./deploy.sh; fi", ""),
+        ("deploystep run", "P04 warning 2 config.yml: the step never runs on branch 'main'"),
+        ("deploystep gate production --dry-run -- x", "P04 warning 2 .* it only plans here"),
+        ("deploystep gate productoin -- ./deploy.sh", r"P10 error 2 config.yml:10: gate names rule 'productoin', which there is not — did you mean 'production'\?"),
+    ],
+)  # fmt: skip
+def test_the_step_that_gates_a_rule(step: str, told: str) -> None:
+    text = changed(CONFIG, "{run: deploystep run}", f"{{run: '{step}'}}")
+    _told([f for f in found(text, ALONE) if not (told.startswith("P10") and f.startswith("P04"))], told)
+
+
+def test_a_token_is_needed_by_gate_only_where_it_asks() -> None:
+    text = changed(changed(CONFIG, "deploystep run", GATE), ", context: deploy-token", "")
+    assert found(text, ALONE) == []
+    parallel = changed(text, "decide: {steps", "decide: {parallelism: 2, steps")
+    _told(found(parallel, ALONE), "P05 warning 2 config.yml:19: job 'decide' names no context")
+    _told(found(text, ALONE.replace("when:", "requires: test, when:")), "P05 warning 2")
+
+
+def test_a_rule_that_is_gated_and_not_sent_has_no_second_pipeline() -> None:
+    text = changed(changed(CONFIG, OPENS, ""), "deploystep run", GATE)
+    assert found(text) == []
+    both = found(changed(text, GATE, f"{GATE} && deploystep run"))
+    _told(both, "P02 error 6")
+    _told(both, r"P11 warning 3 config.yml:10: this step gates the rule, and run \(line 10\) sends it: two deploys")
+
+
+def test_the_job_that_gates_a_rule_cannot_be_required_by_it() -> None:
+    text = changed(CONFIG, "deploystep run", GATE)
+    assert [f[:4] for f in found(text, ALONE.replace("when:", "requires: decide, when:"))] == ["E702"]

@@ -7,7 +7,7 @@ import unicodedata
 from textwrap import dedent
 
 import pytest
-from builds import OTHER_SHA, RUN, SHA, build, tag_build
+from builds import RUN, SHA, build, tag_build
 from hypothesis import given
 from hypothesis import strategies as st
 from reports import URL, outcome, report
@@ -48,11 +48,6 @@ def test_a_run() -> None:
     ]
 
 
-def test_a_run_of_another_commit() -> None:
-    shown = result(outcome(Outcome.STOPPED, Created(RUN, 25, URL, revision=OTHER_SHA)), PLAIN)
-    assert f"= stopped: {URL}" in shown
-
-
 @pytest.mark.parametrize("kind", list(Outcome))
 def test_every_outcome_without_a_run_has_words(kind: Outcome) -> None:
     assert "                  = " in result(outcome(kind), PLAIN)
@@ -64,6 +59,14 @@ def test_no_rule_fires() -> None:
         "no    staging     line 5: branch — this is a tag build",
         "no    production  line 8: tag x does not match v*",
         "no rule fires: there is nothing to deploy",
+    ]
+
+
+def test_a_rule_for_gate_alone_is_listed_and_not_sent() -> None:
+    alone = report(text="version: 1\nrules: [{name: production, when: {branch: main}}]\n")
+    assert result(alone, PLAIN).splitlines()[1:] == [
+        "fire  production  gate only: branch main (line 2)",
+        "nothing is sent: what fires is for deploystep gate alone",
     ]
 
 

@@ -7,7 +7,7 @@ import pytest
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.errors import RuleFileInvalid
 from deploystep.core.facts import Base, ChangedSince
-from deploystep.core.parameters import Template
+from deploystep.core.parameters import DERIVED, Template
 from deploystep.core.rules import ApiVersion, EnvIs, FlagIs, NameIs, PathsChanged, RuleSet
 from deploystep.core.source import Pos, SourceFile, Span
 from deploystep.rulefile.load import examine, load
@@ -255,14 +255,7 @@ def test_the_interfaces_that_can_be_named(api: str, code: list[str]) -> None:
         ("version", "did you mean ${tag.version}?"),
         ("sha.shrt", "did you mean ${sha.short}?"),
         ("MY_KEY", 'to send a variable of the project, add env: {MY_KEY: "*"} to when'),
-        (
-            "whatever it is",
-            (
-                "known: variables in upper case such as CIRCLE_SHA1, and branch.slug, deploy.key, pr.number,"
-                " rule.environment,"
-                " rule.name, sha.short, tag.version"
-            ),
-        ),
+        ("whatever it is", f"known: variables in upper case such as CIRCLE_SHA1, and {', '.join(sorted(DERIVED))}"),
     ],
 )
 def test_an_unknown_value_comes_with_a_cure(name: str, hint: str, said: Said) -> None:
@@ -332,3 +325,16 @@ def test_a_job_cannot_be_sent_to_a_target_at_a_tag() -> None:
 def test_one_change_one_message(change: tuple[str, str], message: str | None, said: Said) -> None:
     (found,) = said(FULL.replace(*change))
     assert message is None or found == f"deploy.yml:{message}"
+
+
+def test_a_rule_without_a_deploy_is_for_gate_alone() -> None:
+    rules = loaded(with_rule("    when: {branch: main}\n") + "  - name: b\n    when: {branch: main}\n" + DEPLOY)
+    alone, other = rules.rules
+    assert (alone.sends, rules.sending) == (None, (other,))
+    with pytest.raises(LookupError, match="for gate alone"):
+        _ = alone.deploy
+
+
+def test_a_deploy_that_is_wrong_is_not_one_that_is_missing() -> None:
+    assert codes(with_rule("    when: {branch: main}\n    deploy: {to: nowhere}\n")) == ["E601"]
+    assert codes(with_rule("    when: {branch: main}\n    deploy:\n")) == ["E108"]

@@ -139,7 +139,7 @@ def test_only_the_old_kind_of_deploy_is_deprecated() -> None:
 
 def test_what_a_rule_needs() -> None:
     assert SCHEMA["required"] == ["version", "rules"]
-    assert SCHEMA["$defs"]["rule"]["required"] == ["name", "when", "deploy"]
+    assert SCHEMA["$defs"]["rule"]["required"] == ["name", "when"]
     assert "required" not in SCHEMA["$defs"]["condition"]
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from deploystep.core.frozen import dataclass
-from deploystep.core.patterns.nodes import LAST_CODE_POINT, Chars, Concat, Kind, Node, Repeat, example, sole_text
+from deploystep.core.patterns.nodes import LAST_CODE_POINT, Chars, Concat, Kind, Node, Repeat, beginning, example
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -78,7 +78,8 @@ class Pattern:
     @property
     def only_match(self) -> str | None:
         """The one text that the pattern matches, or None if there may be several."""
-        return sole_text(self.node)
+        text, is_all = beginning(self.node)
+        return text if is_all else None
 
     @property
     def example(self) -> str:
@@ -240,45 +241,41 @@ class Automaton:
 
     def move(self, state: State, symbol: str) -> State:
         """Read one character of a class for the first time from this state."""
-        known = self._steps.setdefault(symbol, {})
-        steps = [known[at] if at in known else self._step(known, at, symbol) for at in state.members]
-        following = state.moves[symbol] = self._state(frozenset().union(*steps))
+        known = self._steps.setdefault(symbol, {})  # where a member's edges lead; many states have the same member
+        for at in state.members:
+            if at not in known:
+                known[at] = self._closure(to for classes, to in self._edges[at] if symbol in classes)
+                self._cells += len(known[at]) + 1
+        following = state.moves[symbol] = self._state(frozenset().union(*map(known.__getitem__, state.members)))
         return following
-
-    def _step(self, known: dict[int, frozenset[int]], at: int, symbol: str) -> frozenset[int]:
-        """Follow one member's edges for a class; many states have the same member."""
-        step = known[at] = self._closure(to for classes, to in self._edges[at] if symbol in classes)
-        self._cells += len(step) + 1
-        return step
 
     def _closure(self, numbers: Iterable[int]) -> frozenset[int]:
         """Add what can be reached without a character; keep what an edge leaves or a tree ends at."""
-        reached = set(numbers)
-        pending = list(reached)
+        reached = set[int]()
+        pending = list(numbers)
         while pending:
-            for to in self._jumps[pending.pop()]:
-                if to not in reached:
-                    reached.add(to)
-                    pending.append(to)
+            at = pending.pop()
+            if at not in reached:
+                reached.add(at)
+                pending += self._jumps[at]
         return frozenset(at for at in reached if self._sets[at] or at in self._labels)
 
     def _state(self, members: frozenset[int]) -> State:
         known = self._states.get(members)
         if known is None:
-            self._make_room(len(members) + 1)
+            if self._cells > self._cache_limit:
+                self._forget()
+            self._cells += len(members) + 1
             labels = frozenset(label for at in members for label in self._labels.get(at, ()))
             # equal sets of labels are one object, so that who counts by them compares no contents
             labels = self._known_labels.setdefault(labels, labels)
             known = self._states[members] = State(members, labels)
         return known
 
-    def _make_room(self, cells: int) -> None:
+    def _forget(self) -> None:
         """Start afresh when full, which is cheaper and simpler than choosing what to forget."""
-        if self._cells > self._cache_limit:
-            for state in self._states.values():
-                state.moves = {}  # so that the old states do not keep each other alive
-            self._states.clear()
-            self._steps.clear()
-            self._known_labels.clear()
-            self._cells = 0
-        self._cells += cells
+        for state in self._states.values():
+            state.moves = {}  # so that the old states do not keep each other alive
+        for remembered in (self._states, self._steps, self._known_labels):
+            remembered.clear()
+        self._cells = 0

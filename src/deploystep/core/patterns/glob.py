@@ -19,8 +19,8 @@ from deploystep.core.patterns.nodes import (
     Node,
     PatternError,
     Repeat,
+    beginning,
     concat,
-    sole_text,
     state_count,
 )
 from deploystep.core.patterns.regex import RegexReader
@@ -57,8 +57,7 @@ def is_regex(text: str) -> bool:
     """Tell whether the text stands between slashes, of which the second is not escaped."""
     if len(text) < len("//") or text[0] != "/" or text[-1] != "/":
         return False
-    backslashes = len(text) - 1 - len(text[:-1].rstrip("\\"))
-    return backslashes % 2 == 0
+    return (len(text) - 1 - len(text[:-1].rstrip("\\"))) % 2 == 0
 
 
 def is_legal_ref(name: str) -> bool:
@@ -70,17 +69,16 @@ def is_legal_ref(name: str) -> bool:
 
 
 def _regex(text: str, kind: Kind) -> Node:
-    qualified = _QUALIFIED_REGEX.match(text) if kind is Kind.REF else None
-    if qualified is not None:
+    if kind is Kind.REF and (qualified := _QUALIFIED_REGEX.match(text)):
         _refuse_qualified(text, f"/{qualified[1]}{text[qualified.end() :]}")
     reader = RegexReader(text)
     node = reader.read()
     # a larger tree is refused, before anyone looks for its texts
-    sole = sole_text(node) if state_count(node) <= MOST_STATES else None
+    sole, is_all = beginning(node) if state_count(node) <= MOST_STATES else ("", False)
     quoted = visible(clipped(text))
-    if sole == "":
+    if is_all and not sole:
         _refuse("E203", f"{quoted} matches only the empty text", "write /.+/ for any text", 0, len(text))
-    if sole is not None and bool(reader.carets) != bool(reader.dollars):
+    if is_all and bool(reader.carets) != bool(reader.dollars):
         # written as if it were searched for: with one anchor nobody means the text alone
         hint = f"write {text[:-1]}.*/ for 'starts with'" if reader.carets else f"write /.*{text[1:]} for 'ends with'"
         what = f"a regex must match the whole {kind.value}: {quoted} matches only {shown(sole)} itself"
@@ -142,13 +140,10 @@ def _segment(text: str, segment: str, offset: int, kind: Kind) -> Node:
         if character in _NO_WILDCARD:
             hint = f"write \\{character} for the character itself, or use a /regex/"
             _refuse_glob(text, f"'{character}' is not a wildcard here", hint, offset + at)
-        if character == "\\":
-            at += 1
-            character = _escaped(text, offset + at)
-            parts.append(Chars.one(character))
-        else:
-            parts.append(_REST_OF_SEGMENT if character == "*" else Chars.one(character))
-        at += 1
+        is_escaped = character == "\\"
+        character = _escaped(text, offset + at + 1) if is_escaped else character
+        parts.append(_REST_OF_SEGMENT if character == "*" and not is_escaped else Chars.one(character))
+        at += 1 + is_escaped
     return concat(parts)
 
 

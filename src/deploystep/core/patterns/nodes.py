@@ -121,18 +121,25 @@ def state_count(node: Node) -> int:
     return 1 + sum(map(state_count, node.parts))
 
 
-def sole_text(node: Node) -> str | None:
-    """Name the only text that the node matches, or None if there may be several."""
+def beginning(node: Node) -> tuple[str, bool]:
+    """Name a text that all begins with which the node matches, and tell whether it is the only text that matches."""
     if isinstance(node, Chars):
-        return node.sole()
+        character = node.sole()
+        return character or "", character is not None
     if isinstance(node, Repeat):
-        part = "" if node.high == 0 else sole_text(node.part)
-        return part * node.low if part == "" or (part is not None and node.low == node.high) else None
-    texts = [sole_text(part) for part in node.parts]
+        text, is_all = ("", True) if node.high == 0 else beginning(node.part)
+        is_sole = is_all and (text == "" or node.low == node.high)
+        return text * (node.low if is_all else min(node.low, 1)), is_sole
     if isinstance(node, Choice):
-        return texts[0] if len(set(texts)) == 1 else None
-    known = [text for text in texts if text is not None]
-    return "".join(known) if len(known) == len(texts) else None
+        several = {beginning(part) for part in node.parts}
+        return several.pop() if len(several) == 1 else ("", False)
+    found = ""
+    for part in node.parts:
+        text, is_all = beginning(part)
+        found += text
+        if not is_all:
+            return found, False
+    return found, True
 
 
 def example(node: Node) -> str:
@@ -145,14 +152,3 @@ def example(node: Node) -> str:
     if isinstance(node, Choice):
         return example(node.parts[0])
     return "".join(map(example, node.parts))
-
-
-def beginning(node: Node) -> str:
-    """Name the longest text that is plainly the beginning of everything that the node matches."""
-    found = ""
-    for part in node.parts if isinstance(node, Concat) else (node,):
-        character = part.sole() if isinstance(part, Chars) else None
-        if character is None:
-            break
-        found += character
-    return found

@@ -5,11 +5,10 @@ Each function says in which direction its answer is a claim, because a search th
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import lru_cache
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
-from deploystep.core.frozen import dataclass
 from deploystep.core.patterns.automaton import WORK, Automaton, Pattern, State, automaton_of
 from deploystep.core.patterns.glob import parse
 from deploystep.core.patterns.nodes import ANYTHING, Concat, Kind, beginning
@@ -29,41 +28,31 @@ _PRINTABLE: Final = range(ord("!"), ord("~") + 1)
 _OTHER_PRICE: Final = 10
 
 
-def _forbidden(words: dict[str, str]) -> tuple[tuple[Pattern, str], ...]:
-    return tuple((parse(text, Kind.NAME), wrong) for text, wrong in words.items())
+def _forbidden(words: dict[str, str]) -> dict[Pattern, str]:
+    return {parse(text, Kind.NAME): wrong for text, wrong in words.items()}
 
 
 _SLASHES: Final = {"/*": "'/' at the start", "*/": "'/' at the end", "*//*": "'//'"}
+# fmt: off
 #: Names that cannot exist, as patterns, and what is wrong with them: the rules of `git check-ref-format` with one level
 #: allowed; what git can have in a tree; users and other values. No name is empty.
 FORBIDDEN: Final = {
-    Kind.REF: _forbidden(
-        {
-            "*..*": "'..'",
-            "* *": "spaces",
-            r"/[\s\S]*[\x00-\x1f\x7f][\s\S]*/": "control characters",
-            **{f"*{character}*": f"'{character}'" for character in "~^:?"},
-            r"/[\s\S]*\*[\s\S]*/": "'*'",
-            **{f"*{text}*": f"'{text}'" for text in ("[", "\\", "@{")},
-            **_SLASHES,
-            ".*": "'.' at the start",
-            "*/.*": "'.' after '/'",
-            "*.": "'.' at the end",
-            "*.lock": "'.lock' at the end",
-            "*.lock/*": "'.lock' before '/'",
-            "@": "'@' alone",
-        }
-    ),
-    Kind.PATH: _forbidden(
-        {
-            **_SLASHES,
-            r"/[\s\S]*\x00[\s\S]*/": "a null character",
-            **dict.fromkeys(("./*", "../*", "*/./*", "*/../*"), "'.' or '..' as a folder"),
-            **dict.fromkeys((".", "..", "*/.", "*/.."), "'.' or '..' as a file"),
-        }
-    ),
-    Kind.NAME: (),
+    Kind.REF: _forbidden({
+        "*..*": "'..'", "* *": "spaces", r"/[\s\S]*[\x00-\x1f\x7f][\s\S]*/": "control characters",
+        **{f"*{character}*": f"'{character}'" for character in "~^:?"}, r"/[\s\S]*\*[\s\S]*/": "'*'",
+        **{f"*{text}*": f"'{text}'" for text in ("[", "\\", "@{")}, **_SLASHES,
+        ".*": "'.' at the start", "*/.*": "'.' after '/'", "*.": "'.' at the end",
+        "*.lock": "'.lock' at the end", "*.lock/*": "'.lock' before '/'", "@": "'@' alone",
+    }),
+    Kind.PATH: _forbidden({
+        **_SLASHES, r"/[\s\S]*\x00[\s\S]*/": "a null character",
+        **dict.fromkeys(("./*", "../*", "*/./*", "*/../*"), "'.' or '..' as a folder"),
+        **dict.fromkeys((".", "..", "*/.", "*/.."), "'.' or '..' as a file"),
+    }),
+    Kind.NAME: {},
 }
+# fmt: on
+_FORBIDDEN: Final = {kind: tuple(patterns) for kind, patterns in FORBIDDEN.items()}
 
 
 def overlap(a: Sequence[Pattern], b: Sequence[Pattern]) -> str | None:
@@ -81,17 +70,17 @@ def _overlap(a: tuple[Pattern, ...], b: tuple[Pattern, ...]) -> str | None:
     pairs = ((_beginning(one), _beginning(other)) for one in a for other in b)
     if not any(one.startswith(other) or other.startswith(one) for one, other in pairs):
         return None
-    return find_name((a, b), (_forbidden_patterns(a[0].kind),)).name
+    return find_name((a, b), (_FORBIDDEN[a[0].kind],)) or None
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def _beginning(pattern: Pattern) -> str:
-    return beginning(pattern.node)
+    return beginning(pattern.node)[0]
 
 
 def witness(pattern: Pattern, unlike: Sequence[Pattern]) -> str | None:
     """Return a legal name that the pattern matches and none of `unlike` does; None where none was found."""
-    return find_name(((pattern,),), ((*unlike, *_forbidden_patterns(pattern.kind)),)).name
+    return find_name(((pattern,),), ((*unlike, *_FORBIDDEN[pattern.kind]),)) or None
 
 
 def covers(covering: Sequence[Pattern], covered: Pattern) -> bool:
@@ -107,10 +96,10 @@ def _covers(covering: tuple[Pattern, ...], covered: Pattern) -> bool:
     if covered.node in (pattern.node for pattern in covering):
         return True  # plain to see, while a proof may be long
     text = covered.example
-    is_forbidden = text == "" or automaton_of(_forbidden_patterns(covered.kind)).run(text).labels
+    is_forbidden = text == "" or automaton_of(_FORBIDDEN[covered.kind]).run(text).labels
     if not is_forbidden and not any(each.matches(text) for each in covering):
         return False  # here is a name that is not covered
-    return find_name(((covered,),), (covering, _forbidden_patterns(covered.kind))).proves_none
+    return find_name(((covered,),), (covering, _FORBIDDEN[covered.kind])) == ""
 
 
 def why_no_ref(pattern: Pattern, noun: str) -> Problem | None:
@@ -120,49 +109,25 @@ def why_no_ref(pattern: Pattern, noun: str) -> Problem | None:
     """
     if not covers((), pattern):
         return None
-    reasons = (words for each, words in FORBIDDEN[Kind.REF] if find_name(((pattern,),), ((each,),)).proves_none)
+    reasons = (words for each, words in FORBIDDEN[Kind.REF].items() if find_name(((pattern,),), ((each,),)) == "")
     name = pattern.only_match
     claim = f"match {shown(pattern.text)}" if name is None else f"be called {shown(name)}"
     message = f"no {noun} can {claim} (git does not allow {next(reasons, 'any such name')})"
     return Problem("E207", message, "", 0, len(pattern.text))
 
 
-@cache
-def _forbidden_patterns(kind: Kind) -> tuple[Pattern, ...]:
-    return tuple(pattern for pattern, _ in FORBIDDEN[kind])
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The answer to a search: a name, or the proof that there is none, or neither (the search was cut short)."""
-
-    name: str | None
-    proves_none: bool
-
-
 def find_name(
     all_of: Sequence[tuple[Pattern, ...]], none_of: Sequence[tuple[Pattern, ...]], limit: int = _SEARCH_LIMIT
-) -> Finding:
-    """Search for a short and friendly text, not empty, that each of `all_of` matches and none of `none_of`.
+) -> str | None:
+    """Search for a short and friendly text that each of `all_of` matches and none of `none_of`.
 
-    A tuple of patterns matches what one of them matches. The search goes breadth-first through the product of their
-    automata; `limit` bounds its work, in members of states looked at, and so does what is left for the whole file.
+    The empty text, which is no name, is the proof that there is none; None says that the search was cut short. A tuple
+    of patterns matches what one of them matches. The search goes breadth-first through the product of their automata;
+    `limit` bounds its work, in members of states looked at, and so does what is left for the whole file.
     """
     automata = [automaton_of(patterns) for patterns in (*all_of, *none_of)]
     WORK.left -= _PER_SEARCH * len(automata)
-    most = min(limit, WORK.left)
-    finding, left = _search(all_of, none_of, automata, most) if most > 0 else (Finding(None, proves_none=False), most)
-    WORK.left -= most - left
-    return finding
-
-
-def _search(
-    all_of: Sequence[tuple[Pattern, ...]],
-    none_of: Sequence[tuple[Pattern, ...]],
-    automata: Sequence[Automaton],
-    limit: int,
-) -> tuple[Finding, int]:
-    """What was found, and how much of the limit is left."""
+    enough = max(WORK.left - limit, 0)
     wanted = len(all_of)
     # all that begins with a text which `x*` matches is matched as well
     hopeless = [frozenset(at for at, pattern in enumerate(patterns) if _ends_open(pattern)) for patterns in none_of]
@@ -182,22 +147,22 @@ def _search(
             seen.add(key)
             is_refused = any(state.labels for state in states[wanted:])
             if not is_refused and all(state.labels for state in states[:wanted]):
-                return Finding(text, proves_none=False), limit
-        if limit <= 0:
-            return Finding(None, proves_none=False), limit
+                return text
+        if WORK.left <= enough:
+            return None
         for character, price, symbols in steps:
             following: list[State] = []
             for automaton, state, symbol in zip(automata, states, symbols, strict=True):
                 after = state.moves.get(symbol) or automaton.move(state, symbol)
                 is_wanted = len(following) < wanted
-                limit -= len(after.members)
+                WORK.left -= len(after.members)
                 if after.is_dead if is_wanted else after.labels & hopeless[len(following) - wanted]:
                     break
                 following.append(after)
             else:
                 pushed += 1  # equals leave in the order they came: the friendlier character first
                 heappush(queue, (cost + price, pushed, text + character, following))
-    return Finding(None, proves_none=True), limit
+    return ""
 
 
 def _ends_open(pattern: Pattern) -> bool:

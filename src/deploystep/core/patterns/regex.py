@@ -77,7 +77,7 @@ class RegexReader:
         parts = [self._row(at_start=at_start)]
         while self._take("|"):
             parts.append(self._row(at_start=at_start))
-        return parts[0] if len(parts) == 1 else Choice(tuple(parts))
+        return Choice(tuple(parts)) if parts[1:] else parts[0]
 
     def _row(self, *, at_start: bool) -> Node:
         parts: list[Node] = []
@@ -93,19 +93,17 @@ class RegexReader:
         return concat(parts)
 
     def _piece(self, *, at_start: bool) -> Node:
-        anchors_before = len(self.carets) + len(self.dollars)
-        start = self._at
+        start, anchors_before = self._at, len(self.carets) + len(self.dollars)
         atom = self._atom(at_start=at_start)
-        has_anchor = len(self.carets) + len(self.dollars) > anchors_before
         counted = self._at
         bounds = self._bounds()
         if bounds is None:
             return atom
-        low, high = bounds
-        if has_anchor and (atom == EMPTY or high != 1):
+        has_anchor = len(self.carets) + len(self.dollars) > anchors_before
+        if has_anchor and (atom == EMPTY or bounds[1] != 1):
             self._refuse("^ and $ cannot be repeated", "leave out ^, $ or the repeat", start)
         self._end_of_repeat(counted)
-        return EMPTY if atom == EMPTY else Repeat(atom, low, high)
+        return EMPTY if atom == EMPTY else Repeat(atom, *bounds)
 
     def _atom(self, *, at_start: bool) -> Node:
         character = self._text[self._at]
@@ -150,14 +148,15 @@ class RegexReader:
         count = _COUNT.match(self._text, self._at, self._end)
         if count is None:
             return None
-        low = _small_number(count[1])
-        high = low if count[2] is None else _small_number(count[3]) if count[3] else None
-        if max(low, high or 0) > _MOST_REPEATS:
+        # of thousands of digits, which int() refuses, enough are read to know that it is too many
+        low, most = (int((digits or "").lstrip("0")[:4] or "0") for digits in (count[1], count[3]))
+        high = low if count[2] is None else most if count[3] else None
+        if max(low, most) > _MOST_REPEATS:
             hint = "write + for one or more, or * for any number"
             self._refuse(f"a repeat count over {_MOST_REPEATS}", hint, self._at, len(count[0]))
         if high is not None and high < low:
-            turned = f"write {{{high},{low}}}"
-            self._refuse(f"a repeat count from {low} down to {high}", turned, self._at, len(count[0]))
+            what, hint = f"a repeat count from {low} down to {high}", f"write {{{high},{low}}}"
+            self._refuse(what, hint, self._at, len(count[0]))
         self._at = count.end()
         return (low, high)
 
@@ -168,7 +167,7 @@ class RegexReader:
             possessive = self._text[start : self._at]
             width = self._at + 1 - start
             self._refuse("a possessive repeat is not supported", f"write {possessive} alone", start, width)
-        if self._at < self._end and (self._text[self._at] in "*+?" or _COUNT.match(self._text, self._at, self._end)):
+        if any(map(self._comes, "*+?")) or _COUNT.match(self._text, self._at, self._end):
             self._refuse("a repeat of a repeat", "put the inner one in ( )", self._at)
 
     def _class(self) -> Chars:
@@ -178,9 +177,7 @@ class RegexReader:
         ranges = list(self._class_item(start))  # a ] that comes first is an ordinary character
         while not self._take("]"):
             ranges.extend(self._class_item(start))
-        chars = Chars.of(ranges)
-        if negated:
-            chars = chars.inverted()
+        chars = Chars.of(ranges).inverted() if negated else Chars.of(ranges)
         if not chars.ranges:
             self._refuse("a class without characters", "leave it out", start, self._at - start)
         return chars
@@ -197,8 +194,7 @@ class RegexReader:
             hint = r"write \- for the character itself"
             self._refuse("a range without one character at each end", hint, start, self._at - start)
         if first > last:
-            turned = f"write {last}-{first}"
-            self._refuse("a range that runs backwards", turned, start, self._at - start)
+            self._refuse("a range that runs backwards", f"write {last}-{first}", start, self._at - start)
         return ((ord(first), ord(last)),)
 
     def _class_member(self, opened: int) -> Chars:
@@ -244,8 +240,3 @@ class RegexReader:
 
     def _refuse(self, what: str, hint: str, offset: int, width: int = 1) -> NoReturn:
         raise PatternError(Problem("E202", f"{what} in {shown(self._text)}", hint, offset, width))
-
-
-def _small_number(digits: str) -> int:
-    """Read a count; of thousands of digits, which int() refuses, enough are read to know that it is too many."""
-    return int(digits.lstrip("0")[: len(str(_MOST_REPEATS)) + 1] or "0")

@@ -1,0 +1,66 @@
+"""Gives this process to a command: the same process id, streams and signals, so that nothing stands between."""
+
+import os
+import shutil
+import signal
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NoReturn
+
+from deploystep.core.errors import NotExecutable, NotFound, ToolError
+from deploystep.core.text import shown
+
+#: What Python ignores from its start, and a command expects to be as everywhere.
+_IGNORED_BY_PYTHON: Final = (signal.SIGPIPE, signal.SIGXFSZ)
+_OF_A_RULE: Final = "DEPLOYSTEP_PARAM_"
+
+
+def executable(program: str, environ: Mapping[str, str]) -> str:
+    """The path of a program, found as a shell finds it. Raises NotFound or NotExecutable."""
+    found = shutil.which(program, path=environ.get("PATH", os.defpath))
+    if found is not None:
+        return found
+    if "/" in program and os.path.lexists(program):
+        why = "is a folder" if Path(program).is_dir() else "is not a file that may be executed"
+        raise _refused(program, why)
+    where = "there is no such file" if "/" in program else "it is in no folder of PATH"
+    hint = "a command of the shell needs one:  deploystep gate RULE -- sh -c '…'"
+    raise NotFound("command-not-found", f"cannot execute {shown(program)}: {where}", hint)
+
+
+def become(path: str, command: Sequence[str], environ: Mapping[str, str], ignored: frozenset[int]) -> NoReturn:
+    """Execute the command in the place of this process. Raises NotExecutable or NotFound where the system refuses.
+
+    Signals do as by default from here on, but those that were `ignored` when this process began: one that is waiting
+    ends the process now, and never comes to nothing.
+    """
+    for number in (*_IGNORED_BY_PYTHON, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        os.execve(path, list(command), environ)  # noqa: S606 - no shell: the command is executed as it is written
+    except OSError as error:
+        raise _failed(command[0], path, error) from None
+
+
+def environment(environ: Mapping[str, str], added: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment of the caller and what is added, without the parameters of another rule around this one."""
+    own = {name: value for name, value in environ.items() if not name.startswith(_OF_A_RULE)}
+    # Python sets LC_CTYPE for itself where no locale is set (PEP 538)
+    with suppress(OSError):
+        if b"\0LC_CTYPE=" not in b"\0" + Path("/proc/self/environ").read_bytes():
+            own.pop("LC_CTYPE", None)
+    return {**own, **added}
+
+
+def _failed(program: str, path: str, error: OSError) -> ToolError:
+    begins = "a script begins with the line that names its interpreter, such as  #!/bin/sh"
+    if isinstance(error, FileNotFoundError) and os.path.lexists(path):
+        return NotFound("command-not-found", f"cannot execute {shown(program)}: its interpreter is not there", begins)
+    return _refused(program, error.strerror or "", begins)
+
+
+def _refused(program: str, why: str, hint: str = "") -> NotExecutable:
+    hint = hint or f"make it executable:  chmod +x {program}"
+    return NotExecutable("command-not-executable", f"cannot execute {shown(program)}: {why}", hint)

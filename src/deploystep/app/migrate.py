@@ -1,0 +1,83 @@
+"""Shows what a project has that CircleCI takes away, and writes what takes its place."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from deploystep.app.options import Options
+from deploystep.app.report import Report
+from deploystep.core.build import ProjectSlug
+from deploystep.core.errors import RuleFileInvalid, UsageError
+from deploystep.core.source import Diagnostic, Pos, SourceFile, Span
+from deploystep.migrate.plan import Migration, plan
+
+
+class Tree(Protocol):
+    """The files of a project, by their paths as they are shown."""
+
+    @property
+    def rule_path(self) -> str:
+        """Where the rule file is, or will be."""
+        ...
+
+    @property
+    def own(self) -> ProjectSlug | None:
+        """The project, where the clone's origin tells it."""
+        ...
+
+    def configs(self) -> list[SourceFile]:
+        """The configs to look through. Raises UsageError where there are none."""
+        ...
+
+    def read(self, path: str) -> str | None:
+        """A file of the project by its path from the root."""
+        ...
+
+    def rule_file(self) -> SourceFile | None:
+        """The rule file, where there is one."""
+        ...
+
+    def uncommitted(self) -> str | None:
+        """What is not committed, empty where everything is; None where git does not know the files."""
+        ...
+
+    def replace(self, texts: dict[str, str]) -> None:
+        """Write files: all of them beside the old ones, then in their places."""
+        ...
+
+
+def migrate(options: Options, tree: Tree, report: Report, warn: Callable[[str], None]) -> None:
+    """Note what is found, and with --write write the changes.
+
+    Raises UsageError where the work tree is not clean, and RuleFileInvalid where a file cannot be read or changed, or
+    with --check where something remains that stops working.
+    """
+    report.shows_diff = options.diff
+    found = plan(tree.configs(), tree.rule_file(), tree.rule_path, tree.read, tree.own)
+    report.migration = found
+    for problem in found.problems:
+        if not problem.is_fatal:
+            warn(f"{problem.path}:{problem.line}: {problem.why}")
+    if options.write and found.changes:
+        _write(found, tree, is_forced=options.force)
+        report.has_written = True
+    fatal = next((problem for problem in found.problems if problem.is_fatal), None)
+    if fatal is not None:
+        where = Diagnostic("E001", fatal.why, Span(Pos(fatal.line, 1)))
+        source = SourceFile(fatal.path, "\n" * fatal.line)
+        raise RuleFileInvalid("unreadable", f"{fatal.path} is not migrated", source=source, diagnostics=(where,))
+    left = [f for f in found.findings if f.is_alarm and not (options.write and f.is_written)]
+    if options.check and left:
+        noun = "1 deploy step or call" if len(left) == 1 else f"{len(left)} deploy steps and calls"
+        how = "write what can be written:  deploystep migrate --write"
+        hint = how if any(f.is_written for f in left) else "write the rest by hand, as is said for each"
+        raise RuleFileInvalid("doomed", f"{noun} to be migrated", hint)
+
+
+def _write(found: Migration, tree: Tree, *, is_forced: bool) -> None:
+    uncommitted = "" if is_forced else tree.uncommitted()
+    if uncommitted is None:
+        raise UsageError("work-tree", "--write: git does not keep these files", "run it in a clone, or give  --force")
+    if uncommitted:
+        hint = "commit or stash it, so that git can undo the changes, or give  --force"
+        raise UsageError("work-tree", f"--write: {uncommitted} is not committed", hint)
+    tree.replace({change.path: change.new for change in found.changes})

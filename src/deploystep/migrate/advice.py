@@ -1,0 +1,130 @@
+"""What a call becomes: what a rule sends in its place, and what is to be written where that is not certain."""
+
+import re
+from typing import Final
+
+from deploystep.core.build import ProjectSlug
+from deploystep.core.frozen import dataclass
+from deploystep.migrate import rules
+from deploystep.migrate.conditions import ALWAYS, Condition, Holds, Uncertain
+from deploystep.migrate.requests import ENDS, Request
+from deploystep.migrate.rules import Target, Trigger
+
+_GONE: Final = f"works until {ENDS}; then it answers HTTP 410"
+_DOES: Final = {
+    "tree": "triggers a build of a branch",
+    "trigger": "triggers a build",
+    "build": "triggers a build of a project",
+    "retry": "runs a build again",
+    "ssh": "runs a build again with SSH",
+    "config": "runs a config that it sends, which is no deploy",
+}
+_VALUE: Final = re.compile(r"(?:[\w./:@+-]|\$\{[A-Z_][A-Z0-9_]*\})*")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found, at its place (from 1).
+
+    `kind` is deploy-step, call, or for what is no alarm v2-call or config-run; `advice` are lines to write;
+    `is_written` tells whether the changed files do it.
+    """
+
+    kind: str
+    endpoint: str
+    path: str
+    line: int
+    column: int
+    what: str
+    until: str
+    advice: tuple[str, ...]
+    is_written: bool = False
+
+    @property
+    def is_alarm(self) -> bool:
+        """Whether it stops working, or is deprecated, and a deploy depends on it."""
+        return self.kind in ("deploy-step", "call")
+
+
+def of_call(
+    request: Request, path: str, place: tuple[int, int], own: ProjectSlug | None, *, is_written: bool
+) -> Finding:
+    """What there is to say of a call."""
+    kind = "call" if request.is_doomed else "config-run" if request.endpoint == "config" else "v2-call"
+    project = f" of {request.project}" if request.project and "$" not in request.project else ""
+    does = "triggers a pipeline" if kind == "v2-call" else _DOES[request.endpoint]
+    until = "does not end; a rule could send it" if kind == "v2-call" else _GONE
+    how = advised(request, own) if kind != "config-run" else ["run it with the CLI:  circleci local execute"]
+    what = f"call of API {request.api} that {does}{project}"
+    return Finding(kind, request.endpoint, path, *place, what, until, tuple(how), is_written)
+
+
+def trigger_of(request: Request, own: ProjectSlug | None) -> tuple[Trigger, Condition]:
+    """What a rule sends for a call, and for which builds at the most. Raises Uncertain where that cannot be read."""
+    if request.endpoint not in ("tree", "trigger", "build") or not request.is_whole or request.tag:
+        raise Uncertain
+    project, is_own = _project(request, own)
+    branch = request.branch
+    job = request.parameters.get("CIRCLE_JOB", "")
+    if "$" in job or (request.revision not in ("", "${CIRCLE_SHA1}")):
+        raise Uncertain
+    others = {name: value for name, value in request.parameters.items() if name != "CIRCLE_JOB"}
+    if is_own and branch == "${CIRCLE_BRANCH}" and job and not others:
+        return Trigger(None, job, {rules.slug(job): True}), Holds("branch", "**")
+    if is_own and branch and "$" not in branch and job and not others and request.revision:
+        return Trigger(None, job, {rules.slug(job): True}), Holds("branch", branch)
+    if project is None or is_own or not branch or "$" in branch or request.revision:
+        raise Uncertain
+    sent: dict[str, str | bool] = {rules.slug(job): True} if job else {}
+    for name, value in others.items():
+        if not _VALUE.fullmatch(value) or "${_}" in value:
+            raise Uncertain
+        sent[rules.slug(name).replace("-", "_")] = value
+    target = Target(rules.slug(project.project), str(project), branch)
+    return Trigger(target, job, {**sent, "deploy_key": "${deploy.key}"}), ALWAYS
+
+
+def _project(request: Request, own: ProjectSlug | None) -> tuple[ProjectSlug | None, bool]:
+    """The project of a call, and whether it is this one."""
+    slug = request.project if request.api != "v1" else f"gh/{request.project}"
+    if re.fullmatch(r"[\w${}]+/\$\{CIRCLE_PROJECT_USERNAME\}/\$\{CIRCLE_PROJECT_REPONAME\}", slug):
+        return own, True
+    found = ProjectSlug.parse(slug) if "$" not in slug else None
+    return found, found is not None and found == own
+
+
+def advised(request: Request, own: ProjectSlug | None) -> list[str]:
+    """What to write for a call: the rule, and what the config that it starts needs."""
+    if request.endpoint in ("retry", "ssh"):
+        ends = "" if request.endpoint == "ssh" else ": POST /api/v2/workflow/ID/rerun reruns a whole workflow"
+        return [f"by hand, because a rerun is no deploy{ends}"]
+    project, is_own = _project(request, own)
+    job = request.parameters.get("CIRCLE_JOB", "")
+    workflow = "" if request.api == "v2" or not job else "JOB" if "$" in job else job
+    target = None
+    if not is_own:
+        branch = request.branch if request.branch and "$" not in request.branch else "BRANCH"
+        target = Target(rules.slug(project.project if project else "other"), str(project or "gh/ORG/PROJECT"), branch)
+    sent: dict[str, str | bool] = {rules.slug(workflow): True} if workflow else {"deploy": True} if is_own else {}
+    others = [n for n in request.parameters if n != "CIRCLE_JOB" and re.fullmatch(r"[\w-]+", n)]
+    names = {n: n if request.api == "v2" else rules.slug(n).replace("-", "_") for n in others}
+    sent |= {name: request.parameters[n] for n, name in names.items()}
+    sent |= {} if is_own else {"deploy_key": "${deploy.key}"}
+    name = rules.slug(workflow or (target.name if target else "deploy"))
+    lines = ["in the rule file:", *([" targets:", f"  {rules.target(target)}"] if target else []), " rules:"]
+    lines += [f"  - name: {name}", "    when: {branch: main}  # the builds that send it today"]
+    lines += [f"    {line}" for line in rules.trigger(Trigger(target, workflow, sent))]
+    new = [n for n in sent if request.api != "v2" or n == "deploy_key"]
+    lines += (
+        [f"in config.yml of {'this project' if is_own else project or 'that project'}:", " parameters:"] if new else []
+    )
+    lines += [
+        f"  {n}: {{type: boolean, default: false}}" if sent[n] is True else f'  {n}: {{type: string, default: ""}}'
+        for n in new
+    ]
+    if workflow:
+        lines += [
+            " workflows:",
+            f"  {workflow}: {{when: << pipeline.parameters.{rules.slug(workflow)} >>, jobs: [{workflow}]}}",
+        ]
+    return [*lines, "in the place of the call:", " - run: deploystep run"]

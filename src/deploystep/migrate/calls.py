@@ -1,0 +1,416 @@
+"""Which triggers of CircleCI's API a script sends: shell by following its values, other languages by their shape."""
+
+import ast
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from deploystep.migrate import requests
+from deploystep.migrate.requests import Request
+from deploystep.migrate.shell import (
+    TAG,
+    Case,
+    Group,
+    If,
+    List,
+    Loop,
+    Node,
+    Simple,
+    Test,
+    Unreadable,
+    Word,
+    parse,
+    substitutions,
+)
+
+_VALUE: Final = (
+    rf"(?P<tag>{TAG.pattern})|\$\{{(?P<braced>(?:[^{{}}]|\$\{{[^{{}}]*\}})*)\}}|\$(?P<bare>\w+|[@*#?$!-])"
+    r"|(?P<command>\$\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)|`[^`]*`)|(?P<plain>(?s:.))"
+)
+_PIECE: Final = re.compile(
+    r"'(?P<single>[^']*)'|\"(?P<double>(?:[^\"\\$`]|\\(?s:.)|\$\((?:[^()]|\([^()]*\))*\)|\$\{[^}]*\}|`[^`]*`|\$)*)\""
+    rf"|\\(?P<escaped>(?s:.))|{_VALUE}"
+)
+_INNER: Final = re.compile(rf"\\(?P<escaped>[$`\"\\\n])|{_VALUE}")  # in double quotes, and in a here-document
+_DEFAULT: Final = re.compile(r"(\w+)(?::?[-=](.*))?", re.DOTALL)
+_RUNS_TEXT: Final = frozenset(
+    {
+        "bash",
+        "sh",
+        "zsh",
+        "dash",
+        "eval",
+        "ssh",
+        "su",
+        "xargs",
+        "docker",
+        "sudo",
+        "time",
+        "retry",
+        "deploystep",
+        "env",
+        "timeout",
+        "nohup",
+    }
+)
+_DECLARES: Final = frozenset({"local", "export", "declare", "readonly", "typeset"})
+_IN_TEXT: Final = re.compile(r"\bcurl\b|\bwget\b|/api/v|\bhttp\b")
+_MAY_CALL: Final = re.compile(r"/api/|project/|build_parameters|/pipeline|(?:^|\s)(?:\.|source)\s")
+_MOST_DEEP: Final = 6
+_MOST_STEPS: Final = 20_000
+Read = Callable[[str], "str | None"]
+
+
+class Call(NamedTuple):
+    """A request, and the offset in the script where its command begins.
+
+    `is_plain`: the command stands in the script itself, not in a function, a loop or a text that another shell reads,
+    and nothing that it sends is guessed.
+    """
+
+    offset: int
+    request: Request
+    is_plain: bool
+
+
+def in_text(text: str, language: str, values: Mapping[str, str], read: Read) -> list[Call]:
+    """The calls in a script. `language` is shell, python or empty; `values` are variables, `read` gives named files."""
+    if not values and not _MAY_CALL.search(text):
+        return []
+    if language == "python":
+        found = list(_in_python(text))
+    elif language == "shell":
+        found = _Walk({name: (value,) for name, value in values.items()}, read).script(text)
+    else:
+        found = list(_by_shape(text))
+    first: dict[tuple[int, str, str], Call] = {}
+    for call in found:
+        first.setdefault((call.offset, call.request.endpoint, call.request.api), call)
+    return sorted(first.values(), key=lambda call: call.offset)
+
+
+class _Walk:
+    """A script as far as it can be carried out without doing anything."""
+
+    def __init__(self, values: dict[str, tuple[str, ...]], read: Read) -> None:
+        self.values = values
+        self.read = read
+        self.functions: dict[str, Group] = {}
+        self.files: dict[str, str] = {}
+        self.calls: list[Call] = []
+        self.unsure: dict[str, tuple[str, ...]] = {}
+        self.depth = 0
+        self.steps = 0
+        self.base = 0
+        self.at: int | None = None  # where everything is that is found, while a function or a text is looked through
+        self.is_plain = True
+        self.is_sure = True
+
+    def script(self, text: str) -> list[Call]:
+        """Every call of the text. What cannot be read as a whole is read line by line."""
+        try:
+            self.commands(parse(text).body)
+        except Unreadable:
+            for line in re.finditer(r"(?:[^\n\\]|\\(?s:.))+", text):
+                bare = re.sub(r"^\s*(?:(?:then|do|else|if|elif|while|!|\{)\s+)*", "", line[0])
+                try:
+                    body = parse(bare).body
+                except Unreadable:
+                    continue
+                self.base, before = self.base + line.end() - len(bare), self.base
+                self.is_plain = False
+                self.commands(body)
+                self.base = before
+        return self.calls
+
+    def commands(self, commands: List) -> None:
+        for item in commands.items:
+            self.steps += 1
+            if self.steps < _MOST_STEPS:
+                self.node(item.node)
+
+    def node(self, node: Node) -> None:
+        if isinstance(node, Simple):
+            self.simple(node)
+        elif isinstance(node, If):
+            for condition, body in node.branches:
+                self.commands(condition)
+                self.perhaps(body)
+            self.perhaps(node.otherwise or List(()))
+        elif isinstance(node, Case):
+            for _, body in node.arms:
+                self.perhaps(body)
+        elif isinstance(node, Loop):
+            words = [text for word in node.words for text in self.expand(word.raw)]
+            self.values[node.variable] = (
+                tuple(words) if len(words) == 1 and "$" not in words[0] else (f"${{{node.variable}}}",)
+            )
+            self.within(node.body)
+        elif isinstance(node, Group) and node.name:
+            self.functions[node.name] = node
+            self.within(node.body, {})
+        elif isinstance(node, Group):
+            self.commands(node.body)
+        elif isinstance(node, Test):
+            self.nested(Word(node.inner, node.start + 2))
+
+    def perhaps(self, body: List) -> None:
+        """Commands that may not run: what they assign is no certain value."""
+        before = dict(self.values)
+        self.commands(body)
+        for name in self.values:
+            if self.values[name] != before.get(name):
+                self.unsure[name] = self.values[name]
+
+    def within(self, body: List, values: Mapping[str, tuple[str, ...]] | None = None, at: int | None = None) -> None:
+        """Commands of a loop, or of a function that is given `values`; with `at`, what is found stands there."""
+        if self.depth >= _MOST_DEEP:
+            return
+        is_plain, before, mine, self.is_plain = self.is_plain, self.at, self.values, False
+        self.depth += 1
+        if values is not None:
+            self.values = {**mine, **values}
+        self.at = before if before is not None else at
+        self.commands(body)
+        self.values = mine if values is not None else self.values
+        self.depth, self.at, self.is_plain = self.depth - 1, before, is_plain
+
+    def text(self, text: str, start: int, *, is_exact: bool) -> None:
+        """Commands in a text within the script: exactly as it stands there, or somewhere in it."""
+        if self.depth >= _MOST_DEEP:
+            return
+        is_plain, base, before, depth = self.is_plain, self.base, self.at, self.depth
+        self.is_plain, self.depth = False, depth + 1
+        if is_exact:
+            self.base += start
+        elif before is None:
+            self.at = base + start
+        self.script(text)
+        self.is_plain, self.base, self.at, self.depth = is_plain, base, before, depth
+
+    def nested(self, word: Word) -> None:
+        for offset, text in substitutions(word.raw) if "$(" in word.raw or "`" in word.raw else ():
+            self.text(text, word.start + offset, is_exact=True)
+
+    def simple(self, node: Simple) -> None:
+        for assignment in node.assignments:
+            self.nested(assignment.value)
+            self.assign(assignment.name, assignment.value.raw, adds=assignment.adds)
+        for word in node.words:
+            self.nested(word)
+        self.is_sure = True
+        words = [text for word in node.words for text in self.expand(word.raw)]
+        for heredoc in node.heredocs:
+            self.files.update(
+                {self.one(target.raw): self._pieces(heredoc.body, _INNER) for target in node.redirections}
+            )
+            self.heredoc(words, heredoc.body, heredoc.start)
+        if not words:
+            return
+        if words[0] in _DECLARES:
+            for word in node.words[1:]:
+                name, equals, value = word.raw.partition("=")
+                if equals:
+                    self.assign(name, value)
+        elif words[0] in self.functions and words[0] not in ("curl", "wget"):
+            given = {str(i): (text,) for i, text in enumerate(words[1:], 1)}
+            body = self.functions[words[0]].body
+            self.within(body, {**given, "@": tuple(words[1:]), "*": tuple(words[1:])}, self.base + node.start)
+        elif words[0] in (".", "source") and len(words) > 1:
+            self.text(self.read(words[1]) or "", node.start, is_exact=False)
+        else:
+            self.request(node, words)
+
+    def heredoc(self, words: list[str], body: str, start: int) -> None:
+        first = words[0].rpartition("/")[2] if words else ""
+        if first.startswith("python"):
+            self.calls += [c._replace(offset=self._place(start + c.offset)) for c in _in_python(body)]
+        elif first in _RUNS_TEXT:
+            self.text(body, start, is_exact=True)
+
+    def _place(self, offset: int) -> int:
+        return self.at if self.at is not None else self.base + offset
+
+    def request(self, node: Simple, words: list[str]) -> None:
+        """Whether a command sends a request, or has a text carried out that does."""
+        given = {**self.files, "-": "".join(self._pieces(h.body, _INNER) for h in node.heredocs)}
+        found = requests.read(words, given)
+        if found is not None:
+            is_plain = self.is_plain and self.is_sure and node.words[0].raw == "curl"
+            self.calls.append(Call(self._place(node.start), found, is_plain))
+            return
+        first = words[0].rpartition("/")[2]
+        text = next((word for word in words[1:] if re.search(r"\s", word) and _IN_TEXT.search(word)), None)
+        if first.startswith("python") and text is not None:
+            self.calls += [c._replace(offset=self._place(node.start)) for c in _in_python(text)]
+        elif text is not None and first in _RUNS_TEXT | set(self.functions):
+            self.quoted(text, node)
+        elif first in ("bash", "sh", "source") and len(words) > 1 and words[1] in self.files:
+            self.text(self.files[words[1]], node.start, is_exact=False)
+
+    def quoted(self, text: str, node: Simple) -> None:
+        """Commands in a word of a command; in single quotes each of their places is known."""
+        raw = "'" + text.replace("'", "'\\''") + "'"
+        start = next((word.start + 1 for word in node.words if word.raw == raw), None)
+        if start is None or self.at is not None:
+            self.text(text, node.start, is_exact=False)
+            return
+        known, base, self.base = len(self.calls), self.base, 0
+        self.text(text, 0, is_exact=True)
+        self.base = base
+        self.calls[known:] = [
+            c._replace(offset=base + start + c.offset + 3 * text.count("'", 0, c.offset)) for c in self.calls[known:]
+        ]
+
+    # --- values
+
+    def assign(self, name: str, raw: str, *, adds: bool = False) -> None:
+        """`NAME=value`, also of a list of words."""
+        before, self.is_sure = self.values.get(name, ()) if adds else (), True
+        if raw.startswith("(") and raw.endswith(")"):
+            try:
+                items = parse(raw[1:-1].replace("\n", " ")).body.items
+            except Unreadable:
+                items = ()
+            words = [w for item in items if isinstance(item.node, Simple) for w in item.node.words]
+            self.values[name] = before + tuple(text for word in words for text in self.expand(word.raw))
+        else:
+            self.values[name] = ("".join(before) + self.one(raw),)
+        if not self.is_sure:
+            self.unsure[name] = self.values[name]
+
+    def one(self, raw: str) -> str:
+        """The text that a word stands for."""
+        return " ".join(self.expand(raw, splits=False))
+
+    def expand(self, raw: str, *, splits: bool = True) -> list[str]:
+        """The words that a word stands for. A value that is not known stays as `${NAME}`."""
+        whole = re.fullmatch(r'"?\$(?:\{(\w+|@)(?:\[[@*]\])?\}|(\w+|@))"?', raw)
+        if splits and whole:
+            values = self.value(whole[1] or whole[2])
+            is_list = "@" in raw or "[*]" in raw
+            return list(values) if is_list else " ".join(values).split() if raw[0] == "$" else [" ".join(values)]
+        return [self._pieces(raw)]
+
+    def _pieces(self, raw: str, pattern: re.Pattern[str] = _PIECE) -> str:
+        text = ""
+        for piece in pattern.finditer(raw):
+            kind, value = piece.lastgroup or "", piece[piece.lastgroup or 0]
+            if kind in ("single", "plain"):
+                text += value
+            elif kind == "double":
+                text += self._pieces(value, _INNER)
+            elif kind == "escaped":
+                text += "" if value == "\n" else value
+            elif kind == "tag":
+                text += self.tag(value)
+            elif kind == "command":
+                text += self.output(value)
+            else:
+                text += " ".join(self.value(value))
+        return text
+
+    def tag(self, tag: str) -> str:
+        name = tag.strip("<> ")
+        return self.values.get(name, (f"${{{name}}}",))[0]
+
+    def output(self, command: str) -> str:
+        """What a substituted command prints, where it prints a here-document."""
+        try:
+            items = parse(command.strip("`").removeprefix("$(").removesuffix(")")).body.items
+        except Unreadable:
+            return "${_}"
+        node = items[0].node if len(items) == 1 else None
+        if isinstance(node, Simple) and node.heredocs and node.words and node.words[0].raw == "cat":
+            return self._pieces(node.heredocs[0].body, _INNER)
+        return "${_}"
+
+    def value(self, reference: str) -> tuple[str, ...]:
+        """What `${…}` stands for."""
+        found = _DEFAULT.fullmatch(reference)
+        name = found[1] if found else re.sub(r"\W.*", "", reference, flags=re.DOTALL)
+        if found and name in self.values:
+            self.is_sure &= self.unsure.get(name) is not self.values[name]
+            return self.values[name]
+        if found and found[2]:
+            self.is_sure = False
+            return (self._pieces(found[2]),)
+        self.is_sure &= bool(found)
+        return (f"${{{name or '_'}}}",)
+
+
+# --- other languages
+
+
+def _in_python(text: str) -> Iterator[Call]:
+    """Calls such as `requests.post(URL)`, with addresses that are put together from constants."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        yield from _by_shape(text)
+        return
+    names: dict[str, str] = {}
+    starts = [0]
+    for line in text.split("\n"):
+        starts.append(starts[-1] + len(line) + 1)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            names[node.targets[0].id] = _constant(node.value, names)
+        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            names[node.target.id] = names.get(node.target.id, "") + _constant(node.value, names)
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        given = [_constant(argument, names) for argument in (*node.args, *(k.value for k in node.keywords))]
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        sends = any(k.arg in ("data", "json") for k in node.keywords) or len(node.args) > 1
+        is_post = "post" in name.lower() or "POST" in given or (name in ("urlopen", "Request") and sends)
+        words = " ".join(given)
+        fields = {"build_parameters": ""} if "build_parameters" in words else {}
+        found = next((f for text in given if is_post and (f := requests.endpoint(text, fields))), None)
+        if found is not None:
+            yield Call(starts[node.lineno - 1] + node.col_offset, found, is_plain=False)
+
+
+def _constant(node: ast.expr, names: Mapping[str, str]) -> str:  # noqa: PLR0911 - one for each kind of expression
+    """The text of an expression, as far as it is known."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.Name):
+        return names.get(node.id, f"${{{node.id}}}")
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_constant(part, names) for part in node.values)
+    if isinstance(node, ast.FormattedValue):
+        return _constant(node.value, names)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return _constant(node.left, names) + _constant(node.right, names)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
+        return re.sub(r"%[\w.]|%\(\w+\)\w", "${_}", _constant(node.left, names))
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":
+        return re.sub(r"\{[^{}]*\}", "${_}", _constant(node.func.value, names))
+    if isinstance(node, ast.Dict | ast.List | ast.Tuple):
+        parts: Iterable[ast.expr | None] = [*node.keys, *node.values] if isinstance(node, ast.Dict) else node.elts
+        return " ".join(_constant(part, names) for part in parts if part is not None)
+    return "${_}"
+
+
+_POSTS: Final = re.compile(r"(?i)\bpost\b|[._]post\b|::post\b|httppost|-method\s+post")
+_ADDRESS: Final = re.compile(
+    r"[\w:/.${}@()+-]*/api/v1(?:\.1)?/project/[^\s\"'`,;)]*(?:[\"'`]\s*[+.]\s*[\"'`]?[^\s,;)]*)*"
+)
+_VALUE_IN_IT: Final = re.compile(r"\$\w+|[\"'`]\s*[+.]\s*[\w.()\[\]]*(?:\s*[+.]\s*[\"'`])?")
+_COMMENT: Final = re.compile(r"\s*(?:#|//|\*|--|rem ).*", re.IGNORECASE)
+_NEAR: Final = {"tree": 3, "trigger": 3}  # lines; the other endpoints are there for POST alone
+
+
+def _by_shape(text: str) -> Iterator[Call]:
+    """Addresses with a POST close to them, outside of comments."""
+    lines = ["" if _COMMENT.match(line) else re.sub(r"[#$]\{[^{}]*\}", "${_}", line) for line in text.split("\n")]
+    offset = 0
+    for number, (line, written) in enumerate(zip(lines, text.split("\n"), strict=True)):
+        for found in _ADDRESS.finditer(line):
+            request = requests.endpoint(_VALUE_IN_IT.sub("${_}", found[0]))
+            near = _NEAR.get(request.endpoint, 10) if request else 0
+            if request and _POSTS.search("\n".join(lines[max(0, number - near) : number + near + 1])):
+                yield Call(offset + max(written.find("/api/v1"), 0), request, is_plain=False)
+        offset += len(written) + 1

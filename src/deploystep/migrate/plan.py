@@ -1,0 +1,332 @@
+"""What a project has that CircleCI takes away, what to write instead, and the changed files.
+
+Only what certainly means what the old lines did is written; everything else is told with what to write by hand.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from shlex import quote
+from typing import Final, NamedTuple
+
+from deploystep.core.build import ProjectSlug
+from deploystep.core.frozen import dataclass, replace
+from deploystep.core.parameters import TOKEN_VARIABLES
+from deploystep.core.source import SourceFile
+from deploystep.core.text import shown, visible
+from deploystep.migrate import advice, edits, gating, rules, scripts
+from deploystep.migrate.advice import Finding
+from deploystep.migrate.calls import Call, in_text
+from deploystep.migrate.conditions import ALWAYS, Holds, Uncertain, When, every, when
+from deploystep.migrate.edits import Edit
+from deploystep.migrate.rules import Rule, Trigger
+from deploystep.migrate.shell import TAG, Script, Unreadable, parse
+from deploystep.migrate.steps import Step, Written, steps, written
+from deploystep.project.reading import ConfigUnreadable, Map, at, read_yaml
+from deploystep.rulefile.load import examine
+
+Read = Callable[[str], "str | None"]
+
+_RULES: Final = ".circleci/deploy.yml"
+_SCRIPT: Final = re.compile(r"(?<![\w./-])(?:\./)?([\w-][\w./-]*)")
+#: Languages of scripts by the endings of their names; other files are no scripts, unless they begin with `#!`.
+_LANGUAGES: Final = {
+    "py": "python",
+    **dict.fromkeys(("sh", "bash", "ksh", "zsh"), "shell"),
+    **dict.fromkeys(
+        ("js", "mjs", "cjs", "ts", "rb", "php", "pl", "groovy", "ps1", "go", "java", "kt", "cs", "swift"), ""
+    ),
+}
+_MOST_SCRIPTS: Final = 200
+_MOST_DEEP: Final = 2  # scripts that scripts name
+_SHELL: Final = "bash -eo pipefail"  # CircleCI docs, "Configuration reference", "Default shell options"
+_OLD_STEP: Final = "deprecated by CircleCI, which has named no day for its end"
+_MARK: Final = "# deploystep: the condition in this script could not be read for certain, so it stays here"
+_EVERY_BUILD: Final = When(((Holds("branch", "**"),), (Holds("tag", "**"),)), ())
+
+
+class Problem(NamedTuple):
+    """Why a file could not be read or changed; `is_fatal` where nothing could be looked for in it, or added to it."""
+
+    path: str
+    line: int
+    why: str
+    is_fatal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A file before (None where it is new) and after, and the lines of before that are replaced."""
+
+    path: str
+    old: str | None
+    new: str
+    replaced: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """All that was found, the changed files, and what could not be read or changed."""
+
+    findings: tuple[Finding, ...]
+    changes: tuple[Change, ...]
+    problems: tuple[Problem, ...] = ()
+
+
+def plan(
+    configs: Iterable[SourceFile], rule_file: SourceFile | None, rule_path: str, read: Read, own: ProjectSlug | None
+) -> Migration:
+    """Look through configs and the scripts that their steps name, and plan the changes.
+
+    `read` gives a file of the repository by its path; `own` is this project, where it is known.
+    """
+    return _Planner(rule_file, rule_path, read, own).plan(list(configs))
+
+
+class _Config:
+    """A config with its steps and the changes planned for it; where it is not `is_exact`, none can be."""
+
+    def __init__(self, source: SourceFile, root: Map, *, is_exact: bool) -> None:
+        self.source = source
+        self.root = root
+        self.is_exact = is_exact
+        self.lines = source.text.split("\n")
+        self.steps = steps(root)
+        self.edits: list[Edit] = []
+        self.commands: dict[tuple[int, int], str] = {}  # what was planned for a command, by its place
+
+    def written(self, step: Step) -> Written | None:
+        return written(step.command, self.lines) if step.command is not None else None
+
+    def is_shared(self, place: tuple[int, int]) -> bool:
+        """Whether a `run` step has its command there too."""
+        commands = (step.command for step in self.steps if step.key == "run")
+        return any((c.line, c.column) == place for c in commands if c is not None)
+
+
+class _Planner:
+    def __init__(self, rule_file: SourceFile | None, rule_path: str, read: Read, own: ProjectSlug | None) -> None:
+        self.rule_file = rule_file
+        self.rule_path = rule_path
+        self.option = "" if rule_path.endswith(_RULES) else f" --rules {quote(rule_path)}"
+        self.read = read
+        self.own = own
+        self.names, self.has_deploys = rules.names_in(rule_file)
+        self.rules: list[Rule] = []
+        self.findings: list[Finding] = []
+        self.problems: list[Problem] = []
+        self.scripts: set[str] = set()
+
+    def plan(self, sources: list[SourceFile]) -> Migration:
+        configs = [config for source in sources if (config := self._config(source)) is not None]
+        found = [(config, step, self._calls(config, step)) for config in configs for step in config.steps]
+        senders = sum(any(call.request.is_doomed for call in calls) for _, _, calls in found)
+        for config, step, calls in found:
+            # `deploystep run` sends whatever is due: with a second step that sends, it would send that one's deploy too
+            is_sole = senders == 1 and not self.has_deploys and config.is_exact
+            self._step(config, step, calls, is_sole=is_sole)
+        for _, step, _ in found:
+            self._named(step)
+        changes = [
+            Change(c.source.path, c.source.text, edits.apply(c.source.text, c.edits), edits.replaced_lines(c.edits))
+            for c in configs
+            if c.edits
+        ]
+        findings = tuple(sorted(self.findings, key=lambda f: (f.path, f.line, f.column, f.kind)))
+        text = rules.file_with(self.rule_file, self.rules) if changes else ""
+        if text is None or (text and any(d.is_error for d in examine(SourceFile(self.rule_path, text)).diagnostics)):
+            what = "no rules can be added to it as it is: write rules: as a list with an item a line, correct what"
+            self.problems.append(
+                Problem(self.rule_path, 1, f"{what} check reports, or name another file with --rules", is_fatal=True)
+            )
+            findings, changes = tuple(replace(finding, is_written=False) for finding in findings), []
+        elif text:
+            changes.insert(0, Change(self.rule_path, self.rule_file.text if self.rule_file else None, text))
+        return Migration(findings, tuple(changes), tuple(self.problems))
+
+    def _config(self, source: SourceFile) -> _Config | None:
+        """The config. One that YAML cannot read is looked through with its tabs as blanks, and not changed."""
+        problem: ConfigUnreadable | None = None
+        for text in (source.text, source.text.expandtabs(8)):
+            try:
+                root = read_yaml(text)
+            except ConfigUnreadable as error:
+                problem = problem or error
+                continue
+            if problem is not None:
+                self.problems.append(Problem(source.path, problem.line, f"it will not be changed: {problem.why}"))
+            is_exact = problem is None and len(text.splitlines()) == len(text.removesuffix("\n").split("\n"))
+            return _Config(source, root, is_exact=is_exact) if isinstance(root, Map) else None
+        if problem is not None and source.text.strip():
+            self.problems.append(Problem(source.path, problem.line, problem.why, is_fatal=True))
+        return None
+
+    def _calls(self, config: _Config, step: Step) -> list[Call]:
+        found = config.written(step)
+        return in_text(found.text, step.language, step.values, self.read) if found else []
+
+    # --- one step
+
+    def _step(self, config: _Config, step: Step, calls: list[Call], *, is_sole: bool) -> None:
+        command = config.written(step)
+        is_run = command is not None and is_sole and self._send(config, step, command, calls)
+        path, place = config.source.path, (step.key.line, step.key.column)
+        if step.key == "deploy":
+            why = "" if is_run else self._unfit(config, step, command)
+            lines = (
+                ["- run: deploystep run"]
+                if is_run
+                else [f"by hand, because {why}:", "- run: deploystep gate RULE -- COMMAND"]
+            )
+            if command is not None and not why and not is_run:
+                new = self._gate(config, step, command).split("\n")
+                lines = [f"- run: {new[0]}"] if len(new) == 1 else ["- run: |", *(f"    {line}" for line in new)]
+            self.findings.append(
+                Finding("deploy-step", "", path, *place, _title(step), _OLD_STEP, tuple(lines), not why)
+            )
+        for call in calls:
+            at_call = command.place(call.offset) if command else place
+            is_written = is_run and call.request.is_doomed
+            self.findings.append(advice.of_call(call.request, path, at_call, self.own, is_written=is_written))
+
+    def _unfit(self, config: _Config, step: Step, command: Written | None) -> str:
+        """Why `deploystep gate` cannot be put before the command of a step; empty where it can."""
+        if command is None:
+            return "it has no command of its own"
+        if not config.is_exact:
+            return "this config cannot be read as it is"
+        if step.language != "shell":
+            return f"its shell is {visible(step.shell)}"
+        if re.search(rf"(?m)^\s*{TAG.pattern}", command.text):
+            return "a parameter in it is a command, whose quotes nobody knows here"
+        return "a run step uses its command too" if config.is_shared((command.node.line, command.node.column)) else ""
+
+    def _gate(self, config: _Config, step: Step, command: Written) -> str:
+        """Plan `deploystep gate` in the place of a deploy step, and its rules; the new command."""
+        key, place = (step.key.line, step.key.column), (command.node.line, command.node.column)
+        config.edits.append(Edit(key, step.key.end, "run"))
+        if place in config.commands:
+            return config.commands[place]  # of an alias, which another step has used before
+        text = command.text.rstrip()
+        try:
+            script: Script | None = parse(text)
+        except Unreadable:
+            script = None
+        found, is_kept = _divided(script, text)
+        note = f"{visible(config.source.path)}:{key[0]}: {_title(step)}"
+        comments = script.comments if script else ()
+        new = [text[a:b] for a, b in comments if not any(part.start <= a < part.end for part in found)]
+        for part in found:
+            name = self._rule(when(part.condition) or _EVERY_BUILD, None, note)
+            new.append(f"deploystep gate {name}{self.option} -- {_executed(part.text(text), step.shell or _SHELL)}")
+        config.commands[place] = "\n".join(new)
+        config.edits += edits.command(command, config.commands[place], config.lines)
+        before = config.lines[key[0] - 1][: key[1] - 1]
+        if is_kept and re.fullmatch(r"\s*-\s+", before):
+            config.edits.append(edits.before(key[0], [before[: before.index("-")] + _MARK]))
+        return config.commands[place]
+
+    def _send(self, config: _Config, step: Step, command: Written, calls: list[Call]) -> bool:
+        """Plan `deploystep run` in the place of a step that does nothing but send triggers; whether it can be."""
+        tokens = {call.request.token for call in calls}
+        open_calls = {call.offset: call.request for call in calls if call.is_plain and call.request.is_doomed}
+        place = (command.node.line, command.node.column)
+        others = [s for s in config.steps if s.command is not None and (s.command.line, s.command.column) == place]
+        if len(open_calls) < len(calls) or len(tokens) != 1 or len(others) > 1:
+            return False
+        planned: list[tuple[When, Trigger]] = []
+        try:
+            script = parse(command.text)
+            for condition, simple in scripts.commands(script.body, scripts.scope_of(script.body, frozenset(tokens))):
+                sent, builds = advice.trigger_of(open_calls.pop(simple.start), self.own)
+                holds = when(every(condition, builds))
+                planned += [(holds, sent)] if holds else []
+            new = gating.edits_for([sent for _, sent in planned if sent.target is None], config.root, config.lines)
+        except (Unreadable, Uncertain, KeyError):
+            return False
+        if open_calls or not planned:
+            return False
+        for holds, sent in planned:
+            name = rules.slug(sent.workflow or (sent.target.name if sent.target else ""))
+            self._rule(holds, sent, f"{visible(config.source.path)}:{step.key.line}: call of API v1.1", name)
+        token = tokens.pop()
+        line = f"deploystep run{self.option}" + (
+            f" --token-env {token}" if token and token not in TOKEN_VARIABLES else ""
+        )
+        config.edits += [Edit((step.key.line, step.key.column), step.key.end, "run")] if step.key == "deploy" else []
+        kept = [command.text[a:b] for a, b in script.comments]
+        config.edits += [*edits.command(command, "\n".join([*kept, line]), config.lines), *new]
+        return True
+
+    def _rule(self, holds: When, sent: Trigger | None, note: str, base: str = "") -> str:
+        """The name of a rule that says so: one that there is, or a new one."""
+        for i, known in enumerate(self.rules):
+            if (known.when, known.trigger) == (holds, sent):
+                self.rules[i] = known._replace(notes=(*known.notes, note))
+                return known.name
+        patterns = [
+            m.pattern for a in holds.alternatives for m in a if m.word in ("branch", "tag") and m.pattern != "**"
+        ]
+        is_for_tags = not patterns and all(m.word != "branch" for a in holds.alternatives for m in a)
+        name = base or rules.slug(f"deploy {next(iter(patterns), 'tag' if is_for_tags else '')}")
+        taken = self.names | {rule.name for rule in self.rules}
+        name = next(n for n in (name, *(f"{name[:60]}-{i}" for i in range(2, 999))) if n not in taken)
+        self.rules.append(Rule(name, holds, sent, (note,)))
+        return name
+
+    # --- scripts
+
+    def _named(self, step: Step) -> None:
+        """Look for calls in the scripts that a step names, and in those that they name."""
+        waiting = [(str(step.command or ""), 0)]
+        folder = str(at(step.value, "working_directory") or "").strip("./")
+        while waiting:
+            text, depth = waiting.pop()
+            names = dict.fromkeys(_SCRIPT.findall(text))
+            for path in dict.fromkeys(p for name in names for p in (name, *([f"{folder}/{name}"] if folder else []))):
+                is_known = path in self.scripts or len(self.scripts) >= _MOST_SCRIPTS
+                script = None if is_known else self.read(path)
+                if script is not None:
+                    self.scripts.add(path)
+                    self._script(path, script, step.values)
+                    waiting += [(script, depth + 1)] if depth < _MOST_DEEP else []
+
+    def _script(self, path: str, text: str, values: Mapping[str, str]) -> None:
+        name, first = path.rpartition("/")[2], text.partition("\n")[0]
+        language = _LANGUAGES.get(name.rpartition(".")[2])
+        if first.startswith("#!"):
+            language = "python" if "python" in first else "shell" if re.search(r"sh\b", first) else ""
+        elif "makefile" in name.lower():
+            text = re.sub(r"\$\((\w+)\)", r"${\1}", re.sub(r"(?m)^\t[@+-]+", "\t", text)).replace("$$", "$")
+            language = "shell"
+        if language is None:
+            return
+        for call in in_text(text, language, values, self.read):
+            line = text.count("\n", 0, call.offset) + 1
+            place = (line, call.offset - text.rfind("\n", 0, call.offset))
+            self.findings.append(advice.of_call(call.request, path, place, self.own, is_written=False))
+
+
+def _title(step: Step) -> str:
+    name = f" {shown(step.name)}" if step.name else ""
+    return f"deploy step{name}{f' of {visible(step.owner)}' if step.owner else ''}"
+
+
+def _divided(script: Script | None, text: str) -> tuple[list[scripts.Part], bool]:
+    """The parts of a script, and whether conditions stay in it because they could not be read."""
+    found: list[scripts.Part] = []
+    if script is not None:
+        with suppress(Uncertain):
+            found = scripts.parts(script, text)
+    found = found or [scripts.Part(ALWAYS, 0, len(text))]
+    return found, script is None or any(scripts.asks(part.text(text)) for part in found)
+
+
+def _executed(body: str, shell: str) -> str:
+    """The words with which `gate` carries out a text: one command as it is, everything else by its shell."""
+    stripped = body.strip()
+    with suppress(Unreadable):
+        if scripts.is_command(parse(stripped), stripped):
+            return stripped
+    quoted = (body if "\n" in stripped else stripped).replace("'", "'\\''")
+    return f"{shell} -c '\n{quoted}\n'" if "\n" in quoted else f"{shell} -c '{quoted}'"

@@ -1,0 +1,160 @@
+"""The rules that a migration adds, as text: a new rule file, or more lines in the one that there is."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from deploystep.core.source import SourceFile
+from deploystep.migrate.conditions import Holds, When
+from deploystep.migrate.edits import apply, before
+from deploystep.project.reading import ConfigUnreadable, Items, Map, at, map_of, read_yaml
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_][\w./@+-]*")
+_LONGEST_NAME: Final = 64
+_KEY: Final = "${deploy.key}"
+
+
+class Target(NamedTuple):
+    """Another project that a rule sends to."""
+
+    name: str
+    project: str
+    branch: str
+
+
+class Trigger(NamedTuple):
+    """What a rule sends; without a target, to this project."""
+
+    target: Target | None
+    workflow: str
+    parameters: Mapping[str, str | bool]
+
+
+class Rule(NamedTuple):
+    """A rule to be added; without a trigger it is for `gate` alone. `notes` stand above it as comments."""
+
+    name: str
+    when: When
+    trigger: Trigger | None
+    notes: tuple[str, ...]
+
+
+def slug(text: str, otherwise: str = "deploy") -> str:
+    """A text as a name of a rule, a target or a parameter."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_LONGEST_NAME].strip("-") or otherwise
+
+
+def quoted(text: str) -> str:
+    """A text as YAML has it, in lists and maps too."""
+    is_word = text.lower() in ("true", "false", "null", "yes", "no", "on", "off")
+    return (
+        text
+        if _PLAIN.fullmatch(text) and not is_word and not re.fullmatch(r"[\d.]+", text)
+        else f"'{text.replace(chr(39), chr(39) * 2)}'"
+    )
+
+
+def _matcher(word: str, patterns: Iterable[str]) -> str:
+    texts = [f'"{p}"' if p in ("*", "**") else quoted(p) for p in patterns]
+    value = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+    return f"{word}: {value}" if word in ("branch", "tag") else f"env: {{{word}: {value}}}"
+
+
+def _map(matchers: tuple[Holds, ...]) -> str:
+    refs = [_matcher(m.word, [m.pattern]) for m in matchers if m.word in ("branch", "tag")]
+    names = ", ".join(
+        _matcher(m.word, [m.pattern])[len("env: {") : -1] for m in matchers if m.word not in ("branch", "tag")
+    )
+    return f"{{{', '.join([*refs, *([f'env: {{{names}}}'] if names else [])])}}}"
+
+
+def condition(found: When) -> list[str]:
+    """The lines `when:` and `unless:`."""
+    lines = []
+    for key, alternatives in (("when", found.alternatives), ("unless", tuple((stop,) for stop in found.stops))):
+        words = {a[0].word for a in alternatives}
+        if not alternatives:
+            continue
+        if len(words) == 1 and all(len(a) == 1 for a in alternatives):
+            lines.append(f"{key}: {{{_matcher(words.pop(), [a[0].pattern for a in alternatives])}}}")
+        elif len(alternatives) == 1:
+            lines.append(f"{key}: {_map(alternatives[0])}")
+        else:
+            lines += [
+                f"{key}:",
+                *(
+                    f"  - {_map(alternative)[1:-1] if len(alternative) == 1 else _map(alternative)}"
+                    for alternative in alternatives
+                ),
+            ]
+    return lines
+
+
+def trigger(sent: Trigger) -> list[str]:
+    """The lines `deploy:`."""
+    lines = ["deploy:"]
+    lines += [f"  to: {sent.target.name}"] if sent.target else []
+    lines += [f"  workflow: {quoted(sent.workflow)}"] if sent.workflow else []
+    values = {k: ("true" if v is True else v if v == _KEY else f'"{v}"') for k, v in sent.parameters.items()}
+    return [*lines, *(["  parameters:"] if values else []), *(f"    {key}: {value}" for key, value in values.items())]
+
+
+def _rule(rule: Rule, indent: str) -> list[str]:
+    lines = [f"name: {rule.name}", *condition(rule.when), *(trigger(rule.trigger) if rule.trigger else [])]
+    if {Holds("branch", "**"), Holds("tag", "**")} <= {alternative[0] for alternative in rule.when.alternatives}:
+        lines.append("ignore: [P04]  # of all builds, it judges those for which its job runs")
+    return [
+        *(f"{indent}# {note}" for note in rule.notes),
+        *(f"{indent}{'  ' if i else '- '}{line}" for i, line in enumerate(lines)),
+    ]
+
+
+def target(target: Target) -> str:
+    """The line that describes a target."""
+    return f"{target.name}: {{project: {quoted(target.project)}, branch: {quoted(target.branch)}}}"
+
+
+def names_in(source: SourceFile | None) -> tuple[frozenset[str], bool]:
+    """The names that a rule file uses already, and whether any of its rules sends a deploy."""
+    try:
+        root = read_yaml(source.text) if source else Map()
+    except ConfigUnreadable:
+        return frozenset(), True
+    listed = at(root, "rules")
+    rules = [rule for rule in listed if isinstance(rule, Map)] if isinstance(listed, Items) else []
+    names = {str(at(rule, "name")) for rule in rules} | {str(name) for name in map_of(at(root, "targets"))}
+    return frozenset(names), any(at(rule, "deploy") is not None for rule in rules)
+
+
+def file_with(source: SourceFile | None, rules: list[Rule]) -> str | None:
+    """The rule file with more rules; None where nothing can be added to the one that there is."""
+    targets = dict.fromkeys(rule.trigger.target for rule in rules if rule.trigger and rule.trigger.target)
+    entries = [f"  {target(each)}" for each in targets]
+    if source is None:
+        head = ["version: 1", *(["targets:"] if targets else []), *entries, "rules:"]
+        return "\n".join([*head, *(line for rule in rules for line in _rule(rule, "  "))]) + "\n"
+    try:
+        root = read_yaml(source.text)
+    except ConfigUnreadable:
+        return None
+    keys = {str(key): key.line for key in map_of(root)}
+    items, lines = at(root, "rules"), source.text.split("\n")
+    first = items.line if isinstance(items, Items) else 0
+    found = re.match(r"( *)- ", lines[first - 1]) if first else None
+    if found is None or "rules" not in keys or keys["rules"] == first:
+        return None
+    end = min((line for line in keys.values() if line > first), default=len(lines) + 1)
+    while end > first and re.fullmatch(r"\s*(?:#.*)?", lines[end - 2]):
+        end -= 1
+    added = [line for rule in rules for line in _rule(rule, found[1])]
+    if end > len(lines):
+        lines.append("")
+    edits = [before(end, added)]
+    if targets:
+        has_block = "targets" in keys and lines[keys["targets"] - 1].strip() == "targets:"
+        if "targets" in keys and not has_block:
+            return None
+        edits.append(
+            before(keys["targets"] + 1, entries) if has_block else before(keys["rules"], ["targets:", *entries])
+        )
+    return apply("\n".join(lines), edits)

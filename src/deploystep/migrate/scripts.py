@@ -1,0 +1,261 @@
+"""What a script does under which conditions: its commands, divided as a rule and `deploystep gate` can say it."""
+
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from deploystep.migrate.conditions import ALWAYS, Any, Condition, Not, Scope, Uncertain, every, when
+from deploystep.migrate.shell import Case, Group, If, Item, List, Loop, Node, Script, Simple, Test, Unreadable, parse
+
+_QUIET: Final = frozenset({"echo", "printf", "true", ":", "date"})
+_SETS: Final = frozenset({"export", "set", "shopt", "local", "declare", "readonly", "unset"})
+#: What only a shell can do, or only one that a profile has prepared.
+_BUILT_IN: Final = frozenset({
+    *_SETS, ".", "source", "cd", "eval", "exec", "exit", "return", "test", "[", "pushd", "popd", "read", "shift",
+    "trap", "ulimit", "umask", "let", "alias", "wait", "type", "hash", "command", "builtin", "if",
+    "nvm", "rvm", "sdk", "conda",
+})  # fmt: skip
+_ASKS: Final = re.compile(r"CIRCLE_(?:BRANCH|TAG)\b|pipeline\.git\.")
+
+
+class Part(NamedTuple):
+    """Commands and when they run: the text from `start` to `end`, after what `preface` sets."""
+
+    condition: Condition
+    start: int
+    end: int
+    preface: tuple[tuple[int, int], ...] = ()
+
+    def text(self, script: str) -> str:
+        """The commands, their lines as they are written."""
+        parts = [script[start:end] for start, end in self.preface]
+        body = script[self.start : self.end]
+        return "\n".join([*parts, re.sub(r"\A(?:[ \t]*\n)+", "", body).rstrip().removesuffix(";")])
+
+
+def parts(script: Script, text: str) -> list[Part]:
+    """The parts of a script. Raises Uncertain where its conditions cannot be read."""
+    scope = scope_of(script.body)
+    found = list(_parts(script.body, scope, text))
+    if any(_only_leaves(text[part.start : part.end]) or when(part.condition) is None for part in found):
+        raise Uncertain
+    return found
+
+
+def scope_of(body: List, present: frozenset[str] = frozenset()) -> Scope:
+    """What a script makes of its variables; those in `present` are taken to be set."""
+    aliases: dict[str, str] = {}
+    changed: set[str] = set()
+    for node in nodes(body):
+        for assignment in node.assignments if isinstance(node, Simple) else ():
+            found = re.fullmatch(r'"?\$\{?(\w+)\}?"?', assignment.value.raw)
+            if found and assignment.name not in aliases | dict.fromkeys(changed):
+                aliases[assignment.name] = found[1]
+            else:
+                changed.add(assignment.name)
+        words = [word.raw for word in node.words] if isinstance(node, Simple) else []
+        if words[:1] and words[0] in ("read", "unset", "mapfile", *_SETS):
+            changed |= {word.partition("=")[0] for word in words[1:] if not word.startswith("-")}
+        if words[:1] and words[0] in (".", "source", "eval"):
+            changed |= {"CIRCLE_BRANCH", "CIRCLE_TAG"}
+        if isinstance(node, Loop):
+            changed.add(node.variable)
+    return Scope({name: to for name, to in aliases.items() if name not in changed}, frozenset(changed), present)
+
+
+def nodes(body: List) -> Iterator[Node]:
+    """Every command of a list, and those within them."""
+    for item in body.items:
+        node = item.node
+        yield node
+        inner: list[List] = []
+        if isinstance(node, If):
+            inner = [each for branch in node.branches for each in branch] + ([node.otherwise] if node.otherwise else [])
+        elif isinstance(node, Case):
+            inner = [arm for _, arm in node.arms]
+        elif isinstance(node, Loop | Group):
+            inner = [node.body]
+        for each in inner:
+            yield from nodes(each)
+
+
+def asks(text: str) -> bool:
+    """Whether a script decides anything by branch or tag."""
+    if not _ASKS.search(text):
+        return False
+    try:
+        found = nodes(parse(text).body)
+    except Unreadable:
+        return True
+    return any(isinstance(node, If | Case | Test) or _first(node) in ("[", "test", "grep") for node in found)
+
+
+def is_command(script: Script, text: str) -> bool:
+    """Whether the text is one command that needs no shell of its own to be run with the words it is given."""
+    items = script.body.items
+    node = items[0].node if len(items) == 1 and not items[0].is_negated else None
+    if not isinstance(node, Simple) or node.assignments or node.redirections or node.heredocs or script.comments:
+        return False
+    is_program = re.fullmatch(r"(?:~/)?[\w./+@-]+", _first(node)) is not None and _first(node) not in _BUILT_IN
+    return is_program and "$(" not in text and "`" not in text and not text.rstrip().endswith(("&", ";"))
+
+
+def _first(node: Node) -> str:
+    return node.words[0].raw if isinstance(node, Simple) and node.words else ""
+
+
+def statements(body: List) -> list[list[Item]]:
+    """The commands, with those together that `&&`, `||` or `|` joins."""
+    found: list[list[Item]] = []
+    for item in body.items:
+        if item.operator == ";" or not found:
+            found.append([])
+        found[-1].append(item)
+    return found
+
+
+def is_quiet(items: list[Item]) -> bool:
+    """Whether the commands do nothing that lasts: they print, or end the script as a success."""
+    return all(_is_quiet(item.node) for item in items)
+
+
+def _is_quiet(node: Node) -> bool:
+    if not isinstance(node, Simple) or node.assignments or not node.words:
+        return False
+    words = [word.raw for word in node.words]
+    is_open = any(word.raw not in ("1", "2", "/dev/null") for word in node.redirections)
+    runs = any("$(" in word or "`" in word for word in words)
+    return not is_open and not runs and (words[0] in _QUIET or words == ["exit", "0"])
+
+
+def _is_preface(items: list[Item]) -> bool:
+    node = items[0].node
+    if len(items) > 1 or items[0].is_negated:
+        return False
+    if isinstance(node, Group):
+        return bool(node.name)
+    return isinstance(node, Simple) and not node.redirections and (not node.words or _first(node) in _SETS)
+
+
+def _ends(items: list[Item]) -> bool:
+    """Whether the commands end the script as a success."""
+    return is_quiet(items) and any(_first(item.node) == "exit" for item in items)
+
+
+def _only_leaves(text: str) -> bool:
+    """Whether all that the commands do is to fail."""
+    return re.fullmatch(r"(?:\s*(?:echo|printf)\b[^\n;]*[\n;])*\s*(?:exit|return)\s+[1-9]\d*\s*;?\s*", text) is not None
+
+
+def _parts(body: List, scope: Scope, text: str) -> Iterator[Part]:
+    condition: Condition = ALWAYS
+    preface: list[tuple[int, int]] = []
+    chosen: list[Part] = []
+    found = statements(body)
+    for number, items in enumerate(found):
+        is_last = number + 1 == len(found)
+        start = items[0].node.start
+        if is_quiet(items) and (is_last or not _ends(items)):
+            continue
+        if _is_preface(items) and not chosen:
+            preface.append((start, items[0].node.end))
+            continue
+        guard = None if is_last or chosen else _guard(items, scope)
+        if guard is not None:
+            condition = every(condition, guard)
+            continue
+        branches = list(_branches(items, scope))
+        if not branches and chosen:
+            raise Uncertain
+        if not branches:
+            begin = body.start if condition is ALWAYS and not preface else start
+            chosen = [Part(condition, _line_start(text, begin), body.end, tuple(preface))]
+            break
+        new = [Part(every(condition, holds), _line_start(text, at), end, tuple(preface)) for holds, at, end in branches]
+        if any(when(every(one.condition, other.condition)) for one in chosen for other in new):
+            raise Uncertain  # what the first leaves behind may matter to the second
+        chosen += new
+    yield from chosen
+
+
+def _line_start(text: str, at: int) -> int:
+    """The beginning of the line, where only blanks stand before the place."""
+    line = text.rfind("\n", 0, at) + 1
+    return line if not text[line:at].strip() else at
+
+
+def _guard(items: list[Item], scope: Scope) -> Condition | None:
+    """What must hold for a script to go on behind these commands, where that is all they decide."""
+    node, last = items[0].node, items[-1]
+    if isinstance(node, If) and len(items) == len(node.branches) == 1 and node.otherwise is None:
+        test, then = node.branches[0]
+        return Not(scope.of(test)) if _ends(list(then.items)) else None
+    if len(items) > 1 and _ends([last]) and last.operator in ("&&", "||"):
+        holds = scope.of(List(tuple(items[:-1])))
+        return Not(holds) if last.operator == "&&" else holds
+    return None
+
+
+def _branches(items: list[Item], scope: Scope) -> Iterator[tuple[Condition, int, int]]:
+    """The conditions of an `if`, a `case` or a chain of tests with the commands behind each; none for others."""
+    node = items[0].node
+    if len(items) == 1 and not items[0].is_negated and isinstance(node, If | Case):
+        if isinstance(node, If):
+            conditions = [scope.of(condition) for condition, _ in node.branches]
+            bodies = [body for _, body in node.branches]
+            before: Condition = Any(tuple(conditions))
+            conditions = [every(c, *(Not(each) for each in conditions[:i])) for i, c in enumerate(conditions)]
+            if node.otherwise is not None:
+                conditions, bodies = [*conditions, Not(before)], [*bodies, node.otherwise]
+        else:
+            conditions, bodies = scope.arms(node), [body for _, body in node.arms]
+        for condition, body in zip(conditions, bodies, strict=True):
+            if not is_quiet(list(body.items)):
+                yield condition, body.start, body.end
+        return
+    tests = 0
+    while tests < len(items) - 1 and items[tests + 1].operator == "&&" and _is_test(items[tests].node):
+        tests += 1
+    if not tests:
+        return
+    rest = items[tests:]
+    alternatives = [i for i, item in enumerate(rest) if item.operator == "||"]
+    if alternatives and not is_quiet(rest[alternatives[0] :]):
+        raise Uncertain
+    end = rest[-1].node.end
+    yield scope.of(List(tuple(items[:tests]))), rest[0].node.start, end
+
+
+def _is_test(node: Node) -> bool:
+    return isinstance(node, Test) or _first(node) in ("[", "test")
+
+
+def commands(body: List, scope: Scope, condition: Condition = ALWAYS) -> Iterator[tuple[Condition, Simple]]:
+    """Each command that does something lasting, with all that must hold for it. Raises Uncertain for loops."""
+    for items in statements(body):
+        if is_quiet(items) or _is_preface(items):
+            continue
+        guard = _guard(items, scope)
+        node = items[0].node
+        if guard is not None:
+            condition = every(condition, guard)
+        elif isinstance(node, If) and len(items) == 1:
+            before: list[Condition] = []
+            for test, inner in (*node.branches, (List(()), node.otherwise or List(()))):
+                holds = scope.of(test) if test.items else ALWAYS
+                yield from commands(inner, scope, every(condition, holds, *(Not(each) for each in before)))
+                before.append(holds)
+        elif isinstance(node, Case) and len(items) == 1:
+            for holds, (_, inner) in zip(scope.arms(node), node.arms, strict=True):
+                yield from commands(inner, scope, every(condition, holds))
+        else:
+            tests = [item for item in items if _is_test(item.node)]
+            rest = items[len(tests) :]
+            if rest[0].operator == "||" or not isinstance(rest[0].node, Simple) or not is_quiet(_unpiped(rest[1:])):
+                raise Uncertain
+            yield every(condition, scope.of(List(tuple(tests)))) if tests else condition, rest[0].node
+
+
+def _unpiped(items: list[Item]) -> list[Item]:
+    """Without what only shows an answer: `| jq .`."""
+    return [item for item in items if not (item.operator == "|" and _first(item.node) in ("jq", "cat", "tee", "grep"))]

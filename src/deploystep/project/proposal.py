@@ -1,0 +1,426 @@
+"""What a config needs to take part: a gate that it has already, or the lines that make one and run the step.
+
+Lines are added to the text as it stands. Only a list or map that is written on one line is written out first.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from deploystep.core.build import Branch
+from deploystep.core.frozen import dataclass, replace
+from deploystep.core.parameters import Scalar
+from deploystep.core.trace import Answer
+from deploystep.project.config import Config, Job, Workflow, WorkflowRuns, read_config
+from deploystep.project.reading import (
+    Items,
+    Map,
+    Node,
+    Text,
+    at,
+    items_of,
+    key_line,
+    map_of,
+    texts_of,
+    under,
+)
+from deploystep.project.steps import RUN, Read, runs_step
+
+#: The smallest config with both workflows, for a project that has none.
+TEMPLATE: Final = """\
+version: 2.1
+
+jobs:
+  test:
+    docker: [{image: cimg/base:current}]
+    steps:
+      - checkout
+      - run: ./run-tests.sh
+
+workflows:
+  build:
+    jobs:
+      - test
+"""
+_DEPLOYS: Final = re.compile(r"deploy|release|publish|ship", re.IGNORECASE)
+_REVISIONS: Final = frozenset({"sha", "sha1", "git_sha", "commit_sha", "commit", "revision"})
+_CONTEXT: Final = "deploy-token"
+_STEP: Final = "deploystep"
+_PLAIN: Final = re.compile(r"[\w./<][\w./<> -]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """The workflow that deploys, what opens its gate, which parameter takes the commit and which the deploy key.
+
+    `text` is the config with the lines that are missing. `branches` are those of which the deploy was until now; none
+    where the config does not tell. `remarks` are what the lines cannot do.
+    """
+
+    workflow: str
+    flag: tuple[str, Scalar]
+    sha: str | None
+    key: str | None
+    text: str
+    branches: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def propose(path: str, text: str, branch: str, read: Read) -> Proposal:
+    """What is missing in a config for deploys of a branch. Raises ConfigUnreadable."""
+    whole = _written_out(path, text, read_config(path, text))
+    found = _Proposing(read_config(path, whole), whole, Branch(branch), read)
+    proposal = found.proposal()
+    return proposal if found.added else replace(proposal, text=text)
+
+
+class _Proposing:
+    """One config, and the lines that have been added to it so far."""
+
+    def __init__(self, config: Config, text: str, ref: Branch, read: Read) -> None:
+        self.config = config
+        self.ref = ref
+        self.read = read
+        self.lines = text.splitlines()
+        self.added: dict[int, list[list[str]]] = {}
+        self.gone: set[int] = set()
+        self.remarks: list[str] = []
+
+    def proposal(self) -> Proposal:
+        config = self.config
+        pushed = [w for w in config.runs(config.trigger(self.ref, {}, by_api=False)) if w.runs.answer is not Answer.NO]
+        build = next((w.workflow for w in pushed), None)
+        gates = sorted(self._gates({w.workflow.name for w in pushed}))
+        branches: tuple[str, ...] = ()
+        if gates:
+            *others, (_, workflow, name, value) = gates
+            more = ", ".join(
+                f"{gate[1]} by {gate[2]}: {str(gate[3]).lower()}" for gate in others if gate[1] != workflow
+            )
+            self.remarks += [f"a rule of its own can start each of these too: {more}"] if more else []
+            flag: tuple[str, Scalar] = (name, value)
+            sha = next((n for n, d in config.parameters.items() if n in _REVISIONS and d.type == "string"), None)
+            if sha is None:
+                self.remarks.append(f"workflow {workflow} is sent no commit: the run is of the branch's head")
+            replaced = None
+        else:
+            flag, sha = (self._free("deploy", "boolean"), True), self._free("sha", "string")
+            rest = [w.workflow for w in pushed if w.workflow.name != _DEPLOY]
+            gated = next((w.workflow for w in pushed if rest and w.workflow.name == _DEPLOY and _is_open(w)), None)
+            build = rest[0] if gated else build
+            replaced = None if gated or build is None else self._deploy_job(build)
+            branches = _branches(replaced)
+            workflow = self._deploy(flag[0], sha, gated, replaced)
+        if not any(self._runs_step(job) for w in pushed for job in w.workflow.jobs):
+            self._add_step(build, replaced)
+        key = "deploy_key" if "deploy_key" in config.parameters else None
+        return Proposal(workflow, flag, sha, key, self._text(), branches, tuple(self.remarks))
+
+    # --- a gate that is there
+
+    def _gates(self, pushed: set[str]) -> Iterator[tuple[bool, str, str, Scalar]]:
+        """Workflows that one parameter starts alone and a push does not, with the value; production sorts last."""
+        config = self.config
+        compared = {str(t) for w in config.workflows for t in under(w.fields, "equal") if "<<" not in t}
+        for name, declared in config.parameters.items():
+            texts = declared.values if declared.type == "enum" else sorted(compared)
+            values: tuple[Scalar, ...] = (
+                (declared.default is not True,) if declared.type == "boolean"
+                else tuple(t for t in texts if t != declared.default) if declared.type in ("enum", "string") else ()
+            )  # fmt: skip
+            for value in values:
+                runs = [w for w in config.runs(config.trigger(self.ref, {name: value})) if w.runs.answer is Answer.YES]
+                alone = runs[0].workflow if len(runs) == 1 else None
+                if alone is None or alone.name in pushed or any(map(self._runs_step, alone.jobs)):
+                    continue
+                if any(_DEPLOYS.search(word) for word in (alone.name, name, str(value))):
+                    yield "prod" in f"{alone.name}{value}", alone.name, name, value
+
+    def _runs_step(self, job: Job) -> bool:
+        return runs_step(self.config, job, self.read).of(RUN).answer is Answer.YES
+
+    # --- the lines of one that is not
+
+    def _deploy(self, flag: str, sha: str, gated: Workflow | None, job: Job | None) -> str:
+        """Declare the parameters, gate a workflow for deploys and keep the others out of its runs."""
+        config, gate = self.config, f"<< pipeline.parameters.{flag} >>"
+        if config.version != "2.1":
+            self._replace("version", ["version: 2.1"])
+            self.remarks.append("version 2.1 reads << in commands as the beginning of an expression: write \\<< there")
+        new = {flag: ("boolean", "false"), sha: ("string", '""')}
+        texts = [
+            line
+            for name, (kind, default) in new.items() if name not in config.parameters
+            for line in (f"{name}:", f"  type: {kind}", f"  default: {default}")
+        ]  # fmt: skip
+        self._into("parameters", texts, at_top=True)
+        by_api = config.runs(config.trigger(self.ref, {flag: True}))
+        for found in (w for w in by_api if w.runs.answer is not Answer.NO and w.workflow is not gated):
+            if _is_open(found):
+                self._insert(found.workflow.line, [f"unless: {gate}"])
+            else:
+                self._narrow(found.workflow, gate)
+        if gated is not None:
+            self._insert(gated.line, [f"when: {gate}"])
+            jobs = [j for j in gated.jobs if _DEPLOYS.search(j.alias)] or list(gated.jobs)
+            self._check_out(jobs[0].key if jobs else "", sha)
+            return gated.name
+        names = [w.name for w in config.workflows]
+        name = next(n for n in _names(_DEPLOY) if n not in names)
+        key = job.key if job else self._orphan() or self._stub(sha)
+        if key in map_of(at(config.root, "jobs")):
+            self._check_out(key, sha)
+        kept = {k: v for k, v in (job.fields if job else Map()).items() if k not in ("requires", "filters")}
+        entry = [f"{key}:", *(f"    {_plain(k)}: {_flow(v)}" for k, v in kept.items())] if kept else [key]
+        self._into("workflows", [f"{name}:", f"  when: {gate}", "  jobs:", *_item(entry, "    ")])
+        return name
+
+    def _narrow(self, workflow: Workflow, gate: str) -> None:
+        """Let the condition of a workflow be false in the deploy's run too."""
+        fields, whole = workflow.fields, range(workflow.line, self._end(workflow.line) + 1)
+        words = [word for word in ("when", "unless") if at(fields, word) is not None]
+        node, line = at(fields, words[0]), key_line(fields, words[0])
+        is_clear = node is not None and (isinstance(node, Map) or str(node).startswith("<<"))
+        if not is_clear or node is None or len(words) > 1 or line not in whole:
+            what = f"workflow {workflow.name} (line {workflow.line}) has a condition"
+            self.remarks.append(f"{what}: let it be false too where {gate} is true")
+            return
+        both = f"and: [{_flow(node)}, {{not: {gate}}}]" if words[0] == "when" else f"or: [{_flow(node)}, {gate}]"
+        self.gone |= set(range(line, self._end(line) + 1))
+        self._add(line, [f"{self._indent(line)}{words[0]}: {{{both}}}"])
+
+    def _deploy_job(self, build: Workflow) -> Job | None:
+        """The job of the build that deploys: it becomes one of the deploy's workflow, and the step takes its place."""
+        found = [
+            job for job in build.jobs
+            if _DEPLOYS.search(job.alias) and job.alias == job.key and self._is_own(job.key) and not job.is_approval
+            and len(job.names) == 1 and not any(job in build.required(other) for other in build.jobs)
+            and not _is_for_tags_alone(job)
+        ]  # fmt: skip
+        return min(found, key=lambda job: job.key != _DEPLOY, default=None)
+
+    def _is_own(self, key: str) -> bool:
+        definition = at(self.config.root, "jobs", key)
+        return definition is not None and at(definition, "parameters") is None
+
+    def _orphan(self) -> str | None:
+        """A job for deploys that no workflow has: those that API v1.1 starts."""
+        used = {job.key for w in self.config.workflows for job in w.jobs}
+        keys = [str(key) for key in map_of(at(self.config.root, "jobs")) if key not in used and _DEPLOYS.search(key)]
+        return next((key for key in sorted(keys, key=lambda k: k != _DEPLOY) if self._is_own(key)), None)
+
+    def _stub(self, sha: str) -> str:
+        key = next(n for n in _names(_DEPLOY) if n not in map_of(at(self.config.root, "jobs")))
+        checkout = f"environment: {{SHA: << pipeline.parameters.{sha} >>}}"
+        steps = ["- checkout", '- run: git checkout --detach "$SHA"', "- run: ./deploy.sh"]
+        docker = "docker: [{image: cimg/base:current}]"
+        self._into("jobs", [f"{key}:", *(f"  {t}" for t in (docker, checkout, "steps:")), *(f"    {s}" for s in steps)])
+        return key
+
+    def _check_out(self, key: str, sha: str) -> None:
+        """Let a job check out the commit that is sent, where one is."""
+        steps = items_of(at(self.config.root, "jobs", key, "steps"))
+        line = next((s.line for s in steps if isinstance(s, Text) and s == "checkout"), 0)
+        if not line or not re.fullmatch(r"\s*-\s+checkout\s*(?:#.*)?", self.lines[line - 1]):
+            self.remarks.append(f"let job {key or 'that deploys'} check out << pipeline.parameters.{sha} >>")
+            return
+        run = [
+            "- run:",
+            "    name: Check out the commit that was tested",
+            '    command: test -z "$SHA" || git checkout --detach "$SHA"',
+            f"    environment: {{SHA: << pipeline.parameters.{sha} >>}}",
+        ]
+        self._add(line, [f"{self._indent(line)}{text}" for text in run])
+
+    # --- the step
+
+    def _add_step(self, build: Workflow | None, replaced: Job | None) -> None:
+        """A job of its own after all others, or in the place of the one that deployed."""
+        if build is None or not build.jobs:
+            self.remarks.append(f"no workflow runs for a push to {self.ref.name}: let one run  deploystep run")
+            return
+        key = next(n for n in _names(_STEP) if n not in map_of(at(self.config.root, "jobs")))
+        ran = self.config.runs(self.config.trigger(self.ref, {}, by_api=False))
+        jobs = next(w.jobs for w in ran if w.workflow is build)
+        needed = {id(other) for job in build.jobs for other in build.required(job)}
+        leaves = [
+            job.alias for job, runs in jobs
+            if runs.answer is not Answer.NO and not job.is_approval and job is not replaced and id(job) not in needed
+        ]  # fmt: skip
+        before = at(replaced.fields, "requires") if replaced else None
+        requires = list(dict.fromkeys([*items_of(before), *(Text(name, is_plain=True) for name in leaves)]))
+        kept = [f"requires: [{', '.join(map(_flow, requires))}]"] if requires else []
+        filters = at(replaced.fields, "filters") if replaced else None
+        kept += [f"filters: {_flow(filters)}"] if filters is not None else []
+        last = self._end(replaced.line if replaced else build.jobs[-1].line)
+        self.gone |= set(range(replaced.line, last + 1)) if replaced else set()
+        indent = self._indent(build.jobs[-1].line)
+        entry = _item(
+            [f"{key}:", *(f"    {line}" for line in (*kept, f"context: {_CONTEXT} # holds CIRCLE_TOKEN"))], indent
+        )
+        self._add(last, entry)
+        steps = ["- checkout", '- run: pip install "git+https://HOST/deploystep.git@COMMIT"', "- run: deploystep run"]
+        image = "docker: [{image: cimg/python:3.12}]"
+        self._into("jobs", [f"{key}:", f"  {image}", "  steps:", *(f"    {step}" for step in steps)])
+
+    # --- text
+
+    def _free(self, name: str, kind: str) -> str:
+        """A name that no parameter has, unless that one is of this type and empty or false until it is sent."""
+
+        def fits(name: str) -> bool:
+            declared = self.config.parameters.get(name)
+            return declared is None or (declared.type == kind and declared.default in (False, ""))
+
+        return next(n for n in _names(name) if fits(n))
+
+    def _indent(self, line: int) -> str:
+        return " " * _depth(self.lines[line - 1])
+
+    def _insert(self, line: int, texts: list[str], after: int = 0) -> None:
+        """Add lines to what is below a line, as its first or after another line."""
+        first = next(
+            n for n, text in enumerate(self.lines[line:], line + 1) if text.strip() and text.lstrip()[0] != "#"
+        )
+        self._add(after or line, [f"{self._indent(first)}{text}" for text in texts])
+
+    def _replace(self, key: str, texts: list[str], line: int = 0) -> None:
+        """Write a key of the config anew; where it is not there, after a line."""
+        if at(self.config.root, key) is not None:
+            line = key_line(self.config.root, key)
+            self.gone.add(line)
+        self._add(line, texts)
+
+    def _add(self, line: int, texts: list[str]) -> None:
+        self.added.setdefault(line, []).append(texts)
+
+    def _end(self, line: int) -> int:
+        """The last line of what begins on a line; lists may stand as far left as their key."""
+        return _end(self.lines, line)
+
+    def _into(self, key: str, texts: list[str], *, at_top: bool = False) -> None:
+        """Add lines below a key of the config, or the key too where it is not there."""
+        root, written = self.config.root, f"{key}:"
+        if not texts:
+            return
+        if map_of(at(root, key)):
+            line = key_line(root, key)
+            self._insert(line, texts, self._end(line))
+            return
+        last = max((n for n, text in enumerate(self.lines, 1) if text.strip()), default=0)
+        line = last if not at_top else key_line(root, "version") if at(root, "version") is not None else 0
+        indented = [f"  {text}" for text in texts]
+        begun = next((block for blocks in self.added.values() for block in blocks if written in block), None)
+        if begun is not None:
+            begun.extend(indented)
+        else:
+            self._replace(key, [*([""] if line else []), written, *indented], line)
+
+    def _text(self) -> str:
+        lines: list[str] = []
+        for number, line in enumerate(["", *self.lines]):
+            lines += [line] if number and number not in self.gone else []
+            blocks = sorted(self.added.get(number, []), key=lambda block: -_depth(block[0]))
+            lines += [text for block in blocks for text in block]  # what is deeper belongs to what stands before
+        return "\n".join(lines) + "\n"
+
+
+_DEPLOY: Final = "deploy"
+
+
+def _names(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}_{n}" for n in range(2, 1000))
+
+
+def _branches(job: Job | None) -> tuple[str, ...]:
+    """The branches that a job's filters name, where they are plain names."""
+    filters = at(job.fields, "filters") if job else None
+    names = tuple(str(text) for text in texts_of(at(filters, "branches", "only")))
+    return names if not any(name.startswith("/") or "<<" in name for name in names) else ()
+
+
+def _is_open(found: WorkflowRuns) -> bool:
+    return at(found.workflow.fields, "when") is None and at(found.workflow.fields, "unless") is None
+
+
+def _is_for_tags_alone(job: Job) -> bool:
+    filters = at(job.fields, "filters")
+    return at(filters, "tags") is not None and bool(texts_of(at(filters, "branches", "ignore")))
+
+
+# --- text
+
+
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _end(lines: list[str], line: int) -> int:
+    start = lines[line - 1]
+    depth, is_item, end = _depth(start), start.lstrip().startswith("-"), line
+    for number, text in enumerate(lines[line:], line + 1):
+        bare = text.lstrip()
+        if not bare or bare.startswith("#"):
+            continue
+        if _depth(text) < depth or (_depth(text) == depth and (is_item or not bare.startswith("- "))):
+            break
+        end = number
+    return end
+
+
+def _item(lines: list[str], indent: str) -> list[str]:
+    return [f"{indent}- {lines[0]}", *(f"{indent}{line}" for line in lines[1:])]
+
+
+def _written_out(path: str, text: str, config: Config) -> str:
+    """The text with parameters, jobs and workflows, and the jobs of each workflow, in lines of their own."""
+    if not config.has_workflows and config.workflows:
+        text = f"{text.rstrip()}\n\nworkflows:\n  build:\n    jobs:\n      - build\n"
+        config = read_config(path, text)
+    while (found := _on_one_line(config, lines := text.splitlines())) is not None:
+        key, line, node = found
+        indent = " " * _depth(lines[line - 1])
+        values = (
+            [f"- {_flow(v)}" for v in node]
+            if isinstance(node, Items)
+            else [f"{_plain(k)}: {_flow(v)}" for k, v in node.items()]
+        )
+        whole = [f"{indent}{_plain(key)}:", *(f"{indent}  {value}" for value in values)]
+        text = "\n".join([*lines[: line - 1], *whole, *lines[_end(lines, line) :], ""])
+        config = read_config(path, text)
+    return text
+
+
+def _is_flow(line: str) -> bool:
+    return re.match(r"[^:]+:\s*[{\[*]", line) is not None
+
+
+def _on_one_line(config: Config, lines: list[str]) -> tuple[str, int, Items | Map] | None:
+    """A key with the list or map after it that is not in lines of its own, and the line of the key."""
+    for key in ("parameters", "jobs", "workflows"):
+        node, line = map_of(at(config.root, key)), key_line(config.root, key)
+        if node and _is_flow(lines[line - 1]):
+            return key, line, node
+    for workflow in config.workflows:
+        jobs = items_of(at(workflow.fields, "jobs"))
+        line = key_line(workflow.fields, "jobs")
+        if workflow.fields and _is_flow(lines[workflow.line - 1]):
+            return workflow.name, workflow.line, workflow.fields
+        if jobs and _is_flow(lines[line - 1]):
+            return "jobs", line, jobs
+    return None
+
+
+def _flow(node: Node) -> str:
+    """A node on one line."""
+    if isinstance(node, Text):
+        return str(node) if node.is_plain and node and not re.search(r"[,\[\]{}#]|: ", node) else json.dumps(node)
+    if isinstance(node, Items):
+        return f"[{', '.join(map(_flow, node))}]"
+    return f"{{{', '.join(f'{_plain(key)}: {_flow(value)}' for key, value in node.items())}}}"
+
+
+def _plain(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) else json.dumps(text)

@@ -1,0 +1,183 @@
+"""`init` as a process in real repositories: what it writes passes `check` and `test`, and it overwrites nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from acceptance.process import Clone
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from acceptance.process import Ended
+
+GATED = """
+    version: 2.1
+    parameters:
+      release: {type: boolean, default: false}
+      sha: {type: string, default: ""}
+    jobs:
+      test: {docker: [{image: a}], steps: [checkout, {run: deploystep run}]}
+      ship:
+        docker: [{image: a}]
+        environment: {SHA: << pipeline.parameters.sha >>}
+        steps: [checkout]
+    workflows:
+      build: {unless: << pipeline.parameters.release >>, jobs: [test: {context: deploy-token}]}
+      ship: {when: << pipeline.parameters.release >>, jobs: [ship]}
+    """
+PLAIN = "version: 2.1\njobs:\n  build:\n    docker: [{image: a}]\n    steps:\n      - checkout\n"
+
+
+class Fresh(Clone):
+    """A repository without rules, and until something is committed without a commit."""
+
+    def __init__(self, folder: Path, branch: str = "main") -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.git("init", "--quiet", f"--initial-branch={branch}")
+
+    def local(self, *arguments: str) -> Ended:
+        return self.run(arguments, {"CIRCLE_TOKEN": None}, ci=False)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Fresh:
+    return Fresh(tmp_path / "shop")
+
+
+def rules(at: Fresh) -> str:
+    return (at.folder / ".circleci/deploy.yml").read_text(encoding="utf-8")
+
+
+def test_from_nothing_to_a_run_in_the_sandbox(fresh: Fresh) -> None:
+    """No commit, no remote, no config."""
+    ended = fresh.local("init")
+
+    assert ended.code == 0, ended
+    assert ".circleci/deploy.yml is written: a rule for branch main, and its cases" in ended.out
+    assert "there is no .circleci/config.yml yet: write this to it\nversion: 2.1\n" in ended.out
+    assert ".circleci/deploy.yml: nothing wrong found" in ended.out
+    assert "needs a commit: commit .circleci first" in ended.out
+    shown = ended.out.partition("write this to it\n")[2].partition("\nnote:")[0]
+    fresh.write(shown, ".circleci/config.yml")
+    fresh.git("add", ".")
+    fresh.git("commit", "--quiet", "-m", "x")
+    for command in ("check", "test", "plan"):
+        assert fresh.local(command).code == 0
+    assert "nothing wrong found" in fresh.local("check", "--strict").out
+    assert "would run: workflow deploy: deploy" in fresh.local("plan").out
+    ran = fresh.local("run", "--sandbox")
+    assert (ran.code, "= triggered" in ran.out) == (0, True), ran
+
+
+def test_the_lines_for_a_config_apply_as_a_patch(fresh: Fresh) -> None:
+    fresh.write(PLAIN, ".circleci/config.yml")
+    fresh.commit(".circleci/config.yml")
+    ended = fresh.local("init")
+
+    assert ended.code == 0, ended
+    assert "would run: workflow deploy: deploy" in ended.out
+    assert fresh.local("check").code == 3, "the lines are not there yet"
+    patch = ended.out[ended.out.index("--- a/") :].partition("\nnote:")[0]
+    fresh.write(f"{patch}\n", "lines.patch")
+    fresh.git("apply", "lines.patch")
+    checked = fresh.local("check")
+    assert (checked.code, "nothing wrong found" in checked.out) == (0, True), checked
+
+
+def test_a_gate_that_is_there_is_used(fresh: Fresh) -> None:
+    fresh.write(GATED, ".circleci/config.yml")
+    fresh.commit(".circleci/config.yml")
+    ended = fresh.local("init")
+
+    assert ended.code == 0, ended
+    assert ".circleci/config.yml has all that this needs: workflow ship behind release" in ended.out
+    assert "release: true # opens the gate" in rules(fresh)
+    assert fresh.local("check", "--strict").code == 0
+    assert fresh.local("test", "--coverage").code == 0
+
+
+def test_what_the_repository_tells(tmp_path: Path) -> None:
+    """A clone of a repository on master, on a detached head, in a subfolder."""
+    origin = Fresh(tmp_path / "origin", "master")
+    origin.commit("a")
+    origin.git("tag", "v1.0")
+    origin.git("clone", "--quiet", str(origin.folder), str(tmp_path / "clone"))
+    clone = Fresh.__new__(Fresh)
+    clone.folder = tmp_path / "clone"
+    clone.git("checkout", "--quiet", "--detach")
+    clone.git("remote", "set-url", "origin", "git@github.com:acme/shop.git")
+    deep = Fresh.__new__(Fresh)
+    deep.folder = clone.folder / "deep"
+    deep.folder.mkdir()
+    ended = deep.local("init")
+
+    assert ended.code == 0, ended
+    assert "../.circleci/deploy.yml is written: a rule for branch master" in ended.out
+    assert "fire  production  branch master" in ended.out
+    text = rules(clone)
+    assert "# Which builds of acme/shop deploy" in text
+    assert "tags such as v1.0" in text
+    assert deep.local("check").code == deep.local("test").code == 0
+
+
+@pytest.mark.parametrize("made", [("checkout", "-b", "feature/x"), ("checkout", "-b", "main")])
+def test_the_default_branch_where_no_remote_tells_it(fresh: Fresh, made: tuple[str, ...]) -> None:
+    fresh.git("symbolic-ref", "HEAD", "refs/heads/base")
+    fresh.commit("a")
+    fresh.git(*made)
+    fresh.local("init")
+
+    assert f"when: {{branch: {made[-1] if made[-1] == 'main' else 'feature/x'}}}" in rules(fresh)
+
+
+def test_it_overwrites_nothing(fresh: Fresh) -> None:
+    fresh.write("mine\n")
+    ended = fresh.local("init")
+
+    assert (ended.code, rules(fresh)) == (2, "mine\n")
+    assert "error[file-exists]: .circleci/deploy.yml is there already, and is not overwritten" in ended.err
+    assert "hint: " in ended.err
+    below = Fresh.__new__(Fresh)
+    below.folder = fresh.folder / "below"
+    below.folder.mkdir()
+    assert "../.circleci/deploy.yml is there already" in below.local("init").err
+    assert not (below.folder / ".circleci").exists()
+    other = fresh.local("init", "--rules", "ci/rules.yml")
+    assert other.code == 0, other
+    assert fresh.local("check", "--rules", "ci/rules.yml").code == 0
+    fresh.write("in the way", "file")
+    assert fresh.local("init", "--rules", "file/rules.yml").code == 2
+
+
+def test_outside_of_a_clone(tmp_path: Path) -> None:
+    project = Fresh.__new__(Fresh)
+    project.folder = tmp_path
+    ended = project.local("init")
+
+    assert ended.code == 4
+    assert "git init" in ended.err
+    assert not (tmp_path / ".circleci").exists()
+
+
+def test_json_is_one_document(fresh: Fresh) -> None:
+    fresh.write(PLAIN, ".circleci/config.yml")
+    fresh.commit(".circleci/config.yml")
+    document = fresh.local("init", "--json").json
+
+    assert document["init"]["rules"] == ".circleci/deploy.yml"
+    assert "+      - deploystep:" in document["init"]["config"]
+    assert document["diagnostics"] == []
+    assert [rule["verdict"] for rule in document["rules"]] == ["fire"]
+    assert document["exit"]["code"] == 0
+
+
+def test_an_error_that_was_in_the_config_is_told(fresh: Fresh) -> None:
+    fresh.write(f"{PLAIN}parameters: {{x: {{type: string}}}}\n", ".circleci/config.yml")
+    ended = fresh.local("init")
+
+    assert ended.code == 3
+    assert "has no default" in ended.out
+    assert ended.err.count("P07") == 0, "it is told once"

@@ -1,0 +1,256 @@
+"""`deploystep migrate` as a process, in real clones."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from acceptance.process import Clone, Ended
+
+CONFIG = """
+    # the shop
+    version: 2.1
+    jobs:
+      build:
+        docker: [{image: cimg/base:current}]
+        parallelism: 2
+        steps:
+          - checkout
+          - run: ./test.sh   # all of them
+          - deploy:
+              name: Ship
+              command: |
+                # only what is released
+                if [[ "$CIRCLE_BRANCH" =~ ^release/ ]] || [ -n "$CIRCLE_TAG" ]; then
+                  ./ship.sh "$CIRCLE_SHA1"
+                else
+                  echo "nothing to ship"
+                fi
+    workflows:
+      ci:
+        jobs:
+          - build:
+              filters: {tags: {only: /.*/}}
+    """
+CALL = "curl -X POST https://circleci.com/api/v1.1/project/gh/acme/other/build"
+PATH, RULES = ".circleci/config.yml", ".circleci/deploy.yml"
+
+
+@pytest.fixture
+def shop(clone: Clone) -> Clone:
+    (clone.folder / RULES).unlink()
+    clone.write(CONFIG, PATH)
+    clone.commit(PATH)
+    return clone
+
+
+def migrate(shop: Clone, *arguments: str) -> Ended:
+    return shop.run(("migrate", *arguments), {}, ci=False)
+
+
+def text(shop: Clone, path: str = PATH) -> str:
+    return (shop.folder / path).read_text(encoding="utf-8")
+
+
+def test_it_shows_what_is_to_be_done_and_changes_nothing(shop: Clone) -> None:
+    ended = migrate(shop)
+
+    assert ended.code == 0
+    assert f"{PATH}:10:9: deploy step 'Ship' of build: deprecated by CircleCI" in ended.out
+    assert 'deploystep gate deploy-release -- ./ship.sh "$CIRCLE_SHA1"\n' in ended.out
+    assert "--diff shows how" in ended.out
+    assert shop.git("status", "--porcelain") == ""
+
+
+def test_what_is_written_is_checked_decides_alike_and_can_be_undone(shop: Clone) -> None:
+    before = text(shop)
+    ended = migrate(shop, "--write")
+    assert ended.code == 0, ended.err
+
+    after = text(shop)
+    gone = [line for line in before.split("\n") if line not in after.split("\n")]
+    assert [line.strip() for line in gone] == [
+        "- deploy:",
+        'if [[ "$CIRCLE_BRANCH" =~ ^release/ ]] || [ -n "$CIRCLE_TAG" ]; then',
+        './ship.sh "$CIRCLE_SHA1"',
+        "else",
+        'echo "nothing to ship"',
+        "fi",
+    ]
+    assert "# only what is released" in after
+    assert "  # all of them" in after
+    assert shop.run(("check",), {}, ci=False).code == 0
+    assert migrate(shop, "--check").code == 0
+    for ref, fires in (("main", False), ("release/1", True), ("release/1/2", True), ("xrelease/1", False)):
+        assert decides(shop, "--branch", ref) is fires, ref
+    shop.git("tag", "v1")
+    assert decides(shop, "--tag", "v1")
+    shop.git("checkout", "--quiet", ".")
+    assert text(shop) == before
+
+
+def decides(shop: Clone, *arguments: str) -> bool:
+    document = shop.run(("plan", "--json", *arguments), {}, ci=False).json
+    (verdict,) = {rule["verdict"] for rule in document["rules"]}
+    return bool(verdict == "fire")
+
+
+def test_the_step_that_is_written_runs_its_command_where_the_gate_is_open(shop: Clone) -> None:
+    """The written command, by bash, with a gate that always opens: it is the old command, word for word."""
+    migrate(shop, "--write")
+    (shop.folder / "bin").mkdir()
+    gate = shop.folder / "bin/deploystep"
+    gate.write_text('#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\nshift\nexec "$@"\n', encoding="utf-8")
+    ship = shop.folder / "ship.sh"
+    ship.write_text('#!/bin/sh\necho "shipped $1"\n', encoding="utf-8")
+    gate.chmod(0o755)
+    ship.chmod(0o755)
+    command = re.search(r"(deploystep gate [^\n]*)", text(shop))
+    assert command is not None
+    environ = {"PATH": f"{shop.folder / 'bin'}:{os.environ['PATH']}", "CIRCLE_SHA1": "4f2 c1"}
+    ran = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", command[1]],
+        cwd=shop.folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert ran.stdout == "shipped 4f2 c1\n"
+
+
+def test_a_work_tree_with_changes_is_left_alone_unless_forced(shop: Clone) -> None:
+    shop.write("# more\n" + CONFIG, PATH)
+    before = text(shop)
+    refused = migrate(shop, "--write")
+
+    assert refused.code == 2
+    assert f"{PATH} is not committed" in refused.err
+    assert "--force" in refused.err
+    assert text(shop) == before
+    assert migrate(shop, "--write", "--force").code == 0
+    assert "deploystep gate" in text(shop)
+
+
+def test_outside_of_a_clone_nothing_is_written_unless_forced(shop: Clone, tmp_path: Path) -> None:
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    (folder / "config.yml").write_text(text(shop), encoding="utf-8")
+
+    assert migrate(shop, "--write", str(folder)).code == 2
+    assert migrate(shop, "--write", "--force", str(folder)).code == 0
+    assert (folder / RULES).exists()
+    assert sorted(path.name for path in folder.rglob("*")) == [".circleci", "config.yml", "deploy.yml"]
+
+
+def test_check_ends_with_3_while_something_is_left(shop: Clone) -> None:
+    ended = migrate(shop, "--check")
+    assert (ended.code, ended.last_line) == (3, "exit 3 (rules)")
+    assert "1 deploy step or call to be migrated" in ended.err
+
+    shop.write("#!/bin/sh\n" + CALL + "\n", "ship.sh")
+    shop.commit("ship.sh")
+    assert migrate(shop, "--write", "--check").code == 3  # the call in the script is for a person
+    assert "ship.sh:2:1: call of API v1.1" in migrate(shop).out
+
+
+def test_json_is_one_document(shop: Clone) -> None:
+    document = migrate(shop, "--json", "--check").json
+
+    assert (document["schema"], document["command"], document["written"]) == (1, "migrate", False)
+    assert document["exit"] == {"code": 3, "name": "rules"}
+    (finding,) = document["findings"]
+    assert {name: finding[name] for name in ("kind", "file", "line", "column", "alarm", "rewritten", "ends")} == {
+        "kind": "deploy-step", "file": PATH, "line": 10, "column": 9, "alarm": True, "rewritten": True, "ends": None,
+    }  # fmt: skip
+    assert [(file["path"], file["new"], file["replaced"]) for file in document["files"]] == [
+        (RULES, True, []),
+        (PATH, False, [10, 14, 15, 16, 17, 18]),
+    ]
+    assert document["files"][1]["diff"].startswith(f"--- a/{PATH}\n+++ b/{PATH}\n@@ ")
+    assert migrate(shop, "--json", "nowhere").json["exit"]["code"] == 2
+
+
+def test_a_diff_is_one_that_git_applies(shop: Clone) -> None:
+    patch = shop.folder.parent / "x.patch"
+    diffs = [file["diff"] for file in migrate(shop, "--json").json["files"]]
+    patch.write_text("".join(diffs), encoding="utf-8")
+    assert all(diff in migrate(shop, "--diff").out for diff in diffs)
+    shop.git("apply", str(patch))
+    applied = text(shop), text(shop, RULES)
+    shop.git("checkout", "--quiet", ".")
+    (shop.folder / RULES).unlink()
+    migrate(shop, "--write")
+
+    assert (text(shop), text(shop, RULES)) == applied
+
+
+def test_it_works_from_a_folder_below_and_with_names(shop: Clone) -> None:
+    below = shop.folder / "web"
+    below.mkdir()
+    environ = shop.environment(None, {}, ci=False)
+    for folder, arguments in (
+        (below, ()),
+        (shop.folder, (PATH,)),
+        (shop.folder, (".circleci",)),
+        (shop.folder.parent, ("clone",)),
+    ):
+        ran = subprocess.run(
+            [sys.executable, "-m", "deploystep", "migrate", *arguments],
+            cwd=folder,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        assert "deploy step 'Ship'" in ran.stdout
+
+
+@pytest.mark.parametrize(("content", "code"), [(b"jobs: [", 3), (b"\xff\xfe", 3), (b"", 0), (b"- a\n", 0)])
+def test_a_config_that_cannot_be_read_is_told(shop: Clone, content: bytes, code: int) -> None:
+    (shop.folder / PATH).write_bytes(content)
+    ended = migrate(shop)
+
+    assert ended.code == code
+    assert PATH in ended.err or code == 0
+
+
+def test_where_there_is_nothing_that_is_told(clone: Clone) -> None:
+    assert migrate(clone).code == 0  # only a rule file is there
+    (clone.folder / RULES).unlink()
+    ended = migrate(clone)
+
+    assert ended.code == 2
+    assert "there is no .circleci/config.yml here" in ended.err
+
+
+def test_marks_and_modes_of_files_stay(shop: Clone) -> None:
+    config = shop.folder / PATH
+    config.write_bytes(b"\xef\xbb\xbf" + config.read_bytes())
+    config.chmod(0o600)
+    shop.git("commit", "--quiet", "-am", "x")
+    assert migrate(shop, "--write").code == 0
+
+    assert config.read_bytes().startswith(b"\xef\xbb\xbf# the shop\n")
+    assert config.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_that_cannot_be_written_loses_nothing(shop: Clone) -> None:
+    before = text(shop)
+    (shop.folder / ".circleci/.config.yml.deploystep-new").mkdir()
+    ended = migrate(shop, "--write", "--force")
+
+    assert ended.code == 2
+    assert "cannot write" in ended.err
+    assert text(shop) == before
+    assert not (shop.folder / RULES).exists()

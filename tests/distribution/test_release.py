@@ -1,0 +1,90 @@
+"""What is published with a tag, and when nothing is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deploystep import __version__
+
+ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "scripts"))
+import release  # noqa: E402 - found only now
+
+CHANGELOG = """\
+# Changelog
+
+## [Unreleased]
+
+## [1.3.0] - 2026-06-16
+
+### Added
+
+- A thing.
+
+## [1.2.0]
+
+- An older thing.
+"""
+
+
+def test_the_notes_are_the_section_of_the_version() -> None:
+    assert release.notes(CHANGELOG, "1.3.0") == "### Added\n\n- A thing.\n"
+
+
+@pytest.mark.parametrize(
+    ("changelog", "words"),
+    [
+        (CHANGELOG.replace("1.3.0", "1.4.0"), "no entries under [1.3.0]"),
+        (CHANGELOG.replace("- A thing.\n", "").replace("### Added\n", ""), "no entries under [1.3.0]"),
+        (CHANGELOG.replace("[Unreleased]\n", "[Unreleased]\n\n- Later.\n"), "move them to [1.3.0]"),
+    ],
+)
+def test_a_changelog_that_is_not_ready_stops_the_release(changelog: str, words: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        release.notes(changelog, "1.3.0")
+    assert words in str(stopped.value)
+
+
+def test_the_changelog_is_ready_for_a_dry_run() -> None:
+    assert release.notes((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), "Unreleased")
+
+
+@pytest.fixture
+def dist(tmp_path: Path, pyz: Path) -> Path:
+    """What `make dist` leaves; the wheel and the sdist are only names here."""
+    for name in (f"deploystep-{__version__}-py3-none-any.whl", f"deploystep-{__version__}.tar.gz", "deploystep.pyz"):
+        (tmp_path / name).write_bytes(pyz.read_bytes() if name == pyz.name else b"")
+        digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+        (tmp_path / f"{name}.sha256").write_text(f"{digest}  {name}\n", encoding="ascii")
+    return tmp_path
+
+
+def test_a_release_writes_notes_orb_and_provenance(
+    dist: Path, pyz: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path_factory.mktemp("root")
+    (root / "CHANGELOG.md").write_text(CHANGELOG.replace("1.3.0", __version__), encoding="utf-8")
+    monkeypatch.setattr(release, "ROOT", root)
+    assert release.main([__version__, "https://host/acme/deploystep", "4f2c" * 10, str(dist)]) == 0
+    parameters = yaml.safe_load((dist / "orb.yml").read_text(encoding="utf-8"))["commands"]["run"]["parameters"]
+    assert parameters["url"]["default"].endswith(f"/v{__version__}/deploystep.pyz")
+    assert parameters["sha256"]["default"] == hashlib.sha256(pyz.read_bytes()).hexdigest()
+    assert json.loads((dist / "provenance.json").read_text("utf-8"))["buildDefinition"]["resolvedDependencies"] == [
+        {"uri": f"git+https://host/acme/deploystep@refs/tags/v{__version__}", "digest": {"gitCommit": "4f2c" * 10}}
+    ]
+    assert (dist / "notes.md").read_text(encoding="utf-8") == "### Added\n\n- A thing.\n"
+
+
+@pytest.mark.parametrize(("version", "words"), [("0.0.9", "the tag says 0.0.9"), (__version__, "not the checksum")])
+def test_another_version_or_another_file_stops_the_release(dist: Path, version: str, words: str) -> None:
+    shutil.copy(dist / f"deploystep-{__version__}.tar.gz.sha256", dist / "deploystep.pyz.sha256")
+    with pytest.raises(SystemExit) as stopped:
+        release.main([version, "https://host/acme/deploystep", "4f2c" * 10, str(dist)])
+    assert words in str(stopped.value)

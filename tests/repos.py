@@ -1,0 +1,115 @@
+"""Real git repositories to build history in, by words."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+from deploystep.adapters.git import GitRepository
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+GIT = shutil.which("git") or "git"
+IDENTITY = {
+    "GIT_AUTHOR_NAME": "Anna",
+    "GIT_AUTHOR_EMAIL": "anna@acme.dev",
+    "GIT_COMMITTER_NAME": "Robot",
+    "GIT_COMMITTER_EMAIL": "robot@acme.dev",
+}
+SETTINGS = {
+    "uploadpack.allowFilter": "true",
+    "uploadpack.allowAnySHA1InWant": "true",
+    "receive.denyDeleteCurrent": "ignore",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+}
+
+
+class Repo:
+    """A repository in a folder, which the product reads by `environ`."""
+
+    def __init__(self, folder: Path, commits: int = 0) -> None:
+        self.folder = folder
+        self.environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"}
+        self._seconds = 60 * commits
+
+    def git(self, *arguments: str, environ: Mapping[str, str] | None = None) -> str:
+        return self.raw(*arguments, environ=environ).decode().strip()
+
+    def raw(self, *arguments: str, text: bytes | None = None, environ: Mapping[str, str] | None = None) -> bytes:
+        used = {**self.environ, **IDENTITY, **(environ or {})}
+        command = [GIT, *arguments]
+        return subprocess.run(command, cwd=self.folder, env=used, input=text, check=True, capture_output=True).stdout
+
+    def commit(self, *paths: str, message: str = "x", text: str = "", **environ: str) -> str:
+        """Change these files and commit them, a minute after the last commit; without any, what is staged."""
+        self._seconds += 60
+        for path in paths:
+            file = self.folder / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text or f"{self._seconds}", encoding="utf-8")
+        if paths:
+            self.git("add", "--all")
+        date = f"{1_700_000_000 + self._seconds} +0000"
+        dates = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
+        self.git("commit", "--quiet", "--allow-empty", "-m", message, environ={**dates, **environ})
+        return self.head
+
+    @property
+    def head(self) -> str:
+        return self.git("rev-parse", "HEAD")
+
+    def at(self, ref: str) -> str:
+        return self.git("rev-parse", f"{ref}^{{commit}}")
+
+    def clone(self, *options: str, name: str = "clone") -> Repo:
+        made = Repo(self.folder.parent / name, self._seconds // 60)
+        self.git("clone", "--quiet", *options, self.folder.as_uri(), str(made.folder))
+        return made
+
+    def play(self, script: str) -> Repo:
+        """Do what the script says, and return the repository that it ends in.
+
+        `on BRANCH` makes a branch of main where there is none yet; `commit FILES`, `merge BRANCHES`; `clone OPTIONS`
+        goes on in a clone; anything else is an argument list of git.
+        """
+        repo = self
+        for step in filter(None, map(str.strip, script.split(";"))):
+            word, *more = shlex.split(step)
+            if word == "on":
+                known = repo.git("branch", "--list", more[0])
+                repo.git("checkout", "--quiet", *([more[0]] if known else ["-b", more[0], "main"]))
+            elif word == "commit":
+                repo.commit(*more)
+            elif word == "merge" and not more[0].startswith("-"):
+                repo.git("merge", "--quiet", "--no-ff", "--no-edit", "-m", "merge", *more)
+            elif word == "clone":
+                repo = repo.clone(*more)
+            else:
+                repo.git(word, *more)
+        return repo
+
+    def read(self, folder: str = ".", **environ: str) -> GitRepository:
+        return GitRepository(self.folder / folder, {**self.environ, **environ})
+
+    def wrapped(self, line: str) -> str:
+        """A PATH on which git runs one line of shell first."""
+        script = self.folder.parent / "bin" / "git"
+        script.parent.mkdir()
+        script.write_text(f'#!/bin/sh\n{line}\nexec {GIT} "$@"\n', encoding="utf-8")
+        script.chmod(0o755)
+        return f"{script.parent}:{os.environ['PATH']}"
+
+
+def new(folder: Path, *options: str) -> Repo:
+    folder.mkdir(parents=True)
+    repo = Repo(folder)
+    repo.git("init", "--quiet", "--initial-branch=main", "--template=", *options)
+    for key, value in SETTINGS.items():
+        repo.git("config", key, value)
+    return repo

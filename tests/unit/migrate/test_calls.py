@@ -1,0 +1,198 @@
+"""Calls of CircleCI's API in scripts: each shape is found where it stands, and what only looks like one is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploystep.migrate.calls import Call, in_text
+
+V1 = "https://circleci.com/api/v1.1/project/github/acme/shop"
+
+
+def found(text: str, language: str = "shell", **values: str) -> list[Call]:
+    return in_text(text, language, values, {"lib.sh": f'send() {{ curl -X POST "{V1}/$1"; }}\n'}.get)
+
+
+#: A script, and of each call the line (from 0), endpoint and what else is read.
+SHAPES: list[tuple[str, int, str, dict[str, object]]] = [
+    (f"curl -u $TOKEN: -d build_parameters[CIRCLE_JOB]=ship {V1}/tree/main", 0, "tree",
+     {"branch": "main", "token": "TOKEN", "parameters": {"CIRCLE_JOB": "ship"}}),
+    (f'curl -u "$TOKEN" \\\n  --request POST --url {V1}/tree/main', 0, "tree", {"branch": "main"}),
+    (f'curl -X POST -H "Circle-Token: ${{T}}" {V1}/build', 0, "build", {"token": "T"}),
+    (f"curl -XPOST '{V1}/build?circle-token='$T", 0, "build", {"token": "T"}),
+    (f"echo a\ncurl -sSX POST {V1}/$CIRCLE_BUILD_NUM/retry", 1, "retry", {}),
+    (f"curl --silent -X POST {V1}/12/ssh", 0, "ssh", {}),
+    (f"curl -X POST {V1} -d tag=$CIRCLE_TAG", 0, "trigger", {"tag": "${CIRCLE_TAG}"}),
+    ("curl -X POST https://circleci.com/api/v1/project/acme/shop?circle-token=$T", 0, "trigger", {}),
+    ("curl -X POST https://circleci.com/api/v1/project/acme/shop/tree/x?circle-token=$T", 0, "tree", {}),
+    (f"curl {V1}/tree/main -H 'Content-Type: application/json' "
+     '-d \'{"revision": "abc", "build_parameters": {"CIRCLE_JOB": "ship", "DRY": true}}\'', 0, "tree",
+     {"revision": "abc", "parameters": {"CIRCLE_JOB": "ship", "DRY": "true"}}),
+    (f'curl -d "{{\\"build_parameters\\": {{\\"CIRCLE_JOB\\": \\"$JOB\\"}}}}" {V1}/tree/main', 0, "tree",
+     {"parameters": {"CIRCLE_JOB": "${JOB}"}}),
+    (f'curl -d @- {V1}/tree/main <<EOF\n{{"build_parameters": {{"CIRCLE_JOB": "ship"}}}}\nEOF', 0, "tree",
+     {"parameters": {"CIRCLE_JOB": "ship"}}),
+    (f'D=$(cat <<EOF\n{{"build_parameters": {{"A": "$B"}}}}\nEOF\n)\ncurl -d "$D" {V1}/tree/main', 4, "tree",
+     {"parameters": {"A": "${B}"}}),
+    (f'D=$(cat <<EOF\n{{"build_parameters": {{"A": "$B"}}}}\nEOF)\ncurl -d "${{D}}" {V1}/tree/main', 3, "tree",
+     {"parameters": {"A": "${B}"}}),  # what CircleCI's own page on nightly builds had
+    ("for R in ${NAMES[@]}; do\n  U=https://circleci.com/api/v1/project/$O/$R/tree/master?circle-token=$T\n"
+     "  if x; then\n    curl --request POST --data '{}' $U\n  fi\ndone", 3, "tree", {"project": "${O}/${R}"}),
+    (f"docker run --rm appropriate/curl -X POST {V1}/build", 0, "build", {}),
+    (f"$CURL -X POST {V1}/build", 0, "build", {}),
+    (f"curl -X POST -H -d \\\n  '{{}}' \\\n  {V1}/build", 0, "build", {}),
+    (f'cat > b.json <<EOF\n{{"build_parameters": {{"A": "1"}}}}\nEOF\ncurl -d @b.json {V1}/tree/main', 3, "tree",
+     {"parameters": {"A": "1"}}),
+    ('B="https://circleci.com/api/v1.1/project/github"\nP="acme/shop/build"\ncurl -X POST $B/$P?circle-token=$T', 2,
+     "build", {"project": "github/acme/shop"}),
+    ('curl -u $T: -d build_parameters[CIRCLE_JOB]=x "$URL"', 0, "trigger", {}),
+    ('curl -u $T: -d revision=$CIRCLE_SHA1 "$API/project/github/$U/$R/tree/$CIRCLE_BRANCH"', 0, "tree", {}),
+    (f'A=(-X POST -u "$T:")\nA+=(-d revision=x)\ncurl "${{A[@]}}" {V1}/tree/main', 2, "tree", {"revision": "x"}),
+    (f'cmd="curl -X POST {V1}/9/retry"\necho $cmd\n$cmd', 2, "retry", {}),
+    (f'for J in a b; do\n  R=$(curl -u $T: -d "build_parameters[CIRCLE_JOB]=$J" {V1}/tree/main)\ndone', 1, "tree", {}),
+    ('post() {\n  curl -X POST "https://circleci.com/api/v1.1/$1"\n}\npost project/gh/acme/shop/build', 3, "build", {}),
+    ('post() {\n  local path=$1\n  curl -X POST "$API/$path"\n}\nAPI=https://circleci.com/api/v1.1/project/gh/a/b\n'
+     "post 7/cancel\npost tree/main", 6, "tree", {"project": "gh/a/b"}),
+    ("source lib.sh\nsend tree/main", 1, "tree", {}),
+    (f'bash -c "curl -X POST {V1}/build"', 0, "build", {}),
+    (f"sudo retry 3 curl -X POST {V1}/build", 0, "build", {}),
+    (f"circle_post {V1}/build", 0, "build", {}),
+    (f"wget -qO- --post-data='revision=x' {V1}/tree/main", 0, "tree", {"revision": "x"}),
+    (f"http POST {V1}/tree/main circle-token:$T", 0, "tree", {}),
+    (f"http {V1}/tree/main revision=x", 0, "tree", {}),
+    (f'if [ -n "$T" ]; then\n  curl -X POST {V1}/build | jq . || exit 1\nfi', 1, "build", {}),
+    (f'python3 - <<EOF\nimport requests\nrequests.post("{V1}/tree/main", json={{}})\nEOF', 2, "tree", {}),
+    (f"python -c 'import requests; requests.post(\"{V1}/build\")'", 0, "build", {}),
+    (f"echo ((\ncurl -X POST {V1}/build", 1, "build", {}),  # no bash, and still a call
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("script", "line", "endpoint", "more"), SHAPES)
+def test_a_call_is_found_where_it_stands(script: str, line: int, endpoint: str, more: dict[str, object]) -> None:
+    (call,) = found(script)
+
+    assert (script.count("\n", 0, call.offset), call.request.endpoint) == (line, endpoint)
+    assert call.request.is_doomed
+    assert {name: getattr(call.request, name) for name in more} == more
+
+
+PYTHON = """
+import os, requests
+BASE = "https://circleci.com/api/v1.1"
+url = BASE + "/project/"
+url += f"github/{os.environ['REPO']}/build"
+# requests.post(BASE + "/project/gh/a/b/build")
+requests.get(f"{BASE}/project/gh/a/b/tree/main")
+requests.post(url, data={"branch": "main"})
+requests.request("POST", "%s/project/gh/a/b/tree/%s" % (BASE, "x"))
+session.post("{}/project/gh/a/b/7/cancel".format(BASE))
+"""
+
+
+def test_python_is_read_with_its_constants() -> None:
+    calls = found(PYTHON, "python")
+
+    assert [(PYTHON.count("\n", 0, c.offset), c.request.endpoint) for c in calls] == [(7, "build"), (8, "tree")]
+
+
+OTHERS = [
+    ("await got.post(`https://circleci.com/api/v1.1/project/${ VCS }/${OWNER}/${NAME}/build`)", ["build"]),
+    ("fetch(`https://circleci.com/api/v1.1/project/gh/a/b/tree/${x}`, {\n  method: 'POST'\n})", ["tree"]),
+    ("request(`https://circleci.com/api/v1.1/project/${ vcs }/${ user }/${ name }/tree/${ b }`)", []),
+    ("# Net::HTTP.post https://circleci.com/api/v1.1/project/gh/a/b/build", []),
+    ('HTTParty.post("https://circleci.com/api/v1.1/project/gh/#{org}/#{name}/#{n}/retry")', ["retry"]),
+    ('Invoke-RestMethod -Method Post -Uri "https://circleci.com/api/v1.1/project/gh/a/b/tree/main"', ["tree"]),
+]
+
+
+@pytest.mark.parametrize(("text", "endpoints"), OTHERS)
+def test_other_languages_are_read_by_shape(text: str, endpoints: list[str]) -> None:
+    assert [call.request.endpoint for call in found(text, "")] == endpoints
+
+
+FALSE_FRIENDS = [
+    f"# curl -X POST {V1}/build",
+    f"true # curl -X POST {V1}/build",
+    f"echo 'curl -X POST {V1}/build'",
+    f"deploystep gate x -- echo curl -X POST {V1}/build",
+    f"cat <<EOF\ncurl -X POST {V1}/build\nEOF",
+    f"curl -u $T: {V1}/tree/main",
+    f"curl -X GET -d limit=1 {V1}/tree/main",
+    f"curl -G -d limit=1 {V1}/tree/main",
+    f"curl -I {V1}/tree/main",
+    f"curl -X POST {V1}/$CIRCLE_PREVIOUS_BUILD_NUM/cancel?circle-token=$T",
+    f"curl -X POST {V1}/follow",
+    f"curl -X POST {V1}/envvar -d '{{}}'",
+    f"curl -X POST {V1}/checkout-key",
+    f"curl -X POST {V1}/ssh-key -d x=1",
+    f"curl -X DELETE {V1}/build-cache",
+    f"curl {V1}/latest/artifacts?branch=main",
+    f"curl -o a.json {V1}/12/artifacts",
+    "curl -X POST https://circleci.com/api/v2/project/gh/acme/shop/schedule -d '{}'",
+    "curl -X POST https://circleci.com/api/v2/workflow/$ID/cancel",
+    "curl -X POST https://circleci.com/api/v2/pipeline/continue -d '{\"parameters\": {}}'",
+    'curl -X POST -d \'{"text": "done"}\' "$SLACK_HOOK"',
+    "curl -X POST https://sonar.acme.dev/api/v1/project/acme/shop/build",
+    'curl -X POST https://api.github.com/repos/acme/shop/dispatches -d \'{"event_type": "build"}\'',
+    'curl -X POST -d a=b "$HOST/project/x/build"',
+    'xargs -n4 curl -u "$1:" -o "$3" "https://circleci.com/api/v1.1/project/$SLUG/tree/$B?limit=100"',
+    "open https://circleci.com/gh/acme/shop/tree/main",
+    f"LINK={V1}/tree/main",
+]
+
+
+@pytest.mark.parametrize("script", FALSE_FRIENDS)
+def test_what_only_looks_like_a_call_is_none(script: str) -> None:
+    assert [call for call in found(script) if call.request.is_doomed] == []
+
+
+def test_a_config_that_is_sent_is_no_deploy() -> None:
+    (call,) = found(f"curl --user $T: --request POST --form config=@config.yml --form notify=false {V1}/tree/main")
+
+    assert call.request.endpoint == "config"
+    assert not call.request.is_doomed
+
+
+V2 = "https://circleci.com/api/v2/project/gh/acme/shop/pipeline"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        f'curl -X POST --url {V2} --header "Circle-Token: $K" --data \'{{"branch": "main"}}\'',
+        f"curl -X POST {V2}/run -d '{{}}'",
+        'curl -u "$T:" -d "{\\"branch\\": \\"main\\",\\"parameters\\":{\\"TAG\\": \\"${R:-$CIRCLE_TAG}\\"}}" '
+        '"${ENDPOINT}/${PROJECT}/pipeline"',
+    ],
+)
+def test_a_trigger_of_api_v2_is_told_apart(script: str) -> None:
+    (call,) = found(script)
+
+    assert (call.request.api, call.request.is_doomed) == ("v2", False)
+
+
+def test_values_come_from_the_config_too() -> None:
+    (call,) = found("curl -X POST $API/project/gh/a/b/build", API="https://circleci.acme.dev/api/v1.1")
+    (other,) = found("curl -X POST << parameters.url >>", **{"parameters.url": f"{V1}/build"})
+
+    assert {call.request.endpoint, other.request.endpoint} == {"build"}
+
+
+@pytest.mark.parametrize(
+    ("script", "is_plain"),
+    [
+        (f"curl -X POST {V1}/build", True),
+        (f"if x; then curl -X POST {V1}/build; fi", True),
+        (f"while x; do curl -X POST {V1}/build; done", False),
+        (f"f() {{ curl -X POST {V1}/build; }}", False),
+        (f"R=$(curl -X POST {V1}/build)", False),
+        (f"B=${{X:-main}}\ncurl -X POST {V1}/tree/$B", False),
+        (f"if x; then B=a; else B=b; fi\ncurl -X POST {V1}/tree/$B", False),
+    ],
+)
+def test_what_is_guessed_is_not_plain(script: str, is_plain: bool) -> None:  # noqa: FBT001
+    assert [call.is_plain for call in found(script)] == [is_plain]
+
+
+def test_a_script_without_end_ends() -> None:
+    assert found("f() { f; curl -X POST $1; }\nf x\n" + "f y\n" * 300) == []

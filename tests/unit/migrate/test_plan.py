@@ -1,0 +1,401 @@
+"""What becomes of a config: the findings, the rules, and the lines."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+import pytest
+import yaml
+from circleci_schema import CIRCLECI
+
+from deploystep.core.build import ProjectSlug
+from deploystep.core.source import SourceFile
+from deploystep.migrate.plan import Migration, plan
+from deploystep.project.config import read_config
+from deploystep.project.wiring import Project, compare
+from deploystep.rulefile.load import examine
+
+PATH, RULES = ".circleci/config.yml", ".circleci/deploy.yml"
+OWN = ProjectSlug.parse("gh/acme/shop")
+HEAD = "version: 2.1\njobs:\n  build:\n    docker: [{image: cimg/base:current}]\n    steps:\n      - checkout\n"
+TAIL = "workflows:\n  ci:\n    jobs: [build]\n"
+
+
+def config(steps: str, head: str = HEAD, tail: str = TAIL) -> str:
+    return head + "".join(f"      {line}\n" if line else "\n" for line in dedent(steps).strip("\n").split("\n")) + tail
+
+
+def migrated(text: str, rules: str | None = None, files: dict[str, str] | None = None) -> Migration:
+    old = None if rules is None else SourceFile(RULES, rules)
+    return plan([SourceFile(PATH, text)], old, RULES, (files or {}).get, OWN)
+
+
+def after(found: Migration, path: str = PATH) -> str:
+    return next(change.new for change in found.changes if change.path == path)
+
+
+def check(found: Migration) -> list[str]:
+    """Codes of what `check` says of the new files; the config must be one that CircleCI takes."""
+    file = SourceFile(RULES, after(found, RULES))
+    examined = examine(file)
+    assert examined.rules is not None, examined.diagnostics
+    new = after(found)
+    assert [error.message for error in CIRCLECI.iter_errors(yaml.safe_load(new))] == []
+    beside = compare(examined.rules, Project(read_config(PATH, new), {}, None, lambda _: None))
+    return [d.code for d in (*examined.diagnostics, *beside) if d.is_error]
+
+
+# --- deploy steps
+
+
+STEPS = [
+    ("- deploy: ./ship.sh  # now", "- run: deploystep gate deploy -- ./ship.sh  # now"),
+    (
+        "- deploy:\n    name: Ship\n    # careful\n    command: ./ship.sh $CIRCLE_TAG\n    when: always",
+        "- run:\n    name: Ship\n    # careful\n    command: deploystep gate deploy -- ./ship.sh $CIRCLE_TAG\n    when: always",
+    ),
+    ("- deploy: {name: Ship, command: ./ship.sh}", "- run: {name: Ship, command: 'deploystep gate deploy -- ./ship.sh'}"),
+    (
+        '- deploy:\n    command: |\n      if [ "$CIRCLE_BRANCH" = main ]; then\n        ./ship.sh\n      else\n        echo no\n      fi',
+        "- run:\n    command: |\n      deploystep gate deploy-main -- ./ship.sh",
+    ),
+    (
+        "- deploy:\n    command: |\n      # first\n      ./a.sh\n      ./b.sh 'x'",
+        "- run:\n    command: |\n      deploystep gate deploy -- bash -eo pipefail -c '\n      # first\n      ./a.sh\n"
+        "      ./b.sh '\\''x'\\''\n      '",
+    ),
+    (
+        '- deploy:\n    command: >-\n      if [ "$CIRCLE_BRANCH" = main ];\n      then ./ship.sh; fi',
+        "- run:\n    command: |-\n      deploystep gate deploy-main -- ./ship.sh",
+    ),
+    (
+        '- deploy:\n    command: "./a.sh && ./b.sh"',
+        "- run:\n    command: deploystep gate deploy -- bash -eo pipefail -c './a.sh && ./b.sh'",
+    ),
+    (
+        "- deploy:\n    command: ./ship.sh $(cat version)",
+        "- run:\n    command: deploystep gate deploy -- bash -eo pipefail -c './ship.sh $(cat version)'",
+    ),
+    (
+        "- deploy:\n    shell: /bin/sh -e\n    command: cd web && ./ship.sh",
+        "- run:\n    shell: /bin/sh -e\n    command: deploystep gate deploy -- /bin/sh -e -c 'cd web && ./ship.sh'",
+    ),
+    (
+        "- deploy:\n    command: |\n      case $CIRCLE_BRANCH in\n        main) ./ship.sh production ;;  # live\n        develop)\n"
+        "          export E=staging\n          ./ship.sh $E ;;\n      esac",
+        "- run:\n    command: |\n      # live\n      deploystep gate deploy-main -- ./ship.sh production\n"
+        "      deploystep gate deploy-develop -- bash -eo pipefail -c '\n          export E=staging\n          ./ship.sh $E\n      '",
+    ),
+    (
+        '- deploy:\n    command: |\n      if [ "x$CIRCLE_BRANCH" = xmain ]; then ./ship.sh; fi',
+        "# deploystep: the condition in this script could not be read for certain, so it stays here\n"
+        "- run:\n    command: |\n      deploystep gate deploy -- bash -eo pipefail -c 'if [ \"x$CIRCLE_BRANCH\" = xmain ]; then "
+        "./ship.sh; fi'",
+    ),
+    (
+        '- when:\n    condition: true\n    steps:\n      - deploy: "[ \\"$CIRCLE_TAG\\" ] && ./ship.sh"',
+        "- when:\n    condition: true\n    steps:\n      - run: deploystep gate deploy-tag -- ./ship.sh",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new"), STEPS)
+def test_a_deploy_step_becomes_a_gate(old: str, new: str) -> None:
+    found = migrated(config(old))
+
+    assert after(found) == config(new)
+    assert check(found) == []
+    assert [f.is_written for f in found.findings if f.kind == "deploy-step"] == [True]
+    assert not any(f.is_alarm for f in migrated(after(found), after(found, RULES)).findings)
+
+
+BY_HAND = [
+    ("- deploy:\n    shell: python3\n    command: print(1)", "its shell is python3"),
+    ("- deploy:\n  command: ./ship.sh", "it has no command of its own"),
+    ("- deploy: << parameters.ship >>", "a parameter in it is a command, whose quotes nobody knows here"),
+    ("- run: &x {command: ./ship.sh}\n- deploy: *x", "a run step uses its command too"),
+]
+
+
+@pytest.mark.parametrize(("steps", "why"), BY_HAND)
+def test_what_cannot_be_rewritten_is_told(steps: str, why: str) -> None:
+    found = migrated(config(steps))
+
+    assert found.changes == ()
+    assert [f.advice[0] for f in found.findings] == [f"by hand, because {why}:"]
+    assert all(f.is_alarm and not f.is_written for f in found.findings)
+
+
+def test_an_anchor_is_rewritten_once() -> None:
+    text = "x: &ship\n  command: |\n    ./ship.sh\n" + config(
+        "- deploy: *ship\n- deploy:\n    <<: *ship\n    name: Again"
+    )
+    found = migrated(text)
+
+    assert after(found).startswith("x: &ship\n  command: |\n    deploystep gate deploy -- ./ship.sh\n")
+    assert "- run: *ship\n      - run:\n          <<: *ship" in after(found)
+
+
+def test_only_steps_are_steps() -> None:
+    tail = "  deploy:\n    docker: [{image: a}]\n    steps: [checkout]\nworkflows:\n  ci:\n    jobs:\n      - build\n"
+    tail += "      - deploy:\n          requires: [build]\n      - deploy\n"
+    commands = "commands:\n  deploy:\n    parameters: {command: {type: string}}\n    steps: [checkout]\n"
+
+    assert migrated(config("- run: echo", tail=tail)).findings == ()
+    assert migrated(commands + config("# - deploy: ./x.sh\n- deploy: {command: x}")).findings == ()
+    orb = "orbs:\n  own:\n    commands:\n      ship:\n        steps:\n          - deploy: ./ship.sh\n"
+    assert [f.line for f in migrated(orb + config("- own/ship")).findings] == [6]
+
+
+def test_rules_join_those_that_there_are() -> None:
+    rules = "version: 1\n# mine\nrules:\n- name: deploy\n  when: {branch: x}\n\n# the end\ncases: []\n"
+    found = migrated(config("- deploy: ./a.sh"), rules)
+
+    assert after(found, RULES) == dedent("""\
+        version: 1
+        # mine
+        rules:
+        - name: deploy
+          when: {branch: x}
+        # .circleci/config.yml:7: deploy step of build
+        - name: deploy-2
+          when:
+            - branch: "**"
+            - tag: "**"
+          ignore: [P04]  # of all builds, it judges those for which its job runs
+
+        # the end
+        cases: []
+        """)
+
+
+@pytest.mark.parametrize(
+    "rules", ["version: 1\nrules: [{name: a, when: {branch: x}}]\n", "version: 1\nrules:\n  - oops: 1\n"]
+)
+def test_a_rule_file_that_takes_no_rules_stays_as_it_is(rules: str) -> None:
+    found = migrated(config("- deploy: ./a.sh"), rules)
+
+    assert found.changes == ()
+    assert [p.is_fatal for p in found.problems] == [True]
+    assert [f.is_written for f in found.findings] == [False]
+
+
+def test_a_node_that_holds_itself_is_looked_at_once() -> None:
+    text = HEAD + "      - &a {deploy: ./a.sh}\n      - when: &w {condition: true, steps: [*w, *w, *a]}\n" + TAIL
+
+    assert [f.line for f in migrated(text).findings] == [7]
+    bomb = "".join(f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 9)}]\n" for i in range(1, 30))
+    assert migrated("x0: &x0 [a]\n" + bomb + config("- deploy: ./a.sh")).changes
+
+
+def test_another_rule_file_is_named() -> None:
+    found = plan([SourceFile(PATH, config("- deploy: ./a.sh"))], None, "ci/my rules.yml", lambda _: None, OWN)
+
+    assert "- run: deploystep gate deploy --rules 'ci/my rules.yml' -- ./a.sh\n" in after(found)
+
+
+def test_line_ends_stay() -> None:
+    found = migrated(config("- deploy:\n    command: |\n      ./a.sh\n      ./b.sh").replace("\n", "\r\n"))
+
+    assert "\n" not in after(found).replace("\r\n", "")
+    assert "-c '\r\n            ./a.sh\r\n" in after(found)
+
+
+def test_a_config_with_tabs_is_looked_through_and_not_changed() -> None:
+    found = migrated(
+        f"{HEAD}      - deploy: ./a.sh\n      - run:\n          command: |\n            echo a\n\t    echo b\n{TAIL}"
+    )
+
+    assert [(f.line, f.is_written) for f in found.findings] == [(7, False)]
+    assert [p.is_fatal for p in found.problems] == [False]
+    assert migrated("jobs: [").problems[0].is_fatal
+
+
+# --- calls
+
+
+CALL = """\
+    curl --user ${CIRCLE_API_USER_TOKEN}: \\
+      --data build_parameters[CIRCLE_JOB]=deploy_docker \\
+      --data revision=$CIRCLE_SHA1 \\
+      https://circleci.com/api/v1.1/project/github/$CIRCLE_PROJECT_USERNAME/$CIRCLE_PROJECT_REPONAME/tree/$CIRCLE_BRANCH
+"""
+JOB = "  deploy_docker:\n    docker: [{image: cimg/base:current}]\n    steps: [checkout]\n"
+
+
+def recipe(word: str, branch: str = "main") -> str:
+    body = dedent(CALL).replace("\n", "\n      ").rstrip()
+    return f'- {word}:\n    command: |\n      # ship it\n      if [ "$CIRCLE_BRANCH" = "{branch}" ]; then\n      {body}\n      fi'
+
+
+@pytest.mark.parametrize("word", ["deploy", "run"])
+def test_the_old_recipe_becomes_a_rule_and_a_gated_workflow(word: str) -> None:
+    head = HEAD.replace("2.1", "2")
+    found = migrated(config(recipe(word), head, JOB))
+
+    assert after(found, RULES) == dedent("""\
+        version: 1
+        rules:
+          # .circleci/config.yml:7: call of API v1.1
+          - name: deploy-docker
+            when: {branch: main}
+            deploy:
+              workflow: deploy_docker
+              parameters:
+                deploy-docker: true
+        """)
+    new_head = HEAD.replace("2.1\n", "2.1\nparameters:\n  deploy-docker: {type: boolean, default: false}\n")
+    workflows = dedent("""\
+        workflows:
+          build:
+            unless: << pipeline.parameters.deploy-docker >>
+            jobs:
+              - build
+          deploy_docker:
+            when: << pipeline.parameters.deploy-docker >>
+            jobs:
+              - deploy_docker
+        """)
+    assert after(found) == config(
+        "- run:\n    command: |\n      # ship it\n      deploystep run", new_head, JOB + workflows
+    )
+    assert check(found) == []
+    assert all(f.is_written for f in found.findings)
+
+
+def test_workflows_that_there_are_are_kept_shut_for_the_new_one() -> None:
+    tail = JOB + "workflows:\n  version: 2\n  ci:\n    # all\n    jobs:\n      - build\n\n# the end\n"
+    found = migrated("# top\n" + config(recipe("run"), tail=tail))
+
+    assert after(found).endswith(
+        dedent("""\
+        workflows:
+          version: 2
+          ci:
+            # all
+            unless: << pipeline.parameters.deploy-docker >>
+            jobs:
+              - build
+          deploy_docker:
+            when: << pipeline.parameters.deploy-docker >>
+            jobs:
+              - deploy_docker
+
+        # the end
+        """)
+    )
+    assert check(found) == []
+
+
+def test_a_call_for_another_project_becomes_a_target() -> None:
+    steps = """\
+        - run:
+            command: |
+              if [[ $CIRCLE_BRANCH == master ]]; then
+                if [ -n "${METRICS_TOKEN}" ]; then
+                  curl -u ${METRICS_TOKEN}: -d build_parameters[CIRCLE_JOB]=bench -d build_parameters[SHA]=$CIRCLE_SHA1 \\
+                    https://circleci.com/api/v1.1/project/github/acme/metrics/tree/master
+                else
+                  echo "no token"
+                fi
+              fi
+        """
+    found = migrated(config(steps))
+
+    assert after(found, RULES) == dedent("""\
+        version: 1
+        targets:
+          metrics: {project: gh/acme/metrics, branch: master}
+        rules:
+          # .circleci/config.yml:7: call of API v1.1
+          - name: bench
+            when: {branch: master}
+            deploy:
+              to: metrics
+              workflow: bench
+              parameters:
+                bench: true
+                sha: "${CIRCLE_SHA1}"
+                deploy_key: ${deploy.key}
+        """)
+    assert "command: |\n            deploystep run --token-env METRICS_TOKEN\n" in after(found)
+    assert check(found) == []
+    (finding,) = found.findings
+    assert finding.until == "works until 1 February 2027; then it answers HTTP 410"
+    assert "in config.yml of gh/acme/metrics:" in finding.advice
+
+
+def test_two_steps_that_send_are_left_alone() -> None:
+    """`deploystep run` sends whatever is due: in the first of the two it would send what the second one does."""
+    found = migrated(config(f"{recipe('run')}\n{recipe('run', 'develop')}", tail=JOB + TAIL))
+
+    assert found.changes == ()
+    assert [(f.kind, f.is_written) for f in found.findings] == [("call", False)] * 2
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "- run: |\n    for j in a b; do\n      curl -u $T: -d build_parameters[CIRCLE_JOB]=$j $A/project/gh/a/b/tree/main\n    done",
+        "- run: |\n    ./test.sh\n    curl -X POST https://circleci.com/api/v1.1/project/gh/acme/other/tree/main",
+        "- run: curl -X POST https://circleci.com/api/v1.1/project/gh/acme/other/build",
+        "- run: curl -X POST https://circleci.com/api/v1.1/project/gh/acme/shop/$CIRCLE_BUILD_NUM/retry",
+        "- run: curl -X POST -d 'build_parameters[CIRCLE_JOB]=nowhere' -d revision=$CIRCLE_SHA1 "
+        "https://circleci.com/api/v1.1/project/gh/acme/shop/tree/$CIRCLE_BRANCH",
+    ],
+)
+def test_a_call_that_cannot_be_read_whole_is_told(steps: str) -> None:
+    found = migrated(config(steps))
+
+    assert found.changes == ()
+    (finding,) = found.findings
+    assert finding.is_alarm
+    assert finding.advice
+
+
+def test_a_gate_keeps_a_call_that_is_not_rewritten() -> None:
+    steps = "- deploy: |\n    ./ship.sh\n    curl -X POST https://circleci.com/api/v1.1/project/gh/acme/other/build"
+    found = migrated(config(steps))
+
+    assert [(f.kind, f.is_written) for f in found.findings] == [("deploy-step", True), ("call", False)]
+
+
+def test_a_call_in_a_gate_is_found_on_its_line() -> None:
+    call = "curl -X POST https://circleci.com/api/v1.1/project/gh/acme/other/build"
+    found = migrated(config(f"- deploy: |\n    echo 'a' > b\n    {call}\n    {call}"))
+    again = migrated(after(found), after(found, RULES))
+
+    lines = after(found).split("\n")
+    assert [(f.kind, lines[f.line - 1][f.column - 1 :]) for f in again.findings] == [("call", call)] * 2
+
+
+def test_scripts_that_steps_name_are_looked_through() -> None:
+    files = {
+        "ci/go.sh": "#!/bin/sh\n./ci/more.sh\ncurl -X POST https://circleci.com/api/v1.1/project/gh/a/b/build\n",
+        "ci/more.sh": "curl -X POST $BASE/project/gh/a/b/tree/main\n",
+        "web/x.py": "import requests\nrequests.post('https://circleci.com/api/v1.1/project/gh/a/b/build')\n",
+        "Makefile": "ship:\n\t@curl -X POST https://circleci.com/api/v1.1/project/gh/a/$(NAME)/build\n",
+        "README.md": "curl -X POST https://circleci.com/api/v1.1/project/gh/a/b/build\n",
+        "links.txt": "POST https://circleci.com/api/v1.1/project/gh/a/b/build\n",
+        "NOTES": "curl -X POST https://circleci.com/api/v1.1/project/gh/a/b/build\n",
+    }
+    steps = "- run: bash ci/go.sh\n- run: {command: python x.py, working_directory: web}\n- run: cat README.md links.txt NOTES; make -f Makefile ship"
+    base = HEAD.replace("    steps:", "    environment: {BASE: https://circleci.com/api/v1.1}\n    steps:")
+    found = migrated(config(steps, base), files=files)
+
+    assert [(f.path, f.line, f.endpoint) for f in found.findings] == [
+        ("Makefile", 2, "build"),
+        ("ci/go.sh", 3, "build"),
+        ("ci/more.sh", 1, "tree"),
+        ("web/x.py", 2, "build"),
+    ]
+
+
+def test_what_is_no_alarm_is_told_apart() -> None:
+    steps = """\
+        - run: "curl -X POST -d '{}' https://circleci.com/api/v2/project/gh/a/b/pipeline"
+        - run: "curl --form config=@.circleci/config.yml https://circleci.com/api/v1.1/project/gh/a/b/tree/main"
+        """
+    found = migrated(config(steps))
+
+    assert [(f.kind, f.is_alarm) for f in found.findings] == [("v2-call", False), ("config-run", False)]
