@@ -6,7 +6,7 @@
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage wheel dist lowest simulate lint docs bench clean
+.PHONY: help demo test coverage wheel dist lowest simulate lint docs bench compare clean
 
 VENV ?= .venv
 TESTS ?=
@@ -37,6 +37,7 @@ help:
 	@echo 'make lint      style, types, layers, CircleCI configs (Python 3.11 or newer)'
 	@echo 'make docs      write the generated parts of README.md, docs/, schema/ and orb/'
 	@echo 'make bench     measure what a step costs, beside what it is compared with; writes docs/benchmarks.md'
+	@echo 'make compare   try other ways to trigger on the same faults; writes docs/compare.md (needs PyPI, npm and curl)'
 	@echo 'make clean     remove what these have made'
 
 demo: $(VENV)/.installed
@@ -88,6 +89,9 @@ docs: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	@env -u PYTHONDONTWRITEBYTECODE $(CLEAN) $(BIN)/python scripts/bench.py
+
+compare: $(VENV)/.installed
+	@$(CLEAN) $(BIN)/python scripts/compare.py
 
 clean:
 	rm -rf $(VENV) $(VENV)-wheel $(VENV)-dist $(VENV)-lowest dist results .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

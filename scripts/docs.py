@@ -144,6 +144,23 @@ def outcomes() -> str:
     )
 
 
+def paths_compared() -> str:
+    """Which changes the path-filtering orb and a rule see in some histories."""
+    from path_filtering import rows  # noqa: PLC0415 - builds repositories with what the tests have
+
+    return table(
+        ("What was pushed", "path-filtering sets", "a rule with this `since`", "a rule with `since: {ref: deployed}`"),
+        rows(),
+    )
+
+
+def peers() -> str:
+    """How curl and pycircleci are used for the comparison."""
+    from compare import CLIENT, CURL  # noqa: PLC0415 - finds the tests' modules
+
+    return f"```bash\n{CURL}```\n\n```python\n{CLIENT}```"
+
+
 def codes(letter: str) -> Callable[[], str]:
     """The codes that begin with a letter."""
 
@@ -191,10 +208,13 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "keys-expect": keys(fields.EXPECT_KEYS),
     "keys-facts": keys(fields.FACTS),
     "exits": exits,
+    **{f"exit-{code.label}": f"**{code.label}**: {code.meaning}.".__str__ for code in ExitCode},
     "variables": variables,
     "values": values,
     "excuses": excuses,
     "faults-outcomes": outcomes,
+    "peers": peers,
+    "paths-compared": paths_compared,
     "faults": lambda: table(("Fault", "What happens"), ((f"`{k.form}`", k.meaning) for k in FAULTS.values())),
 }
 

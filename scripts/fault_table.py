@@ -57,15 +57,21 @@ class Row(NamedTuple):
     live: int
 
 
-def rows() -> Iterator[Row]:
-    """Every fault at the trigger, and some of each reading."""
-    yield _row(TRIGGER, REFUSED, 1)
-    yield _row(TRIGGER, REFUSED, ALWAYS)
+def at_trigger() -> Iterator[tuple[str, int]]:
+    """Every fault that can befall the trigger, with how often it is met."""
+    yield REFUSED, 1
+    yield REFUSED, ALWAYS
     for name, kind in FAULTS.items():
         if name != "siblings":
-            yield _row(TRIGGER, INSTEAD.get(kind.form, kind.form), 1)
+            yield INSTEAD.get(kind.form, kind.form), 1
         if kind.form in LONGER:
-            yield _row(TRIGGER, LONGER[kind.form], 1)
+            yield LONGER[kind.form], 1
+
+
+def rows() -> Iterator[Row]:
+    """Every fault at the trigger, and some of each reading."""
+    for fault, count in at_trigger():
+        yield _row(TRIGGER, fault, count)
     for place, faults in READINGS.items():
         for fault, count in faults:
             yield _row(place, fault, count)

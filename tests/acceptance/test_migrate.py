@@ -155,7 +155,7 @@ def test_outside_of_a_clone_nothing_is_written_unless_forced(shop: Clone, tmp_pa
 def test_check_ends_with_3_while_something_is_left(shop: Clone) -> None:
     ended = migrate(shop, "--check")
     assert (ended.code, ended.last_line) == (3, "exit 3 (rules)")
-    assert "1 deploy step or call to be migrated" in ended.err
+    assert "1 deploy step to be migrated" in ended.err
 
     shop.write("#!/bin/sh\n" + CALL + "\n", "ship.sh")
     shop.commit("ship.sh")
@@ -223,6 +223,27 @@ def test_a_config_that_cannot_be_read_is_told(shop: Clone, content: bytes, code:
 
     assert ended.code == code
     assert PATH in ended.err or code == 0
+    assert code == 0 or "nothing" not in ended.out
+
+
+def test_it_says_what_was_read_and_what_was_not(shop: Clone) -> None:
+    shop.write(CONFIG.replace("- deploy:", "- run:"), PATH)
+    shop.write("echo\n", "ship.sh")
+    ended = migrate(shop, "--check")
+
+    assert ended.code == 0
+    assert ended.out.splitlines() == [
+        f"nothing that stops working is in what was read: {PATH}, ship.sh",
+        "not read: what images, orbs of others and compiled programs do",
+    ]
+
+
+def test_steps_and_calls_are_counted_apart(shop: Clone) -> None:
+    steps = "\n          - deploy: ./a.sh" * 2 + f"\n          - deploy: {CALL}"
+    shop.write(CONFIG.replace("\n          - deploy:\n", f"{steps}\n          - deploy:\n"), PATH)
+
+    assert "4 deploy steps and 1 call to migrate, 1 of them by hand" in migrate(shop).out
+    assert "4 deploy steps and 1 call to be migrated" in migrate(shop, "--check").err
 
 
 def test_where_there_is_nothing_that_is_told(clone: Clone) -> None:
@@ -254,3 +275,77 @@ def test_a_folder_that_cannot_be_written_loses_nothing(shop: Clone) -> None:
     assert "cannot write" in ended.err
     assert text(shop) == before
     assert not (shop.folder / RULES).exists()
+
+
+def test_files_that_are_not_written_do_not_matter(shop: Clone) -> None:
+    shop.write("x", "notes.txt")
+    shop.write("left over", ".circleci/.config.yml.deploystep-new")
+
+    assert migrate(shop, "--write").code == 0
+    assert not (shop.folder / ".circleci/.config.yml.deploystep-new").exists()
+
+
+@pytest.mark.parametrize("how", ["ignored", "assumed", "staged"])
+def test_what_git_does_not_show_is_compared_with_the_commit(shop: Clone, how: str) -> None:
+    if how == "ignored":
+        shop.git("rm", "--quiet", "--cached", PATH)
+        shop.write(".circleci\n", ".gitignore")
+        shop.git("add", ".gitignore")
+        shop.git("commit", "--quiet", "-m", "x")
+    if how == "assumed":
+        shop.git("update-index", "--assume-unchanged", PATH)
+    if how != "ignored":
+        shop.write("# more\n" + CONFIG, PATH)
+    if how == "staged":
+        shop.git("add", PATH)
+    before = text(shop)
+    refused = migrate(shop, "--write")
+
+    assert (refused.code, f"{PATH} is not committed" in refused.err) == (2, True), refused
+    assert text(shop) == before
+
+
+@pytest.mark.parametrize("link", [PATH, ".circleci"])
+def test_a_link_that_leads_out_is_not_written_through(shop: Clone, tmp_path: Path, link: str) -> None:
+    outside = tmp_path / "outside"
+    (shop.folder / link).rename(outside)
+    (shop.folder / link).symlink_to(outside)
+    shop.git("add", "--all")
+    shop.git("commit", "--quiet", "-m", "x")
+    for more in ((), ("--force",)):
+        refused = migrate(shop, "--write", *more)
+
+        assert refused.code == 2
+        assert " is a link that leads out of this repository" in refused.err
+    assert "- deploy:" in text(shop)
+    assert not (shop.folder / RULES).exists()
+
+
+def test_a_link_within_the_repository_is_followed(shop: Clone) -> None:
+    (shop.folder / "ci").mkdir()
+    (shop.folder / PATH).rename(shop.folder / "ci/config.yml")
+    (shop.folder / PATH).symlink_to("../ci/config.yml")
+    shop.git("add", "--all")
+    shop.git("commit", "--quiet", "-m", "x")
+
+    assert migrate(shop, "--write").code == 0
+    assert (shop.folder / PATH).is_symlink()
+    assert "deploystep gate" in text(shop, "ci/config.yml")
+
+
+def test_two_repositories_are_not_written_at_once(shop: Clone, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    subprocess.run(["git", "clone", "--quiet", str(shop.folder), str(other)], check=True)
+    refused = migrate(shop, "--write", "--force", ".", str(other))
+
+    assert refused.code == 2
+    assert "--write: . and " in refused.err
+    assert "are of different projects" in refused.err
+    assert shop.git("status", "--porcelain") == ""
+
+
+def test_line_ends_that_git_converts_are_no_change(shop: Clone) -> None:
+    shop.git("config", "core.autocrlf", "true")
+    (shop.folder / PATH).write_bytes((shop.folder / PATH).read_bytes().replace(b"\n", b"\r\n"))
+
+    assert migrate(shop, "--write").code == 0

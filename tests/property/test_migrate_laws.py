@@ -17,10 +17,10 @@ from deploystep.rulefile.load import examine
 PATH, RULES = ".circleci/config.yml", ".circleci/deploy.yml"
 V1 = "https://circleci.com/api/v1.1/project/gh/acme/other"
 LINES = st.sampled_from([
-    "./ship.sh", "echo 'it''s'", 'if [ "$CIRCLE_BRANCH" = main ]; then', "else", "fi", "# a comment", "  ./ship.sh \\",
-    'case "$CIRCLE_TAG" in', "v*) ./ship.sh ;;", "esac", '[[ -n "$CIRCLE_TAG" ]] && ./ship.sh', "cat <<EOF", "EOF", "",
-    f"curl -X POST {V1}/tree/main", f"curl -X POST {V1}/build", "exit 0", '"', "for x in a b; do", "done", "ü; \t",
-    "A=1",
+    "./ship.sh", "echo 'it''s'", 'if [ "$CIRCLE_BRANCH" = main ]; then', "else", "fi", "# a comment",
+    "  ./ship.sh \\", 'case "$CIRCLE_TAG" in', "v*) ./ship.sh ;;", "esac", '[[ -n "$CIRCLE_TAG" ]] && ./ship.sh',
+    "cat <<EOF", "EOF", "", f"curl -X POST -u $T: {V1}/tree/main", f"curl -X POST {V1}/build", "exit 0", '"',
+    "for x in a b; do", "done", "ü; \t", "A=1",
 ])  # fmt: skip
 SCRIPTS = st.lists(LINES, min_size=1, max_size=8)
 STEPS = st.tuples(

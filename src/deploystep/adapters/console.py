@@ -1,12 +1,14 @@
 """The two streams. stdout carries the result, stderr everything else; nothing on them holds the token."""
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from typing import TextIO
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Final, TextIO
 
 from deploystep.core.secret import Secret
 from deploystep.core.text import visible
+
+_COLUMNS: Final = 100
 
 
 class Console:
@@ -18,6 +20,40 @@ class Console:
         self._secrets = secrets
         self.is_quiet = False
         self.is_verbose = False
+        self._is_drawn = False
+
+    @contextmanager
+    def working(self, what: str) -> Iterator[None]:
+        """While it takes more than a second, show on the terminal what is at work, and for how many seconds.
+
+        To be used only where stderr is a terminal and nobody keeps what it shows.
+        """
+        import signal  # noqa: PLC0415 - few have a terminal
+        import threading  # noqa: PLC0415 - as above
+
+        ended = threading.Event()
+
+        def draw() -> None:
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are for who waits
+            seconds = 0
+            while not ended.wait(1.0) and not self.is_quiet:
+                seconds += 1
+                self._is_drawn = True
+                self._write(self._err, f"\r\x1b[K{what} … {seconds} s", end="")
+
+        thread = threading.Thread(target=draw, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            self._clear()
+
+    def _clear(self) -> None:
+        if self._is_drawn:
+            self._is_drawn = False
+            self._write(self._err, "\r\x1b[K", end="")
 
     def hide(self, secret: Secret) -> None:
         """From now on, mask this too."""
@@ -55,11 +91,13 @@ class Console:
             text = secret.masked(text)
         return text
 
-    def _write(self, stream: TextIO, text: str) -> None:
+    def _write(self, stream: TextIO, text: str, end: str = "\n") -> None:
+        if end:
+            self._clear()
         encoding = stream.encoding or "utf-8"
         shown = self.masked(text).encode(encoding, "backslashreplace").decode(encoding)
         try:
-            stream.write(shown + "\n")
+            stream.write(shown + end)
             stream.flush()
         except OSError:
             _silence(stream)
@@ -80,3 +118,11 @@ def wants_colour(choice: str, stream: TextIO, environ: Mapping[str, str]) -> boo
         return choice == "always"
     is_terminal: Callable[[], bool] = stream.isatty
     return is_terminal() and not environ.get("NO_COLOR")
+
+
+def width_of(stream: TextIO) -> int:
+    """How many columns a terminal has; 100 where it is none."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _COLUMNS
+    except (OSError, ValueError):
+        return _COLUMNS

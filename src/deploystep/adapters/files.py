@@ -44,7 +44,7 @@ def nearest(path: str, folder: Path) -> str:
 def read_rules(path: str, folder: Path) -> SourceFile:
     """The rule file. Raises RuleFileInvalid where it is missing, too big or not UTF-8."""
     try:
-        if _leads_out(path, folder):
+        if leads_out(path, folder):
             hint = "a link must lead to a file of this repository: lines of the file are shown in messages"
             raise unreadable(path, f"the rule file {path} is a link that leads out of this repository", hint)
         return decoded(path, _read(folder / path))
@@ -71,7 +71,7 @@ def _no_rules(path: str, folder: Path) -> RuleFileInvalid:
     return unreadable(path, f"there is no rule file {path} {where}", hint)
 
 
-def _leads_out(path: str, folder: Path) -> bool:
+def leads_out(path: str, folder: Path) -> bool:
     """Whether a path in the repository leads out of it, or into `.git`; one that is written as outside may be anything.
 
     Whoever can commit a link could have lines of another file shown, such as one that holds a token.

@@ -88,17 +88,12 @@ class GitRepository:
         """Whether commits are missing here that the repository has."""
         return self._line("rev-parse", "--is-shallow-repository") == "true"
 
-    def refs(self, *prefixes: str) -> tuple[str, ...]:
-        """The full names of the refs below these prefixes, such as `refs/tags/`; none outside a clone."""
-        result = self.run("for-each-ref", "--format=%(refname)", *prefixes)
-        return () if result is None else tuple(result.stdout.decode("utf-8", "surrogateescape").split())
-
     def default_branch(self) -> str:
         """What `origin/HEAD` names, else main, master or trunk where there is one, else what is checked out."""
-        heads, head = "refs/heads/", self._line("symbolic-ref", "--quiet", "HEAD")
-        remote = "refs/remotes/origin/"
+        heads, remote = "refs/heads/", "refs/remotes/origin/"
+        head = self._line("symbolic-ref", "--quiet", "HEAD")
         named = self._line("symbolic-ref", "--quiet", f"{remote}HEAD")
-        there = self.refs(heads, remote)
+        there = [f"{place}{name}" for place in (heads, remote) for name, _ in self.refs(place.rstrip("/"))]
         usual = (f"{where}{name}" for where in (remote, heads) for name in ("main", "master", "trunk"))
         found = named or next((ref for ref in usual if ref in there), None) or head or next(iter(there), "main")
         return found.removeprefix(heads).removeprefix(remote)
@@ -109,6 +104,18 @@ class GitRepository:
         if result is None or result.returncode != 0:
             return None
         return tuple(name.decode("utf-8", "surrogateescape") for name in result.stdout.split(b"\0") if name)
+
+    def refs(self, *places: str) -> tuple[tuple[str, str], ...]:
+        """Refs below some places (`refs/tags`), newest first: the name without its place, and the commit's revision."""
+        form = "--format=%(refname)%00%(symref)%00%(objecttype)%00%(objectname)%00%(*objecttype)%00%(*objectname)"
+        found = []
+        for place in places:
+            said = self.run("for-each-ref", "--sort=-creatordate", form, place)
+            for line in said.stdout.decode("utf-8", "surrogateescape").splitlines() if said else ():
+                name, symbolic, *objects = line.split("\0")
+                commit = dict(zip(objects[::2], objects[1::2], strict=True)).get("commit")
+                found += [(name.removeprefix(f"{place}/"), commit)] if commit and not symbolic else []
+        return tuple(found)
 
     def _line(self, *arguments: str) -> str | None:
         result = self.run(*arguments)

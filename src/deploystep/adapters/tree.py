@@ -1,12 +1,13 @@
 """The configs, scripts and rule file of a project on disk, read for a migration and written back."""
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from deploystep.adapters.files import decoded, up_to_root
+from deploystep.adapters.files import decoded, leads_out, up_to_root
 from deploystep.adapters.git import GitRepository
 from deploystep.app.options import RULES
 from deploystep.core.build import ProjectSlug, Repository
@@ -52,7 +53,10 @@ class ProjectTree:
     @cached_property
     def _root(self) -> Path:
         """The root of the project, from this folder."""
-        first = Path(self._paths[0]) if self._paths else Path()
+        return self._root_of(self._paths[0] if self._paths else "")
+
+    def _root_of(self, path: str) -> Path:
+        first = Path(path)
         start = first if (self._folder / first).is_dir() else first.parent
         places = up_to_root(self._folder / start)
         if places is not None:
@@ -99,12 +103,40 @@ class ProjectTree:
         except (OSError, ValueError, RuntimeError):
             return None
 
-    def uncommitted(self) -> str | None:
-        """The first file that is not committed, empty where all are; None outside a clone."""
-        status = self._git.run("status", "--porcelain", "-z")
-        if status is None or status.returncode != 0:
+    def must_be_writable(self, paths: Iterable[str]) -> None:
+        """Raises UsageError where a file is not of this project alone, or a link leads out of its repository."""
+        first = self._paths[0] if self._paths else ""
+        roots = {path: (self._folder / self._root_of(path)).resolve() for path in self._paths[1:]}
+        other = next((p for p, root in roots.items() if root != (self._folder / self._root).resolve()), None)
+        if other is not None:
+            what = f"--write: {first} and {other} are of different projects"
+            raise UsageError("two-projects", what, "write one after the other")
+        for path in paths:
+            if leads_out(self._from_root(path), self._folder / self._root):
+                what = f"--write: {path} is a link that leads out of this repository"
+                raise UsageError("file-unwritable", what, "migrate the repository that the file belongs to")
+
+    def _from_root(self, path: str) -> str:
+        return os.path.relpath(self._folder / path, self._folder / self._root)
+
+    def uncommitted(self, paths: Iterable[str]) -> str | None:
+        """The first file that is not as it is committed, empty where all are; None outside a clone.
+
+        `git status` does not tell of files that are ignored, or that the index says to be unchanged.
+        """
+        inside = self._git.run("rev-parse", "--is-inside-work-tree")
+        if inside is None or inside.returncode != 0:
             return None
-        return status.stdout.decode("utf-8", "replace").partition("\0")[0][3:]
+        root = (self._folder / self._root).resolve()
+        for path in paths:
+            real = (self._folder / path).resolve()
+            if real.exists():
+                name = os.path.relpath(real, root)
+                old = self._git.run("rev-parse", "--verify", f"HEAD:./{name}")
+                new = self._git.run("hash-object", "--", name)
+                if old is None or new is None or old.returncode or new.returncode or old.stdout != new.stdout:
+                    return path
+        return ""
 
     def replace(self, texts: dict[str, str]) -> None:
         """Write files: all of them beside the old ones, then in their places. Raises UsageError."""
@@ -115,8 +147,9 @@ class ProjectTree:
                 real = (self._folder / path).resolve()
                 real.parent.mkdir(parents=True, exist_ok=True)
                 beside = real.with_name(f".{real.name}.deploystep-new")
+                beside.unlink(missing_ok=True)  # left over where this process was killed
                 made.append((beside, real))
-                with beside.open("wb") as file:
+                with beside.open("xb") as file:
                     file.write(self._marks.get(path, b"") + text.encode("utf-8"))
                     file.flush()
                     os.fsync(file.fileno())
@@ -125,10 +158,11 @@ class ProjectTree:
             for beside, real in made:
                 beside.replace(real)
         except OSError as error:
-            for beside, _ in made:
-                with suppress(OSError):
-                    beside.unlink(missing_ok=True)
             what = f"cannot write {path}: {error.strerror}"
             raise UsageError(
                 "file-unwritable", what, "make the folder writable, or see the changes with --diff"
             ) from None
+        finally:
+            for beside, _ in made:
+                with suppress(OSError):
+                    beside.unlink(missing_ok=True)

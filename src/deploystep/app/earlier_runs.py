@@ -239,6 +239,9 @@ class EarlierRuns:
         for _ in poll(self._client, limit, BRISK, "looking for what the trigger created"):
             seen, before_that = self._new_since(known), only
             sure = [run for run in seen if self._is_certain(run)]
+            if len(sure) == 1 and self._has_not_deployed(sure[0]):
+                only = None
+                continue
             if self._spec.key is not None and len(sure) == 1:
                 return sure[0]
             only = sure[0] if len(seen) == len(sure) == 1 else None
@@ -270,6 +273,15 @@ class EarlierRuns:
             return False
         workflows = self._api.workflows(run.id)
         return workflows is not None and bool(newest(workflows, self._spec.starts))
+
+    def _has_not_deployed(self, run: Run) -> bool:
+        """Whether it has ended without having deployed: it may be an earlier one, which was not listed before."""
+        if self._spec.revision is not None and run.revision not in (None, self._spec.revision):
+            return False  # the branch has moved on since: an earlier one was of this commit
+        counted = newest(self._api.workflows(run.id) or (), self._spec.starts)
+        if not counted or any(workflow.is_active for workflow in counted):
+            return False
+        return not all(w.succeeded and self._api.jobs_not_run(w) == () for w in counted)
 
     # What cannot be told
 

@@ -85,11 +85,7 @@ class LiveFacts:
 
             commit = last_deployed(question, self._rules, self._services.build, self._services.client())
             return commit if isinstance(commit, Unavailable) else history.answer(replace(question, ref=commit or ""))
-        branch = self._services.build.branch
-        if isinstance(question, ChangedSince) and branch is not None and _base_branch(question, history) == branch:
-            why = f"cannot tell which files changed: {branch} is the default branch, and would be compared with itself"
-            return Unavailable("U101", why, "write since: previous-commit, since: {ref: NAME} or since: last-deploy")
-        return history.answer(question)
+        return from_history(question, self._services.build.branch, history)
 
     @cached_property
     def _refs(self) -> frozenset[str]:
@@ -122,6 +118,16 @@ class LiveFacts:
             cure = cannot_see(self._services.token_name)
             return Unavailable("U105", f"{what}: CircleCI did not list the jobs of workflow {workflow}", cure)
         return Known({job.name: job.status for job in sorted(jobs, key=lambda job: job.age)})  # the newest comes last
+
+
+def from_history(
+    question: ChangedSince | IsMergedInto | AuthorOf | MessageOf, branch: str | None, history: History
+) -> Answered:
+    """What the clone tells of a build of this branch (None: of a tag)."""
+    if isinstance(question, ChangedSince) and branch is not None and _base_branch(question, history) == branch:
+        why = f"cannot tell which files changed: {branch} is the default branch, and would be compared with itself"
+        return Unavailable("U101", why, "write since: previous-commit, since: {ref: NAME} or since: last-deploy")
+    return history.answer(question)
 
 
 def _base_branch(question: ChangedSince, history: History) -> str | None:

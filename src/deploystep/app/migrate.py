@@ -1,6 +1,6 @@
 """Shows what a project has that CircleCI takes away, and writes what takes its place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from deploystep.app.options import Options
@@ -36,8 +36,12 @@ class Tree(Protocol):
         """The rule file, where there is one."""
         ...
 
-    def uncommitted(self) -> str | None:
-        """What is not committed, empty where everything is; None where git does not know the files."""
+    def must_be_writable(self, paths: Iterable[str]) -> None:
+        """Raises UsageError where a file is not of this project alone, or a link leads out of its repository."""
+        ...
+
+    def uncommitted(self, paths: Iterable[str]) -> str | None:
+        """The first file that is not as it is committed, empty where all are; None where there is no clone."""
         ...
 
     def replace(self, texts: dict[str, str]) -> None:
@@ -48,8 +52,8 @@ class Tree(Protocol):
 def migrate(options: Options, tree: Tree, report: Report, warn: Callable[[str], None]) -> None:
     """Note what is found, and with --write write the changes.
 
-    Raises UsageError where the work tree is not clean, and RuleFileInvalid where a file cannot be read or changed, or
-    with --check where something remains that stops working.
+    Raises UsageError where a file to be written is not committed as it is, and RuleFileInvalid where a file cannot be
+    read or changed, or with --check where something remains that stops working.
     """
     report.shows_diff = options.diff
     found = plan(tree.configs(), tree.rule_file(), tree.rule_path, tree.read, tree.own)
@@ -67,14 +71,18 @@ def migrate(options: Options, tree: Tree, report: Report, warn: Callable[[str], 
         raise RuleFileInvalid("unreadable", f"{fatal.path} is not migrated", source=source, diagnostics=(where,))
     left = [f for f in found.findings if f.is_alarm and not (options.write and f.is_written)]
     if options.check and left:
-        noun = "1 deploy step or call" if len(left) == 1 else f"{len(left)} deploy steps and calls"
+        kinds = [f.kind for f in left]
+        numbers = {"deploy step": kinds.count("deploy-step"), "call": kinds.count("call")}
+        noun = " and ".join(f"{n} {word}{'s' * (n > 1)}" for word, n in numbers.items() if n)
         how = "write what can be written:  deploystep migrate --write"
         hint = how if any(f.is_written for f in left) else "write the rest by hand, as is said for each"
         raise RuleFileInvalid("doomed", f"{noun} to be migrated", hint)
 
 
 def _write(found: Migration, tree: Tree, *, is_forced: bool) -> None:
-    uncommitted = "" if is_forced else tree.uncommitted()
+    paths = [change.path for change in found.changes]
+    tree.must_be_writable(paths)
+    uncommitted = "" if is_forced else tree.uncommitted(paths)
     if uncommitted is None:
         raise UsageError("work-tree", "--write: git does not keep these files", "run it in a clone, or give  --force")
     if uncommitted:

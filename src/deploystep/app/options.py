@@ -58,6 +58,8 @@ class Options:
     format: str = "text"
     coverage: bool = False
     junit: str | None = None
+    html: str | None = None
+    report: str | None = None
     port: int = 0
     project: tuple[str, ...] = ()
     head: Mapping[str, str] = field(default_factory=dict)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from deploystep.app.init import Start
+    from deploystep.app.matrix import Matrix
     from deploystep.circleci.http import Request
     from deploystep.core.build import BuildContext
     from deploystep.core.decide import Decision
@@ -131,6 +132,7 @@ class Report:
         self.migration: Migration | None = None
         self.has_written = False
         self.shows_diff = False
+        self.matrix: Matrix | None = None
         self.error: ToolError | None = None
         self.exit = ExitCode.OK
         self.signalled: ExitCode | None = None

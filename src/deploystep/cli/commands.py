@@ -8,6 +8,7 @@ from deploystep.app.report import Report
 from deploystep.app.run import run
 from deploystep.cli.services import CONFIG, HERE, Services
 from deploystep.core.errors import RuleFileInvalid, UsageError
+from deploystep.core.times import zone
 
 if TYPE_CHECKING:
     from deploystep.project.config import Config
@@ -69,6 +70,25 @@ def _test(options: Options, services: Services, report: Report) -> bool:
     return True
 
 
+def _matrix(options: Options, services: Services, report: Report) -> bool:
+    from deploystep.adapters.files import write_text  # noqa: PLC0415 - a deploy needs none of it
+    from deploystep.adapters.history import GitHistory  # noqa: PLC0415 - as above
+    from deploystep.app import matrix  # noqa: PLC0415 - as above
+    from deploystep.rulefile.load import load  # noqa: PLC0415 - as above
+
+    rules, repository = load(services.source), services.repository
+    branches = repository.refs("refs/remotes/origin") or repository.refs("refs/heads")
+    project = matrix.Project(branches, repository.refs("refs/tags"), partial(GitHistory, repository), services.config())
+    report.source = rules.source
+    report.matrix = matrix.make(rules, project, services.now(zone(rules.timezone)) or services.clock.now())
+    if options.html is not None:
+        from deploystep.render.pages import matrix_page  # noqa: PLC0415 - as above
+
+        page = matrix_page(report.matrix, rules.source.path, services.console.masked)
+        write_text(HERE / options.html, page, options.written("html"))
+    return True
+
+
 def _schema(_options: Options, services: Services, _report: Report) -> bool:
     from deploystep.rulefile import schema  # noqa: PLC0415 - for editors, which are in no build
 
@@ -98,7 +118,7 @@ def _init(options: Options, services: Services, report: Report) -> bool:
     project, config, files = git.describe(), f"{root}{CONFIG}", git.files() or ()
     names = [project.get(f"CIRCLE_PROJECT_{part}NAME") for part in ("USER", "REPO")]
     slug = "/".join(name for name in names if name)
-    tags = tuple(ref.removeprefix("refs/tags/") for ref in git.refs("refs/tags/"))
+    tags = tuple(name for name, _ in git.refs("refs/tags"))
     clone = Clone(slug or None, git.default_branch(), tags, CONFIG, read_config(config, HERE, is_named=False))
     read = repository_reader(HERE, files)
     found = start(clone, read)
@@ -139,8 +159,8 @@ def _completion(options: Options, services: Services, _report: Report) -> bool:
 
 
 _OTHERS: Final = {
-    "gate": _gate, "check": _check, "test": _test, "init": _init, "doctor": _doctor, "migrate": _migrate,
-    "schema": _schema, "sandbox": _sandbox, "completion": _completion,
+    "gate": _gate, "check": _check, "test": _test, "matrix": _matrix, "init": _init, "doctor": _doctor,
+    "migrate": _migrate, "schema": _schema, "sandbox": _sandbox, "completion": _completion,
 }  # fmt: skip
 
 

@@ -3,12 +3,14 @@
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
+from pathlib import Path
 from types import FrameType, MappingProxyType
 from typing import TYPE_CHECKING, Final, TextIO
 
 from deploystep.adapters.clock import SystemClock
-from deploystep.adapters.console import Console, wants_colour
+from deploystep.adapters.console import Console, wants_colour, width_of
+from deploystep.adapters.files import write_text
 from deploystep.app.options import ACTING
 from deploystep.app.report import Gated, Report
 from deploystep.cli import args
@@ -40,9 +42,13 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, out: Te
     """Carry out a command line. Gives the exit code; does not raise."""
     console = Console(out, err, tuple(Secret(environ[name]) for name in SECRET_VARIABLES if environ.get(name)))
     command = argv[0] if argv and argv[0] in COMMANDS else ""
+    # in a build every line is kept, also where the step has a terminal
+    can_draw = err.isatty() and environ.get("TERM") != "dumb" and environ.get("CIRCLECI") != "true"
+    is_watched = can_draw and command not in ("", "sandbox")
     line = _CommandLine(argv, environ, Report(command, is_dry="--dry-run" in argv or command not in ACTING))
     try:
-        line.carry_out(stdin, console)
+        with console.working(f"deploystep {command}") if is_watched else nullcontext():
+            line.carry_out(stdin, console)
         if line.report.to_execute:  # what comes now is not lost: it meets the command
             signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
             line.report.raise_if_signalled()  # one that came before, and whose own exception was swallowed
@@ -53,9 +59,11 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, out: Te
         line.report.exit = signalled.exit
         line.is_shown = line.is_shown and command != "sandbox"  # which has said all there is to say
     line.write_export(console)
-    style = text.Style(wants_colour(line.color, out, environ), err.isatty())
+    style = text.Style(wants_colour(line.color, out, environ), err.isatty(), width_of(out))
     if line.is_shown:
         _show(line.report, console, style, line.format)
+    if line.page is not None:
+        _write_page(line.report, line.page, console)
     gated = line.report.to_execute
     if gated is not None:
         line.hand_over(gated)
@@ -75,6 +83,7 @@ class _CommandLine:
         self.is_shown = True
         self.ignored = frozenset(each for each in _SIGNALS if signal.getsignal(each) is signal.SIG_IGN)
         self.exported: Appended | None = None
+        self.page: str | None = None
 
     def carry_out(self, stdin: TextIO, console: Console) -> None:
         """Leave in the report how it ended. Raises nothing but Interrupted, which can come at any moment."""
@@ -92,6 +101,9 @@ class _CommandLine:
                 from deploystep.adapters.files import Appended  # noqa: PLC0415 - few ask for it
 
                 self.exported = Appended(options.export, options.written("export"))
+            if options.report is not None:  # whether it can be written shows before anything is sent
+                write_text(Path(options.report), "", options.written("report"))
+                self.page = options.report
             services = Services(options, self.environ, stdin, console, SystemClock(report.raise_if_signalled))
             with closing(services):
                 self.is_shown = dispatch(options, services, report)
@@ -136,6 +148,10 @@ def _show(report: Report, console: Console, style: text.Style, form: str) -> Non
         from deploystep.render.findings import RENDERERS  # noqa: PLC0415 - as above
 
         result = RENDERERS[form](report)
+    elif report.matrix is not None:
+        from deploystep.render.matrix import table  # noqa: PLC0415 - as above
+
+        result = table(report.matrix, style)
     else:
         result = text.result(report, style)
     if result and report.gated is not None and report.gated.command and form != "json":
@@ -145,6 +161,16 @@ def _show(report: Report, console: Console, style: text.Style, form: str) -> Non
     failure = text.failure(report, style)
     if failure:
         console.problem(failure)
+
+
+def _write_page(report: Report, path: str, console: Console) -> None:
+    """Write the page of a run. All of it has been told by now, so a fault here is a warning."""
+    from deploystep.render.pages import run_page  # noqa: PLC0415 - for who asks
+
+    try:
+        write_text(Path(path), run_page(report, console.masked), "--report")
+    except Exception as error:  # noqa: BLE001 - the exit code tells what became of the deploy, and of nothing else
+        console.warning(f"the page of this run is not written: {error}")
 
 
 # Signals

@@ -9,8 +9,8 @@ from deploystep.core.errors import UsageError
 from deploystep.core.frozen import dataclass
 
 _DECIDING: Final = ("run", "gate", "plan")
-_READING: Final = ("run", "gate", "plan", "check", "test")
-_ALL: Final = ("run", "gate", "plan", "check", "test", "init", "doctor", "migrate", "schema", "sandbox")
+_READING: Final = ("run", "gate", "plan", "check", "test", "matrix")
+_ALL: Final = ("run", "gate", "plan", "check", "test", "matrix", "init", "doctor", "migrate", "schema", "sandbox")
 TRUE: Final = frozenset({"1", "true", "yes", "on"})
 FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 _WAIT: Final = 3600.0
@@ -114,7 +114,7 @@ OPTIONS: Final = (
     Option("PATH", ("migrate",), "a config, or a folder that holds .circleci (default: this project)", "PATH", None, True, False, _texts),  # noqa: FBT003
     Option("--rules", (*_READING, "init", "doctor", "migrate"), f"the rule file (default {RULES})", "FILE"),
     Option("--rules-ref", (*_READING, "doctor"), "read the rule file from this git ref, so that a pull request cannot edit it", "REF"),
-    Option("--now", _DECIDING, "decide as if it were this time: 2026-06-16 10:00 [ZONE]", "TIME"),
+    Option("--now", (*_DECIDING, "matrix"), "decide as if it were this time: 2026-06-16 10:00 [ZONE]", "TIME"),
     Option("--dry-run", ACTING, "decide by the same code path, and send and execute nothing"),
     Option("--confirm", ("run",), "how long to look for the created run's workflows (default 60s; 0 does not look)", "DURATION", read=_duration),
     Option("--host", (*_DECIDING, "doctor"), "address of CircleCI (default: from CIRCLE_BUILD_URL, else circleci.com)", "URL"),
@@ -130,6 +130,7 @@ OPTIONS: Final = (
     Option("--fetch", ACTING, "fetch a branch or tag that a rule asks about and that has moved since the checkout"),
     Option("--held", ACTING, "what a held deploy is: pass (default), or fail, with exit code 13", "WHICH", ("pass", "fail")),
     Option("--export", ACTING, "append the outcome to this file as lines for bash, for example to $BASH_ENV", "FILE"),
+    Option("--report", _DECIDING, "also write a page of this run, for store_artifacts; on failure too", "FILE"),
     Option("--branch", ("plan",), "the branch to judge (default: the one checked out)", "NAME", has_variable=False),
     Option("--tag", ("plan",), "the tag to judge", "NAME", has_variable=False),
     Option("--sha", ("plan",), "the revision to judge (default: HEAD, or the tag's)", "REVISION", has_variable=False),
@@ -150,6 +151,7 @@ OPTIONS: Final = (
     Option("--format", ("check",), "text (default), json, github (annotations), sarif (code scanning) or junit", "FORMAT", ("text", "json", "github", "sarif", "junit")),
     Option("--coverage", ("test",), "also name what no case shows: rules that fire or do not, items that decide"),
     Option("--junit", ("test",), "also write the results as JUnit XML, for store_test_results", "FILE"),
+    Option("--html", ("matrix",), "also write the matrix as one page, with conditions, windows and what would run", "FILE"),
     Option("--port", ("sandbox",), "the port to listen on (default: a free one)", "PORT", read=_port),
     Option("--project", ("sandbox",), "a project that it knows, gh/acme/shop (repeatable; default: every project)", "SLUG", None, True, False, _texts),  # noqa: FBT003
     Option("--head", ("sandbox",), "the revision of a branch or tag, main=4f2c… (repeatable)", "REF=SHA", None, True, False, _heads),  # noqa: FBT003
@@ -173,6 +175,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "plan": "what run would do, on a laptop: sends nothing, needs no token",
     "check": "report everything wrong or suspicious in the rule file, alone and beside config.yml",
     "test": "try the cases in the rule file, offline",
+    "matrix": "which rules fire for which build: a table, or a page",
     "init": "write a first rule file, and show the lines that config.yml needs for it",
     "doctor": "look at everything that a deploy needs, here and at CircleCI; changes nothing",
     "schema": "print the JSON Schema of the rule file, for editors",

@@ -52,6 +52,7 @@ _EXAMPLES: Final = {
     "plan": "  deploystep plan --branch release/1.4",
     "check": "  deploystep check",
     "test": "  deploystep test --coverage --junit results/deploystep.xml",
+    "matrix": "  deploystep matrix --html matrix.html",
     "init": "  deploystep init",
     "doctor": "  deploystep doctor",
     "schema": "  deploystep schema",

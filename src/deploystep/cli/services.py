@@ -208,7 +208,11 @@ class Services:
         try:
             return config.read_config(path, text)
         except reading.ConfigUnreadable as problem:
-            goes_without = {"check": "the rules are not compared with it", "run": "the sandbox does not follow it"}
+            goes_without = {
+                "check": "the rules are not compared with it",
+                "run": "the sandbox does not follow it",
+                "matrix": "what would run is not told",
+            }
             if self.options.command in goes_without:
                 without = goes_without[self.options.command]
                 self.console.warning(f"{path}:{problem.line}: {without}: {problem.why}")

@@ -7,6 +7,7 @@ Moments are compared in UTC: Python compares two of the same zone by what the cl
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from datetime import MAXYEAR, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Final
@@ -19,6 +20,7 @@ DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _DAY: Final = "|".join(DAYS)
 _CLOCK: Final = r"(?:[01]\d|2[0-3]):[0-5]\d|24:00"
 _WINDOW: Final = rf"(?P<first>{_DAY})(?:-(?P<last>{_DAY}))? (?P<start>{_CLOCK})-(?P<end>{_CLOCK})(?: (?P<zone>\S+))?"
+_MINUTE: Final = timedelta(minutes=1)
 _LONGEST_WAIT: Final = 15 * 24 * 60  # for the one hour of a week, where the clock skips it next week
 
 
@@ -111,18 +113,23 @@ class Window:
     def next_opening(self, moment: datetime) -> datetime | None:
         """The first moment from now on that is inside, in UTC."""
         moment = moment.astimezone(timezone.utc)
-        return moment if self.is_open(moment) else _first_open_minute(self, moment.replace(second=0, microsecond=0))
+        return moment if self.is_open(moment) else self.next_change(moment)
+
+    def next_change(self, moment: datetime) -> datetime | None:
+        """The first minute after this moment at which it opens or closes, in UTC; None where it never does."""
+        return _changed_minute(self, moment.astimezone(timezone.utc).replace(second=0, microsecond=0))
 
 
 @lru_cache(maxsize=256)  # rules share windows, and a decision is made in rounds
-def _first_open_minute(window: Window, closed: datetime) -> datetime | None:
-    """The first minute after one at which the window is closed.
+def _changed_minute(window: Window, before: datetime) -> datetime | None:
+    """The first minute after one at which the window is what it is not then: open or closed.
 
     Each is looked at, as the start is not the only way in: a clock that is put forward can jump inside, and one that
     is put back can return there.
     """
-    later = (closed + timedelta(minutes=n) for n in range(1, _LONGEST_WAIT))
-    return next((minute for minute in later if window.is_open(minute)), None)
+    was_open = window.is_open(before)
+    later = (before + n * _MINUTE for n in range(1, _LONGEST_WAIT))
+    return next((minute for minute in later if window.is_open(minute) is not was_open), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,3 +195,20 @@ def next_opening(moment: datetime, windows: tuple[Window, ...], freezes: tuple[I
             return opening
         moment = opening
     return None
+
+
+def next_change(moment: datetime, windows: Iterable[Window], freezes: Iterable[Interval]) -> datetime | None:
+    """The first moment after this one, in UTC, at which a window opens or closes or a freeze begins or ends."""
+    edges = [edge for freeze in freezes for edge in (freeze.begins, freeze.ends) if edge.year < MAXYEAR]
+    edges += [edge for window in windows if (edge := window.next_change(moment)) is not None]
+    return min((edge for edge in edges if edge > moment), default=None)
+
+
+def open_spans(window: Window, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """When a window is open between two moments, in UTC: from when, until when."""
+    at = start.astimezone(timezone.utc)
+    while at < end:
+        until = min(window.next_change(at) or end, end)
+        if window.is_open(at):
+            yield at, until
+        at = until

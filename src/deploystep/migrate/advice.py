@@ -1,14 +1,15 @@
 """What a call becomes: what a rule sends in its place, and what is to be written where that is not certain."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from deploystep.core.build import ProjectSlug
 from deploystep.core.frozen import dataclass
 from deploystep.migrate import rules
-from deploystep.migrate.conditions import ALWAYS, Condition, Holds, Uncertain
+from deploystep.migrate.conditions import ALWAYS, Condition, Holds, Uncertain, When
 from deploystep.migrate.requests import ENDS, Request
-from deploystep.migrate.rules import Target, Trigger
+from deploystep.migrate.rules import Rule, Target, Trigger, condition
 
 _GONE: Final = f"works until {ENDS}; then it answers HTTP 410"
 _DOES: Final = {
@@ -47,16 +48,26 @@ class Finding:
 
 
 def of_call(
-    request: Request, path: str, place: tuple[int, int], own: ProjectSlug | None, *, is_written: bool
+    request: Request,
+    place: tuple[str, int, int],
+    own: ProjectSlug | None,
+    *,
+    by_hand: str,
+    holds: When | None = None,
 ) -> Finding:
-    """What there is to say of a call."""
+    """What there is to say of a call; `by_hand` is why it is not rewritten, empty where it is.
+
+    `holds` are the builds that send it, where that could be read.
+    """
     kind = "call" if request.is_doomed else "config-run" if request.endpoint == "config" else "v2-call"
     project = f" of {request.project}" if request.project and "$" not in request.project else ""
     does = "triggers a pipeline" if kind == "v2-call" else _DOES[request.endpoint]
     until = "does not end; a rule could send it" if kind == "v2-call" else _GONE
-    how = advised(request, own) if kind != "config-run" else ["run it with the CLI:  circleci local execute"]
+    how = advised(request, own, holds) if kind != "config-run" else ["run it with the CLI:  circleci local execute"]
+    if kind == "call" and by_hand and not how[0].startswith("by hand"):
+        how.insert(0, f"by hand, because {by_hand}:")
     what = f"call of API {request.api} that {does}{project}"
-    return Finding(kind, request.endpoint, path, *place, what, until, tuple(how), is_written)
+    return Finding(kind, request.endpoint, *place, what, until, tuple(how), not by_hand)
 
 
 def trigger_of(request: Request, own: ProjectSlug | None) -> tuple[Trigger, Condition]:
@@ -79,7 +90,7 @@ def trigger_of(request: Request, own: ProjectSlug | None) -> tuple[Trigger, Cond
     for name, value in others.items():
         if not _VALUE.fullmatch(value) or "${_}" in value:
             raise Uncertain
-        sent[rules.slug(name).replace("-", "_")] = value
+        sent[rules.slug(name).replace("-", "_")] = str.__str__(value)
     target = Target(rules.slug(project.project), str(project), branch)
     return Trigger(target, job, {**sent, "deploy_key": "${deploy.key}"}), ALWAYS
 
@@ -93,7 +104,7 @@ def _project(request: Request, own: ProjectSlug | None) -> tuple[ProjectSlug | N
     return found, found is not None and found == own
 
 
-def advised(request: Request, own: ProjectSlug | None) -> list[str]:
+def advised(request: Request, own: ProjectSlug | None, holds: When | None = None) -> list[str]:
     """What to write for a call: the rule, and what the config that it starts needs."""
     if request.endpoint in ("retry", "ssh"):
         ends = "" if request.endpoint == "ssh" else ": POST /api/v2/workflow/ID/rerun reruns a whole workflow"
@@ -108,11 +119,14 @@ def advised(request: Request, own: ProjectSlug | None) -> list[str]:
     sent: dict[str, str | bool] = {rules.slug(workflow): True} if workflow else {"deploy": True} if is_own else {}
     others = [n for n in request.parameters if n != "CIRCLE_JOB" and re.fullmatch(r"[\w-]+", n)]
     names = {n: n if request.api == "v2" else rules.slug(n).replace("-", "_") for n in others}
-    sent |= {name: request.parameters[n] for n, name in names.items()}
+    given = request.parameters  # API v1 makes variables of them, which are texts
+    sent |= {name: given[n] if request.api == "v2" else str.__str__(given[n]) for n, name in names.items()}
     sent |= {} if is_own else {"deploy_key": "${deploy.key}"}
     name = rules.slug(workflow or (target.name if target else "deploy"))
     lines = ["in the rule file:", *([" targets:", f"  {rules.target(target)}"] if target else []), " rules:"]
-    lines += [f"  - name: {name}", "    when: {branch: main}  # the builds that send it today"]
+    when = condition(holds) if holds else ["when: {branch: BRANCH}  # a placeholder for the builds that send it today"]
+    when[0] += "  # the builds that send it today" if holds and len(when) == 1 else ""
+    lines += [f"  - name: {name}", *(f"    {line}" for line in when)]
     lines += [f"    {line}" for line in rules.trigger(Trigger(target, workflow, sent))]
     new = [n for n in sent if request.api != "v2" or n == "deploy_key"]
     lines += (
@@ -128,3 +142,36 @@ def advised(request: Request, own: ProjectSlug | None) -> list[str]:
             f"  {workflow}: {{when: << pipeline.parameters.{rules.slug(workflow)} >>, jobs: [{workflow}]}}",
         ]
     return [*lines, "in the place of the call:", " - run: deploystep run"]
+
+
+def after(written: Sequence[Rule]) -> tuple[str, ...]:
+    """What is left to do, and what is no longer as it was, once these rules are written."""
+    install = 'install deploystep before these steps:  - run: pip install "git+https://HOST/deploystep.git@COMMIT"'
+    lines = [install, "  an image without Python 3.10 or newer, or without pip: docs/install.md"]
+    sent = [rule.trigger for rule in written if rule.trigger]
+    if sent:
+        lines.append(
+            "a personal API token, for API v2 takes no project token; to see that it works:  deploystep doctor"
+        )
+    for target in dict.fromkeys(each.target for each in sent if each.target):
+        names: dict[str, str | bool] = {}
+        for each in sent:
+            names |= each.parameters if each.target == target else {}
+        types = ", ".join(
+            f"{n}: {{type: boolean, default: false}}" if v is True else f'{n}: {{type: string, default: ""}}'
+            for n, v in names.items()
+        )
+        lines.append(f"in config.yml of {target.project}:  parameters: {{{types}}}")
+        jobs = dict.fromkeys(each.workflow for each in sent if each.target == target and each.workflow)
+        lines += [
+            f"  and below workflows:  {j}: {{when: << pipeline.parameters.{rules.slug(j)} >>, jobs: [{j}]}}"
+            for j in jobs
+        ]
+    return (
+        *lines,
+        "to see that it fits:  deploystep check",
+        "a build of a fork does not deploy, unless the rule says  fork: true",
+        "a build whose branch has moved on is superseded: nothing is executed or sent",
+        "a build whose branch was rebased or force-pushed ends with 5 after 30 seconds, where the old step was green",
+        "in a parallel job, each build for which a rule fires needs a token: node 0 asks how the others ended",
+    )

@@ -89,6 +89,10 @@ def in_text(text: str, language: str, values: Mapping[str, str], read: Read) -> 
     return sorted(first.values(), key=lambda call: call.offset)
 
 
+#: Words of compound commands within a line of which the beginning or the end is elsewhere.
+_WITHIN: Final = re.compile(r"(;[\s\\]*)(then|do|else|fi|done|esac|\})(?=[\s;]|$)")
+
+
 class _Walk:
     """A script as far as it can be carried out without doing anything."""
 
@@ -113,6 +117,7 @@ class _Walk:
         except Unreadable:
             for line in re.finditer(r"(?:[^\n\\]|\\(?s:.))+", text):
                 bare = re.sub(r"^\s*(?:(?:then|do|else|if|elif|while|!|\{)\s+)*", "", line[0])
+                bare = _WITHIN.sub(lambda found: found[1] + " " * len(found[2]), bare)
                 try:
                     body = parse(bare).body
                 except Unreadable:
@@ -223,8 +228,8 @@ class _Walk:
 
     def heredoc(self, words: list[str], body: str, start: int) -> None:
         first = words[0].rpartition("/")[2] if words else ""
-        if first.startswith("python"):
-            self.calls += [c._replace(offset=self._place(start + c.offset)) for c in _in_python(body)]
+        if read := _reader(first):
+            self.calls += [c._replace(offset=self._place(start + c.offset)) for c in read(body)]
         elif first in _RUNS_TEXT:
             self.text(body, start, is_exact=True)
 
@@ -241,8 +246,8 @@ class _Walk:
             return
         first = words[0].rpartition("/")[2]
         text = next((word for word in words[1:] if re.search(r"\s", word) and _IN_TEXT.search(word)), None)
-        if first.startswith("python") and text is not None:
-            self.calls += [c._replace(offset=self._place(node.start)) for c in _in_python(text)]
+        if text is not None and (read := _reader(first)):
+            self.calls += [c._replace(offset=self._place(node.start)) for c in read(text)]
         elif text is not None and first in _RUNS_TEXT | set(self.functions):
             self.quoted(text, node)
         elif first in ("bash", "sh", "source") and len(words) > 1 and words[1] in self.files:
@@ -342,6 +347,13 @@ class _Walk:
 # --- other languages
 
 
+def _reader(program: str) -> Callable[[str], Iterator[Call]] | None:
+    """What reads the scripts of a program that is an interpreter."""
+    if program.startswith("python"):
+        return _in_python
+    return _by_shape if re.fullmatch(r"(?:ruby|node|perl|php|pwsh|deno|bun)[\d.]*", program) else None
+
+
 def _in_python(text: str) -> Iterator[Call]:
     """Calls such as `requests.post(URL)`, with addresses that are put together from constants."""
     try:
@@ -394,23 +406,34 @@ def _constant(node: ast.expr, names: Mapping[str, str]) -> str:  # noqa: PLR0911
     return "${_}"
 
 
-_POSTS: Final = re.compile(r"(?i)\bpost\b|[._]post\b|::post\b|httppost|-method\s+post")
+_POSTS: Final = re.compile(r"(?i)(?:\b|_|http|do)post(?!gres|fix|ed|er|s\b)")
+_READS: Final = re.compile(r"(?i)(?:\b|[._])get\b|get_contents|open\(|request\(|fetch\(|[?&](?:limit|filter)=")
+_IN_PARTS: Final = re.compile(r"/api/v1(?:\.1)?\b(?=(?s:.*)(?:build_parameters|/tree/|/build\b|/retry\b|/ssh\b))")
 _ADDRESS: Final = re.compile(
     r"[\w:/.${}@()+-]*/api/v1(?:\.1)?/project/[^\s\"'`,;)]*(?:[\"'`]\s*[+.]\s*[\"'`]?[^\s,;)]*)*"
 )
 _VALUE_IN_IT: Final = re.compile(r"\$\w+|[\"'`]\s*[+.]\s*[\w.()\[\]]*(?:\s*[+.]\s*[\"'`])?")
 _COMMENT: Final = re.compile(r"\s*(?:#|//|\*|--|rem ).*", re.IGNORECASE)
-_NEAR: Final = {"tree": 3, "trigger": 3}  # lines; the other endpoints are there for POST alone
 
 
 def _by_shape(text: str) -> Iterator[Call]:
-    """Addresses with a POST close to them, outside of comments."""
-    lines = ["" if _COMMENT.match(line) else re.sub(r"[#$]\{[^{}]*\}", "${_}", line) for line in text.split("\n")]
-    offset = 0
-    for number, (line, written) in enumerate(zip(lines, text.split("\n"), strict=True)):
-        for found in _ADDRESS.finditer(line):
-            request = requests.endpoint(_VALUE_IN_IT.sub("${_}", found[0]))
-            near = _NEAR.get(request.endpoint, 10) if request else 0
-            if request and _POSTS.search("\n".join(lines[max(0, number - near) : number + near + 1])):
-                yield Call(offset + max(written.find("/api/v1"), 0), request, is_plain=False)
-        offset += len(written) + 1
+    """Addresses outside of comments, unless all that the script does is to read from them."""
+    code = "\n".join(
+        re.sub(r".", " ", line) if _COMMENT.match(line) else re.sub(r"[#$]\{[^{}]*\}", _blanked, line)
+        for line in text.split("\n")
+    )
+    is_known = False
+    for found in _ADDRESS.finditer(code):
+        request = requests.endpoint(_VALUE_IN_IT.sub("${_}", found[0]))
+        is_known |= request is not None
+        sends = request and (request.endpoint in ("build", "retry", "ssh") or not _READS.search(code))
+        if request and (sends or _POSTS.search(code)):
+            yield Call(found.start() + found[0].index("/api/v1"), request, is_plain=False)
+    in_parts = None if is_known else _IN_PARTS.search(code)
+    if in_parts and "circle" in code.lower() and _POSTS.search(code):
+        yield Call(in_parts.start(), Request("v1.1", "trigger", is_whole=False), is_plain=False)
+
+
+def _blanked(found: re.Match[str]) -> str:
+    """A value that is put in, as long as before and without what it is."""
+    return "${" + "_" * (len(found[0]) - 3) + "}"

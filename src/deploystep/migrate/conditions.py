@@ -19,7 +19,13 @@ from deploystep.migrate.shell import TAG, Case, Group, Item, List, Node, Simple,
 _REFS: Final = {"CIRCLE_BRANCH": "branch", "CIRCLE_TAG": "tag", "branch": "CIRCLE_BRANCH", "tag": "CIRCLE_TAG"}
 _OTHER: Final = {"branch": "tag", "tag": "branch"}
 _REFERENCE: Final = re.compile(r'("?)\$(?:(\w+)|\{(\w+)(?::?-)?\})\1')
-_GIT: Final = re.compile(r"\"?<<\s*pipeline\.git\.(branch|tag)\s*>>\"?")
+_GIT: Final = re.compile(r"\"<<\s*pipeline\.git\.(branch|tag)\s*>>\"")
+#: What bash gives a value of its own, exported or not (Bash Reference Manual, "Shell Variables").
+OF_BASH: Final = re.compile(
+    r"_|E?UID|(?:OS|HOST|MACH)TYPE|HOSTNAME|SHELL|SHLVL|PPID|S?RANDOM|SECONDS|LINENO|(?:OLD)?PWD|IFS|OPT(?:IND|ARG|ERR)|"
+    r"GROUPS|DIRSTACK|FUNCNAME|PIPESTATUS|REPLY|MAPFILE|HIST\w*|EPOCH\w*|COMP_\w*|COPROC|COLUMNS|LINES|PS\d|PATH|TERM|"
+    r"BASH\w*|SHELLOPTS|GLOBIGNORE|POSIXLY_CORRECT|LC_\w*|LANG"
+)
 _CLASSES: Final = {"digit": "0-9", "alpha": "A-Za-z", "alnum": "A-Za-z0-9", "lower": "a-z", "upper": "A-Z"}
 _SPECIAL: Final = re.compile(r"([\\.+*?()\[\]{}|^$/])")
 _MOST: Final = 64  # ways in which a condition may hold
@@ -85,6 +91,8 @@ class Scope:
 
     def item(self, item: Item) -> Condition:
         """When one test succeeds."""
+        if item.has_more:
+            raise Uncertain
         found = self._node(item.node)
         return Not(found) if item.is_negated else found
 
@@ -119,15 +127,19 @@ class Scope:
         if len(words) == 1 and re.fullmatch(r"[\w.-]+", words[0]):
             return ALWAYS
         if len(words) == 1 or (len(words) == 2 and words[0] == "-n"):  # noqa: PLR2004 - an operator and its word
+            self._one_word(*([] if is_double else words[-1:]))
             is_missing = len(words) > 1 and not is_double and words[1].startswith("$")  # then `-n` is the word
             return ALWAYS if is_missing else Not(self._blank(words[-1]))
         if len(words) == 2 and words[0] == "-z":  # noqa: PLR2004 - as above
+            self._one_word(*([] if is_double else words[-1:]))
             return self._blank(words[1])
         if len(words) != 3:  # noqa: PLR2004 - two words and an operator between them
             raise Uncertain
         left, operator, right = words
         if self.name(left) is None and operator != "=~" and not is_double:
             left, right = right, left
+        if not is_double:
+            self._one_word(left)
         if self.name(left) == "CIRCLE_NODE_INDEX" and right.strip("\"'") == "0" and operator in _ON_FIRST_NODE:
             return _ON_FIRST_NODE[operator]
         if operator == "=~" and is_double:
@@ -158,9 +170,15 @@ class Scope:
             name in self.changed
             or name in SECRET_VARIABLES - self.present
             or not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name)
+            or OF_BASH.fullmatch(name)
         ):
             raise Uncertain
         return name
+
+    def _one_word(self, *raws: str) -> None:
+        """Raise Uncertain for an unquoted variable whose value a shell may split into words."""
+        if any(raw.startswith("$") and self.name(raw) not in _REFS for raw in raws):
+            raise Uncertain
 
     def _blank(self, raw: str) -> Condition:
         name = self.name(raw)
@@ -175,14 +193,16 @@ class Scope:
         name = self.name(raw)
         if name is None:
             raise Uncertain
+        if re.fullmatch(r"/(?:\.\*)+/", pattern):
+            return ALWAYS
         holds = Holds(_REFS.get(name, name), pattern)
-        compiled(holds)
-        return holds
+        is_of_none = compiled(holds).matches("")
+        return Any((holds, self._blank(raw))) if is_of_none else holds
 
     def _arm(self, word: str, text: str) -> Condition:
         if self.name(word) is None:
             raise Uncertain
-        return ALWAYS if text == "/.*/" else self._holds(word, text) if text else self._blank(word)
+        return self._holds(word, text) if text else self._blank(word)
 
     def arms(self, case: Case) -> list[Condition]:
         """When each arm of a `case` is taken."""
@@ -276,16 +296,23 @@ def pattern_of(raw: str, *, is_glob: bool) -> str:
             regex, text = regex + _SPECIAL.sub(r"\\\1", piece), text + piece
     if at != len(raw) or (not is_plain and not is_glob):
         raise Uncertain
-    return text if is_plain else f"/{regex}/"
+    has_meaning = re.search(r"[*?!\[\]{}]|^/.*/$", text) is not None  # of its own in a rule file
+    return text if is_plain and not has_meaning else f"/{regex}/"
 
 
 _SPECIAL_IN_GROUP: Final = re.compile(r"([./])")
 
 
+#: What an extended regular expression and one of a rule file may read differently.
+_OF_ERE: Final = re.compile(
+    r"(?<!\\)(?:[+*?}][+*?{]|(?:[|(]|\A)\^?[+*?{]|\[\^?\]|\[[^\]]*[\[\\]|\{(?!\d+(?:,\d*)?\}))|[\[:](?:\.|=)"
+)
+
+
 def _from_ere(raw: str) -> str:
     """An extended regular expression, which is searched for, as one that matches the whole name."""
     text = re.sub(r"\[:(\w+):\]", lambda found: _CLASSES.get(found[1], "\0"), raw)
-    if re.search(r"\0|[\"'`<>&;]|\$[\w{(]|\\\w", text):
+    if re.search(r"\0|[\"'`<>&;]|\$[\w{(]|\\\w", text) or _OF_ERE.search(text):
         raise Uncertain
     parts, depth = [""], 0
     for piece in re.findall(r"\\.|\[\^?\]?[^\]]*\]|(?s:.)", text):
@@ -312,6 +339,8 @@ def compiled(holds: Holds) -> Pattern:
         found = parse(text, Kind.REF if is_ref else Kind.NAME)
     except PatternError:
         raise Uncertain from None
+    if is_ref and overlap([found], [parse("**", Kind.REF)]) is None:
+        raise Uncertain
     if is_ref and not is_regex and text != "**" and (not is_legal_ref(text) or re.search(r"[]{}!]|^refs/", text)):
         raise Uncertain
     if not is_ref and not is_regex and text != "*" and "*" in text:

@@ -3,9 +3,11 @@
 Only what certainly means what the old lines did is written; everything else is told with what to write by hand.
 """
 
+import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from posixpath import normpath
 from shlex import quote
 from typing import Final, NamedTuple
 
@@ -17,10 +19,11 @@ from deploystep.core.text import shown, visible
 from deploystep.migrate import advice, edits, gating, rules, scripts
 from deploystep.migrate.advice import Finding
 from deploystep.migrate.calls import Call, in_text
-from deploystep.migrate.conditions import ALWAYS, Holds, Uncertain, When, every, when
+from deploystep.migrate.certain import examine as examine_script
+from deploystep.migrate.conditions import ALWAYS, Condition, Holds, Uncertain, When, every, when
 from deploystep.migrate.edits import Edit
 from deploystep.migrate.rules import Rule, Trigger
-from deploystep.migrate.shell import TAG, Script, Unreadable, parse
+from deploystep.migrate.shell import TAG, Group, Node, Script, Simple, Unreadable, nodes, parse
 from deploystep.migrate.steps import Step, Written, steps, written
 from deploystep.project.reading import ConfigUnreadable, Map, at, read_yaml
 from deploystep.rulefile.load import examine
@@ -28,7 +31,24 @@ from deploystep.rulefile.load import examine
 Read = Callable[[str], "str | None"]
 
 _RULES: Final = ".circleci/deploy.yml"
-_SCRIPT: Final = re.compile(r"(?<![\w./-])(?:\./)?([\w-][\w./-]*)")
+#: A path from the root or a folder that is not known: `./t.sh`, `.ci/t.sh`, `$DIR/t.sh`, `$(dirname "$0")/t.sh`.
+_SCRIPT: Final = re.compile(r"(?<![\w./~-])(?:\.{1,2}/|~/project/|\$(?:\w+|\{\w+\}|\([^()]*\))\"?/)*(\.?[\w-][\w./-]*)")
+_FOLDER: Final = re.compile(r"\b(?:cd|pushd)\s+[\"']?(?:\./|~/project/)?([\w./-]+)")
+#: What a tool reads without being told the name.
+_TOOLS: Final = {
+    r"make": ("Makefile", "makefile", "GNUmakefile"),
+    r"(?:npm|yarn|pnpm|bun)": ("package.json",),
+    r"rake": ("Rakefile",),
+    r"fastlane": ("fastlane/Fastfile",),
+    r"just": ("justfile",),
+    r"task": ("Taskfile.yml",),
+    r"gradlew?": ("build.gradle", "build.gradle.kts"),
+    r"(?:inv|invoke)": ("tasks.py",),
+}
+_IMPLIED: Final = {name.rpartition("/")[2] for names in _TOOLS.values() for name in names}
+_MODULE: Final = re.compile(r"\bpython[\d.]*\s+-m\s+([\w.]+)")
+_SCRIPT_IN_JSON: Final = re.compile(r":\s*(\"(?:[^\"\\\n]|\\.)*\")")
+_INTERPRETED: Final = r"\b(?:(?:ba|da|z|k)?sh|source|ruby|node|perl|php)\s+(?:-\w+\s+)*[\"']?(?:\./)*{}(?![\w/.-])"
 #: Languages of scripts by the endings of their names; other files are no scripts, unless they begin with `#!`.
 _LANGUAGES: Final = {
     "py": "python",
@@ -40,8 +60,13 @@ _LANGUAGES: Final = {
 _MOST_SCRIPTS: Final = 200
 _MOST_DEEP: Final = 2  # scripts that scripts name
 _SHELL: Final = "bash -eo pipefail"  # CircleCI docs, "Configuration reference", "Default shell options"
+#: A bash that ends at the first failure, with options under which a test means what it means without them.
+_LIFTS: Final = re.compile(r"(?:/usr/bin/env +|(?:/usr)?/bin/)?bash(?=.* -[lxo]*e)(?: +(?:--login|-[elxo]+|pipefail))*")
+#: Values that hold no quotes (CircleCI docs, "Pipeline values and parameters").
+_SAFE: Final = re.compile(r"<<\s*pipeline\.(?:id|number|git\.(?:base_)?revision)\s*>>")
 _OLD_STEP: Final = "deprecated by CircleCI, which has named no day for its end"
 _MARK: Final = "# deploystep: the condition in this script could not be read for certain, so it stays here"
+_RUNS_MORE: Final = re.compile(r"\$\(|`|[<>]\(")
 _EVERY_BUILD: Final = When(((Holds("branch", "**"),), (Holds("tag", "**"),)), ())
 
 
@@ -66,11 +91,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """All that was found, the changed files, and what could not be read or changed."""
+    """All that was found, the changed files, and what could not be read or changed.
+
+    `read` are the paths of what was looked through; `next` is what to do where the changes are written.
+    """
 
     findings: tuple[Finding, ...]
     changes: tuple[Change, ...]
     problems: tuple[Problem, ...] = ()
+    read: tuple[str, ...] = ()
+    next: tuple[str, ...] = ()
 
 
 def plan(
@@ -136,13 +166,17 @@ class _Planner:
         text = rules.file_with(self.rule_file, self.rules) if changes else ""
         if text is None or (text and any(d.is_error for d in examine(SourceFile(self.rule_path, text)).diagnostics)):
             what = "no rules can be added to it as it is: write rules: as a list with an item a line, correct what"
-            self.problems.append(
-                Problem(self.rule_path, 1, f"{what} check reports, or name another file with --rules", is_fatal=True)
+            problem = Problem(
+                self.rule_path, 1, f"{what} check reports, or name another file with --rules", is_fatal=True
             )
+            if self.rule_file is None:
+                problem = Problem(changes[0].path, 1, "no valid rule file can be written for it", is_fatal=True)
+            self.problems.append(problem)
             findings, changes = tuple(replace(finding, is_written=False) for finding in findings), []
         elif text:
             changes.insert(0, Change(self.rule_path, self.rule_file.text if self.rule_file else None, text))
-        return Migration(findings, tuple(changes), tuple(self.problems))
+        read = (*(config.source.path for config in configs), *sorted(self.scripts))
+        return Migration(findings, tuple(changes), tuple(self.problems), read, advice.after(self.rules))
 
     def _config(self, source: SourceFile) -> _Config | None:
         """The config. One that YAML cannot read is looked through with its tabs as blanks, and not changed."""
@@ -181,13 +215,31 @@ class _Planner:
             if command is not None and not why and not is_run:
                 new = self._gate(config, step, command).split("\n")
                 lines = [f"- run: {new[0]}"] if len(new) == 1 else ["- run: |", *(f"    {line}" for line in new)]
-            self.findings.append(
-                Finding("deploy-step", "", path, *place, _title(step), _OLD_STEP, tuple(lines), not why)
-            )
+            if at(config.root, "jobs", step.owner, "parallelism") is not None:
+                lines.append("and a context with CIRCLE_TOKEN for the job: gate asks with it for the other nodes")
+            lines = [_masked(line, calls) for line in lines]
+            if not is_run:  # else its calls are all that it is
+                self.findings.append(
+                    Finding("deploy-step", "", path, *place, _title(step), _OLD_STEP, tuple(lines), not why)
+                )
         for call in calls:
             at_call = command.place(call.offset) if command else place
-            is_written = is_run and call.request.is_doomed
-            self.findings.append(advice.of_call(call.request, path, at_call, self.own, is_written=is_written))
+            by_hand = "the step does more than send it, or its condition or its job cannot be read for certain"
+            if not is_sole:
+                by_hand = "another step or rule sends too, or this config cannot be changed"
+            elif not call.is_plain:
+                by_hand = "it stands in a loop, a function or another command, or not all that it sends is known"
+            by_hand = "" if is_run and call.request.is_doomed else by_hand
+            self._call(call, path, at_call, by_hand, _sent_by(command, call))
+
+    def _call(self, call: Call, path: str, place: tuple[int, int], by_hand: str, holds: When | None = None) -> None:
+        found = advice.of_call(call.request, (path, *place), self.own, by_hand=by_hand, holds=holds)
+        secrets = tuple(
+            f"by hand, because the value of {visible(name)} looks like a secret: put it into a context as "
+            f"{call.request.parameters[name][2:-1]}, and revoke the one that stands here"
+            for name in call.request.secrets
+        )
+        self.findings.append(replace(found, advice=(*secrets, *found.advice)))
 
     def _unfit(self, config: _Config, step: Step, command: Written | None) -> str:
         """Why `deploystep gate` cannot be put before the command of a step; empty where it can."""
@@ -195,10 +247,12 @@ class _Planner:
             return "it has no command of its own"
         if not config.is_exact:
             return "this config cannot be read as it is"
-        if step.language != "shell":
+        if not re.fullmatch(r"(?:/usr/bin/env +|(?:/usr)?/bin/)?(?:ba)?sh(?: +[\w+-]+)*", step.shell or _SHELL):
             return f"its shell is {visible(step.shell)}"
         if re.search(rf"(?m)^\s*{TAG.pattern}", command.text):
             return "a parameter in it is a command, whose quotes nobody knows here"
+        if any(_is_open(words) for _, words in self._gated(step, command)[0]):
+            return "nobody knows here which quotes a parameter in it holds"
         return "a run step uses its command too" if config.is_shared((command.node.line, command.node.column)) else ""
 
     def _gate(self, config: _Config, step: Step, command: Written) -> str:
@@ -207,24 +261,29 @@ class _Planner:
         config.edits.append(Edit(key, step.key.end, "run"))
         if place in config.commands:
             return config.commands[place]  # of an alias, which another step has used before
-        text = command.text.rstrip()
-        try:
-            script: Script | None = parse(text)
-        except Unreadable:
-            script = None
-        found, is_kept = _divided(script, text)
+        gated, new, is_kept = self._gated(step, command)
         note = f"{visible(config.source.path)}:{key[0]}: {_title(step)}"
-        comments = script.comments if script else ()
-        new = [text[a:b] for a, b in comments if not any(part.start <= a < part.end for part in found)]
-        for part in found:
-            name = self._rule(when(part.condition) or _EVERY_BUILD, None, note)
-            new.append(f"deploystep gate {name}{self.option} -- {_executed(part.text(text), step.shell or _SHELL)}")
+        for condition, words in gated:
+            name = self._rule(when(condition) or _EVERY_BUILD, None, note)
+            new.append(f"deploystep gate {name}{self.option} -- {words}")
         config.commands[place] = "\n".join(new)
         config.edits += edits.command(command, config.commands[place], config.lines)
         before = config.lines[key[0] - 1][: key[1] - 1]
         if is_kept and re.fullmatch(r"\s*-\s+", before):
             config.edits.append(edits.before(key[0], [before[: before.index("-")] + _MARK]))
         return config.commands[place]
+
+    def _gated(self, step: Step, command: Written) -> tuple[list[tuple[Condition, str]], list[str], bool]:
+        """The commands for `gate` with their conditions, the comments beside them, and whether conditions stay."""
+        text, shell = command.text.rstrip(), step.shell or _SHELL
+        try:
+            script: Script | None = parse(text)
+        except Unreadable:
+            script = None
+        found, is_kept = _divided(script, text, shell)
+        comments = script.comments if script else ()
+        beside = [text[a:b] for a, b in comments if not any(part.start <= a < part.end for part in found)]
+        return [(part.condition, _executed(part.text(text), shell)) for part in found], beside, is_kept
 
     def _send(self, config: _Config, step: Step, command: Written, calls: list[Call]) -> bool:
         """Plan `deploystep run` in the place of a step that does nothing but send triggers; whether it can be."""
@@ -237,6 +296,9 @@ class _Planner:
         planned: list[tuple[When, Trigger]] = []
         try:
             script = parse(command.text)
+            examine_script(script.body, scripts.is_quiet)
+            if not _only_sends(script, command.text, open_calls.keys()):
+                return False
             for condition, simple in scripts.commands(script.body, scripts.scope_of(script.body, frozenset(tokens))):
                 sent, builds = advice.trigger_of(open_calls.pop(simple.start), self.own)
                 holds = when(every(condition, builds))
@@ -246,6 +308,9 @@ class _Planner:
             return False
         if open_calls or not planned:
             return False
+        alone = rules.file_with(None, [Rule(f"r{i}", holds, sent, ()) for i, (holds, sent) in enumerate(planned)])
+        if any(d.is_error for d in examine(SourceFile(self.rule_path, alone or "")).diagnostics):
+            return False  # a parameter that not every build has, for example
         for holds, sent in planned:
             name = rules.slug(sent.workflow or (sent.target.name if sent.target else ""))
             self._rule(holds, sent, f"{visible(config.source.path)}:{step.key.line}: call of API v1.1", name)
@@ -278,33 +343,68 @@ class _Planner:
 
     def _named(self, step: Step) -> None:
         """Look for calls in the scripts that a step names, and in those that they name."""
-        waiting = [(str(step.command or ""), 0)]
-        folder = str(at(step.value, "working_directory") or "").strip("./")
+        start = re.sub(r"^(?:\./|~/project/?)+|/$", "", str(at(step.value, "working_directory") or ""))
+        waiting = [(str(step.command or ""), start, 0)]
         while waiting:
-            text, depth = waiting.pop()
-            names = dict.fromkeys(_SCRIPT.findall(text))
-            for path in dict.fromkeys(p for name in names for p in (name, *([f"{folder}/{name}"] if folder else []))):
+            text, folder, depth = waiting.pop()
+            folders = dict.fromkeys(["", folder, *(each.rstrip("/") for each in _FOLDER.findall(text))])
+            names = dict.fromkeys([*_SCRIPT.findall(text), *_implied(text)])
+            for path in dict.fromkeys(normpath(f"{each}/{name}").lstrip("/") for name in names for each in folders):
                 is_known = path in self.scripts or len(self.scripts) >= _MOST_SCRIPTS
                 script = None if is_known else self.read(path)
                 if script is not None:
                     self.scripts.add(path)
-                    self._script(path, script, step.values)
-                    waiting += [(script, depth + 1)] if depth < _MOST_DEEP else []
+                    self._script(path, script, text, step.values)
+                    waiting += [(script, path.rpartition("/")[0], depth + 1)] if depth < _MOST_DEEP else []
 
-    def _script(self, path: str, text: str, values: Mapping[str, str]) -> None:
+    def _script(self, path: str, text: str, named_in: str, values: Mapping[str, str]) -> None:
         name, first = path.rpartition("/")[2], text.partition("\n")[0]
         language = _LANGUAGES.get(name.rpartition(".")[2])
         if first.startswith("#!"):
             language = "python" if "python" in first else "shell" if re.search(r"sh\b", first) else ""
-        elif "makefile" in name.lower():
-            text = re.sub(r"\$\((\w+)\)", r"${\1}", re.sub(r"(?m)^\t[@+-]+", "\t", text)).replace("$$", "$")
+        elif name.lower().endswith(("makefile", "justfile")):
+            text, language = _recipes(text), "shell"
+        elif name == "package.json":
+            calls = [
+                call._replace(offset=found.start(1))
+                for found in _SCRIPT_IN_JSON.finditer(text)
+                for call in in_text(_unescaped(found[1]), "shell", values, self.read)
+            ]
+            return self._in_script(path, text, calls)
+        elif language is None and name in _IMPLIED:
+            language = ""
+        elif language is None and re.search(_INTERPRETED.format(re.escape(path)), named_in):
             language = "shell"
-        if language is None:
-            return
-        for call in in_text(text, language, values, self.read):
+        return None if language is None else self._in_script(path, text, in_text(text, language, values, self.read))
+
+    def _in_script(self, path: str, text: str, calls: Iterable[Call]) -> None:
+        for call in calls:
             line = text.count("\n", 0, call.offset) + 1
             place = (line, call.offset - text.rfind("\n", 0, call.offset))
-            self.findings.append(advice.of_call(call.request, path, place, self.own, is_written=False))
+            self._call(call, path, place, "it stands in a script")
+
+
+def _implied(text: str) -> Iterator[str]:
+    """The files that tools in a script read without being told their names."""
+    for tool, names in _TOOLS.items():
+        if re.search(rf"(?<![\w.-]){tool}(?![\w./-])", text):
+            yield from names
+    for module in _MODULE.findall(text):
+        path = module.replace(".", "/")
+        yield from (f"{path}.py", f"{path}/__main__.py")
+
+
+def _recipes(text: str) -> str:
+    """A Makefile as shell: its variables set, its recipes without their marks."""
+    text = re.sub(r"(?m)^(\w+)[ \t]*[:?]?=[ \t]*([^\s\"'\\][^\n\"\\]*)$", r'\1="\2"', text)
+    return re.sub(r"\$\((\w+)\)", r"${\1}", re.sub(r"(?m)^\t[@+-]+", "\t", text)).replace("$$", "$")
+
+
+def _unescaped(text: str) -> str:
+    try:
+        return str(json.loads(text))
+    except ValueError:
+        return ""
 
 
 def _title(step: Step) -> str:
@@ -312,10 +412,55 @@ def _title(step: Step) -> str:
     return f"deploy step{name}{f' of {visible(step.owner)}' if step.owner else ''}"
 
 
-def _divided(script: Script | None, text: str) -> tuple[list[scripts.Part], bool]:
+def _sent_by(command: Written | None, call: Call) -> When | None:
+    """The builds of its job for which a step sends a call; None where that cannot be read."""
+    with suppress(Unreadable, Uncertain):
+        script = parse(command.text if command else "")
+        tokens = frozenset({call.request.token})
+        for condition, simple in scripts.commands(script.body, scripts.scope_of(script.body, tokens)):
+            if simple.start == call.offset and call.is_plain:
+                return _EVERY_BUILD if condition is ALWAYS else when(condition)
+    return None
+
+
+def _is_open(words: str) -> bool:
+    """Whether a value that CircleCI fills in may end a quoted text, or stands in no quotes."""
+    is_quoted = re.search(r" -c '", words) is not None
+    rest = _SAFE.sub("", words)
+    return (
+        re.search(r"<<[^<>\n]*\.[^<>\n]*>>", rest if is_quoted else re.sub(r"\"[^\"]*\"|'[^']*'", "", rest)) is not None
+    )
+
+
+def _only_sends(script: Script, text: str, calls: Collection[int]) -> bool:
+    """Whether nothing that a script does beside its calls, which begin at these offsets, can last or change them."""
+    code = text
+    for start, end in sorted(script.comments, reverse=True):
+        code = code[:start] + code[end:]
+    return not _RUNS_MORE.search(code) and all(_is_harmless(node, calls) for node in nodes(script.body))
+
+
+def _is_harmless(node: Node, calls: Collection[int]) -> bool:
+    if not isinstance(node, Simple):
+        return not isinstance(node, Group)
+    first = node.words[0].raw if node.words else ""
+    if first in ("tee", "export", "unset") or any(w.raw not in ("1", "2", "/dev/null") for w in node.redirections):
+        return False
+    is_setting = bool(node.assignments) or first in ("set", "shopt", "local", "declare", "readonly")
+    return not is_setting or (not (node.assignments and node.words) and node.start < max(calls, default=0))
+
+
+def _masked(line: str, calls: Iterable[Call]) -> str:
+    """A line of a script without the secrets that its calls send."""
+    for part in (p for call in calls for value in call.request.secrets.values() for p in re.split(r"\$\{.*?\}", value)):
+        line = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", "****", line) if re.search(r"\w", part) else line
+    return line
+
+
+def _divided(script: Script | None, text: str, shell: str) -> tuple[list[scripts.Part], bool]:
     """The parts of a script, and whether conditions stay in it because they could not be read."""
     found: list[scripts.Part] = []
-    if script is not None:
+    if script is not None and _LIFTS.fullmatch(shell):
         with suppress(Uncertain):
             found = scripts.parts(script, text)
     found = found or [scripts.Part(ALWAYS, 0, len(text))]

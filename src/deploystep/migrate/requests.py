@@ -28,6 +28,13 @@ _VALUED: Final = frozenset({
     "-O", "--output-document", "-a", "--auth", "-D", "--dump-header", "-E", "--max-redirs", "--resolve", "--url",
     *_DATA,
 })  # fmt: skip
+#: Options of curl with which it still does nothing but send one request and print the answer.
+_ALONE: Final = frozenset({
+    "", "--url", "-u", "--user", "-H", "--header", "-X", "--request", "-A", "--user-agent", "-m", "--max-time",
+    "--connect-timeout", "--retry", "--retry-delay", "-s", "--silent", "-S", "--show-error", "-L", "--location",
+    "-f", "--fail", "--fail-with-body", "-k", "--insecure", "-i", "--include", "-v", "--verbose", "-g", "-N", "-#",
+    "-4", "-6", "--compressed", *_DATA,
+})  # fmt: skip
 _CURL_FLAGS: Final = frozenset("sSLfkivgGIjnNqRJ#0123456")  # short ones that may be written together
 _VARIABLE: Final = r"\$\{[^{}]*\}"
 #: What follows a project in API v1 and does not end, or is no trigger.
@@ -36,6 +43,14 @@ _OTHERS: Final = frozenset({
     "build-cache", "latest", "ssh-users", "heroku-key", "webhook", "hooks", "actions", "output", "users",
 })  # fmt: skip
 _TOKENS: Final = re.compile(r"\$\{(\w+)\}")
+_ONE_TOKEN: Final = re.compile(r"(?i)(?:circle-token[:=]\s*)?\$\{(?!_\})\w+\}:?")
+_ONE_ADDRESS: Final = re.compile(r"(?:https?://)?(?:app\.)?circleci\.com/[^?#]*(?:\?(?P<token>circle-token=[^&#]*))?")
+_SECRET_NAME: Final = re.compile(r"(?i)KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL")
+_UUID: Final = re.compile(r"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_LONG: Final = re.compile(r"[A-Za-z0-9+=]{20,}|[A-Za-z0-9+/=_-]{32,}")
+_MIXED: Final = (re.compile(r"\d"), re.compile(r"[A-Za-z]"), re.compile(r"[A-Z].*[a-z]|[a-z].*[A-Z]|[0-9a-f]{20}"))
+_LEAST_DISTINCT: Final = 10  # characters of a long text that is no name
+_KNOWN_FIELDS: Final = re.compile(r"branch|tag|revision|job|build_parameters(?:\[[\w-]+\])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +58,9 @@ class Request:
     """A request that triggers: `api` is v1, v1.1 or v2, `endpoint` one of trigger, tree, build, retry, ssh, config.
 
     `project` is its slug as written, `branch` or `tag` what it names, `fields` what is sent, `token` the variable that
-    holds the token. What cannot be read is empty; `is_whole` tells whether all that is sent could be.
+    holds the token. What cannot be read is empty; `is_whole` tells whether all that is sent could be, its token is one
+    plain variable, and the command does nothing else. `secrets` are literal values that look like one, by the names of
+    their parameters, in which `${NAME}` stands for them.
     """
 
     api: str
@@ -55,6 +72,7 @@ class Request:
     parameters: Mapping[str, str] = {}
     token: str = ""
     is_whole: bool = True
+    secrets: Mapping[str, str] = {}
 
     @property
     def is_doomed(self) -> bool:
@@ -69,6 +87,7 @@ class _Words(NamedTuple):
     urls: list[str]
     data: list[str]
     token: str
+    is_alone: bool = False
 
 
 def read(words: Sequence[str], given: Mapping[str, str] | None = None) -> Request | None:
@@ -87,7 +106,8 @@ def read(words: Sequence[str], given: Mapping[str, str] | None = None) -> Reques
     for url in sorted_words.urls:
         found = endpoint(url, fields)
         if found is not None:
-            return _with(found, fields, sorted_words.token or _in_url(url), is_whole=all(texts))
+            is_whole = sorted_words.is_alone and all(texts) and all(map(_KNOWN_FIELDS.fullmatch, fields))
+            return _with(found, fields, sorted_words.token or _in_url(url), is_whole=is_whole)
     if any(key.startswith("build_parameters") for key in fields) and not any(
         _is_elsewhere(u) for u in sorted_words.urls
     ):
@@ -102,20 +122,28 @@ def _is_elsewhere(url: str) -> bool:
 def _sent(program: str, words: Sequence[str]) -> _Words:
     if program in _SENDERS[2:]:
         return _http(words)
-    method, is_get, data, urls, token = "", False, list[str](), list[str](), ""
+    method, is_get, data, urls, tokens = "", False, list[str](), list[str](), list[str]()
+    is_alone = program == "curl"
     for name, value in _options(program == "curl", list(words)):
+        is_alone &= name in _ALONE or (name in ("-o", "--output") and value == "/dev/null")
         if name in ("-X", "--request", "--method"):
             method = value.upper()
         elif name in _DATA:
             data.append(value)
+            is_alone &= value.startswith("{") or re.fullmatch(r"[^=@]+=(?![@<]).*|@-", value, re.DOTALL) is not None
         elif name in ("-G", "--get", "-I", "--head"):
             is_get |= program == "curl"
         elif name in ("-u", "--user") or re.match(r"(?i)circle-token|authorization", value):
-            token = token or _token(value)
+            tokens.append(value)
         elif name in ("--url", ""):
             urls.append(value)
     is_known = re.fullmatch(r"[A-Z]+", method) is not None
-    return _Words(method if is_known else "GET" if is_get or not (data or method) else "POST", urls, data, token)
+    method = method if is_known else "GET" if is_get or not (data or method) else "POST"
+    token = next(filter(None, map(_token, tokens)), "")
+    address = _ONE_ADDRESS.fullmatch(urls[0]) if len(urls) == 1 else None
+    tokens += [address["token"]] if address and address["token"] else []
+    is_alone &= address is not None and len(tokens) == 1 and _ONE_TOKEN.fullmatch(tokens[0]) is not None
+    return _Words(method, urls, data, token, is_alone)
 
 
 def _options(is_curl: bool, waiting: list[str]) -> Iterator[tuple[str, str]]:  # noqa: FBT001 - short and private
@@ -123,13 +151,14 @@ def _options(is_curl: bool, waiting: list[str]) -> Iterator[tuple[str, str]]:  #
     while waiting:
         word = waiting.pop(0)
         name, equals, value = word.partition("=")
-        if not (word.startswith("--") and equals and name in _VALUED):
-            name, value = word, ""
+        if word.startswith("--") and equals and name in _VALUED:
+            yield name, value
+            continue
+        name, value = word, ""
         if is_curl and re.match(r"-[A-Za-z#]{2,}|-[XduFHo].", word) and not word.startswith("--"):
             at = 1
             while at < len(word) - 1 and word[at] in _CURL_FLAGS:
-                if word[at] in "GI":
-                    yield "-G", ""
+                yield f"-{word[at]}", ""
                 at += 1
             name, value = f"-{word[at]}", word[at + 1 :].removeprefix("=")
         if name in _VALUED and not (is_curl and name in ("-O", "-a")):
@@ -255,7 +284,15 @@ def _from_json(text: str) -> dict[str, str]:
 _TOP: Final = frozenset({"revision", "tag", "branch", "parallel", "job"})
 
 
+class Bare(str):
+    """A boolean or a whole number of JSON, as it is written there."""
+
+    __slots__ = ()
+
+
 def _as_text(value: object) -> str:
+    if isinstance(value, int):
+        return Bare(json.dumps(value))
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -271,8 +308,24 @@ def _with(found: Request, fields: Mapping[str, str], token: str, *, is_whole: bo
     parameters = {m[1]: value for key, value in fields.items() if (m := named.fullmatch(key))}
     if "job" in fields:
         parameters.setdefault("CIRCLE_JOB", fields["job"])
-    is_whole = is_whole and found.is_whole and "?" not in (fields.get("build_parameters"), fields.get("parameters"))
+    secrets = {name: value for name, value in parameters.items() if _is_secret(name, value)}
+    parameters |= {name: f"${{{re.sub('[^A-Z0-9]', '_', name.upper())}}}" for name in secrets}
+    is_whole = (
+        is_whole
+        and found.is_whole
+        and not secrets
+        and "?" not in (fields.get("build_parameters"), fields.get("parameters"))
+    )
     return Request(
         found.api, found.endpoint, found.project, found.branch or fields.get("branch", ""), fields.get("tag", ""),
-        fields.get("revision", ""), parameters, token, is_whole,
+        fields.get("revision", ""), parameters, token, is_whole, secrets,
     )  # fmt: skip
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """Whether a value that stands in the script looks like a secret, by its name or its form."""
+    literal = re.sub(_VARIABLE, "", value)
+    if literal in ("true", "false") or not re.search(r"\w", literal):
+        return False
+    is_random = any(len(set(t)) >= _LEAST_DISTINCT and all(p.search(t) for p in _MIXED) for t in _LONG.findall(literal))
+    return is_random or bool(_SECRET_NAME.search(name) or _UUID.search(literal))

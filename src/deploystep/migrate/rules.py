@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from deploystep.core.source import SourceFile
 from deploystep.migrate.conditions import Holds, When
 from deploystep.migrate.edits import apply, before
+from deploystep.migrate.requests import Bare
 from deploystep.project.reading import ConfigUnreadable, Items, Map, at, map_of, read_yaml
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_][\w./@+-]*")
@@ -95,7 +96,10 @@ def trigger(sent: Trigger) -> list[str]:
     lines = ["deploy:"]
     lines += [f"  to: {sent.target.name}"] if sent.target else []
     lines += [f"  workflow: {quoted(sent.workflow)}"] if sent.workflow else []
-    values = {k: ("true" if v is True else v if v == _KEY else f'"{v}"') for k, v in sent.parameters.items()}
+    values = {
+        k: ("true" if v is True else v if v == _KEY or isinstance(v, Bare) else f'"{v}"')
+        for k, v in sent.parameters.items()
+    }
     return [*lines, *(["  parameters:"] if values else []), *(f"    {key}: {value}" for key, value in values.items())]
 
 

@@ -2,10 +2,27 @@
 
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Final, NamedTuple
 
+from deploystep.migrate.certain import ACTS, examine
 from deploystep.migrate.conditions import ALWAYS, Any, Condition, Not, Scope, Uncertain, every, when
-from deploystep.migrate.shell import Case, Group, If, Item, List, Loop, Node, Script, Simple, Test, Unreadable, parse
+from deploystep.migrate.shell import (
+    Case,
+    Group,
+    If,
+    Item,
+    List,
+    Loop,
+    Node,
+    Script,
+    Simple,
+    Test,
+    Unreadable,
+    nodes,
+    parse,
+    statements,
+)  # fmt: skip
 
 _QUIET: Final = frozenset({"echo", "printf", "true", ":", "date"})
 _SETS: Final = frozenset({"export", "set", "shopt", "local", "declare", "readonly", "unset"})
@@ -13,7 +30,8 @@ _SETS: Final = frozenset({"export", "set", "shopt", "local", "declare", "readonl
 _BUILT_IN: Final = frozenset({
     *_SETS, ".", "source", "cd", "eval", "exec", "exit", "return", "test", "[", "pushd", "popd", "read", "shift",
     "trap", "ulimit", "umask", "let", "alias", "wait", "type", "hash", "command", "builtin", "if",
-    "nvm", "rvm", "sdk", "conda",
+    "typeset", "mapfile", "readarray", "getopts", "time", "times", "coproc", "jobs", "fg", "bg", "disown", "enable",
+    "caller", "dirs", "history", "logout", "suspend", "nvm", "rvm", "sdk", "conda",
 })  # fmt: skip
 _ASKS: Final = re.compile(r"CIRCLE_(?:BRANCH|TAG)\b|pipeline\.git\.")
 
@@ -39,6 +57,9 @@ def parts(script: Script, text: str) -> list[Part]:
     found = list(_parts(script.body, scope, text))
     if any(_only_leaves(text[part.start : part.end]) or when(part.condition) is None for part in found):
         raise Uncertain
+    if [part.condition for part in found] == [ALWAYS]:
+        return [Part(ALWAYS, 0, len(text))]
+    examine(script.body, is_quiet)
     return found
 
 
@@ -46,11 +67,14 @@ def scope_of(body: List, present: frozenset[str] = frozenset()) -> Scope:
     """What a script makes of its variables; those in `present` are taken to be set."""
     aliases: dict[str, str] = {}
     changed: set[str] = set()
+    first = list(takewhile(lambda items: is_quiet(items) or _is_preface(items), statements(body)))
+    before = {id(items[0].node) for items in first}
     for node in nodes(body):
         for assignment in node.assignments if isinstance(node, Simple) else ():
             found = re.fullmatch(r'"?\$\{?(\w+)\}?"?', assignment.value.raw)
-            if found and assignment.name not in aliases | dict.fromkeys(changed):
-                aliases[assignment.name] = found[1]
+            is_alias = found and id(node) in before and found[1] not in changed
+            if found and is_alias and assignment.name not in aliases | dict.fromkeys(changed):
+                aliases[assignment.name] = aliases.get(found[1], found[1])
             else:
                 changed.add(assignment.name)
         words = [word.raw for word in node.words] if isinstance(node, Simple) else []
@@ -63,31 +87,14 @@ def scope_of(body: List, present: frozenset[str] = frozenset()) -> Scope:
     return Scope({name: to for name, to in aliases.items() if name not in changed}, frozenset(changed), present)
 
 
-def nodes(body: List) -> Iterator[Node]:
-    """Every command of a list, and those within them."""
-    for item in body.items:
-        node = item.node
-        yield node
-        inner: list[List] = []
-        if isinstance(node, If):
-            inner = [each for branch in node.branches for each in branch] + ([node.otherwise] if node.otherwise else [])
-        elif isinstance(node, Case):
-            inner = [arm for _, arm in node.arms]
-        elif isinstance(node, Loop | Group):
-            inner = [node.body]
-        for each in inner:
-            yield from nodes(each)
-
-
 def asks(text: str) -> bool:
-    """Whether a script decides anything by branch or tag."""
-    if not _ASKS.search(text):
-        return False
+    """Whether a script decides anything by a test, or may do so by branch or tag."""
     try:
         found = nodes(parse(text).body)
     except Unreadable:
-        return True
-    return any(isinstance(node, If | Case | Test) or _first(node) in ("[", "test", "grep") for node in found)
+        return _ASKS.search(text) is not None
+    tests = ("[", "test", "grep") if _ASKS.search(text) else ("[", "test")
+    return any(isinstance(node, If | Case | Test) or _first(node) in tests for node in found)
 
 
 def is_command(script: Script, text: str) -> bool:
@@ -97,21 +104,11 @@ def is_command(script: Script, text: str) -> bool:
     if not isinstance(node, Simple) or node.assignments or node.redirections or node.heredocs or script.comments:
         return False
     is_program = re.fullmatch(r"(?:~/)?[\w./+@-]+", _first(node)) is not None and _first(node) not in _BUILT_IN
-    return is_program and "$(" not in text and "`" not in text and not text.rstrip().endswith(("&", ";"))
+    return is_program and not ACTS.search(text) and not text.rstrip().endswith(("&", ";"))
 
 
 def _first(node: Node) -> str:
     return node.words[0].raw if isinstance(node, Simple) and node.words else ""
-
-
-def statements(body: List) -> list[list[Item]]:
-    """The commands, with those together that `&&`, `||` or `|` joins."""
-    found: list[list[Item]] = []
-    for item in body.items:
-        if item.operator == ";" or not found:
-            found.append([])
-        found[-1].append(item)
-    return found
 
 
 def is_quiet(items: list[Item]) -> bool:

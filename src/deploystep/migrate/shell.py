@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from deploystep.core.frozen import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 #: A value that CircleCI fills in before a shell sees it; `<<` alone begins a here-document.
 TAG: Final = re.compile(r"<<\s*(?:pipeline|parameters|matrix|orb)\.[\w.-]+\s*>>")
 _ASSIGNMENT: Final = re.compile(r"([A-Za-z_]\w*)(\[[^\]]*\])?(\+?)=")
 _REDIRECTION: Final = re.compile(r"\d*(?:<<<|\\?<<-?|<>|>>|>\||[<>]&?|&>>?)")
 _BARE: Final = re.compile(r"[^\s;&|()<>]+")
+_RESERVED: Final = frozenset({"then", "elif", "else", "fi", "do", "done", "esac", "}", "]]"})
 _END: Final = " \t\n;&|()<>"
 
 
@@ -116,11 +117,15 @@ Node: TypeAlias = Simple | Test | If | Case | Loop | Group
 
 
 class Item(NamedTuple):
-    """A command of a list, the operator before it (`;`, `&&`, `||` or `|`), and whether `!` stands before it."""
+    """A command of a list, the operator before it (`;`, `&&`, `||` or `|`), and whether `!` stands before it.
+
+    `has_more` where `&` or, behind a compound command, a redirection follows.
+    """
 
     operator: str
     is_negated: bool
     node: Node
+    has_more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +175,32 @@ def substitutions(word: str) -> list[tuple[int, str]]:
             found.append((at + 1, word[at + 1 : end if end > 0 else len(word)]))
             at = end if end > 0 else len(word)
         at += 1
+    return found
+
+
+def nodes(body: List) -> "Iterator[Node]":
+    """Every command of a list, and those within them."""
+    for item in body.items:
+        node = item.node
+        yield node
+        inner: list[List] = []
+        if isinstance(node, If):
+            inner = [each for branch in node.branches for each in branch] + ([node.otherwise] if node.otherwise else [])
+        elif isinstance(node, Case):
+            inner = [arm for _, arm in node.arms]
+        elif isinstance(node, Loop | Group):
+            inner = [node.body]
+        for each in inner:
+            yield from nodes(each)
+
+
+def statements(body: List) -> list[list[Item]]:
+    """The commands, with those together that `&&`, `||` or `|` joins."""
+    found: list[list[Item]] = []
+    for item in body.items:
+        if item.operator == ";" or not found:
+            found.append([])
+        found[-1].append(item)
     return found
 
 
@@ -307,9 +338,12 @@ class _Parser:
             if is_negated:
                 self.at += 1
                 self.blank()
-            items.append(Item(operator, is_negated, self.command()))
+            node = self.command()
+            has_more = not isinstance(node, Simple) and bool(self._redirections([], []))
             self.blank()
             rest = self.text[self.at : self.at + 2]
+            has_more |= rest[:1] == "&" and rest != "&&"
+            items.append(Item(operator, is_negated, node, has_more))
             if rest in ("&&", "||", "|&"):
                 operator = rest[: 1 if rest == "|&" else 2]
                 self.at += 2
@@ -320,6 +354,8 @@ class _Parser:
                 raise Unreadable
             else:
                 operator = ";"
+        if operator != ";" or (not items and ends not in ((), ("esac",))):
+            raise Unreadable
         return List(tuple(items), start, self.at)
 
     def command(self) -> Node:
@@ -336,8 +372,7 @@ class _Parser:
         elif compound:
             node = compound(start)
         else:
-            return self._simple(start)
-        self._redirections([], [])
+            node = self._simple(start)
         return node
 
     def _test(self, start: int) -> Test:
@@ -468,6 +503,8 @@ class _Parser:
                 self.at = self.text.index(")", self.at) + 1
                 return self._group(start, words[0].raw)
             word = self.word()
+            if not (words or assignments) and word.raw in _RESERVED:
+                raise Unreadable
             found = _ASSIGNMENT.match(word.raw)
             if found and not words:
                 value = Word(word.raw[found.end() :], word.start + found.end())

@@ -11,8 +11,10 @@ from typing import Final
 from deploystep.core.build import Branch
 from deploystep.core.frozen import dataclass, replace
 from deploystep.core.parameters import Scalar
+from deploystep.core.patterns import is_legal_ref
 from deploystep.core.trace import Answer
 from deploystep.project.config import Config, Job, Workflow, WorkflowRuns, read_config
+from deploystep.project.expressions import pattern_of
 from deploystep.project.reading import (
     Items,
     Map,
@@ -25,6 +27,7 @@ from deploystep.project.reading import (
     texts_of,
     under,
 )
+from deploystep.project.staying import DEPLOYS, Staying, command_of, deploys, is_gateable, staying
 from deploystep.project.steps import RUN, Read, runs_step
 
 #: The smallest config with both workflows, for a project that has none.
@@ -43,7 +46,6 @@ workflows:
     jobs:
       - test
 """
-_DEPLOYS: Final = re.compile(r"deploy|release|publish|ship", re.IGNORECASE)
 _REVISIONS: Final = frozenset({"sha", "sha1", "git_sha", "commit_sha", "commit", "revision"})
 _CONTEXT: Final = "deploy-token"
 _STEP: Final = "deploystep"
@@ -54,23 +56,26 @@ _PLAIN: Final = re.compile(r"[\w./<][\w./<> -]*", re.ASCII)
 class Proposal:
     """The workflow that deploys, what opens its gate, which parameter takes the commit and which the deploy key.
 
-    `text` is the config with the lines that are missing. `branches` are those of which the deploy was until now; none
-    where the config does not tell. `remarks` are what the lines cannot do.
+    No workflow: the deploy stays in its job, for `gate` to judge, and nothing is sent. `text` is the config with the
+    lines that are missing. `branches` and `tags` are names and `/regular expressions/` of which the deploy was until
+    now; none where the config does not tell. `remarks` are what the lines cannot do.
     """
 
-    workflow: str
+    workflow: str | None
     flag: tuple[str, Scalar]
     sha: str | None
     key: str | None
     text: str
     branches: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
 
 def propose(path: str, text: str, branch: str, read: Read) -> Proposal:
     """What is missing in a config for deploys of a branch. Raises ConfigUnreadable."""
-    whole = _written_out(path, text, read_config(path, text))
-    found = _Proposing(read_config(path, whole), whole, Branch(branch), read)
+    config = read_config(path, text)
+    whole = _written_out(path, text, config)
+    found = _Proposing(config, read_config(path, whole), whole, Branch(branch), read)
     proposal = found.proposal()
     return proposal if found.added else replace(proposal, text=text)
 
@@ -78,7 +83,8 @@ def propose(path: str, text: str, branch: str, read: Read) -> Proposal:
 class _Proposing:
     """One config, and the lines that have been added to it so far."""
 
-    def __init__(self, config: Config, text: str, ref: Branch, read: Read) -> None:
+    def __init__(self, original: Config, config: Config, text: str, ref: Branch, read: Read) -> None:
+        self.original = original  # its lines are those that people see
         self.config = config
         self.ref = ref
         self.read = read
@@ -109,13 +115,55 @@ class _Proposing:
             rest = [w.workflow for w in pushed if w.workflow.name != _DEPLOY]
             gated = next((w.workflow for w in pushed if rest and w.workflow.name == _DEPLOY and _is_open(w)), None)
             build = rest[0] if gated else build
-            replaced = None if gated or build is None else self._deploy_job(build)
-            branches = _branches(replaced)
+            stays = [] if gated else list(staying(self.original, build.name if build else "", self.read))
+            replaced = None if gated or build is None else self._deploy_job(build, {stay.job.alias for stay in stays})
+            for stay in stays:
+                what = f"job {stay.job.alias} (line {stay.job.line}) deploys, and is not moved: {stay.why}"
+                self.remarks += [what] if what not in self.remarks else []
+            if stays and replaced is None:
+                return self._gate(
+                    min(
+                        stays, key=lambda s: (build is None or s.workflow.name != build.name, "prod" not in s.job.alias)
+                    )
+                )
+            branches = _patterns(replaced, "branches")
             workflow = self._deploy(flag[0], sha, gated, replaced)
         if not any(self._runs_step(job) for w in pushed for job in w.workflow.jobs):
             self._add_step(build, replaced)
         key = "deploy_key" if "deploy_key" in config.parameters else None
-        return Proposal(workflow, flag, sha, key, self._text(), branches, tuple(self.remarks))
+        return Proposal(workflow, flag, sha, key, self._text(), branches, (), tuple(self.remarks))
+
+    # --- a deploy that stays where it is
+
+    def _gate(self, stay: Staying) -> Proposal:
+        """Let `gate` judge the deploy in its job: in its line where that is certain, else in words."""
+        job, command = stay.job, command_of(self.config, stay.job)
+        steps = runs_step(self.config, job, self.read)
+        gate = "deploystep gate production --"
+        line = self.lines[command.line - 1] if command is not None else ""
+        if command is None:
+            how = f"gate needs a run step: write what job {job.alias} does in steps of this config, as  {gate} COMMAND"
+        elif is_gateable(self.config, job, command, line) and not steps.calls:
+            self.gone.add(command.line)
+            self._add(command.line, [f"{line[: command.column - 1]}{gate} {line[command.column - 1 :]}"])
+            how = f"in job {job.key},  {gate}  stands before its last command: is that the one that deploys?"
+        else:
+            shell = f"{gate} bash -eo pipefail -c '...'"
+            last = (command_of(self.original, job) or command).line
+            how = f"in job {job.key} (last command: line {last}), write  {gate}  before the command that deploys"
+            how += f", or  {shell}  where it needs a shell"
+        self.remarks.append(how)
+        uses = dict.fromkeys(other.alias for w in self.config.workflows for other in w.jobs if other.key == job.key)
+        if len(uses) > 1:
+            each = "write a rule for each, and give its name to gate in a parameter of the job"
+            self.remarks.append(f"{' and '.join(uses)} run the same steps: {each}")
+        if not steps.calls:
+            pip = '- run: pip install "git+https://HOST/deploystep.git@COMMIT"'
+            self.remarks.append(f"the job needs deploystep before that: {pip}, or another way of docs/install.md")
+        if steps.workspace and steps.otherwise.has_checkout is not Answer.YES:
+            self.remarks.append(f"job {job.key} has no checkout: add one, unless its workspace holds the whole clone")
+        branches, tags = _patterns(job, "branches"), _patterns(job, "tags")
+        return Proposal(None, ("", True), None, None, self._text(), branches, tags, tuple(self.remarks))
 
     # --- a gate that is there
 
@@ -134,7 +182,7 @@ class _Proposing:
                 alone = runs[0].workflow if len(runs) == 1 else None
                 if alone is None or alone.name in pushed or any(map(self._runs_step, alone.jobs)):
                     continue
-                if any(_DEPLOYS.search(word) for word in (alone.name, name, str(value))):
+                if any(DEPLOYS.search(word) for word in (alone.name, name, str(value))):
                     yield "prod" in f"{alone.name}{value}", alone.name, name, value
 
     def _runs_step(self, job: Job) -> bool:
@@ -163,7 +211,7 @@ class _Proposing:
                 self._narrow(found.workflow, gate)
         if gated is not None:
             self._insert(gated.line, [f"when: {gate}"])
-            jobs = [j for j in gated.jobs if _DEPLOYS.search(j.alias)] or list(gated.jobs)
+            jobs = [j for j in gated.jobs if DEPLOYS.search(j.alias)] or list(gated.jobs)
             self._check_out(jobs[0].key if jobs else "", sha)
             return gated.name
         names = [w.name for w in config.workflows]
@@ -190,14 +238,9 @@ class _Proposing:
         self.gone |= set(range(line, self._end(line) + 1))
         self._add(line, [f"{self._indent(line)}{words[0]}: {{{both}}}"])
 
-    def _deploy_job(self, build: Workflow) -> Job | None:
+    def _deploy_job(self, build: Workflow, stays: set[str]) -> Job | None:
         """The job of the build that deploys: it becomes one of the deploy's workflow, and the step takes its place."""
-        found = [
-            job for job in build.jobs
-            if _DEPLOYS.search(job.alias) and job.alias == job.key and self._is_own(job.key) and not job.is_approval
-            and len(job.names) == 1 and not any(job in build.required(other) for other in build.jobs)
-            and not _is_for_tags_alone(job)
-        ]  # fmt: skip
+        found = [job for job in build.jobs if deploys(job) and job.alias not in stays]
         return min(found, key=lambda job: job.key != _DEPLOY, default=None)
 
     def _is_own(self, key: str) -> bool:
@@ -207,7 +250,7 @@ class _Proposing:
     def _orphan(self) -> str | None:
         """A job for deploys that no workflow has: those that API v1.1 starts."""
         used = {job.key for w in self.config.workflows for job in w.jobs}
-        keys = [str(key) for key in map_of(at(self.config.root, "jobs")) if key not in used and _DEPLOYS.search(key)]
+        keys = [str(key) for key in map_of(at(self.config.root, "jobs")) if key not in used and DEPLOYS.search(key)]
         return next((key for key in sorted(keys, key=lambda k: k != _DEPLOY) if self._is_own(key)), None)
 
     def _stub(self, sha: str) -> str:
@@ -243,10 +286,13 @@ class _Proposing:
         key = next(n for n in _names(_STEP) if n not in map_of(at(self.config.root, "jobs")))
         ran = self.config.runs(self.config.trigger(self.ref, {}, by_api=False))
         jobs = next(w.jobs for w in ran if w.workflow is build)
-        needed = {id(other) for job in build.jobs for other in build.required(job)}
+        after = [job for job in build.jobs if deploys(job)]  # no deploy waits for another one, or for what follows it
+        for one in after:
+            after += [job for job in build.jobs if one in build.required(job) and job not in after]
+        needed = {id(other) for job in build.jobs if job not in after for other in build.required(job)}
         leaves = [
             job.alias for job, runs in jobs
-            if runs.answer is not Answer.NO and not job.is_approval and job is not replaced and id(job) not in needed
+            if runs.answer is not Answer.NO and not job.is_approval and job not in after and id(job) not in needed
         ]  # fmt: skip
         before = at(replaced.fields, "requires") if replaced else None
         requires = list(dict.fromkeys([*items_of(before), *(Text(name, is_plain=True) for name in leaves)]))
@@ -334,20 +380,15 @@ def _names(name: str) -> Iterator[str]:
     yield from (f"{name}_{n}" for n in range(2, 1000))
 
 
-def _branches(job: Job | None) -> tuple[str, ...]:
-    """The branches that a job's filters name, where they are plain names."""
-    filters = at(job.fields, "filters") if job else None
-    names = tuple(str(text) for text in texts_of(at(filters, "branches", "only")))
-    return names if not any(name.startswith("/") or "<<" in name for name in names) else ()
+def _patterns(job: Job | None, word: str) -> tuple[str, ...]:
+    """The branches or tags that a job's filters name, where a rule can name them too."""
+    names = tuple(str(text) for text in texts_of(at(job.fields, "filters", word, "only"))) if job else ()
+    known = all(pattern_of(name) if name[:1] == "/" else is_legal_ref(name) and "*" not in name for name in names)
+    return names if known else ()
 
 
 def _is_open(found: WorkflowRuns) -> bool:
     return at(found.workflow.fields, "when") is None and at(found.workflow.fields, "unless") is None
-
-
-def _is_for_tags_alone(job: Job) -> bool:
-    filters = at(job.fields, "filters")
-    return at(filters, "tags") is not None and bool(texts_of(at(filters, "branches", "ignore")))
 
 
 # --- text

@@ -38,6 +38,7 @@ class Step:
     runs: tuple[tuple[str, ...], ...] = ()
     is_idle: bool = False
     is_open: bool = False  # what it does is not known
+    attaches: bool = False  # the workspace that other jobs of the pipeline have left
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,14 @@ class RunsStep:
 
 @dataclass(frozen=True, slots=True)
 class JobSteps:
-    """All calls of the step in a job; `otherwise` is what is known where none of them is meant."""
+    """All calls of the step in a job; `otherwise` is what is known where none of them is meant.
+
+    `workspace` is the line on which the job attaches the workspace of its pipeline; 0 where it does not.
+    """
 
     calls: tuple[RunsStep, ...]
     otherwise: RunsStep
+    workspace: int = 0
 
     def of(self, *names: str) -> RunsStep:
         """The first call for one of the names: `RUN`, or a rule that `gate` judges."""
@@ -92,17 +97,20 @@ def runs_step(config: Config, job: Job, read: Read) -> JobSteps:
         return JobSteps(ours, RunsStep(Answer.NO, job.line, Answer.UNKNOWN))
     idle: RunsStep | None = None
     calls: list[RunsStep] = []
+    workspace = 0
     for step in (found for node in listed for found in _steps(node, config, read, 0)):
         if step.has_checkout:
             checkout = Answer.YES
         calls += [RunsStep(Answer.YES, step.line, checkout, words=words) for words in step.runs]
         if step.is_idle:
             idle = idle or RunsStep(Answer.NO, step.line, checkout, is_idle=True)
+        if step.attaches:
+            workspace = workspace or step.line
         if step.is_open:
             answer = Answer.UNKNOWN
             checkout = checkout if checkout is Answer.YES else Answer.UNKNOWN
     otherwise = idle if idle and answer is Answer.NO else RunsStep(answer, job.line, checkout)
-    return JobSteps(tuple(calls), otherwise)
+    return JobSteps(tuple(calls), otherwise, workspace)
 
 
 def _of_orb(name: str, fields: Node | None) -> tuple[tuple[str, ...], ...]:
@@ -137,7 +145,7 @@ def _steps(node: Node, config: Config, read: Read, depth: int) -> Iterator[Step]
             yield from _steps(inner, config, read, depth + 1)
     elif name == "attach_workspace" or name not in _BUILT_IN:
         runs = _of_orb(name, fields) if _is_ours(name, config) else ()
-        yield Step(name.line, runs=runs, is_open=True)
+        yield Step(name.line, runs=runs, is_open=True, attaches=name == "attach_workspace")
 
 
 def _command(command: Text, read: Read) -> Step:

@@ -13,7 +13,7 @@ from deploystep.core.frozen import dataclass
 from deploystep.core.parameters import Scalar, Template
 from deploystep.core.patterns import Pattern, is_legal_ref
 from deploystep.core.patterns.proofs import overlap, witness
-from deploystep.core.rules import Deploy, FlagIs, NameIs, Rule, RuleSet
+from deploystep.core.rules import Alternative, Deploy, FlagIs, NameIs, Rule, RuleSet
 from deploystep.core.source import Diagnostic, Severity, Span
 from deploystep.core.trace import Answer
 from deploystep.project import declared
@@ -53,7 +53,8 @@ def compare(rules: RuleSet, project: Project) -> Iterator[Diagnostic]:
     for rule in rules.rules:
         to = rule.sends.to if rule.sends else None
         config = project.targets.get(to.name) if to else project.config
-        refs = list(_refs_of(rule, rules, own.config if own else config)) if own or config else []
+        named = refs_of(rule, rules, own.config if own else config) if own or config else ()
+        refs = [group for _, group in named]
         if own is not None:
             yield from declared.required(rule, own.config, own.step_names(rule))
             yield from own.step(rule, refs)
@@ -150,8 +151,7 @@ class _Wiring:
             yield Diagnostic("P08", what, job.span, declared.near(job.value, map(str, jobs)))
 
     def _started(self, rule: Rule, ref: Ref) -> tuple[WorkflowRuns, ...]:
-        sent = {p.key.value: _sent(p.value.value, ref) for p in rule.deploy.parameters}
-        return self.config.runs(self.config.trigger(ref, sent))
+        return self.config.runs(self.config.trigger(ref, _all_sent(rule, ref)))
 
     def _starts(self, rule: Rule, refs: list[Refs]) -> Diagnostic | None:
         """P01: the trigger starts nothing, or not the named workflow."""
@@ -242,7 +242,7 @@ class _Wiring:
                 command = "run" if rule.sends else f"gate {rule.name.value}"
                 hint = f"run  deploystep {command}  in a job that runs for what this rule is for"
                 yield warning("P04", what, rule.name.span, hint)
-                return
+                break
         if "P05" in rule.ignore:
             return
         for ref, *_ in refs:
@@ -302,8 +302,8 @@ class _Wiring:
 # --- the refs for which a rule is
 
 
-def _refs_of(rule: Rule, rules: RuleSet, config: Config | None) -> Iterator[Refs]:
-    """For each pattern of the rule names that it matches: some that the config knows, and one of its own."""
+def refs_of(rule: Rule, rules: RuleSet, config: Config | None) -> Iterator[tuple[Alternative, Refs]]:
+    """For each pattern of the rule its alternative, and names that it matches: one of its own, some of the config's."""
     guards = [a for guard in rules.never for a in guard.when.alternatives]
     stops = [a for a in (*(rule.unless.alternatives if rule.unless else ()), *guards) if len(a.matchers) == 1]
     for alternative in rule.when.alternatives:
@@ -315,7 +315,7 @@ def _refs_of(rule: Rule, rules: RuleSet, config: Config | None) -> Iterator[Refs
             for pattern in matcher.patterns:
                 names = _names(pattern.value, unlike, config)
                 if names:
-                    yield tuple(Branch(name) if matcher.word == "branch" else Tag(name) for name in names)
+                    yield alternative, tuple(Branch(n) if matcher.word == "branch" else Tag(n) for n in names)
 
 
 def _names(pattern: Pattern, unlike: list[Pattern], config: Config | None) -> list[str]:
@@ -337,6 +337,10 @@ def _ref_texts(config: Config | None) -> list[str]:
         found += [str(text) for word in ("only", "ignore", "equal") for text in under(w.fields, word)]
         found += [f"/{text}/" for text in under(w.fields, "pattern")]
     return list(dict.fromkeys(found))[:_MOST_TEXTS]
+
+
+def _all_sent(rule: Rule, ref: Ref) -> Mapping[str, Value]:
+    return {p.key.value: _sent(p.value.value, ref) for p in rule.deploy.parameters}
 
 
 def _sent(value: Scalar | Template, ref: Ref) -> Value:
@@ -394,7 +398,12 @@ class WouldRun:
     workflows: tuple[WorkflowRuns, ...]
 
 
-def would_run(config: Config, ref: Ref, parameters: Mapping[str, Scalar]) -> WouldRun:
+def rule_would_run(config: Config, rule: Rule, ref: Ref) -> WouldRun:
+    """What the rule's trigger would start for a build of this ref."""
+    return would_run(config, ref, _all_sent(rule, ref))
+
+
+def would_run(config: Config, ref: Ref, parameters: Mapping[str, Value]) -> WouldRun:
     """What a trigger with these parameters would start."""
     unknown = [name for name in parameters if name not in config.parameters]
     if config.setup:

@@ -11,6 +11,9 @@ from deploystep.core.trace import Trace
 from deploystep.render.text import diff_of, interruption
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from deploystep.app.matrix import Lane, Matrix, Row
     from deploystep.migrate.plan import Migration
     from deploystep.project.wiring import WouldRun
 
@@ -55,6 +58,8 @@ def _document(report: Report) -> Object:
         ]
     if report.migration is not None:
         document |= _migration(report.migration) | {"written": report.has_written}
+    if report.matrix is not None:
+        document["matrix"] = _matrix(report.matrix)
     if report.command in ("check", "init"):
         document["diagnostics"] = [_diagnostic(d, report.source) for d in report.diagnostics]
     return document
@@ -67,6 +72,38 @@ def _gated(gated: Gated) -> Object:
         **({"because": gated.because} if gated.because else {}),
         "program": gated.program or None,
         "variables": dict(gated.variables),
+    }
+
+
+def _matrix(matrix: "Matrix") -> Object:
+    from deploystep.app.matrix import words_of  # noqa: PLC0415 - few documents hold one
+
+    def moment(at: "datetime | None") -> str | None:
+        return at.isoformat(timespec="seconds") if at else None
+
+    def cell(judgement: Judgement) -> Object:
+        lines = [reason.line for reason in judgement.trace.reasons]
+        known = {"rule": judgement.rule.name.value, "verdict": judgement.verdict.value}
+        return {**known, "because": words_of(judgement), "lines": lines}
+
+    def row(row: "Row") -> Object:
+        build = {"branch": row.build.branch, "tag": row.build.tag, "revision": row.build.revision or None}
+        later = [cell(j) for j in row.later.judgements] if row.later else None
+        now = {"at": moment(row.at or matrix.now), "now": [cell(j) for j in row.now.judgements], "later": later}
+        return {"kind": row.kind, "name": row.name, **build, **now}
+
+    def lane(lane: "Lane") -> Object:
+        spans = [[moment(a), moment(b)] for a, b in lane.spans]
+        named = {"name": lane.name, "line": lane.line, "rules": list(lane.rules)}
+        return {**named, "freezes": lane.is_freeze, "spans": spans}
+
+    return {
+        "now": moment(matrix.now),
+        "change": moment(matrix.change),
+        "builds": list(map(row, matrix.rows)),
+        "left_out": list(matrix.left_out),
+        "rules": [{"name": each.rule.name.value, "would_run": each.would_run} for each in matrix.rules],
+        "week": list(map(lane, matrix.lanes)),
     }
 
 

@@ -15,7 +15,6 @@ from deploystep.core.source import Diagnostic
 from deploystep.core.text import visible
 from deploystep.render.junit import testcase, testsuite
 
-_HOME: Final = "https://github.com/deploystep/deploystep"
 _SARIF: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
@@ -45,7 +44,7 @@ def _data(value: object) -> str:
 def sarif(report: Report) -> str:
     """A SARIF 2.1.0 log of one run, for code scanning."""
     codes = sorted({d.code for d in report.diagnostics})
-    driver: dict[str, Any] = {"name": "deploystep", "version": __version__, "informationUri": _HOME}
+    driver: dict[str, Any] = {"name": "deploystep", "version": __version__}
     driver["rules"] = [_rule(code) for code in codes]
     invocation: dict[str, Any] = {"executionSuccessful": report.error is None or bool(report.diagnostics)}
     if not invocation["executionSuccessful"]:

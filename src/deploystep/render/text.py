@@ -36,10 +36,11 @@ _WINDOW: Final = 160  # characters of a source line
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How to write: with colour or without, diagnostics with the source line (`is_long`) or a line each."""
+    """How to write: with colour or without, diagnostics with the source line (`is_long`) or a line each; in columns."""
 
     is_coloured: bool = False
     is_long: bool = False
+    width: int = 100
 
     def paint(self, text: str, kind: str) -> str:
         """Decorate a word; without colour nothing is lost."""
@@ -129,7 +130,7 @@ def _line(judgement: Judgement, report: Report, width: int, style: Style) -> lis
 
 def _sent(trigger: TriggerEntry) -> list[str]:
     """One trigger, some lines: what is or was sent, what came of it."""
-    lines = [f"→ {trigger.request.method} {trigger.url}", *_contents(trigger)]
+    lines = [f"→ {trigger.request.method} {trigger.url}", *contents(trigger)]
     created = trigger.created
     lines.append(f"= {trigger.outcome.value}: {created.url}" if created else f"= {_ENDING[trigger.outcome]}")
     lines += [f"  {trigger.because}"] if trigger.because else []
@@ -152,7 +153,8 @@ _ENDING: Final = {
 }
 
 
-def _contents(trigger: TriggerEntry) -> list[str]:
+def contents(trigger: TriggerEntry) -> list[str]:
+    """What a trigger says, and what it would run, a line each."""
     spec = trigger.spec
     kind = "tag" if isinstance(spec.ref, Tag) else "branch"
     what = f"job {spec.job}" if spec.job else (f"workflow {spec.workflow}" if spec.workflow else "")
@@ -243,7 +245,7 @@ def _started(start: "Start", report: Report, style: Style) -> list[str]:
     """What `init` wrote and what there is to do, before what check and plan say of it."""
     path = report.source.path if report.source else ""
     with_lines = f", with these lines in {start.config.path}" if start.config and start.lines else ""
-    lines = [f"{path} is written: a rule for branch {visible(start.branch)}, and its cases", "", start.heading]
+    lines = [f"{path} is written: a rule for {visible(start.about)}, and its cases", "", start.heading]
     lines += [start.lines.rstrip(), ""] if start.lines else [""]
     lines += [f"note: {visible(remark)}" for remark in start.remarks] + ([""] if start.remarks else [])
     lines += [f"$ deploystep check{with_lines}", *_checked(report, style), ""]
@@ -268,18 +270,27 @@ def _migrated(found: "Migration", report: Report) -> list[str]:
         lines += [line for change in found.changes for line in diff_of(change).splitlines()]
     alarms = [f for f in found.findings if f.is_alarm]
     by_hand = sum(not f.is_written for f in alarms)
-    if not alarms:
-        lines.append("nothing here stops working")
-    else:
-        lines.append(f"{_count(len(alarms), 'deploy step or call')} to migrate, {by_hand} of them by hand")
+    if alarms:
+        lines.append(f"{_ending(found)} to migrate, {by_hand} of them by hand")
+    elif not any(problem.is_fatal for problem in found.problems):
+        lines.append(f"nothing that stops working is in what was read: {visible(', '.join(found.read))}")
+        lines.append("not read: what images, orbs of others and compiled programs do")
     files = [
         f"{c.path} ({'new' if c.old is None else _count(len(c.replaced), 'line') + ' replaced'})" for c in found.changes
     ]
     if files and report.has_written:
-        lines.append(f"written: {', '.join(files)}; next: install deploystep in these jobs, then  deploystep check")
+        lines.append(f"written: {', '.join(files)}; next:")
+        lines += [f"  {line}" for line in found.next]
     elif files:
         lines.append(f"--write changes {', '.join(files)}; --diff shows how")
     return lines
+
+
+def _ending(found: "Migration") -> str:
+    """How many deploy steps and calls end."""
+    kinds = [f.kind for f in found.findings if f.is_alarm]
+    numbers = {"deploy step": kinds.count("deploy-step"), "call": kinds.count("call")}
+    return " and ".join(_count(number, word) for word, number in numbers.items() if number)
 
 
 def diff_of(change: "Change") -> str:

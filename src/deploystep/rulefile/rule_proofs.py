@@ -163,7 +163,7 @@ def _warn_of_both(rules: core.RuleSet, report: Report) -> None:
         if build is None or second.environment is None:
             continue
         name = shown(second.name.value)
-        what = f"rules {shown(first.name.value)} and {name} can both fire, for example on {_told(build)}"
+        what = f"rules {shown(first.name.value)} and {name} can both fire, for example on {told(build)}"
         hint = f"intended? otherwise name the case under unless: of {name}"
         report.warning("W301", what, second.environment.span, hint)
         if report.is_full:
@@ -193,7 +193,8 @@ def _plain(patterns: core.Patterns) -> tuple[Pattern, ...]:
     return tuple(pattern.value for pattern in patterns)
 
 
-def _told(build: BuildContext) -> str:
+def told(build: BuildContext) -> str:
+    """A build that shows something, for people."""
     ref = f"tag {shown(build.tag)}" if build.tag else f"branch {shown(build.branch or '')}"
     user = f" by user {shown(build.user)}" if build.user else ""
     return ref + (" with a pull request" if build.pull_requests else "") + user
@@ -207,7 +208,7 @@ def _witnesses(first: core.Rule, second: core.Rule) -> Iterator[BuildContext]:
             if WORK.is_done:
                 return
             matchers = (*one.matchers, *other.matchers)
-            build = None if _named("author", matchers) else _witness(matchers)
+            build = None if _named("author", matchers) else witness(matchers)
             if build is None:
                 continue
             WORK.left -= _PER_JUDGEMENT * (len(first.when.alternatives) + len(second.when.alternatives))
@@ -221,7 +222,7 @@ def _may_fire(rule: core.Rule, build: BuildContext) -> bool:
     return not is_stopped and condition("when", rule.when, facts).answer is not Answer.NO
 
 
-def _witness(matchers: tuple[core.Matcher, ...]) -> BuildContext | None:
+def witness(matchers: tuple[core.Matcher, ...]) -> BuildContext | None:
     """A build, from no fork, that may satisfy all of these; None where there is no branch or tag for it."""
     branches, tags = _named("branch", matchers), _named("tag", matchers)
     name = _common(branches or tags)
@@ -266,18 +267,18 @@ def _warn_of_sharing(rules: core.RuleSet, report: Report) -> None:
 
     That is an error where both can fire for one build: then it happens at the first rerun.
     """
-    told: set[str] = set()
+    reported: set[str] = set()
     keyed = {rule.name.value for rule in rules.sending if carries_key(rule.deploy) and not rule.deploy.job}
     for first, second in _pairs(rules.sending, lambda rule: rule.deploy.known_by):
         started = second.deploy.job or second.deploy.workflow
-        if WORK.is_done or started is None or second.name.value in told:
+        if WORK.is_done or started is None or second.name.value in reported:
             continue
         if {first.name.value, second.name.value} <= keyed or not _meet(first, second):
             continue
-        told.add(second.name.value)
+        reported.add(second.name.value)
         what = "job" if second.deploy.job else "workflow"
         build = next(_witnesses(first, second), None)
-        shows = f" (both fire, for example, on {_told(build)})" if build else ""
+        shows = f" (both fire, for example, on {told(build)})" if build else ""
         say, code = (report.error, "E310") if build else (report.warning, "W310")
         both = f"rules {shown(first.name.value)} and {shown(second.name.value)} start the same {what}{shows}"
         unclear = "so a rerun that finds one of their runs cannot tell whose it is and ends with exit code 5"

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from . import control, v1_1, v2, v3
+from . import control, pages, v1_1, v2, v3
 from .messages import (
     CREDENTIALS,
     Call,
@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from .routes import Route
 
 CONTROL = "/sandbox/"
-ROUTES = (*v2.ROUTES, *v3.ROUTES, *v1_1.ROUTES, *control.ROUTES)
+ROUTES = (*v2.ROUTES, *v3.ROUTES, *v1_1.ROUTES, *control.ROUTES, *pages.ROUTES)
+OPEN = (CONTROL, pages.PLACE)
+"""Paths for people and tests: they need no token, are not recorded, and meet no fault."""
 QUERY_REFUSED = (
     "Support for query parameter authentication has been deprecated to improve security. "
     "Please use a supported authentication method such as header-based, or basic authentication."
@@ -106,7 +108,7 @@ class Sandbox(Store):
     def _answer(self, request: Request, client: Client) -> Reply:
         """Answer in the error shape of the API that was asked, dated when the reply leaves; and record the request."""
         record = recorded(request, self.now())
-        if not request.path.startswith(CONTROL):
+        if not request.path.startswith(OPEN):
             with self.lock:
                 self.recorded.append(record)
         pointer = title = ""
@@ -131,7 +133,7 @@ class Sandbox(Store):
         """
         route, args = find(request)
         call = Call(request, args, self.now(), client)
-        if request.path.startswith(CONTROL):
+        if request.path.startswith(OPEN):
             return route.handler(self, call)
         raise_unless_allowed(request, self.token)
 

@@ -74,7 +74,16 @@ def _config(store: Store, call: Call) -> Reply:
     Parameters that the config uses are replaced by their values; one that has none is empty.
     """
     run = run_in(store, call)
-    config = store.configs.get(run.project) or ProjectConfig(_default_config(run.parameters))
+    return Reply(200, {"source": _config_of(store, run).text, "compiled": compiled(store, run)})
+
+
+def _config_of(store: Store, run: Run) -> ProjectConfig:
+    return store.configs.get(run.project) or ProjectConfig(_default_config(run.parameters))
+
+
+def compiled(store: Store, run: Run) -> str:
+    """Return the compiled config of a run as it is shown; empty while it is forming, or if it errored."""
+    config = _config_of(store, run)
     values = {**config.defaults, **run.parameters}
 
     def value(used: re.Match[str]) -> str:
@@ -82,7 +91,7 @@ def _config(store: Store, call: Call) -> Reply:
         return found if isinstance(found, str) else json.dumps(found)
 
     has_compiled = run.state not in {"pending", "setup-pending", "errored"}
-    return Reply(200, {"source": config.text, "compiled": PARAMETER.sub(value, config.text) if has_compiled else ""})
+    return PARAMETER.sub(value, config.text) if has_compiled else ""
 
 
 def _default_config(parameters: Mapping[str, Scalar]) -> str:

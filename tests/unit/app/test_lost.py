@@ -221,11 +221,24 @@ def test_what_is_new_is_not_looked_for_beyond_what_was_there_before() -> None:
 
 
 def test_what_is_found_is_confirmed_as_if_it_had_been_answered() -> None:
-    more = {"GET /config": MINE, f"GET /{A}": seen(A), "GET /workflow": [RUNNING, RUNNING, workflows("error")]}
+    more = {"GET /config": MINE, f"GET /{A}": seen(A), "GET /workflow": [*[RUNNING] * 4, workflows("error")]}
     Scene(ONE, routes=more, confirm=30.0).fails(NothingRuns, "did-not-run")
-    Scene(ONE, of=keyed(), routes={**more, "GET /workflow": workflows("error")}, confirm=5.0).fails(
-        NothingRuns, "did-not-run"
-    )
+    error = [RUNNING, workflows("error")]
+    Scene(ONE, of=keyed(), routes={**more, "GET /workflow": error}, confirm=5.0).fails(NothingRuns, "did-not-run")
+
+
+@pytest.mark.parametrize("of", [spec(), keyed()])
+@pytest.mark.parametrize(
+    ("standing", "skipped", "verdict"),
+    [("failed", (), ""), ("canceled", (), ""), ("success", ("not_run",), ""), ("success", ("success",), A)],
+)
+def test_a_run_that_has_not_deployed_may_be_an_earlier_one_that_was_not_listed(
+    of: TriggerSpec, standing: str, skipped: tuple[str, ...], verdict: str
+) -> None:
+    jobs = answer(200, {"items": [{"name": "deploy", "status": status} for status in skipped]})
+    routes = {"GET /config": MINE, "GET /workflow": workflows(standing), "GET /job": jobs}
+    scene = Scene(ONE, ONE, of=of, routes=routes)
+    assert (scene.verdict if verdict else scene.fails(Uncertain, "uncertain").code) == (verdict or "uncertain")
 
 
 @pytest.mark.parametrize(("confirm", "looking"), [(0.0, 10.0), (5.0, 10.0), (30.0, 30.0)])

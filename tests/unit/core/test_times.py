@@ -13,7 +13,9 @@ from deploystep.core.times import (
     Interval,
     UnknownZone,
     Window,
+    next_change,
     next_opening,
+    open_spans,
     read_moment,
     read_now,
     read_window,
@@ -357,3 +359,40 @@ def test_the_next_opening_is_open_and_none_is_sooner(
     assert passes(found)
     sooner = range(int((found - now) / timedelta(minutes=1)))
     assert not any(passes(now + timedelta(minutes=n)) for n in sooner)
+
+
+# changes
+
+
+@given(st.sampled_from(["Mon-Thu 09:00-17:00", "Fri 22:00-02:00", "Mon-Sun 00:00-24:00", "Sun 02:30-03:30"]), MOMENTS)
+@settings(deadline=None)
+def test_between_two_changes_a_window_is_what_it_was(text: str, moment: datetime) -> None:
+    judged = window(text, BERLIN)
+    change = judged.next_change(moment)
+    if change is None:
+        assert text == "Mon-Sun 00:00-24:00"
+        return
+    assert change > moment
+    assert judged.is_open(change) is not judged.is_open(moment)
+    steps = int((change - moment) / timedelta(minutes=7))
+    assert all(judged.is_open(moment + n * timedelta(minutes=7)) is judged.is_open(moment) for n in range(steps))
+
+
+@given(MOMENTS)
+@settings(deadline=None)
+def test_spans_are_the_minutes_in_which_a_window_is_open(moment: datetime) -> None:
+    judged = window("Mon-Thu 09:00-17:00", BERLIN)
+    end = moment + timedelta(days=3)
+    spans = list(open_spans(judged, moment, end))
+    for n in range(0, 3 * 24 * 60, 13):
+        at = moment + n * timedelta(minutes=1)
+        assert any(a <= at < b for a, b in spans) is judged.is_open(at)
+
+
+def test_the_next_change_is_the_first_of_all_and_for_ever_is_none() -> None:
+    judged = window("Mon 09:00-10:00")
+    monday = at("2026-06-15 09:30")
+    freeze = Interval(monday + timedelta(minutes=5), datetime.max.replace(tzinfo=UTC))
+    assert next_change(monday, [judged], [freeze]) == monday + timedelta(minutes=5)
+    assert next_change(monday, [judged], []) == monday + timedelta(minutes=30)
+    assert next_change(monday + timedelta(minutes=5), [], [freeze]) is None

@@ -58,6 +58,11 @@ SHAPES: list[tuple[str, int, str, dict[str, object]]] = [
     (f"sudo retry 3 curl -X POST {V1}/build", 0, "build", {}),
     (f"circle_post {V1}/build", 0, "build", {}),
     (f"wget -qO- --post-data='revision=x' {V1}/tree/main", 0, "tree", {"revision": "x"}),
+    (f"wget --post-data='' \"{V1}/tree/main\"", 0, "tree", {"branch": "main"}),
+    (f"wget -O - --post-data= {V1}/tree/main", 0, "tree", {"branch": "main"}),
+    (f"curl --data= {V1}/tree/main", 0, "tree", {"branch": "main"}),
+    (f"ruby -e 'require \"net/http\"; Net::HTTP.post_form(URI(\"{V1}/tree/main\"), {{}})'", 0, "tree", {"branch": "main"}),
+    (f"node <<'EOF'\nfetch('{V1}/tree/main', {{method: 'POST'}})\nEOF", 1, "tree", {"branch": "main"}),
     (f"http POST {V1}/tree/main circle-token:$T", 0, "tree", {}),
     (f"http {V1}/tree/main revision=x", 0, "tree", {}),
     (f'if [ -n "$T" ]; then\n  curl -X POST {V1}/build | jq . || exit 1\nfi', 1, "build", {}),
@@ -101,6 +106,19 @@ OTHERS = [
     ("request(`https://circleci.com/api/v1.1/project/${ vcs }/${ user }/${ name }/tree/${ b }`)", []),
     ("# Net::HTTP.post https://circleci.com/api/v1.1/project/gh/a/b/build", []),
     ('HTTParty.post("https://circleci.com/api/v1.1/project/gh/#{org}/#{name}/#{n}/retry")', ["retry"]),
+    (
+        'require "net/http"\nNet::HTTP.post_form(URI("https://circleci.com/api/v1.1/project/gh/a/b/tree/x"), "a" => "b")',
+        ["tree"],
+    ),
+    (
+        "u = 'https://circleci.com/api/v1.1/project/gh/a/b/tree/x'\n" + "\n" * 9 + "http.PostForm(u, url.Values{})",
+        ["tree"],
+    ),
+    ("curl_setopt($c, CURLOPT_URL, 'https://circleci.com/api/v1.1/project/gh/a/b/build');", ["build"]),
+    ("trigger('https://circleci.com/api/v1.1/project/gh/a/b/tree/x')", ["tree"]),
+    ("B = 'https://circleci.com/api/v1.1'\nHTTP.post(\"#{B}/project/gh/a/b/tree/x\")", ["trigger"]),
+    ("B = 'https://circleci.com/api/v1.1'\nHTTP.get(\"#{B}/project/gh/a/b/tree/x\")", []),
+    ("JSON.parse(Net::HTTP.get(URI('https://circleci.com/api/v1.1/project/gh/a/b/tree/x')))", []),
     ('Invoke-RestMethod -Method Post -Uri "https://circleci.com/api/v1.1/project/gh/a/b/tree/main"', ["tree"]),
 ]
 

@@ -12,7 +12,7 @@ from deploystep.core.decide import Verdict, decide
 from deploystep.core.facts import Facts
 from deploystep.core.source import SourceFile
 from deploystep.migrate import rules, scripts, shell
-from deploystep.migrate.conditions import Uncertain, When, when
+from deploystep.migrate.conditions import ALWAYS, Uncertain, When, when
 from deploystep.rulefile.given import read_given
 from deploystep.rulefile.load import load
 
@@ -70,6 +70,17 @@ CERTAIN = [
     '[ "$CIRCLE_BRANCH" = main ] || exit\nD 8',
     'if [ "$CIRCLE_BRANCH" = main ]; then D > /dev/stderr; D 9 >&1; fi',
     'f() { D "$@"; }\nif [ "$CIRCLE_BRANCH" = main ]; then D 5; fi',
+    'A=$CIRCLE_BRANCH; B=$A; if [ "$B" = main ]; then D; fi',
+    'if [[ "$CIRCLE_TAG" =~ ^(v.*|)$ ]]; then D; fi',
+    'if [[ "$CIRCLE_TAG" =~ .* ]]; then D; fi',
+    'if [[ "$CIRCLE_TAG" =~ v* ]]; then D; fi',
+    'if [[ "$CIRCLE_TAG" == * ]]; then D; fi',
+    'if [[ "$CIRCLE_BRANCH" = @(main|) ]]; then D; fi',
+    'case "$CIRCLE_TAG" in v1) D 1;; **) D 2;; esac',
+    'if [[ "$CIRCLE_TAG" =~ ^v?.*$ && "$CIRCLE_BRANCH" == @(main|x) ]]; then D; fi',
+    'if [ "$FOO" = "/1/" ]; then D; fi',
+    'if [ "$FOO" = "*" ]; then D; fi',
+    'if [ "$CIRCLE_BRANCH" = main ]; then D; fi; exit 0',
 ]  # fmt: skip
 
 UNCERTAIN = [
@@ -87,6 +98,75 @@ UNCERTAIN = [
     'if [ "$CIRCLE_TAG" = v1 ] && [ "$CIRCLE_BRANCH" = main ]; then D; fi',
     r'if [[ "$CIRCLE_BRANCH" =~ \bmain ]]; then D; fi',
     '[ "$CIRCLE_BRANCH" = main ] && D || D 2',
+    'if ! [[ "$CIRCLE_TAG" =~ .* ]]; then D; fi',
+    'if [[ "$CIRCLE_BRANCH" != * ]]; then D; fi',
+    'if [ "<< pipeline.git.tag >>" = v1 ] || [ << pipeline.git.branch >> != main ]; then D; fi',
+    'if [[ "$CIRCLE_BRANCH" =~ ^ma+?in$ ]]; then D; fi',
+    'if [[ "$CIRCLE_BRANCH" =~ ^[\\w]+$ ]]; then D; fi',
+    "if [ $FOO != 1 ]; then D; fi",
+    "if [ -n $FOO ]; then D; fi",
+    "if [ -z $FOO ]; then D; fi",
+    *(
+        f'{before}\nif [ "$CIRCLE_BRANCH" = main ]; then D; fi'
+        for before in (
+            ': "${CIRCLE_BRANCH:=main}"',
+            "printf -v CIRCLE_BRANCH main",
+            "read CIRCLE_BRANCH < file",
+            "declare A=1",
+            "local A=1",
+            "eval A=1",
+            "source ./x",
+            ". ./x",
+            "shopt -s nocasematch",
+            "set -f",
+            "set +e",
+            "set -u",
+            "set -euo pipefail",
+            "export V=$(./b.sh)",
+            'V="$(./b.sh fail)"',
+            "V=${PROD:?}",
+            "echo ${V:?}",
+            "IFS=i",
+            "echo &",
+            "echo <(D)",
+            "test() { true; }",
+            "[() { true; }",
+            "function echo { D; }",
+            "true && exit 0",
+            "unset A",
+            "A=1 >&2 &",
+            "f() { D; } > out",
+            "cat <<EOF\nx\nEOF",
+        )
+    ),
+    *(
+        f'if [ "$CIRCLE_BRANCH" = main ]; then {after}'
+        for after in (
+            'D "$(cat)"; fi <<< hello',
+            "D; fi &",
+            "D; fi > out.txt",
+            "D; fi | cat",
+            "D && D 2; fi; exit 0",
+            "fi",
+            "set +e; D; fi; exit 0",
+            "D; ! false; fi; echo",
+            "D; else echo ${V:?}; fi",
+            'D 1; elif [ -n "$FOO" ]; then exit 0; fi\n[ "$CIRCLE_TAG" = v2 ] && D 2',
+            "true || exit 0; fi\nD",
+        )
+    ),
+    'f() { B=$CIRCLE_BRANCH; }\nif [ "$B" = main ]; then D; fi',
+    'if [ "$B" = main ]; then exit 0; fi\nB=$CIRCLE_BRANCH\nD',
+    'if [[ "$CIRCLE_BRANCH" = main ]] > out; then D; fi',
+    '[ "$CIRCLE_BRANCH" = main ] && ! D',
+    'if [ "$CIRCLE_BRANCH" = "**" ] || [ "$CIRCLE_BRANCH" = main ]; then D; fi',
+    "if [[ $FOO =~ ^(1)?$ ]]; then D; fi",
+    '[ "$CIRCLE_BRANCH" = main ] && cat <<EOF\nx\nEOF',
+    '[ "$CIRCLE_BRANCH" = main ] && D || exit 0\n[ "$CIRCLE_TAG" = v2 ] && D 2',
+    *(
+        f'if [ "${name}" = 0 ]; then D; fi'
+        for name in ("UID", "HOSTNAME", "PWD", "BASH_VERSION", "RANDOM", "_", "SHLVL")
+    ),
 ]
 
 
@@ -135,8 +215,11 @@ def test_a_rule_decides_as_bash_does(script: str) -> None:
 
 @pytest.mark.parametrize("script", UNCERTAIN)
 def test_what_is_not_certain_is_not_translated(script: str) -> None:
-    with pytest.raises(Uncertain):
-        parts(script)
+    try:
+        conditions = [part.condition for part, _ in parts(script)]
+    except (Uncertain, shell.Unreadable):
+        return
+    assert conditions == [ALWAYS]
 
 
 @pytest.mark.parametrize("script", [script for script in CERTAIN if "CIRCLE_BRANCH" in script])

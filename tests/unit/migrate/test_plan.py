@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from textwrap import dedent
 
 import pytest
@@ -92,6 +93,19 @@ STEPS = [
         "- run:\n    command: |\n      deploystep gate deploy -- bash -eo pipefail -c 'if [ \"x$CIRCLE_BRANCH\" = xmain ]; then "
         "./ship.sh; fi'",
     ),
+    *(
+        (
+            f'- deploy:\n    shell: {shell}\n    command: |-\n      if [ "$CIRCLE_BRANCH" = main ]; then ./ship.sh; fi',
+            "# deploystep: the condition in this script could not be read for certain, so it stays here\n"
+            f"- run:\n    shell: {shell}\n    command: |-\n      deploystep gate deploy -- {shell} -c "
+            "'if [ \"$CIRCLE_BRANCH\" = main ]; then ./ship.sh; fi'",
+        )
+        for shell in ("/bin/sh -e", "/bin/bash", "bash -eu")
+    ),
+    *(
+        (f"- deploy: |-\n    ./ship.sh {word}", f"- run: |-\n    deploystep gate deploy -- bash -eo pipefail -c './ship.sh {word}'")
+        for word in ("<(./b.sh)", '"${PROD_TOKEN:?missing}"', "${X:=y}", "`date`", "$((i++))")
+    ),
     (
         '- when:\n    condition: true\n    steps:\n      - deploy: "[ \\"$CIRCLE_TAG\\" ] && ./ship.sh"',
         "- when:\n    condition: true\n    steps:\n      - run: deploystep gate deploy-tag -- ./ship.sh",
@@ -113,8 +127,17 @@ BY_HAND = [
     ("- deploy:\n    shell: python3\n    command: print(1)", "its shell is python3"),
     ("- deploy:\n  command: ./ship.sh", "it has no command of its own"),
     ("- deploy: << parameters.ship >>", "a parameter in it is a command, whose quotes nobody knows here"),
+    ("- deploy: {shell: zsh, command: ./ship.sh}", "its shell is zsh"),
+    ("- deploy: ./ship.sh '<< parameters.msg >>' && true", "nobody knows here which quotes a parameter in it holds"),
+    ("- deploy: ./ship.sh << parameters.msg >>", "nobody knows here which quotes a parameter in it holds"),
     ("- run: &x {command: ./ship.sh}\n- deploy: *x", "a run step uses its command too"),
 ]
+
+
+def test_a_condition_that_stays_is_marked() -> None:
+    steps = "- deploy: |\n    if git diff --name-only HEAD~1 | grep -q '^infra/'; then\n      terraform apply\n    fi"
+
+    assert "# deploystep: the condition in this script could not be read" in after(migrated(config(steps)))
 
 
 @pytest.mark.parametrize(("steps", "why"), BY_HAND)
@@ -124,6 +147,21 @@ def test_what_cannot_be_rewritten_is_told(steps: str, why: str) -> None:
     assert found.changes == ()
     assert [f.advice[0] for f in found.findings] == [f"by hand, because {why}:"]
     assert all(f.is_alarm and not f.is_written for f in found.findings)
+
+
+def test_a_parallel_job_is_told_of_its_token() -> None:
+    head = HEAD.replace("    docker", "    parallelism: 2\n    docker")
+    found = migrated(config("- deploy: ./ship.sh", head))
+    rules = examine(SourceFile(RULES, after(found, RULES))).rules
+    assert rules is not None
+    said = compare(rules, Project(read_config(PATH, after(found)), {}, None, lambda _: None))
+
+    assert [d.message for d in said if d.code == "P05"] == [
+        f"{PATH}:11: job 'build' names no context, and nothing here sets CIRCLE_TOKEN"
+    ]
+    assert "nodes" in found.findings[0].advice[-1]
+    assert "CIRCLE_TOKEN" in found.findings[0].advice[-1]
+    assert not any("CIRCLE_TOKEN" in line for line in migrated(config("- deploy: ./ship.sh")).findings[0].advice)
 
 
 def test_an_anchor_is_rewritten_once() -> None:
@@ -320,6 +358,11 @@ def test_a_call_for_another_project_becomes_a_target() -> None:
         """)
     assert "command: |\n            deploystep run --token-env METRICS_TOKEN\n" in after(found)
     assert check(found) == []
+    assert (
+        "in config.yml of gh/acme/metrics:  parameters: {bench: {type: boolean, default: false}, "
+        'sha: {type: string, default: ""}, deploy_key: {type: string, default: ""}}'
+    ) in found.next
+    assert any("personal API token" in line for line in found.next)
     (finding,) = found.findings
     assert finding.until == "works until 1 February 2027; then it answers HTTP 410"
     assert "in config.yml of gh/acme/metrics:" in finding.advice
@@ -350,7 +393,24 @@ def test_a_call_that_cannot_be_read_whole_is_told(steps: str) -> None:
     assert found.changes == ()
     (finding,) = found.findings
     assert finding.is_alarm
-    assert finding.advice
+    assert finding.advice[0].startswith("by hand, because ")
+
+
+def test_the_builds_that_send_a_call_are_those_of_its_condition() -> None:
+    call = f'if [ "$CIRCLE_BRANCH" = master ]; then {BUILD.strip()}; fi'
+    (read,) = migrated(config(f"- run: |\n    {call}")).findings
+    (unread,) = migrated(config(f"- run: |\n    for i in a b; do {call}; done")).findings
+
+    assert "    when: {branch: master}  # the builds that send it today" in read.advice
+    assert "    when: {branch: BRANCH}  # a placeholder for the builds that send it today" in unread.advice
+
+
+def test_json_keeps_its_types() -> None:
+    body = '{"branch": "main", "parameters": {"e2e": true, "n": 3, "s": "3"}}'
+    url = "https://circleci.com/api/v2/project/gh/a/b/pipeline"
+    (finding,) = migrated(config(f"- run: |\n    curl -X POST -d '{body}' {url}")).findings
+
+    assert {"        e2e: true", "        n: 3", '        s: "3"'} <= set(finding.advice)
 
 
 def test_a_gate_keeps_a_call_that_is_not_rewritten() -> None:
@@ -391,6 +451,87 @@ def test_scripts_that_steps_name_are_looked_through() -> None:
     ]
 
 
+BUILD = "curl -X POST https://circleci.com/api/v1.1/project/gh/acme/other/build\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "path"),
+    [
+        (".circleci/t.sh", ".circleci/t.sh"),
+        ("bash -x ./.circleci/t.sh", ".circleci/t.sh"),
+        (".circleci/scripts/t.sh", ".circleci/scripts/t.sh"),
+        (".buildkite/t.sh main", ".buildkite/t.sh"),
+        ('"$CIRCLE_WORKING_DIRECTORY/.github/t.sh"', ".github/t.sh"),
+        ("~/project/.ci/t.sh", ".ci/t.sh"),
+        ("$(pwd)/.ci/t.sh", ".ci/t.sh"),
+        ("cd .ci && ./t.sh", ".ci/t.sh"),
+        ("cd . && ./t.sh", "t.sh"),
+        ("{command: ./t.sh, working_directory: .ci}", ".ci/t.sh"),
+        ("{command: ./t.sh, working_directory: ~/project/.ci/}", ".ci/t.sh"),
+    ],
+)
+def test_a_script_in_a_hidden_folder_is_read(command: str, path: str) -> None:
+    found = migrated(
+        config(f"- run: {command}" if command[0] == "{" else f"- run: |\n    {command}"), files={path: BUILD}
+    )
+
+    assert [(f.path, f.line, f.is_alarm) for f in found.findings] == [(path, 1, True)]
+
+
+def test_a_script_names_others_from_its_own_folder() -> None:
+    files = {".circleci/t.sh": '#!/bin/sh\n. "$(dirname "$0")/u.sh"\n', ".circleci/u.sh": BUILD}
+
+    assert [f.path for f in migrated(config("- run: .circleci/t.sh"), files=files).findings] == [".circleci/u.sh"]
+
+
+@pytest.mark.parametrize(
+    ("command", "path", "text", "line"),
+    [
+        ("make trigger", "Makefile", f"trigger:\n\t@{BUILD}", 2),
+        ("cd web && make -s trigger", "web/Makefile", f"trigger: test\n\t{BUILD}", 2),
+        ("make x", "Makefile", "A = https://circleci.com/api/v1.1\nx:\n\tcurl -X POST $(A)/project/gh/a/b/build\n", 3),
+        (
+            "make x",
+            "Makefile",
+            "ifeq ($(C),1)\nA := 1\nendif\nx:\n\t@if true; then \\\n\t  " + BUILD.strip() + "; \\\n\tfi\n",
+            6,
+        ),
+        ("npm run trigger", "package.json", '{"scripts": {\n  "trigger": "' + BUILD.strip() + '"}}', 2),
+        (
+            "yarn trigger",
+            "package.json",
+            '{"scripts": {\n"t": "curl -d \\"a=b\\" https://circleci.com/api/v1.1/project/gh/a/b/tree/x"}}',
+            2,
+        ),
+        ("pnpm run t", "tools/t.js", "got.post('https://circleci.com/api/v1.1/project/gh/a/b/build')", 1),
+        (
+            "python3 -m tools.t",
+            "tools/t.py",
+            "import requests\nrequests.post('https://circleci.com/api/v1.1/project/gh/a/b/build')",
+            2,
+        ),
+        (
+            "python -m t",
+            "t/__main__.py",
+            "import requests\nrequests.post('https://circleci.com/api/v1.1/project/gh/a/b/build')",
+            2,
+        ),
+        (
+            "bundle exec rake ship",
+            "Rakefile",
+            "task(:ship) { sh 'curl -X POST https://circleci.com/api/v1.1/project/gh/a/b/build' }",
+            1,
+        ),
+        ("bash ci/trigger", "ci/trigger", BUILD, 1),
+    ],
+)
+def test_what_a_tool_runs_is_read(command: str, path: str, text: str, line: int) -> None:
+    files = {"package.json": '{"scripts": {"t": "node tools/t.js"}}', path: text}
+    found = migrated(config(f"- run: {command}"), files=files)
+
+    assert [(f.path, f.line, f.is_alarm) for f in found.findings] == [(path, line, True)]
+
+
 def test_what_is_no_alarm_is_told_apart() -> None:
     steps = """\
         - run: "curl -X POST -d '{}' https://circleci.com/api/v2/project/gh/a/b/pipeline"
@@ -399,3 +540,94 @@ def test_what_is_no_alarm_is_told_apart() -> None:
     found = migrated(config(steps))
 
     assert [(f.kind, f.is_alarm) for f in found.findings] == [("v2-call", False), ("config-run", False)]
+
+
+SEND = (
+    "curl -u $T: -d build_parameters[CIRCLE_JOB]=ship -d build_parameters[MODE]=live "
+    "https://circleci.com/api/v1.1/project/gh/acme/other/tree/main"
+)
+
+
+def sending(script: str) -> Migration:
+    return migrated(config("- run: |\n" + "\n".join(f"    {line}" for line in script.split("\n"))))
+
+
+@pytest.mark.parametrize(
+    "script", [SEND, f"set -e\nA=1\n{SEND} > /dev/null", f"# `it`\n{SEND} --fail -sSo /dev/null | jq . || echo no"]
+)
+def test_a_call_that_is_all_a_step_does_is_rewritten(script: str) -> None:
+    assert "deploystep run --token-env T" in after(sending(script))
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        f"T=$(vault read x)\n{SEND}",
+        f"T=s3cr3t\n{SEND}",
+        SEND.replace("$T:", "me:$T"),
+        SEND.replace("$T:", "${T%x}:"),
+        SEND.replace("-u $T: ", ""),
+        SEND.replace("-u $T:", "-H 'Circle-Token: a-$T'"),
+        f"{SEND}?circle-token=$U",
+        f"{SEND} > resp.json",
+        f"{SEND} -o out.json",
+        f"{SEND} -sSoout.json",
+        f"{SEND} --dump-header heads",
+        f"{SEND} --next https://example.com",
+        f"{SEND} https://example.com",
+        f"{SEND} -d x=$(./side-effect.sh)",
+        f"{SEND} -H @<(./side-effect.sh)",
+        f"{SEND} | tee resp.json",
+        f"{SEND} | jq . > resp.json",
+        f"{SEND}\nexport NUM=1",
+        f"NUM=1\nexport https_proxy=$P\n{SEND}",
+        f"https_proxy=$P {SEND}",
+        f"N=$(./side-effect.sh)\n{SEND}",
+        f"f() {{ ./x; }}\n{SEND}",
+        f"{SEND} -d parallel=4",
+        SEND.replace("circleci.com", "circleci.example.com"),
+    ],
+)
+def test_a_call_with_more_than_can_be_sent_by_a_rule_is_left(script: str) -> None:
+    found = sending(script)
+
+    assert found.changes == ()
+    assert [(f.kind, f.is_written) for f in found.findings] == [("call", False)]
+
+
+def test_a_call_for_which_no_rule_is_valid_is_left_alone() -> None:
+    call = SEND.replace("MODE]=live", "B]=$CIRCLE_BRANCH").replace("$T: ", '"$T:" ')
+    found = migrated(config(f"- deploy: ./ship.sh\n- run: {call}"))
+
+    assert [(f.kind, f.is_written) for f in found.findings] == [("deploy-step", True), ("call", False)]
+    assert found.problems == ()
+    assert check(found) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KEY", "hunter2SECRET"),
+        ("npm_token", "abc"),
+        ("DB_PASSWORD", "x-$CIRCLE_BRANCH"),
+        ("apiKey", "x9"),
+        ("MODE", "ghp_9f8aK2mQ71xZpL04vBn3cR6tYw5eU8sD2jHq"),
+        ("ID", "9f8a2b71-5c04-4d3e-a6b1-0c9d8e7f6a5b"),
+    ],
+)
+def test_a_secret_in_a_call_is_not_shown_and_not_written(name: str, value: str) -> None:
+    call = SEND.replace("MODE]=live", f"{name}]={value}")
+    for word in ("run", "deploy"):
+        found = migrated(config(f"- {word}: '{call}'"))
+        shown = "\n".join(line for finding in found.findings for line in finding.advice)
+
+        assert not re.search(rf"{name}\W+{re.escape(value.partition('$')[0])}|hunter2|9f8a", shown)
+        assert f"by hand, because the value of {name} looks like a secret: put it into a context as " in shown
+        assert not any(f.is_written for f in found.findings if f.kind == "call")
+        assert value not in "".join(change.new for change in found.changes if change.path == RULES)
+
+
+@pytest.mark.parametrize("value", ["true", "production", "eu-west-1-blue-cluster-of-2026", "web/app/releases/2026-10"])
+def test_a_value_that_is_none_is_written(value: str) -> None:
+    assert f'mode: "{value}"' in after(sending(SEND.replace("live", value)), RULES)
+    assert 'keep_token: "true"' in after(sending(SEND.replace("MODE]=live", "KEEP_TOKEN]=true")), RULES)

@@ -75,3 +75,17 @@ def test_what_the_clone_tells_is_in_the_rules() -> None:
     assert 'branch: "2026"' in told
     assert "tags such as v1.2.0" in told
     assert "of acme/shop" not in start(Clone(None, "main", (), "c", None), lambda _: None).rules
+
+
+@pytest.mark.parametrize(
+    "name", ["workspace", "a-release-for-tags", "deploys-with-parameters", "then-smoke", "an-orb-deploys"]
+)
+def test_no_second_deploy_beside_one_that_cannot_move(name: str) -> None:
+    """It stays where it is: `gate` judges it there, and no workflow for deploys is added."""
+    path = next(path for path in GOLDEN if path.stem == name)
+    before, after = yaml.safe_load(path.read_text(encoding="utf-8")), yaml.safe_load(proposed(path).text)
+
+    assert before["workflows"] == after["workflows"]
+    assert before["jobs"].keys() == after["jobs"].keys()
+    assert any("is not moved: " in remark for remark in proposed(path).remarks)
+    assert "deploy" not in yaml.safe_load(proposed(path).rules)["rules"][0]

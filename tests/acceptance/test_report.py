@@ -1,0 +1,110 @@
+"""`--report`: the page of a run is there however the run ends, and never in the way of a deploy."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from acceptance.process import TOKEN, Project, triggers
+
+from deploystep.sandbox import parse_fault
+
+if TYPE_CHECKING:
+    from acceptance.process import Ended
+
+    from deploystep.sandbox import Sandbox
+
+
+def page(project: Project) -> str:
+    text = (project.folder / "out/report.html").read_text(encoding="utf-8")
+    assert TOKEN not in text
+    assert text.endswith("</html>\n")
+    return text
+
+
+def test_the_page_of_a_deploy_has_its_run_and_every_condition(project: Project, circleci: Sandbox) -> None:
+    ended = project.step(circleci, "--report", "out/report.html")
+    text = page(project)
+
+    assert ended.code == 0
+    url = ended.json["triggers"][0]["url"]
+    for part in (
+        f'<a href="{url}"',
+        "triggered",
+        "workflow deploy",
+        "branch main",
+        "line 5",
+        "retries: 3",
+        "exit code 0",
+    ):
+        assert part in text
+
+
+def test_the_page_of_a_plan_says_that_nothing_is_sent(project: Project) -> None:
+    assert project.call("plan", "--report", "out/report.html").code == 0
+    assert "nothing is sent: this is a dry run" in page(project)
+
+
+FAILURES = [
+    ("status:403:no <b>way</b>", 6, "refused"),
+    ("500-after-create", 0, "triggered"),
+    ("skip", 10, "nothing-runs"),
+]
+
+
+@pytest.mark.parametrize(("fault", "code", "outcome"), FAILURES)
+def test_a_run_that_fails_has_its_page(
+    project: Project, circleci: Sandbox, fault: str, code: int, outcome: str
+) -> None:
+    circleci.add_fault(parse_fault(fault))
+    ended = project.step(circleci, "--report", "out/report.html")
+    text = page(project)
+
+    assert (ended.code, ended.outcomes) == (code, [outcome])
+    assert f"exit code {code}" in text
+    assert outcome in text
+    assert "<b>" not in text
+    if code:
+        assert f"error {ended.json['error']['code']}" in text
+        assert "hint: " in text
+
+
+def test_wrong_rules_are_on_the_page_with_their_place(project: Project, circleci: Sandbox) -> None:
+    project.write("version: 1\nrules:\n  - name: <x>\n    when: {branches: main}\n")
+    assert project.step(circleci, "--report", "out/report.html").code == 3
+    assert ".circleci/deploy.yml:4:12: E102: unknown matcher" in page(project)
+
+
+def test_an_interrupted_run_tells_what_it_had_sent(project: Project, circleci: Sandbox) -> None:
+    ended = project.interrupted(
+        signal.SIGTERM, circleci, lambda said: "triggered production" in said, "--wait", "--report", "out/report.html"
+    )
+    assert ended.code == 143
+    assert "exit code 143 — rule production was triggered: " in page(project)
+    assert len(triggers(circleci)) == 1
+
+
+def _refused(ended: Ended, circleci: Sandbox) -> None:
+    assert (ended.code, ended.json["error"]["code"]) == (2, "file-unwritable")
+    assert circleci.requests == (), "it is found out before anything is sent"
+
+
+def test_a_folder_that_is_none_is_found_out_before_anything_is_sent(project: Project, circleci: Sandbox) -> None:
+    _refused(project.step(circleci, "--report", ".circleci/deploy.yml/report.html"), circleci)
+    _refused(project.step(circleci, "--report", "."), circleci)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")  # noqa: PTH110
+def test_a_disk_that_is_full_in_the_end_is_a_warning(project: Project, circleci: Sandbox) -> None:
+    ended = project.step(circleci, "--report", "/dev/full")
+
+    assert (ended.code, ended.outcomes) == (0, ["triggered"])
+    assert "warning: the page of this run is not written: --report: cannot write /dev/full" in ended.err
+
+
+def test_a_name_that_holds_the_token_is_masked(project: Project, circleci: Sandbox) -> None:
+    ended = project.step(circleci, "--report", "out/report.html", "--again", f"because {TOKEN}")
+    assert ended.code == 0
+    assert "because ***" in page(project)

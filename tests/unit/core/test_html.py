@@ -1,0 +1,104 @@
+"""Texts and attributes stay what they are: a parser finds them again, and no element that nobody wrote."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deploystep.core.html import Element, element, link, page, table
+
+TEXTS = st.text(st.characters(exclude_categories=("C", "Z"), include_characters=" \n\t"))
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</style></title><b>",
+    "&amp;&#60;",
+    "']]>-->",
+)
+
+
+class Seen(HTMLParser):
+    """The elements of a document, in order, with their attributes, and its texts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def body_of(*nodes: Element | str) -> Seen:
+    return Seen(page("t", *nodes).partition("</h1>")[2].partition("</main>")[0])
+
+
+@given(st.one_of(TEXTS, st.sampled_from(HOSTILE)), st.one_of(TEXTS, st.sampled_from(HOSTILE)))
+@settings(deadline=None)
+def test_what_goes_in_as_text_comes_out_as_text(text: str, value: str) -> None:
+    seen = body_of(element("p", text, element("b", value, data_x=value), class_="c"))
+
+    assert "".join(seen.texts) == text + value
+    assert seen.tags == [("p", {"class": "c"}), ("b", {"data-x": value})]
+
+
+@given(st.text())
+@settings(deadline=None)
+def test_no_text_breaks_the_document(text: str) -> None:
+    seen = Seen(page(text, text, table(text, (text, text), ((text, text),))))
+
+    assert [
+        tag
+        for tag, _ in seen.tags
+        if tag not in {tag for tag, _ in Seen(page("", table("", ("", ""), (("", ""),)))).tags}
+    ] == []
+    page(text, text).encode()
+
+
+@pytest.mark.parametrize("text", ["a\u202eb", "a\x00b", "a\x1b[31mb", "a\ud800b", "a\u200bb"])
+def test_what_is_invisible_or_turns_text_around_is_written_as_an_escape(text: str) -> None:
+    (shown,) = body_of(text).texts
+
+    assert shown.isprintable()
+    assert shown.startswith("a\\")
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "JaVaScRiPt:x", "data:text/html,x", "//evil.example", "vbscript:x", " http://x", ""]
+)
+def test_only_addresses_of_the_web_are_links(url: str) -> None:
+    assert body_of(link(url, "x")).tags == []
+
+
+@pytest.mark.parametrize("url", ["https://circleci.com/x?a=1&b=2", "http://127.0.0.1:1/x", "/pipelines/gh/acme/shop/1"])
+def test_an_address_of_the_web_is_a_link(url: str) -> None:
+    ((tag, attributes),) = body_of(link(url)).tags
+
+    assert (tag, attributes["href"]) == ("a", url)
+
+
+def test_a_secret_is_masked_wherever_it_stands() -> None:
+    secret = "s3cret\"<>&'"
+    text = page(secret, f"x{secret}y", element("i", data_x=secret), mask=lambda text: text.replace(secret, "***"))
+
+    assert "s3cret" not in text
+    assert text.count("***") == 4
+
+
+def test_a_page_loads_nothing_and_says_what_it_is() -> None:
+    seen = Seen(page("Title"))
+    policy = next(a["content"] for tag, a in seen.tags if a.get("http-equiv") == "Content-Security-Policy")
+
+    assert policy
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'")
+    assert {tag for tag, _ in seen.tags} == {"html", "head", "meta", "title", "style", "body", "main", "h1"}
+    assert ("html", {"lang": "en"}) in seen.tags
+    assert "url(" not in "".join(seen.texts)
