@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -168,6 +169,8 @@ NOT = "nothing was executed"
         (("forks",), {**fork_environ(), "CIRCLE_TOKEN": None, **PARALLEL}, 4, "--nodes first does not wait either"),
         (("productoin",), {}, 2, "did you mean 'production'?"),
         (("production",), {"CIRCLECI": None}, 4, "this is not a CircleCI build"),
+        (("production",), {"CIRCLE_NODE_INDEX": "00", **PARALLEL}, 4, "CIRCLE_NODE_INDEX is '00'"),
+        (("production",), {"CIRCLE_NODE_INDEX": "01", **PARALLEL}, 4, "CIRCLE_NODE_INDEX is '01'"),
         (("production",), {"CIRCLE_SHA1": "x"}, 4, "CIRCLE_SHA1"),
     ],
 )
@@ -181,6 +184,18 @@ def test_nothing_is_executed(shop: Project, words: Any, variables: Any, code: in
     document = gate(shop, *words, "--json", "--", *MARK, **variables)
     assert document.json["exit"]["code"] == document.code == code
     assert marks(shop) == 0
+
+
+@pytest.mark.parametrize("words", ["run", "gate production -- true", "plan", "check", "migrate", "init", "doctor"])
+def test_a_folder_that_is_deleted_is_told(shop: Project, words: str) -> None:
+    gone = shop.folder / "gone"
+    gone.mkdir()
+    line = f'rmdir "$PWD"; exec "{sys.executable}" -m deploystep {words}'
+    environ = shop.environment(None, {}, ci=True)
+    ran = subprocess.run(["sh", "-c", line], cwd=gone, env=environ, capture_output=True, text=True, check=False)
+
+    assert ran.returncode == 4, ran.stderr
+    assert "the folder that this step runs in is deleted" in ran.stderr
 
 
 @pytest.mark.parametrize(

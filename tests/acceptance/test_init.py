@@ -181,3 +181,17 @@ def test_an_error_that_was_in_the_config_is_told(fresh: Fresh) -> None:
     assert ended.code == 3
     assert "has no default" in ended.out
     assert ended.err.count("P07") == 0, "it is told once"
+
+
+@pytest.mark.parametrize("link", [".circleci", ".circleci/deploy.yml"])
+def test_it_writes_through_no_link_that_leads_out(fresh: Fresh, tmp_path: Path, link: str) -> None:
+    outside = tmp_path / "outside"
+    (fresh.folder / link).parent.mkdir(exist_ok=True)
+    (fresh.folder / link).symlink_to(outside)
+    if link == ".circleci":
+        outside.mkdir()
+    ended = fresh.local("init")
+
+    assert ended.code == 2
+    assert ".circleci/deploy.yml is a link that leads out of this repository" in ended.err
+    assert not outside.exists() or not list(outside.iterdir())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from deploystep.app.options import RULES
-from deploystep.core.errors import RuleFileInvalid, UsageError
+from deploystep.core.errors import EnvironmentInvalid, RuleFileInvalid, UsageError
 from deploystep.core.source import Diagnostic, Pos, SourceFile, Span
 from deploystep.core.text import shown
 
@@ -22,9 +22,13 @@ _STANDARD_INPUT: Final = "-"
 def up_to_root(folder: Path) -> tuple[str, ...] | None:
     """What to write before a path for this folder and each above it, up to the root of the clone: an empty text, `../`.
 
-    None where no clone holds the folder.
+    None where no clone holds the folder. Raises EnvironmentInvalid where the current folder is deleted.
     """
-    here = folder.absolute()
+    try:
+        here = folder.absolute()
+    except FileNotFoundError:
+        what = "the folder that this step runs in is deleted"
+        raise EnvironmentInvalid("no-folder", what, "go to the clone:  cd  before this step's command") from None
     for depth, place in enumerate((here, *here.parents)):
         if _is_there(place / ".git"):
             return tuple("../" * above for above in range(depth + 1))
@@ -59,7 +63,7 @@ def read_rules(path: str, folder: Path) -> SourceFile:
 
 def _no_rules(path: str, folder: Path) -> RuleFileInvalid:
     """The error that says that there is no rule file, and where one was looked for."""
-    here, places = folder.absolute(), up_to_root(folder)
+    places, here = up_to_root(folder), folder.absolute()
     if places is None:
         where, hint = f"in {here}, which is in no git clone", "is there a checkout step before this one?"
     else:
@@ -213,11 +217,15 @@ class Appended:
         return UsageError("file-unwritable", what, 'name another file, for example  --export "$BASH_ENV"')
 
 
-def create_text(path: Path, text: str, option: str) -> None:
-    """Write a file that is not there yet, with the folders on the way."""
+def create_text(path: str, folder: Path, text: str, option: str) -> None:
+    """Write a file that is not there yet, with the folders on the way, and through no link out of the repository."""
+    if leads_out(path, folder):
+        what = f"{option}: {path} is a link that leads out of this repository"
+        raise UsageError("file-unwritable", what, "replace the link by a folder or a file of this repository")
+    file_path = folder / path
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
+        file_path.parent.mkdir(parents=True, exist_ok=True)
+        with file_path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         hint = "see what is wrong with it by  deploystep check , or write another one with  --rules FILE"

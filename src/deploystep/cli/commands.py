@@ -122,7 +122,7 @@ def _init(options: Options, services: Services, report: Report) -> bool:
     clone = Clone(slug or None, git.default_branch(), tags, CONFIG, read_config(config, HERE, is_named=False))
     read = repository_reader(HERE, files)
     found = start(clone, read)
-    create_text(HERE / place, found.rules, options.written("rules"))
+    create_text(place, HERE, found.rules, options.written("rules"))
     report.start = found
     check(services.source, lambda: Project(found.config, {}, files, read), report, is_strict=False)
     if git.resolve("HEAD") is not None:

@@ -296,7 +296,7 @@ class _Reader:
         text = self.variables.get(name)
         if text is None:
             return default
-        if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS) or (text[0] == "0" and text != "0"):
             self.problems.append(f"{name} is {text!r}: expected a whole number")
             return None
         return int(text)

@@ -11,7 +11,7 @@ def other_node(environ: "Mapping[str, str]") -> "str | None":
     CIRCLE_NODE_INDEX counts from 0 (CircleCI docs, built-in environment variables).
     """
     index = environ.get("CIRCLE_NODE_INDEX", "")
-    if not (index.isascii() and index.isdigit()) or index.strip("0") == "":
+    if not (index.isascii() and index.isdigit()) or index.startswith("0"):
         return None
     total = environ.get("CIRCLE_NODE_TOTAL") or "?"
     if not (total.isascii() and total.isprintable()):  # this must do no harm to a terminal, in whatever encoding

@@ -76,7 +76,10 @@ def test_a_parallel_job_without_an_index_is_malformed() -> None:
     assert found == ("CIRCLE_NODE_INDEX is unset and CIRCLE_NODE_TOTAL is 4: expected both",)
 
 
-@pytest.mark.parametrize(("index", "total"), [("4", "4"), ("1", "1"), ("0", "0"), ("x", "4"), ("0", "1e3"), ("٣", "4")])
+@pytest.mark.parametrize(
+    ("index", "total"),
+    [("4", "4"), ("1", "1"), ("0", "0"), ("x", "4"), ("00", "4"), ("01", "4"), ("0", "04"), ("0", "1e3"), ("٣", "4")],
+)
 def test_what_is_no_node(index: str, total: str) -> None:
     assert problems(CIRCLE_NODE_INDEX=index, CIRCLE_NODE_TOTAL=total)
 

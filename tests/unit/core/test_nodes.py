@@ -7,7 +7,7 @@ import pytest
 from deploystep.core.nodes import other_node
 
 
-@pytest.mark.parametrize("index", [None, "", "0", "00", "<nil>", "-1", "x", "1.0", "²", "٣", " 1"])
+@pytest.mark.parametrize("index", [None, "", "0", "00", "01", "<nil>", "-1", "x", "1.0", "²", "٣", " 1"])
 def test_the_first_and_what_cannot_be_read(index: str | None) -> None:
     """What cannot be read is for the reader of the whole environment to refuse: nobody ends early on a guess."""
     environ = {"CIRCLE_NODE_TOTAL": "4"} | ({} if index is None else {"CIRCLE_NODE_INDEX": index})
