@@ -18,8 +18,9 @@ def main() -> int:
     words = other_node(os.environ) if arguments[:1] in (["run"], ["gate"]) else None
     executes = arguments[:1] == ["gate"] and "--" in arguments
     own = arguments[: arguments.index("--")] if executes else arguments
-    is_more = any(word in ("--json", "-h", "--help") or word.startswith("--export") for word in own)
-    if words is not None and not (is_more or os.environ.get("DEPLOYSTEP_JSON") or os.environ.get("DEPLOYSTEP_EXPORT")):
+    is_more = any(word in ("--json", "-h", "--help") or word.startswith(("--export", "--report")) for word in own)
+    is_more = is_more or any(os.environ.get(f"DEPLOYSTEP_{name}") for name in ("JSON", "EXPORT", "REPORT"))
+    if words is not None and not is_more:
         stream = err if executes else out
         try:
             stream.write(words + "\n")

@@ -247,8 +247,9 @@ def until(what: Callable[[], bool]) -> None:
 
 def ahead(request: pytest.FixtureRequest, play: Callable[[Any], Any]) -> Iterator[Callable[[Any], Any]]:
     """Play every `row` that this module's tests will ask for, four at once; gives what a row has come to."""
+    request.getfixturevalue("tmp_path_factory").getbasetemp()  # made once, not by each of the threads
     here = [item for item in request.session.items if item.path == request.path]
-    rows = [item.callspec.params["row"] for item in here if isinstance(item, pytest.Function) and "[" in item.name]
+    rows = [f.callspec.params["row"] for f in here if isinstance(f, pytest.Function) and "row" in f.fixturenames]
     with ThreadPoolExecutor(4) as pool:
         played = {id(row): pool.submit(play, row) for row in rows}
         yield lambda row: played[id(row)].result()

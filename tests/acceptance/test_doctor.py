@@ -266,3 +266,11 @@ def test_a_host_that_no_request_may_go_to(project: Project) -> None:
 def test_nobody_listens_on_the_port_of_the_scenarios() -> None:
     with socket.socket() as taken:
         assert taken.connect_ex(("127.0.0.1", 1)) != 0
+
+
+@pytest.mark.parametrize(("more", "total", "code"), [("", "1", 0), ("", "2", 4), (", requires: [test]", "1", 4)])
+def test_a_token_is_needed_only_by_what_asks(project: Project, more: str, total: str, code: int) -> None:
+    project.write(f"version: 1\nrules:\n  - {{name: production, when: {{branch: main}}{more}}}\n")
+    ended = project.call("doctor", CIRCLE_TOKEN=None, CIRCLE_NODE_TOTAL=total)
+    line = next(line for line in ended.out.splitlines() if line.split()[1] == "token")
+    assert (ended.code, line.split()[0]) == (code, "error" if code else "warning")

@@ -195,3 +195,10 @@ def test_it_writes_through_no_link_that_leads_out(fresh: Fresh, tmp_path: Path, 
     assert ended.code == 2
     assert ".circleci/deploy.yml is a link that leads out of this repository" in ended.err
     assert not outside.exists() or not list(outside.iterdir())
+
+
+def test_at_gitlab_no_trigger_is_promised(fresh: Fresh) -> None:
+    fresh.git("remote", "add", "origin", "git@gitlab.com:acme/shop.git")
+    ended = fresh.local("init")
+    assert "note: no API starts a pipeline of a GitLab project" in ended.out
+    assert "no remote called origin" not in ended.out

@@ -108,3 +108,15 @@ def test_a_name_that_holds_the_token_is_masked(project: Project, circleci: Sandb
     ended = project.step(circleci, "--report", "out/report.html", "--again", f"because {TOKEN}")
     assert ended.code == 0
     assert "because ***" in page(project)
+
+
+@pytest.mark.parametrize("how", [("--report", "out/report.html"), ()])
+def test_a_node_that_does_not_decide_has_its_page_too(project: Project, how: tuple[str, ...]) -> None:
+    ended = project.call(
+        "run",
+        *how,
+        CIRCLE_NODE_INDEX="1",
+        CIRCLE_NODE_TOTAL="2",
+        DEPLOYSTEP_REPORT=None if how else "out/report.html",
+    )
+    assert (ended.code, "node 0 decides" in page(project)) == (0, True)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 START = datetime(2026, 6, 16, 8, 2, 11, tzinfo=timezone.utc)
 HEADERS = {"Authorization": "Bearer token", "Content-Type": "application/json", "Accept": "application/json"}
-READ_TIMEOUT = 60.0
+READ_TIMEOUT, TRIGGER_TIMEOUT = 60.0, 120.0
 LATE = ("late:", "create-late:")
 
 
@@ -226,10 +226,11 @@ class Step:
             return Failure(Fate.NOT_RECEIVED, "connection refused")
         ask = self._late if fault and fault.startswith(LATE) else self._ask
         reply = ask(request, fault, post)
+        limit = READ_TIMEOUT if post is None else TRIGGER_TIMEOUT
         if reply is not None and reply.delay:
-            self.rest(min(reply.delay, READ_TIMEOUT))
-        if reply is None or reply.delay >= READ_TIMEOUT:
-            return Failure(Fate.UNKNOWN, "no answer within 60 s")
+            self.rest(min(reply.delay, limit))
+        if reply is None or reply.delay >= limit:
+            return Failure(Fate.UNKNOWN, f"no answer within {limit:.0f} s")
         if reply.delivery is not Delivery.WHOLE:
             return Failure(Fate.UNKNOWN, f"of the answer came: {reply.delivery.value}")
         return Response(reply.status, {name.lower(): value for name, value in reply.headers}, reply.payload())
@@ -260,7 +261,7 @@ class Step:
 
         self.time.begin(self.time.now, f"connection of {self.name}", connection)
         try:
-            self.rest(READ_TIMEOUT)
+            self.rest(READ_TIMEOUT if post is None else TRIGGER_TIMEOUT)
         finally:
             client.is_open = False
         return client.reply

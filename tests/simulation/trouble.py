@@ -17,9 +17,9 @@ PUSHED = "moved"
 #: Arguments of each fault; the empty one is none.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(FAULTS, ("",)),
-    "late": ("5", "30", "59", "61", "100"),
+    "late": ("5", "59", "61", "121", "150"),
     "create-late": ("5", "30", "59", "61", "100", "300"),
-    "late-after-create": ("5", "59", "61"),
+    "late-after-create": ("59", "61", "121"),
     "429": ("", "1", "20", "90"),
     "429-date": ("1", "20", "90"),
     "status": tuple(f"{code}:so it is" for code in (200, 201, 202, 400, 401, 403, 404, 409, 410, 422)),

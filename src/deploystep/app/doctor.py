@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from deploystep import __version__
 from deploystep.app.check import check
+from deploystep.app.init import NO_GITLAB
 from deploystep.app.ports import Services
 from deploystep.app.report import Finding, Grade, Report
 from deploystep.circleci import v2
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 _OLDEST_GIT: Final = (2, 38)  # the first that has safe.bareRepository
 _SKEW: Final = 60.0  # seconds by which clocks may differ; windows and freezes are written in minutes
 _UNKNOWN: Final = "project, definition, auto-cancel and clock are unknown"
-_GITLAB: Final = "no API starts a pipeline of a GitLab project: send to a target elsewhere, or deploy in the job itself"
 _WRONG: Final = "what to do stands at the end of each line that begins with error"
 
 
@@ -150,7 +150,7 @@ class _Doctor:
         origin = Repository.parse(build.claims.origin) if build and build.claims.origin else clone.origin
         is_own = rules is None or any(rule.deploy.to is None for rule in _sending(rules))
         if origin is not None and "gitlab" in origin.host and is_own:
-            self.fail("project", f"{origin.host}/{origin.path} is a GitLab project", _GITLAB)
+            self.fail("project", f"{origin.host}/{origin.path} is a GitLab project", NO_GITLAB)
 
     # --- at CircleCI
 
@@ -161,6 +161,8 @@ class _Doctor:
         except EnvironmentInvalid as error:
             if build is not None and build.fork and error.code == "no-token":
                 self.warn("token", f"{error.message}, as in every build of a fork: nothing is sent", "nothing to do")
+            elif error.code == "no-token" and build is not None and not _asks(rules, build):
+                self.warn("token", error.message, f"gate needs none here; without it, {_UNKNOWN}")
             elif build is not None or "token" in error.code:
                 name = "token" if "token" in error.code else "api"
                 self.fail(name, f"{error.message}; without it, {_UNKNOWN}", error.hints[0])
@@ -196,7 +198,8 @@ class _Doctor:
             )
 
     def _api(self, host: str, rules: RuleSet | None) -> None:
-        versions = {rules.api, *(t.api or rules.api for t in rules.targets.values())} if rules else set()
+        sends = rules is not None and bool(rules.sending)
+        versions = {rules.api, *(t.api or rules.api for t in rules.targets.values())} if rules and sends else set()
         if ApiVersion.V3 in versions and host != CLOUD:
             self.fail("api", f"{host} answers; API v3 is on CircleCI's cloud only", "write  api: v2  in the rules")
         elif any(rule.deploy.job for rule in _sending(rules)):
@@ -243,7 +246,7 @@ class _Doctor:
         providers = sorted({p for d in definitions if (p := d.text("config_source", "provider"))})
         kind = ", ".join(providers) or body.text("vcs_info", "provider") or "unknown"
         if any("gitlab" in provider for provider in providers):
-            self.fail("project", f"{slug} is a GitLab project", _GITLAB)
+            self.fail("project", f"{slug} is a GitLab project", NO_GITLAB)
         else:
             self.ok("project", f"{slug} is found, and the token may read it; integration: {kind}")
         named = ", ".join(f"{d.text('name')} ({d.text('id')})" for d in definitions)
@@ -293,6 +296,11 @@ _SILENT: Final = "when it expires and whether it may trigger is unknown: no requ
 def _sending(rules: RuleSet | None) -> tuple[Rule, ...]:
     """The rules that send something; none where the rule file is wrong."""
     return rules.sending if rules else ()
+
+
+def _asks(rules: RuleSet | None, build: BuildContext) -> bool:
+    """Whether a command asks CircleCI: to trigger, or for the other nodes of a job or the jobs that a rule requires."""
+    return rules is None or build.node.total > 1 or any(rule.sends or rule.requires for rule in rules.rules)
 
 
 def _is_refusal(result: Response | Failure) -> bool:

@@ -17,19 +17,27 @@ from deploystep.project.reading import ConfigUnreadable
 from deploystep.project.steps import Read
 
 _PLAIN: Final = re.compile(r"(?!(?:true|false|yes|no|on|off|null)\Z)[A-Za-z_][\w./-]*", re.ASCII | re.IGNORECASE)
+#: v2 OpenAPI, `triggerPipelineRun` and `triggerPipeline`: neither serves projects that are integrated with GitLab.
+NO_GITLAB: Final = (
+    "no API starts a pipeline of a GitLab project: send to a target elsewhere, or deploy in the job itself"
+)
 _SHA: Final = "4f2c1aa000000000000000000000000000000000"
 _RELEASE: Final = re.compile(r"v?\d+\.\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Clone:
-    """What a clone tells: its project where its remote names one, its default branch, its tags, and its config."""
+    """What a clone tells: its project where its remote names one, its default branch, its tags, and its config.
+
+    `is_gitlab`: its remote is at a GitLab, whose projects no API of CircleCI starts.
+    """
 
     project: str | None
     branch: str
     tags: tuple[str, ...]
     config_path: str
     config: str | None
+    is_gitlab: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +87,9 @@ def start(clone: Clone, read: Read) -> Start:
         heading, lines = f"{path} has all that this needs: workflow {found.workflow} behind {found.flag[0]}", ""
     else:
         heading, lines = f"{path} needs this change", _difference(path, text, found.text)
-    if clone.project is None:
+    if clone.is_gitlab:
+        remarks.append(f"{NO_GITLAB}:  deploystep gate production -- COMMAND , and no deploy: in the rule")
+    elif clone.project is None:
         remarks.append("no remote called origin tells which project this is; in a build its variables do")
     if "HOST" in "".join((lines, *remarks)):
         remarks.append("HOST and COMMIT: where you cloned deploystep from, and the commit that you have reviewed")

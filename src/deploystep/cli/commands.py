@@ -119,7 +119,8 @@ def _init(options: Options, services: Services, report: Report) -> bool:
     names = [project.get(f"CIRCLE_PROJECT_{part}NAME") for part in ("USER", "REPO")]
     slug = "/".join(name for name in names if name)
     tags = tuple(name for name, _ in git.refs("refs/tags"))
-    clone = Clone(slug or None, git.default_branch(), tags, CONFIG, read_config(config, HERE, is_named=False))
+    text, origin = read_config(config, HERE, is_named=False), git.origin()
+    clone = Clone(slug or None, git.default_branch(), tags, CONFIG, text, "gitlab" in (origin.host if origin else ""))
     read = repository_reader(HERE, files)
     found = start(clone, read)
     create_text(place, HERE, found.rules, options.written("rules"))
