@@ -368,6 +368,38 @@ def test_a_call_for_another_project_becomes_a_target() -> None:
     assert "in config.yml of gh/acme/metrics:" in finding.advice
 
 
+ONE_CALL = "- run: |\n    curl -u $T: -d build_parameters[CIRCLE_JOB]=bench $A/project/gh/acme/metrics/tree/master"
+GATED = "rules:\n  - {name: inline, when: {tag: v1}}\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        (f"version: 1\n{GATED}", "targets:\n  metrics: {project: gh/acme/metrics, branch: master}\nrules:\n"),
+        (
+            f"version: 1\ntargets:\n  other: {{project: gh/acme/other, branch: main}} # kept\n{GATED}",
+            "targets:\n  metrics: {project: gh/acme/metrics, branch: master}\n  other:",
+        ),
+        (f"version: 1\ntargets: {{other: {{project: gh/acme/other, branch: main}}}}\n{GATED}", None),
+        (f"version: 1\n{GATED}# the end\n", "  - {name: inline, when: {tag: v1}}\n  # .circleci/config.yml:"),
+        ("version: 1\nrules: [{name: inline, when: {tag: v1}}]\n", None),
+    ],
+)
+def test_rules_and_targets_are_added_to_those_that_there_are(before: str, expected: str | None) -> None:
+    steps = ONE_CALL.replace("$A", "https://circleci.com/api/v1.1")
+    found = migrated(config(steps), rules=before)
+
+    if expected is None:
+        assert found.changes == ()
+        assert [problem.path for problem in found.problems] == [RULES]
+        return
+    new = after(found, RULES)
+    assert expected in new
+    kept = iter(new.splitlines())
+    assert all(line in kept for line in before.splitlines()), "no line is lost, and their order stays"
+    assert [code for code in check(found) if code != "W602"] == []
+
+
 def test_two_steps_that_send_are_left_alone() -> None:
     """`deploystep run` sends whatever is due: in the first of the two it would send what the second one does."""
     found = migrated(config(f"{recipe('run')}\n{recipe('run', 'develop')}", tail=JOB + TAIL))
