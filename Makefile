@@ -1,6 +1,7 @@
 # `make` alone says what there is. Needed: Python 3.10 or newer, make, git, and a package index that pip can reach.
 #   PYTHON=python3.12   the interpreter to use        VENV=.venv   where everything is installed
 #   TESTS=tests/unit    which tests to run            PYTEST=-x    more options for pytest
+#   JOBS=0              tests at a time: a number, or auto for one on each processor; 0 for a debugger
 #   SEEDS=1000..2000    which schedules to simulate: a count or a range
 
 SHELL := /bin/sh
@@ -12,6 +13,7 @@ VENV ?= .venv
 TESTS ?=
 SEEDS ?= 3000
 PYTEST ?=
+JOBS ?= auto
 NEWEST := python3 python3.14 python3.13 python3.12 python3.11 python3.10 python
 IS_NEW := import sys; sys.exit(sys.version_info < (3, 10))
 LOWEST := from importlib.metadata import requires; print(*(r.replace(">=", "==") for r in requires("deploystep")))
@@ -44,10 +46,10 @@ demo: $(VENV)/.installed
 	@$(CLEAN) $(BIN)/python scripts/demo.py
 
 test: $(VENV)/.test
-	@$(CLEAN) $(BIN)/python -m pytest $(PYTEST) $(TESTS)
+	@$(CLEAN) $(BIN)/python -m pytest -n $(JOBS) $(PYTEST) $(TESTS)
 
 coverage: $(VENV)/.test
-	@$(CLEAN) $(BIN)/python -m pytest --cov --cov-report=term $(PYTEST) $(TESTS)
+	@$(CLEAN) $(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term $(PYTEST) $(TESTS)
 
 # The tests find the package where it is installed, and `src` is not there.
 wheel: $(VENV)/.installed
@@ -57,7 +59,7 @@ wheel: $(VENV)/.installed
 	@$(CLEAN) $(VENV)-wheel/bin/python -m pip install --quiet --quiet --upgrade 'pip>=25.1'
 	@$(CLEAN) $(VENV)-wheel/bin/python -m pip install --quiet --quiet dist/*.whl --group test
 	@$(CLEAN) $(VENV)-wheel/bin/python -c 'import deploystep; assert "site-packages" in deploystep.__file__'
-	@$(CLEAN) $(VENV)-wheel/bin/python -m pytest $(PYTEST) tests/acceptance
+	@$(CLEAN) $(VENV)-wheel/bin/python -m pytest -n $(JOBS) $(PYTEST) tests/acceptance
 
 # In an environment of its own: the file holds the libraries that are installed there.
 dist:
@@ -71,7 +73,7 @@ dist:
 lowest:
 	@$(MAKE) --no-print-directory VENV=$(VENV)-lowest $(VENV)-lowest/.test
 	@$(CLEAN) $(VENV)-lowest/bin/python -m pip install --quiet --quiet $$($(VENV)-lowest/bin/python -c '$(LOWEST)')
-	@$(CLEAN) $(VENV)-lowest/bin/python -m pytest $(PYTEST) tests/unit tests/http
+	@$(CLEAN) $(VENV)-lowest/bin/python -m pytest -n $(JOBS) $(PYTEST) tests/unit tests/http
 
 simulate: $(VENV)/.installed
 	@$(CLEAN) PYTHONPATH=tests $(BIN)/python -m simulation.simulate $(SEEDS)

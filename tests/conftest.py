@@ -1,8 +1,9 @@
-"""What holds for every test: no variable of the machine that runs it, no network but loopback."""
+"""What holds for every test: no variable and no ignored signal of the shell that runs it, no network but loopback."""
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,13 @@ def _scrubbed_environment() -> Iterator[None]:
                 patch.delenv(name)
         patch.setenv("GIT_SSH_COMMAND", "false")  # a clone's origin may name a host that is not this machine
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """A shell script's background job starts with SIGINT ignored, and every process of it inherits that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

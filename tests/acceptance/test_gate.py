@@ -304,6 +304,17 @@ def test_a_shell_sees_128_and_the_number(shop: Project) -> None:
     assert done.stdout == b"137\n"
 
 
+@pytest.mark.parametrize("name", ["INT", "TERM", "HUP"])
+def test_what_the_shell_ignores_the_command_ignores(shop: Project, name: str) -> None:
+    """As after `nohup`, or in a script's background job, which a SIGINT does not reach."""
+    gate = shop._command(("gate", "production", "--", "sh", "-c", f"kill -{name} $$; echo lives"))
+    done = subprocess.run(
+        ["sh", "-c", f'trap "" {name}; exec "$@"', "sh", *gate],
+        cwd=shop.folder, env=shop.environment(None, {}, ci=True), capture_output=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == b"lives\n"
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_a_signal_at_any_moment(shop: Project, seed: int) -> None:
     """It is never lost: the process ends by it, and whether the command had begun or not is all the difference."""
