@@ -39,10 +39,11 @@ def _scrubbed_environment() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _interruptible() -> None:
-    """A shell script's background job starts with SIGINT ignored, and every process of it inherits that."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+def _no_ignored_signal() -> None:
+    """A shell script's background job ignores SIGINT, and `nohup` SIGHUP: what the tests start would inherit that."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)
