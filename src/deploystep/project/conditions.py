@@ -17,6 +17,7 @@ from deploystep.project.expressions import (
     as_value,
     evaluate,
     filled,
+    holds,
     is_expression,
     matches,
     parameters_in,
@@ -45,10 +46,16 @@ def gate(fields: Map, trigger: Trigger) -> Runs:
         node = at(fields, word)
         if node is None:
             continue
-        answer = condition(node, trigger) if word == "when" else OPPOSITE[condition(node, trigger)]
+        answer = _anyhow(node, trigger) if word == "when" else OPPOSITE[_anyhow(node, trigger)]
         if answer is not Answer.YES:
             return Runs(answer, key_line(fields, word), f"its {word}: {_because(node, trigger)}")
     return YES
+
+
+def _anyhow(node: Node, trigger: Trigger) -> Answer:
+    """Whether a condition holds however the pipeline began, as far as the trigger leaves that open."""
+    answers = {condition(node, each) for each in trigger.beginnings(all_texts(node))}
+    return answers.pop() if len(answers) == 1 else Answer.UNKNOWN
 
 
 def _because(node: Node, trigger: Trigger) -> str:
@@ -58,6 +65,8 @@ def _because(node: Node, trigger: Trigger) -> str:
     facts = [f"{name} is {_written(trigger.parameters.get(name, UNKNOWN))}" for name in names]
     if any("pipeline.git." in text for text in texts):
         facts.append(said(trigger))
+    if any(each.began for each in trigger.beginnings(texts)):
+        facts.append("it is triggered through the API" if trigger.by_api else "it is pushed")
     return ", ".join(facts) or "it does not depend on the trigger"
 
 
@@ -95,10 +104,12 @@ def _text_holds(text: Text, trigger: Trigger) -> Answer:
     if "<<" in text:
         is_only_tag = text.startswith("<<") and text.rstrip().endswith(">>") and text.count("<<") == 1
         return truth(filled(text, trigger)) if is_only_tag else Answer.UNKNOWN
-    if not is_expression(text):
-        return truth(filled(text, trigger))
     value = evaluate(text, text.line, trigger)
-    return Answer.UNKNOWN if value == "" else truth(value)
+    if is_expression(text):
+        return holds(value)
+    literal = truth(filled(text, trigger))  # CircleCI may take a text for an expression, and refuse it
+    is_doubtful = literal is Answer.YES and (value is False or "pipeline." in text)
+    return Answer.UNKNOWN if is_doubtful else literal
 
 
 def _value(node: Node, trigger: Trigger, depth: int) -> Value:
@@ -133,7 +144,7 @@ def filtered(filters: Node | None, trigger: Trigger, line: int) -> Runs:
     an expression is asked about either.
     """
     if isinstance(filters, Text) and filters:
-        return Runs(condition(filters, trigger), filters.line, f"its filters: {_because(filters, trigger)}")
+        return Runs(_anyhow(filters, trigger), filters.line, f"its filters: {_because(filters, trigger)}")
     kind = "tags" if isinstance(trigger.ref, Tag) else "branches"
     rules = at(filters, kind)
     if rules is None:

@@ -8,17 +8,20 @@ in your configuration", and the README of CircleCI-Public/expr, which evaluates 
 
 A value that is not there (`pipeline.git.branch` of a tag) makes every comparison undefined, also `!=`, and counts as
 false. `matches` compares with the whole text. `=~` is no operator of theirs: an expression with it is not known.
+What started the pipeline: CircleCI docs, "Pipeline values", which some kinds of repository, and Server, do not have.
 """
 
 import operator as operators
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from functools import lru_cache
+from itertools import product
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from deploystep.core.build import Branch, Tag
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import dataclass, replace
 from deploystep.core.patterns import Kind, Pattern, PatternError
 from deploystep.core.patterns.glob import MOST_STATES
 from deploystep.core.patterns.nodes import state_count
@@ -44,6 +47,20 @@ _TOKEN: Final = re.compile(
     re.ASCII | re.DOTALL,
 )
 _PARAMETER: Final = "pipeline.parameters."
+_TAG_NAME: Final = "pipeline.git.tag"
+#: What a value may be that tells how a pipeline began: by a push, through the API. None where it is not there.
+_BEGAN: Final[Mapping[str, tuple[tuple[Value, ...], tuple[Value, ...]]]] = {
+    "pipeline.trigger_source": (("webhook", None), ("api", None)),
+    "pipeline.trigger.type": (
+        ("github_app", "github_server", "github_oauth", "github", "bitbucket_cloud", "bitbucket_dc", "bitbucket",
+         "gitlab", "webhook", None),
+        ("api",),
+    ),
+    "pipeline.event.name": (("push", None), ("api", None)),
+    "pipeline.event.action": (("push", None), ("api", None)),
+    "pipeline.schedule.name": (("", None), ("", None)),
+    "pipeline.schedule.id": (("", None), ("", None)),
+}  # fmt: skip
 _LONGEST: Final = 2048  # of an expression, in characters
 _MOST_OPEN: Final = 40
 #: Operators by how tightly they bind, the loosest first.
@@ -68,23 +85,31 @@ class Undeclared(Exception):
 class Trigger:
     """What starts a pipeline: at a ref, by a push or through the API, with a value for every declared parameter.
 
-    `is_any` stands for every way in which a pipeline can start; its parameters are not known.
+    `is_any` stands for every way in which a pipeline can start; its parameters are not known. `began` has those values
+    about the start that are taken for granted.
     """
 
     ref: Branch | Tag
     by_api: bool
     parameters: Mapping[str, Value]
     is_any: bool = False
+    began: Mapping[str, Value] = MappingProxyType({})
+
+    def beginnings(self, texts: Iterable[str]) -> Iterator["Trigger"]:
+        """Yield the trigger for all that the values about its start may be, as far as the texts ask for them."""
+        texts = list(texts)
+        names = [name for name in _BEGAN if not self.is_any and any(name in text for text in texts)]
+        for values in product(*(_BEGAN[name][self.by_api] for name in names)):
+            yield replace(self, began=dict(zip(names, values, strict=True))) if names else self
 
     def value(self, name: str, line: int) -> Value:
         """A pipeline value by its name. Raises Undeclared."""
         if name == "pipeline.git.branch":
             return self.ref.name if isinstance(self.ref, Branch) else None
-        if name == "pipeline.git.tag":
+        if name == _TAG_NAME:
             return self.ref.name if isinstance(self.ref, Tag) else None
         if not name.startswith(_PARAMETER):
-            # for a push it names the kind of repository (docs, "Pipeline values"), which the config does not tell
-            return "api" if name == "pipeline.trigger.type" and self.by_api and not self.is_any else UNKNOWN
+            return self.began.get(name, UNKNOWN)
         parameter = name.removeprefix(_PARAMETER)
         if self.is_any:
             return UNKNOWN
@@ -111,10 +136,14 @@ def as_value(answer: Answer) -> Value:
 
 
 def filled(text: Text, trigger: Trigger) -> Value:
-    """A scalar with its `<< … >>` filled in; one that is nothing else keeps the type of what stands there."""
+    """A scalar with its `<< … >>` filled in; one that is nothing else keeps the type of what stands there.
+
+    A tag that there is not is the empty text (docs, "Pipeline values"); of a branch they do not tell.
+    """
     whole = _TAG.fullmatch(text.strip())
     if whole is not None:
-        return evaluate(whole[1], text.line, trigger)
+        value = evaluate(whole[1], text.line, trigger)
+        return "" if value is None and whole[1].strip() == _TAG_NAME else value
     if "<<" not in text:
         return typed(text)
     if "<<#" in text or "<<^" in text:
@@ -196,7 +225,7 @@ class _Parser:
             self.position += 1
         value = self._primary()
         for _ in range(negations):
-            value = as_value(OPPOSITE[_holds(value)])
+            value = as_value(OPPOSITE[holds(value)])
         return value
 
     def _primary(self) -> Value:
@@ -217,7 +246,7 @@ class _Parser:
         return text == "true" if text in ("true", "false") else self.value_of(text)
 
 
-def _holds(value: Value) -> Answer:
+def holds(value: Value) -> Answer:
     """Truth inside an expression: undefined is false; of 0 and the empty text the docs and their engine disagree."""
     if value is not True and value is not False and value in ("", 0):
         return Answer.UNKNOWN
@@ -227,7 +256,7 @@ def _holds(value: Value) -> Answer:
 def _joined(operator: str, left: Value, right: Value) -> Value:
     if operator not in ("or", "and"):
         return _compared(operator, left, right)
-    answer = _holds(left)
+    answer = holds(left)
     if answer is not Answer.UNKNOWN:
         return left if (answer is Answer.YES) is (operator == "or") else right
     # either side may be the value: it is known where the right one settles it too

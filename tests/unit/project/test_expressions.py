@@ -12,9 +12,9 @@ import pytest
 
 from deploystep.core.build import Branch, Tag
 from deploystep.core.trace import Answer
-from deploystep.project.conditions import condition
+from deploystep.project.conditions import condition, gate
 from deploystep.project.expressions import UNKNOWN, Trigger, Undeclared, Unknown, Value, evaluate, filled
-from deploystep.project.reading import Text, read_yaml
+from deploystep.project.reading import Text, map_of, read_yaml
 
 PARAMETERS: Final[dict[str, Value]] = {
     "yes": True, "no": False, "zero": 0, "seven": 7, "empty": "", "env": "staging",
@@ -37,6 +37,7 @@ ON_TAG: Final = Trigger(Tag("v1.4.0"), by_api=True, parameters=PARAMETERS)
         ("TRUE AND NOT FALSE", True),
         ("true == 12", False),
         ('"5" != 5', True),
+        (r'"a/b" matches /a\/.*/', True),
         ('"a" == "a"', True),
         ("1 != 2", True),
         ("5 > 3", True),
@@ -76,8 +77,6 @@ ON_TAG: Final = Trigger(Tag("v1.4.0"), by_api=True, parameters=PARAMETERS)
         ('pipeline.parameters.sent != ""', True),
         ('pipeline.parameters.sent == "a"', UNKNOWN),
         ("pipeline.number > 5", UNKNOWN),
-        ('pipeline.trigger_source == "api"', UNKNOWN),
-        ('pipeline.trigger.type == "api"', True),
         ("not pipeline.parameters.empty", UNKNOWN),  # docs and evaluator disagree about 0 and ""
         # no expressions, or ones that CircleCI refuses
         ("pipeline.git.branch =~ /main/", UNKNOWN),
@@ -134,6 +133,8 @@ YES, NO, OPEN = Answer.YES, Answer.NO, Answer.UNKNOWN
         ("0", NO, NO),
         ('""', NO, NO),
         ("null", NO, NO),
+        ("'false'", OPEN, OPEN),  # a text as a literal, false as an expression
+        ("1 == 2", OPEN, OPEN),
         ("<< pipeline.git.branch >>", YES, NO),
         ("<< pipeline.parameters.yes >>", YES, YES),
         ("<< pipeline.parameters.empty >>", NO, NO),
@@ -155,7 +156,10 @@ YES, NO, OPEN = Answer.YES, Answer.NO, Answer.UNKNOWN
         ("{equal: [staging, << pipeline.parameters.env >>, << pipeline.parameters.env >>]}", YES, YES),
         ("{equal: [a, b, << pipeline.parameters.open >>]}", NO, NO),
         ('{equal: ["", << pipeline.parameters.sent >>]}', NO, NO),
-        ('{equal: ["", << pipeline.git.tag >>]}', OPEN, NO),
+        # docs, "Pipeline values": without a tag it is the empty text
+        ('{equal: ["", << pipeline.git.tag >>]}', YES, NO),
+        ('{matches: {pattern: "v.*|", value: << pipeline.git.tag >>}}', YES, YES),
+        ('{equal: ["", << pipeline.git.branch >>]}', NO, OPEN),
         ("{equal: [true, {not: false}]}", YES, YES),
         ('{matches: {pattern: "^ma.*$", value: << pipeline.git.branch >>}}', YES, NO),
         ('{matches: {pattern: "^ma", value: << pipeline.git.branch >>}}', NO, NO),
@@ -169,11 +173,46 @@ YES, NO, OPEN = Answer.YES, Answer.NO, Answer.UNKNOWN
         # an expression, directly
         ('pipeline.git.branch == "main" and not pipeline.parameters.no', YES, NO),
         ('pipeline.git.tag starts-with "v"', NO, YES),
+        ("pipeline.parameters.zero", OPEN, OPEN),  # docs and evaluator disagree about 0
+        ("pipeline.parameters.env = 'staging'", OPEN, OPEN),  # no expression: not a text that is true
+        ("pipeline.git.branch =~ /main/", OPEN, OPEN),
     ],
 )
 def test_a_logic_statement(text: str, main: Answer, tag: Answer) -> None:
     node = read_yaml(text)
     assert (condition(node, ON_MAIN), condition(node, ON_TAG)) == (main, tag)
+
+
+PUSH: Final = Trigger(Branch("main"), by_api=False, parameters=PARAMETERS)
+
+
+@pytest.mark.parametrize(
+    ("text", "pushed", "by_api"),
+    [
+        # docs, "Pipeline values": the words for the source; it is gone since August 2026, and then undefined
+        ("{equal: [api, << pipeline.trigger_source >>]}", NO, OPEN),
+        ("{equal: [webhook, << pipeline.trigger_source >>]}", OPEN, NO),
+        ("{not: {equal: [scheduled_pipeline, << pipeline.trigger_source >>]}}", YES, YES),
+        ('pipeline.trigger_source == "scheduled_pipeline"', NO, NO),
+        ('not (pipeline.trigger_source starts-with "api")', YES, OPEN),
+        ('pipeline.trigger.type == "api"', NO, YES),
+        ('pipeline.trigger.type == "schedule"', NO, NO),
+        ('pipeline.trigger.type == "github_app"', OPEN, NO),
+        ('pipeline.event.name == "pull_request" and pipeline.event.action == "opened"', NO, NO),
+        ('pipeline.event.name == "push"', OPEN, NO),
+        ('pipeline.event.name == "api"', NO, OPEN),
+        # of another source the name of the schedule is empty
+        ("<< pipeline.schedule.name >>", NO, NO),
+        ('pipeline.schedule.name == "nightly" or pipeline.git.branch == "main"', YES, YES),
+        ("<< pipeline.number >>", OPEN, OPEN),
+    ],
+)
+def test_what_started_the_pipeline(text: str, pushed: Answer, by_api: Answer) -> None:
+    node = read_yaml(f"when: {text}" if text[0] in "{<" else f"when: '{text}'")
+    fields = map_of(node)
+    assert [gate(fields, trigger).answer for trigger in (PUSH, ON_MAIN)] == [pushed, by_api]
+    anyhow = Trigger(Branch("main"), by_api=True, parameters={}, is_any=True)
+    assert gate(fields, anyhow).answer is OPEN or "or pipeline.git.branch" in text
 
 
 def test_statements_are_followed_to_the_depth_that_circleci_allows() -> None:
