@@ -23,7 +23,7 @@ from deploystep.project.expressions import (
     parameters_in,
     truth,
 )
-from deploystep.project.reading import Items, Map, Node, Text, all_texts, at, key_line, texts_of
+from deploystep.project.reading import Items, Map, Node, Text, all_texts, at, key_line
 
 _MOST_DEEP: Final = 100
 
@@ -152,6 +152,8 @@ def filtered(filters: Node | None, trigger: Trigger, line: int) -> Runs:
             return YES
         why = "a job without a filter for tags never runs for a tag"
         return Runs(Answer.NO, line if filters is None else filters.line, why)
+    if not isinstance(rules, Map):
+        return Runs(Answer.UNKNOWN, line)
     only, ignore = at(rules, "only"), at(rules, "ignore")
     asked = [_named(node, trigger.ref.name) for node in (only, ignore) if node is not None]
     if only is not None and ignore is not None and kleene_and(asked) is not Answer.NO:
@@ -165,6 +167,11 @@ def filtered(filters: Node | None, trigger: Trigger, line: int) -> Runs:
 
 def _named(node: Node, name: str) -> Answer:
     """Whether one of the names or regexes is the name."""
-    texts = texts_of(node)
-    answers = [matches(t, name) if len(t) > 1 and t[0] == t[-1] == "/" else truth(t == name) for t in texts]
-    return kleene_or(Answer.UNKNOWN if "<<" in text else answer for text, answer in zip(texts, answers, strict=True))
+    listed = node if isinstance(node, Items) else [node]
+    return kleene_or(_is_named(each, name) for each in listed)
+
+
+def _is_named(text: Node, name: str) -> Answer:
+    if not isinstance(text, Text) or "<<" in text:
+        return Answer.UNKNOWN
+    return matches(text, name) if len(text) > 1 and text[0] == text[-1] == "/" else truth(text == name)

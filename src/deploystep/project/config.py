@@ -26,13 +26,17 @@ from deploystep.project.reading import (
     key_line,
     map_of,
     read_yaml,
+    size,
     texts_of,
     typed,
 )
 
 _MOST_JOBS: Final = 500  # of one matrix
 _MOST_ORDERED: Final = 4  # parameters of a matrix that are put into every order
+_MOST_NODES: Final = 100_000  # with what aliases repeat
+_MOST_CHAINED: Final = 200  # jobs of which each requires the next
 _ONE_JOB: Final = "build"
+_REFUSED: Final = "CircleCI refuses this config: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +75,20 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """A workflow and its jobs; `fields` are empty for a config that has jobs alone."""
+    """A workflow and its jobs, also by their names; `fields` are empty for a config that has jobs alone."""
 
     name: str
     line: int
     fields: Map
     jobs: tuple[Job, ...]
+    named: Mapping[str, tuple[Job, ...]]
 
     def required(self, job: Job) -> list[Job]:
-        """The jobs that a job waits for, directly."""
-        needs = set(job.requires)
-        return [other for other in self.jobs if needs and not needs.isdisjoint((other.alias, *other.names))]
+        """The jobs that a job waits for, directly; where a matrix fills in a name, all that it may be."""
+        found = [other for need in job.requires for other in self.named.get(need, ())]
+        for start in (need.partition("<<")[0] for need in job.requires if "<<" in need):
+            found += [other for name, others in self.named.items() if name.startswith(start) for other in others]
+        return list({id(other): other for other in found}.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,7 @@ class Config:
     parameters: Mapping[str, Declared]
     workflows: tuple[Workflow, ...]
     has_workflows: bool
+    refused: Runs | None  # where it is certain that CircleCI refuses it
 
     @property
     def is_version_2(self) -> bool:
@@ -133,11 +141,13 @@ class Config:
 
     def runs(self, trigger: Trigger) -> tuple[WorkflowRuns, ...]:
         """What runs for a trigger, in the order written."""
+        none = None if trigger.is_any else self.refused
         try:
-            return tuple(_workflow_runs(workflow, trigger) for workflow in self.workflows)
+            if none is None:
+                return tuple(_workflow_runs(workflow, trigger) for workflow in self.workflows)
         except Undeclared as error:
             none = Runs(Answer.NO, error.line, f"parameter '{error.name}' is not declared in this config")
-            return tuple(WorkflowRuns(w, none, tuple((job, none) for job in w.jobs)) for w in self.workflows)
+        return tuple(WorkflowRuns(w, none, tuple((job, none) for job in w.jobs)) for w in self.workflows)
 
 
 def _workflow_runs(workflow: Workflow, trigger: Trigger) -> WorkflowRuns:
@@ -146,13 +156,10 @@ def _workflow_runs(workflow: Workflow, trigger: Trigger) -> WorkflowRuns:
         line = key_line(workflow.fields, "triggers")
         why = "a workflow with triggers: runs by its schedule alone"
         opened = Runs(Answer.UNKNOWN if trigger.is_any else Answer.NO, line, why)
-    own = {id(job): filtered(at(job.fields, "filters"), trigger, job.line) for job in workflow.jobs}
-    if not workflow.fields and isinstance(trigger.ref, Tag):
-        own = dict.fromkeys(own, Runs(Answer.UNKNOWN))  # of a config without workflows the docs do not tell
     found: dict[int, Runs] = {}
     jobs = []
     for job in workflow.jobs:
-        runs = _job_runs(job, workflow, own, found, trigger)
+        runs = _job_runs(job, workflow, found, trigger, _MOST_CHAINED)
         answer = kleene_and((opened.answer, runs.answer))
         jobs.append((job, opened if opened.answer is answer is not Answer.YES else runs))
     running = kleene_or(runs.answer for _, runs in jobs)
@@ -160,19 +167,24 @@ def _workflow_runs(workflow: Workflow, trigger: Trigger) -> WorkflowRuns:
     return WorkflowRuns(workflow, Runs(running, decides.line, decides.why), tuple(jobs))
 
 
-def _job_runs(job: Job, workflow: Workflow, own: Mapping[int, Runs], found: dict[int, Runs], trigger: Trigger) -> Runs:
+def _job_runs(job: Job, workflow: Workflow, found: dict[int, Runs], trigger: Trigger, most: int) -> Runs:
     """Whether the filters of a job and of what it requires let it run; each job is looked at once."""
     if id(job) in found:
         return found[id(job)]
-    mine = found[id(job)] = own[id(job)]  # a circle of jobs ends here
+    mine = filtered(at(job.fields, "filters"), trigger, job.line)
+    if not workflow.fields and isinstance(trigger.ref, Tag):
+        mine = Runs(Answer.UNKNOWN)  # of a config without workflows the docs do not tell
+    found[id(job)] = mine  # a circle of jobs ends here
     if mine.answer is Answer.NO:
         return mine
-    needed = [(other, _job_runs(other, workflow, own, found, trigger)) for other in workflow.required(job)]
+    if most == 0:
+        return Runs(Answer.UNKNOWN)
+    needed = [(other, _job_runs(other, workflow, found, trigger, most - 1)) for other in workflow.required(job)]
     out = [(other, runs) for other, runs in needed if runs.answer is Answer.NO]
     if out:
         other, runs = out[0]
-        is_certain = len(out) == len(needed)
-        answer = Answer.NO if is_certain else Answer.UNKNOWN if isinstance(trigger.ref, Tag) else mine.answer
+        is_open = isinstance(trigger.ref, Tag) or any("<<" in need for need in job.requires)
+        answer = Answer.NO if len(out) == len(needed) else Answer.UNKNOWN if is_open else mine.answer
         mine = Runs(answer, runs.line, f"it requires '{other.alias}': {runs.why}")
     elif needed and mine.answer is Answer.YES and all(runs.answer is Answer.UNKNOWN for _, runs in needed):
         mine = needed[0][1]
@@ -185,6 +197,8 @@ def read_config(path: str, text: str) -> Config:
     root = read_yaml(text)
     if not isinstance(root, Map):
         raise ConfigUnreadable(root.line, "it is not a map")
+    if any(size(node, {}) > _MOST_NODES for key, node in root.items() if key in ("workflows", "jobs", "commands")):
+        raise ConfigUnreadable(1, "it is too large, with what its aliases repeat")
     version, setup = at(root, "version"), at(root, "setup")
     is_setup = setup is not None and not (isinstance(setup, Text) and typed(setup) is False)
     written = map_of(at(root, "workflows"))
@@ -192,7 +206,8 @@ def read_config(path: str, text: str) -> Config:
     workflows = [_workflow(name, fields) for name, fields in written.items() if isinstance(fields, Map)]
     if not written and _ONE_JOB in jobs:
         line = next(key.line for key in jobs if key == _ONE_JOB)
-        workflows = [Workflow(_ONE_JOB, line, Map(), (Job(_ONE_JOB, (_ONE_JOB,), _ONE_JOB, line, Map()),))]
+        only = Job(_ONE_JOB, (_ONE_JOB,), _ONE_JOB, line, Map())
+        workflows = [Workflow(_ONE_JOB, line, Map(), (only,), {_ONE_JOB: (only,)})]
     return Config(
         path=path,
         text=text,
@@ -202,6 +217,7 @@ def read_config(path: str, text: str) -> Config:
         parameters={str(name): _declared(name, map_of(node)) for name, node in map_of(at(root, "parameters")).items()},
         workflows=() if is_setup else tuple(workflows),
         has_workflows=bool(written),
+        refused=next((r for w in workflows for r in _refusals(w, jobs, has_groups="job-groups" in root)), None),
     )
 
 
@@ -220,8 +236,26 @@ def _declared(name: Text, fields: Map) -> Declared:
 
 
 def _workflow(name: Text, fields: Map) -> Workflow:
-    entries = items_of(at(fields, "jobs"))
-    return Workflow(str(name), name.line, fields, tuple(job for entry in entries for job in _jobs(entry)))
+    jobs = tuple(job for entry in items_of(at(fields, "jobs")) for job in _jobs(entry))
+    named: dict[str, tuple[Job, ...]] = {}
+    for job in jobs:
+        for each in {job.alias, *job.names}:
+            named[each] = (*named.get(each, ()), job)
+    return Workflow(str(name), name.line, fields, jobs, named)
+
+
+def _refusals(workflow: Workflow, jobs: Map, *, has_groups: bool) -> Iterator[Runs]:
+    """Why CircleCI refuses a workflow: it names a job that there is not. Not said where compiling makes the names."""
+    if has_groups or any("<<" in name or len(found) > 1 for name, found in workflow.named.items()):
+        return
+    names = {*workflow.named, *(job.key for job in workflow.jobs)}
+    for job in workflow.jobs:
+        lost = next((need for need in job.requires if "<<" not in need and need not in names), None)
+        if jobs and "/" not in job.key and job.key not in jobs and not job.is_approval:
+            yield Runs(Answer.NO, job.line, f"{_REFUSED}there is no job '{job.key}'")
+        elif lost is not None:
+            why = f"job '{job.alias}' requires '{lost}', which workflow '{workflow.name}' has not"
+            yield Runs(Answer.NO, job.line, _REFUSED + why)
 
 
 def _jobs(entry: Node) -> Iterator[Job]:
@@ -233,7 +267,7 @@ def _jobs(entry: Node) -> Iterator[Job]:
         matrix = map_of(at(fields, "matrix"))
         name, alias = at(fields, "name"), at(matrix, "alias")
         names = _names(str(name) if isinstance(name, Text) else str(key), matrix, is_named=name is not None)
-        shown = str(alias) if isinstance(alias, Text) else names[0] if len(names) == 1 else str(key)
+        shown = str(alias) if isinstance(alias, Text) else str(key) if matrix else names[0]
         yield Job(str(key), names, shown, key.line, fields)
 
 

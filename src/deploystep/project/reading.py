@@ -100,6 +100,16 @@ def read_yaml(text: str) -> Node:
     return made
 
 
+def size(node: Node, known: dict[int, int]) -> int:
+    """How many nodes there are, those that an alias repeats counted each time."""
+    if isinstance(node, Text):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = 1  # an alias within itself ends here
+        known[id(node)] += sum(size(each, known) for each in (node.values() if isinstance(node, Map) else node))
+    return known[id(node)]
+
+
 def _made(node: yaml.Node, loader: Any, known: dict[int, Node]) -> Node:
     """The node as a text, list or map; what an alias repeats is made once."""
     if id(node) in known:

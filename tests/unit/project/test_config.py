@@ -40,6 +40,8 @@ def jobs(text: str, ref: str) -> str:
         ("{branches: {ignore: main}}", "main no; release/1 yes; tag v1 no"),
         ("{branches: {only: /ma.*/, ignore: main}}", "main unknown; release/1 no; tag v1 no"),
         ("{branches: {only: << pipeline.git.branch >>}}", "main unknown; release/1 unknown; tag v1 no"),
+        ("{branches: {only: [x, [main]]}}", "main unknown; release/1 unknown; tag v1 no"),
+        ("{branches: main}", "main unknown; release/1 unknown; tag v1 no"),
         ("{branches: {only: /^(?!x).*$/}}", "main unknown; release/1 unknown; tag v1 no"),
         # docs, "tags": never without a filter for tags
         ("{tags: {only: /v.*/}}", "main yes; release/1 yes; tag v1 yes"),
@@ -70,10 +72,18 @@ def test_the_filters_of_a_job(filters: str, runs: str) -> None:
         ("- a: {requires: [{b: [failed]}]}\n- b: {filters: {branches: {only: x}}}", "main", "a no 5, b no 5"),
         ("- a: {matrix: {alias: all, parameters: {v: [1, 2]}}, filters: {branches: {only: x}}}\n- b: {requires: [all]}",
          "main", "all no 4, b no 4"),
+        # a matrix of one value is required by the name of its job too; a name from a matrix may be any that begins so
+        ("- a: {matrix: {parameters: {v: [1]}}, filters: {branches: {only: x}}}\n- b: {requires: [a]}",
+         "main", "a no 4, b no 4"),
+        ("- a: {name: a<< matrix.v >>, matrix: {parameters: {v: 1}}, filters: NO}\n- b: {requires: [a<< matrix.v >>]}",
+         "main", "a no 4, b no 4"),
+        ("- a: {filters: {branches: {only: x}}}\n- aa\n- b: {requires: [a<< matrix.v >>]}", "main",
+         "a no 4, aa yes, b unknown 4"),
     ],
 )  # fmt: skip
 def test_a_job_needs_one_of_those_that_it_requires(text: str, ref: str, runs: str) -> None:
-    assert jobs("".join(f"      {line}\n" for line in text.split("\n")), ref) == runs
+    lines = text.replace("NO", "{branches: {only: x}}").split("\n")
+    assert jobs("".join(f"      {line}\n" for line in lines), ref) == runs
 
 
 @pytest.mark.parametrize(
@@ -133,12 +143,38 @@ def test_the_config_is_read_as_circleci_reads_it() -> None:
         ("a: *b\n", 1, "YAML cannot read it: found undefined alias"),
         ("a: 1\n---\nb: 1\n", 2, "YAML cannot read it: but found another document"),
         ("a: " + "[" * 3000, 1, "nest"),
+        ("a: &a0 [x]\njobs:\n" + "".join(f"  a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40)), 1, "large"),
     ],
 )
 def test_what_cannot_be_read_is_one_message_with_a_line(text: str, line: int, why: str) -> None:
     with pytest.raises(ConfigUnreadable) as caught:
         config(text)
     assert (caught.value.line, why in caught.value.why) == (line, True), caught.value.why
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("jobs: [a, {b: {requires: [aa]}}]", "job 'b' requires 'aa', which workflow 'w' has not"),
+        ("jobs: [a, c]", "there is no job 'c'"),
+        ("jobs: [a, {b: {requires: [o/x]}}, o/x, {hold: {type: approval}}]", ""),
+        ("jobs: [{a: {matrix: {alias: m, parameters: {v: [1]}}}}, {b: {requires: [m, a-1, a]}}]", ""),
+        ("jobs: [a, a, {b: {requires: [a-1]}}]", ""),  # CircleCI numbers jobs that have one name
+        ("jobs: [{a: {name: a<< pipeline.number >>}}, {b: {requires: [a7]}}]", ""),
+    ],
+)
+def test_a_config_that_circleci_refuses(text: str, why: str) -> None:
+    found = config(f"orbs: {{o: x/o@1}}\njobs: {{a: {{}}, b: {{}}}}\nworkflows:\n  w:\n    {text}\n")
+    (runs,) = found.runs(found.trigger(Branch("main"), {}))
+    assert runs.runs.why == (f"CircleCI refuses this config: {why}" if why else "")
+    assert runs.runs.line == (5 if why else 0)
+
+
+def test_a_long_chain_of_jobs_is_not_followed_to_its_end() -> None:
+    chain = "".join(f"      - j{n}: {{requires: [j{n + 1}]}}\n" for n in range(2000))
+    found = config(f"workflows:\n  w:\n    jobs:\n{chain}      - j2000\n")
+    (runs,) = found.runs(found.trigger(Tag("v1"), {}))
+    assert runs.runs.answer.value == "no"
 
 
 @pytest.mark.parametrize("text", ["setup: true\nworkflows: {w: {jobs: [a]}}\n", "setup: << pipeline.parameters.x >>\n"])
