@@ -1,7 +1,8 @@
 """Whether a job runs this step, followed through the commands and scripts that are at hand."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 from deploystep.core.frozen import dataclass, replace
@@ -20,6 +21,14 @@ _BUILT_IN: Final = frozenset({
     "store_test_results", "persist_to_workspace", "attach_workspace", "add_ssh_keys", "deploy",
 })  # fmt: skip
 _MOST_DEEP: Final = 8
+_MOST_STEPS: Final = 2000
+_PARAMETER: Final = re.compile(r"<<\s*parameters\.([\w-]+)\s*>>")
+#: A value that is filled in where the shell expects a command, or the name of a script.
+_MAY_RUN: Final = re.compile(
+    r"(?:^|[;&|(`]|(?<!\S)(?:then|do|else|bash|sh|zsh|source|\.|eval|exec|sudo|env|xargs|time|nohup|deploystep)\s)"
+    r"\s*(?:-\w+\s+)*[\"']?[\w./-]*<<[^<>]*>>",
+    re.MULTILINE,
+)
 _END: Final = re.compile(r" -- |[;&|]")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 RUN: Final = "run "  #: stands for `deploystep run`; no rule is called so
@@ -84,8 +93,11 @@ class JobSteps:
 
 
 def runs_step(config: Config, job: Job, read: Read) -> JobSteps:
-    """Look at the steps of a job in their order, with `pre-steps` and `post-steps` of its workflow."""
-    definition = at(config.root, "jobs", job.key)
+    """Look at the steps of a job in their order, with `pre-steps` and `post-steps` of its workflow.
+
+    Another job may stand in for one with `override-with`, where its orb has that.
+    """
+    definition = None if at(job.fields, "override-with") else at(config.root, "jobs", job.key)
     if job.is_approval:
         return JobSteps((), RunsStep(Answer.NO, job.line, Answer.UNKNOWN))
     listed = [*items_of(at(job.fields, "pre-steps")), *items_of(at(definition, "steps"))]
@@ -98,7 +110,9 @@ def runs_step(config: Config, job: Job, read: Read) -> JobSteps:
     idle: RunsStep | None = None
     calls: list[RunsStep] = []
     workspace = 0
-    for step in (found for node in listed for found in _steps(node, config, read, 0)):
+    values = _arguments(definition, job.fields, {})
+    steps = (found for node in listed for found in _steps(node, config, read, values, 0))
+    for step in (*islice(steps, _MOST_STEPS), *(Step(job.line, is_open=True) for _ in islice(steps, 1))):
         if step.has_checkout:
             checkout = Answer.YES
         calls += [RunsStep(Answer.YES, step.line, checkout, words=words) for words in step.runs]
@@ -127,7 +141,22 @@ def _is_ours(name: str, config: Config) -> bool:
     return bool(slash) and "deploystep" in named and command in ("run", "gate")
 
 
-def _steps(node: Node, config: Config, read: Read, depth: int) -> Iterator[Step]:
+def _arguments(definition: Node | None, given: Node | None, outer: Mapping[str, str]) -> dict[str, str]:
+    """The values of the parameters of a job or command, where one stands there or in its place."""
+    found: dict[str, str] = {}
+    for name, declared in map_of(at(definition, "parameters")).items():
+        value = at(given, name) or at(declared, "default")
+        if isinstance(value, Text) and at(given, "matrix", "parameters", name) is None:
+            found[str(name)] = _filled(value, outer)
+    return found
+
+
+def _filled(text: Text, values: Mapping[str, str]) -> Text:
+    made = _PARAMETER.sub(lambda found: values.get(found[1], found[0]), text)
+    return Text(made, text.line, text.column, text.end, is_plain=text.is_plain)
+
+
+def _steps(node: Node, config: Config, read: Read, values: Mapping[str, str], depth: int) -> Iterator[Step]:
     name, fields = (node, None) if isinstance(node, Text) else next(iter(map_of(node).items()), (Text(""), None))
     if depth > _MOST_DEEP or isinstance(node, Items) or "<<" in name:
         yield Step(node.line, is_open=True)
@@ -135,14 +164,17 @@ def _steps(node: Node, config: Config, read: Read, depth: int) -> Iterator[Step]
         yield Step(name.line, has_checkout=True)
     elif name in ("run", "deploy"):
         command = fields if isinstance(fields, Text) else at(fields, "command")
-        yield _command(command, read) if isinstance(command, Text) else Step(name.line, is_open=True)
+        yield _command(_filled(command, values), read) if isinstance(command, Text) else Step(name.line, is_open=True)
     elif name in ("when", "unless"):
-        is_never = typed(c) is (name == "unless") if isinstance(c := at(fields, "condition"), Text) else False
+        condition = at(fields, "condition")
+        is_never = isinstance(condition, Text) and typed(_filled(condition, values)) is (name == "unless")
         for inner in items_of(at(fields, "steps")) if not is_never else ():
-            yield from _steps(inner, config, read, depth + 1)
+            yield from _steps(inner, config, read, values, depth + 1)
     elif name in map_of(at(config.root, "commands")):
-        for inner in items_of(at(config.root, "commands", name, "steps")):
-            yield from _steps(inner, config, read, depth + 1)
+        command = at(config.root, "commands", name)
+        inside = _arguments(command, fields, values)
+        for inner in items_of(at(command, "steps")):
+            yield from _steps(inner, config, read, inside, depth + 1)
     elif name == "attach_workspace" or name not in _BUILT_IN:
         runs = _of_orb(name, fields) if _is_ours(name, config) else ()
         yield Step(name.line, runs=runs, is_open=True, attaches=name == "attach_workspace")
@@ -156,7 +188,7 @@ def _command(command: Text, read: Read) -> Step:
     live = [(w, _END.split(rest)[0]) for w, rest in found if w != "plan" and not _IDLE.search(rest)]
     runs = tuple((RUN,) if word == "run" else _words(rest) for word, rest in live)
     clones = any("git clone" in text or "git fetch" in text for text in texts)
-    is_open = "<<" in command and not found
+    is_open = not found and _MAY_RUN.search(command) is not None
     return Step(command.line, clones, runs=runs, is_idle=bool(found) and not live, is_open=is_open)
 
 

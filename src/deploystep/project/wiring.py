@@ -22,7 +22,7 @@ from deploystep.project.config import Config, Job, WorkflowRuns
 from deploystep.project.declared import shown, warning
 from deploystep.project.expressions import Unknown, Value, parameters_in, pattern_of
 from deploystep.project.reading import Map, all_texts, at, key_line, map_of, texts_of, under
-from deploystep.project.steps import RUN, JobSteps, Read, RunsStep, runs_step
+from deploystep.project.steps import RUN, Read, RunsStep, runs_step
 
 _TESTS: Final = re.compile(r"test|spec|lint|check", re.IGNORECASE)
 _TOKENS: Final = re.compile(r"CIRCLE_TOKEN|CIRCLE_API_USER_TOKEN|CIRCLE_API_TOKEN|CIRCLECI_TOKEN|TOKEN_ENV|--token-env")
@@ -77,8 +77,7 @@ class _Wiring:
         self.config = config
         self.read = read
         jobs = [job for workflow in config.workflows for job in workflow.jobs]
-        found: dict[str, JobSteps] = {}
-        self.steps = {id(job): found.setdefault(job.key, runs_step(config, job, read)) for job in jobs}
+        self.steps = {id(job): runs_step(config, job, read) for job in jobs}
         self.jobs = jobs
         self.told: set[tuple[str, str]] = set()
 
@@ -241,6 +240,8 @@ class _Wiring:
                 what = f"{self._at(runs.line)}: the step never runs on {_named(group[0])}: {runs.why}"
                 command = "run" if rule.sends else f"gate {rule.name.value}"
                 hint = f"run  deploystep {command}  in a job that runs for what this rule is for"
+                if "filter" in runs.why:
+                    hint = _cure(runs, group[0], rule)
                 yield warning("P04", what, rule.name.span, hint)
                 break
         if "P05" in rule.ignore:
@@ -263,8 +264,8 @@ class _Wiring:
         idle = next((s.otherwise for s in self.steps.values() if s.otherwise.is_idle), None)
         if idle is not None:
             return Runs(Answer.NO, idle.line, "it only plans here: plan, --dry-run or --sandbox")
-        jobs_there = map_of(at(self.config.root, "jobs"))
-        for key in jobs_there:
+        used = {job.key for job in self.jobs}
+        for key in (key for key in map_of(at(self.config.root, "jobs")) if key not in used):
             job = Job(str(key), (str(key),), str(key), key.line, Map())
             found = runs_step(self.config, job, self.read)
             if found.of(rule.name.value, *((RUN,) if rule.sends else ())).answer is not Answer.NO:

@@ -40,6 +40,10 @@ CONFIG: Final = dedent("""\
       deploy:
         when: << pipeline.parameters.deploy >>
         jobs: [release]
+    commands:
+      with: {parameters: {flags: {default: --wait}}, steps: [{run: deploystep run << parameters.flags >>}]}
+      round: {steps: [about, about, about]}
+      about: {steps: [round, round, round]}
     """)
 RULES: Final = dedent("""\
     version: 1
@@ -99,12 +103,16 @@ CLOSES: Final = "    unless: << pipeline.parameters.deploy >>\n"
         (CLOSES, "", "P03 warning 6 config.yml:18: what this trigger starts on branch 'main' runs this step again .*workflow 'build', job 'decide'.* — give workflow 'build'  unless: << pipeline.parameters.deploy >>"),
         ("./deploy.sh", "deploystep run", "P03 warning 6 config.yml:22:"),
         # P04: the step never runs for the rule
-        ("decide: {requires", "decide: {filters: {branches: {only: develop}}, requires", "P04 warning 3 config.yml:19: the step never runs on branch 'main': job 'decide' does not run: its filters"),
+        ("decide: {requires", "decide: {filters: {branches: {only: develop}}, requires", "P04 warning 3 config.yml:19: the step never runs on branch 'main': job 'decide' does not run: its filters: branch main — let the filters there allow branch 'main'"),
         ("      - decide: {requires: [test], context: deploy-token}\n", "", "P04 warning 3 config.yml:10: .* job 'decide' is in no workflow"),
         ("deploystep run", "echo", "P04 warning 3 config.yml: .* no job of this config runs it"),
         ("deploystep run", "deploystep plan", "P04 warning 3 config.yml:10: .* it only plans here"),
         ("deploystep run", "deploystep run --dry-run", "P04 warning 3 config.yml:10: .* it only plans here"),
         ("deploystep run", "deploystep run --sandbox", "P04 warning 3 config.yml:10: .* it only plans here"),
+        # a job that cannot run the step, whatever fills in its commands, hides none of that
+        ("{run: deploystep run}", "{run: ./x << parameters.y >> || echo << pipeline.number >>}", "P04 warning 3 config.yml: .* no job of this config runs it"),
+        ("decide: {steps: [checkout, {run: deploystep run}]}", "decide: {steps: [checkout, {with: {flags: --dry-run}}]}", "P04 warning 3 config.yml:24: .* it only plans here"),
+        ("decide: {steps: [checkout, {run: deploystep run}]}", "decide: {parameters: {on: {default: false}}, steps: [checkout, {when: {condition: << parameters.on >>, steps: [{run: deploystep run}]}}]}", "P04 warning 3 config.yml: .* no job of this config runs it"),
         # P05: what the job lacks
         (", context: deploy-token", "", "P05 warning 3 config.yml:19: job 'decide' names no context"),
         ("decide: {steps: [checkout, ", "decide: {steps: [", "P05 warning 3 config.yml:10: job 'decide' runs the step before any checkout"),
@@ -131,7 +139,7 @@ def test_a_mistake_in_the_config(old: str, new: str, told: str) -> None:
         ("deploy: true", "deploy: false", "P01 error 6 config.yml:21: .* deploy is false"),
         ("deploy: true, ", "", "P01 error 6 config.yml:21: .* deploy is false"),
         ("{branch: main}", "{tag: v*}", "P01 error 6 config.yml:22: .* on tag 'v': a job without a filter for tags"),
-        ("{branch: main}", "[{branch: main}, {tag: v1}]", "P04 warning 3 config.yml:19: the step never runs on tag 'v1'"),
+        ("{branch: main}", "[{branch: main}, {tag: v1}]", "P04 warning 3 config.yml:19: the step never runs on tag 'v1': .* — add to the job, and to all that it requires,  filters"),
         ("deploy: true", "deplyo: true", "P07 error 7 config.yml does not declare the parameter 'deplyo' — did you mean 'deploy'?"),
         ("deploy: true", 'deploy: "true"', "P07 error 7 config.yml:3: 'deploy' is declared as boolean, and this is a text"),
         ("deploy: true", "deploy: true, env: prod", "P07 error 7 config.yml:6: 'prod' is not allowed for 'env'"),
@@ -193,6 +201,13 @@ def test_nothing_stops_a_loop_without_a_workflow_or_key() -> None:
         ("{run: deploystep run}", "deploy/now"),
         ("{run: deploystep run}", "{when: {condition: true, steps: [{run: deploystep run}]}}"),
         ("deploystep run", "./ci/decide.sh"),
+        ("deploystep run", "./ci/<< parameters.script >>.sh"),
+        ("deploystep run", "set -e; sudo << pipeline.parameters.sha >>"),
+        ("{run: deploystep run}", "{run: './ci/<< parameters.x >>cide.sh'}"),
+        ("{run: deploystep run}", "round"),
+        ("{run: deploystep run}", "with"),
+        ("requires: [test], context", "override-with: other/decide, requires: [test], context"),
+        ("decide: {requires", "decide: {post-steps: [{run: deploystep run}], requires"),
         ("{run: deploystep run}", "deploystep/run"),
         # a gate that is not known
         (OPENS, '    when: {matches: {pattern: "^(?!x).*", value: << pipeline.git.branch >>}}\n'),
@@ -213,6 +228,9 @@ def test_what_is_not_known_raises_no_alarm(old: str, new: str) -> None:
         else text
     )
     files = {"Makefile": "deploy:\n\tdeploystep run\n", "ci/decide.sh": "set -e\ndeploystep run --wait\n"}
+    if "post-steps" in new:  # of one of the workflows with this job
+        text = changed(text, "{run: deploystep run}", "{run: echo}")
+        text = changed(text, "workflows:\n", "workflows:\n  early: {when: false, jobs: [decide]}\n")
     assert found(text, files=files) == []
 
 
