@@ -20,6 +20,7 @@ from deploystep.core.frozen import dataclass, replace
 from deploystep.core.runs import RERUN, Run, WorkflowState, ends_in_setup, newest
 
 _MOST_OF_TARGET: Final = 100  # runs of another project that are looked through
+_IN_A_ROW: Final = 20  # runs that must be older than the deploy can be, until no younger one is expected to follow
 _LOOKING: Final = 90.0  # seconds in which an earlier run must show whether it is this deploy
 _SETTLING: Final = 10.0  # a run of that age, in seconds, may be about to be cancelled by the build that made it
 _BESIDE: Final = timedelta(seconds=60)  # in a run of that age another workflow may yet appear beside others
@@ -95,14 +96,20 @@ class EarlierRuns:
         return choice
 
     def _reaches_back(self, runs: tuple[Run, ...]) -> bool:
-        if self._spec.revision is None and len(runs) >= _MOST_OF_TARGET:
-            return True
-        return bool(runs) and _is_before(runs[-1], self._since)
+        """Whether the list has been read far enough. Its order is not documented, so one older run proves nothing."""
+        return self._is_too_long(runs) or self._has_passed(runs)
 
     def _is_cut(self, runs: tuple[Run, ...]) -> bool:
         """Whether another project's list was left before the time in which this deploy can have been made."""
-        is_target = self._spec.revision is None and len(runs) >= _MOST_OF_TARGET
-        return is_target and not _is_before(runs[-1], self._since)
+        return self._is_too_long(runs) and not self._has_passed(runs)
+
+    def _is_too_long(self, runs: tuple[Run, ...]) -> bool:
+        return self._spec.revision is None and len(runs) >= _MOST_OF_TARGET
+
+    def _has_passed(self, runs: tuple[Run, ...]) -> bool:
+        older = runs[-_IN_A_ROW:]
+        is_oldest_first = _is_before(runs[0], runs[-1].created) if runs else False
+        return len(older) == _IN_A_ROW and all(_is_before(run, self._since) for run in older) and not is_oldest_first
 
     def _may_be_ours(self, run: Run) -> bool:
         """Whether it is of the ref and commit of this deploy, and a trigger of another process may have made it."""

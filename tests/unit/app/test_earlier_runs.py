@@ -534,12 +534,30 @@ def test_the_search_ends_a_day_before_the_commit_was_made(
     age: float | None, committed: datetime | None, verdict: object
 ) -> None:
     """Clocks differ: a day is left for that. A commit of which no time is believed ends no search."""
-    last = [*others(20), *others(1, 2000, age=age)]
+    last = [*others(20), *others(20, 2000, age=age)]
     of = [listing(following="1"), listing(*last, following="2"), listing(pipeline())]
     scene = Scene({f"GET /{A}/workflow": SUCCESS, LIST: pages(*of)}, committed=committed)
     assert scene.verdict == verdict
     older = Scene({f"GET /{A}/workflow": SUCCESS, LIST: listing(pipeline(age=age))}, committed=committed)
     assert older.verdict == verdict, "nor is a run of that age one of this commit"
+
+
+OLD = 9 * DAY
+ORDERS = {
+    "one is out of place": others(1, 2000, age=OLD),
+    "almost all are": others(19, 2000, age=OLD) + others(1, 3000),
+    "oldest first": [run for n in range(40) for run in others(1, 2000 + n, age=OLD - n)],
+}
+
+
+@pytest.mark.parametrize("listed", ORDERS.values(), ids=ORDERS)
+@pytest.mark.parametrize("of", [spec(), to_target()])
+def test_a_list_in_another_order_is_read_on(of: TriggerSpec, listed: Any) -> None:
+    """CircleCI does not document the order of its lists."""
+    routes = {f"GET /{A}/config": MINE, f"GET /{A}/workflow": SUCCESS, "GET /config": FOREIGN}
+    page = pages(listing(*listed, following="1"), listing(pipeline()))
+    scene = Scene({**routes, (LIST if of.revision else TARGETS): page}, of, committed=COMMITTED)
+    assert scene.verdict == 25
 
 
 def test_a_list_that_is_not_read_to_its_end_decides_nothing() -> None:
@@ -565,8 +583,8 @@ MANY = [target_runs(20, start=n * 100) for n in range(1, 6)]
         ([[]], OWN, "fires"),
         ([target_runs(20), target_runs(19, start=2000)], OWN, "fires"),
         ([target_runs(20), [pipeline()]], OWN, 25),
-        ([target_runs(19) + target_runs(1, age=5000.0, start=2000), [pipeline()]], OWN, "fires"),  # before this build
-        ([target_runs(19) + target_runs(1, age=3999.0, start=2000), [pipeline()]], OWN, 25),
+        ([target_runs(19) + target_runs(20, age=5000.0, start=2000), [pipeline()]], OWN, "fires"),  # before this build
+        ([target_runs(19) + target_runs(20, age=3999.0, start=2000), [pipeline()]], OWN, 25),
         ([*MANY, [pipeline()]], OWN, 5),
         ([*MANY[:4], [*target_runs(18), pipeline()]], OWN, 25),
         ([*MANY[:4], target_runs(20, age=5000.0), [pipeline()]], OWN, "fires"),
