@@ -213,7 +213,7 @@ class _Doctor:
         """The project of this build, and those that rules send to."""
         own = build.project
         if own is None and build.pipeline_id is not None:
-            own = v2.pipeline_project(client, build.pipeline_id)
+            own, _ = v2.pipeline_project(client, build.pipeline_id)
         if own is None:
             cure = "outside a build a remote origin at github.com or bitbucket.org tells it; a build's variables do"
             self.warn("project", "nothing tells which project this is", cure)

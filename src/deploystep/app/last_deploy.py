@@ -51,7 +51,7 @@ def _triggered(build: BuildContext, client: Client) -> list[Run]:
     """The runs that a trigger may have made, newest first. API v2 lists those of every other API too."""
     project = build.project
     if project is None and build.pipeline_id is not None:
-        project = v2.pipeline_project(client, build.pipeline_id)
+        project, _ = v2.pipeline_project(client, build.pipeline_id)
     if project is None:
         raise _Unknown("CircleCI did not tell which project this is", _OTHER_BASE)
 

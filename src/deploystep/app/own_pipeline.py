@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from deploystep.circleci import v2
+from deploystep.circleci.errors import describe_failure, not_received
 from deploystep.core.build import BuildContext, ProjectSlug
 from deploystep.core.decide import Decision, Judgement, Verdict
 from deploystep.core.deploy import TriggerSpec
@@ -26,17 +27,18 @@ def own_deploys(
     """The rules whose deploy this build's own pipeline is, each with the reason.
 
     `is_again`: deploy keys are made anew, so any key that the pipeline holds shows that it is a deploy. Raises
-    FactUnavailable where the pipeline may be the deploy of a rule, and nothing could tell.
+    FactUnavailable where the pipeline may be the deploy of a rule, and nothing could tell, or Unreachable.
     """
     build, client = services.build, services.client()
     here = [spec for spec in specs if spec.project in (None, project)]
     if not here or build.pipeline_id is None:
         return {}
-    own = v2.pipeline(client, build.pipeline_id)
+    own, result = v2.pipeline_answer(client, build.pipeline_id)
     if own is None:
         unknown = next((spec for spec in here if is_again or not spec.is_recognised), None)
         if unknown is not None:
-            raise _undecided(unknown, f"pipeline {build.pipeline_id} could not be read")
+            why = f"pipeline {build.pipeline_id} could not be read ({describe_failure(result, client.host)})"
+            raise not_received(result, client.host, unknown.rule) or _undecided(unknown, why)
         services.console.info("this build's own pipeline could not be read: earlier runs are still looked for")
     if own is None or own.is_by_api is False:
         return {}

@@ -167,15 +167,16 @@ def project_of(
             " CIRCLE_BUILD_URL=https://circleci.com/gh/acme/shop/1",
         )
     from deploystep.circleci import v2  # noqa: PLC0415 - most builds say it
-    from deploystep.circleci.errors import cannot_see  # noqa: PLC0415 - as above
+    from deploystep.circleci.errors import cannot_see, describe_failure, not_received  # noqa: PLC0415 - as above
 
     client = services.client(specs)
-    project = v2.pipeline_project(client, build.pipeline_id)
+    project, result = v2.pipeline_project(client, build.pipeline_id)
     if project is None:
-        raise FactUnavailable(
+        rule = specs[0].rule if specs else options.rule
+        raise not_received(result, client.host, rule) or FactUnavailable(
             "project-unknown",
-            f"cannot tell which project this is: {client.host} did not describe pipeline {build.pipeline_id}; "
-            "nothing was sent",
+            f"cannot tell which project this is: pipeline {build.pipeline_id} could not be read "
+            f"({describe_failure(result, client.host)}); nothing was sent",
             cannot_see(services.token_name),
             f"ask who the token is:  GET {client.host}/api/v2/me",
         )

@@ -37,14 +37,15 @@ def uncertain(reason: str, context: TriggerContext) -> Uncertain:
 
 def unanswered(result: Response | Failure, context: TriggerContext) -> ToolError:
     """The trigger was given up: it certainly was not received, or nobody knows."""
-    return _not_received(result, context) or uncertain(describe_failure(result, context.host), context)
+    error = not_received(result, context.host, context.rule)
+    return error or uncertain(describe_failure(result, context.host), context)
 
 
 def unread(result: Response | Failure, context: TriggerContext) -> ToolError:
     """Something had to be read before the trigger, and could not be: nothing was sent."""
     if isinstance(result, Response) and 400 <= result.status < 500 and result.status != 429:  # noqa: PLR2004
         return refused(result, context, is_trigger=False)
-    return _not_received(result, context) or FactUnavailable(
+    return not_received(result, context.host, context.rule) or FactUnavailable(
         "undecided",
         f"cannot tell whether rule '{context.rule}' was triggered for this commit before: "
         f"the runs of {context.project} could not be read ({describe_failure(result, context.host)}); it was not sent",
@@ -53,13 +54,13 @@ def unread(result: Response | Failure, context: TriggerContext) -> ToolError:
     )
 
 
-def _not_received(result: Response | Failure, context: TriggerContext) -> Unreachable | None:
+def not_received(result: Response | Failure, host: str, rule: str) -> Unreachable | None:
     """The error that says that nothing was triggered; None where that is not certain."""
-    nothing = f"nothing was triggered for rule '{context.rule}'"
+    nothing = f"nothing was triggered for rule '{rule}'"
     if isinstance(result, Failure) and result.fate is Fate.NOT_RECEIVED:
         return Unreachable(
             "unreachable",
-            f"{context.host} was not reached ({result.reason}); {nothing}",
+            f"{host} was not reached ({result.reason}); {nothing}",
             "it is safe to run this step again",
             "behind a proxy or a private CA, set HTTPS_PROXY or REQUESTS_CA_BUNDLE in the job",
         )

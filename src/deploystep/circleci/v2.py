@@ -133,18 +133,24 @@ def completed(run: Run, read: Run | None) -> Run:
 
 def pipeline(client: Client, pipeline_id: str) -> Run | None:
     """`GET /pipeline/{id}`; None where it cannot be read."""
-    return _run(_pipeline_body(client, pipeline_id))
+    return pipeline_answer(client, pipeline_id)[0]
 
 
-def pipeline_project(client: Client, pipeline_id: str) -> ProjectSlug | None:
-    """The project that a pipeline is of; None where that is not told."""
-    slug = _pipeline_body(client, pipeline_id).text("project_slug")
-    return ProjectSlug.parse(slug) if slug else None
+def pipeline_answer(client: Client, pipeline_id: str) -> tuple[Run | None, Response | Failure]:
+    """The pipeline, None where it cannot be read, and the answer itself."""
+    result = client.get(f"/api/v2/pipeline/{segment(pipeline_id)}")
+    return _run(_pipeline_body(result, pipeline_id)), result
 
 
-def _pipeline_body(client: Client, pipeline_id: str) -> JsonObject:
+def pipeline_project(client: Client, pipeline_id: str) -> tuple[ProjectSlug | None, Response | Failure]:
+    """The project that a pipeline is of, None where that is not told, and the answer itself."""
+    _, result = pipeline_answer(client, pipeline_id)
+    return ProjectSlug.parse(_pipeline_body(result, pipeline_id).text("project_slug") or ""), result
+
+
+def _pipeline_body(result: Response | Failure, pipeline_id: str) -> JsonObject:
     """The pipeline that was asked for. An answer of another, or one that names no state, is taken for empty."""
-    body = JsonObject(body_of(client.get(f"/api/v2/pipeline/{segment(pipeline_id)}")))
+    body = JsonObject(body_of(result))
     return body if body.get("id") == pipeline_id and body.text("state") else JsonObject(None)
 
 

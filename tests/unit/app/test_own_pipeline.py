@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from builds import PIPELINE, SHOP, environ, spec
-from fakes import OWN_PATH, FakeServices, RoutedTransport, answer, config
+from fakes import OWN_PATH, FakeServices, RoutedTransport, answer, config, refused_connection
 from triggers import DEPLOYER, seen, workflow, workflows
 
 from deploystep.app.own_pipeline import own_deploys
-from deploystep.core.errors import FactUnavailable
+from deploystep.core.errors import FactUnavailable, Unreachable
 
 if TYPE_CHECKING:
     from deploystep.core.deploy import TriggerSpec
@@ -81,6 +81,12 @@ def test_what_nothing_could_tell(of: TriggerSpec, own: Any) -> None:
     with pytest.raises(FactUnavailable) as caught:
         asked(of, own)
     assert (caught.value.code, len(caught.value.hints)) == ("undecided", 2)
+
+
+@pytest.mark.parametrize("own", [refused_connection(), answer(429)])
+def test_where_nobody_could_be_asked_that_is_the_reason(own: Any) -> None:
+    with pytest.raises(Unreachable, match="nothing was triggered for rule"):
+        asked(spec(**BARE), own)
 
 
 @pytest.mark.parametrize(("own", "text"), [(answer(404), None), (pipeline(), answer(500)), (pipeline(), answer(404))])

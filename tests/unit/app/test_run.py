@@ -280,16 +280,17 @@ def test_the_project_is_asked_for_where_no_variable_tells_it(
 
 
 @pytest.mark.parametrize(
-    "events",
+    ("events", "code", "told"),
     [
-        [answer(404, {"message": "x"})],
-        [lost()] * 5,
-        [answer(200, {"id": PIPELINE, "state": "created", "project_slug": "x"})],
+        ([answer(404, {"message": "x"})], ExitCode.UNDECIDED, "project-unknown"),
+        ([lost()] * 5, ExitCode.UNDECIDED, "project-unknown"),
+        ([answer(200, {"id": PIPELINE, "state": "x", "project_slug": "x"})], ExitCode.UNDECIDED, "project-unknown"),
+        ([answer(429, retry_after="900")], ExitCode.UNREACHABLE, "rate-limited"),
     ],
 )
-def test_a_project_that_cannot_be_learned(events: list[Event]) -> None:
+def test_a_project_that_cannot_be_learned(events: list[Event], code: ExitCode, told: str) -> None:
     stage = Stage(events, environ(**NO_SLUG))
-    assert (stage.report.exit, stage.told.split()[0]) == (ExitCode.UNDECIDED, "project-unknown")
+    assert (stage.report.exit, stage.told.split()[0]) == (code, told)
     assert not any(r.method == "POST" for r in stage.transport.sent)
 
 

@@ -146,7 +146,7 @@ def test_of_a_tag_the_list_is_the_whole_projects() -> None:
 )
 def test_the_project_of_a_pipeline(body: dict[str, Any], project: ProjectSlug | None) -> None:
     transport = ScriptedTransport([answer(200, {"id": RUN, "state": "created", **body})])
-    assert v2.pipeline_project(client(transport), RUN) == project
+    assert v2.pipeline_project(client(transport), RUN)[0] == project
 
 
 @pytest.mark.parametrize(
