@@ -238,12 +238,20 @@ def test_it_says_what_was_read_and_what_was_not(shop: Clone) -> None:
     ]
 
 
-def test_steps_and_calls_are_counted_apart(shop: Clone) -> None:
-    steps = "\n          - deploy: ./a.sh" * 2 + f"\n          - deploy: {CALL}"
-    shop.write(CONFIG.replace("\n          - deploy:\n", f"{steps}\n          - deploy:\n"), PATH)
+@pytest.mark.parametrize(
+    ("steps", "noun", "by_hand"),
+    [
+        (["deploy: a", "deploy: b", f"deploy: {CALL}", "deploy:"], "4 deploy steps and 1 call", ", 1 of them by hand"),
+        (["deploy:"], "1 deploy step", ""),
+        (["deploy: {shell: zsh, command: ./a.sh}", "run:"], "1 deploy step", ", by hand"),
+        ([f"run: {CALL}", f"run: {CALL}", "run:"], "2 calls", ", all of them by hand"),
+    ],
+)  # fmt: skip
+def test_steps_and_calls_are_counted_apart(shop: Clone, steps: list[str], noun: str, by_hand: str) -> None:
+    shop.write(CONFIG.replace("- deploy:\n", "\n          ".join(f"- {step}" for step in steps) + "\n"), PATH)
 
-    assert "4 deploy steps and 1 call to migrate, 1 of them by hand" in migrate(shop).out
-    assert "4 deploy steps and 1 call to be migrated" in migrate(shop, "--check").err
+    assert f"\n{noun} to migrate{by_hand}\n" in migrate(shop).out
+    assert f": {noun} to be migrated\n" in migrate(shop, "--check").err
 
 
 def test_where_there_is_nothing_that_is_told(clone: Clone) -> None:
