@@ -329,11 +329,7 @@ class _Planner:
             if (known.when, known.trigger) == (holds, sent):
                 self.rules[i] = known._replace(notes=(*known.notes, note))
                 return known.name
-        patterns = [
-            m.pattern for a in holds.alternatives for m in a if m.word in ("branch", "tag") and m.pattern != "**"
-        ]
-        is_for_tags = not patterns and all(m.word != "branch" for a in holds.alternatives for m in a)
-        name = base or rules.slug(f"deploy {next(iter(patterns), 'tag' if is_for_tags else '')}")
+        name = base or rules.slug(f"deploy {rules.called(holds)}")
         taken = self.names | {rule.name for rule in self.rules}
         name = next(n for n in (name, *(f"{name[:60]}-{i}" for i in range(2, 999))) if n not in taken)
         self.rules.append(Rule(name, holds, sent, (note,)))

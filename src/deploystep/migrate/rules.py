@@ -45,6 +45,20 @@ def slug(text: str, otherwise: str = "deploy") -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_LONGEST_NAME].strip("-") or otherwise
 
 
+def called(holds: When) -> str:
+    """What to call builds: the names of their refs, how a pattern begins, or branch or tag; all have no name."""
+    refs = dict.fromkeys(m for alternative in holds.alternatives for m in alternative if m.word in ("branch", "tag"))
+    some = [_called(*ref) for ref in refs if ref.pattern != "**"]
+    return " ".join(dict.fromkeys(some[:2])) or (refs.popitem()[0].word if len(refs) == 1 else "")
+
+
+def _called(word: str, pattern: str) -> str:
+    if not re.search(r"^/.*/$|\*", pattern):
+        return pattern
+    found = re.match(r"[^\w\\[]*([A-Za-z-]{3,})", pattern)
+    return found[1] if found else word
+
+
 def quoted(text: str) -> str:
     """A text as YAML has it, in lists and maps too."""
     is_word = text.lower() in ("true", "false", "null", "yes", "no", "on", "off")

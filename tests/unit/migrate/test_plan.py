@@ -123,6 +123,28 @@ def test_a_deploy_step_becomes_a_gate(old: str, new: str) -> None:
     assert not any(f.is_alarm for f in migrated(after(found), after(found, RULES)).findings)
 
 
+@pytest.mark.parametrize(
+    ("test", "name"),
+    [
+        ('"$CIRCLE_BRANCH" = main', "deploy-main"),
+        ('"$CIRCLE_BRANCH" = feature/JIRA-1', "deploy-feature-jira-1"),
+        ('"$CIRCLE_BRANCH" == release/*', "deploy-release"),
+        (r'"$CIRCLE_TAG" =~ ^v[0-9]+\.[0-9]+(-rc[a-z]{1,3})?$', "deploy-tag"),
+        (r'"$CIRCLE_TAG" =~ ^prod-[0-9]+$ || "$CIRCLE_TAG" == v*', "deploy-prod-tag"),
+        ('"$CIRCLE_BRANCH" = main || "$CIRCLE_BRANCH" = develop || "$CIRCLE_BRANCH" = x', "deploy-develop-main"),
+        ('"$CIRCLE_BRANCH" == *-staging || "$CIRCLE_BRANCH" == @(qa|uat)/*', "deploy-branch-staging"),
+        ('-n "$CIRCLE_TAG"', "deploy-tag"),
+        ('-n "$CIRCLE_BRANCH"', "deploy-branch"),
+        ('-n "$FOO"', "deploy"),
+    ],
+)
+def test_a_rule_has_a_short_name(test: str, name: str) -> None:
+    found = migrated(config(f"- deploy: |\n    if [[ {test} ]]; then ./ship.sh --version 1.4.2; fi"))
+
+    assert f"- run: |\n          deploystep gate {name} -- ./ship.sh" in after(found)
+    assert check(found) == []
+
+
 BY_HAND = [
     ("- deploy:\n    shell: python3\n    command: print(1)", "its shell is python3"),
     ("- deploy:\n  command: ./ship.sh", "it has no command of its own"),
