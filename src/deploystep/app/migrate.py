@@ -7,7 +7,7 @@ from deploystep.app.options import Options
 from deploystep.app.report import Report
 from deploystep.core.build import ProjectSlug
 from deploystep.core.errors import RuleFileInvalid, UsageError
-from deploystep.core.source import Diagnostic, Pos, SourceFile, Span
+from deploystep.core.source import SourceFile
 from deploystep.migrate.plan import Migration, plan
 
 
@@ -58,17 +58,17 @@ def migrate(options: Options, tree: Tree, report: Report, warn: Callable[[str], 
     report.shows_diff = options.diff
     found = plan(tree.configs(), tree.rule_file(), tree.rule_path, tree.read, tree.own)
     report.migration = found
-    for problem in found.problems:
-        if not problem.is_fatal:
-            warn(f"{problem.path}:{problem.line}: {problem.why}")
+    for source, why in found.problems:
+        if not why.is_error:
+            (line, column), hint = why.span.start, f" — {why.hint}" if why.hint else ""
+            warn(f"{source.path}:{line}:{column}: {why.message}{hint}")
     if options.write and found.changes:
         _write(found, tree, is_forced=options.force)
         report.has_written = True
-    fatal = next((problem for problem in found.problems if problem.is_fatal), None)
+    fatal = next((problem for problem in found.problems if problem.why.is_error), None)
     if fatal is not None:
-        where = Diagnostic("E001", fatal.why, Span(Pos(fatal.line, 1)))
-        source = SourceFile(fatal.path, "\n" * fatal.line)
-        raise RuleFileInvalid("unreadable", f"{fatal.path} is not migrated", source=source, diagnostics=(where,))
+        what = f"{fatal.source.path} is not migrated"
+        raise RuleFileInvalid("unreadable", what, source=fatal.source, diagnostics=(fatal.why,))
     left = [f for f in found.findings if f.is_alarm and not (options.write and f.is_written)]
     if options.check and left:
         kinds = [f.kind for f in left]

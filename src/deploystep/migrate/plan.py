@@ -5,6 +5,7 @@ Only what certainly means what the old lines did is written; everything else is 
 
 import json
 import re
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from posixpath import normpath
@@ -14,7 +15,7 @@ from typing import Final, NamedTuple
 from deploystep.core.build import ProjectSlug
 from deploystep.core.frozen import dataclass, replace
 from deploystep.core.parameters import TOKEN_VARIABLES
-from deploystep.core.source import SourceFile
+from deploystep.core.source import Diagnostic, Pos, Severity, SourceFile, Span
 from deploystep.core.text import shown, visible
 from deploystep.migrate import advice, edits, gating, rules, scripts
 from deploystep.migrate.advice import Finding
@@ -26,7 +27,9 @@ from deploystep.migrate.rules import Rule, Trigger
 from deploystep.migrate.shell import TAG, Group, Node, Script, Simple, Unreadable, nodes, parse
 from deploystep.migrate.steps import Step, Written, steps, written
 from deploystep.project.reading import ConfigUnreadable, Map, at, read_yaml
+from deploystep.rulefile import yaml_reader
 from deploystep.rulefile.load import examine
+from deploystep.rulefile.yaml_nodes import Report, Stopped
 
 Read = Callable[[str], "str | None"]
 
@@ -71,12 +74,10 @@ _EVERY_BUILD: Final = When(((Holds("branch", "**"),), (Holds("tag", "**"),)), ()
 
 
 class Problem(NamedTuple):
-    """Why a file could not be read or changed; `is_fatal` where nothing could be looked for in it, or added to it."""
+    """Why a file could not be read or changed: fatal as an error, else it was looked through with tabs as blanks."""
 
-    path: str
-    line: int
-    why: str
-    is_fatal: bool = False
+    source: SourceFile
+    why: Diagnostic
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +166,12 @@ class _Planner:
         findings = tuple(sorted(self.findings, key=lambda f: (f.path, f.line, f.column, f.kind)))
         text = rules.file_with(self.rule_file, self.rules) if changes else ""
         if text is None or (text and any(d.is_error for d in examine(SourceFile(self.rule_path, text)).diagnostics)):
-            what = "no rules can be added to it as it is: write rules: as a list with an item a line, correct what"
-            problem = Problem(
-                self.rule_path, 1, f"{what} check reports, or name another file with --rules", is_fatal=True
-            )
-            if self.rule_file is None:
-                problem = Problem(changes[0].path, 1, "no valid rule file can be written for it", is_fatal=True)
-            self.problems.append(problem)
+            what, hint = "no valid rule file can be written for it", ""
+            if self.rule_file is not None:
+                what = "no rules can be added to it as it is"
+                hint = "write rules: as a list with an item a line, correct what check reports, or name another --rules"
+            source = self.rule_file or next(c.source for c in configs if c.edits)
+            self.problems.append(Problem(source, Diagnostic("E001", what, Span(Pos(1, 1)), hint)))
             findings, changes = tuple(replace(finding, is_written=False) for finding in findings), []
         elif text:
             changes.insert(0, Change(self.rule_path, self.rule_file.text if self.rule_file else None, text))
@@ -180,19 +180,20 @@ class _Planner:
 
     def _config(self, source: SourceFile) -> _Config | None:
         """The config. One that YAML cannot read is looked through with its tabs as blanks, and not changed."""
-        problem: ConfigUnreadable | None = None
+        why: Diagnostic | None = None
         for text in (source.text, source.text.expandtabs(8)):
             try:
                 root = read_yaml(text)
             except ConfigUnreadable as error:
-                problem = problem or error
+                why = why or _complaint(source, error)
                 continue
-            if problem is not None:
-                self.problems.append(Problem(source.path, problem.line, f"it will not be changed: {problem.why}"))
-            is_exact = problem is None and len(text.splitlines()) == len(text.removesuffix("\n").split("\n"))
+            if why is not None:
+                what = f"it will not be changed: {why.message}"
+                self.problems.append(Problem(source, replace(why, message=what, severity=Severity.WARNING)))
+            is_exact = why is None and len(text.splitlines()) == len(text.removesuffix("\n").split("\n"))
             return _Config(source, root, is_exact=is_exact) if isinstance(root, Map) else None
-        if problem is not None and source.text.strip():
-            self.problems.append(Problem(source.path, problem.line, problem.why, is_fatal=True))
+        if why is not None and source.text.strip():
+            self.problems.append(Problem(source, why))
         return None
 
     def _calls(self, config: _Config, step: Step) -> list[Call]:
@@ -378,6 +379,17 @@ class _Planner:
             line = text.count("\n", 0, call.offset) + 1
             place = (line, call.offset - text.rfind("\n", 0, call.offset))
             self._call(call, path, place, "it stands in a script")
+
+
+def _complaint(source: SourceFile, error: ConfigUnreadable) -> Diagnostic:
+    """Why YAML cannot read a config, in the words for rule files where their reader finds a fault too."""
+    stripped = SourceFile(source.path, "\n".join(line.rstrip() for line in source.text.split("\n")))
+    report = Report()
+    with suppress(Stopped):
+        yaml_reader.read(stripped, report, "version: 2.1", most=sys.maxsize)
+        report = Report()  # what it read to the end is not what is wrong
+    found = report.within(stripped)
+    return found[0] if found else Diagnostic("E001", error.why, Span(Pos(error.line, error.column)))
 
 
 def _implied(text: str) -> Iterator[str]:

@@ -54,11 +54,11 @@ Typed: TypeAlias = str | int | bool | None
 
 
 class ConfigUnreadable(Exception):
-    """Nothing can be said of a config, for a reason on a line (from 1)."""
+    """Nothing can be said of a config, for a reason on a line and at a column (from 1)."""
 
-    def __init__(self, line: int, why: str) -> None:
+    def __init__(self, line: int, why: str, column: int = 1) -> None:
         super().__init__(why)
-        self.line = line
+        self.line, self.column = line, column
         self.why = why
 
 
@@ -90,7 +90,8 @@ def read_yaml(text: str) -> Node:
         made = _made(root, loader, {}) if root is not None else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise ConfigUnreadable(mark.line + 1 if mark else 1, f"YAML cannot read it: {error.problem}") from None
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise ConfigUnreadable(line, f"YAML cannot read it: {error.problem}", column) from None
     except RecursionError:
         raise ConfigUnreadable(1, "it is nested too deeply") from None
     except (yaml.YAMLError, ValueError) as error:

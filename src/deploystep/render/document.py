@@ -219,7 +219,7 @@ def _migration(found: "Migration") -> Object:
             {"path": c.path, "new": c.old is None, "replaced": sorted(c.replaced), "diff": diff_of(c)}
             for c in found.changes
         ],
-        "problems": [{"file": p.path, "line": p.line, "message": p.why} for p in found.problems],
+        "problems": [_diagnostic(why, source) for source, why in found.problems],
     }
 
 

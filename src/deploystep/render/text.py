@@ -273,7 +273,7 @@ def _migrated(found: "Migration", report: Report) -> list[str]:
     if alarms:
         which = {0: "", len(alarms): ", all of them by hand"}.get(by_hand, f", {by_hand} of them by hand")
         lines.append(f"{_ending(found)} to migrate{', by hand' if by_hand == len(alarms) == 1 else which}")
-    elif not any(problem.is_fatal for problem in found.problems):
+    elif not any(problem.why.is_error for problem in found.problems):
         lines.append(f"nothing that stops working is in what was read: {visible(', '.join(found.read))}")
         lines.append("not read: what images, orbs of others and compiled programs do")
     files = [

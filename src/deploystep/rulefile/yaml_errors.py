@@ -148,7 +148,13 @@ def _explain_flow(complaint: _Complaint) -> bool:
             tag = Pos(number, begin + found.start(1) + 1)
             refuse_negation(_written(source, tag), tag, complaint.report)
             return True
-    bracket, close = "[]" if complaint.says("sequence") else "{}"
+    if complaint.says("flow node"):  # then PyYAML does not say which bracket it stands in
+        text, opened = "\n".join([*complaint.lines[1 : since.line], complaint.before]), [0]
+        for found in re.finditer(r"[\[\]{}]", text):
+            opened = [*opened, found.start()] if found[0] in "[{" else opened[:-1] or [0]
+        since = _place(text, opened[-1])
+    bracket = complaint.lines[since.line][since.column - 1 :][:1]
+    close = {"[": "]"}.get(bracket, "}")
     if complaint.says("stream end") or at.line > since.line:
         return complaint.error("E017", f"this {bracket} is never closed", f"add {close}", since)
     return complaint.error("E017", f"expected , or {close} here", "quote texts that hold one of [ ] { } ,")

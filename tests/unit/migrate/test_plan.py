@@ -236,7 +236,7 @@ def test_a_rule_file_that_takes_no_rules_stays_as_it_is(rules: str) -> None:
     found = migrated(config("- deploy: ./a.sh"), rules)
 
     assert found.changes == ()
-    assert [p.is_fatal for p in found.problems] == [True]
+    assert [p.why.is_error for p in found.problems] == [True]
     assert [f.is_written for f in found.findings] == [False]
 
 
@@ -267,8 +267,27 @@ def test_a_config_with_tabs_is_looked_through_and_not_changed() -> None:
     )
 
     assert [(f.line, f.is_written) for f in found.findings] == [(7, False)]
-    assert [p.is_fatal for p in found.problems] == [False]
-    assert migrated("jobs: [").problems[0].is_fatal
+    ((source, why),) = found.problems
+    assert (source.path, why.span.start, why.is_error) == (PATH, (11, 1), False)
+    assert why.message == "it will not be changed: a tab where YAML wants spaces"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "message"),
+    [
+        (f"{HEAD}      - deploy: echo a: b\n", 7, 23, "a second ': ' in one value"),
+        (f"{HEAD}      - deploy: echo a: b  # ü\t\n", 7, 23, "a second ': ' in one value"),
+        (f"{HEAD}     - deploy: x\n", 7, 6, "this line is not indented as the lines above it say"),
+        ("jobs: {a: [}", 1, 12, "expected , or ] here"),
+        ("jobs: [", 1, 7, "this [ is never closed"),
+        ("jobs:\n  a: *b\n", 2, 6, "YAML cannot read it: found undefined alias 'b'"),
+        ("# nothing\n", 1, 1, "the file is empty"),
+    ],
+)
+def test_a_config_that_yaml_cannot_read_is_told_where(text: str, line: int, column: int, message: str) -> None:
+    ((_, why),) = migrated(text).problems
+
+    assert (why.span.start, why.message, why.is_error) == ((line, column), message, True)
 
 
 # --- calls
@@ -413,7 +432,7 @@ def test_rules_and_targets_are_added_to_those_that_there_are(before: str, expect
 
     if expected is None:
         assert found.changes == ()
-        assert [problem.path for problem in found.problems] == [RULES]
+        assert [problem.source.path for problem in found.problems] == [RULES]
         return
     new = after(found, RULES)
     assert expected in new

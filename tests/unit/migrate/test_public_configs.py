@@ -37,7 +37,7 @@ def test_a_public_config_is_migrated(path: Path) -> None:
     own = ProjectSlug.parse(f"gh/{'/'.join(path.stem.split('__')[:2])}")
     found = plan([SourceFile(PATH, text)], None, RULES, lambda _: None, own)
     assert sum(f.is_alarm for f in found.findings) == ALARMS.get(path.stem, 0)
-    assert not any(problem.is_fatal for problem in found.problems)
+    assert not any(problem.why.is_error for problem in found.problems)
     if not found.changes:
         assert not any(f.is_written for f in found.findings)
         return

@@ -63,6 +63,8 @@ def test_a_mistake_in_yaml_is_named_by_what_it_is(text: str, message: str, said:
         ("a: &x [*x]\n", "1:8: error[E015]: *x stands inside of what it repeats"),
         ("a: {b: &x {c: {d: *x}}}\n", "1:19: error[E015]: *x stands inside of what it repeats"),
         ("a: [b", "1:4: error[E017]: this [ is never closed"),
+        ("a: [b, {c: d},\n", "1:4: error[E017]: this [ is never closed — add ]"),
+        ("a: {b: [}", "1:9: error[E017]: expected , or ] here"),
         ("-b: c\nd: e: f\n", "2:5: error[E019]: a second ': ' in one value"),
         ("a: [!b]\n", "1:5: error[E010]: '!b' is read by YAML as a tag"),
         ("- a: b\n  c\n", "2:3: error[E018]: this line has no ':'"),
