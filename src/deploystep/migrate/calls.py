@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from posixpath import normpath
 from typing import Final, NamedTuple
 
 from deploystep.migrate import requests
@@ -65,12 +66,14 @@ class Call(NamedTuple):
     """A request, and the offset in the script where its command begins.
 
     `is_plain`: the command stands in the script itself, not in a function, a loop or a text that another shell reads,
-    and nothing that it sends is guessed.
+    and nothing that it sends is guessed. `sent_at`: where what sends it stands in a function or a file that is read
+    there: the path of that file, empty for the script itself, and the offset.
     """
 
     offset: int
     request: Request
     is_plain: bool
+    sent_at: tuple[str, int] | None = None
 
 
 def in_text(text: str, language: str, values: Mapping[str, str], read: Read) -> list[Call]:
@@ -80,12 +83,17 @@ def in_text(text: str, language: str, values: Mapping[str, str], read: Read) -> 
     if language == "python":
         found = list(_in_python(text))
     elif language == "shell":
-        found = _Walk({name: (value,) for name, value in values.items()}, read).script(text)
+        walk = _Walk({name: (value,) for name, value in values.items()}, read)
+        found = walk.script(text)
+        sent = {call.sent_at for call in found}
+        unsent = [call for call in walk.defined if (call.sent_at or ("", call.offset)) not in sent]
+        sent = {call.sent_at for call in unsent}
+        found = [*found, *(call for call in unsent if call.sent_at or ("", call.offset) not in sent)]
     else:
         found = list(_by_shape(text))
-    first: dict[tuple[int, str, str], Call] = {}
+    first: dict[tuple[int, tuple[str, int] | None, str, str], Call] = {}
     for call in found:
-        first.setdefault((call.offset, call.request.endpoint, call.request.api), call)
+        first.setdefault((call.offset, call.sent_at, call.request.endpoint, call.request.api), call)
     return sorted(first.values(), key=lambda call: call.offset)
 
 
@@ -99,13 +107,15 @@ class _Walk:
     def __init__(self, values: dict[str, tuple[str, ...]], read: Read) -> None:
         self.values = values
         self.read = read
-        self.functions: dict[str, Group] = {}
+        self.functions: dict[str, tuple[Group, str | None, Callable[[int], int]]] = {}  # with `file` and `place`
         self.files: dict[str, str] = {}
         self.calls: list[Call] = []
+        self.defined: list[Call] = []  # in functions, whether or not they are called
         self.unsure: dict[str, tuple[str, ...]] = {}
         self.depth = 0
         self.steps = 0
-        self.base = 0
+        self.file: str | None = ""  # that the script is read from; None for a text that stands nowhere as it is
+        self.place: Callable[[int], int] = lambda offset: offset  # in that file, of an offset in the text at hand
         self.at: int | None = None  # where everything is that is found, while a function or a text is looked through
         self.is_plain = True
         self.is_sure = True
@@ -122,10 +132,10 @@ class _Walk:
                     body = parse(bare).body
                 except Unreadable:
                     continue
-                self.base, before = self.base + line.end() - len(bare), self.base
+                before, self.place = self.place, self.inner(line.end() - len(bare))
                 self.is_plain = False
                 self.commands(body)
-                self.base = before
+                self.place = before
         return self.calls
 
     def commands(self, commands: List) -> None:
@@ -152,8 +162,7 @@ class _Walk:
             )
             self.within(node.body)
         elif isinstance(node, Group) and node.name:
-            self.functions[node.name] = node
-            self.within(node.body, {})
+            self.define(node)
         elif isinstance(node, Group):
             self.commands(node.body)
         elif isinstance(node, Test):
@@ -167,35 +176,56 @@ class _Walk:
             if self.values[name] != before.get(name):
                 self.unsure[name] = self.values[name]
 
-    def within(self, body: List, values: Mapping[str, tuple[str, ...]] | None = None, at: int | None = None) -> None:
-        """Commands of a loop, or of a function that is given `values`; with `at`, what is found stands there."""
+    def within(self, body: List, values: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        """Commands of a loop, or of a function that is given `values`."""
         if self.depth >= _MOST_DEEP:
             return
-        is_plain, before, mine, self.is_plain = self.is_plain, self.at, self.values, False
+        is_plain, mine, self.is_plain = self.is_plain, self.values, False
         self.depth += 1
         if values is not None:
             self.values = {**mine, **values}
-        self.at = before if before is not None else at
         self.commands(body)
         self.values = mine if values is not None else self.values
-        self.depth, self.at, self.is_plain = self.depth - 1, before, is_plain
+        self.depth, self.is_plain = self.depth - 1, is_plain
 
-    def text(self, text: str, start: int, *, is_exact: bool) -> None:
-        """Commands in a text within the script: exactly as it stands there, or somewhere in it."""
+    def define(self, node: Group) -> None:
+        """A function, whose commands may never be called."""
+        self.functions[node.name] = (node, self.file, self.place)
+        if self.at is None:  # else its file is looked through by itself
+            calls, self.calls = self.calls, []
+            self.within(node.body, {})
+            self.defined, self.calls = self.defined + self.calls, calls
+
+    def called(self, node: Simple, words: list[str]) -> None:
+        """The commands of a function that is called."""
+        around = self.file, self.place, self.at
+        function, file, place = self.functions[words[0]]
+        self.file, self.place, self.at = file, place, self._seen(node.start)
+        given = {str(i): (text,) for i, text in enumerate(words[1:], 1)}
+        self.within(function.body, {**given, "@": tuple(words[1:]), "*": tuple(words[1:])})
+        self.file, self.place, self.at = around
+
+    def text(self, text: str, start: int, place: Callable[[int], int] | None = None, file: str | None = None) -> None:
+        """Commands in a text: at each `place` as it stands in the script, or somewhere at `start`, or in a file."""
         if self.depth >= _MOST_DEEP:
             return
-        is_plain, base, before, depth = self.is_plain, self.base, self.at, self.depth
-        self.is_plain, self.depth = False, depth + 1
-        if is_exact:
-            self.base += start
-        elif before is None:
-            self.at = base + start
+        around = self.is_plain, self.depth, self.file, self.place, self.at
+        self.is_plain, self.depth = False, self.depth + 1
+        if place is None:
+            self.file, self.place, self.at = file, lambda offset: offset, self._seen(start)
+        else:
+            self.place = place
         self.script(text)
-        self.is_plain, self.base, self.at, self.depth = is_plain, base, before, depth
+        self.is_plain, self.depth, self.file, self.place, self.at = around
+
+    def inner(self, start: int, quoted: str = "") -> Callable[[int], int]:
+        """The places in a text that begins at an offset; in a quoted one, each single quote has four characters."""
+        outer = self.place
+        return lambda offset: outer(start + offset + 3 * quoted.count("'", 0, offset))
 
     def nested(self, word: Word) -> None:
         for offset, text in substitutions(word.raw) if "$(" in word.raw or "`" in word.raw else ():
-            self.text(text, word.start + offset, is_exact=True)
+            self.text(text, word.start, self.inner(word.start + offset))
 
     def simple(self, node: Simple) -> None:
         for assignment in node.assignments:
@@ -218,23 +248,30 @@ class _Walk:
                 if equals:
                     self.assign(name, value)
         elif words[0] in self.functions and words[0] not in ("curl", "wget"):
-            given = {str(i): (text,) for i, text in enumerate(words[1:], 1)}
-            body = self.functions[words[0]].body
-            self.within(body, {**given, "@": tuple(words[1:]), "*": tuple(words[1:])}, self.base + node.start)
+            self.called(node, words)
         elif words[0] in (".", "source") and len(words) > 1:
-            self.text(self.read(words[1]) or "", node.start, is_exact=False)
+            path = normpath(words[1])
+            self.text(self.read(path) or "", node.start, file=path)
         else:
             self.request(node, words)
 
     def heredoc(self, words: list[str], body: str, start: int) -> None:
         first = words[0].rpartition("/")[2] if words else ""
         if read := _reader(first):
-            self.calls += [c._replace(offset=self._place(start + c.offset)) for c in read(body)]
+            self.add(start, read(body))
         elif first in _RUNS_TEXT:
-            self.text(body, start, is_exact=True)
+            self.text(body, start, self.inner(start))
 
-    def _place(self, offset: int) -> int:
-        return self.at if self.at is not None else self.base + offset
+    def add(self, start: int, calls: Iterable[Call]) -> None:
+        """Note calls in a text that begins at an offset."""
+        for call in calls:
+            offset = start + call.offset
+            sent_at = None if self.at is None or self.file is None else (self.file, self.place(offset))
+            self.calls.append(call._replace(offset=self._seen(offset), sent_at=sent_at))
+
+    def _seen(self, offset: int) -> int:
+        """Where in the script something is that stands at an offset of the text at hand."""
+        return self.place(offset) if self.at is None else self.at
 
     def request(self, node: Simple, words: list[str]) -> None:
         """Whether a command sends a request, or has a text carried out that does."""
@@ -242,30 +279,18 @@ class _Walk:
         found = requests.read(words, given)
         if found is not None:
             is_plain = self.is_plain and self.is_sure and node.words[0].raw == "curl"
-            self.calls.append(Call(self._place(node.start), found, is_plain))
+            self.add(node.start, [Call(0, found, is_plain)])
             return
         first = words[0].rpartition("/")[2]
         text = next((word for word in words[1:] if re.search(r"\s", word) and _IN_TEXT.search(word)), None)
         if text is not None and (read := _reader(first)):
-            self.calls += [c._replace(offset=self._place(node.start)) for c in read(text)]
+            self.add(node.start, [c._replace(offset=0) for c in read(text)])
         elif text is not None and first in _RUNS_TEXT | set(self.functions):
-            self.quoted(text, node)
+            raw = "'" + text.replace("'", "'\\''") + "'"
+            start = next((word.start + 1 for word in node.words if word.raw == raw), None)
+            self.text(text, node.start, None if start is None else self.inner(start, text))
         elif first in ("bash", "sh", "source") and len(words) > 1 and words[1] in self.files:
-            self.text(self.files[words[1]], node.start, is_exact=False)
-
-    def quoted(self, text: str, node: Simple) -> None:
-        """Commands in a word of a command; in single quotes each of their places is known."""
-        raw = "'" + text.replace("'", "'\\''") + "'"
-        start = next((word.start + 1 for word in node.words if word.raw == raw), None)
-        if start is None or self.at is not None:
-            self.text(text, node.start, is_exact=False)
-            return
-        known, base, self.base = len(self.calls), self.base, 0
-        self.text(text, 0, is_exact=True)
-        self.base = base
-        self.calls[known:] = [
-            c._replace(offset=base + start + c.offset + 3 * text.count("'", 0, c.offset)) for c in self.calls[known:]
-        ]
+            self.text(self.files[words[1]], node.start)
 
     # --- values
 

@@ -147,6 +147,7 @@ class _Planner:
         self.findings: list[Finding] = []
         self.problems: list[Problem] = []
         self.scripts: set[str] = set()
+        self.sent: set[tuple[str, int, int]] = set()  # where calls stand that are told where they are sent
 
     def plan(self, sources: list[SourceFile]) -> Migration:
         configs = [config for source in sources if (config := self._config(source)) is not None]
@@ -163,7 +164,8 @@ class _Planner:
             for c in configs
             if c.edits
         ]
-        findings = tuple(sorted(self.findings, key=lambda f: (f.path, f.line, f.column, f.kind)))
+        told = [finding for finding in self.findings if (finding.path, finding.line, finding.column) not in self.sent]
+        findings = tuple(sorted(told, key=lambda f: (f.path, f.line, f.column, f.kind)))
         text = rules.file_with(self.rule_file, self.rules) if changes else ""
         if text is None or (text and any(d.is_error for d in examine(SourceFile(self.rule_path, text)).diagnostics)):
             what, hint = "no valid rule file can be written for it", ""
@@ -231,10 +233,23 @@ class _Planner:
             elif not call.is_plain:
                 by_hand = "it stands in a loop, a function or another command, or not all that it sends is known"
             by_hand = "" if is_run and call.request.is_doomed else by_hand
-            self._call(call, path, at_call, by_hand, _sent_by(command, call))
+            sent_at = command.place(call.sent_at[1]) if command and call.sent_at else at_call
+            self._call(call, (path, *at_call), (path, *sent_at), by_hand, _sent_by(command, call))
 
-    def _call(self, call: Call, path: str, place: tuple[int, int], by_hand: str, holds: When | None = None) -> None:
-        found = advice.of_call(call.request, (path, *place), self.own, by_hand=by_hand, holds=holds)
+    def _call(
+        self,
+        call: Call,
+        place: tuple[str, int, int],
+        sent_at: tuple[str, int, int],
+        by_hand: str,
+        holds: When | None = None,
+    ) -> None:
+        if call.sent_at and call.sent_at[0]:
+            sent_at = (call.sent_at[0], *_place(self.read(call.sent_at[0]) or "", call.sent_at[1]))
+        found = advice.of_call(call.request, place, self.own, by_hand=by_hand, holds=holds)
+        if sent_at != place:
+            self.sent.add(sent_at)
+            found = replace(found, what=f"{found.what}, sent at {sent_at[0]}:{sent_at[1]}:{sent_at[2]}")
         secrets = tuple(
             f"by hand, because the value of {visible(name)} looks like a secret: put it into a context as "
             f"{call.request.parameters[name][2:-1]}, and revoke the one that stands here"
@@ -376,9 +391,13 @@ class _Planner:
 
     def _in_script(self, path: str, text: str, calls: Iterable[Call]) -> None:
         for call in calls:
-            line = text.count("\n", 0, call.offset) + 1
-            place = (line, call.offset - text.rfind("\n", 0, call.offset))
-            self._call(call, path, place, "it stands in a script")
+            place = (path, *_place(text, call.offset))
+            sent_at = (path, *_place(text, call.sent_at[1])) if call.sent_at else place
+            self._call(call, place, sent_at, "it stands in a script")
+
+
+def _place(text: str, offset: int) -> tuple[int, int]:
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
 
 
 def _complaint(source: SourceFile, error: ConfigUnreadable) -> Diagnostic:

@@ -551,6 +551,40 @@ def test_a_script_in_a_hidden_folder_is_read(command: str, path: str) -> None:
     assert [(f.path, f.line, f.is_alarm) for f in found.findings] == [(path, 1, True)]
 
 
+F = f"f() {{\n  {BUILD}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "files", "told"),
+    [
+        (f"{F}f", {}, [(PATH, 11, 11, f"{PATH}:9:13")]),
+        (f"{F}f\nif x; then f; fi", {}, [(PATH, 11, 11, f"{PATH}:9:13"), (PATH, 12, 22, f"{PATH}:9:13")]),
+        (F, {}, [(PATH, 9, 13, "")]),
+        (f"{F}g() {{ f; }}\ng", {}, [(PATH, 12, 11, f"{PATH}:9:13")]),
+        (f"{F}g() {{ f; }}", {}, [(PATH, 11, 17, f"{PATH}:9:13")]),
+        (
+            f"f() {{\n  {BUILD}  {BUILD}}}\nf",
+            {},
+            [(PATH, 12, 11, f"{PATH}:9:13"), (PATH, 12, 11, f"{PATH}:10:13")],
+        ),
+        (f"bash -c '\necho '\\''x'\\''\n{F}f'", {}, [(PATH, 13, 11, f"{PATH}:11:13")]),
+        (". ./lib.sh\nf", {"lib.sh": f"# f\n{F}"}, [(PATH, 9, 11, "lib.sh:3:3")]),
+        ("source ci/lib.sh", {"ci/lib.sh": BUILD}, [(PATH, 8, 11, "ci/lib.sh:1:1")]),
+        ("source ci/lib.sh", {"ci/lib.sh": F}, [("ci/lib.sh", 2, 3, "")]),
+        ("./a.sh", {"a.sh": ". lib.sh\nf\n", "lib.sh": F}, [("a.sh", 2, 1, "lib.sh:2:3")]),
+        ("./lib.sh; ./a.sh", {"a.sh": ". lib.sh\nf\n", "lib.sh": F}, [("a.sh", 2, 1, "lib.sh:2:3")]),
+        ("./a.sh", {"a.sh": f"{F}f\n"}, [("a.sh", 4, 1, "a.sh:2:3")]),
+    ],
+)
+def test_a_call_in_a_function_is_told_once_where_it_is_called(
+    script: str, files: dict[str, str], told: list[tuple[str, int, int, str]]
+) -> None:
+    found = migrated(config("- run: |\n" + "".join(f"    {line}\n" for line in script.split("\n"))), files=files)
+
+    assert [(f.path, f.line, f.column, f.what.partition(", sent at ")[2]) for f in found.findings] == told
+    assert all(f.is_alarm for f in found.findings)
+
+
 def test_a_script_names_others_from_its_own_folder() -> None:
     files = {".circleci/t.sh": '#!/bin/sh\n. "$(dirname "$0")/u.sh"\n', ".circleci/u.sh": BUILD}
 
