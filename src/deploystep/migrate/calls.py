@@ -111,7 +111,7 @@ class _Walk:
         self.files: dict[str, str] = {}
         self.calls: list[Call] = []
         self.defined: list[Call] = []  # in functions, whether or not they are called
-        self.unsure: dict[str, tuple[str, ...]] = {}
+        self.unsure = dict(values)  # other jobs may give others, and who calls a command another parameter
         self.depth = 0
         self.steps = 0
         self.file: str | None = ""  # that the script is read from; None for a text that stands nowhere as it is
@@ -341,7 +341,7 @@ class _Walk:
         return text
 
     def tag(self, tag: str) -> str:
-        name = tag.strip("<> ")
+        name, self.is_sure = tag.strip("<> "), False
         return self.values.get(name, (f"${{{name}}}",))[0]
 
     def output(self, command: str) -> str:

@@ -449,15 +449,17 @@ def test_two_steps_that_send_are_left_alone() -> None:
     assert [(f.kind, f.is_written) for f in found.findings] == [("call", False)] * 2
 
 
+SENDS = "curl -u $T: -d build_parameters[CIRCLE_JOB]=x https://circleci.com/api/v1.1/project/gh/acme/other/tree"
+
+
 @pytest.mark.parametrize(
     "steps",
     [
         "- run: |\n    for j in a b; do\n      curl -u $T: -d build_parameters[CIRCLE_JOB]=$j $A/project/gh/a/b/tree/main\n    done",
         "- run: |\n    ./test.sh\n    curl -X POST https://circleci.com/api/v1.1/project/gh/acme/other/tree/main",
         "- run: curl -X POST https://circleci.com/api/v1.1/project/gh/acme/other/build",
-        "- run: curl -X POST https://circleci.com/api/v1.1/project/gh/acme/shop/$CIRCLE_BUILD_NUM/retry",
-        "- run: curl -X POST -d 'build_parameters[CIRCLE_JOB]=nowhere' -d revision=$CIRCLE_SHA1 "
-        "https://circleci.com/api/v1.1/project/gh/acme/shop/tree/$CIRCLE_BRANCH",
+        f"- run: {{environment: {{B: main}}, command: '{SENDS}/$B'}}",
+        f"- when: {{condition: 1, parameters: {{b: {{default: main}}}}, steps: [run: '{SENDS}/<< parameters.b >>']}}",
     ],
 )
 def test_a_call_that_cannot_be_read_whole_is_told(steps: str) -> None:
