@@ -26,7 +26,7 @@ from deploystep.migrate.edits import Edit
 from deploystep.migrate.rules import Rule, Trigger
 from deploystep.migrate.shell import TAG, Group, Node, Script, Simple, Unreadable, nodes, parse
 from deploystep.migrate.steps import Step, Written, steps, written
-from deploystep.project.reading import ConfigUnreadable, Map, at, read_yaml
+from deploystep.project.reading import ConfigUnreadable, Map, Text, at, read_yaml, texts_of, under
 from deploystep.rulefile import yaml_reader
 from deploystep.rulefile.load import examine
 from deploystep.rulefile.yaml_nodes import Report, Stopped
@@ -65,8 +65,10 @@ _MOST_DEEP: Final = 2  # scripts that scripts name
 _SHELL: Final = "bash -eo pipefail"  # CircleCI docs, "Configuration reference", "Default shell options"
 #: A bash that ends at the first failure, with options under which a test means what it means without them.
 _LIFTS: Final = re.compile(r"(?:/usr/bin/env +|(?:/usr)?/bin/)?bash(?=.* -[lxo]*e)(?: +(?:--login|-[elxo]+|pipefail))*")
-#: Values that hold no quotes (CircleCI docs, "Pipeline values and parameters").
-_SAFE: Final = re.compile(r"<<\s*pipeline\.(?:id|number|git\.(?:base_)?revision)\s*>>")
+#: Values that hold no quotes (CircleCI docs, "Pipeline values and parameters"), and texts that hold none either and
+#: are words of one command wherever they stand.
+_SAFE: Final = re.compile(r"pipeline\.(?:id|number|git\.(?:base_)?revision)")
+_CALM: Final = re.compile(r"(?:[\w ./:@%+=,~-]|\$\w+|\$\{\w+\})*")
 _OLD_STEP: Final = "deprecated by CircleCI, which has named no day for its end"
 _MARK: Final = "# deploystep: the condition in this script could not be read for certain, so it stays here"
 _RUNS_MORE: Final = re.compile(r"\$\(|`|[<>]\(")
@@ -128,6 +130,21 @@ class _Config:
 
     def written(self, step: Step) -> Written | None:
         return written(step.command, self.lines) if step.command is not None else None
+
+    def calmed(self, text: str, known: frozenset[str] = frozenset()) -> str:
+        """A text without the values that CircleCI fills in, where this config tells that all of them are calm."""
+
+        def word(tag: re.Match[str]) -> str:
+            name = tag[0].strip("<> ")
+            declared = at(self.root, *name.split(".")[1:]) if name.startswith("pipeline.parameters.") else None
+            values = texts_of(at(declared, "enum")) if str(at(declared, "type")) == "enum" else list[Text]()
+            if name.startswith("parameters.") and name not in known and at(self.root, "workflows") is not None:
+                values = list(under(self.root, name.removeprefix("parameters."), frozenset({"description"})))
+            is_typed = str(at(declared, "type")) in ("boolean", "integer") or _SAFE.fullmatch(name)
+            is_calm = values and all(_CALM.fullmatch(self.calmed(value, known | {name})) for value in values)
+            return "x" if is_typed or is_calm else tag[0]
+
+        return TAG.sub(word, text)
 
     def is_shared(self, place: tuple[int, int]) -> bool:
         """Whether a `run` step has its command there too."""
@@ -265,9 +282,9 @@ class _Planner:
             return "this config cannot be read as it is"
         if not re.fullmatch(r"(?:/usr/bin/env +|(?:/usr)?/bin/)?(?:ba)?sh(?: +[\w+-]+)*", step.shell or _SHELL):
             return f"its shell is {visible(step.shell)}"
-        if re.search(rf"(?m)^\s*{TAG.pattern}", command.text):
+        if re.search(rf"(?m)^\s*{TAG.pattern}", config.calmed(command.text)):
             return "a parameter in it is a command, whose quotes nobody knows here"
-        if any(_is_open(words) for _, words in self._gated(step, command)[0]):
+        if any(_is_open(config.calmed(words)) for _, words in self._gated(step, command)[0]):
             return "nobody knows here which quotes a parameter in it holds"
         return "a run step uses its command too" if config.is_shared((command.node.line, command.node.column)) else ""
 
@@ -453,10 +470,7 @@ def _sent_by(command: Written | None, call: Call) -> When | None:
 def _is_open(words: str) -> bool:
     """Whether a value that CircleCI fills in may end a quoted text, or stands in no quotes."""
     is_quoted = re.search(r" -c '", words) is not None
-    rest = _SAFE.sub("", words)
-    return (
-        re.search(r"<<[^<>\n]*\.[^<>\n]*>>", rest if is_quoted else re.sub(r"\"[^\"]*\"|'[^']*'", "", rest)) is not None
-    )
+    return TAG.search(words if is_quoted else re.sub(r"\"[^\"]*\"|'[^']*'", "", words)) is not None
 
 
 def _only_sends(script: Script, text: str, calls: Collection[int]) -> bool:

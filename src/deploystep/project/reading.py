@@ -201,6 +201,6 @@ def all_texts(node: Node | None, without: frozenset[str] = frozenset()) -> Itera
         yield from (one,) if isinstance(one, Text) else one if isinstance(one, Map) else ()
 
 
-def under(node: Node | None, word: str) -> Iterator[Text]:
-    """Every text below any key of this name."""
-    return (text for one in _below(node) for text in all_texts(at(one, word)))
+def under(node: Node | None, word: str, without: frozenset[str] = frozenset()) -> Iterator[Text]:
+    """Every text below any key of this name, but not what is under a key of `without`."""
+    return (text for one in _below(node, without) for text in all_texts(at(one, word), without))

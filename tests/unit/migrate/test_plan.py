@@ -171,6 +171,56 @@ def test_what_cannot_be_rewritten_is_told(steps: str, why: str) -> None:
     assert all(f.is_alarm and not f.is_written for f in found.findings)
 
 
+PARAMETERS = """\
+    version: 2.1
+    parameters:
+      stage: {type: enum, enum: [qa, live], default: qa}
+      odd: {type: enum, enum: [qa, "it's"], default: qa}
+      n: {type: integer, default: 1}
+      text: {type: string, default: x}
+    commands:
+      ship:
+        parameters:
+          env: {type: string, description: where it's going, default: "${ENV} x"}
+          msg: {type: string, default: hello}
+          two: {type: string, default: a}
+        steps:
+          - deploy: STEP
+    jobs:
+      build:
+        docker: [{image: cimg/base:current}]
+        steps: [ship: {env: live, msg: it's}, ship: {env: << pipeline.parameters.stage >>, two: "a; b"}]
+    workflows:
+      ci: {jobs: [build]}
+    """
+
+
+@pytest.mark.parametrize(
+    ("step", "new"),
+    [
+        ("./a << parameters.env >>", "./a << parameters.env >>"),
+        ('cd w && ./a "<< parameters.env >>"', "bash -eo pipefail -c 'cd w && ./a \"<< parameters.env >>\"'"),
+        ("<< parameters.env >>", "bash -eo pipefail -c '<< parameters.env >>'"),
+        ("./a -n<< pipeline.parameters.n >> << pipeline.number >>", "./a -n<< pipeline.parameters.n >> << pipeline.number >>"),
+        ('cd w; ./a "<< pipeline.parameters.stage >>"', "bash -eo pipefail -c 'cd w; ./a \"<< pipeline.parameters.stage >>\"'"),
+        ('./a "<< parameters.msg >>"', './a "<< parameters.msg >>"'),
+        ('./a "<< pipeline.parameters.text >>"', './a "<< pipeline.parameters.text >>"'),
+        *(
+            (f"{do} << {name} >>", None)
+            for do in ("./a", "cd w && ./a")
+            for name in ("parameters.msg", "parameters.two", "parameters.no", "pipeline.parameters.text", "pipeline.parameters.odd")
+        ),
+        ('cd w && ./a "<< parameters.msg >>"', None),
+    ],
+)  # fmt: skip
+def test_a_value_that_circleci_fills_in_stays_what_it_is(step: str, new: str | None) -> None:
+    found = migrated(dedent(PARAMETERS).replace("STEP", f"|-\n          {step}"))
+
+    (finding,) = found.findings
+    assert finding.is_written is (new is not None)
+    assert new is None or f"- run: |-\n          deploystep gate deploy -- {new}\njobs" in after(found)
+
+
 def test_a_parallel_job_is_told_of_its_token() -> None:
     head = HEAD.replace("    docker", "    parallelism: 2\n    docker")
     found = migrated(config("- deploy: ./ship.sh", head))
