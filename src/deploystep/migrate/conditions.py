@@ -119,6 +119,8 @@ class Scope:
                 first, rest = self._test(words[:at]), self._test(words[at + 1 :])
                 return both({"-o": "||", "-a": "&&"}[operator], first, rest)
         if words[:1] == ["!"]:
+            if len(words) > 3 and words[1].startswith("$"):  # noqa: PLR2004 - without the word, `!` would be compared
+                raise Uncertain
             return Not(self._test(words[1:]))
         return self.compared(words, is_double=False)
 
@@ -363,16 +365,24 @@ _Way: TypeAlias = frozenset[tuple[Holds, bool]]
 
 def when(condition: Condition) -> When | None:
     """The condition as a rule says it; None where it never holds. Raises Uncertain where no rule says it so."""
-    ways = [refined for way in _ways(condition, holds=True) for refined in _refined(way)]
-    ways = [way for way in ways if not any(other < way for other in ways)]
+    ways = sorted({refined for way in _ways(condition, holds=True) for refined in _refined(way)}, key=sorted)
+    for way in list(ways):
+        if any(_covers(other, way) for other in ways if other != way):
+            ways.remove(way)
     if not ways:
         return None
     stops = {matcher for way in ways for matcher, holds in way if not holds}
     for way, stop in product(ways, stops):
         if (stop, False) not in way and _can_meet(stop, [matcher for matcher, holds in way if holds]):
             raise Uncertain
-    positive = dict.fromkeys(tuple(sorted(m for m, holds in way if holds)) for way in sorted(ways, key=sorted))
+    positive = dict.fromkeys(tuple(sorted(m for m, holds in way if holds)) for way in ways)
     return When(tuple(positive), tuple(sorted(stops)))
+
+
+def _covers(way: _Way, other: _Way) -> bool:
+    """Whether one way holds wherever another does, as far as that is plain."""
+    given = [matcher for matcher, holds in other if holds]
+    return all((m, holds) in other or (_is_all(m, given) if holds else not _can_meet(m, given)) for m, holds in way)
 
 
 def _ways(condition: Condition, *, holds: bool) -> set[_Way]:
@@ -430,5 +440,6 @@ def _can_meet(stop: Holds, matchers: list[Holds]) -> bool:
 
 def _is_all(stop: Holds, matchers: list[Holds]) -> bool:
     """Whether a matcher holds wherever one of these does, as far as that is plain."""
-    only = [compiled(m).only_match for m in matchers if m.word == stop.word]
-    return any(name is not None and compiled(stop).matches(name) for name in only)
+    same = [compiled(m).only_match for m in matchers if m.word == stop.word]
+    is_any = stop.pattern == ("**" if stop.word in _OTHER else "*")
+    return any(is_any or (name is not None and compiled(stop).matches(name)) for name in same)

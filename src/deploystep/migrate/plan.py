@@ -184,7 +184,7 @@ class _Planner:
         told = [finding for finding in self.findings if (finding.path, finding.line, finding.column) not in self.sent]
         findings = tuple(sorted(told, key=lambda f: (f.path, f.line, f.column, f.kind)))
         text = rules.file_with(self.rule_file, self.rules) if changes else ""
-        if text is None or (text and any(d.is_error for d in examine(SourceFile(self.rule_path, text)).diagnostics)):
+        if changes and not _is_valid(text):
             what, hint = "no valid rule file can be written for it", ""
             if self.rule_file is not None:
                 what = "no rules can be added to it as it is"
@@ -341,8 +341,7 @@ class _Planner:
             return False
         if open_calls or not planned:
             return False
-        alone = rules.file_with(None, [Rule(f"r{i}", holds, sent, ()) for i, (holds, sent) in enumerate(planned)])
-        if any(d.is_error for d in examine(SourceFile(self.rule_path, alone or "")).diagnostics):
+        if not _is_valid(rules.file_with(None, [Rule(f"r{i}", *each, ()) for i, each in enumerate(planned)])):
             return False  # a parameter that not every build has, for example
         for holds, sent in planned:
             name = rules.slug(sent.workflow or (sent.target.name if sent.target else ""))
@@ -498,12 +497,18 @@ def _masked(line: str, calls: Iterable[Call]) -> str:
     return line
 
 
+def _is_valid(rule_file: str | None) -> bool:
+    return rule_file is not None and not any(d.is_error for d in examine(SourceFile("", rule_file)).diagnostics)
+
+
 def _divided(script: Script | None, text: str, shell: str) -> tuple[list[scripts.Part], bool]:
     """The parts of a script, and whether conditions stay in it because they could not be read."""
     found: list[scripts.Part] = []
     if script is not None and _LIFTS.fullmatch(shell):
         with suppress(Uncertain):
             found = scripts.parts(script, text)
+            made = [Rule(f"r{i}", when(part.condition) or _EVERY_BUILD, None, ()) for i, part in enumerate(found)]
+            found = found if _is_valid(rules.file_with(None, made)) else []
     found = found or [scripts.Part(ALWAYS, 0, len(text))]
     return found, script is None or any(scripts.asks(part.text(text)) for part in found)
 

@@ -295,7 +295,7 @@ class _Parser:
                 at = self.quoted(at)
             elif text.startswith(("$(", "${"), at) or text.startswith(("<(", ">("), at):
                 at = self.bracket(at + 1)
-            elif text[at] == "(" and (text[at - 1 : at] in tuple("@?*+!") or _ASSIGNMENT.fullmatch(text, start, at)):
+            elif text[at] == "(" and (_ASSIGNMENT.fullmatch(text, start, at) or self._is_extended(at)):
                 at = self.bracket(at)
             elif text[at] in _END:
                 break
@@ -305,6 +305,10 @@ class _Parser:
             raise Unreadable
         self.at = at
         return Word(text[start:at], start)
+
+    def _is_extended(self, at: int) -> bool:
+        """Whether a bracket begins an extended pattern, which a script must have asked for."""
+        return self.text[at - 1 : at] in tuple("@?*+!") and "extglob" in self.text
 
     def peek(self) -> str:
         """The plain word that begins here, if one does."""

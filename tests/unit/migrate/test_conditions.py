@@ -79,6 +79,9 @@ CERTAIN = [
     'case "$CIRCLE_TAG" in v1) D 1;; **) D 2;; esac',
     'if [[ "$CIRCLE_TAG" =~ ^v?.*$ && "$CIRCLE_BRANCH" == @(main|x) ]]; then D; fi',
     'if [ "$FOO" = "/1/" ]; then D; fi',
+    'if [ "$CIRCLE_BRANCH" != develop ] || [ "$CIRCLE_BRANCH" = main ]; then D; fi',
+    "if [[ $CIRCLE_BRANCH == release/* || -n $CIRCLE_TAG || $CIRCLE_BRANCH == release/1 ]]; then D; fi",
+    'if [ "$FOO" = 1 ] && [ -n "$FOO" ] || [ -n "$CIRCLE_BRANCH" ]; then D; fi',
     'if [ "$FOO" = "*" ]; then D; fi',
     'if [ "$CIRCLE_BRANCH" = main ]; then D; fi; exit 0',
 ]  # fmt: skip
@@ -104,6 +107,8 @@ UNCERTAIN = [
     'if [[ "$CIRCLE_BRANCH" =~ ^ma+?in$ ]]; then D; fi',
     'if [[ "$CIRCLE_BRANCH" =~ ^[\\w]+$ ]]; then D; fi',
     "if [ $FOO != 1 ]; then D; fi",
+    "if [ ! $CIRCLE_BRANCH = main ]; then D; fi",
+    'case "$CIRCLE_BRANCH" in @(main|x)) D;; esac',  # no pattern without `shopt -s extglob`
     "if [ -n $FOO ]; then D; fi",
     "if [ -z $FOO ]; then D; fi",
     *(
