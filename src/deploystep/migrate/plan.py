@@ -65,6 +65,9 @@ _MOST_DEEP: Final = 2  # scripts that scripts name
 _SHELL: Final = "bash -eo pipefail"  # CircleCI docs, "Configuration reference", "Default shell options"
 #: A bash that ends at the first failure, with options under which a test means what it means without them.
 _LIFTS: Final = re.compile(r"(?:/usr/bin/env +|(?:/usr)?/bin/)?bash(?=.* -[lxo]*e)(?: +(?:--login|-[elxo]+|pipefail))*")
+_IS_SHELL: Final = re.compile(r"(?:/usr/bin/env +|(?:/usr)?/bin/)?(?:ba)?sh(?: +[\w+-]+)*")
+_HALTS: Final = re.compile(r"\bcircleci(?:-agent)?\s+step\s+halt\b")
+_BEGINS: Final = re.compile(rf"(?m)^\s*{TAG.pattern}")
 #: Values that hold no quotes (CircleCI docs, "Pipeline values and parameters"), and texts that hold none either and
 #: are words of one command wherever they stand.
 _SAFE: Final = re.compile(r"pipeline\.(?:id|number|git\.(?:base_)?revision)")
@@ -278,15 +281,18 @@ class _Planner:
         """Why `deploystep gate` cannot be put before the command of a step; empty where it can."""
         if command is None:
             return "it has no command of its own"
-        if not config.is_exact:
-            return "this config cannot be read as it is"
-        if not re.fullmatch(r"(?:/usr/bin/env +|(?:/usr)?/bin/)?(?:ba)?sh(?: +[\w+-]+)*", step.shell or _SHELL):
-            return f"its shell is {visible(step.shell)}"
-        if re.search(rf"(?m)^\s*{TAG.pattern}", config.calmed(command.text)):
-            return "a parameter in it is a command, whose quotes nobody knows here"
-        if any(_is_open(config.calmed(words)) for _, words in self._gated(step, command)[0]):
-            return "nobody knows here which quotes a parameter in it holds"
-        return "a run step uses its command too" if config.is_shared((command.node.line, command.node.column)) else ""
+        calm = config.calmed(command.text)
+        is_open = any(_is_open(config.calmed(words)) for _, words in self._gated(step, command)[0])
+        place = (command.node.line, command.node.column)
+        reasons = (
+            (not config.is_exact, "this config cannot be read as it is"),
+            (not _IS_SHELL.fullmatch(step.shell or _SHELL), f"its shell is {visible(step.shell)}"),
+            (_HALTS.search(calm), "it halts its job, which must not hang on whether gate carries it out"),
+            (_BEGINS.search(calm), "a parameter in it is a command, whose quotes nobody knows here"),
+            (is_open, "nobody knows here which quotes a parameter in it holds"),
+            (config.is_shared(place), "a run step uses its command too"),
+        )
+        return next((why for holds, why in reasons if holds), "")
 
     def _gate(self, config: _Config, step: Step, command: Written) -> str:
         """Plan `deploystep gate` in the place of a deploy step, and its rules; the new command."""

@@ -148,6 +148,10 @@ def test_a_rule_has_a_short_name(test: str, name: str) -> None:
 BY_HAND = [
     ("- deploy:\n    shell: python3\n    command: print(1)", "its shell is python3"),
     ("- deploy:\n  command: ./ship.sh", "it has no command of its own"),
+    (
+        '- deploy: |\n    if [ "$CIRCLE_BRANCH" != main ]; then circleci-agent step halt; fi',
+        "it halts its job, which must not hang on whether gate carries it out",
+    ),
     ("- deploy: << parameters.ship >>", "a parameter in it is a command, whose quotes nobody knows here"),
     ("- deploy: {shell: zsh, command: ./ship.sh}", "its shell is zsh"),
     ("- deploy: ./ship.sh '<< parameters.msg >>' && true", "nobody knows here which quotes a parameter in it holds"),
