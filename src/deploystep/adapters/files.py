@@ -45,6 +45,13 @@ def nearest(path: str, folder: Path) -> str:
     return next((found for place in places if _is_there(folder / (found := f"{place}{path}"))), path)
 
 
+def from_root(path: str, folder: Path) -> str:
+    """A path as it is from the root of the clone; as it was given where that does not hold it."""
+    root = folder / (up_to_root(folder) or ("",))[-1]
+    found = os.path.relpath(folder / path, root)
+    return path if found.startswith("..") else found
+
+
 def read_rules(path: str, folder: Path) -> SourceFile:
     """The rule file. Raises RuleFileInvalid where it is missing, too big or not UTF-8."""
     try:

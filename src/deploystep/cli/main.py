@@ -4,19 +4,20 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
+from functools import partial
 from pathlib import Path
 from types import FrameType, MappingProxyType
 from typing import TYPE_CHECKING, Final, TextIO
 
 from deploystep.adapters.clock import SystemClock
 from deploystep.adapters.console import Console, wants_colour, width_of
-from deploystep.adapters.files import write_text
+from deploystep.adapters.files import from_root, write_text
 from deploystep.app.options import ACTING
 from deploystep.app.report import Gated, Report
 from deploystep.cli import args
 from deploystep.cli.commands import dispatch
 from deploystep.cli.option_table import COMMANDS
-from deploystep.cli.services import Services
+from deploystep.cli.services import HERE, Services
 from deploystep.core.errors import Interrupted, ToolError
 from deploystep.core.exits import ExitCode
 from deploystep.core.parameters import SECRET_VARIABLES
@@ -147,7 +148,7 @@ def _show(report: Report, console: Console, style: text.Style, form: str) -> Non
     elif form != "text":
         from deploystep.render.findings import RENDERERS  # noqa: PLC0415 - as above
 
-        result = RENDERERS[form](report)
+        result = RENDERERS[form](report, partial(from_root, folder=HERE))
     elif report.matrix is not None:
         from deploystep.render.matrix import table  # noqa: PLC0415 - as above
 

@@ -200,7 +200,8 @@ class Services:
         from deploystep.adapters.files import read_config  # noqa: PLC0415 - a deploy needs none of it
         from deploystep.project import config, reading  # noqa: PLC0415 - as above
 
-        text = read_config(path if is_named else nearest(path, HERE), HERE, is_named=is_named)
+        path = path if is_named else nearest(path, HERE)
+        text = read_config(path, HERE, is_named=is_named)
         if text is None:
             if self.options.command == "check":
                 self.console.info(f"there is no {path} here: the rules are compared with no config")

@@ -3,7 +3,7 @@
 from enum import Enum, unique
 from typing import Generic, NamedTuple, TypeVar
 
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import dataclass, replace
 
 T = TypeVar("T")
 
@@ -65,6 +65,16 @@ class Problem:
     width: int
 
 
+class Place(NamedTuple):
+    """A line of another file; 0 where it is the whole file that is meant."""
+
+    path: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}" if self.line else self.path
+
+
 @unique
 class Severity(Enum):
     """How much a diagnostic weighs; `undecided` is about a fact that could not be learned, `failed` about a case."""
@@ -77,18 +87,26 @@ class Severity(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One thing wrong or suspicious at one place: what was found, and what to do about it."""
+    """One thing wrong or suspicious at one place: what was found, and what to do about it.
+
+    `cured_at` is where it is cured if that is another file: the message begins with it.
+    """
 
     code: str
     message: str
     span: Span
     hint: str = ""
     severity: Severity = Severity.ERROR
+    cured_at: Place | None = None
 
     @property
     def is_error(self) -> bool:
         """Whether the rule file cannot be used because of it."""
         return self.severity is Severity.ERROR
+
+    def cured_in(self, place: Place) -> "Diagnostic":
+        """The same with the place in another file where it is cured."""
+        return replace(self, message=f"{place}: {self.message}", cured_at=place if place.line else None)
 
 
 def in_order(diagnostics: "list[Diagnostic] | tuple[Diagnostic, ...]") -> tuple[Diagnostic, ...]:

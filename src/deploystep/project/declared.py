@@ -7,7 +7,7 @@ from deploystep.core.deploy_key import NAME as DEPLOY_KEY
 from deploystep.core.holds import own_job
 from deploystep.core.parameters import Template
 from deploystep.core.rules import Deploy, Parameter, Rule
-from deploystep.core.source import Diagnostic, Severity, Span
+from deploystep.core.source import Diagnostic, Place, Severity, Span
 from deploystep.core.text import did_you_mean
 from deploystep.project.config import Config, Declared
 from deploystep.project.expressions import parameters_in
@@ -54,18 +54,19 @@ def parameters(deploy: Deploy, config: Config) -> Iterator[Diagnostic]:
             yield wrong
             continue
         text = parameter.value.value.text if isinstance(parameter.value.value, Template) else ""
-        where = f"{config.path}:{declared.line}: parameter {shown(name)}"
+        place, subject = Place(config.path, declared.line), f"parameter {shown(name)}"
         if name not in everywhere:
             hint = f"use << pipeline.parameters.{name} >> in the job that deploys, or do not send it"
-            yield warning("P06", f"{where} is never used there", key.span, hint)
+            yield warning("P06", f"{subject} is never used there", key.span, hint).cured_in(place)
         elif name not in leaves_mark and (f"${{{DEPLOY_KEY}}}" in text or "${CIRCLE_SHA1}" in text):
             mark = "leaves no mark in the run" if DEPLOY_KEY in text else "is checked out by no job"
             hint = f"write in the job that deploys  environment: {{{name.upper()}: << pipeline.parameters.{name} >>}}"
-            yield warning("P06", f"{where} is used in conditions alone, so it {mark}", key.span, hint)
+            yield warning("P06", f"{subject} is used in conditions alone, so it {mark}", key.span, hint).cured_in(place)
     for name, declared in config.parameters.items():
         if not declared.has_default:
-            what = f"{config.path}:{declared.line}: parameter {shown(name)} has no default, so every push fails"
-            yield Diagnostic("P07", what, deploy.span, 'give it a default there, for example  default: ""')
+            what = f"parameter {shown(name)} has no default, so every push fails"
+            hint, place = 'give it a default there, for example  default: ""', Place(config.path, declared.line)
+            yield Diagnostic("P07", what, deploy.span, hint).cured_in(place)
 
 
 def _used(config: Config, without: frozenset[str]) -> frozenset[str]:
@@ -89,7 +90,7 @@ def _value(parameter: Parameter, declared: Declared, path: str) -> Diagnostic | 
 def twice(deploy: Deploy, config: Config, files: Iterable[str], read: Read) -> Iterator[Diagnostic]:
     """Parameters that the setup config and the config that continues it both declare: sent, the two conflict."""
     for file in files if config.setup else ():
-        if not file.startswith(".circleci/") or not file.endswith((".yml", ".yaml")) or file == config.path:
+        if not file.startswith(".circleci/") or not file.endswith((".yml", ".yaml")) or config.path.endswith(file):
             continue
         try:
             other = map_of(at(read_yaml(read(file) or ""), "parameters"))
@@ -98,10 +99,10 @@ def twice(deploy: Deploy, config: Config, files: Iterable[str], read: Read) -> I
         for parameter in deploy.parameters:
             name = parameter.key.value
             if name in config.parameters and name in other:
-                where = f"{config.path}:{config.parameters[name].line}"
-                what = f"{where}: the setup config declares {shown(name)}, and {file} declares it too"
+                place = Place(config.path, config.parameters[name].line)
+                what = f"the setup config declares {shown(name)}, and {file} declares it too"
                 hint = "CircleCI ends such a run with an error: pass it on under another name"
-                yield Diagnostic("P08", what, parameter.key.span, hint)
+                yield Diagnostic("P08", what, parameter.key.span, hint).cured_in(place)
 
 
 def shown(text: str) -> str:

@@ -14,7 +14,7 @@ from deploystep.core.parameters import Scalar, Template
 from deploystep.core.patterns import Pattern, is_legal_ref
 from deploystep.core.patterns.proofs import overlap, witness
 from deploystep.core.rules import Alternative, Deploy, FlagIs, NameIs, Rule, RuleSet
-from deploystep.core.source import Diagnostic, Severity, Span
+from deploystep.core.source import Diagnostic, Place, Severity, Span
 from deploystep.core.trace import Answer
 from deploystep.project import declared
 from deploystep.project.conditions import Runs
@@ -101,19 +101,20 @@ class _Wiring:
         gate = next((step for step in gates if step.answer is Answer.YES), None)
         sends = next((s.of(RUN) for s in self.steps.values() if s.of(RUN).answer is Answer.YES), None)
         if rule.sends and gate and sends:
-            what = f"{self._at(gate.line)}: this step gates the rule, and run (line {sends.line}) sends it: two deploys"
-            yield warning("P11", what, rule.name.span, "remove deploy: from the rule, or one of the steps")
+            what = f"this step gates the rule, and run (line {sends.line}) sends it: two deploys"
+            hint = "remove deploy: from the rule, or one of the steps"
+            yield warning("P11", what, rule.name.span, hint).cured_in(self._at(gate.line))
 
     def unknown_rules(self, rules: RuleSet) -> Iterator[Diagnostic]:
         """P10: `gate` names a rule that there is not."""
         names = [rule.name.value for rule in rules.rules]
         for name, line in dict.fromkeys(found for steps in self.steps.values() for found in steps.unlike):
             if name not in names:
-                what = f"{self._at(line)}: gate names rule {shown(name)}, which there is not"
-                yield Diagnostic("P10", what, rules.rules[0].name.span, declared.near(name, names))
+                what, hint = f"gate names rule {shown(name)}, which there is not", declared.near(name, names)
+                yield Diagnostic("P10", what, rules.rules[0].name.span, hint).cured_in(self._at(line))
 
-    def _at(self, line: int) -> str:
-        return f"{self.config.path}:{line}" if line else self.config.path
+    def _at(self, line: int) -> Place:
+        return Place(self.config.path, line)
 
     # --- the trigger
 
@@ -124,9 +125,9 @@ class _Wiring:
             yield from self._job(deploy)
             return
         if config.is_version_2 and deploy.parameters:
-            where = self._at(key_line(config.root, "version"))
-            what = f"{where}: a config of version 2 knows no parameters, so CircleCI refuses this trigger"
-            yield Diagnostic("P01", what, deploy.parameters[0].key.span, "write  version: 2.1  there")
+            where, span = self._at(key_line(config.root, "version")), deploy.parameters[0].key.span
+            what = "a config of version 2 knows no parameters, so CircleCI refuses this trigger"
+            yield Diagnostic("P01", what, span, "write  version: 2.1  there").cured_in(where)
             return
         problems = list(declared.parameters(deploy, config))
         yield from problems
@@ -143,8 +144,9 @@ class _Wiring:
         job, jobs = deploy.job, map_of(at(self.config.root, "jobs"))
         if job is not None and self.config.version and not self.config.is_version_2:
             where = self._at(key_line(self.config.root, "version"))
-            what = f"{where}: API v1.1 starts a job of a version 2 config, and this is version {self.config.version}"
-            yield Diagnostic("P08", what, job.span, "gate a workflow on a parameter and use workflow:")
+            what = f"API v1.1 starts a job of a version 2 config, and this is version {self.config.version}"
+            hint = "gate a workflow on a parameter and use workflow:"
+            yield Diagnostic("P08", what, job.span, hint).cured_in(where)
         elif job is not None and jobs and job.value not in jobs:
             what = f"{self.config.path} has no job {shown(job.value)}"
             yield Diagnostic("P08", what, job.span, declared.near(job.value, map(str, jobs)))
@@ -165,11 +167,11 @@ class _Wiring:
             decides = runs[-1].runs
             subject = f"workflow {shown(name)}" if name else "no workflow"
             verb = "does not run" if name else "runs"
-            what = f"{self._at(decides.line)}: {subject} {verb} for this trigger on {_named(ref)}: {decides.why}"
-            hint = _cure(decides, ref, rule)
+            place, hint = self._at(decides.line), _cure(decides, ref, rule)
+            what = f"{subject} {verb} for this trigger on {_named(ref)}: {decides.why}"
             if len(out) == len(wanted):
-                return Diagnostic("P01", what, _span(rule.deploy), hint)
-            partly = partly or warning("P01", what, _span(rule.deploy), hint)
+                return Diagnostic("P01", what, _span(rule.deploy), hint).cured_in(place)
+            partly = partly or warning("P01", what, _span(rule.deploy), hint).cured_in(place)
         return partly
 
     def _both(self, rule: Rule, refs: list[Refs]) -> Diagnostic | None:
@@ -180,8 +182,9 @@ class _Wiring:
                 continue  # a loop, which is told as one
             if len(running) > 1:
                 names = " and ".join(shown(w.name) for w in running)
-                what = f"{self._at(running[1].line)}: workflows {names} both run for this trigger on {_named(ref)}"
-                return warning("P09", what, _span(rule.deploy), _gate(rule, "unless", "the one that is not meant"))
+                what = f"workflows {names} both run for this trigger on {_named(ref)}"
+                hint = _gate(rule, "unless", "the one that is not meant")
+                return warning("P09", what, _span(rule.deploy), hint).cured_in(self._at(running[1].line))
         return None
 
     # --- pushes and loops
@@ -201,16 +204,17 @@ class _Wiring:
                 is_stopped = name is not None or carries_key(rule.deploy)
                 ends = "after one more round" if is_stopped else "never"
                 what = (
-                    f"{self._at(job.line)}: what this trigger starts on {_named(ref)} runs this step again "
+                    f"what this trigger starts on {_named(ref)} runs this step again "
                     f"(workflow {shown(workflow.name)}, job {shown(job.alias)}); that ends {ends}"
                 )
                 severity = Severity.WARNING if is_stopped else Severity.ERROR
                 hint = _gate(rule, "unless", f"workflow {shown(workflow.name)}")
-                yield Diagnostic("P03", what, _span(rule.deploy), hint, severity)
+                yield Diagnostic("P03", what, _span(rule.deploy), hint, severity).cured_in(self._at(job.line))
             elif pushed and self._deploys(rule, ref, pushed[0]):
                 found = pushed[0].workflow
-                what = f"{self._at(found.line)}: workflow {shown(found.name)} also runs for every push to {_named(ref)}"
-                yield Diagnostic("P02", what, _span(rule.deploy), _gate(rule, "when", f"workflow {shown(found.name)}"))
+                what = f"workflow {shown(found.name)} also runs for every push to {_named(ref)}"
+                hint = _gate(rule, "when", f"workflow {shown(found.name)}")
+                yield Diagnostic("P02", what, _span(rule.deploy), hint).cured_in(self._at(found.line))
             else:
                 continue
             return
@@ -237,12 +241,12 @@ class _Wiring:
             missing = [self._missing(ref, rule) for ref in group]
             if missing and all(missing):
                 runs = next(m for m in missing if m)
-                what = f"{self._at(runs.line)}: the step never runs on {_named(group[0])}: {runs.why}"
+                what = f"the step never runs on {_named(group[0])}: {runs.why}"
                 command = "run" if rule.sends else f"gate {rule.name.value}"
                 hint = f"run  deploystep {command}  in a job that runs for what this rule is for"
                 if "filter" in runs.why:
                     hint = _cure(runs, group[0], rule)
-                yield warning("P04", what, rule.name.span, hint)
+                yield warning("P04", what, rule.name.span, hint).cured_in(self._at(runs.line))
                 break
         if "P05" in rule.ignore:
             return
@@ -297,7 +301,7 @@ class _Wiring:
         for what, is_so, line, words, hint in lacks:
             if is_so and (job.alias, what) not in self.told:
                 self.told.add((job.alias, what))
-                yield warning("P05", f"{self._at(line)}: job {shown(job.alias)} {words}", rule.name.span, hint)
+                yield warning("P05", f"job {shown(job.alias)} {words}", rule.name.span, hint).cured_in(self._at(line))
 
 
 # --- the refs for which a rule is
