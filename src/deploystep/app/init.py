@@ -12,7 +12,7 @@ from deploystep.core.patterns.proofs import witness
 from deploystep.core.trace import Answer
 from deploystep.project.config import Config, read_config
 from deploystep.project.expressions import matches, pattern_of
-from deploystep.project.proposal import TEMPLATE, Proposal, propose
+from deploystep.project.proposal import TEMPLATE, Proposal, Setting, propose
 from deploystep.project.reading import ConfigUnreadable
 from deploystep.project.steps import Read
 
@@ -60,18 +60,18 @@ class Start:
 
 def start(clone: Clone, read: Read) -> Start:
     """What to write for this clone. Asks nothing and writes nothing."""
-    path, text = clone.config_path, clone.config
+    path, text, setting = clone.config_path, clone.config, Setting(clone.branch, read)
     config: Config | None = None
     why = ""
     try:
         config = read_config(path, text) if text is not None else None
         why = f"{path} is a setup config" if config is not None and config.setup else ""
-        found = propose(path, TEMPLATE if text is None or why else text, clone.branch, read)
+        found = propose(path, TEMPLATE if text is None or why else text, setting)
         compared = None if why else read_config(path, found.text)
     except ConfigUnreadable as problem:
         unreadable = f"{path}:{problem.line} cannot be read ({problem.why})"
         why = unreadable if config is None else f"{path} is written in a way that no line can be added to"
-        found, compared = propose(path, TEMPLATE, clone.branch, read), None
+        found, compared = propose(path, TEMPLATE, setting), None
     remarks = list(found.remarks)
     branches = found.branches or (() if found.tags else (clone.branch,))
     if why:

@@ -6,7 +6,7 @@ Lines are added to the text as it stands. Only a list or map that is written on 
 import json
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 from deploystep.core.build import Branch
 from deploystep.core.frozen import dataclass, replace
@@ -50,6 +50,7 @@ _REVISIONS: Final = frozenset({"sha", "sha1", "git_sha", "commit_sha", "commit",
 _CONTEXT: Final = "deploy-token"
 _STEP: Final = "deploystep"
 _PLAIN: Final = re.compile(r"[\w./<][\w./<> -]*", re.ASCII)
+Keys: TypeAlias = tuple[str, ...]  #: from the top of a config to a place in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +72,50 @@ class Proposal:
     remarks: tuple[str, ...] = ()
 
 
-def propose(path: str, text: str, branch: str, read: Read) -> Proposal:
-    """What is missing in a config for deploys of a branch. Raises ConfigUnreadable."""
-    config = read_config(path, text)
-    whole = _written_out(path, text, config)
-    found = _Proposing(config, read_config(path, whole), whole, Branch(branch), read)
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The branch to deploy, the files of the clone, and options with which commands find the rules, as ` --rules X`."""
+
+    branch: str
+    read: Read
+    options: str = ""
+
+
+def propose(path: str, text: str, setting: Setting, only: frozenset[Keys] | None = None) -> Proposal:
+    """What is missing in a config for deploys of a branch. Raises ConfigUnreadable.
+
+    `only` are the keys whose lists and maps are written out where they stand on one line; else all are.
+    """
+    original = read_config(path, text)
+    whole, opened = _written_out(path, text, original, only)
+    found = _Proposing(original, read_config(path, whole), whole, setting)
     proposal = found.proposal()
+    changed = frozenset(filter(found.has_changed, opened))
+    if changed != opened:  # what gets no line stays as it is
+        return propose(path, text, setting, changed)
     return proposal if found.added else replace(proposal, text=text)
 
 
 class _Proposing:
     """One config, and the lines that have been added to it so far."""
 
-    def __init__(self, original: Config, config: Config, text: str, ref: Branch, read: Read) -> None:
+    def __init__(self, original: Config, config: Config, text: str, setting: Setting) -> None:
         self.original = original  # its lines are those that people see
         self.config = config
-        self.ref = ref
-        self.read = read
+        self.ref = Branch(setting.branch)
+        self.read = setting.read
+        self.options = setting.options
         self.lines = text.splitlines()
         self.added: dict[int, list[list[str]]] = {}
         self.gone: set[int] = set()
         self.remarks: list[str] = []
+
+    def has_changed(self, keys: Keys) -> bool:
+        """Whether lines below a key were added or taken away."""
+        line = key_line(map_of(at(self.config.root, *keys[:-1])), keys[-1])
+        below, depth = range(line, self._end(line) + 1), _depth(self.lines[line - 1])
+        is_deeper = (_depth(block[0]) > depth for number in below for block in self.added.get(number, ()))
+        return any(is_deeper) or not self.gone.isdisjoint(below[1:])
 
     def proposal(self) -> Proposal:
         config = self.config
@@ -361,7 +385,8 @@ class _Proposing:
         if begun is not None:
             begun.extend(indented)
         else:
-            self._replace(key, [*([""] if line else []), written, *indented], line)
+            is_apart = 0 < line and (not at_top or not self.lines[line].strip())
+            self._replace(key, [*([""] if is_apart else []), written, *indented], line)
 
     def _text(self) -> str:
         lines: list[str] = []
@@ -415,42 +440,42 @@ def _item(lines: list[str], indent: str) -> list[str]:
     return [f"{indent}- {lines[0]}", *(f"{indent}{line}" for line in lines[1:])]
 
 
-def _written_out(path: str, text: str, config: Config) -> str:
-    """The text with parameters, jobs and workflows, and the jobs of each workflow, in lines of their own."""
+def _written_out(path: str, text: str, config: Config, only: frozenset[Keys] | None) -> tuple[str, frozenset[Keys]]:
+    """The text with parameters, jobs and workflows, and the jobs of each workflow, in lines of their own; and which."""
+    opened: set[Keys] = set()
     if not config.has_workflows and config.workflows:
         text = f"{text.rstrip()}\n\nworkflows:\n  build:\n    jobs:\n      - build\n"
         config = read_config(path, text)
-    while (found := _on_one_line(config, lines := text.splitlines())) is not None:
-        key, line, node = found
+    while (found := _on_one_line(config, lines := text.splitlines(), only)) is not None:
+        keys, line, node = found
+        opened.add(keys)
         indent = " " * _depth(lines[line - 1])
         values = (
             [f"- {_flow(v)}" for v in node]
             if isinstance(node, Items)
             else [f"{_plain(k)}: {_flow(v)}" for k, v in node.items()]
         )
-        whole = [f"{indent}{_plain(key)}:", *(f"{indent}  {value}" for value in values)]
+        whole = [f"{indent}{_plain(keys[-1])}:", *(f"{indent}  {value}" for value in values)]
         text = "\n".join([*lines[: line - 1], *whole, *lines[_end(lines, line) :], ""])
         config = read_config(path, text)
-    return text
+    return text, frozenset(opened)
 
 
 def _is_flow(line: str) -> bool:
     return re.match(r"[^:]+:\s*[{\[*]", line) is not None
 
 
-def _on_one_line(config: Config, lines: list[str]) -> tuple[str, int, Items | Map] | None:
-    """A key with the list or map after it that is not in lines of its own, and the line of the key."""
-    for key in ("parameters", "jobs", "workflows"):
-        node, line = map_of(at(config.root, key)), key_line(config.root, key)
-        if node and _is_flow(lines[line - 1]):
-            return key, line, node
-    for workflow in config.workflows:
-        jobs = items_of(at(workflow.fields, "jobs"))
-        line = key_line(workflow.fields, "jobs")
-        if workflow.fields and _is_flow(lines[workflow.line - 1]):
-            return workflow.name, workflow.line, workflow.fields
-        if jobs and _is_flow(lines[line - 1]):
-            return "jobs", line, jobs
+def _on_one_line(
+    config: Config, lines: list[str], only: frozenset[Keys] | None
+) -> tuple[Keys, int, Items | Map] | None:
+    """The keys of a list or map that is not in lines of its own, and the line of the last of them."""
+    places: list[Keys] = [("parameters",), ("jobs",), ("workflows",)]
+    places += [keys for w in config.workflows for keys in (("workflows", w.name), ("workflows", w.name, "jobs"))]
+    for keys in places if only is None else filter(only.__contains__, places):
+        node, above = at(config.root, *keys), map_of(at(config.root, *keys[:-1]))
+        line = key_line(above, keys[-1])
+        if isinstance(node, Items | Map) and node and _is_flow(lines[line - 1]):
+            return keys, line, node
     return None
 
 
