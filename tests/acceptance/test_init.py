@@ -47,8 +47,8 @@ def fresh(tmp_path: Path) -> Fresh:
     return Fresh(tmp_path / "shop")
 
 
-def rules(at: Fresh) -> str:
-    return (at.folder / ".circleci/deploy.yml").read_text(encoding="utf-8")
+def rules(at: Fresh, path: str = ".circleci/deploy.yml") -> str:
+    return (at.folder / path).read_text(encoding="utf-8")
 
 
 def test_from_nothing_to_a_run_in_the_sandbox(fresh: Fresh) -> None:
@@ -115,7 +115,8 @@ def test_what_the_repository_tells(tmp_path: Path) -> None:
     ended = deep.local("init")
 
     assert ended.code == 0, ended
-    assert "../.circleci/deploy.yml is written: a rule for branch master" in ended.out
+    assert ended.out.startswith(".circleci/deploy.yml is written: a rule for branch master")
+    assert "paths are from the root of the clone: ../" in ended.err
     assert "fire  production  branch master" in ended.out
     text = rules(clone)
     assert "# Which builds of acme/shop deploy" in text
@@ -143,13 +144,44 @@ def test_it_overwrites_nothing(fresh: Fresh) -> None:
     below = Fresh.__new__(Fresh)
     below.folder = fresh.folder / "below"
     below.folder.mkdir()
-    assert "../.circleci/deploy.yml is there already" in below.local("init").err
+    assert "error[file-exists]: .circleci/deploy.yml is there already" in below.local("init").err
     assert not (below.folder / ".circleci").exists()
     other = fresh.local("init", "--rules", "ci/rules.yml")
     assert other.code == 0, other
     assert fresh.local("check", "--rules", "ci/rules.yml").code == 0
+    assert other.out.startswith("ci/rules.yml is written")
     fresh.write("in the way", "file")
     assert fresh.local("init", "--rules", "file/rules.yml").code == 2
+
+
+def test_rules_in_a_folder_below_are_named_from_the_root(fresh: Fresh) -> None:
+    """A build's step runs at the root of the checkout, and needs to be told where they are."""
+    below = Fresh.__new__(Fresh)
+    below.folder = fresh.folder / "services/api"
+    below.folder.mkdir(parents=True)
+    ended = below.local("init", "--rules", "deploy.yml")
+
+    assert ended.out.startswith("services/api/deploy.yml is written")
+    assert "\n      - run: deploystep run --rules services/api/deploy.yml\n" in ended.out
+    assert "# After a change:  deploystep check --rules services/api/deploy.yml && " in rules(below, "deploy.yml")
+    assert "next:  make that change, then  deploystep test --rules services/api/deploy.yml , and" in ended.out
+
+
+def test_a_setup_config_is_continued_by_the_one_that_gets_the_lines(fresh: Fresh) -> None:
+    name = "circleci/continuation"
+    step = "continuation/continue: {configuration_path: .circleci/next.yml}"
+    fresh.write(
+        f"version: 2.1\nsetup: true\norbs: {{continuation: {name}@1}}\n"
+        f"jobs: {{go: {{docker: [{{image: a}}], steps: [checkout, {step}]}}}}\nworkflows: {{go: {{jobs: [go]}}}}\n",
+        ".circleci/config.yml",
+    )
+    fresh.write(PLAIN, ".circleci/next.yml")
+    fresh.commit(".")
+    ended = fresh.local("init")
+
+    assert ".circleci/config.yml:4 continues with .circleci/next.yml, which needs this change\n--- a/.ci" in ended.out
+    assert "declare there:  parameters: {setup_deploy: {type: boolean, default: false}, setup_sha" in ended.out
+    assert fresh.local("check").code == fresh.local("test").code == 0
 
 
 def test_outside_of_a_clone(tmp_path: Path) -> None:

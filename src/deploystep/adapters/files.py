@@ -46,10 +46,10 @@ def nearest(path: str, folder: Path) -> str:
 
 
 def from_root(path: str, folder: Path) -> str:
-    """A path as it is from the root of the clone; as it was given where that does not hold it."""
-    root = folder / (up_to_root(folder) or ("",))[-1]
-    found = os.path.relpath(folder / path, root)
-    return path if found.startswith("..") else found
+    """A path as it is from the root of the clone; from that of the system where it is in no clone."""
+    places = up_to_root(folder) or ("",)
+    root, whole = (Path(os.path.normpath(folder.absolute() / each)) for each in (places[-1], path))
+    return (whole.relative_to(root) if whole.is_relative_to(root) else whole).as_posix()
 
 
 def read_rules(path: str, folder: Path) -> SourceFile:

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from difflib import unified_diff
 from typing import Final
 
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import dataclass, replace
 from deploystep.core.parameters import Scalar
 from deploystep.core.patterns.proofs import witness
 from deploystep.core.trace import Answer
 from deploystep.project.config import Config, read_config
-from deploystep.project.expressions import matches, pattern_of
+from deploystep.project.continuation import Continuation, continuation
+from deploystep.project.expressions import Unknown, matches, pattern_of
 from deploystep.project.proposal import TEMPLATE, Proposal, Setting, propose
 from deploystep.project.reading import ConfigUnreadable
 from deploystep.project.steps import Read
@@ -29,7 +30,8 @@ _RELEASE: Final = re.compile(r"v?\d+\.\d+(?:\.\d+)?")
 class Clone:
     """What a clone tells: its project where its remote names one, its default branch, its tags, and its config.
 
-    `is_gitlab`: its remote is at a GitLab, whose projects no API of CircleCI starts.
+    `is_gitlab`: its remote is at a GitLab, whose projects no API of CircleCI starts. `options` are those with which
+    commands find the rules, as ` --rules X`.
     """
 
     project: str | None
@@ -38,14 +40,15 @@ class Clone:
     config_path: str
     config: str | None
     is_gitlab: bool = False
+    options: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
     """A first rule file; what to do to the config, in lines; and the config as it is then, also as text.
 
-    `about` is what its rule is for, and `branch` the one to plan. `config` is None where none can be compared with the
-    rules.
+    `about` is what its rule is for, `branch` the one to plan, and `options` what commands need to find the file.
+    `config` is None where none can be compared with the rules.
     """
 
     rules: str
@@ -56,37 +59,36 @@ class Start:
     remarks: tuple[str, ...]
     text: str
     config: Config | None
+    options: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Gated:
+    """The config in which the deploy's workflow is gated; `why` a template stands in its place, where one does."""
+
+    path: str
+    text: str
+    why: str = ""
+    is_new: bool = False
+    setup: Config | None = None
+    via: Continuation | None = None
 
 
 def start(clone: Clone, read: Read) -> Start:
     """What to write for this clone. Asks nothing and writes nothing."""
-    path, text, setting = clone.config_path, clone.config, Setting(clone.branch, read)
-    config: Config | None = None
-    why = ""
+    gated, setting = _gated(clone, read), Setting(clone.branch, read, clone.options)
     try:
-        config = read_config(path, text) if text is not None else None
-        why = f"{path} is a setup config" if config is not None and config.setup else ""
-        found = propose(path, TEMPLATE if text is None or why else text, setting)
-        compared = None if why else read_config(path, found.text)
-    except ConfigUnreadable as problem:
-        unreadable = f"{path}:{problem.line} cannot be read ({problem.why})"
-        why = unreadable if config is None else f"{path} is written in a way that no line can be added to"
-        found, compared = propose(path, TEMPLATE, setting), None
-    remarks = list(found.remarks)
-    branches = found.branches or (() if found.tags else (clone.branch,))
-    if why:
-        heading, lines = f"{why}: this is what the config that runs the jobs needs", found.text
-    elif text is None:
-        heading, lines = f"there is no {path} yet: write this to it", found.text
-    elif found.workflow is None:
-        lines = _difference(path, text, found.text) if found.text != text else ""
-        heading = (
-            f"{path} needs this change" if lines else f"{path} is left as it is; the notes say what to write there"
-        )
-    elif found.text == text:
-        heading, lines = f"{path} has all that this needs: workflow {found.workflow} behind {found.flag[0]}", ""
-    else:
-        heading, lines = f"{path} needs this change", _difference(path, text, found.text)
+        found = propose(gated.path, gated.text, setting)
+        compared = read_config(gated.path, found.text)
+    except ConfigUnreadable:
+        gated = replace(gated, text=TEMPLATE, why=f"{gated.path} is written in a way that no line can be added to")
+        found = propose(gated.path, TEMPLATE, setting)
+        compared = read_config(gated.path, found.text)
+    heading, lines = _change(gated, found)
+    remarks = [*found.remarks]
+    if gated.setup is not None:
+        sent, told = _through_setup(gated, found, compared)
+        found, remarks = sent, [*told, *remarks]
     if clone.is_gitlab:
         remarks.append(f"{NO_GITLAB}:  deploystep gate production -- COMMAND , and no deploy: in the rule")
     elif clone.project is None:
@@ -95,18 +97,91 @@ def start(clone: Clone, read: Read) -> Start:
         remarks.append("HOST and COMMIT: where you cloned deploystep from, and the commit that you have reviewed")
     if "HOST" in lines:
         remarks.append("deploy-token: a context that holds a personal API token as CIRCLE_TOKEN")
-    rules = "\n".join(_rules(clone, found, branches)) + "\n"
+    branches = found.branches or (() if found.tags else (clone.branch,))
+    rules = "\n".join(_rules(clone, gated.path, found, branches)) + "\n"
     about = ", ".join([*(f"branch {name}" for name in branches[:1]), *(f"tag {name}" for name in found.tags[:1])])
     return Start(
-        rules,
-        _example(branches[0]) if branches else clone.branch,
-        about,
-        heading,
-        lines,
-        tuple(remarks),
-        found.text,
-        compared,
+        rules=rules,
+        branch=_example(branches[0]) if branches else clone.branch,
+        about=about,
+        heading=heading,
+        lines=lines,
+        remarks=tuple(remarks),
+        text=found.text,
+        config=None if gated.why or gated.setup else compared,
+        options=clone.options,
     )
+
+
+def _gated(clone: Clone, read: Read) -> _Gated:
+    """The config to which lines are added: that of the clone, or the one that continues it."""
+    path, text = clone.config_path, clone.config
+    if text is None:
+        return _Gated(path, TEMPLATE, is_new=True)
+    setup: Config | None = None
+    via: Continuation | None = None
+    try:
+        config = read_config(path, text)
+        if config.setup:
+            setup, via = config, continuation(config, read)
+            if via is None:
+                why = f"{path} is a setup config, and which config continues it is not certain"
+                return _Gated(f"the config that continues {path}", TEMPLATE, why, setup=setup)
+            path, text = via.path, read(via.path) or ""
+            read_config(path, text)
+    except ConfigUnreadable as problem:
+        why = f"{path}:{problem.line} cannot be read ({problem.why})"
+        return _Gated(path, TEMPLATE, why, setup=setup, via=via)
+    return _Gated(path, text, setup=setup, via=via)
+
+
+def _change(gated: _Gated, found: Proposal) -> tuple[str, str]:
+    """What to do to the config: a heading, and lines where there are some."""
+    path, text = gated.path, gated.text
+    if gated.why:
+        return f"{gated.why}: this is what the config that runs the jobs needs", found.text
+    if gated.is_new:
+        return f"there is no {path} yet: write this to it", found.text
+    subject = f"{gated.setup.path}:{gated.via.line} continues with {path}, which" if gated.setup and gated.via else path
+    if found.text != text:
+        return f"{subject} needs this change", _difference(path, text, found.text)
+    if found.workflow is None:
+        return f"{subject} is left as it is; the notes say what to write there", ""
+    return f"{subject} has all that this needs: workflow {found.workflow} behind {found.flag[0]}", ""
+
+
+def _through_setup(gated: _Gated, found: Proposal, config: Config) -> tuple[Proposal, list[str]]:
+    """What the rule sends to a setup config, under other names, and what to write there to pass it on."""
+    setup, names = gated.setup, [name for name in (found.flag[0], found.sha, found.key) if name is not None]
+    if setup is None or found.workflow is None:
+        return found, []
+    declared, passed = [], []
+    for name in names:
+        known = config.parameters[name]
+        values = f", enum: [{', '.join(map(_yaml, known.values))}]" if known.values else ""
+        default = "" if isinstance(known.default, Unknown) else f", default: {json.dumps(known.default)}"
+        declared.append(f"setup_{name}: {{type: {known.type}{values}{default}}}")
+        value = f"<< pipeline.parameters.setup_{name} >>"
+        passed.append((name, value if known.type in ("boolean", "integer") else f'"{value}"'))
+    sent = replace(
+        found,
+        flag=(f"setup_{found.flag[0]}", found.flag[1]),
+        sha=found.sha and f"setup_{found.sha}",
+        key=found.key and f"setup_{found.key}",
+    )
+    remarks = [
+        f"the rule sends its parameters to {setup.path}, under names that {gated.path} must not declare too (P08)",
+        f"declare there:  parameters: {{{', '.join(declared)}}}",
+    ]
+    if gated.via and gated.via.has_mapping:
+        lines = " and  ".join(f".* {name} {value} " for name, value in passed)
+        only = "a line counts only where a file has changed since base-revision"
+        remarks.append(f"pass them on in the mapping of {setup.path}:{gated.via.line}:  {lines}; {only}")
+    else:
+        where = f"at {setup.path}:{gated.via.line}" if gated.via else "where it is continued"
+        text = ", ".join(f'"{name}": {value}' for name, value in passed)
+        remarks.append(f"pass them on {where}:  parameters: '{{{text}}}'")
+    return sent, remarks
 
 
 def _difference(path: str, before: str, after: str) -> str:
@@ -114,13 +189,14 @@ def _difference(path: str, before: str, after: str) -> str:
     return "\n".join(lines)
 
 
-def _rules(clone: Clone, found: Proposal, branches: tuple[str, ...]) -> Iterator[str]:
+def _rules(clone: Clone, path: str, found: Proposal, branches: tuple[str, ...]) -> Iterator[str]:
     """The rule file, line by line."""
     flag, value = found.flag
     sha = found.sha
     of = f" of {clone.project}" if clone.project else ""
     yield f"# Which builds{of} deploy{', and what is sent to CircleCI then' if found.workflow else ''}."
-    yield "# After a change:  deploystep check && deploystep test && deploystep plan"
+    commands = (f"deploystep {command}{clone.options}" for command in ("check", "test", "plan"))
+    yield f"# After a change:  {' && '.join(commands)}"
     yield "version: 1"
     yield ""
     yield "rules:"
@@ -132,10 +208,11 @@ def _rules(clone: Clone, found: Proposal, branches: tuple[str, ...]) -> Iterator
     yield "    # unless:"
     yield '    #   - message_contains: "[skip deploy]"'
     if found.workflow is None:
-        yield "    # No deploy: here. The job runs  deploystep gate production -- COMMAND , and nothing is sent."
+        gate = f"deploystep gate production{clone.options} -- COMMAND"
+        yield f"    # No deploy: here. The job runs  {gate} , and nothing is sent."
     else:
         yield "    deploy:"
-        yield f"      # The workflow in {clone.config_path} that this starts, and the parameters that it is sent."
+        yield f"      # The workflow that this starts, in {path}, and the parameters that it is sent."
         yield f"      workflow: {_yaml(found.workflow)}"
         yield "      parameters:"
         yield f"        {_yaml(flag)}: {_yaml(value)} # opens the gate of the workflow, which a push leaves closed"
@@ -148,12 +225,18 @@ def _rules(clone: Clone, found: Proposal, branches: tuple[str, ...]) -> Iterator
         yield f"  # This repository has tags such as {next(t for t in reversed(clone.tags) if _RELEASE.fullmatch(t))}."
         yield "  # A rule for them says  when: {tag: 'v*'} , and the jobs of its workflow need filters for tags."
     yield ""
-    yield "# What must happen, for  deploystep test"
+    yield f"# What must happen, for  deploystep test{clone.options}"
+    yield from _cases(found, branches)
+
+
+def _cases(found: Proposal, branches: tuple[str, ...]) -> Iterator[str]:
+    """The cases of the rule file, line by line."""
     yield "cases:"
+    (flag, value), sha = found.flag, found.sha
     sent = {flag: value, **({sha: _SHA} if sha is not None else {})} if found.workflow else {}
     parameters = ", ".join(f"{_yaml(name)}: {_yaml(each)}" for name, each in sent.items())
     expected = f", parameters: {{production: {{{parameters}}}}}" if sent else ""
-    for word, each in names.items():
+    for word, each in (("branch", branches), ("tag", found.tags)):
         for name in map(_example, each):
             yield f"  - name: {_yaml(f'{name} deploys the commit that was tested')}"
             yield f"    given: {{{word}: {_yaml(name)}, sha: {_SHA}}}"

@@ -1,6 +1,7 @@
 """The commands: each gives its use case what it needs."""
 
 from functools import partial
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from deploystep.app.options import RULES, Options
@@ -105,22 +106,24 @@ def _sandbox(options: Options, services: Services, _report: Report) -> bool:
 
 
 def _init(options: Options, services: Services, report: Report) -> bool:
-    from deploystep.adapters.files import create_text, nearest, read_config, repository_reader  # noqa: PLC0415 - as above
+    from deploystep.adapters.files import create_text, read_config, repository_reader  # noqa: PLC0415 - as above
     from deploystep.app.check import check  # noqa: PLC0415 - as above
     from deploystep.app.init import Clone, start  # noqa: PLC0415 - as above
     from deploystep.project.wiring import Project  # noqa: PLC0415 - as above
 
-    root = services.root
-    git, place = services.repository, options.rules
-    if place == RULES:  # one that is there already, in this folder or above it, is the one that commands read
-        place = nearest(RULES, HERE)
-        place = place if (HERE / place).exists() else f"{root}{RULES}"
-    project, config, files = git.describe(), f"{root}{CONFIG}", git.files() or ()
+    place = services.go_to_root()
+    git = services.repository
+    project, files, origin = git.describe(), git.files() or (), git.origin()
     names = [project.get(f"CIRCLE_PROJECT_{part}NAME") for part in ("USER", "REPO")]
-    slug = "/".join(name for name in names if name)
-    tags = tuple(name for name, _ in git.refs("refs/tags"))
-    text, origin = read_config(config, HERE, is_named=False), git.origin()
-    clone = Clone(slug or None, git.default_branch(), tags, CONFIG, text, "gitlab" in (origin.host if origin else ""))
+    clone = Clone(
+        project="/".join(name for name in names if name) or None,
+        branch=git.default_branch(),
+        tags=tuple(name for name, _ in git.refs("refs/tags")),
+        config_path=CONFIG,
+        config=read_config(CONFIG, HERE, is_named=False),
+        is_gitlab="gitlab" in (origin.host if origin else ""),
+        options="" if place == RULES else f" --rules {quote(place)}",
+    )
     read = repository_reader(HERE, files)
     found = start(clone, read)
     create_text(place, HERE, found.rules, options.written("rules"))

@@ -1,17 +1,17 @@
 """The outside, wired for one command: each part is made when it is first asked for."""
 
+import os
 import re
 from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import datetime, tzinfo
 from functools import cached_property, lru_cache
-from os import urandom
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 from deploystep.adapters.clock import SystemClock
 from deploystep.adapters.console import Console
-from deploystep.adapters.files import decoded, nearest, read_env_file, read_given, read_rules, up_to_root
+from deploystep.adapters.files import decoded, from_root, nearest, read_env_file, read_given, read_rules, up_to_root
 from deploystep.adapters.git import GitRepository
 from deploystep.adapters.history import GitHistory
 from deploystep.app.options import RULES, Options
@@ -219,14 +219,22 @@ class Services:
                 self.console.warning(f"{path}:{problem.line}: {without}: {problem.why}")
             return None
 
-    @property
-    def root(self) -> str:
-        """What to write before a path from the root of the clone. Raises EnvironmentInvalid outside one."""
-        places = up_to_root(HERE)
+    def go_to_root(self) -> str:
+        """From now on be in the root of the clone, and see all paths from there. Gives that of the rule file.
+
+        Raises EnvironmentInvalid outside a clone.
+        """
+        places, path = up_to_root(HERE), self.options.rules
         if places is None:
             message = f"{HERE.absolute()} is in no git clone, in whose .circleci the rule file belongs"
             raise EnvironmentInvalid("not-in-a-clone", message, "make it one with  git init , or go into yours")
-        return places[-1]
+        if path != RULES or (path := nearest(RULES, HERE)) != RULES or (HERE / path).exists():
+            path = from_root(path, HERE)  # of one that is there already, or that is named
+        if places[-1]:
+            self.console.info(f"paths are from the root of the clone: {places[-1]}")
+        self.options = replace(self.options, rules=path)
+        os.chdir(HERE / places[-1])
+        return path
 
     @property
     def source(self) -> SourceFile:
@@ -347,7 +355,7 @@ class Services:
         if self._environ.get("CIRCLECI") == "true":
             name = self.options.written("sandbox")
             self.console.warning(f"{name}: this build deploys nothing; leave it out to deploy")
-        token = Secret(urandom(20).hex())
+        token = Secret(os.urandom(20).hex())
         return self._stack.enter_context(started_for(self.build, specs, token, self.console, self.config())), token
 
     def _secret(self) -> Secret:

@@ -105,6 +105,7 @@ class _Proposing:
         self.ref = Branch(setting.branch)
         self.read = setting.read
         self.options = setting.options
+        self.command = f"deploystep run{setting.options}"
         self.lines = text.splitlines()
         self.added: dict[int, list[list[str]]] = {}
         self.gone: set[int] = set()
@@ -123,6 +124,7 @@ class _Proposing:
         build = next((w.workflow for w in pushed), None)
         gates = sorted(self._gates({w.workflow.name for w in pushed}))
         branches: tuple[str, ...] = ()
+        gated: Workflow | None = None
         if gates:
             *others, (_, workflow, name, value) = gates
             more = ", ".join(
@@ -152,10 +154,27 @@ class _Proposing:
                 )
             branches = _patterns(replaced, "branches")
             workflow = self._deploy(flag[0], sha, gated, replaced)
+            moved = replaced or next(iter(gated.jobs if gated else ()), None)
+            self._tell_scope(moved.alias if moved else "", branches)
         if not any(self._runs_step(job) for w in pushed for job in w.workflow.jobs):
             self._add_step(build, replaced)
+            self._tell_apart(build, [w.workflow.name for w in pushed if w.workflow not in (build, gated)])
         key = "deploy_key" if "deploy_key" in config.parameters else None
         return Proposal(workflow, flag, sha, key, self._text(), branches, (), tuple(self.remarks))
+
+    def _tell_scope(self, alias: str, branches: tuple[str, ...], tags: tuple[str, ...] = ()) -> None:
+        """Say that a deploy was of more branches than the rule is for."""
+        other = self.original.runs(self.original.trigger(Branch("another-branch"), {}, by_api=False))
+        if not branches and any(job.alias == alias for w in other for job in w.certain):
+            named = f"tag {tags[0]}" if tags else f"branch {self.ref.name}"
+            self.remarks.append(f"job {alias} ran for every branch until now; the rule is for {named} alone")
+
+    def _tell_apart(self, build: Workflow | None, others: list[str]) -> None:
+        """Say that the step waits for the jobs of its own workflow alone."""
+        if build is not None and others:
+            names = f"workflow{'s' * (len(others) > 1)} {' and '.join(others)}"
+            what = f"a push also runs {names}, for whose jobs a deploystep in workflow {build.name} does not wait"
+            self.remarks.append(what)
 
     # --- a deploy that stays where it is
 
@@ -163,7 +182,7 @@ class _Proposing:
         """Let `gate` judge the deploy in its job: in its line where that is certain, else in words."""
         job, command = stay.job, command_of(self.config, stay.job)
         steps = runs_step(self.config, job, self.read)
-        gate = "deploystep gate production --"
+        gate = f"deploystep gate production{self.options} --"
         line = self.lines[command.line - 1] if command is not None else ""
         if command is None:
             how = f"gate needs a run step: write what job {job.alias} does in steps of this config, as  {gate} COMMAND"
@@ -187,6 +206,7 @@ class _Proposing:
         if steps.workspace and steps.otherwise.has_checkout is not Answer.YES:
             self.remarks.append(f"job {job.key} has no checkout: add one, unless its workspace holds the whole clone")
         branches, tags = _patterns(job, "branches"), _patterns(job, "tags")
+        self._tell_scope(job.alias, branches, tags)
         return Proposal(None, ("", True), None, None, self._text(), branches, tags, tuple(self.remarks))
 
     # --- a gate that is there
@@ -305,7 +325,7 @@ class _Proposing:
     def _add_step(self, build: Workflow | None, replaced: Job | None) -> None:
         """A job of its own after all others, or in the place of the one that deployed."""
         if build is None or not build.jobs:
-            self.remarks.append(f"no workflow runs for a push to {self.ref.name}: let one run  deploystep run")
+            self.remarks.append(f"no workflow runs for a push to {self.ref.name}: let one run  {self.command}")
             return
         key = next(n for n in _names(_STEP) if n not in map_of(at(self.config.root, "jobs")))
         ran = self.config.runs(self.config.trigger(self.ref, {}, by_api=False))
@@ -330,7 +350,7 @@ class _Proposing:
             [f"{key}:", *(f"    {line}" for line in (*kept, f"context: {_CONTEXT} # holds CIRCLE_TOKEN"))], indent
         )
         self._add(last, entry)
-        steps = ["- checkout", '- run: pip install "git+https://HOST/deploystep.git@COMMIT"', "- run: deploystep run"]
+        steps = ["- checkout", '- run: pip install "git+https://HOST/deploystep.git@COMMIT"', f"- run: {self.command}"]
         image = "docker: [{image: cimg/python:3.12}]"
         self._into("jobs", [f"{key}:", f"  {image}", "  steps:", *(f"    {step}" for step in steps)])
 
@@ -385,7 +405,7 @@ class _Proposing:
         if begun is not None:
             begun.extend(indented)
         else:
-            is_apart = 0 < line and (not at_top or not self.lines[line].strip())
+            is_apart = line > 0 and not (at_top and "".join(self.lines[line : line + 1]).strip())
             self._replace(key, [*([""] if is_apart else []), written, *indented], line)
 
     def _text(self) -> str:

@@ -180,8 +180,8 @@ def key_line(fields: Map, key: str) -> int:
     return next((k.line for k in fields if k == key), fields.line)
 
 
-def _below(node: Node | None, without: frozenset[str] = frozenset()) -> Iterator[Node]:
-    """The node and all below it, each list and map once, but not what is under a key of `without`."""
+def below(node: Node | None, without: frozenset[str] = frozenset()) -> Iterator[Node]:
+    """Yield the node and all below it, each list and map once, but not what is under a key of `without`."""
     seen: set[int] = set()
     waiting = [] if node is None else [node]
     while waiting:
@@ -197,10 +197,10 @@ def _below(node: Node | None, without: frozenset[str] = frozenset()) -> Iterator
 
 def all_texts(node: Node | None, without: frozenset[str] = frozenset()) -> Iterator[Text]:
     """Every text below a node, also the keys of maps, but not what is under a key of `without`."""
-    for one in _below(node, without):
+    for one in below(node, without):
         yield from (one,) if isinstance(one, Text) else one if isinstance(one, Map) else ()
 
 
 def under(node: Node | None, word: str, without: frozenset[str] = frozenset()) -> Iterator[Text]:
     """Every text below any key of this name, but not what is under a key of `without`."""
-    return (text for one in _below(node, without) for text in all_texts(at(one, word), without))
+    return (text for one in below(node, without) for text in all_texts(at(one, word), without))

@@ -68,7 +68,7 @@ def result(report: Report, style: Style) -> str:
     elif report.decision is not None and not report.triggers and report.exit is ExitCode.OK:
         lines.append(_nothing(report.decision))
     if report.start is not None and report.exit is ExitCode.OK:
-        lines += ["", _NEXT]
+        lines += ["", _next(report.start)]
     return "\n".join(lines)
 
 
@@ -98,7 +98,6 @@ def _gated(gated: Gated) -> list[str]:
 
 _LATER: Final = " (nothing deploys it later by itself: rerun this job when nothing holds it any more)"
 _FOR_GATE: Final = "nothing is sent: what fires is for deploystep gate alone"
-_NEXT: Final = "next:  deploystep test , and  deploystep run --sandbox  for a whole run without an account"
 
 
 def _headline(report: Report, build: BuildContext) -> str:
@@ -248,9 +247,15 @@ def _started(start: "Start", report: Report, style: Style) -> list[str]:
     lines = [f"{path} is written: a rule for {visible(start.about)}, and its cases", "", start.heading]
     lines += [start.lines.rstrip(), ""] if start.lines else [""]
     lines += [f"note: {visible(remark)}" for remark in start.remarks] + ([""] if start.remarks else [])
-    lines += [f"$ deploystep check{with_lines}", *_checked(report, style), ""]
-    planned = f"$ deploystep plan --branch {visible(start.branch)}"
+    lines += [f"$ deploystep check{start.options}{with_lines}", *_checked(report, style), ""]
+    planned = f"$ deploystep plan{start.options} --branch {visible(start.branch)}"
     return [*lines, planned if report.decision else f"{planned}  needs a commit: commit .circleci first"]
+
+
+def _next(start: "Start") -> str:
+    first = "make that change, then  " if start.lines else ""
+    sandbox = f"deploystep run{start.options} --sandbox  for a whole run without an account"
+    return f"next:  {first}deploystep test{start.options} , and  {sandbox}"
 
 
 def _finding(finding: Finding, style: Style) -> str:

@@ -19,12 +19,25 @@ from deploystep.rulefile.load import examine
 
 PUBLIC = sorted((Path(__file__).resolve().parents[4] / "shared" / "configs").glob("*.yml"))
 GOLDEN = sorted((Path(__file__).parents[2] / "golden/init").glob("*.yml"))
-UNREADABLE = ("not-yaml", "a-setup-config", "json")
+UNREADABLE = ("not-yaml", "json", "a-setup-config", "setup-continued", "setup-filters", "setup-mapped-to-several")
+NEXT = """\
+version: 2.1
+parameters:
+  api: {type: boolean, default: false}
+  stage: {type: enum, enum: [none, production], default: none}
+jobs:
+  test: {docker: [{image: a}], steps: [checkout]}
+  deploy: {docker: [{image: a}], steps: [checkout]}
+workflows:
+  test: {unless: {equal: [production, << pipeline.parameters.stage >>]}, jobs: [test]}
+  deploy: {when: {equal: [production, << pipeline.parameters.stage >>]}, jobs: [deploy]}
+"""
 
 
 def proposed(path: Path | None, branch: str = "main", tags: tuple[str, ...] = (), text: str | None = None) -> Start:
     text = path.read_text(encoding="utf-8", errors="replace") if path else text
-    return start(Clone("acme/shop", branch, tags, ".circleci/config.yml", text), lambda _: None)
+    clone = Clone("acme/shop", branch, tags, ".circleci/config.yml", text)
+    return start(clone, {".circleci/next.yml": NEXT, ".circleci/continue_config.yml": NEXT}.get)
 
 
 def found(started: Start) -> list[str]:
@@ -54,7 +67,8 @@ def test_with_the_lines_all_is_right_and_nothing_more_is_needed(path: Path | Non
     if not any("condition" in remark for remark in started.remarks):
         again = proposed(None, text=started.text)
         assert again.lines == ""
-        assert again.rules == started.rules or started.branch != "main", "the filters of a job told the branch"
+        is_same = again.rules == started.rules
+        assert is_same or started.branch != "main" or "setup_" in started.rules, "the filters of a job told the branch"
 
 
 @pytest.mark.parametrize("path", [*GOLDEN, None], ids=lambda path: path.stem if path else "none")
