@@ -216,7 +216,7 @@ def test_in_no_clone_and_without_git(project: Project) -> None:
 
     assert ended.code == 4
     assert "error    git          git cannot be run here" in ended.out
-    assert "error    build        this folder is not in a git clone" in ended.out
+    assert "error    build        git cannot be run here, and no build's environment is set" in ended.out
     assert "not asked" in ended.out
 
 

@@ -164,7 +164,7 @@ def test_rules_in_a_folder_below_are_named_from_the_root(fresh: Fresh) -> None:
     assert ended.out.startswith("services/api/deploy.yml is written")
     assert "\n      - run: deploystep run --rules services/api/deploy.yml\n" in ended.out
     assert "# After a change:  deploystep check --rules services/api/deploy.yml && " in rules(below, "deploy.yml")
-    assert "next:  make that change, then  deploystep test --rules services/api/deploy.yml , and" in ended.out
+    assert "next:  make that change and commit it, then  deploystep test --rules services/api/deploy" in ended.out
 
 
 def test_a_setup_config_is_continued_by_the_one_that_gets_the_lines(fresh: Fresh) -> None:

@@ -64,6 +64,7 @@ def test_more_variables_from_a_file(clone: Clone) -> None:
 def test_outside_of_a_clone(project: Project) -> None:
     ended = plan(project)
     assert (ended.code, ended.json["error"]["code"]) == (4, "not-in-a-clone")
+    assert ended.json["error"]["message"] == "this folder is in no git clone, and no build's environment is set"
 
 
 GIVEN = {"branch": "main", "sha": SHA, "user": "anna", "now": "2026-06-16 10:00"}
@@ -178,9 +179,20 @@ def test_a_detached_head_is_named(clone: Clone) -> None:
     assert plan(clone, "--branch", "main").code == 0
 
 
-def test_a_clone_without_a_commit_is_named(tmp_path: Path) -> None:
-    ended = plan(Clone(tmp_path))
-    assert (ended.code, ended.json["error"]["code"]) == (4, "not-in-a-clone")
+def test_before_the_first_commit(tmp_path: Path) -> None:
+    clone = Clone(tmp_path)
+    ended = plan(clone)
+    error = ended.json["error"]
+    assert (ended.code, error["code"], error["message"]) == (4, "no-commit", "branch main has no commit yet")
+    assert error["hints"] == ["make the first one:  git commit --allow-empty -m start"]
+    ran = clone.run(("run", "--sandbox"), {"CIRCLE_TOKEN": None}, ci=False)
+    assert "error[no-commit]: branch main has no commit yet" in ran.err
+
+
+def test_an_empty_branch_beside_others(clone: Clone) -> None:
+    clone.git("checkout", "--quiet", "--orphan", "empty")
+    assert plan(clone).json["error"]["message"] == "branch empty has no commit yet"
+    assert plan(clone, "--branch", "main").code == 0
 
 
 @pytest.mark.parametrize("origin", ["git@work:acme/shop.git", "/srv/shop.git", None])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from deploystep.adapters.clock import SystemClock
 from deploystep.adapters.console import Console
 from deploystep.adapters.files import decoded, from_root, nearest, read_env_file, read_given, read_rules, up_to_root
-from deploystep.adapters.git import GitRepository
+from deploystep.adapters.git import GitRepository, first_error_line
 from deploystep.adapters.history import GitHistory
 from deploystep.app.options import RULES, Options
 from deploystep.core.address import Address, read_address
@@ -134,15 +134,11 @@ class Services:
             raise UsageError("usage", "--branch and --tag: a build has one of them", "leave one out")
         values = dict(self._stated_environ)
         found = dict(self.repository.describe())
-        if "CIRCLE_SHA1" not in found and Variables(values).get("CIRCLE_SHA1") is None:
-            raise EnvironmentInvalid(
-                "not-in-a-clone",
-                "this folder is not in a git clone with a commit, and no build's environment is set",
-                "run it in a clone, or state the facts:  deploystep plan --given FILE",
-            )
         revision = self._stated_revision()
         if revision is not None:
             values["CIRCLE_SHA1"] = revision
+        elif "CIRCLE_SHA1" not in found and Variables(values).get("CIRCLE_SHA1") is None:
+            raise self._without_commit(found.get("CIRCLE_BRANCH"))
         elif options.branch is not None:
             at = (Variables(values).get("CIRCLE_SHA1") or found["CIRCLE_SHA1"])[:7]
             self.console.info(f"branch {options.branch} is not in this clone: judged as if it were at {at}")
@@ -160,6 +156,16 @@ class Services:
             found |= _IMAGINED_PROJECT
         blank = Variables(values)
         return {**values, **{name: value for name, value in found.items() if blank.get(name) is None}}
+
+    def _without_commit(self, branch: str | None) -> EnvironmentInvalid:
+        """The error that says why nothing tells which commit this is."""
+        if branch is not None:
+            hint = "make the first one:  git commit --allow-empty -m start"
+            return EnvironmentInvalid("no-commit", f"branch {branch} has no commit yet", hint)
+        said = self.repository.run("rev-parse", "HEAD")
+        why = first_error_line(said) if said else "git cannot be run here"
+        hint = "run it in a clone, or state the facts:  deploystep plan --given FILE"
+        return EnvironmentInvalid("not-in-a-clone", f"{why}, and no build's environment is set", hint)
 
     def _stated_revision(self) -> str | None:
         """What --sha names, else where the named branch or tag is; None leaves it to the environment and HEAD."""

@@ -68,7 +68,7 @@ def result(report: Report, style: Style) -> str:
     elif report.decision is not None and not report.triggers and report.exit is ExitCode.OK:
         lines.append(_nothing(report.decision))
     if report.start is not None and report.exit is ExitCode.OK:
-        lines += ["", _next(report.start)]
+        lines += ["", _next(report.start, has_commit=report.decision is not None)]
     return "\n".join(lines)
 
 
@@ -252,8 +252,9 @@ def _started(start: "Start", report: Report, style: Style) -> list[str]:
     return [*lines, planned if report.decision else f"{planned}  needs a commit: commit .circleci first"]
 
 
-def _next(start: "Start") -> str:
-    first = "make that change, then  " if start.lines else ""
+def _next(start: "Start", *, has_commit: bool) -> str:
+    todo = " and ".join(["make that change"] * bool(start.lines) + ["commit it"] * (not has_commit))
+    first = f"{todo}, then  " if todo else ""
     sandbox = f"deploystep run{start.options} --sandbox  for a whole run without an account"
     return f"next:  {first}deploystep test{start.options} , and  {sandbox}"
 
