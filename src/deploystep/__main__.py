@@ -5,7 +5,7 @@ import io
 import os
 import sys
 
-from deploystep.core.nodes import other_node
+from deploystep.core.nodes import NOT_EXECUTED, other_node
 
 #: Modules are no garbage, and a run is over before there is any worth looking for.
 RARELY = 100_000
@@ -23,7 +23,7 @@ def main() -> int:
     if words is not None and not is_more:
         stream = err if executes else out
         try:
-            stream.write(words + "\n")
+            stream.write(words + NOT_EXECUTED * executes + "\n")
             stream.flush()
         except OSError:  # nobody reads it, or the disk is full: the exit code still tells
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or Python would try once more, and fail

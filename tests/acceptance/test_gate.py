@@ -147,7 +147,8 @@ def test_what_cannot_be_executed(shop: Project, program: str, code: int, words: 
     assert ended.last_line == f"exit {code} ({'not-found' if code == 127 else 'not-executable'}): {NOT}"
 
 
-NOT = "nothing was executed"
+NEEDS = "{name: needs, requires: test, when: {branch: main}}"
+NOT = "the command was not executed"
 
 
 # Builds of every kind
@@ -178,7 +179,8 @@ def test_nothing_is_executed(shop: Project, words: Any, variables: Any, code: in
     ended = gate(shop, *words, "--", *MARK, **variables)
     assert (ended.code, ended.out, marks(shop)) == (code, "", 0), ended.err
     assert says in ended.err
-    assert code == 0 or ended.last_line.endswith(NOT)
+    assert "not executed" in ended.last_line if code == 0 else ended.last_line.endswith(NOT)
+    assert not any(word in ended.err for word in ("nothing was sent", "nothing was triggered", "--again", "--confirm"))
     alone = gate(shop, *words, **variables)
     assert alone.code == (code or 20), "without a command the answer is the exit code"
     document = gate(shop, *words, "--json", "--", *MARK, **variables)
@@ -224,6 +226,16 @@ def test_the_other_nodes_are_waited_for(shop: Project, states: Any, code: int, e
         variables = {**shop.without_waits(), "DEPLOYSTEP_HOST": server.url, **PARALLEL}
         ended = gate(shop, "production", "--", *MARK, **variables)
     assert (ended.code, marks(shop)) == (code, executed), ended.err
+
+
+@pytest.mark.parametrize(("rule", "cure"), [("production", "safe to run this job again"), ("needs", "run this job")])
+def test_nobody_answers(shop: Project, rule: str, cure: str) -> None:
+    shop.write(RULES.replace("{name: frozen, when: {branch: main}, during: Mon 00:00-00:01}", NEEDS))
+    nowhere = {"DEPLOYSTEP_HOST": "http://127.0.0.1:9", **(PARALLEL if rule == "production" else {})}
+    ended = gate(shop, rule, "--", *MARK, **nowhere, **shop.without_waits())
+    assert (ended.code, marks(shop), ended.last_line.endswith(NOT)) == (5, 0, True), ended.err
+    assert cure in ended.err
+    assert "nothing was" not in ended.err
 
 
 def test_what_is_executed_is_decided_after_the_wait(shop: Project) -> None:
@@ -332,7 +344,7 @@ def test_a_signal_at_any_moment(shop: Project, seed: int) -> None:
     assert code in (-number, told), said
     if code == told:
         assert marks(shop) == 0
-        assert said.splitlines()[-1].endswith(NOT)
+        assert said.splitlines()[-1].endswith((NOT, "nothing was executed"))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

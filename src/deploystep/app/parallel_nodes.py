@@ -56,7 +56,7 @@ def wait_for_nodes(project: ProjectSlug, limit: float, services: "Services", rep
             successes = 0
             failed_reads += not _is_limited(result)
             if _is_final(result, failed_reads, is_first=not seen):
-                raise _unreadable(job, describe_failure(result, client.host), services.token_name)
+                raise _unreadable(job, result, client.host, services.token_name)
         else:
             failed_reads, seen = 0, other_nodes(nodes, build.node.total)
             look.tell(f"nodes: {_listed(seen)}")
@@ -94,7 +94,7 @@ def _stop_if_one_failed(job: int, nodes: tuple[NodeState, ...], report: "Report"
     names = ", ".join(f"node {node.index} {_ENDED.get(node.status, f'is {node.status}')}" for node in failed)
     raise Stopped(
         "node-failed",
-        f"not every node of job {job} has succeeded: {names}; nothing was triggered",
+        f"not every node of job {job} has succeeded: {names}",
         "see what failed there, and rerun the job",
     )
 
@@ -108,15 +108,18 @@ def _is_limited(result: Response | Failure) -> bool:
 
 def _is_final(result: Response | Failure, failed_reads: int, *, is_first: bool) -> bool:
     """A no is believed at once, silence at the beginning or the third time; a limit only asks to come later."""
-    is_no = isinstance(result, Response) and 400 <= result.status < 500  # noqa: PLR2004
-    return not _is_limited(result) and (is_no or is_first or failed_reads >= _MOST_FAILED_READS)
+    return not _is_limited(result) and (_is_no(result) or is_first or failed_reads >= _MOST_FAILED_READS)
 
 
-def _unreadable(job: int, why: str, token_name: str) -> FactUnavailable:
+def _is_no(result: Response | Failure) -> bool:
+    return isinstance(result, Response) and 400 <= result.status < 500  # noqa: PLR2004
+
+
+def _unreadable(job: int, result: Response | Failure, host: str, token_name: str) -> FactUnavailable:
     return FactUnavailable(
         "nodes-unknown",
-        f"cannot tell whether the other nodes of job {job} have succeeded: {why}; nothing was sent",
-        cannot_see(token_name),
+        f"cannot tell whether the other nodes of job {job} have succeeded: {describe_failure(result, host)}",
+        *((cannot_see(token_name),) if _is_no(result) else ()),
         "it is safe to run this job again",
         WITHOUT,
     )
@@ -126,7 +129,7 @@ def _timed_out(limit: float, seen: tuple[NodeState, ...]) -> TimedOut:
     waiting = _listed(tuple(node for node in seen if not node.succeeded)) or "all were seen to succeed only once"
     return TimedOut(
         "nodes-timeout",
-        f"the other nodes have not ended within {limit:.0f} s: {waiting}; nothing was triggered",
+        f"the other nodes have not ended within {limit:.0f} s: {waiting}",
         "give them longer with  --nodes-timeout 1h",
         WITHOUT,
     )

@@ -172,11 +172,10 @@ def project_of(
     client = services.client(specs)
     project, result = v2.pipeline_project(client, build.pipeline_id)
     if project is None:
-        rule = specs[0].rule if specs else options.rule
-        raise not_received(result, client.host, rule) or FactUnavailable(
+        raise not_received(result, client.host, specs[0].rule if specs else "") or FactUnavailable(
             "project-unknown",
             f"cannot tell which project this is: pipeline {build.pipeline_id} could not be read "
-            f"({describe_failure(result, client.host)}); nothing was sent",
+            f"({describe_failure(result, client.host)})",
             cannot_see(services.token_name),
             f"ask who the token is:  GET {client.host}/api/v2/me",
         )

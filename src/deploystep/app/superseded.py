@@ -50,8 +50,8 @@ def superseded_by(build: BuildContext, remote: "Remote", clock: "Clock", console
     raise FactUnavailable(
         "undecided",
         f"cannot tell whether {build.revision} is still to be deployed: {name} is at {head.revision}, "
-        "which is not known to be newer; nothing was sent",
+        "which is not known to be newer",
         "run this step again: hosts can be some seconds behind a push",
         f"possible causes: the {kind} was set back or rewritten, or this commit was never pushed to it",
-        f"to send it all the same, let the {kind} point at it",
+        f"to deploy it all the same, let the {kind} point at it",
     )

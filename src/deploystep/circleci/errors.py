@@ -55,8 +55,8 @@ def unread(result: Response | Failure, context: TriggerContext) -> ToolError:
 
 
 def not_received(result: Response | Failure, host: str, rule: str) -> Unreachable | None:
-    """The error that says that nothing was triggered; None where that is not certain."""
-    nothing = f"nothing was triggered for rule '{rule}'"
+    """The error that says that nothing was triggered; None where that is not certain. Without a rule, of a reading."""
+    nothing = f"nothing was triggered for rule '{rule}'" if rule else "nothing could be decided"
     if isinstance(result, Failure) and result.fate is Fate.NOT_RECEIVED:
         return Unreachable(
             "unreachable",

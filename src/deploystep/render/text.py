@@ -11,6 +11,7 @@ from deploystep.core.decide import Decision, Judgement, Verdict
 from deploystep.core.deploy import Outcome
 from deploystep.core.exits import ExitCode
 from deploystep.core.frozen import dataclass
+from deploystep.core.nodes import NOT_EXECUTED
 from deploystep.core.parameters import Scalar
 from deploystep.core.source import Diagnostic, SourceFile
 from deploystep.core.text import visible
@@ -62,7 +63,7 @@ def result(report: Report, style: Style) -> str:
     if report.decision is not None and report.build is not None:
         lines += [_headline(report, report.build), *_judged(report.decision, report, style)]
     if report.skipped:
-        lines.append(report.skipped)
+        lines.append(report.skipped + NOT_EXECUTED * bool(report.gated and report.gated.command))
     elif report.gated is not None:
         lines += _gated(report.gated) if report.exit.is_result else []
     elif report.decision is not None and not report.triggers and report.exit is ExitCode.OK:
@@ -89,7 +90,7 @@ def _gated(gated: Gated) -> list[str]:
         return [f"due: executing {program}" if program else "due"]
     if outcome is GateOutcome.PLANNED:
         given = [visible(f"  {name}={value}") for name, value in gated.variables.items()]
-        return [f"due{not_executed}: this is a dry run", *given]
+        return [*given, f"due{not_executed}: this is a dry run"]
     if outcome is GateOutcome.SUPERSEDED:
         return [f"superseded{not_executed}: {visible(gated.because)}"]
     held = outcome is GateOutcome.HELD
@@ -202,7 +203,7 @@ def interruption(report: Report) -> str:
 def _last_word(report: Report) -> str:
     """Whether anything was sent or executed: the one thing to know before running again."""
     if report.command == "gate":
-        return ": nothing was executed"
+        return ": the command was not executed" if report.gated and report.gated.command else ": nothing was executed"
     if report.command != "run":
         return ""
     sent, known, unsure = [], [], []
