@@ -292,7 +292,8 @@ class _Wiring:
         ]  # fmt: skip
         lacks = [
             ("context", not has_token, job.line, "names no context, and nothing here sets CIRCLE_TOKEN",
-             "add  context: NAME  to the job in its workflow, with a context that holds CIRCLE_TOKEN"),
+             "add  context: NAME  to the job in its workflow, with a context that holds CIRCLE_TOKEN; or set that among "
+             "the project's environment variables, which are not seen here, and write  ignore: [P05]"),
             ("checkout", found.has_checkout is Answer.NO, found.line, "runs the step before any checkout",
              "add  - checkout  before it: the rule file is in the repository"),
             ("tests", bool(tests), job.line, f"does not require {', '.join(shown(t.alias) for t in tests[:3])}",

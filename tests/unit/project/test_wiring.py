@@ -114,7 +114,7 @@ CLOSES: Final = "    unless: << pipeline.parameters.deploy >>\n"
         ("decide: {steps: [checkout, {run: deploystep run}]}", "decide: {steps: [checkout, {with: {flags: --dry-run}}]}", "P04 warning 3 config.yml:24: .* it only plans here"),
         ("decide: {steps: [checkout, {run: deploystep run}]}", "decide: {parameters: {on: {default: false}}, steps: [checkout, {when: {condition: << parameters.on >>, steps: [{run: deploystep run}]}}]}", "P04 warning 3 config.yml: .* no job of this config runs it"),
         # P05: what the job lacks
-        (", context: deploy-token", "", "P05 warning 3 config.yml:19: job 'decide' names no context"),
+        (", context: deploy-token", "", "P05 warning 3 config.yml:19: job 'decide' names no context.* project's environment variables.*ignore"),
         ("decide: {steps: [checkout, ", "decide: {steps: [", "P05 warning 3 config.yml:10: job 'decide' runs the step before any checkout"),
         ("requires: [test], ", "", r"P05 warning 3 config.yml:19: job 'decide' does not require 'test' — add  requires: \[test\]"),
         # P06: a parameter that is sent and not used
