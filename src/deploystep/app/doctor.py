@@ -185,8 +185,12 @@ class _Doctor:
             self._clock(result)
         elif _is_refusal(result):
             self._api(host, rules)
-            cure = f"make a personal API token in {self.services.address.app}/settings/user/tokens"
-            cure += f" and store it in {self.services.token_name}"
+            tokens = f"{self.services.address.app}/settings/user/tokens"
+            cure = (
+                f"look in {tokens} whether it is listed and has not expired; possible causes: it is mistyped, expired "
+                "or revoked; it is a project token or an OIDC token, and a personal API token is needed; it is of "
+                f"another server than {host}, see  --host ; a new one goes into {self.services.token_name}"
+            )
             said = f"{describe_failure(result, host)}; project, definition and auto-cancel are unknown"
             self.fail("token", said, cure, is_refusal=True)
             self._clock(result)
