@@ -229,8 +229,22 @@ def test_it_writes_through_no_link_that_leads_out(fresh: Fresh, tmp_path: Path, 
     assert not outside.exists() or not list(outside.iterdir())
 
 
+def test_a_rule_for_tags_is_planned_for_one_that_there_is(fresh: Fresh) -> None:
+    filters = "{tags: {only: /v.*/}, branches: {ignore: /.*/}}"
+    job = f"{PLAIN.replace('build:', 'release:')}      - run: make release\n"
+    fresh.write(f"{job}workflows:\n  w:\n    jobs: [release: {{filters: {filters}}}]\n", ".circleci/config.yml")
+    fresh.commit(".circleci/config.yml")
+    fresh.git("tag", "v1.2.0")
+    ended = fresh.local("init")
+
+    assert "$ deploystep plan --tag v1.2.0\n" in ended.out
+    assert "fire  production  gate only: tag v1.2.0 matches" in ended.out
+    assert ended.out.endswith("then  deploystep test , and  deploystep gate production --outside-ci --dry-run\n")
+
+
 def test_at_gitlab_no_trigger_is_promised(fresh: Fresh) -> None:
     fresh.git("remote", "add", "origin", "git@gitlab.com:acme/shop.git")
     ended = fresh.local("init")
+    assert "deploystep run" not in ended.out
     assert "note: no API starts a pipeline of a GitLab project" in ended.out
     assert "no remote called origin" not in ended.out

@@ -47,12 +47,14 @@ class Clone:
 class Start:
     """A first rule file; what to do to the config, in lines; and the config as it is then, also as text.
 
-    `about` is what its rule is for, `branch` the one to plan, and `options` what commands need to find the file.
-    `config` is None where none can be compared with the rules.
+    `about` is what its rule is for, `branch` or else `tag` the one to plan, and `options` what commands need to find
+    the file. `sends`: the rule sends a trigger. `config` is None where none can be compared with the rules.
     """
 
     rules: str
-    branch: str
+    branch: str | None
+    tag: str | None
+    sends: bool
     about: str
     heading: str
     lines: str
@@ -76,7 +78,8 @@ class _Gated:
 
 def start(clone: Clone, read: Read) -> Start:
     """What to write for this clone. Asks nothing and writes nothing."""
-    gated, setting = _gated(clone, read), Setting(clone.branch, read, clone.options)
+    untriggered = "no API starts a pipeline of a GitLab project" if clone.is_gitlab else ""
+    gated, setting = _gated(clone, read), Setting(clone.branch, read, clone.options, untriggered)
     try:
         found = propose(gated.path, gated.text, setting)
         compared = read_config(gated.path, found.text)
@@ -90,7 +93,7 @@ def start(clone: Clone, read: Read) -> Start:
         sent, told = _through_setup(gated, found, compared)
         found, remarks = sent, [*told, *remarks]
     if clone.is_gitlab:
-        remarks.append(f"{NO_GITLAB}:  deploystep gate production -- COMMAND , and no deploy: in the rule")
+        remarks.append(NO_GITLAB)
     elif clone.project is None:
         remarks.append("no remote called origin tells which project this is; in a build its variables do")
     if "HOST" in "".join((lines, *remarks)):
@@ -100,9 +103,12 @@ def start(clone: Clone, read: Read) -> Start:
     branches = found.branches or (() if found.tags else (clone.branch,))
     rules = "\n".join(_rules(clone, gated.path, found, branches)) + "\n"
     about = ", ".join([*(f"branch {name}" for name in branches[:1]), *(f"tag {name}" for name in found.tags[:1])])
+    tag = None if branches else next((name for name in clone.tags if _has(found.tags, name)), None)
     return Start(
         rules=rules,
-        branch=_example(branches[0]) if branches else clone.branch,
+        branch=_example(branches[0]) if branches else None if tag else clone.branch,
+        tag=tag,
+        sends=found.workflow is not None,
         about=about,
         heading=heading,
         lines=lines,

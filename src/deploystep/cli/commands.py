@@ -130,7 +130,7 @@ def _init(options: Options, services: Services, report: Report) -> bool:
     report.start = found
     check(services.source, lambda: Project(found.config, {}, files, read), report, is_strict=False)
     if git.resolve("HEAD") is not None:
-        run(services.as_plan(found.branch), services, report)
+        run(services.as_plan(found.branch, found.tag), services, report)
         _foretell(found.config, services, report)
     return True
 

@@ -190,9 +190,9 @@ class Services:
 
         return executable(program, self._environ)
 
-    def as_plan(self, branch: str) -> Options:
-        """From now on decide as `plan --branch NAME` does, whatever the command."""
-        self.options = replace(self.options, command="plan", branch=branch)
+    def as_plan(self, branch: str | None, tag: str | None) -> Options:
+        """From now on decide as `plan --branch NAME`, or with `--tag`, does, whatever the command."""
+        self.options = replace(self.options, command="plan", branch=branch, tag=tag)
         return self.options
 
     # The rule file, the time, and the clone

@@ -74,11 +74,15 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """The branch to deploy, the files of the clone, and options with which commands find the rules, as ` --rules X`."""
+    """The branch to deploy, the files of the clone, and options with which commands find the rules, as ` --rules X`.
+
+    `untriggered` is why no workflow of this project can be started, where none can.
+    """
 
     branch: str
     read: Read
     options: str = ""
+    untriggered: str = ""
 
 
 def propose(path: str, text: str, setting: Setting, only: frozenset[Keys] | None = None) -> Proposal:
@@ -105,6 +109,7 @@ class _Proposing:
         self.ref = Branch(setting.branch)
         self.read = setting.read
         self.options = setting.options
+        self.untriggered = setting.untriggered
         self.command = f"deploystep run{setting.options}"
         self.lines = text.splitlines()
         self.added: dict[int, list[list[str]]] = {}
@@ -122,7 +127,7 @@ class _Proposing:
         config = self.config
         pushed = [w for w in config.runs(config.trigger(self.ref, {}, by_api=False)) if w.runs.answer is not Answer.NO]
         build = next((w.workflow for w in pushed), None)
-        gates = sorted(self._gates({w.workflow.name for w in pushed}))
+        gates = [] if self.untriggered else sorted(self._gates({w.workflow.name for w in pushed}))
         branches: tuple[str, ...] = ()
         gated: Workflow | None = None
         if gates:
@@ -139,9 +144,11 @@ class _Proposing:
         else:
             flag, sha = (self._free("deploy", "boolean"), True), self._free("sha", "string")
             rest = [w.workflow for w in pushed if w.workflow.name != _DEPLOY]
-            gated = next((w.workflow for w in pushed if rest and w.workflow.name == _DEPLOY and _is_open(w)), None)
+            is_two = bool(rest) and not self.untriggered
+            gated = next((w.workflow for w in pushed if is_two and w.workflow.name == _DEPLOY and _is_open(w)), None)
             build = rest[0] if gated else build
-            stays = [] if gated else list(staying(self.original, build.name if build else "", self.read))
+            found = staying(self.original, build.name if build else "", self.read, self.untriggered)
+            stays = [] if gated else list(found)
             replaced = None if gated or build is None else self._deploy_job(build, {stay.job.alias for stay in stays})
             for stay in stays:
                 what = f"job {stay.job.alias} (line {stay.job.line}) deploys, and is not moved: {stay.why}"
@@ -152,6 +159,10 @@ class _Proposing:
                         stays, key=lambda s: (build is None or s.workflow.name != build.name, "prod" not in s.job.alias)
                     )
                 )
+            if self.untriggered:
+                gate = f"deploystep gate production{self.options} -- COMMAND"
+                remark = f"no job here deploys, as far as names tell: let the one that does run  {gate}"
+                return Proposal(None, ("", True), None, None, self._text(), remarks=(remark,))
             branches = _patterns(replaced, "branches")
             workflow = self._deploy(flag[0], sha, gated, replaced)
             moved = replaced or next(iter(gated.jobs if gated else ()), None)
@@ -273,14 +284,20 @@ class _Proposing:
         fields, whole = workflow.fields, range(workflow.line, self._end(workflow.line) + 1)
         words = [word for word in ("when", "unless") if at(fields, word) is not None]
         node, line = at(fields, words[0]), key_line(fields, words[0])
-        is_clear = node is not None and (isinstance(node, Map) or str(node).startswith("<<"))
+        is_clear = isinstance(node, Map) or (isinstance(node, Text) and "pipeline." in node)
         if not is_clear or node is None or len(words) > 1 or line not in whole:
             what = f"workflow {workflow.name} (line {workflow.line}) has a condition"
             self.remarks.append(f"{what}: let it be false too where {gate} is true")
             return
-        both = f"and: [{_flow(node)}, {{not: {gate}}}]" if words[0] == "when" else f"or: [{_flow(node)}, {gate}]"
+        both = (
+            f"{{and: [{_flow(node)}, {{not: {gate}}}]}}" if words[0] == "when" else f"{{or: [{_flow(node)}, {gate}]}}"
+        )
+        if isinstance(node, Text) and not node.startswith("<<"):  # an expression, which no map of conditions takes
+            one = f"({node})" if words[0] == "when" and " or " in node else node
+            more = f"and not {gate[3:-3]}" if words[0] == "when" else f"or {gate[3:-3]}"
+            both = _flow(Text(f"{one} {more}", is_plain=node.is_plain))
         self.gone |= set(range(line, self._end(line) + 1))
-        self._add(line, [f"{self._indent(line)}{words[0]}: {{{both}}}"])
+        self._add(line, [f"{self._indent(line)}{words[0]}: {both}"])
 
     def _deploy_job(self, build: Workflow, stays: set[str]) -> Job | None:
         """The job of the build that deploys: it becomes one of the deploy's workflow, and the step takes its place."""
@@ -334,6 +351,10 @@ class _Proposing:
         for one in after:
             after += [job for job in build.jobs if one in build.required(job) and job not in after]
         needed = {id(other) for job in build.jobs if job not in after for other in build.required(job)}
+        waited = build.required(replaced) if replaced else []
+        for one in waited:
+            waited += [other for other in build.required(one) if other not in waited]
+        needed |= set(map(id, waited))
         leaves = [
             job.alias for job, runs in jobs
             if runs.answer is not Answer.NO and not job.is_approval and job not in after and id(job) not in needed

@@ -30,11 +30,11 @@ def deploys(job: Job) -> bool:
     return not job.is_approval and any(DEPLOYS.search(name) for name in (job.alias, job.key))
 
 
-def staying(config: Config, build: str, read: Read) -> Iterator[Staying]:
-    """Yield every job that deploys and cannot move out of `build`, in the order written."""
+def staying(config: Config, build: str, read: Read, every: str = "") -> Iterator[Staying]:
+    """Yield every job that deploys and cannot move out of `build`, in the order written; `every` is why none can."""
     for workflow in config.workflows:
         for job in filter(deploys, workflow.jobs):
-            why = _why(config, workflow, job, build, read)
+            why = every or _why(config, workflow, job, build, read)
             if why:
                 yield Staying(workflow, job, why)
 

@@ -26,6 +26,10 @@ from deploystep.project.steps import RUN, Read, RunsStep, runs_step
 
 _TESTS: Final = re.compile(r"test|spec|lint|check", re.IGNORECASE)
 _TOKENS: Final = re.compile(r"CIRCLE_TOKEN|CIRCLE_API_USER_TOKEN|CIRCLE_API_TOKEN|CIRCLECI_TOKEN|TOKEN_ENV|--token-env")
+_CONTEXT_CURE: Final = (
+    "add  context: NAME  to the job in its workflow, with a context that holds CIRCLE_TOKEN; or set that among the "
+    "project's environment variables, which are not seen here, and write  ignore: [P05]"
+)
 #: Files that run commands for others: who runs the step from one of them is not told that nobody does.
 _RUNNERS: Final = ("Makefile", "GNUmakefile", "package.json", "justfile", "Rakefile", "Taskfile.yml", "tox.ini")
 #: A shell command that does something on a condition.
@@ -292,8 +296,7 @@ class _Wiring:
         ]  # fmt: skip
         lacks = [
             ("context", not has_token, job.line, "names no context, and nothing here sets CIRCLE_TOKEN",
-             "add  context: NAME  to the job in its workflow, with a context that holds CIRCLE_TOKEN; or set that among "
-             "the project's environment variables, which are not seen here, and write  ignore: [P05]"),
+             _CONTEXT_CURE),
             ("checkout", found.has_checkout is Answer.NO, found.line, "runs the step before any checkout",
              "add  - checkout  before it: the rule file is in the repository"),
             ("tests", bool(tests), job.line, f"does not require {', '.join(shown(t.alias) for t in tests[:3])}",

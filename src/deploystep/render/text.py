@@ -249,15 +249,18 @@ def _started(start: "Start", report: Report, style: Style) -> list[str]:
     lines += [start.lines.rstrip(), ""] if start.lines else [""]
     lines += [f"note: {visible(remark)}" for remark in start.remarks] + ([""] if start.remarks else [])
     lines += [f"$ deploystep check{start.options}{with_lines}", *_checked(report, style), ""]
-    planned = f"$ deploystep plan{start.options} --branch {visible(start.branch)}"
+    ref = f"--branch {start.branch}" if start.branch else f"--tag {start.tag}"
+    planned = f"$ deploystep plan{start.options} {visible(ref)}"
     return [*lines, planned if report.decision else f"{planned}  needs a commit: commit .circleci first"]
 
 
 def _next(start: "Start", *, has_commit: bool) -> str:
     todo = " and ".join(["make that change"] * bool(start.lines) + ["commit it"] * (not has_commit))
     first = f"{todo}, then  " if todo else ""
-    sandbox = f"deploystep run{start.options} --sandbox  for a whole run without an account"
-    return f"next:  {first}deploystep test{start.options} , and  {sandbox}"
+    trial = f"deploystep run{start.options} --sandbox  for a whole run without an account"
+    if not start.sends:
+        trial = f"deploystep gate production{start.options} --outside-ci --dry-run"
+    return f"next:  {first}deploystep test{start.options} , and  {trial}"
 
 
 def _finding(finding: Finding, style: Style) -> str:
