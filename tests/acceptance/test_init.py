@@ -87,6 +87,12 @@ def test_the_lines_for_a_config_apply_as_a_patch(fresh: Fresh) -> None:
     assert (checked.code, "nothing wrong found" in checked.out) == (0, True), checked
 
 
+def test_lines_for_a_config_with_crlf(fresh: Fresh) -> None:
+    (fresh.folder / ".circleci").mkdir()
+    (fresh.folder / ".circleci/config.yml").write_bytes(PLAIN.replace("\n", "\r\n").encode())
+    assert "has CRLF line ends: apply the change with  git apply --ignore-whitespace\n" in fresh.local("init").out
+
+
 def test_a_gate_that_is_there_is_used(fresh: Fresh) -> None:
     fresh.write(GATED, ".circleci/config.yml")
     fresh.commit(".circleci/config.yml")
@@ -239,6 +245,7 @@ def test_a_rule_for_tags_is_planned_for_one_that_there_is(fresh: Fresh) -> None:
 
     assert "$ deploystep plan --tag v1.2.0\n" in ended.out
     assert "fire  production  gate only: tag v1.2.0 matches" in ended.out
+    assert 'name: "v1.2.0 deploys the commit that was tested"' in rules(fresh)
     assert ended.out.endswith("then  deploystep test , and  deploystep gate production --outside-ci --dry-run\n")
 
 

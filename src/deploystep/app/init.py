@@ -96,6 +96,8 @@ def start(clone: Clone, read: Read) -> Start:
         remarks.append(NO_GITLAB)
     elif clone.project is None:
         remarks.append("no remote called origin tells which project this is; in a build its variables do")
+    if not (gated.why or gated.is_new) and lines and "\r\n" in gated.text:
+        remarks.append(f"{gated.path} has CRLF line ends: apply the change with  git apply --ignore-whitespace")
     if "HOST" in "".join((lines, *remarks)):
         remarks.append("HOST and COMMIT: where you cloned deploystep from, and the commit that you have reviewed")
     if "HOST" in lines:
@@ -232,10 +234,10 @@ def _rules(clone: Clone, path: str, found: Proposal, branches: tuple[str, ...]) 
         yield "  # A rule for them says  when: {tag: 'v*'} , and the jobs of its workflow need filters for tags."
     yield ""
     yield f"# What must happen, for  deploystep test{clone.options}"
-    yield from _cases(found, branches)
+    yield from _cases(clone, found, branches)
 
 
-def _cases(found: Proposal, branches: tuple[str, ...]) -> Iterator[str]:
+def _cases(clone: Clone, found: Proposal, branches: tuple[str, ...]) -> Iterator[str]:
     """The cases of the rule file, line by line."""
     yield "cases:"
     (flag, value), sha = found.flag, found.sha
@@ -243,7 +245,7 @@ def _cases(found: Proposal, branches: tuple[str, ...]) -> Iterator[str]:
     parameters = ", ".join(f"{_yaml(name)}: {_yaml(each)}" for name, each in sent.items())
     expected = f", parameters: {{production: {{{parameters}}}}}" if sent else ""
     for word, each in (("branch", branches), ("tag", found.tags)):
-        for name in map(_example, each):
+        for name in (_example(text, clone.tags if word == "tag" else ()) for text in each):
             yield f"  - name: {_yaml(f'{name} deploys the commit that was tested')}"
             yield f"    given: {{{word}: {_yaml(name)}, sha: {_SHA}}}"
             yield f"    expect: {{fire: [production]{expected}}}"
@@ -262,10 +264,10 @@ def _listed(texts: list[str]) -> str:
     return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
 
 
-def _example(text: str) -> str:
-    """A branch or tag that is named, or that a regular expression between slashes matches."""
+def _example(text: str, known: tuple[str, ...] = ()) -> str:
+    """A branch or tag that is named, or that a regular expression between slashes matches: a known one if it can be."""
     pattern = pattern_of(text) if text[:1] == "/" else None
-    return (witness(pattern, ()) or text) if pattern else text
+    return next((name for name in known if _has((text,), name)), (pattern and witness(pattern, ())) or text)
 
 
 def _has(texts: tuple[str, ...], name: str) -> bool:
