@@ -17,19 +17,19 @@ _OPTION: Final = re.compile(r"-[exv]*o?|pipefail|errexit|xtrace|verbose|\+[xv]+"
 _MEANT: Final = frozenset({"[", "test", "true", "false", ":", "echo", "printf", "date", "exit", "export", "set"})
 
 
-def examine(body: List, is_quiet: Callable[[list[Item]], bool]) -> None:
-    """Look at all that would be left out or moved. Raises Uncertain where bash may notice.
+def examine(body: List, is_quiet: Callable[[list[Item]], bool], end: int) -> None:
+    """Look at all before `end`, which would be left out or moved. Raises Uncertain where bash may notice.
 
     `is_quiet` tells what only prints, or ends the script as a success.
     """
-    for node in nodes(body):
+    for node in (node for node in nodes(body) if node.start < end):
         words = [word.raw for word in node.words] if isinstance(node, Simple) else []
         if words[:1] == ["shopt"] or (words[:1] == ["set"] and not all(map(_OPTION.fullmatch, words[1:]))):
             raise Uncertain
         if isinstance(node, Group) and node.name in _MEANT:
             raise Uncertain
     found = statements(body)
-    for number, items in enumerate(found):
+    for number, items in enumerate(items for items in found if items[0].node.start < end):
         _statement(items, is_quiet, is_last=number + 1 == len(found))
 
 

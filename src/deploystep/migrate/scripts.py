@@ -59,7 +59,8 @@ def parts(script: Script, text: str) -> list[Part]:
         raise Uncertain
     if [part.condition for part in found] == [ALWAYS]:
         return [Part(ALWAYS, 0, len(text))]
-    examine(script.body, is_quiet)
+    end = script.body.end
+    examine(script.body, is_quiet, max((part.start for part in found if part.end == end), default=end))
     return found
 
 
@@ -148,6 +149,7 @@ def _parts(body: List, scope: Scope, text: str) -> Iterator[Part]:
     condition: Condition = ALWAYS
     preface: list[tuple[int, int]] = []
     chosen: list[Part] = []
+    rest, before = body.start, tuple(preface)  # what follows the last guard, and what is set before it
     found = statements(body)
     for number, items in enumerate(found):
         is_last = number + 1 == len(found)
@@ -160,13 +162,13 @@ def _parts(body: List, scope: Scope, text: str) -> Iterator[Part]:
         guard = None if is_last or chosen else _guard(items, scope)
         if guard is not None:
             condition = every(condition, guard)
+            rest, before = found[number + 1][0].node.start, tuple(preface)
             continue
         branches = list(_branches(items, scope))
         if not branches and chosen:
             raise Uncertain
         if not branches:
-            begin = body.start if condition is ALWAYS and not preface else start
-            chosen = [Part(condition, _line_start(text, begin), body.end, tuple(preface))]
+            chosen = [Part(condition, _line_start(text, rest), body.end, before)]
             break
         new = [Part(every(condition, holds), _line_start(text, at), end, tuple(preface)) for holds, at, end in branches]
         if any(when(every(one.condition, other.condition)) for one in chosen for other in new):

@@ -84,6 +84,8 @@ CERTAIN = [
     'if [ "$FOO" = 1 ] && [ -n "$FOO" ] || [ -n "$CIRCLE_BRANCH" ]; then D; fi',
     'if [ "$FOO" = "*" ]; then D; fi',
     'if [ "$CIRCLE_BRANCH" = main ]; then D; fi; exit 0',
+    'if [ "$CIRCLE_BRANCH" != main ]; then exit 0; fi\ndeclare A=1\nD "$(cat <<EOF\n$A\nEOF\n)"\nset -u\nD 2 | cat > /dev/null',
+    '[ "$CIRCLE_BRANCH" = main ] || exit 0; test() { D 3; }; test; read x <<< 1; D $x',
 ]  # fmt: skip
 
 UNCERTAIN = [
@@ -167,6 +169,7 @@ UNCERTAIN = [
     'if [ "$CIRCLE_BRANCH" = "**" ] || [ "$CIRCLE_BRANCH" = main ]; then D; fi',
     "if [[ $FOO =~ ^(1)?$ ]]; then D; fi",
     '[ "$CIRCLE_BRANCH" = main ] && cat <<EOF\nx\nEOF',
+    'set -u\nif [ "$CIRCLE_BRANCH" != main ]; then exit 0; fi\nD',
     '[ "$CIRCLE_BRANCH" = main ] && D || exit 0\n[ "$CIRCLE_TAG" = v2 ] && D 2',
     *(
         f'if [ "${name}" = 0 ]; then D; fi'
