@@ -163,6 +163,12 @@ def test_check_ends_with_3_while_something_is_left(shop: Clone) -> None:
     assert "ship.sh:2:1: call of API v1.1" in migrate(shop).out
 
 
+def test_a_tab_in_a_script_is_shown_as_blanks(shop: Clone) -> None:
+    shop.write(CONFIG.replace("./ship.sh", "./ship.sh\t&& ./more.sh"), PATH)
+
+    assert re.search(r"-c './ship.sh +&& ./more.sh ", migrate(shop).out)
+
+
 def test_json_is_one_document(shop: Clone) -> None:
     document = migrate(shop, "--json", "--check").json
 

@@ -139,9 +139,11 @@ class _Config:
 
         def word(tag: re.Match[str]) -> str:
             name = tag[0].strip("<> ")
+            if name in known:
+                return "x"
             declared = at(self.root, *name.split(".")[1:]) if name.startswith("pipeline.parameters.") else None
             values = texts_of(at(declared, "enum")) if str(at(declared, "type")) == "enum" else list[Text]()
-            if name.startswith("parameters.") and name not in known and at(self.root, "workflows") is not None:
+            if name.startswith("parameters.") and at(self.root, "workflows") is not None:
                 values = list(under(self.root, name.removeprefix("parameters."), frozenset({"description"})))
             is_typed = str(at(declared, "type")) in ("boolean", "integer") or _SAFE.fullmatch(name)
             is_calm = values and all(_CALM.fullmatch(self.calmed(value, known | {name})) for value in values)
@@ -282,7 +284,7 @@ class _Planner:
         if command is None:
             return "it has no command of its own"
         calm = config.calmed(command.text)
-        is_open = any(_is_open(config.calmed(words)) for _, words in self._gated(step, command)[0])
+        is_open = any(_is_open(config.calmed(words)) for _, _, words in self._gated(step, command)[0])
         place = (command.node.line, command.node.column)
         reasons = (
             (not config.is_exact, "this config cannot be read as it is"),
@@ -302,8 +304,9 @@ class _Planner:
             return config.commands[place]  # of an alias, which another step has used before
         gated, new, is_kept = self._gated(step, command)
         note = f"{visible(config.source.path)}:{key[0]}: {_title(step)}"
-        for condition, words in gated:
+        for condition, above, words in gated:
             name = self._rule(when(condition) or _EVERY_BUILD, None, note)
+            new += above
             new.append(f"deploystep gate {name}{self.option} -- {words}")
         config.commands[place] = "\n".join(new)
         config.edits += edits.command(command, config.commands[place], config.lines)
@@ -312,8 +315,8 @@ class _Planner:
             config.edits.append(edits.before(key[0], [before[: before.index("-")] + _MARK]))
         return config.commands[place]
 
-    def _gated(self, step: Step, command: Written) -> tuple[list[tuple[Condition, str]], list[str], bool]:
-        """The commands for `gate` with their conditions, the comments beside them, and whether conditions stay."""
+    def _gated(self, step: Step, command: Written) -> tuple[list[tuple[Condition, list[str], str]], list[str], bool]:
+        """The conditions, comments and words of each `gate`, the comments beside them, and whether conditions stay."""
         text, shell = command.text.rstrip(), step.shell or _SHELL
         try:
             script: Script | None = parse(text)
@@ -322,7 +325,7 @@ class _Planner:
         found, is_kept = _divided(script, text, shell)
         comments = script.comments if script else ()
         beside = [text[a:b] for a, b in comments if not any(part.start <= a < part.end for part in found)]
-        return [(part.condition, _executed(part.text(text), shell)) for part in found], beside, is_kept
+        return [(part.condition, *_executed(part.text(text), shell)) for part in found], beside, is_kept
 
     def _send(self, config: _Config, step: Step, command: Written, calls: list[Call]) -> bool:
         """Plan `deploystep run` in the place of a step that does nothing but send triggers; whether it can be."""
@@ -480,10 +483,7 @@ def _is_open(words: str) -> bool:
 
 def _only_sends(script: Script, text: str, calls: Collection[int]) -> bool:
     """Whether nothing that a script does beside its calls, which begin at these offsets, can last or change them."""
-    code = text
-    for start, end in sorted(script.comments, reverse=True):
-        code = code[:start] + code[end:]
-    return not _RUNS_MORE.search(code) and all(_is_harmless(node, calls) for node in nodes(script.body))
+    return not _RUNS_MORE.search(script.code(text)) and all(_is_harmless(node, calls) for node in nodes(script.body))
 
 
 def _is_harmless(node: Node, calls: Collection[int]) -> bool:
@@ -519,11 +519,13 @@ def _divided(script: Script | None, text: str, shell: str) -> tuple[list[scripts
     return found, script is None or any(scripts.asks(part.text(text)) for part in found)
 
 
-def _executed(body: str, shell: str) -> str:
-    """The words with which `gate` carries out a text: one command as it is, everything else by its shell."""
+def _executed(body: str, shell: str) -> tuple[list[str], str]:
+    """The words with which `gate` carries out a text: one command, with its comments before it, or by its shell."""
     stripped = body.strip()
     with suppress(Unreadable):
-        if scripts.is_command(parse(stripped), stripped):
-            return stripped
+        script = parse(stripped)
+        code = script.code(stripped).strip()
+        if scripts.is_command(parse(code), code):
+            return [stripped[start:end] for start, end in script.comments], code
     quoted = (body if "\n" in stripped else stripped).replace("'", "'\\''")
-    return f"{shell} -c '\n{quoted}\n'" if "\n" in quoted else f"{shell} -c '{quoted}'"
+    return [], f"{shell} -c '\n{quoted}\n'" if "\n" in quoted else f"{shell} -c '{quoted}'"

@@ -143,6 +143,12 @@ class Script(NamedTuple):
     body: List
     comments: tuple[tuple[int, int], ...]
 
+    def code(self, text: str) -> str:
+        """The text of the script without its comments."""
+        for start, end in reversed(self.comments):
+            text = text[:start] + text[end:]
+        return text
+
 
 def parse(text: str) -> Script:
     """Read a script. Raises Unreadable."""

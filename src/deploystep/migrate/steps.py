@@ -117,7 +117,8 @@ def _step(item: Map, around: _Around, key: str, root: Map) -> Step | None:
     if word not in ("run", "deploy") or not (len(item) == 1 or "command" in item):
         return None
     if word == "deploy":
-        if at(root, "commands", "deploy") is not None:
+        own = at(root, "commands", "deploy")
+        if own is not None and isinstance(value, Map) and value.keys() <= map_of(at(own, "parameters")).keys():
             return None  # a command of this config
         if key not in _STEP_LISTS and command is None:
             return None

@@ -275,7 +275,7 @@ def _migrated(found: "Migration", report: Report) -> list[str]:
     for finding in found.findings:
         where = f"{finding.path}:{finding.line}:{finding.column}"
         lines.append(visible(f"{where}: {finding.what}: {finding.until}"))
-        lines += [f"    {visible(line)}" for line in finding.advice]
+        lines += [f"    {visible(line.expandtabs())}" for line in finding.advice]
     if report.shows_diff:
         lines += [line for change in found.changes for line in diff_of(change).splitlines()]
     alarms = [f for f in found.findings if f.is_alarm]

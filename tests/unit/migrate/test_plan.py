@@ -88,6 +88,13 @@ STEPS = [
         "      deploystep gate deploy-develop -- bash -eo pipefail -c '\n          export E=staging\n          ./ship.sh $E\n      '",
     ),
     (
+        "- deploy: |\n    # first\n    if [ $CIRCLE_BRANCH = main ]; then  # only main\n      # one\n      ./ship.sh one  # two\n    else\n"
+        "      # three\n      ./other.sh\n    fi  # four",
+        "- run: |\n    # first\n    # four\n    # only main\n    # one\n    # two\n    deploystep gate deploy-main -- ./ship.sh one\n"
+        "    # three\n    deploystep gate deploy -- ./other.sh",
+    ),
+    ("- deploy: |\n    # why\n    ./ship.sh", "- run: |\n    # why\n    deploystep gate deploy -- ./ship.sh"),
+    (
         '- deploy:\n    command: |\n      if [ "x$CIRCLE_BRANCH" = xmain ]; then ./ship.sh; fi',
         "# deploystep: the condition in this script could not be read for certain, so it stays here\n"
         "- run:\n    command: |\n      deploystep gate deploy -- bash -eo pipefail -c 'if [ \"x$CIRCLE_BRANCH\" = xmain ]; then "
@@ -188,12 +195,13 @@ PARAMETERS = """\
           env: {type: string, description: where it's going, default: "${ENV} x"}
           msg: {type: string, default: hello}
           two: {type: string, default: a}
+          own: {type: string, default: a}
         steps:
           - deploy: STEP
     jobs:
       build:
         docker: [{image: cimg/base:current}]
-        steps: [ship: {env: live, msg: it's}, ship: {env: << pipeline.parameters.stage >>, two: "a; b"}]
+        steps: [ship: {env: live, msg: it's}, ship: {env: << pipeline.parameters.stage >>, two: "a; b", own: << parameters.own >>}]
     workflows:
       ci: {jobs: [build]}
     """
@@ -203,6 +211,7 @@ PARAMETERS = """\
     ("step", "new"),
     [
         ("./a << parameters.env >>", "./a << parameters.env >>"),
+        ("./a << parameters.own >>", "./a << parameters.own >>"),
         ('cd w && ./a "<< parameters.env >>"', "bash -eo pipefail -c 'cd w && ./a \"<< parameters.env >>\"'"),
         ("<< parameters.env >>", "bash -eo pipefail -c '<< parameters.env >>'"),
         ("./a -n<< pipeline.parameters.n >> << pipeline.number >>", "./a -n<< pipeline.parameters.n >> << pipeline.number >>"),
@@ -257,6 +266,7 @@ def test_only_steps_are_steps() -> None:
 
     assert migrated(config("- run: echo", tail=tail)).findings == ()
     assert migrated(commands + config("# - deploy: ./x.sh\n- deploy: {command: x}")).findings == ()
+    assert len(migrated(commands + config("- deploy: ./x.sh\n- deploy: {command: x, name: y}")).findings) == 2
     orb = "orbs:\n  own:\n    commands:\n      ship:\n        steps:\n          - deploy: ./ship.sh\n"
     assert [f.line for f in migrated(orb + config("- own/ship")).findings] == [6]
 
