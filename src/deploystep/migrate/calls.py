@@ -76,14 +76,17 @@ class Call(NamedTuple):
     sent_at: tuple[str, int] | None = None
 
 
-def in_text(text: str, language: str, values: Mapping[str, str], read: Read) -> list[Call]:
-    """The calls in a script. `language` is shell, python or empty; `values` are variables, `read` gives named files."""
+def in_text(text: str, language: str, values: Mapping[str, str], read: Read, path: str = "") -> list[Call]:
+    """The calls in a script, which is the file `path` or stands in a config.
+
+    `language` is shell, python or empty; `values` are variables, `read` gives named files.
+    """
     if not values and not _MAY_CALL.search(text):
         return []
     if language == "python":
         found = list(_in_python(text))
     elif language == "shell":
-        walk = _Walk({name: (value,) for name, value in values.items()}, read)
+        walk = _Walk({name: (value,) for name, value in values.items()}, read, path)
         found = walk.script(text)
         sent = {call.sent_at for call in found}
         unsent = [call for call in walk.defined if (call.sent_at or ("", call.offset)) not in sent]
@@ -104,7 +107,8 @@ _WITHIN: Final = re.compile(r"(;[\s\\]*)(then|do|else|fi|done|esac|\})(?=[\s;]|$
 class _Walk:
     """A script as far as it can be carried out without doing anything."""
 
-    def __init__(self, values: dict[str, tuple[str, ...]], read: Read) -> None:
+    def __init__(self, values: dict[str, tuple[str, ...]], read: Read, path: str) -> None:
+        self.path = path
         self.values = values
         self.read = read
         self.functions: dict[str, tuple[Group, str | None, Callable[[int], int]]] = {}  # with `file` and `place`
@@ -250,7 +254,8 @@ class _Walk:
         elif words[0] in self.functions and words[0] not in ("curl", "wget"):
             self.called(node, words)
         elif words[0] in (".", "source") and len(words) > 1:
-            path = normpath(words[1])
+            folder = (self.file or self.path).rpartition("/")[0]
+            path = normpath(re.sub(r"^\$\{\w+\}/", f"{folder or '.'}/", words[1]))  # `$(dirname "$0")/lib.sh`
             self.text(self.read(path) or "", node.start, file=path)
         else:
             self.request(node, words)

@@ -412,7 +412,8 @@ class _Planner:
             language = ""
         elif language is None and re.search(_INTERPRETED.format(re.escape(path)), named_in):
             language = "shell"
-        return None if language is None else self._in_script(path, text, in_text(text, language, values, self.read))
+        found = [] if language is None else in_text(text, language, values, self.read, path)
+        return self._in_script(path, text, found)
 
     def _in_script(self, path: str, text: str, calls: Iterable[Call]) -> None:
         for call in calls:

@@ -640,6 +640,14 @@ F = f"f() {{\n  {BUILD}}}\n"
         ("./a.sh", {"a.sh": ". lib.sh\nf\n", "lib.sh": F}, [("a.sh", 2, 1, "lib.sh:2:3")]),
         ("./lib.sh; ./a.sh", {"a.sh": ". lib.sh\nf\n", "lib.sh": F}, [("a.sh", 2, 1, "lib.sh:2:3")]),
         ("./a.sh", {"a.sh": f"{F}f\n"}, [("a.sh", 4, 1, "a.sh:2:3")]),
+        *(
+            (
+                "ci/a.sh",
+                {"ci/a.sh": f'D="$(cd "$(dirname "$0")" && pwd)"\n. {lib}\nf', "ci/lib.sh": F},
+                [("ci/a.sh", 3, 1, "ci/lib.sh:2:3")],
+            )
+            for lib in ('"$(dirname "$0")/lib.sh"', '"${BASH_SOURCE%/*}/lib.sh"', "$D/lib.sh")
+        ),
     ],
 )
 def test_a_call_in_a_function_is_told_once_where_it_is_called(
@@ -652,7 +660,7 @@ def test_a_call_in_a_function_is_told_once_where_it_is_called(
 
 
 def test_a_script_names_others_from_its_own_folder() -> None:
-    files = {".circleci/t.sh": '#!/bin/sh\n. "$(dirname "$0")/u.sh"\n', ".circleci/u.sh": BUILD}
+    files = {".circleci/t.sh": '#!/bin/sh\nbash "$(dirname "$0")/u.sh"\n', ".circleci/u.sh": BUILD}
 
     assert [f.path for f in migrated(config("- run: .circleci/t.sh"), files=files).findings] == [".circleci/u.sh"]
 
