@@ -12,6 +12,8 @@ from deploystep.project.reading import Items, Map, Node, Text, at, map_of, typed
 
 _STEP_LISTS: Final = frozenset({"steps", "pre-steps", "post-steps"})
 _SHELL: Final = re.compile(r"\b(?:ba|z|da|a|k)?sh\b")
+_WORD: Final = re.compile(r"(\S+)")
+_ESCAPED: Final = re.compile(r"(?:\\[nrt]|\s)+|((?:\\[^nrt]|[^\s\\])+)")  # words of a double-quoted scalar
 _PROPERTY: Final = re.compile(r"(?:[&!]\S*\s+)*")
 
 
@@ -165,7 +167,7 @@ def written(node: Text, lines: list[str]) -> Written:
     kind = line[column : column + 1]
     if kind not in ("|", ">"):
         quote = kind if kind in ("'", '"') else ""
-        starts = tuple(_words(lines, (node.line, column + len(quote)), node.end))
+        starts = tuple(_words(lines, (node.line, column + len(quote)), node.end, _ESCAPED if kind == '"' else _WORD))
         return Written(node, str(node), quote or "plain", node.line, column + 1, 0, 0, starts)
     first = last = node.line
     indent = 0
@@ -182,22 +184,18 @@ def written(node: Text, lines: list[str]) -> Written:
         indent = min((len(t) - len(t.lstrip(" ")) for t in lines[first:last] if t.strip()), default=indent)
     block = [text[indent:].rstrip("\r") for text in lines[first:last]]
     exact = "\n".join(text.rstrip() for text in block).strip("\n") == str(node).strip("\n")
-    starts = tuple(_words(lines, (first + 1, 0), (last + 1, 0)))
+    starts = tuple(_words(lines, (first + 1, 0), (last + 1, 0), _WORD))
     text = "\n".join(block) if kind == "|" and exact else str(node)
     return Written(node, text, kind if exact or kind == ">" else ">", node.line, indent + 1, first + 1, last, starts)
 
 
-def _words(lines: list[str], start: tuple[int, int], end: tuple[int, int]) -> Iterator[tuple[int, int]]:
+def _words(
+    lines: list[str], start: tuple[int, int], end: tuple[int, int], word_of: re.Pattern[str]
+) -> Iterator[tuple[int, int]]:
     """Where each word begins between two places; the end is a place behind them, with its column from 1."""
-    begin = (start[0], start[1] + 1)
     for number in range(start[0], min(end[0], len(lines)) + 1):
-        if number > len(lines):
-            break
-        for word in re.finditer(r"\S+", lines[number - 1]):
-            place = (number, word.start() + 1)
-            if place < begin <= (number, word.end()):
-                place = begin
-            if begin <= place and (place < end or place == begin):
-                yield place
+        for word in word_of.finditer(lines[number - 1], start[1] if number == start[0] else 0):
+            if word[1] and (number, word.start() + 1) < end:
+                yield number, word.start() + 1
     if start == end:
-        yield begin
+        yield start[0], start[1] + 1

@@ -559,6 +559,15 @@ def test_a_gate_keeps_a_call_that_is_not_rewritten() -> None:
     assert [(f.kind, f.is_written) for f in found.findings] == [("deploy-step", True), ("call", False)]
 
 
+def test_calls_after_escaped_ends_of_lines_are_told_apart() -> None:
+    call = "curl -X POST https://circleci.com/api/v1.1/project/gh/acme/other/build"
+    text = config(rf'- run: "./a.sh\n\t{call}\necho \"b\\nc\"\n{call}"')
+    found = migrated(text)
+
+    lines = text.split("\n")
+    assert [lines[f.line - 1][f.column - 1 :].partition("\\n")[0].strip('"') for f in found.findings] == [call] * 2
+
+
 def test_a_call_in_a_gate_is_found_on_its_line() -> None:
     call = "curl -X POST https://circleci.com/api/v1.1/project/gh/acme/other/build"
     found = migrated(config(f"- deploy: |\n    echo 'a' > b\n    {call}\n    {call}"))
