@@ -332,7 +332,7 @@ def _is_before(run: Run, moment: datetime | None) -> bool:
 def _newest_first(found: list[EarlierRun]) -> list[EarlierRun]:
     """By the times they tell; where one does not, as they were listed."""
     times = {earlier.run.id: created for earlier in found if (created := earlier.run.created) is not None}
-    if len(times) < len(found):
+    if any(earlier.run.id not in times for earlier in found):
         return found
     return sorted(found, key=lambda earlier: times[earlier.run.id], reverse=True)
 

@@ -560,6 +560,12 @@ def test_a_list_in_another_order_is_read_on(of: TriggerSpec, listed: Any) -> Non
     assert scene.verdict == 25
 
 
+def test_the_newest_decides_also_where_the_list_names_each_run_twice_and_the_older_first() -> None:
+    older = pipeline(B, 24, age=7000.0)
+    routes = {LIST: listing(older, older, pipeline(), pipeline()), f"GET /{B}/workflow": FAILED}
+    assert Scene({**routes, f"GET /{A}/workflow": SUCCESS}, committed=COMMITTED).verdict == 25
+
+
 def test_a_list_that_is_not_read_to_its_end_decides_nothing() -> None:
     Scene({LIST: pages(listing(*others(20), following="1"), answer(404))}).fails(Refused, "refused-404")
     scene = Scene({LIST: listing(*others(20), following="again")})
