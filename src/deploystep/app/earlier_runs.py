@@ -81,7 +81,7 @@ class EarlierRuns:
         """The earlier run of this very deploy. Raises FactUnavailable where nobody can tell whether there is one."""
         candidates = (self._api.details(run) for run in snapshot.runs if self._may_be_ours(run))
         seen = (self._recognised(run, snapshot) for run in candidates)
-        found = _newest_first([earlier for earlier in seen if earlier is not None])
+        found = [earlier for earlier in seen if earlier is not None]
         choice = _choice(found)
         if choice is not None and self._is_unsettled(choice, snapshot):
             found = self._settled(found, snapshot)
@@ -327,14 +327,6 @@ def _choice(found: list[EarlierRun]) -> EarlierRun | None:
 
 def _is_before(run: Run, moment: datetime | None) -> bool:
     return run.created is not None and moment is not None and run.created < moment
-
-
-def _newest_first(found: list[EarlierRun]) -> list[EarlierRun]:
-    """By the times they tell; where one does not, as they were listed."""
-    times = {earlier.run.id: created for earlier in found if (created := earlier.run.created) is not None}
-    if any(earlier.run.id not in times for earlier in found):
-        return found
-    return sorted(found, key=lambda earlier: times[earlier.run.id], reverse=True)
 
 
 def _may_yet_start(run: Run, workflows: tuple[WorkflowState, ...], moment: datetime | None) -> bool:

@@ -19,11 +19,11 @@ from deploystep.circleci.http import (
 )
 from deploystep.core.frozen import dataclass
 from deploystep.core.retry import DEFAULT, Fate, Policy, next_step
-from deploystep.core.runs import Run
+from deploystep.core.runs import Run, newest_first
 
 T = TypeVar("T")
 Attempt: TypeAlias = Callable[[Response | Failure | None], None]
-#: Whether a list of runs, newest first, goes back far enough.
+#: Whether a list of runs, in the order in which CircleCI gave them, goes back far enough.
 Enough: TypeAlias = Callable[[tuple[Run, ...]], bool]
 #: How a page is read (None where it cannot be), and the request for the page that a token names.
 Read: TypeAlias = Callable[[Response | Failure], Page[T] | None]
@@ -156,8 +156,8 @@ class Client:
             moment = moment or server_time(result)
             found += page.items
             if page.following is None or enough(found):
-                return Recent(found, is_whole=True, moment=moment)
-        return Recent(found, is_whole=False, moment=moment)
+                return Recent(newest_first(found), is_whole=True, moment=moment)
+        return Recent(newest_first(found), is_whole=False, moment=moment)
 
     def _each(
         self, first: Request, read: Read[T], following: Following

@@ -87,6 +87,14 @@ class Run:
     errors: tuple[str, ...] = ()
 
 
+def newest_first(runs: tuple[Run, ...]) -> tuple[Run, ...]:
+    """By the times they tell; where one does not, as they were listed."""
+    times = {run.id: run.created for run in runs if run.created is not None}
+    if any(run.id not in times for run in runs):
+        return runs
+    return tuple(sorted(runs, key=lambda run: times[run.id], reverse=True))
+
+
 def newest(workflows: Iterable[WorkflowState], name: str | None = None) -> tuple[WorkflowState, ...]:
     """The workflows that count, without setup workflows: of each name the newest; with `name` only that one.
 

@@ -116,6 +116,7 @@ def asked(
         ),
         ([run(4, by="webhook")], None),
         ([run(4, ref={})], SHAS[4]),  # of a branch only that branch's runs are listed
+        ([run(3, key(0, SHAS[3]), age=9000.0), run(4, key(0, SHAS[4]), age=60.0)], SHAS[4]),  # listed oldest first
         ([], None),
         # what may be the last deploy, and cannot be told
         ([run(4, by=None), OLDER], "run 4 does not tell how it was triggered"),
