@@ -122,7 +122,7 @@ def _step(item: Map, around: _Around, key: str, root: Map) -> Step | None:
         own = at(root, "commands", "deploy")
         if own is not None and isinstance(value, Map) and value.keys() <= map_of(at(own, "parameters")).keys():
             return None  # a command of this config
-        if key not in _STEP_LISTS and command is None:
+        if key not in _STEP_LISTS and command is None and (key == "requires" or not isinstance(value, Text)):
             return None
     shell = at(value, "shell")
     values = {**around.values, **_environment(value)}

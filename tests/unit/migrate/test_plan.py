@@ -267,6 +267,8 @@ def test_only_steps_are_steps() -> None:
     assert migrated(config("- run: echo", tail=tail)).findings == ()
     assert migrated(commands + config("# - deploy: ./x.sh\n- deploy: {command: x}")).findings == ()
     assert len(migrated(commands + config("- deploy: ./x.sh\n- deploy: {command: x, name: y}")).findings) == 2
+    after = "- ship:\n    after:\n      - deploy: ./x.sh\n    requires: [deploy: success, {deploy: [failed]}]"
+    assert [f.line for f in migrated(config(after)).findings] == [9]
     orb = "orbs:\n  own:\n    commands:\n      ship:\n        steps:\n          - deploy: ./ship.sh\n"
     assert [f.line for f in migrated(orb + config("- own/ship")).findings] == [6]
 
