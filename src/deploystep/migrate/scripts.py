@@ -48,7 +48,7 @@ class Part(NamedTuple):
         """The commands, their lines as they are written."""
         parts = [script[start:end] for start, end in self.preface]
         body = script[self.start : self.end]
-        return "\n".join([*parts, re.sub(r"\A(?:[ \t]*\n)+", "", body).rstrip().removesuffix(";")])
+        return "\n".join([*parts, re.sub(r"\A(?:[ \t]*\n)+|(?<!\\);\Z", "", body.rstrip())])
 
 
 def parts(script: Script, text: str) -> list[Part]:

@@ -93,6 +93,11 @@ STEPS = [
         "- run: |\n    # first\n    # four\n    # only main\n    # one\n    # two\n    deploystep gate deploy-main -- ./ship.sh one\n"
         "    # three\n    deploystep gate deploy -- ./other.sh",
     ),
+    (
+        "- deploy: |\n    if [[ $CIRCLE_TAG ]]; then find . -exec rm {} \\; ; else find . -exec ls {} \\;\n    fi",
+        "- run: |\n    deploystep gate deploy-tag -- bash -eo pipefail -c 'find . -exec rm {} \\;'\n"
+        "    deploystep gate deploy-branch -- bash -eo pipefail -c 'find . -exec ls {} \\;'",
+    ),
     ("- deploy: |\n    # why\n    ./ship.sh", "- run: |\n    # why\n    deploystep gate deploy -- ./ship.sh"),
     (
         '- deploy:\n    command: |\n      if [ "x$CIRCLE_BRANCH" = xmain ]; then ./ship.sh; fi',
@@ -524,6 +529,7 @@ SENDS = "curl -u $T: -d build_parameters[CIRCLE_JOB]=x https://circleci.com/api/
         "- run: |\n    for j in a b; do\n      curl -u $T: -d build_parameters[CIRCLE_JOB]=$j $A/project/gh/a/b/tree/main\n    done",
         "- run: |\n    ./test.sh\n    curl -X POST https://circleci.com/api/v1.1/project/gh/acme/other/tree/main",
         "- run: curl -X POST https://circleci.com/api/v1.1/project/gh/acme/other/build",
+        f"- run: '{SENDS.replace('other', 'shop')}/main -d revision=$CIRCLE_SHA1'",
         f"- run: {{environment: {{B: main}}, command: '{SENDS}/$B'}}",
         f"- when: {{condition: 1, parameters: {{b: {{default: main}}}}, steps: [run: '{SENDS}/<< parameters.b >>']}}",
     ],
