@@ -161,7 +161,8 @@ def _workflow_runs(workflow: Workflow, trigger: Trigger) -> WorkflowRuns:
     for job in workflow.jobs:
         runs = _job_runs(job, workflow, found, trigger, _MOST_CHAINED)
         answer = kleene_and((opened.answer, runs.answer))
-        jobs.append((job, opened if opened.answer is answer is not Answer.YES else runs))
+        is_open = Answer.UNKNOWN is opened.answer is runs.answer  # then the filters tell more
+        jobs.append((job, runs if is_open or opened.answer is not answer or answer is Answer.YES else opened))
     running = kleene_or(runs.answer for _, runs in jobs)
     decides = next((runs for _, runs in jobs if runs.answer is running is not Answer.YES), opened)
     return WorkflowRuns(workflow, Runs(running, decides.line, decides.why), tuple(jobs))

@@ -4,14 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from deploystep.core.deploy_key import NAME as DEPLOY_KEY
-from deploystep.core.holds import own_job
 from deploystep.core.parameters import Template
-from deploystep.core.rules import Deploy, Parameter, Rule
+from deploystep.core.rules import Deploy, Parameter
 from deploystep.core.source import Diagnostic, Place, Severity, Span
 from deploystep.core.text import did_you_mean
-from deploystep.project.config import Config, Declared
-from deploystep.project.expressions import parameters_in
-from deploystep.project.reading import ConfigUnreadable, all_texts, at, map_of, read_yaml
+from deploystep.project.config import Config, Declared, Workflow
+from deploystep.project.expressions import UNKNOWN, parameters_in
+from deploystep.project.reading import ConfigUnreadable, Node, all_texts, at, map_of, read_yaml
 from deploystep.project.steps import Read
 
 #: Conditions are decided when the config is compiled, and leave nothing of a parameter behind.
@@ -24,25 +23,21 @@ _TYPES: Final[Mapping[str, tuple[type, str]]] = {
     "string": (Template, "quote it"),
     "enum": (Template, "quote it"),
 }
+_KNOWN_TYPES: Final = "write string, boolean, integer or enum"
+_THE_DEFAULT: Final = "the default of parameter"
+_REFUSED: Final = ", so CircleCI refuses the config"
 _KINDS: Final[Mapping[type, str]] = {bool: "true or false", int: "a number", Template: "a text"}
 
 
-def required(rule: Rule, config: Config, steps: Iterable[str]) -> Iterator[Diagnostic]:
-    """Jobs that the rule requires and no workflow has. `steps` are the jobs that run this step."""
-    names = config.job_names
-    for job in rule.requires if config.workflows else ():
-        if job.value in steps:
-            yield own_job(job)
-        # a job called by a template may have any name that begins as the template does
-        elif not any(job.value == n or ("<<" in n and job.value.startswith(n.partition("<<")[0])) for n in names):
-            what = f"no workflow of {config.path} has a job {shown(job.value)}"
-            yield warning("W702", what, job.span, near(job.value, names))
-
-
-def parameters(deploy: Deploy, config: Config) -> Iterator[Diagnostic]:
-    """Parameters that the config does not declare, or not so, or does not use."""
-    everywhere = _used(config, without=frozenset())
-    leaves_mark = _used(config, without=_CONDITIONS)
+def parameters(deploy: Deploy, config: Config, started: Iterable[Workflow]) -> Iterator[Diagnostic]:
+    """Parameters that the config does not declare, or not so, or that what is started does not use."""
+    apart = ("parameters", "workflows", "jobs")
+    parts: list[Node | None] = [value for key, value in config.root.items() if key not in apart]
+    parts += [part for w in started for part in (w.fields, *(at(config.root, "jobs", job.key) for job in w.jobs))]
+    gates = [at(fields, word) for w in config.workflows for fields in (w.fields, *(j.fields for j in w.jobs))
+             for word in _CONDITIONS]  # fmt: skip
+    everywhere = _used([*parts, *gates])
+    leaves_mark = _used(parts, without=_CONDITIONS)
     for parameter in deploy.parameters:
         name, key = parameter.key.value, parameter.key
         declared = config.parameters.get(name)
@@ -57,20 +52,34 @@ def parameters(deploy: Deploy, config: Config) -> Iterator[Diagnostic]:
         place, subject = Place(config.path, declared.line), f"parameter {shown(name)}"
         if name not in everywhere:
             hint = f"use << pipeline.parameters.{name} >> in the job that deploys, or do not send it"
-            yield warning("P06", f"{subject} is never used there", key.span, hint).cured_in(place)
+            others = [value for word, value in config.root.items() if word != "parameters"]
+            what = "not used in what this trigger starts" if name in _used(others) else "never used there"
+            yield warning("P06", f"{subject} is {what}", key.span, hint).cured_in(place)
         elif name not in leaves_mark and (f"${{{DEPLOY_KEY}}}" in text or "${CIRCLE_SHA1}" in text):
             mark = "leaves no mark in the run" if DEPLOY_KEY in text else "is checked out by no job"
             hint = f"write in the job that deploys  environment: {{{name.upper()}: << pipeline.parameters.{name} >>}}"
             yield warning("P06", f"{subject} is used in conditions alone, so it {mark}", key.span, hint).cured_in(place)
+
+
+def declarations(config: Config, span: Span) -> Iterator[Diagnostic]:
+    """Declarations for which CircleCI refuses the config, or every push. `span` is that of a deploy."""
     for name, declared in config.parameters.items():
-        if not declared.has_default:
+        what = hint = ""
+        fitting, how = _TYPES.get(declared.type, (None, ""))
+        if fitting is None:
+            what, hint = f"parameter {shown(name)} has type {shown(declared.type)}", _KNOWN_TYPES
+        elif not declared.has_default:
             what = f"parameter {shown(name)} has no default, so every push fails"
-            hint, place = 'give it a default there, for example  default: ""', Place(config.path, declared.line)
-            yield Diagnostic("P07", what, deploy.span, hint).cured_in(place)
+            hint = 'give it a default there, for example  default: ""'
+        elif declared.values and declared.default not in declared.values:
+            what, hint = f"{_THE_DEFAULT} {shown(name)} is not in its enum{_REFUSED}", near("", declared.values)
+        elif fitting in (bool, int) and type(declared.default) is not fitting and declared.default is not UNKNOWN:
+            what, hint = f"{_THE_DEFAULT} {shown(name)} is no {declared.type}{_REFUSED}", how
+        if what:
+            yield Diagnostic("P07", what, span, hint).cured_in(Place(config.path, declared.line))
 
 
-def _used(config: Config, without: frozenset[str]) -> frozenset[str]:
-    parts = [value for key, value in config.root.items() if key != "parameters"]
+def _used(parts: Iterable[Node | None], without: frozenset[str] = frozenset()) -> frozenset[str]:
     texts = (text for part in parts for text in all_texts(part, without) if "pipeline.parameters." in text)
     return frozenset(name for text in texts for name in parameters_in(text))
 

@@ -10,21 +10,23 @@ from typing import Final, TypeAlias
 from deploystep.core.build import Branch, Tag
 from deploystep.core.deploy_key import carries_key
 from deploystep.core.frozen import dataclass
+from deploystep.core.holds import own_job
 from deploystep.core.parameters import Scalar, Template
 from deploystep.core.patterns import Pattern, is_legal_ref
 from deploystep.core.patterns.proofs import overlap, witness
-from deploystep.core.rules import Alternative, Deploy, FlagIs, NameIs, Rule, RuleSet
+from deploystep.core.rules import Alternative, Deploy, FlagIs, NameIs, Parameter, Rule, RuleSet
 from deploystep.core.source import Diagnostic, Place, Severity, Span
 from deploystep.core.trace import Answer
 from deploystep.project import declared
 from deploystep.project.conditions import Runs
-from deploystep.project.config import Config, Job, WorkflowRuns
+from deploystep.project.config import Config, Job, Workflow, WorkflowRuns
 from deploystep.project.declared import shown, warning
 from deploystep.project.expressions import Unknown, Value, parameters_in, pattern_of
 from deploystep.project.reading import Map, all_texts, at, key_line, map_of, texts_of, under
+from deploystep.project.staying import deploys
 from deploystep.project.steps import RUN, Read, RunsStep, runs_step
 
-_TESTS: Final = re.compile(r"test|spec|lint|check", re.IGNORECASE)
+_TESTS: Final = re.compile(r"test|spec|lint|check|\bunit\b|\be2e", re.IGNORECASE)
 _TOKENS: Final = re.compile(r"CIRCLE_TOKEN|CIRCLE_API_USER_TOKEN|CIRCLE_API_TOKEN|CIRCLECI_TOKEN|TOKEN_ENV|--token-env")
 _CONTEXT_CURE: Final = (
     "add  context: NAME  to the job in its workflow, with a context that holds CIRCLE_TOKEN; or set that among the "
@@ -60,7 +62,7 @@ def compare(rules: RuleSet, project: Project) -> Iterator[Diagnostic]:
         named = refs_of(rule, rules, own.config if own else config) if own or config else ()
         refs = [group for _, group in named]
         if own is not None:
-            yield from declared.required(rule, own.config, own.step_names(rule))
+            yield from own.required(rule, refs)
             yield from own.step(rule, refs)
             yield from own.twice(rule)
         if config is None or rule.sends is None:
@@ -94,6 +96,36 @@ class _Wiring:
     def step_names(self, rule: Rule) -> list[str]:
         """The names of the jobs that run the step for a rule."""
         return [n for job in self.jobs if self._step_for(job, rule).answer is Answer.YES for n in job.names]
+
+    def required(self, rule: Rule, refs: list[Refs]) -> Iterator[Diagnostic]:
+        """W702: a job that the rule requires is not in the workflow of the step, or does not run there for the rule."""
+        beside = [w for w in self.config.workflows if any(self._may_step(job, rule) for job in w.jobs)]
+        workflows = beside or self.config.workflows
+        names = [name for w in workflows for job in w.jobs for name in job.names]
+        where = "with the step" if beside else f"of {self.config.path}"
+        for name in rule.requires if workflows else ():
+            if name.value in self.step_names(rule):
+                yield own_job(name)
+            # a job called by a template may have any name that begins as the template does
+            elif not any(name.value == n or ("<<" in n and name.value.startswith(n.partition("<<")[0])) for n in names):
+                what = f"no workflow {where} has a job {shown(name.value)}"
+                yield warning("W702", what, name.span, declared.near(name.value, names))
+            elif found := self._filtered(name.value, beside, refs):
+                ref, runs = found
+                what = f"job {shown(name.value)} does not run on {_named(ref)}: {runs.why}"
+                yield warning("W702", what, name.span, _cure(runs, ref, rule)).cured_in(self._at(runs.line))
+
+    def _filtered(self, name: str, beside: list[Workflow], refs: list[Refs]) -> tuple[Ref, Runs] | None:
+        """A ref for which a job never runs beside the step."""
+        for ref in (group[0] for group in refs):
+            running = [w for w in self.config.runs(self.config.any_trigger(ref)) if w.workflow in beside]
+            found = [runs for w in running for job, runs in w.jobs if name in job.names]
+            if found and all(runs.answer is Answer.NO for runs in found):
+                return ref, found[0]
+        return None
+
+    def _may_step(self, job: Job, rule: Rule) -> bool:
+        return self._step_for(job, rule).answer is not Answer.NO
 
     def is_gated(self, rule: Rule) -> bool:
         """Whether `gate` alone judges the rule: then nothing is sent, and no workflow waits for it."""
@@ -133,14 +165,18 @@ class _Wiring:
             what = "a config of version 2 knows no parameters, so CircleCI refuses this trigger"
             yield Diagnostic("P01", what, span, "write  version: 2.1  there").cured_in(where)
             return
-        problems = list(declared.parameters(deploy, config))
+        if ("parameters", "") not in self.told:
+            self.told.add(("parameters", ""))
+            yield from declared.declarations(config, deploy.span)
+        runs = [w for ref, *_ in refs for w in self._started(rule, ref) if w.runs.answer is not Answer.NO]
+        problems = list(declared.parameters(deploy, config, [w.workflow for w in runs] or config.workflows))
         yield from problems
         name = deploy.workflow.value if deploy.workflow else None
         if name is not None and config.has_workflows and name not in (w.name for w in config.workflows):
             what = f"{config.path} has no workflow {shown(name)}"
             yield Diagnostic("P01", what, _span(deploy), declared.near(name, (w.name for w in config.workflows)))
         elif not any(problem.is_error for problem in problems):
-            found = self._starts(rule, refs) or self._both(rule, refs)
+            found = self._starts(rule, refs) or self._without(rule, refs) or self._both(rule, refs)
             if found is not None:
                 yield found
 
@@ -178,6 +214,28 @@ class _Wiring:
             partly = partly or warning("P01", what, _span(rule.deploy), hint).cured_in(place)
         return partly
 
+    def _without(self, rule: Rule, refs: list[Refs]) -> Diagnostic | None:
+        """P01: the named workflow runs, and the job in it that deploys does not."""
+        for group in refs if rule.deploy.workflow else ():
+            for ref, (w, job, runs) in ((ref, found) for ref in group if (found := self._left_out(rule, ref))):
+                verb = "runs" if w.runs.answer is Answer.YES and runs.answer is Answer.NO else "may run"
+                what = f"workflow {shown(w.workflow.name)} {verb} for this trigger on {_named(ref)} without job"
+                text = f"{what} {shown(job.alias)}: {runs.why}"
+                found = warning("P01", text, _span(rule.deploy), _cure(runs, ref, rule))
+                return found.cured_in(self._at(runs.line))
+        return None
+
+    def _left_out(self, rule: Rule, ref: Ref) -> tuple[WorkflowRuns, Job, Runs] | None:
+        """A job that deploys and does not run, where none does that is called so, or that nothing waits for."""
+        for w in self._started(rule, ref):
+            if rule.deploy.workflow and w.workflow.name == rule.deploy.workflow.value:
+                waited = [id(other) for job in w.workflow.jobs for other in w.workflow.required(job)]
+                last = [found for found in w.jobs if id(found[0]) not in waited]
+                deploying = [found for found in w.jobs if deploys(found[0])] or last
+                if deploying and all(_is_out(runs) for _, runs in deploying):
+                    return (w, *deploying[0])
+        return None
+
     def _both(self, rule: Rule, refs: list[Refs]) -> Diagnostic | None:
         """P09: two workflows run for one trigger."""
         for ref, *_ in refs:
@@ -187,8 +245,8 @@ class _Wiring:
             if len(running) > 1:
                 names = " and ".join(shown(w.name) for w in running)
                 what = f"workflows {names} both run for this trigger on {_named(ref)}"
-                hint = _gate(rule, "unless", "the one that is not meant")
-                return warning("P09", what, _span(rule.deploy), hint).cured_in(self._at(running[1].line))
+                found = warning("P09", what, _span(rule.deploy), self._shut(rule, "the one that is not meant"))
+                return found.cured_in(self._at(running[1].line))
         return None
 
     # --- pushes and loops
@@ -198,11 +256,14 @@ class _Wiring:
         if rule.deploy.job is not None:
             return
         name = rule.deploy.workflow.value if rule.deploy.workflow else None
+        sent = [p.key.value for p in rule.deploy.parameters]
+        is_sent = bool(sent) and self.config.parameters.keys() >= set(sent)
         for ref, *_ in refs:
             started = [(w.workflow, job) for w in self._started(rule, ref) for job in w.certain]
             again = [(workflow, job) for workflow, job in started if self._runs_step(job) is Answer.YES]
             on_push = self.config.runs(self.config.trigger(ref, {}, by_api=False))
-            pushed = [w for w in on_push if w.workflow.name == name and w.runs.answer is Answer.YES]
+            names = {name} if name is not None else {workflow.name for workflow, _ in started if is_sent}
+            pushed = [w for w in on_push if w.workflow.name in names and w.runs.answer is Answer.YES]
             if again:
                 workflow, job = again[0]
                 is_stopped = name is not None or carries_key(rule.deploy)
@@ -212,12 +273,12 @@ class _Wiring:
                     f"(workflow {shown(workflow.name)}, job {shown(job.alias)}); that ends {ends}"
                 )
                 severity = Severity.WARNING if is_stopped else Severity.ERROR
-                hint = _gate(rule, "unless", f"workflow {shown(workflow.name)}")
+                hint = self._shut(rule, f"workflow {shown(workflow.name)}")
                 yield Diagnostic("P03", what, _span(rule.deploy), hint, severity).cured_in(self._at(job.line))
-            elif pushed and self._deploys(rule, ref, pushed[0]):
+            elif 0 < len(names) == len(pushed) and self._deploys(rule, ref, pushed[0]):
                 found = pushed[0].workflow
                 what = f"workflow {shown(found.name)} also runs for every push to {_named(ref)}"
-                hint = _gate(rule, "when", f"workflow {shown(found.name)}")
+                hint = _gate(rule, f"workflow {shown(found.name)}")
                 yield Diagnostic("P02", what, _span(rule.deploy), hint).cured_in(self._at(found.line))
             else:
                 continue
@@ -237,6 +298,14 @@ class _Wiring:
         asked += [text for body in bodies for text in all_texts(body) if _ASKS.search(text)]
         return not any("step halt" in text or sent & parameters_in(text) for text in asked)
 
+    def _shut(self, rule: Rule, what: str) -> str:
+        """How to keep a workflow from what the rules send: where they send several values, all but the default."""
+        flag = _flag(rule)
+        found = self.config.parameters.get(flag.key.value) if flag else None
+        if flag is None or found is None or flag.value.value is True or not isinstance(found.default, (str, int)):
+            return _gate(rule, what, "unless")
+        return f"give {what}  when: {{equal: [{_literal(found.default)}, << pipeline.parameters.{flag.key.value} >>]}}"
+
     # --- the step
 
     def step(self, rule: Rule, refs: list[Refs]) -> Iterator[Diagnostic]:
@@ -245,7 +314,8 @@ class _Wiring:
             missing = [self._missing(ref, rule) for ref in group]
             if missing and all(missing):
                 runs = next(m for m in missing if m)
-                what = f"the step never runs on {_named(group[0])}: {runs.why}"
+                verb = "never runs" if runs.answer is Answer.NO else "may never run"
+                what = f"the step {verb} on {_named(group[0])}: {runs.why}"
                 command = "run" if rule.sends else f"gate {rule.name.value}"
                 hint = f"run  deploystep {command}  in a job that runs for what this rule is for"
                 if "filter" in runs.why:
@@ -263,12 +333,13 @@ class _Wiring:
     def _missing(self, ref: Ref, rule: Rule) -> Runs | None:
         """Why no job can run the step for a ref; None where one may."""
         jobs = [found for w in self.config.runs(self.config.any_trigger(ref)) for found in w.jobs]
-        with_step = [(job, runs) for job, runs in jobs if self._step_for(job, rule).answer is not Answer.NO]
-        if any(runs.answer is not Answer.NO for _, runs in with_step):
+        with_step = [(job, runs) for job, runs in jobs if self._may_step(job, rule)]
+        if not all(_is_out(runs) for _, runs in with_step):
             return None
         if with_step:
             job, runs = with_step[0]
-            return Runs(Answer.NO, runs.line or job.line, f"job {shown(job.alias)} does not run: {runs.why}")
+            ends = " does not run" if runs.answer is Answer.NO else ""
+            return Runs(runs.answer, runs.line or job.line, f"job {shown(job.alias)}{ends}: {runs.why}")
         idle = next((s.otherwise for s in self.steps.values() if s.otherwise.is_idle), None)
         if idle is not None:
             return Runs(Answer.NO, idle.line, "it only plans here: plan, --dry-run or --sandbox")
@@ -373,18 +444,34 @@ def _named(ref: Ref) -> str:
     return f"{'tag' if isinstance(ref, Tag) else 'branch'} {shown(ref.name)}"
 
 
-def _gate(rule: Rule, word: str, what: str) -> str:
-    """How to gate a workflow by what the rule sends."""
+def _flag(rule: Rule) -> Parameter | None:
+    """The parameter by which a workflow is best gated: a literal, true before a text before a number."""
     sent = [p for p in rule.deploy.parameters if not (isinstance(v := p.value.value, Template) and v.references)]
-    flag = next((p for p in sent if p.value.value is True), None) or next(iter(sent), None)
+    return max(sent, key=lambda p: (p.value.value is True, isinstance(p.value.value, Template)), default=None)
+
+
+def _gate(rule: Rule, what: str, word: str = "when") -> str:
+    """How to gate a workflow by what the rule sends."""
+    flag = _flag(rule)
     if flag is None:
         return f"send a parameter such as deploy: true, and give {what}  {word}: << pipeline.parameters.deploy >>"
     name, value = f"<< pipeline.parameters.{flag.key.value} >>", flag.value.value
-    text = value.text if isinstance(value, Template) else str(value).lower()
+    text = value.text if isinstance(value, Template) else _literal(value)
     return f"give {what}  {word}: {name if value is True else f'{{equal: [{text}, {name}]}}'}"
 
 
+def _literal(value: Scalar) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value) or '""'
+
+
+def _is_out(runs: Runs) -> bool:
+    """Whether a job does not run, or requires one that does not, of which the docs tell two things for a tag."""
+    return runs.answer is Answer.NO or (runs.answer is Answer.UNKNOWN and runs.why.startswith("it requires"))
+
+
 def _cure(runs: Runs, ref: Ref, rule: Rule) -> str:
+    if "refuses" in runs.why:
+        return "correct the name there"
     if "not declared" in runs.why:
         return "declare it under parameters: there, or correct its name"
     if "for a tag" in runs.why or (isinstance(ref, Tag) and "filters" in runs.why):
@@ -393,7 +480,7 @@ def _cure(runs: Runs, ref: Ref, rule: Rule) -> str:
         return f"let the filters there allow {_named(ref)}, or keep it out of this rule"
     if "triggers:" in runs.why:
         return "name a workflow without triggers:, or make one of the same jobs"
-    return f"send what it asks for, or {_gate(rule, 'when', 'the workflow')}"
+    return f"send what it asks for, or {_gate(rule, 'the workflow')}"
 
 
 # --- for a plan

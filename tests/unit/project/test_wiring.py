@@ -94,6 +94,12 @@ CLOSES: Final = "    unless: << pipeline.parameters.deploy >>\n"
         ("[release]", "[{release: {filters: {branches: {ignore: /.*/}}}}]", "P01 error 6 config.yml:22: .* its filters"),
         ("version: 2.1", "version: 2", "P01 error 7 config.yml:1: a config of version 2 knows no parameters"),
         ("  deploy:\n    when", "  deplyo:\n    when", "P01 error 6 config.yml has no workflow 'deploy' — did you mean 'deplyo'"),
+        # … or it, without the job that deploys
+        ("[release]", "[test, {release: {requires: [test], filters: {branches: {only: /mai/}}}}]", "P01 warning 6 config.yml:22: workflow 'deploy' runs for this trigger on branch 'main' without job 'release': its filters: branch main — let the filters there allow"),
+        ("[release]", "[{ok: {type: approval}}, {release: {filters: {branches: {ignore: [main]}}, requires: [ok]}}, {tell: {requires: [release]}}]\nx:\n  tell: {}", "P01 error 6 config.yml:22: .* CircleCI refuses this config: there is no job 'tell'"),
+        ("[release]", "[{ok: {type: approval}}, {release: {filters: {branches: {ignore: [main]}}, requires: [ok]}}]", "P01 warning 6 config.yml:22: .* without job 'release'"),
+        ("[release]", "[test, {release: {filters: 'pipeline.git.branch == \"develop\"'}}]", "P01 warning 6 config.yml:22: .* without job 'release'"),
+        ("requires: [test]", "requires: [tets]", "P01 error 6 config.yml:19: .* CircleCI refuses this config: job 'decide' requires 'tets'.* — correct the name there"),
         # P02: every push deploys
         (OPENS, "", "P02 error 6 config.yml:20: workflow 'deploy' also runs for every push to branch 'main'"),
         (OPENS, "    when: << pipeline.parameters.env >>\n", "P02 error 6 config.yml:20:"),
@@ -125,6 +131,9 @@ CLOSES: Final = "    unless: << pipeline.parameters.deploy >>\n"
         ('  sha: {type: string, default: ""}\n', "", "P07 error 7 config.yml does not declare the parameter 'sha'"),
         ("deploy: {type: boolean, default: false}", "deploy: {type: string, default: ''}", "P07 error 7 config.yml:3: 'deploy' is declared as string, and this is true or false"),
         ('sha: {type: string, default: ""}', "sha: {type: string}", "P07 error 5 config.yml:4: parameter 'sha' has no default"),
+        ("{type: integer, default: 1}", "{type: int, default: 1}", "P07 error 5 config.yml:7: parameter 'count' has type 'int' — write string, boolean, integer or enum"),
+        ("default: 1}", "default: '1'}", "P07 error 5 config.yml:7: the default of parameter 'count' is no integer, so CircleCI refuses the config — write a whole number, without quotes"),
+        ("default: none", "default: nil", "P07 error 5 config.yml:6: the default of parameter 'env' is not in its enum, so CircleCI refuses the config — known: none, staging"),
         # P09: two workflows
         ("jobs: [release]", "jobs: [release]\n  other: {when: << pipeline.parameters.deploy >>, jobs: [test]}", "P09 warning 6 config.yml:23: workflows 'deploy' and 'other' both run"),
     ],
@@ -145,12 +154,64 @@ def test_a_mistake_in_the_config(old: str, new: str, told: str) -> None:
         ("deploy: true", "deploy: true, env: prod", "P07 error 7 config.yml:6: 'prod' is not allowed for 'env'"),
         ("deploy: true", 'deploy: true, count: "2"', "P07 error 7 config.yml:7: 'count' is declared as integer, and this is a text"),
         ("deploy: true", "deploy: true, env: staging", "P06 warning 7 config.yml:6: parameter 'env' is never used"),
-        ("when: {branch: main}", "when: {branch: main}\n    requires: [tset]", "W702 warning 5 no workflow of config.yml has a job 'tset' — did you mean 'test'?"),
+        ("when: {branch: main}", "when: {branch: main}\n    requires: [release]", "W702 warning 5 no workflow with the step has a job 'release' — known: decide, test"),
+        ("when: {branch: main}", "when: {branch: main}\n    requires: [tset]", "W702 warning 5 no workflow with the step has a job 'tset' — did you mean 'test'?"),
         ("when: {branch: main}", "when: {branch: main}\n    requires: decide", "E702 error 5 job 'decide' runs this step"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_the_rules(old: str, new: str, told: str) -> None:
     _told(found(rules=changed(RULES, old, new)), told)
+
+
+TAGGED: Final = (
+    CONFIG.replace("- test\n", "- test: {filters: &all {tags: {only: /.*/}}}\n      - lint: {filters: *all}\n")
+    .replace("requires: [test]", "filters: *all, requires: [test, lint]")
+    .replace("[release]", "[test: {filters: *all}, release: {filters: *all, requires: [test]}]")
+    .replace("  test: {steps", "  lint: {steps: []}\n  test: {steps")
+)
+TAGS: Final = RULES.replace("branch: main", "tag: v*").replace("when:", "requires: lint\n    when:")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("x", "x", ""),
+        # docs, "tags": "you must specify tag filters for those jobs" that it requires
+        ("release: {filters: *all, ", "release: {", "P01 warning 7 config.yml:24: .*on tag 'v' without job 'release': .* — add to the job, and to all that it requires"),
+        ("release: {filters: *all, requires: [test]", "hold: {type: approval}, release: {filters: *all, requires: [hold, test]", "P01 warning 7 config.yml:24: workflow 'deploy' may run .* on tag 'v' without job 'release': it requires 'hold': a job without a filter for tags never runs for a tag — add"),
+        ("- test: {filters: &all {tags: {only: /.*/}}}\n      - lint: {filters: *all}", "- test\n      - lint: {filters: &all {tags: {only: /.*/}}}", "P04 warning 3 config.yml:19: the step may never run on tag 'v': job 'decide': it requires 'test': a job without a filter .* — add"),
+        ("release: {filters: *all", "release: {filters: {tags: {only: /v1.*/}}", "P01 warning 7 config.yml:24: .*on tag 'v' without job 'release': its filters: tag v"),
+        ("- lint: {filters: *all}", "- lint: {filters: {branches: {only: x}}}", "W702 warning 4 config.yml:20: job 'lint' does not run on tag 'v': a job without a filter for tags"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_filters_for_tags(old: str, new: str, told: str) -> None:
+    _told(found(changed(TAGGED, old, new), TAGS), told)
+
+
+def test_the_cure_of_a_loop_serves_all_rules() -> None:
+    """`unless:` with the value of one rule would leave the others in it."""
+    text = changed(CONFIG, "unless: << pipeline.parameters.deploy >>", "when: true")
+    rules = RULES.replace("deploy: true", "deploy: true, env: staging")
+    _told(found(text, rules), "P03 .* — give workflow 'build'  unless: << pipeline.parameters.deploy >>")
+    cure = r"P03 .* — give workflow 'build'  when: {equal: \[none, << pipeline.parameters.env >>\]}"
+    _told(found(text, rules.replace("deploy: true, ", "")), cure)
+
+
+def test_what_another_workflow_uses_is_not_used() -> None:
+    text = changed(CONFIG, "SHA: << pipeline.parameters.sha >>, ", "")
+    text = changed(text, "  test: {", "  test: {environment: {SHA: << pipeline.parameters.sha >>}, ")
+    _told(found(text), "P06 warning 7 config.yml:4: parameter 'sha' is not used in what this trigger starts")
+
+
+def test_what_is_wrong_with_the_config_alone_is_told_once() -> None:
+    rules = RULES + RULES[RULES.index("  - name") :].replace("production", "again").replace("main", "other")
+    told = found(changed(CONFIG, 'sha: {type: string, default: ""}', "sha: {type: string}"), rules)
+    assert [each[:4] for each in told if "no default" in each] == ["P07 "]
+
+
+def test_every_push_starts_what_a_rule_without_workflow_does() -> None:
+    unnamed = RULES.replace("      workflow: deploy\n", "")
+    _told(found(changed(CONFIG, OPENS, ""), unnamed), "P02 error 5 config.yml:20:")
 
 
 def _told(all_of: list[str], told: str) -> None:
@@ -206,6 +267,9 @@ def test_nothing_stops_a_loop_without_a_workflow_or_key() -> None:
         ("{run: deploystep run}", "{run: './ci/<< parameters.x >>cide.sh'}"),
         ("{run: deploystep run}", "round"),
         ("{run: deploystep run}", "with"),
+        # another job of the workflow deploys
+        ("[release]", "[{release: {name: ship-a, filters: {branches: {only: x}}}}, {release: {name: ship-b}}]"),
+        ("[release]", "[release, {test: {requires: [release], filters: {branches: {only: x}}}}]"),
         ("requires: [test], context", "override-with: other/decide, requires: [test], context"),
         ("decide: {requires", "decide: {post-steps: [{run: deploystep run}], requires"),
         ("{run: deploystep run}", "deploystep/run"),
