@@ -173,6 +173,14 @@ def test_check_reads_the_wiring_and_can_be_told_to_ignore(project: Project) -> N
     assert (loop.code, "error[P02]: .circleci/config.yml:10: workflow 'deploy' also runs" in loop.out) == (3, True)
 
 
+def test_check_reads_scripts_where_there_is_no_clone(project: Project) -> None:
+    project.write(REQUIRES.replace("requires: [test]", "ignore: [P05]"))
+    project.write(WIRED.replace("run: deploystep run", "run: ci/go.sh"), ".circleci/config.yml")
+    assert "warning[P04]" in project.call("check").out
+    project.write("deploystep run\n", "ci/go.sh")
+    assert "nothing wrong found" in project.call("check").out
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -168,13 +168,16 @@ def read_config(path: str, folder: Path, *, is_named: bool) -> str | None:
     return _bytes(path, folder, "--config").decode("utf-8", "replace")
 
 
-def repository_reader(folder: Path, files: Iterable[str]) -> Callable[[str], str | None]:
-    """Reads files that git tracks, by their paths from the root of the clone; None for others and large ones."""
-    tracked = frozenset(files)
+def repository_reader(folder: Path, files: Iterable[str] | None) -> Callable[[str], str | None]:
+    """Reads files that git tracks, by their paths from the root of the clone; None for others and large ones.
+
+    Where there is no clone (`files` is None), it reads what is in the folder.
+    """
+    tracked = None if files is None else frozenset(files)
     root = folder / (up_to_root(folder) or ("",))[-1]
 
     def read(path: str) -> str | None:
-        if path not in tracked:
+        if path not in tracked if tracked is not None else ".." in path or not (root / path).is_file():
             return None
         try:
             with (root / path).open("rb") as file:

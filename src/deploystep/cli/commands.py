@@ -181,7 +181,7 @@ def _project(options: Options, services: Services) -> "Project":
     others = {name: path for name, path in named.items() if name}
     targets = {name: found for name, path in others.items() if (found := _config(path, services, is_named=True))}
     files = services.repository.files()
-    return Project(own, targets, files, repository_reader(HERE, files or ()))
+    return Project(own, targets, files, repository_reader(HERE, files))
 
 
 def _config(path: str, services: Services, *, is_named: bool) -> "Config | None":

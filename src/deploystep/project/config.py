@@ -36,6 +36,7 @@ _MOST_ORDERED: Final = 4  # parameters of a matrix that are put into every order
 _MOST_NODES: Final = 100_000  # with what aliases repeat
 _MOST_CHAINED: Final = 200  # jobs of which each requires the next
 _ONE_JOB: Final = "build"
+_SUCCEEDED: Final = frozenset({"success", "terminal"})
 _REFUSED: Final = "CircleCI refuses this config: "
 
 
@@ -62,10 +63,17 @@ class Job:
 
     @property
     def requires(self) -> list[str]:
-        """Names of the jobs that it waits for; where it says with which status, that is not looked at."""
+        """Names of the jobs that it waits for, with whatever status."""
         found = at(self.fields, "requires")
         maps = [str(key) for item in items_of(found) if isinstance(item, Map) for key in item]
         return [*map(str, texts_of(found)), *maps]
+
+    @property
+    def after(self) -> Map:
+        """Of the jobs that it waits for those whose success it does not start on."""
+        maps = [item for item in items_of(at(self.fields, "requires")) if isinstance(item, Map)]
+        found = ((key, node) for each in maps for key, node in each.items())
+        return Map({key: node for key, node in found if not {*texts_of(node)} & _SUCCEEDED})
 
     @property
     def is_approval(self) -> bool:
@@ -187,6 +195,9 @@ def _job_runs(job: Job, workflow: Workflow, found: dict[int, Runs], trigger: Tri
         is_open = isinstance(trigger.ref, Tag) or any("<<" in need for need in job.requires)
         answer = Answer.NO if len(out) == len(needed) else Answer.UNKNOWN if is_open else mine.answer
         mine = Runs(answer, runs.line, f"it requires '{other.alias}': {runs.why}")
+    elif mine.answer is Answer.YES and (statuses := job.after):
+        name = next(iter(statuses))
+        mine = Runs(Answer.UNKNOWN, name.line, f"it waits for job '{name}' to end in another way than success")
     elif needed and mine.answer is Answer.YES and all(runs.answer is Answer.UNKNOWN for _, runs in needed):
         mine = needed[0][1]
     found[id(job)] = mine

@@ -31,7 +31,7 @@ _KINDS: Final[Mapping[type, str]] = {bool: "true or false", int: "a number", Tem
 
 def parameters(deploy: Deploy, config: Config, started: Iterable[Workflow]) -> Iterator[Diagnostic]:
     """Parameters that the config does not declare, or not so, or that what is started does not use."""
-    apart = ("parameters", "workflows", "jobs")
+    apart = ("parameters", "workflows", *([] if "job-groups" in config.root else ["jobs"]))
     parts: list[Node | None] = [value for key, value in config.root.items() if key not in apart]
     parts += [part for w in started for part in (w.fields, *(at(config.root, "jobs", job.key) for job in w.jobs))]
     gates = [at(fields, word) for w in config.workflows for fields in (w.fields, *(j.fields for j in w.jobs))

@@ -47,6 +47,7 @@ class Step:
     runs: tuple[tuple[str, ...], ...] = ()
     is_idle: bool = False
     is_open: bool = False  # what it does is not known
+    is_certain: bool = True  # it stands under no condition
     attaches: bool = False  # the workspace that other jobs of the pipeline have left
 
 
@@ -79,7 +80,8 @@ class JobSteps:
 
     def of(self, *names: str) -> RunsStep:
         """The first call for one of the names: `RUN`, or a rule that `gate` judges."""
-        found = next((call for call in self.calls if not {*names}.isdisjoint(call.words)), None)
+        meant = [call for call in self.calls if not {*names}.isdisjoint(call.words)]
+        found = next((call for call in meant if call.answer is Answer.YES), next(iter(meant), None))
         may_be = any("$" in word or "<<" in word for call in self.calls for word in call.words) and names != (RUN,)
         otherwise = replace(self.otherwise, answer=Answer.UNKNOWN) if may_be else self.otherwise
         return found or otherwise
@@ -113,9 +115,10 @@ def runs_step(config: Config, job: Job, read: Read) -> JobSteps:
     values = _arguments(definition, job.fields, {})
     steps = (found for node in listed for found in _steps(node, config, read, values, 0))
     for step in (*islice(steps, _MOST_STEPS), *(Step(job.line, is_open=True) for _ in islice(steps, 1))):
-        if step.has_checkout:
-            checkout = Answer.YES
-        calls += [RunsStep(Answer.YES, step.line, checkout, words=words) for words in step.runs]
+        if step.has_checkout and checkout is not Answer.YES:
+            checkout = Answer.YES if step.is_certain else Answer.UNKNOWN
+        runs = Answer.YES if step.is_certain else Answer.UNKNOWN
+        calls += [RunsStep(runs, step.line, checkout, words=words) for words in step.runs]
         if step.is_idle:
             idle = idle or RunsStep(Answer.NO, step.line, checkout, is_idle=True)
         if step.attaches:
@@ -167,9 +170,10 @@ def _steps(node: Node, config: Config, read: Read, values: Mapping[str, str], de
         yield _command(_filled(command, values), read) if isinstance(command, Text) else Step(name.line, is_open=True)
     elif name in ("when", "unless"):
         condition = at(fields, "condition")
-        is_never = isinstance(condition, Text) and typed(_filled(condition, values)) is (name == "unless")
-        for inner in items_of(at(fields, "steps")) if not is_never else ():
-            yield from _steps(inner, config, read, values, depth + 1)
+        holds = typed(_filled(condition, values)) if isinstance(condition, Text) else None
+        for inner in items_of(at(fields, "steps")) if holds is not (name == "unless") else ():
+            for step in _steps(inner, config, read, values, depth + 1):
+                yield step if isinstance(holds, bool) else replace(step, is_certain=False)
     elif name in map_of(at(config.root, "commands")):
         command = at(config.root, "commands", name)
         inside = _arguments(command, fields, values)

@@ -511,7 +511,12 @@ def would_run(config: Config, ref: Ref, parameters: Mapping[str, Value]) -> Woul
     if running:
         texts = []
         for w in running:
-            jobs = ", ".join(job.alias for job, runs in w.jobs if runs.answer is not Answer.NO)
+            doubted = w.runs.answer if w.runs.answer is Answer.YES else None
+            jobs = ", ".join(
+                f"{'perhaps ' if doubted and runs.answer is Answer.UNKNOWN else ''}{job.alias}"
+                for job, runs in w.jobs
+                if runs.answer is not Answer.NO
+            )
             texts.append(f"{'' if w.runs.answer is Answer.YES else 'perhaps '}workflow {w.workflow.name}: {jobs}")
         return WouldRun("; ".join(texts), running)
     reasons = [f"{w.workflow.name} ({config.path}:{w.runs.line}: {w.runs.why})" for w in all_runs]

@@ -69,6 +69,9 @@ def test_the_filters_of_a_job(filters: str, runs: str) -> None:
         ("- a: {filters: {tags: {only: /.*/}}}\n- b: {requires: [a]}", "tag v1", "a yes 4, b no 5"),
         ("- a\n- b: {requires: [a], filters: {tags: {only: /.*/}}}", "tag v1", "a no 4, b no 4"),
         ("- a: {requires: [b]}\n- b: {requires: [a]}", "main", "a yes, b yes"),
+        # docs, "requires": "a required job that must attain the specified status"
+        ("- a\n- b: {requires: [{a: [failed, canceled]}]}", "main", "a yes, b unknown 5"),
+        ("- a\n- c\n- b: {requires: [{a: [failed, success]}, {c: terminal}]}", "main", "a yes, c yes, b yes"),
         ("- a: {requires: [{b: [failed]}]}\n- b: {filters: {branches: {only: x}}}", "main", "a no 5, b no 5"),
         ("- a: {matrix: {alias: all, parameters: {v: [1, 2]}}, filters: {branches: {only: x}}}\n- b: {requires: [all]}",
          "main", "all no 4, b no 4"),

@@ -270,6 +270,12 @@ def test_nothing_stops_a_loop_without_a_workflow_or_key() -> None:
         # another job of the workflow deploys
         ("[release]", "[{release: {name: ship-a, filters: {branches: {only: x}}}}, {release: {name: ship-b}}]"),
         ("[release]", "[release, {test: {requires: [release], filters: {branches: {only: x}}}}]"),
+        # a step on a condition
+        (
+            "./deploy.sh}]",
+            "./deploy.sh}, {unless: {condition: << pipeline.parameters.deploy >>, steps: [{run: deploystep run}]}}]",
+        ),
+        ("jobs: [release]", "jobs: [g]\njob-groups: {g: {jobs: [release]}}"),
         ("requires: [test], context", "override-with: other/decide, requires: [test], context"),
         ("decide: {requires", "decide: {post-steps: [{run: deploystep run}], requires"),
         ("{run: deploystep run}", "deploystep/run"),
@@ -328,11 +334,14 @@ def test_a_rule_can_ignore_what_its_job_lacks() -> None:
         (Branch("main"), {"deploy": True}, "workflow deploy: release"),
         (Branch("main"), {}, "workflow build: test, decide"),
         (Tag("v1"), {"deploy": True}, "nothing: build (config.yml:16: its unless: deploy is true); deploy (config.yml:22: a job without a filter for tags never runs for a tag)"),
+        (Branch("main"), {"deploy": True, "env": "staging"}, "workflow deploy: release, perhaps undo"),
         (Branch("main"), {"x": 1}, "nothing: config.yml does not declare parameter 'x'"),
     ],
 )  # fmt: skip
 def test_what_a_plan_says(ref: Branch | Tag, sent: dict[str, str | int | bool], text: str) -> None:
-    assert would_run(config(), ref, sent).text == text
+    undo = "[release, {test: {name: undo, requires: [{release: failed}]}}]"
+    read = config(changed(CONFIG, "[release]", undo) if "undo" in text else CONFIG)
+    assert would_run(read, ref, sent).text == text
 
 
 def test_what_a_plan_says_of_what_is_not_known() -> None:
