@@ -360,7 +360,9 @@ class _Proposing:
             if runs.answer is not Answer.NO and not job.is_approval and job not in after and id(job) not in needed
         ]  # fmt: skip
         before = at(replaced.fields, "requires") if replaced else None
-        requires = list(dict.fromkeys([*items_of(before), *(Text(name, is_plain=True) for name in leaves)]))
+        known = replaced.requires if replaced else []
+        requires = [*(items_of(before) or texts_of(before))]
+        requires += [Text(name, is_plain=True) for name in leaves if name not in known]
         kept = [f"requires: [{', '.join(map(_flow, requires))}]"] if requires else []
         filters = at(replaced.fields, "filters") if replaced else None
         kept += [f"filters: {_flow(filters)}"] if filters is not None else []
