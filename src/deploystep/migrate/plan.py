@@ -350,10 +350,9 @@ class _Planner:
             new = gating.edits_for([sent for _, sent in planned if sent.target is None], config.root, config.lines)
         except (Unreadable, Uncertain, KeyError):
             return False
-        if open_calls or not planned:
-            return False
-        if not _is_valid(rules.file_with(None, [Rule(f"r{i}", *each, ()) for i, each in enumerate(planned)])):
-            return False  # a parameter that not every build has, for example
+        written = rules.file_with(None, [Rule(f"r{i}", *each, ()) for i, each in enumerate(planned)])
+        if open_calls or not planned or not _is_valid(written):
+            return False  # not valid for a parameter that not every build has, for example
         for holds, sent in planned:
             name = rules.slug(sent.workflow or (sent.target.name if sent.target else ""))
             self._rule(holds, sent, f"{visible(config.source.path)}:{step.key.line}: call of API v1.1", name)
