@@ -220,9 +220,8 @@ class _Wiring:
             for ref, (w, job, runs) in ((ref, found) for ref in group if (found := self._left_out(rule, ref))):
                 verb = "runs" if w.runs.answer is Answer.YES and runs.answer is Answer.NO else "may run"
                 what = f"workflow {shown(w.workflow.name)} {verb} for this trigger on {_named(ref)} without job"
-                text = f"{what} {shown(job.alias)}: {runs.why}"
-                found = warning("P01", text, _span(rule.deploy), _cure(runs, ref, rule))
-                return found.cured_in(self._at(runs.line))
+                text, hint = f"{what} {shown(job.alias)}: {runs.why}", _cure(runs, ref, rule)
+                return warning("P01", text, _span(rule.deploy), hint).cured_in(self._at(runs.line))
         return None
 
     def _left_out(self, rule: Rule, ref: Ref) -> tuple[WorkflowRuns, Job, Runs] | None:
@@ -245,8 +244,8 @@ class _Wiring:
             if len(running) > 1:
                 names = " and ".join(shown(w.name) for w in running)
                 what = f"workflows {names} both run for this trigger on {_named(ref)}"
-                found = warning("P09", what, _span(rule.deploy), self._shut(rule, "the one that is not meant"))
-                return found.cured_in(self._at(running[1].line))
+                hint = self._shut(rule, "the one that is not meant")
+                return warning("P09", what, _span(rule.deploy), hint).cured_in(self._at(running[1].line))
         return None
 
     # --- pushes and loops
