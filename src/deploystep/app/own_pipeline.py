@@ -7,8 +7,9 @@ tells for the builds of a push; the few whose pipeline was triggered through the
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from deploystep.app.trigger import context_of
 from deploystep.circleci import v2
-from deploystep.circleci.errors import describe_failure, not_received
+from deploystep.circleci.errors import describe_failure, kept_out
 from deploystep.core.build import BuildContext, ProjectSlug
 from deploystep.core.decide import Decision, Judgement, Verdict
 from deploystep.core.deploy import TriggerSpec
@@ -27,7 +28,8 @@ def own_deploys(
     """The rules whose deploy this build's own pipeline is, each with the reason.
 
     `is_again`: deploy keys are made anew, so any key that the pipeline holds shows that it is a deploy. Raises
-    FactUnavailable where the pipeline may be the deploy of a rule, and nothing could tell, or Unreachable.
+    FactUnavailable where the pipeline may be the deploy of a rule, and nothing could tell; Unreachable or Refused where
+    nobody could be asked.
     """
     build, client = services.build, services.client()
     here = [spec for spec in specs if spec.project in (None, project)]
@@ -38,7 +40,7 @@ def own_deploys(
         unknown = next((spec for spec in here if is_again or not spec.is_recognised), None)
         if unknown is not None:
             why = f"pipeline {build.pipeline_id} could not be read ({describe_failure(result, client.host)})"
-            raise not_received(result, client.host, unknown.rule) or _undecided(unknown, why)
+            raise kept_out(result, context_of(unknown, project, services)) or _undecided(unknown, why)
         services.console.info("this build's own pipeline could not be read: earlier runs are still looked for")
     if own is None or own.is_by_api is False:
         return {}

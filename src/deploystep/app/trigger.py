@@ -62,18 +62,7 @@ def trigger_all(project: ProjectSlug, options: Options, services: Services, repo
         if reason:  # the branch has moved on for all rules or for none
             entry.outcome, entry.because = Outcome.SUPERSEDED, reason
             continue
-        context = TriggerContext(
-            rule=spec.rule,
-            project=spec.project or project,
-            ref=spec.ref,
-            api=spec.api,
-            host=client.host,
-            app=services.address.app,
-            token_name=services.token_name,
-            has_parameters=bool(spec.parameters),
-            project_id=None if spec.revision is None else build.project_id,  # of another project it is not known
-        )
-        api = api_for(client, context)
+        api = api_for(client, context_of(spec, project, services))
         runs = EarlierRuns(spec, api, _made_since(spec, services), frozenset(made_here))
         try:
             trigger_one(entry, api, runs, options, report)
@@ -82,6 +71,21 @@ def trigger_all(project: ProjectSlug, options: Options, services: Services, repo
             raise
         if entry.created is not None and not runs.is_guess:
             made_here.add(run_key(entry.created))
+
+
+def context_of(spec: TriggerSpec, project: ProjectSlug, services: Services) -> TriggerContext:
+    """What is asked and said about one trigger of this build."""
+    return TriggerContext(
+        rule=spec.rule,
+        project=spec.project or project,
+        ref=spec.ref,
+        api=spec.api,
+        host=services.client().host,
+        app=services.address.app,
+        token_name=services.token_name,
+        has_parameters=bool(spec.parameters),
+        project_id=None if spec.revision is None else services.build.project_id,  # of another project it is not known
+    )
 
 
 def _made_since(spec: TriggerSpec, services: Services) -> datetime | None:

@@ -54,6 +54,13 @@ def unread(result: Response | Failure, context: TriggerContext) -> ToolError:
     )
 
 
+def kept_out(result: Response | Failure, context: TriggerContext) -> ToolError | None:
+    """The error where nobody could be asked, or this token may not ask; None where the answer is another."""
+    if isinstance(result, Response) and result.status in (401, 403):
+        return refused(result, context, is_trigger=False)
+    return not_received(result, context.host, context.rule)
+
+
 def not_received(result: Response | Failure, host: str, rule: str) -> Unreachable | None:
     """The error that says that nothing was triggered; None where that is not certain. Without a rule, of a reading."""
     nothing = f"nothing was triggered for rule '{rule}'" if rule else "nothing could be decided"

@@ -10,7 +10,7 @@ from fakes import OWN_PATH, FakeServices, RoutedTransport, answer, config, refus
 from triggers import DEPLOYER, seen, workflow, workflows
 
 from deploystep.app.own_pipeline import own_deploys
-from deploystep.core.errors import FactUnavailable, Unreachable
+from deploystep.core.errors import FactUnavailable, Refused, ToolError, Unreachable
 
 if TYPE_CHECKING:
     from deploystep.core.deploy import TriggerSpec
@@ -83,9 +83,12 @@ def test_what_nothing_could_tell(of: TriggerSpec, own: Any) -> None:
     assert (caught.value.code, len(caught.value.hints)) == ("undecided", 2)
 
 
-@pytest.mark.parametrize("own", [refused_connection(), answer(429)])
-def test_where_nobody_could_be_asked_that_is_the_reason(own: Any) -> None:
-    with pytest.raises(Unreachable, match="nothing was triggered for rule"):
+@pytest.mark.parametrize(
+    ("own", "error"),
+    [(refused_connection(), Unreachable), (answer(429), Unreachable), (answer(401), Refused), (answer(403), Refused)],
+)
+def test_where_nobody_could_be_asked_that_is_the_reason(own: Any, error: type[ToolError]) -> None:
+    with pytest.raises(error, match="nothing was triggered for rule"):
         asked(spec(**BARE), own)
 
 
