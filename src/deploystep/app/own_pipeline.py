@@ -50,20 +50,23 @@ def own_deploys(
         unread = next(spec for spec in here if spec.key is not None)
         raise _undecided(unread, f"the configuration of pipeline {own.id} could not be read")
     keys = keys_in(text or "")
-    is_named = any(spec.is_known_by_workflow and spec.job is None for spec in here)
-    started = {w.name for w in (v2.workflows(client, own.id) or ())} if is_named else set()
+    here = [spec for spec in here if spec.revision is not None or own.ref in (spec.ref, None)]
+    is_named = any(spec.workflow is not None for spec in here)
+    workflows = v2.workflows(client, own.id) if is_named else None
+    started = frozenset(w.name for w in workflows or ())
     found: dict[str, str] = {}
     for spec in here:
         why = _known_by(spec, build, keys, started, is_again=is_again)
         if why:
             found[spec.rule] = f"this build's own pipeline is this rule's deploy: {why}; {_gate(spec)}"
-        elif own.is_by_api and not spec.is_recognised:
-            raise _undecided(spec, "its pipeline was triggered through the API")
+        elif own.is_by_api and _may_be(spec, keys, None if workflows is None else started):
+            key = "shows no deploy key" if spec.key else "the rule sends no deploy key"
+            raise _undecided(spec, f"its pipeline was triggered through the API, {key}, and no workflow tells")
     return found
 
 
 def _known_by(
-    spec: TriggerSpec, build: BuildContext, keys: frozenset[str], started: set[str], *, is_again: bool
+    spec: TriggerSpec, build: BuildContext, keys: frozenset[str], started: frozenset[str], *, is_again: bool
 ) -> str:
     """What shows that the pipeline is this rule's deploy; empty where nothing does."""
     if spec.key is not None and keys:
@@ -72,8 +75,15 @@ def _known_by(
         return "it holds a deploy key, and --again makes another each time" if is_again else ""
     if spec.job is not None:
         return f"this is job {spec.job}" if build.variables.get("CIRCLE_JOB") == spec.job else ""
-    is_started = spec.is_known_by_workflow and spec.workflow in started
+    is_started = spec.workflow in started and not spec.sharing and not spec.own_variables
     return f"it was triggered through the API and holds workflow {spec.workflow}" if is_started else ""
+
+
+def _may_be(spec: TriggerSpec, keys: frozenset[str], started: frozenset[str] | None) -> bool:
+    """Whether the pipeline may be the deploy though nothing shows it, and no look for an earlier run will find it."""
+    if spec.job is not None or (spec.key is not None and keys):
+        return False
+    return spec.workflow is None or (spec.revision is None and (started is None or spec.workflow in started))
 
 
 def _gate(spec: TriggerSpec) -> str:
@@ -84,11 +94,11 @@ def _gate(spec: TriggerSpec) -> str:
 
 
 def _undecided(spec: TriggerSpec, why: str) -> FactUnavailable:
+    name = f"name the workflow that rule '{spec.rule}' starts, and use its deploy key in the config"
     return FactUnavailable(
         "undecided",
-        f"cannot tell whether this build is itself the deploy of rule '{spec.rule}': {why}, and the rule sends no "
-        "deploy key and names no workflow of this project; nothing was sent",
-        f"add  deploy_key: ${{deploy.key}}  to the parameters of rule '{spec.rule}'",
+        f"cannot tell whether this build is itself the deploy of rule '{spec.rule}': {why}; nothing was sent",
+        name if spec.key else f"add  deploy_key: ${{deploy.key}}  to the parameters of rule '{spec.rule}'",
         f"or {_gate(spec)}",
     )
 

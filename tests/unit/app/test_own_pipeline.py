@@ -84,6 +84,27 @@ def test_what_nothing_could_tell(of: TriggerSpec, own: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("of", "started"),
+    [
+        (spec(key=KEY, **BARE), None),
+        (spec(key=KEY, **TO_ITSELF), None),
+        (spec(key=KEY, **TO_ITSELF, sharing=("other",)), running("deploy")),
+    ],
+)
+def test_a_key_that_its_config_does_not_show_ends_no_loop(of: TriggerSpec, started: Any) -> None:
+    with pytest.raises(FactUnavailable, match="shows no deploy key, and no workflow tells"):
+        asked(of, pipeline(), config("x: y"), started)
+
+
+@pytest.mark.parametrize("started", ["lint", "deploy"])
+@pytest.mark.parametrize(("branch", "may_be"), [("main", True), ("dev", False)])
+def test_a_rule_for_its_own_project_is_known_by_branch_and_workflow(started: str, branch: str, *, may_be: bool) -> None:
+    own = seen(PIPELINE, by="api", ref={"branch": branch})
+    reason, _ = asked(spec(key=KEY, **TO_ITSELF), own, config("x: y"), running(started))
+    assert bool(reason) == (may_be and started == "deploy")
+
+
+@pytest.mark.parametrize(
     ("own", "error"),
     [(refused_connection(), Unreachable), (answer(429), Unreachable), (answer(401), Refused), (answer(403), Refused)],
 )
