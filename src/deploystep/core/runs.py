@@ -88,11 +88,15 @@ class Run:
 
 
 def newest_first(runs: tuple[Run, ...]) -> tuple[Run, ...]:
-    """By the times they tell; where one does not, as they were listed."""
+    """Each run once, by the times they tell; where one does not, as they were listed.
+
+    A list that grows while its pages are read names some twice.
+    """
+    once = {run.id: run for run in runs}
     times = {run.id: run.created for run in runs if run.created is not None}
-    if any(run.id not in times for run in runs):
-        return runs
-    return tuple(sorted(runs, key=lambda run: times[run.id], reverse=True))
+    if len(times) < len(once):
+        return tuple(once.values())
+    return tuple(sorted(once.values(), key=lambda run: times[run.id], reverse=True))
 
 
 def newest(workflows: Iterable[WorkflowState], name: str | None = None) -> tuple[WorkflowState, ...]:

@@ -173,9 +173,9 @@ def test_a_list_that_cannot_be_read(trouble: Event) -> None:
 @pytest.mark.parametrize("size", [20, 40])
 def test_a_hundred_runs_are_enough(size: int) -> None:
     """Of those that a trigger made: a busy branch has any number of pushes in between."""
-    made = [*[pipeline("run-1")] * 100, *[pipeline("run-4")] * 40]
+    made = [*(pipeline(f"bad-{n}") for n in range(100)), *(pipeline(f"well-{n}") for n in range(40))]
     items = [
-        each for n, one in enumerate(made) for each in ([pipeline("run-2", by="webhook"), one] if n < 70 else [one])
+        each for n, one in enumerate(made) for each in ([pipeline(f"push-{n}", by="webhook"), one] if n < 70 else [one])
     ]
     parts = [items[at : at + size] for at in range(0, len(items), size)]
     pages: list[Event] = [answer(200, {"items": part, "next_page_token": str(n)}) for n, part in enumerate(parts)]
@@ -185,7 +185,7 @@ def test_a_hundred_runs_are_enough(size: int) -> None:
         read.append(None)
         return pages[len(read) - 1]
 
-    also = {LIST: listed, "GET /run-1/workflow": workflows("failed"), "GET /run-4/workflow": WELL}
+    also = {LIST: listed, "GET /workflow": workflows("failed"), **{f"GET /well-{n}/workflow": WELL for n in range(40)}}
     assert (asked(also=also), len(read)) == (None, -(-170 // size))
 
 

@@ -90,6 +90,7 @@ class Scene(Attempt):
         ([TWO, ONE, ONE], {f"GET /{B}/workflow": NOTHING}, A, 3),
         ([*[answer(404)] * 3, ONE], {}, A, 5),
         ([ONE, answer(404), ONE, ONE], {}, A, 4),
+        ([listing(NEW, NEW, OWN)], {}, A, 2),  # as a list that grows while its pages are read
         ([listing(NEW, following="x"), answer(404), ONE], {}, A, None),
         *(([listing(pipeline(A, 26, age=age), OWN, date=None)], {}, A, 2) for age in (-5000.0, 0.0, 5000.0, None)),
         ([ONE], {"GET /workflow": [NOTHING, answer(404), workflows(setup("success")), RUNNING]}, A, None),
@@ -142,6 +143,7 @@ def test_what_the_list_does_not_tell_the_run_does_or_nobody(
     ("configs", "lists", "found"),
     [
         ({A: MINE}, [ONE], A),
+        ({A: MINE}, [listing(NEW, OWN, NEW)], A),
         ({A: MINE, B: FOREIGN}, [TWO], A),  # beside a twin's of another deploy
         ({A: MINE, B: NONE}, [TWO], A),
         ({A: MINE, B: answer(404)}, [TWO], A),

@@ -228,8 +228,8 @@ def test_a_project_without_a_known_id_is_asked_for() -> None:
 
 
 def test_jobs_are_listed_by_offset() -> None:
-    full = answer(200, [{"build_num": n} for n in range(100)])
-    transport = ScriptedTransport([full, full, answer(200, [])])
+    full = [answer(200, [{"build_num": n} for n in range(start, start + 100)]) for start in (0, 100)]
+    transport = ScriptedTransport([*full, answer(200, [])])
     found = api_for(client(transport), context(api=V1_1)).recent(lambda _: False)
     assert isinstance(found, Recent)
     assert (len(found.runs), found.is_whole) == (200, True)
