@@ -109,8 +109,9 @@ class V3(V2):
 
 def _page(result: Response | Failure, read: Callable[[JsonObject], T | None]) -> Page[T] | None:
     body = JsonObject(body_of(result))
-    items = every(body.get("data"), read)
-    return None if items is None else Page(items, body.text("page", "next"))
+    items, following = every(body.get("data"), read), body.get("page", "next")
+    is_told = following is None or isinstance(following, str)  # what names no page does not say that it is the last
+    return Page(items, following or None) if items is not None and is_told else None
 
 
 def _run(data: JsonObject) -> Run | None:

@@ -189,6 +189,12 @@ def test_pages_of_workflows_of_v3() -> None:
         assert [dict(request.query) for request in transport.sent] == queries[: len(events)]
 
 
+@pytest.mark.parametrize("token", [7, ["x"], {"cursor": "c1"}])
+def test_a_page_that_names_the_next_oddly_is_not_the_last(token: object) -> None:
+    transport = ScriptedTransport([answer(200, {"data": [], "page": {"next": token}})])
+    assert api_for(client(transport), context(api=V3)).workflows(RUN) is None
+
+
 def search(*events: Any, **changes: Any) -> tuple[Recent | Response | Failure, list[Any], list[str]]:
     transport = ScriptedTransport(events)
     said = context(**{"api": V3, "project_id": "p", **changes})
