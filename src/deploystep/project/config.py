@@ -5,7 +5,7 @@ workflows runs the job `build`; a job all of whose `requires` are filtered out d
 which one is, for a tag, the page says two things; a matrix is required by its `alias`. Version 2 knows no parameters.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import permutations, product
 from math import prod
 from typing import Final
@@ -14,13 +14,14 @@ from deploystep.core.build import Branch, Tag
 from deploystep.core.frozen import dataclass
 from deploystep.core.trace import Answer, kleene_and, kleene_or
 from deploystep.project.conditions import Runs, filtered, gate
-from deploystep.project.expressions import UNKNOWN, Trigger, Undeclared, Value
+from deploystep.project.expressions import UNKNOWN, Trigger, Undeclared, Value, filled_parameters
 from deploystep.project.reading import (
     ConfigUnreadable,
     Items,
     Map,
     Node,
     Text,
+    all_texts,
     at,
     items_of,
     key_line,
@@ -220,16 +221,17 @@ def read_config(path: str, text: str) -> Config:
         line = next(key.line for key in jobs if key == _ONE_JOB)
         only = Job(_ONE_JOB, (_ONE_JOB,), _ONE_JOB, line, Map())
         workflows = [Workflow(_ONE_JOB, line, Map(), (only,), {_ONE_JOB: (only,)})]
+    parameters = {str(name): _declared(name, map_of(node)) for name, node in map_of(at(root, "parameters")).items()}
     return Config(
         path=path,
         text=text,
         root=root,
         version=str(version) if isinstance(version, Text) else "",
         setup=key_line(root, "setup") if is_setup else 0,
-        parameters={str(name): _declared(name, map_of(node)) for name, node in map_of(at(root, "parameters")).items()},
+        parameters=parameters,
         workflows=() if is_setup else tuple(workflows),
         has_workflows=bool(written),
-        refused=next((r for w in workflows for r in _refusals(w, jobs, has_groups="job-groups" in root)), None),
+        refused=next(_refusals(workflows, root, parameters if version == "2.1" else None), None),
     )
 
 
@@ -256,10 +258,21 @@ def _workflow(name: Text, fields: Map) -> Workflow:
     return Workflow(str(name), name.line, fields, jobs, named)
 
 
-def _refusals(workflow: Workflow, jobs: Map, *, has_groups: bool) -> Iterator[Runs]:
-    """Why CircleCI refuses a workflow: it names a job that there is not. Not said where compiling makes the names."""
-    if has_groups or any("<<" in name or len(found) > 1 for name, found in workflow.named.items()):
-        return
+def _refusals(workflows: Iterable[Workflow], root: Map, parameters: Mapping[str, Declared] | None) -> Iterator[Runs]:
+    """Why CircleCI refuses a config: workflows name jobs, and jobs parameters, that there are not."""
+    jobs = map_of(at(root, "jobs"))
+    for workflow in workflows:
+        # of groups, and of names that compiling makes, it is not said
+        if "job-groups" not in root and all("<<" not in n and len(found) == 1 for n, found in workflow.named.items()):
+            yield from _lost(workflow, jobs)
+        nodes = [node for job in workflow.jobs for node in (at(jobs, job.key), job.fields)]
+        texts = (text for node in nodes for text in all_texts(node) if "pipeline.parameters." in text)
+        for text in texts if parameters is not None else ():
+            for name in sorted(filled_parameters(text) - (parameters or {}).keys()):
+                yield Runs(Answer.NO, text.line, f"{_REFUSED}parameter '{name}' is not declared")
+
+
+def _lost(workflow: Workflow, jobs: Map) -> Iterator[Runs]:
     names = {*workflow.named, *(job.key for job in workflow.jobs)}
     for job in workflow.jobs:
         lost = next((need for need in job.requires if "<<" not in need and need not in names), None)

@@ -50,6 +50,8 @@ def parameters(deploy: Deploy, config: Config, started: Iterable[Workflow]) -> I
             continue
         text = parameter.value.value.text if isinstance(parameter.value.value, Template) else ""
         place, subject = Place(config.path, declared.line), f"parameter {shown(name)}"
+        if config.refused:
+            continue
         if name not in everywhere:
             hint = f"use << pipeline.parameters.{name} >> in the job that deploys, or do not send it"
             others = [value for word, value in config.root.items() if word != "parameters"]

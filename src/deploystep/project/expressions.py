@@ -123,6 +123,11 @@ def parameters_in(text: str) -> set[str]:
     return {n.removeprefix(_PARAMETER) for n in re.findall(r"pipeline\.parameters\.[\w-]+(?:\.[\w-]+)*", text)}
 
 
+def filled_parameters(text: str) -> set[str]:
+    """The pipeline parameters that are filled into a text."""
+    return {name for found in _TAG.finditer(text) for name in parameters_in(found[1])}
+
+
 def truth(value: Value) -> Answer:
     """What counts as true: all but false, null, 0 and the empty text (docs, "Logic statements")."""
     if value is UNKNOWN:

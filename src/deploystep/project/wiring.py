@@ -26,7 +26,7 @@ from deploystep.project.reading import Map, all_texts, at, key_line, map_of, tex
 from deploystep.project.staying import deploys
 from deploystep.project.steps import RUN, Read, RunsStep, runs_step
 
-_TESTS: Final = re.compile(r"test|spec|lint|check|\bunit\b|\be2e", re.IGNORECASE)
+_TESTS: Final = re.compile(r"test|spec|lint|check|verify|integration|\bunit\b|\be2e|\bqa\b|jest|cypress", re.IGNORECASE)
 _TOKENS: Final = re.compile(r"CIRCLE_TOKEN|CIRCLE_API_USER_TOKEN|CIRCLE_API_TOKEN|CIRCLECI_TOKEN|TOKEN_ENV|--token-env")
 _CONTEXT_CURE: Final = (
     "add  context: NAME  to the job in its workflow, with a context that holds CIRCLE_TOKEN; or set that among the "
@@ -469,10 +469,10 @@ def _is_out(runs: Runs) -> bool:
 
 
 def _cure(runs: Runs, ref: Ref, rule: Rule) -> str:
-    if "refuses" in runs.why:
-        return "correct the name there"
     if "not declared" in runs.why:
         return "declare it under parameters: there, or correct its name"
+    if "refuses" in runs.why:
+        return "correct the name there"
     if "for a tag" in runs.why or (isinstance(ref, Tag) and "filters" in runs.why):
         return "add to the job, and to all that it requires,  filters: {tags: {only: /.*/}}"
     if "filters" in runs.why:
