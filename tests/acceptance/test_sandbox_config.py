@@ -53,12 +53,19 @@ def test_what_starts_is_what_plan_foretells(tmp_path: Path, gate: str, code: int
     assert planned.startswith(foretold)
 
 
-def test_a_parameter_that_the_config_does_not_declare_ends_as_on_circleci(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("retries:", "tries:", "Unexpected argument(s): retries"),
+        ("jobs: [release]", "jobs: [relaese]", "CircleCI refuses this config: there is no job 'relaese'"),
+    ],
+)
+def test_what_circleci_refuses_ends_as_there(tmp_path: Path, old: str, new: str, said: str) -> None:
     project = Project(tmp_path)
-    project.write(CONFIG.replace("retries:", "tries:").replace("GATE", OPEN), ".circleci/config.yml")
+    project.write(CONFIG.replace(old, new).replace("GATE", OPEN), ".circleci/config.yml")
     ended = project.step(None, "--sandbox")
     assert (ended.code, ended.json["error"]["code"]) == (10, "errored")
-    assert "Unexpected argument(s): retries" in ended.err
+    assert said in ended.err
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,10 @@ def _defaults(config: Config) -> dict[str, Scalar]:
 def _starts(config: Config, console: Console, body: TriggerBody) -> list[Workflow]:
     """The workflows that the project's config starts, or may start, for a trigger.
 
-    Raises ValueError, in CircleCI's words, for parameters that the config does not declare.
+    Raises ValueError for parameters that the config does not declare, and a config that CircleCI refuses.
     """
+    if config.refused:
+        raise ValueError(config.refused.why)
     unexpected = [name for name in body.parameters if name not in config.parameters]
     if unexpected:
         raise ValueError(f"Unexpected argument(s): {', '.join(unexpected)}")
