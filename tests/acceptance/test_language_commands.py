@@ -197,7 +197,8 @@ def test_a_config_that_is_not_compared_with_is_named_with_the_line(project: Proj
 
 def test_check_explains_a_code(project: Project) -> None:
     told = project.call("check", "--explain", "p02")
-    assert (told.code, told.out.splitlines()[0]) == (0, "P02: the deploy's workflow runs for every push")
+    meaning = "P02: the deploy's workflow, or its job that deploys, runs for every push"
+    assert (told.code, told.out.splitlines()[0]) == (0, meaning)
     assert project.call("check", "--explain", "P99").code == 2
 
 

@@ -99,7 +99,7 @@ E610 | API v3 needs a pipeline definition | the OIDC token names none | name it 
 E701 | a required job that the workflow has not | misspelt, or filtered out | correct the name
 E702 | a rule requires the job that runs the step | it has not succeeded while it runs | leave it out: what the job did before has succeeded
 P01 | the trigger starts no workflow, not the named one, or that without the job that deploys | the gate asks for another parameter or value, filters leave the ref out, a job lacks a tag filter, the workflow runs by schedule alone, the config has version 2 or names a job that is not there | correct the line of config.yml that the message names
-P02 | the deploy's workflow runs for every push | it has no gate, or one that the defaults open | give it when: with the parameter that the rule sends
+P02 | the deploy's workflow, or its job that deploys, runs for every push | it has no gate, or one that the defaults open; the job was left in another workflow | give it when: with the parameter that the rule sends
 P03 | what the trigger starts runs the step again | the workflow with the step is not kept out; a warning where a recognised run ends it after one round | give that workflow unless: with the parameter that the rule sends
 P04 | the step never runs for what the rule is for | its job is filtered out, is in no workflow, or only plans | let the job run there
 P05 | the job of the step lacks something | no context with the token, no checkout before the step, or tests that it does not require | add what the message names

@@ -4,7 +4,7 @@ Only what certainly follows from the text is said: where the model of the config
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, TypeAlias
 
 from deploystep.core.build import Branch, Tag
@@ -279,9 +279,26 @@ class _Wiring:
                 what = f"workflow {shown(found.name)} also runs for every push to {_named(ref)}"
                 hint = _gate(rule, f"workflow {shown(found.name)}")
                 yield Diagnostic("P02", what, _span(rule.deploy), hint).cured_in(self._at(found.line))
+            elif twice := next(self._again(rule, ref, on_push), None):
+                beside, job = twice
+                where = f"job {shown(job.alias)} of workflow {shown(name or '')} also runs for every push"
+                what = f"{where} to {_named(ref)}, in workflow {shown(beside.name)}"
+                hint = "remove it there, or filter it by a parameter"
+                yield warning("P02", what, _span(rule.deploy), hint).cured_in(self._at(job.line))
             else:
                 continue
             return
+
+    def _again(self, rule: Rule, ref: Ref, on_push: Iterable[WorkflowRuns]) -> Iterator[tuple[Workflow, Job]]:
+        """Jobs that are called a deploy, that the trigger starts, and that a push runs too, alike and by itself."""
+        name = rule.deploy.workflow.value if rule.deploy.workflow else None
+        started = [w for w in self._started(rule, ref) if w.workflow.name == name]
+        same = [(job.key, _arguments(job)) for w in started for job in w.certain if deploys(job)]
+        for w in on_push:
+            for job in w.certain if w.workflow.name != name else ():
+                waits = any(other.is_approval for other in w.workflow.required(job))
+                if (job.key, _arguments(job)) in same and not waits and not self._asks(rule, [job]):
+                    yield w.workflow, job
 
     def _deploys(self, rule: Rule, ref: Ref, pushed: WorkflowRuns) -> bool:
         """Whether a push runs all that the trigger runs, with nobody's approval and no condition inside of the jobs."""
@@ -291,11 +308,15 @@ class _Wiring:
             return False
         if any(job.is_approval or self._runs_step(job) is Answer.YES for job in jobs):
             return False
+        return not self._asks(rule, jobs)
+
+    def _asks(self, rule: Rule, jobs: Iterable[Job]) -> bool:
+        """Whether a condition inside of the jobs may ask for what the rule sends."""
         bodies = [at(self.config.root, "jobs", job.key) for job in jobs] + [at(self.config.root, "commands")]
         sent = {p.key.value for p in rule.deploy.parameters}
         asked = [text for body in bodies for text in under(body, "condition")]
         asked += [text for body in bodies for text in all_texts(body) if _ASKS.search(text)]
-        return not any("step halt" in text or sent & parameters_in(text) for text in asked)
+        return any("step halt" in text or sent & parameters_in(text) for text in asked)
 
     def _shut(self, rule: Rule, what: str) -> str:
         """How to keep a workflow from what the rules send: where they send several values, all but the default."""
@@ -461,6 +482,10 @@ def _gate(rule: Rule, what: str, word: str = "when") -> str:
 
 def _literal(value: Scalar) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value) or '""'
+
+
+def _arguments(job: Job) -> Map:
+    return Map({key: value for key, value in job.fields.items() if key not in ("requires", "context", "filters")})
 
 
 def _is_out(runs: Runs) -> bool:

@@ -107,6 +107,10 @@ CLOSES: Final = "    unless: << pipeline.parameters.deploy >>\n"
         (OPENS, "    when: << pipeline.parameters.env >>\n", "P02 error 6 config.yml:20:"),
         (OPENS, OPENS.replace("when", "unless"), "P02 error 6 config.yml:20:"),
         ("boolean, default: false", "boolean, default: true", "P02 error 6 config.yml:20:"),
+        ("- decide:", "- release: {requires: [test]}\n      - decide:", "P02 warning 6 config.yml:19: job 'release' of workflow 'deploy' also runs for every push to branch 'main', in workflow 'build' — remove it there"),
+        ("- decide:", "- release: {requires: [test], filters: {branches: {only: x}}}\n      - decide:", ""),
+        ("- decide:", "- release: {requires: [test], to: staging}\n      - decide:", ""),
+        ("- decide:", "- ok: {type: approval}\n      - release: {requires: [ok]}\n      - decide:", ""),
         # P03: the loop, which a recognised run ends
         (CLOSES, "", "P03 warning 6 config.yml:18: what this trigger starts on branch 'main' runs this step again .*workflow 'build', job 'decide'.* — give workflow 'build'  unless: << pipeline.parameters.deploy >>"),
         ("./deploy.sh", "deploystep run", "P03 warning 6 config.yml:22:"),
@@ -272,6 +276,7 @@ def test_nothing_stops_a_loop_without_a_workflow_or_key() -> None:
         # another job of the workflow deploys
         ("[release]", "[{release: {name: ship-a, filters: {branches: {only: x}}}}, {release: {name: ship-b}}]"),
         ("[release]", "[release, {test: {requires: [release], filters: {branches: {only: x}}}}]"),
+        ("- decide:", "- release: {requires: [test]}  # when they ask\n      - decide:"),
         # a step on a condition
         (
             "./deploy.sh}]",
@@ -300,6 +305,9 @@ def test_what_is_not_known_raises_no_alarm(old: str, new: str) -> None:
         else text
     )
     files = {"Makefile": "deploy:\n\tdeploystep run\n", "ci/decide.sh": "set -e\ndeploystep run --wait\n"}
+    if "when they ask" in new:
+        step = "{when: {condition: << pipeline.parameters.deploy >>, steps: [{run: ./deploy.sh}]}}"
+        text = changed(text, "{run: ./deploy.sh}", step)
     if "post-steps" in new:  # of one of the workflows with this job
         text = changed(text, "{run: deploystep run}", "{run: echo}")
         text = changed(text, "workflows:\n", "workflows:\n  early: {when: false, jobs: [decide]}\n")
