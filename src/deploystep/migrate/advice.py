@@ -7,7 +7,7 @@ from typing import Final
 from deploystep.core.build import ProjectSlug
 from deploystep.core.frozen import dataclass
 from deploystep.migrate import rules
-from deploystep.migrate.conditions import ALWAYS, Condition, Holds, Uncertain, When
+from deploystep.migrate.conditions import Condition, Holds, Not, Uncertain, When, every, when
 from deploystep.migrate.requests import ENDS, Request
 from deploystep.migrate.rules import Rule, Target, Trigger, condition
 
@@ -70,8 +70,11 @@ def of_call(
     return Finding(kind, request.endpoint, *place, what, until, tuple(how), not by_hand)
 
 
-def trigger_of(request: Request, own: ProjectSlug | None) -> tuple[Trigger, Condition]:
-    """What a rule sends for a call, and for which builds at the most. Raises Uncertain where that cannot be read."""
+def trigger_of(request: Request, own: ProjectSlug | None, holds: Condition) -> tuple[When | None, Trigger]:
+    """What a rule sends for a call that builds send of which a condition holds, and for which of them it does.
+
+    Raises Uncertain where that cannot be read.
+    """
     if request.endpoint not in ("tree", "trigger", "build") or not request.is_whole or request.tag:
         raise Uncertain
     project, is_own = _project(request, own)
@@ -81,9 +84,11 @@ def trigger_of(request: Request, own: ProjectSlug | None) -> tuple[Trigger, Cond
         raise Uncertain
     others = {name: value for name, value in request.parameters.items() if name != "CIRCLE_JOB"}
     if is_own and branch == "${CIRCLE_BRANCH}" and job and not others:
-        return Trigger(None, job, {rules.slug(job): True}), Holds("branch", "**")
+        return when(every(holds, Holds("branch", "**"))), Trigger(None, job, {rules.slug(job): True})
     if is_own and branch and "$" not in branch and job and not others and request.revision:
-        return Trigger(None, job, {rules.slug(job): True}), Holds("branch", branch)
+        if when(every(holds, Not(Holds("branch", branch)))):
+            raise Uncertain  # builds of other branches send it too
+        return when(holds), Trigger(None, job, {rules.slug(job): True})
     if project is None or is_own or not branch or "$" in branch or request.revision:
         raise Uncertain
     sent: dict[str, str | bool] = {rules.slug(job): True} if job else {}
@@ -92,7 +97,7 @@ def trigger_of(request: Request, own: ProjectSlug | None) -> tuple[Trigger, Cond
             raise Uncertain
         sent[rules.slug(name).replace("-", "_")] = str.__str__(value)
     target = Target(rules.slug(project.project), str(project), branch)
-    return Trigger(target, job, {**sent, "deploy_key": "${deploy.key}"}), ALWAYS
+    return when(holds), Trigger(target, job, {**sent, "deploy_key": "${deploy.key}"})
 
 
 def _project(request: Request, own: ProjectSlug | None) -> tuple[ProjectSlug | None, bool]:

@@ -21,7 +21,7 @@ from deploystep.migrate import advice, edits, gating, rules, scripts
 from deploystep.migrate.advice import Finding
 from deploystep.migrate.calls import Call, in_text
 from deploystep.migrate.certain import examine as examine_script
-from deploystep.migrate.conditions import ALWAYS, Condition, Holds, Not, Uncertain, When, every, when
+from deploystep.migrate.conditions import ALWAYS, Condition, Holds, Uncertain, When, when
 from deploystep.migrate.edits import Edit
 from deploystep.migrate.rules import Rule, Trigger
 from deploystep.migrate.shell import TAG, Group, Node, Script, Simple, Unreadable, nodes, parse
@@ -342,10 +342,7 @@ class _Planner:
             if not _only_sends(script, command.text, open_calls.keys()):
                 return False
             for condition, simple in scripts.commands(script.body, scripts.scope_of(script.body, frozenset(tokens))):
-                sent, builds = advice.trigger_of(open_calls.pop(simple.start), self.own)
-                if builds != Holds("branch", "**") and when(every(condition, Not(builds))) is not None:
-                    return False  # builds of other branches send it too
-                holds = when(every(condition, builds))
+                holds, sent = advice.trigger_of(open_calls.pop(simple.start), self.own, condition)
                 planned += [(holds, sent)] if holds else []
             new = gating.edits_for([sent for _, sent in planned if sent.target is None], config.root, config.lines)
         except (Unreadable, Uncertain, KeyError):

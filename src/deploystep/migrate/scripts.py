@@ -229,24 +229,36 @@ def _is_test(node: Node) -> bool:
     return isinstance(node, Test) or _first(node) in ("[", "test")
 
 
-def commands(body: List, scope: Scope, condition: Condition = ALWAYS) -> Iterator[tuple[Condition, Simple]]:
-    """Each command that does something lasting, with all that must hold for it. Raises Uncertain for loops."""
-    for items in statements(body):
+def commands(
+    body: List, scope: Scope, condition: Condition = ALWAYS, *, is_end: bool = True
+) -> Iterator[tuple[Condition, Simple]]:
+    """Each command that does something lasting, with all that must hold for it; at the end, nothing follows the body.
+
+    Raises Uncertain for loops, and where an `exit` would keep from running what follows a body.
+    """
+    found = statements(body)
+    for number, items in enumerate(found):
+        guard = None if is_quiet(items) else _guard(items, scope)
+        is_last = is_end and number + 1 == len(found)
+        if (guard is not None and not is_end) or (
+            guard is None and not is_last and "exit" in (_first(item.node) for item in items)
+        ):
+            raise Uncertain
+        node = items[0].node
         if is_quiet(items) or _is_preface(items):
             continue
-        guard = _guard(items, scope)
-        node = items[0].node
         if guard is not None:
             condition = every(condition, guard)
         elif isinstance(node, If) and len(items) == 1:
             before: list[Condition] = []
             for test, inner in (*node.branches, (List(()), node.otherwise or List(()))):
                 holds = scope.of(test) if test.items else ALWAYS
-                yield from commands(inner, scope, every(condition, holds, *(Not(each) for each in before)))
+                all_hold = every(condition, holds, *(Not(each) for each in before))
+                yield from commands(inner, scope, all_hold, is_end=is_last)
                 before.append(holds)
         elif isinstance(node, Case) and len(items) == 1:
             for holds, (_, inner) in zip(scope.arms(node), node.arms, strict=True):
-                yield from commands(inner, scope, every(condition, holds))
+                yield from commands(inner, scope, every(condition, holds), is_end=is_last)
         else:
             tests = [item for item in items if _is_test(item.node)]
             rest = items[len(tests) :]

@@ -751,7 +751,13 @@ def sending(script: str) -> Migration:
 
 
 @pytest.mark.parametrize(
-    "script", [SEND, f"set -e\nA=1\n{SEND} > /dev/null", f"# `it`\n{SEND} --fail -sSo /dev/null | jq . || echo no"]
+    "script",
+    [
+        f'if [ "$CIRCLE_BRANCH" = main ]; then exit 0; fi\ncase "$X" in "") {SEND}; exit 0;; *) exit 0;; esac',
+        SEND,
+        f"set -e\nA=1\n{SEND} > /dev/null",
+        f"# `it`\n{SEND} --fail -sSo /dev/null | jq . || echo no",
+    ],
 )
 def test_a_call_that_is_all_a_step_does_is_rewritten(script: str) -> None:
     assert "deploystep run --token-env T" in after(sending(script))
@@ -783,6 +789,10 @@ def test_a_call_that_is_all_a_step_does_is_rewritten(script: str) -> None:
         f"N=$(./side-effect.sh)\n{SEND}",
         f"f() {{ ./x; }}\n{SEND}",
         f"{SEND} -d parallel=4",
+        f'if [ "$CIRCLE_BRANCH" = main ]; then {SEND}; exit 0; fi\n{SEND}',
+        f'case "$CIRCLE_BRANCH" in main) echo; exit 0;; esac\n{SEND}',
+        f'if [ -n "$X" ]; then if [ "$CIRCLE_BRANCH" = main ]; then exit 0; fi; fi\n{SEND}',
+        f'[ "$CIRCLE_BRANCH" = main ] && {SEND} || exit 0\n{SEND}',
         SEND.replace("circleci.com", "circleci.example.com"),
     ],
 )
@@ -790,7 +800,7 @@ def test_a_call_with_more_than_can_be_sent_by_a_rule_is_left(script: str) -> Non
     found = sending(script)
 
     assert found.changes == ()
-    assert [(f.kind, f.is_written) for f in found.findings] == [("call", False)]
+    assert {(f.kind, f.is_written) for f in found.findings} == {("call", False)}
 
 
 def test_a_call_for_which_no_rule_is_valid_is_left_alone() -> None:
