@@ -6,23 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from posixpath import normpath
 from typing import Final, NamedTuple
 
-from deploystep.migrate import requests
+from deploystep.migrate import requests, shell
 from deploystep.migrate.requests import Request
-from deploystep.migrate.shell import (
-    TAG,
-    Case,
-    Group,
-    If,
-    List,
-    Loop,
-    Node,
-    Simple,
-    Test,
-    Unreadable,
-    Word,
-    parse,
-    substitutions,
-)
+from deploystep.migrate.shell import TAG, Case, Group, If, List, Loop, Node, Simple, Test, Unreadable, Word
 
 _VALUE: Final = (
     rf"(?P<tag>{TAG.pattern})|\$\{{(?P<braced>(?:[^{{}}]|\$\{{[^{{}}]*\}})*)\}}|\$(?P<bare>\w+|[@*#?$!-])"
@@ -34,26 +20,10 @@ _PIECE: Final = re.compile(
 )
 _INNER: Final = re.compile(rf"\\(?P<escaped>[$`\"\\\n])|{_VALUE}")  # in double quotes, and in a here-document
 _DEFAULT: Final = re.compile(r"(\w+)(?::?[-=](.*))?", re.DOTALL)
-_RUNS_TEXT: Final = frozenset(
-    {
-        "bash",
-        "sh",
-        "zsh",
-        "dash",
-        "eval",
-        "ssh",
-        "su",
-        "xargs",
-        "docker",
-        "sudo",
-        "time",
-        "retry",
-        "deploystep",
-        "env",
-        "timeout",
-        "nohup",
-    }
-)
+_RUNS_TEXT: Final = frozenset({
+    "bash", "sh", "zsh", "dash", "eval", "ssh", "su", "xargs", "docker", "sudo", "time", "retry", "deploystep", "env",
+    "timeout", "nohup",
+})  # fmt: skip
 _DECLARES: Final = frozenset({"local", "export", "declare", "readonly", "typeset"})
 _IN_TEXT: Final = re.compile(r"\bcurl\b|\bwget\b|/api/v|\bhttp\b")
 _MAY_CALL: Final = re.compile(r"/api/|project/|build_parameters|/pipeline|(?:^|\s)(?:\.|source)\s")
@@ -127,13 +97,13 @@ class _Walk:
     def script(self, text: str) -> list[Call]:
         """Every call of the text. What cannot be read as a whole is read line by line."""
         try:
-            self.commands(parse(text).body)
+            self.commands(shell.parse(text).body)
         except Unreadable:
             for line in re.finditer(r"(?:[^\n\\]|\\(?s:.))+", text):
                 bare = re.sub(r"^\s*(?:(?:then|do|else|if|elif|while|!|\{)\s+)*", "", line[0])
                 bare = _WITHIN.sub(lambda found: found[1] + " " * len(found[2]), bare)
                 try:
-                    body = parse(bare).body
+                    body = shell.parse(bare).body
                 except Unreadable:
                     continue
                 before, self.place = self.place, self.inner(line.end() - len(bare))
@@ -228,7 +198,7 @@ class _Walk:
         return lambda offset: outer(start + offset + 3 * quoted.count("'", 0, offset))
 
     def nested(self, word: Word) -> None:
-        for offset, text in substitutions(word.raw) if "$(" in word.raw or "`" in word.raw else ():
+        for offset, text in shell.substitutions(word.raw) if "$(" in word.raw or "`" in word.raw else ():
             self.text(text, word.start, self.inner(word.start + offset))
 
     def simple(self, node: Simple) -> None:
@@ -304,7 +274,7 @@ class _Walk:
         before, self.is_sure = self.values.get(name, ()) if adds else (), True
         if raw.startswith("(") and raw.endswith(")"):
             try:
-                items = parse(raw[1:-1].replace("\n", " ")).body.items
+                items = shell.parse(raw[1:-1].replace("\n", " ")).body.items
             except Unreadable:
                 items = ()
             words = [w for item in items if isinstance(item.node, Simple) for w in item.node.words]
@@ -352,7 +322,7 @@ class _Walk:
     def output(self, command: str) -> str:
         """What a substituted command prints, where it prints a here-document."""
         try:
-            items = parse(command.strip("`").removeprefix("$(").removesuffix(")")).body.items
+            items = shell.parse(command.strip("`").removeprefix("$(").removesuffix(")")).body.items
         except Unreadable:
             return "${_}"
         node = items[0].node if len(items) == 1 else None

@@ -68,12 +68,12 @@ def command(old: Written, new: str, lines: list[str]) -> list[Edit]:
             if kind != "equal":
                 text = "".join(f"{line}\n" for line in block[a:b])
                 edits.append(Edit((old.first + i, 1), (old.first + j, 1), text))
-        header = lines[old.line - 1].find(">", old.node.column - 1)
+        header = lines[old.node.line - 1].find(">", old.node.column - 1)
         if old.kind == ">" and header >= 0:
-            edits.append(Edit((old.line, header + 1), (old.line, header + 2), "|"))
+            edits.append(Edit((old.node.line, header + 1), (old.node.line, header + 2), "|"))
         return edits
-    line = lines[old.line - 1]
-    start, end = (old.line, old.column), old.node.end
+    line = lines[old.node.line - 1]
+    start, end = (old.node.line, old.column), old.node.end
     rest = lines[end[0] - 1][end[1] - 1 :].strip()
     is_flow = not _BEFORE.fullmatch(line[: old.column - 1]) or bool(rest and not rest.startswith("#"))
     if "\n" not in new or is_flow:

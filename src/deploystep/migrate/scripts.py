@@ -5,24 +5,10 @@ from collections.abc import Iterator
 from itertools import takewhile
 from typing import Final, NamedTuple
 
+from deploystep.migrate import shell
 from deploystep.migrate.certain import ACTS, examine
 from deploystep.migrate.conditions import ALWAYS, Any, Condition, Not, Scope, Uncertain, every, when
-from deploystep.migrate.shell import (
-    Case,
-    Group,
-    If,
-    Item,
-    List,
-    Loop,
-    Node,
-    Script,
-    Simple,
-    Test,
-    Unreadable,
-    nodes,
-    parse,
-    statements,
-)  # fmt: skip
+from deploystep.migrate.shell import Case, Group, If, Item, List, Loop, Node, Script, Simple, Test, nodes, statements
 
 _QUIET: Final = frozenset({"echo", "printf", "true", ":", "date"})
 _SETS: Final = frozenset({"export", "set", "shopt", "local", "declare", "readonly", "unset"})
@@ -91,8 +77,8 @@ def scope_of(body: List, present: frozenset[str] = frozenset()) -> Scope:
 def asks(text: str) -> bool:
     """Whether a script decides anything by a test, or may do so by branch or tag."""
     try:
-        found = nodes(parse(text).body)
-    except Unreadable:
+        found = nodes(shell.parse(text).body)
+    except shell.Unreadable:
         return _ASKS.search(text) is not None
     tests = ("[", "test", "grep") if _ASKS.search(text) else ("[", "test")
     return any(isinstance(node, If | Case | Test) or _first(node) in tests for node in found)

@@ -5,6 +5,7 @@ CircleCI docs, "Configuration reference": `run`, `deploy` (deprecated), `command
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 from deploystep.core.frozen import dataclass
@@ -78,13 +79,7 @@ def _defaults(node: Node, prefix: str = "parameters.") -> dict[str, str]:
 
 def _environment(node: Node | None) -> dict[str, str]:
     found = at(node, "environment")
-    maps = (
-        [found]
-        if isinstance(found, Map)
-        else [m for m in found if isinstance(m, Map)]
-        if isinstance(found, Items)
-        else []
-    )
+    maps = [map_of(each) for each in (found if isinstance(found, Items) else [found])]
     return {str(name): str(text) for each in maps for name, text in each.items() if isinstance(text, Text)}
 
 
@@ -140,7 +135,6 @@ class Written:
     node: Text
     text: str
     kind: str
-    line: int
     column: int
     first: int
     last: int
@@ -151,12 +145,9 @@ class Written:
         if self.kind == "|":
             line = self.text.count("\n", 0, offset)
             return self.first + line, self.column + offset - (self.text.rfind("\n", 0, offset) + 1)
-        before = self.text[:offset]
-        within = len(before) - len(before.rstrip()) if not before or before[-1].isspace() else -1
-        words = before.split()
-        index, inner = (len(words), 0) if within >= 0 else (len(words) - 1, len(words[-1]))
-        line, column = self.starts[min(index, len(self.starts) - 1)]
-        return line, column + inner
+        words = f"{self.text[:offset]}.".split()  # the last is the one that begins or goes on here
+        line, column = self.starts[min(len(words), len(self.starts)) - 1]
+        return line, column + len(words[-1]) - 1
 
 
 def written(node: Text, lines: list[str]) -> Written:
@@ -168,34 +159,31 @@ def written(node: Text, lines: list[str]) -> Written:
     if kind not in ("|", ">"):
         quote = kind if kind in ("'", '"') else ""
         starts = tuple(_words(lines, (node.line, column + len(quote)), node.end, _ESCAPED if kind == '"' else _WORD))
-        return Written(node, str(node), quote or "plain", node.line, column + 1, 0, 0, starts)
-    first = last = node.line
-    indent = 0
-    for number in range(first, len(lines)):
-        text = lines[number]
-        width = len(text) - len(text.lstrip(" "))
-        if text.strip():
-            indent = indent or width
-            if width < indent or not indent:
-                break
-            last = number + 1
-    digit = re.match(r"[|>][+-]?(\d)", line[column:])
-    if digit:  # deeper lines may come first
-        indent = min((len(t) - len(t.lstrip(" ")) for t in lines[first:last] if t.strip()), default=indent)
-    block = [text[indent:].rstrip("\r") for text in lines[first:last]]
+        return Written(node, str(node), quote or "plain", column + 1, 0, 0, starts)
+    digit, below = re.match(r"[|>][+-]?(\d)", line[column:]), lines[node.line :]
+    key = len(line) - len(line.lstrip(" -"))
+    indent = key + int(digit[1]) if digit else next((_width(text) for text in below if text.strip()), 0)
+    block = list(takewhile(lambda text: not text.strip() or _width(text) >= indent, below))
+    while block and not block[-1].strip():
+        block.pop()
+    first, last = node.line + 1, node.line + len(block)
+    block = [text[indent:].rstrip("\r") for text in block]
     exact = "\n".join(text.rstrip() for text in block).strip("\n") == str(node).strip("\n")
-    starts = tuple(_words(lines, (first + 1, 0), (last + 1, 0), _WORD))
+    starts = tuple(_words(lines, (first, 0), (last + 1, 0), _WORD))
     text = "\n".join(block) if kind == "|" and exact else str(node)
-    return Written(node, text, kind if exact or kind == ">" else ">", node.line, indent + 1, first + 1, last, starts)
+    return Written(node, text, kind if exact else ">", indent + 1, first, last, starts)
+
+
+def _width(text: str) -> int:
+    return len(text) - len(text.lstrip(" "))
 
 
 def _words(
     lines: list[str], start: tuple[int, int], end: tuple[int, int], word_of: re.Pattern[str]
 ) -> Iterator[tuple[int, int]]:
-    """Where each word begins between two places; the end is a place behind them, with its column from 1."""
+    """Where each word begins, from a line and an offset in it up to a place."""
     for number in range(start[0], min(end[0], len(lines)) + 1):
-        for word in word_of.finditer(lines[number - 1], start[1] if number == start[0] else 0):
-            if word[1] and (number, word.start() + 1) < end:
-                yield number, word.start() + 1
-    if start == end:
-        yield start[0], start[1] + 1
+        first = start[1] if number == start[0] else 0
+        last = end[1] - 1 if number == end[0] else len(lines[number - 1])
+        starts = (word.start(1) for word in word_of.finditer(lines[number - 1], first, last) if word[1])
+        yield from ((number, start + 1) for start in starts)

@@ -98,6 +98,10 @@ STEPS = [
         "- run: |\n    deploystep gate deploy-tag -- bash -eo pipefail -c 'find . -exec rm {} \\;'\n"
         "    deploystep gate deploy-branch -- bash -eo pipefail -c 'find . -exec ls {} \\;'",
     ),
+    (
+        "- deploy:\n    command: |2\n        cat <<EOF\n      EOF\n    name: x",
+        "- run:\n    command: |2\n      deploystep gate deploy -- bash -eo pipefail -c '\n        cat <<EOF\n      EOF\n      '\n    name: x",
+    ),
     ("- deploy: |\n    # why\n    ./ship.sh", "- run: |\n    # why\n    deploystep gate deploy -- ./ship.sh"),
     (
         '- deploy:\n    command: |\n      if [ "x$CIRCLE_BRANCH" = xmain ]; then ./ship.sh; fi',
