@@ -4,24 +4,21 @@ Source: Bash Reference Manual, "The Set Builtin" (what `-e` ignores), "Shell Par
 """
 
 import re
-from collections.abc import Callable
 from typing import Final
 
 from deploystep.migrate.conditions import OF_BASH, Uncertain
-from deploystep.migrate.shell import Case, Group, If, Item, List, Loop, Node, Simple, nodes, statements
+from deploystep.migrate.shell import Case, Group, If, Item, List, Loop, Node, Simple, first, nodes, statements
 
 #: An expansion that runs, sets or fails: all but `$NAME`, `${NAME}` and those of a value for a variable that has none.
 ACTS: Final = re.compile(r"[<>]\(|`|\$(?![A-Za-z_]|\{\w+(?:\}|:?[-+]))")
+_QUIET: Final = frozenset({"echo", "printf", "true", ":", "date"})
 _OPTION: Final = re.compile(r"-[exv]*o?|pipefail|errexit|xtrace|verbose|\+[xv]+")
 #: Names that a function of the script may not take: what is read here for what it means in bash.
 _MEANT: Final = frozenset({"[", "test", "true", "false", ":", "echo", "printf", "date", "exit", "export", "set"})
 
 
-def examine(body: List, is_quiet: Callable[[list[Item]], bool], end: int) -> None:
-    """Look at all before `end`, which would be left out or moved. Raises Uncertain where bash may notice.
-
-    `is_quiet` tells what only prints, or ends the script as a success.
-    """
+def examine(body: List, end: int) -> None:
+    """Look at all before `end`, which would be left out or moved. Raises Uncertain where bash may notice."""
     for node in (node for node in nodes(body) if node.start < end):
         words = [word.raw for word in node.words] if isinstance(node, Simple) else []
         if words[:1] == ["shopt"] or (words[:1] == ["set"] and not all(map(_OPTION.fullmatch, words[1:]))):
@@ -30,10 +27,10 @@ def examine(body: List, is_quiet: Callable[[list[Item]], bool], end: int) -> Non
             raise Uncertain
     found = statements(body)
     for number, items in enumerate(items for items in found if items[0].node.start < end):
-        _statement(items, is_quiet, is_last=number + 1 == len(found))
+        _statement(items, is_last=number + 1 == len(found))
 
 
-def _statement(items: list[Item], is_quiet: Callable[[list[Item]], bool], *, is_last: bool) -> None:
+def _statement(items: list[Item], *, is_last: bool) -> None:
     node = items[0].node
     if any(item.has_more or (isinstance(item.node, Simple) and item.node.heredocs) for item in items):
         raise Uncertain
@@ -50,17 +47,31 @@ def _statement(items: list[Item], is_quiet: Callable[[list[Item]], bool], *, is_
                 continue
             for each in inner:
                 _printed(each)
-            if not is_last and len(bodies) > 1 and "exit" in map(_first, body.items):
+            if not is_last and len(bodies) > 1 and "exit" in (first(item.node) for item in body.items):
                 raise Uncertain
     elif len(items) == 1 and isinstance(node, Simple):
         _set(node)
     else:
-        _chain(items, is_quiet, is_last=is_last)
+        _chain(items, is_last=is_last)
 
 
-def _chain(items: list[Item], is_quiet: Callable[[list[Item]], bool], *, is_last: bool) -> None:
+def is_quiet(items: list[Item]) -> bool:
+    """Whether the commands do nothing that lasts: they print, or end the script as a success."""
+    return all(_is_quiet(item.node) for item in items)
+
+
+def _is_quiet(node: Node) -> bool:
+    if not isinstance(node, Simple) or node.assignments or not node.words:
+        return False
+    words = [word.raw for word in node.words]
+    is_open = any(word.raw not in ("1", "2", "/dev/null") for word in node.redirections)
+    runs = any("$(" in word or "`" in word for word in words)
+    return not is_open and not runs and (words[0] in _QUIET or words == ["exit", "0"])
+
+
+def _chain(items: list[Item], *, is_last: bool) -> None:
     """Look at tests that `&&` and `||` join with commands."""
-    rest = [item for item in items if not _is_test(item.node)]
+    rest = [i for i in items if isinstance(i.node, Simple | If | Case | Loop) and first(i.node) not in ("[", "test")]
     if not rest or (len(rest) == 1 and is_quiet(rest)):
         _printed(rest)
     elif rest[0].is_negated or (not is_last and len(rest) > 1):
@@ -69,10 +80,6 @@ def _chain(items: list[Item], is_quiet: Callable[[list[Item]], bool], *, is_last
         at = next((i for i, item in enumerate(rest) if item.operator == "||"), len(rest))
         for item in rest[max(at, 1) :]:
             _printed([item])
-
-
-def _is_test(node: Node) -> bool:
-    return not isinstance(node, Simple | If | Case | Loop) or _first_of(node) in ("[", "test")
 
 
 def _is_unheeded(items: list[Item]) -> bool:
@@ -100,11 +107,3 @@ def _set(node: Simple) -> None:
             raise Uncertain
     elif words[0] in ("local", "declare", "readonly", "unset", "typeset"):
         raise Uncertain
-
-
-def _first(item: Item) -> str:
-    return _first_of(item.node)
-
-
-def _first_of(node: Node) -> str:
-    return node.words[0].raw if isinstance(node, Simple) and node.words else ""

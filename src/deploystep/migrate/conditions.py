@@ -7,13 +7,13 @@ words that are missing: Bash Reference Manual, "Bash Conditional Expressions" an
 
 import re
 from collections.abc import Iterable, Mapping
-from itertools import product
+from itertools import combinations, product
 from typing import Final, NamedTuple, TypeAlias
 
 from deploystep.core.frozen import dataclass
 from deploystep.core.parameters import SECRET_VARIABLES
 from deploystep.core.patterns import Kind, Pattern, PatternError, is_legal_ref, parse
-from deploystep.core.patterns.proofs import overlap
+from deploystep.core.patterns.proofs import FORBIDDEN, covers, find_name
 from deploystep.migrate.shell import TAG, Case, Group, Item, List, Node, Simple, Test
 
 _REFS: Final = {"CIRCLE_BRANCH": "branch", "CIRCLE_TAG": "tag", "branch": "CIRCLE_BRANCH", "tag": "CIRCLE_TAG"}
@@ -341,7 +341,7 @@ def compiled(holds: Holds) -> Pattern:
         found = parse(text, Kind.REF if is_ref else Kind.NAME)
     except PatternError:
         raise Uncertain from None
-    if is_ref and overlap([found], [parse("**", Kind.REF)]) is None:
+    if is_ref and not _meet(found, parse("**", Kind.REF)):
         raise Uncertain
     if is_ref and not is_regex and text != "**" and (not is_legal_ref(text) or re.search(r"[]{}!]|^refs/", text)):
         raise Uncertain
@@ -380,7 +380,7 @@ def when(condition: Condition) -> When | None:
 
 
 def _covers(way: _Way, other: _Way) -> bool:
-    """Whether one way holds wherever another does, as far as that is plain."""
+    """Whether one way certainly holds wherever another does."""
     given = [matcher for matcher, holds in other if holds]
     return all((m, holds) in other or (_is_all(m, given) if holds else not _can_meet(m, given)) for m, holds in way)
 
@@ -420,14 +420,13 @@ def _refined(way: _Way) -> Iterable[_Way]:
 
 def _narrowest(matchers: list[Holds]) -> Holds | None:
     """The one matcher that says what all of one word say; None where they exclude each other."""
-    for mine in matchers:
-        name = compiled(mine).only_match
-        if name is not None:
-            return mine if all(compiled(other).matches(name) for other in matchers) else None
-    rest = [m for m in matchers if m.pattern not in ("**", "*")] or matchers[:1]
-    if len(rest) > 1:
-        raise Uncertain
-    return rest[0]
+    found = {matcher: compiled(matcher) for matcher in sorted(matchers)}
+    for mine, pattern in found.items():
+        if all(covers([other], pattern) for other in found.values()):
+            return mine
+    if not all(_meet(one, other) for one, other in combinations(found.values(), 2)):
+        return None
+    raise Uncertain
 
 
 def _can_meet(stop: Holds, matchers: list[Holds]) -> bool:
@@ -435,11 +434,17 @@ def _can_meet(stop: Holds, matchers: list[Holds]) -> bool:
     same = [m for m in matchers if m.word == stop.word]
     if not same:
         return stop.word not in _OTHER
-    return all(overlap([compiled(stop)], [compiled(m)]) is not None for m in same)
+    return all(_meet(compiled(stop), compiled(m)) for m in same)
+
+
+def _meet(one: Pattern, other: Pattern) -> bool:
+    """Whether a legal name matches both. Raises Uncertain where the search for one is cut short."""
+    found = find_name(((one,), (other,)), (tuple(FORBIDDEN[one.kind]),))
+    if found is None:
+        raise Uncertain
+    return found != ""
 
 
 def _is_all(stop: Holds, matchers: list[Holds]) -> bool:
-    """Whether a matcher holds wherever one of these does, as far as that is plain."""
-    same = [compiled(m).only_match for m in matchers if m.word == stop.word]
-    is_any = stop.pattern == ("**" if stop.word in _OTHER else "*")
-    return any(is_any or (name is not None and compiled(stop).matches(name)) for name in same)
+    """Whether a matcher certainly holds wherever all of these do."""
+    return any(covers([compiled(stop)], compiled(m)) for m in matchers if m.word == stop.word)

@@ -338,7 +338,7 @@ class _Planner:
         planned: list[tuple[When, Trigger]] = []
         try:
             script = parse(command.text)
-            examine_script(script.body, scripts.is_quiet, len(command.text))
+            examine_script(script.body, len(command.text))
             if not _only_sends(script, command.text, open_calls.keys()):
                 return False
             for condition, simple in scripts.commands(script.body, scripts.scope_of(script.body, frozenset(tokens))):

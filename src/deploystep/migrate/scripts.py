@@ -6,11 +6,24 @@ from itertools import takewhile
 from typing import Final, NamedTuple
 
 from deploystep.migrate import shell
-from deploystep.migrate.certain import ACTS, examine
+from deploystep.migrate.certain import ACTS, examine, is_quiet
 from deploystep.migrate.conditions import ALWAYS, Any, Condition, Not, Scope, Uncertain, every, when
-from deploystep.migrate.shell import Case, Group, If, Item, List, Loop, Node, Script, Simple, Test, nodes, statements
+from deploystep.migrate.shell import (
+    Case,
+    Group,
+    If,
+    Item,
+    List,
+    Loop,
+    Node,
+    Script,
+    Simple,
+    Test,
+    first,
+    nodes,
+    statements,
+)
 
-_QUIET: Final = frozenset({"echo", "printf", "true", ":", "date"})
 _SETS: Final = frozenset({"export", "set", "shopt", "local", "declare", "readonly", "unset"})
 #: What only a shell can do, or only one that a profile has prepared.
 _BUILT_IN: Final = frozenset({
@@ -46,7 +59,7 @@ def parts(script: Script, text: str) -> list[Part]:
     if [part.condition for part in found] == [ALWAYS]:
         return [Part(ALWAYS, 0, len(text))]
     end = script.body.end
-    examine(script.body, is_quiet, max((part.start for part in found if part.end == end), default=end))
+    examine(script.body, max((part.start for part in found if part.end == end), default=end))
     return found
 
 
@@ -81,7 +94,7 @@ def asks(text: str) -> bool:
     except shell.Unreadable:
         return _ASKS.search(text) is not None
     tests = ("[", "test", "grep") if _ASKS.search(text) else ("[", "test")
-    return any(isinstance(node, If | Case | Test) or _first(node) in tests for node in found)
+    return any(isinstance(node, If | Case | Test) or first(node) in tests for node in found)
 
 
 def is_command(script: Script, text: str) -> bool:
@@ -90,26 +103,8 @@ def is_command(script: Script, text: str) -> bool:
     node = items[0].node if len(items) == 1 and not items[0].is_negated else None
     if not isinstance(node, Simple) or node.assignments or node.redirections or node.heredocs or script.comments:
         return False
-    is_program = re.fullmatch(r"(?:~/)?[\w./+@-]+", _first(node)) is not None and _first(node) not in _BUILT_IN
+    is_program = re.fullmatch(r"(?:~/)?[\w./+@-]+", first(node)) is not None and first(node) not in _BUILT_IN
     return is_program and not ACTS.search(text) and not text.rstrip().endswith(("&", ";"))
-
-
-def _first(node: Node) -> str:
-    return node.words[0].raw if isinstance(node, Simple) and node.words else ""
-
-
-def is_quiet(items: list[Item]) -> bool:
-    """Whether the commands do nothing that lasts: they print, or end the script as a success."""
-    return all(_is_quiet(item.node) for item in items)
-
-
-def _is_quiet(node: Node) -> bool:
-    if not isinstance(node, Simple) or node.assignments or not node.words:
-        return False
-    words = [word.raw for word in node.words]
-    is_open = any(word.raw not in ("1", "2", "/dev/null") for word in node.redirections)
-    runs = any("$(" in word or "`" in word for word in words)
-    return not is_open and not runs and (words[0] in _QUIET or words == ["exit", "0"])
 
 
 def _is_preface(items: list[Item]) -> bool:
@@ -118,12 +113,12 @@ def _is_preface(items: list[Item]) -> bool:
         return False
     if isinstance(node, Group):
         return bool(node.name)
-    return isinstance(node, Simple) and not node.redirections and (not node.words or _first(node) in _SETS)
+    return isinstance(node, Simple) and not node.redirections and (not node.words or first(node) in _SETS)
 
 
 def _ends(items: list[Item]) -> bool:
     """Whether the commands end the script as a success."""
-    return is_quiet(items) and any(_first(item.node) == "exit" for item in items)
+    return is_quiet(items) and any(first(item.node) == "exit" for item in items)
 
 
 def _only_leaves(text: str) -> bool:
@@ -212,7 +207,7 @@ def _branches(items: list[Item], scope: Scope) -> Iterator[tuple[Condition, int,
 
 
 def _is_test(node: Node) -> bool:
-    return isinstance(node, Test) or _first(node) in ("[", "test")
+    return isinstance(node, Test) or first(node) in ("[", "test")
 
 
 def commands(
@@ -227,7 +222,7 @@ def commands(
         guard = None if is_quiet(items) else _guard(items, scope)
         is_last = is_end and number + 1 == len(found)
         if (guard is not None and not is_end) or (
-            guard is None and not is_last and "exit" in (_first(item.node) for item in items)
+            guard is None and not is_last and "exit" in (first(item.node) for item in items)
         ):
             raise Uncertain
         node = items[0].node
@@ -255,4 +250,4 @@ def commands(
 
 def _unpiped(items: list[Item]) -> list[Item]:
     """Without what only shows an answer: `| jq .`."""
-    return [item for item in items if not (item.operator == "|" and _first(item.node) in ("jq", "cat", "tee", "grep"))]
+    return [item for item in items if not (item.operator == "|" and first(item.node) in ("jq", "cat", "tee", "grep"))]

@@ -200,6 +200,11 @@ def nodes(body: List) -> "Iterator[Node]":
             yield from nodes(each)
 
 
+def first(node: Node) -> str:
+    """The first word of a simple command, or nothing."""
+    return node.words[0].raw if isinstance(node, Simple) and node.words else ""
+
+
 def statements(body: List) -> list[list[Item]]:
     """The commands, with those together that `&&`, `||` or `|` joins."""
     found: list[list[Item]] = []
