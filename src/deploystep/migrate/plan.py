@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from posixpath import normpath
 from shlex import quote
 from typing import Final, NamedTuple
@@ -32,6 +33,7 @@ from deploystep.rulefile.load import examine
 from deploystep.rulefile.yaml_nodes import Report, Stopped
 
 Read = Callable[[str], "str | None"]
+Place = Callable[[int], tuple[int, int]]  # line and column of an offset
 
 _RULES: Final = ".circleci/deploy.yml"
 #: A path from the root or a folder that is not known: `./t.sh`, `.ci/t.sh`, `$DIR/t.sh`, `$(dirname "$0")/t.sh`.
@@ -228,50 +230,41 @@ class _Planner:
 
     def _step(self, config: _Config, step: Step, calls: list[Call], *, is_sole: bool) -> None:
         command = config.written(step)
-        is_run = command is not None and is_sole and self._send(config, step, command, calls)
-        path, place = config.source.path, (step.key.line, step.key.column)
-        if step.key == "deploy":
-            why = "" if is_run else self._unfit(config, step, command)
-            lines = (
-                ["- run: deploystep run"]
-                if is_run
-                else [f"by hand, because {why}:", "- run: deploystep gate RULE -- COMMAND"]
-            )
-            if command is not None and not why and not is_run:
-                new = self._gate(config, step, command).split("\n")
-                lines = [f"- run: {new[0]}"] if len(new) == 1 else ["- run: |", *(f"    {line}" for line in new)]
-            if at(config.root, "jobs", step.owner, "parallelism") is not None:
-                lines.append("and a context with CIRCLE_TOKEN for the job: gate asks with it for the other nodes")
-            lines = [_masked(line, calls) for line in lines]
-            if not is_run:  # else its calls are all that it is
-                self.findings.append(
-                    Finding("deploy-step", "", path, *place, _title(step), _OLD_STEP, tuple(lines), not why)
-                )
+        conditions = _conditions(command.text, calls) if command else {}
+        is_run = command is not None and is_sole and self._send(config, step, command, calls, conditions)
+        if step.key == "deploy" and not is_run:
+            self._deploy(config, step, command, calls)
+        if command is None:
+            return
         for call in calls:
-            at_call = command.place(call.offset) if command else place
             by_hand = "the step does more than send it, or its condition or its job cannot be read for certain"
             if not is_sole:
                 by_hand = "another step or rule sends too, or this config cannot be changed"
             elif not call.is_plain:
                 by_hand = "it stands in a loop, a function or another command, or not all that it sends is known"
             by_hand = "" if is_run and call.request.is_doomed else by_hand
-            sent_at = command.place(call.sent_at[1]) if command and call.sent_at else at_call
-            self._call(call, (path, *at_call), (path, *sent_at), by_hand, _sent_by(command, call))
+            holds = _builds(conditions[call.offset]) if call.is_plain and call.offset in conditions else None
+            self._call(call, config.source.path, command.place, by_hand, holds)
 
-    def _call(
-        self,
-        call: Call,
-        place: tuple[str, int, int],
-        sent_at: tuple[str, int, int],
-        by_hand: str,
-        holds: When | None = None,
-    ) -> None:
-        if call.sent_at and call.sent_at[0]:
-            sent_at = (call.sent_at[0], *_place(self.read(call.sent_at[0]) or "", call.sent_at[1]))
-        found = advice.of_call(call.request, place, self.own, by_hand=by_hand, holds=holds)
-        if sent_at != place:
-            self.sent.add(sent_at)
-            found = replace(found, what=f"{found.what}, sent at {sent_at[0]}:{sent_at[1]}:{sent_at[2]}")
+    def _deploy(self, config: _Config, step: Step, command: Written | None, calls: list[Call]) -> None:
+        why = self._unfit(config, step, command)
+        lines = [f"by hand, because {why}:", "- run: deploystep gate RULE -- COMMAND"]
+        if command is not None and not why:
+            new = self._gate(config, step, command).split("\n")
+            lines = [f"- run: {new[0]}"] if len(new) == 1 else ["- run: |", *(f"    {line}" for line in new)]
+        if at(config.root, "jobs", step.owner, "parallelism") is not None:
+            lines.append("and a context with CIRCLE_TOKEN for the job: gate asks with it for the other nodes")
+        told = tuple(_masked(line, calls) for line in lines)
+        place = (config.source.path, step.key.line, step.key.column)
+        self.findings.append(Finding("deploy-step", "", *place, _title(step), _OLD_STEP, told, not why))
+
+    def _call(self, call: Call, path: str, place: Place, by_hand: str, holds: When | None = None) -> None:
+        found = advice.of_call(call.request, (path, *place(call.offset)), self.own, by_hand=by_hand, holds=holds)
+        if call.sent_at:
+            file, offset = call.sent_at
+            at_it = (file, *_place(self.read(file) or "", offset)) if file else (path, *place(offset))
+            self.sent.add(at_it)
+            found = replace(found, what=f"{found.what}, sent at {at_it[0]}:{at_it[1]}:{at_it[2]}")
         secrets = tuple(
             f"by hand, because the value of {visible(name)} looks like a secret: put it into a context as "
             f"{call.request.parameters[name][2:-1]}, and revoke the one that stands here"
@@ -327,39 +320,37 @@ class _Planner:
         beside = [text[a:b] for a, b in comments if not any(part.start <= a < part.end for part in found)]
         return [(part.condition, *_executed(part.text(text), shell)) for part in found], beside, is_kept
 
-    def _send(self, config: _Config, step: Step, command: Written, calls: list[Call]) -> bool:
+    def _send(
+        self, config: _Config, step: Step, command: Written, calls: list[Call], conditions: Mapping[int, Condition]
+    ) -> bool:
         """Plan `deploystep run` in the place of a step that does nothing but send triggers; whether it can be."""
         tokens = {call.request.token for call in calls}
-        open_calls = {call.offset: call.request for call in calls if call.is_plain and call.request.is_doomed}
-        place = (command.node.line, command.node.column)
-        others = [s for s in config.steps if s.command is not None and (s.command.line, s.command.column) == place]
-        if len(open_calls) < len(calls) or len(tokens) != 1 or len(others) > 1:
+        sent = {call.offset: call.request for call in calls if call.is_plain and call.request.is_doomed}
+        places = [(s.command.line, s.command.column) for s in config.steps if s.command is not None]
+        if not len(calls) == len(sent) > 0 or len(tokens) != 1 or conditions.keys() != sent.keys():
             return False
-        planned: list[tuple[When, Trigger]] = []
+        if places.count((command.node.line, command.node.column)) > 1:
+            return False
         try:
             script = parse(command.text)
-            examine_script(script.body, len(command.text))
-            if not _only_sends(script, command.text, open_calls.keys()):
-                return False
-            for condition, simple in scripts.commands(script.body, scripts.scope_of(script.body, frozenset(tokens))):
-                holds, sent = advice.trigger_of(open_calls.pop(simple.start), self.own, condition)
-                planned += [(holds, sent)] if holds else []
-            new = gating.edits_for([sent for _, sent in planned if sent.target is None], config.root, config.lines)
-        except (Unreadable, Uncertain, KeyError):
+            _only_sends(script, command.text, sent.keys())
+            found = [advice.trigger_of(sent[offset], self.own, holds) for offset, holds in conditions.items()]
+            planned = [(holds, trigger) for holds, trigger in found if holds]
+            own = [trigger for _, trigger in planned if trigger.target is None]
+            new = gating.edits_for(own, config.root, config.lines)
+        except Uncertain:
             return False
-        written = rules.file_with(None, [Rule(f"r{i}", *each, ()) for i, each in enumerate(planned)])
-        if open_calls or not planned or not _is_valid(written):
-            return False  # not valid for a parameter that not every build has, for example
-        for holds, sent in planned:
-            name = rules.slug(sent.workflow or (sent.target.name if sent.target else ""))
-            self._rule(holds, sent, f"{visible(config.source.path)}:{step.key.line}: call of API v1.1", name)
+        # a parameter that not every build has is not valid, for example
+        if not _is_valid(rules.file_with(None, [Rule(f"r{i}", *each, ()) for i, each in enumerate(planned)])):
+            return False
+        for holds, trigger in planned:
+            name = rules.slug(trigger.workflow or (trigger.target.name if trigger.target else ""))
+            self._rule(holds, trigger, f"{visible(config.source.path)}:{step.key.line}: call of API v1.1", name)
         token = tokens.pop()
-        line = f"deploystep run{self.option}" + (
-            f" --token-env {token}" if token and token not in TOKEN_VARIABLES else ""
-        )
+        option = f" --token-env {token}" if token and token not in TOKEN_VARIABLES else ""
         config.edits += [Edit((step.key.line, step.key.column), step.key.end, "run")] if step.key == "deploy" else []
-        kept = [command.text[a:b] for a, b in script.comments]
-        config.edits += [*edits.command(command, "\n".join([*kept, line]), config.lines), *new]
+        lines = [*(command.text[a:b] for a, b in script.comments), f"deploystep run{self.option}{option}"]
+        config.edits += [*edits.command(command, "\n".join(lines), config.lines), *new]
         return True
 
     def _rule(self, holds: When, sent: Trigger | None, note: str, base: str = "") -> str:
@@ -415,9 +406,7 @@ class _Planner:
 
     def _in_script(self, path: str, text: str, calls: Iterable[Call]) -> None:
         for call in calls:
-            place = (path, *_place(text, call.offset))
-            sent_at = (path, *_place(text, call.sent_at[1])) if call.sent_at else place
-            self._call(call, place, sent_at, "it stands in a script")
+            self._call(call, path, partial(_place, text), "it stands in a script")
 
 
 def _place(text: str, offset: int) -> tuple[int, int]:
@@ -463,14 +452,18 @@ def _title(step: Step) -> str:
     return f"deploy step{name}{f' of {visible(step.owner)}' if step.owner else ''}"
 
 
-def _sent_by(command: Written | None, call: Call) -> When | None:
-    """The builds of its job for which a step sends a call; None where that cannot be read."""
+def _conditions(text: str, calls: list[Call]) -> dict[int, Condition]:
+    """What must hold for each command that does something lasting, by its offset; none where that cannot be read."""
     with suppress(Unreadable, Uncertain):
-        script = parse(command.text if command else "")
-        tokens = frozenset({call.request.token})
-        for condition, simple in scripts.commands(script.body, scripts.scope_of(script.body, tokens)):
-            if simple.start == call.offset and call.is_plain:
-                return _EVERY_BUILD if condition is ALWAYS else when(condition)
+        script = parse(text)
+        scope = scripts.scope_of(script.body, frozenset(call.request.token for call in calls))
+        return {simple.start: holds for holds, simple in scripts.commands(script.body, scope)} if calls else {}
+    return {}
+
+
+def _builds(condition: Condition) -> When | None:
+    with suppress(Uncertain):
+        return _EVERY_BUILD if condition is ALWAYS else when(condition)
     return None
 
 
@@ -480,9 +473,11 @@ def _is_open(words: str) -> bool:
     return TAG.search(words if is_quoted else re.sub(r"\"[^\"]*\"|'[^']*'", "", words)) is not None
 
 
-def _only_sends(script: Script, text: str, calls: Collection[int]) -> bool:
-    """Whether nothing that a script does beside its calls, which begin at these offsets, can last or change them."""
-    return not _RUNS_MORE.search(script.code(text)) and all(_is_harmless(node, calls) for node in nodes(script.body))
+def _only_sends(script: Script, text: str, calls: Collection[int]) -> None:
+    """Raise Uncertain where a script does more that lasts, or that changes its calls, which begin at these offsets."""
+    examine_script(script.body, len(text))
+    if _RUNS_MORE.search(script.code(text)) or not all(_is_harmless(node, calls) for node in nodes(script.body)):
+        raise Uncertain
 
 
 def _is_harmless(node: Node, calls: Collection[int]) -> bool:
