@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from deploystep.core.frozen import dataclass
 
 ENDS: Final = "1 February 2027"
-_SENDERS: Final = ("curl", "wget", "http", "https", "xh", "xhs")
+_SENDERS: Final = ("curl", "wget")
 _SAYERS: Final = frozenset({
     "echo", "printf", "cat", "grep", "egrep", "sed", "awk", "which", "type", "apt-get", "apt", "apk", "yum", "brew",
     "export", "local", "declare", "readonly", "true", ":", "[", "test", "command", "git", "gh", "die", "log", "info",
@@ -25,7 +25,7 @@ _VALUED: Final = frozenset({
     "-H", "--header", "-o", "--output", "-w", "--write-out", "-A", "--user-agent", "-e", "--referer", "-b", "--cookie",
     "-c", "--cookie-jar", "-m", "--max-time", "-x", "--proxy", "--retry", "--retry-delay", "--connect-timeout", "-K",
     "--config", "--cacert", "--cert", "--key", "-u", "--user", "-X", "--request", "--method", "-T", "--upload-file",
-    "-O", "--output-document", "-a", "--auth", "-D", "--dump-header", "-E", "--max-redirs", "--resolve", "--url",
+    "-O", "--output-document", "-D", "--dump-header", "-E", "--max-redirs", "--resolve", "--url",
     *_DATA,
 })  # fmt: skip
 #: Options of curl with which it still does nothing but send one request and print the answer.
@@ -45,6 +45,7 @@ _OTHERS: Final = frozenset({
 _TOKENS: Final = re.compile(r"\$\{(\w+)\}")
 _ONE_TOKEN: Final = re.compile(r"(?i)(?:circle-token[:=]\s*)?\$\{(?!_\})\w+\}:?")
 _ONE_ADDRESS: Final = re.compile(r"(?:https?://)?(?:app\.)?circleci\.com/[^?#]*(?:\?(?P<token>circle-token=[^&#]*))?")
+_ELSEWHERE: Final = re.compile(r"http(?!.*(?:\$|/api/v1))")
 _SECRET_NAME: Final = re.compile(r"(?i)KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL")
 _UUID: Final = re.compile(r"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LONG: Final = re.compile(r"[A-Za-z0-9+=]{20,}|[A-Za-z0-9+/=_-]{32,}")
@@ -96,8 +97,6 @@ def read(words: Sequence[str], given: Mapping[str, str] | None = None) -> Reques
     first = words[0].rpartition("/")[2] if words else ""
     if (first in _SAYERS and not (first == "command" and at == 1)) or {"echo", "printf"} & set(words[: at or 0]):
         return None
-    if at is not None and words[at].rpartition("/")[2] in _SENDERS[2:] and at > 1:
-        at = None
     sorted_words = _other(words) if at is None else _sent(words[at].rpartition("/")[2], words[at + 1 :])
     if sorted_words.method != "POST":
         return None
@@ -107,21 +106,14 @@ def read(words: Sequence[str], given: Mapping[str, str] | None = None) -> Reques
         found = endpoint(url, fields)
         if found is not None:
             is_whole = sorted_words.is_alone and all(texts) and all(map(_KNOWN_FIELDS.fullmatch, fields))
-            return _with(found, fields, sorted_words.token or _in_url(url), is_whole=is_whole)
-    if any(key.startswith("build_parameters") for key in fields) and not any(
-        _is_elsewhere(u) for u in sorted_words.urls
-    ):
+            token = sorted_words.token or _token(url.partition("circle-token=")[2])
+            return _with(found, fields, token, is_whole=is_whole)
+    if _sends_v1(fields) and not any(map(_ELSEWHERE.match, sorted_words.urls)):
         return _with(Request("v1.1", "trigger", is_whole=False), fields, sorted_words.token, is_whole=False)
     return None
 
 
-def _is_elsewhere(url: str) -> bool:
-    return url.startswith("http") and "$" not in url and "/api/v1" not in url
-
-
 def _sent(program: str, words: Sequence[str]) -> _Words:
-    if program in _SENDERS[2:]:
-        return _http(words)
     method, is_get, data, urls, tokens = "", False, list[str](), list[str](), list[str]()
     is_alone = program == "curl"
     for name, value in _options(program == "curl", list(words)):
@@ -161,23 +153,10 @@ def _options(is_curl: bool, waiting: list[str]) -> Iterator[tuple[str, str]]:  #
                 yield f"-{word[at]}", ""
                 at += 1
             name, value = f"-{word[at]}", word[at + 1 :].removeprefix("=")
-        if name in _VALUED and not (is_curl and name in ("-O", "-a")):
+        if name in _VALUED and not (is_curl and name == "-O"):
             yield name, value or (waiting.pop(0) if waiting else "")
         else:
             yield (name, "") if word.startswith("-") else ("", word)
-
-
-def _http(words: Sequence[str]) -> _Words:
-    """HTTPie: a method, an address, and items; with an item that is data the method is POST."""
-    rest = [
-        word
-        for i, word in enumerate(words)
-        if not word.startswith("-") and words[i - 1 : i] not in (["-a"], ["--auth"])
-    ]
-    method = rest.pop(0) if rest and re.fullmatch(r"[A-Z]+", rest[0]) else ""
-    data = [re.sub(r"^([^=:]+):?=", r"\1=", word) for word in rest[1:] if re.match(r"[^=:]+:?=", word)]
-    heads = next((_token(word) for word in words if re.match(r"(?i)circle-token:|.*\$\{[^}]*\}:$", word)), "")
-    return _Words(method or ("POST" if data else "GET"), rest[:1], data, heads)
 
 
 def _other(words: Sequence[str]) -> _Words:
@@ -190,10 +169,6 @@ def _other(words: Sequence[str]) -> _Words:
 def _token(text: str) -> str:
     found = _TOKENS.search(text)
     return found[1] if found else ""
-
-
-def _in_url(url: str) -> str:
-    return _token(url.partition("circle-token=")[2])
 
 
 def endpoint(url: str, fields: Mapping[str, str] | None = None) -> Request | None:

@@ -167,12 +167,7 @@ def file_with(source: SourceFile | None, rules: list[Rule]) -> str | None:
     added = [line for rule in rules for line in _rule(rule, found[1])]
     if end > len(lines):
         lines.append("")
-    edits = [before(end, added)]
-    if targets:
-        has_block = "targets" in keys and lines[keys["targets"] - 1].strip() == "targets:"
-        if "targets" in keys and not has_block:
-            return None
-        edits.append(
-            before(keys["targets"] + 1, entries) if has_block else before(keys["rules"], ["targets:", *entries])
-        )
-    return apply("\n".join(lines), edits)
+    if targets and "targets" in keys:
+        return None
+    heading = [before(keys["rules"], ["targets:", *entries])] if targets else []
+    return apply("\n".join(lines), [before(end, added), *heading])

@@ -64,7 +64,6 @@ SHAPES: list[tuple[str, int, str, dict[str, object]]] = [
     (f"ruby -e 'require \"net/http\"; Net::HTTP.post_form(URI(\"{V1}/tree/main\"), {{}})'", 0, "tree", {"branch": "main"}),
     (f"node <<'EOF'\nfetch('{V1}/tree/main', {{method: 'POST'}})\nEOF", 1, "tree", {"branch": "main"}),
     (f"http POST {V1}/tree/main circle-token:$T", 0, "tree", {}),
-    (f"http {V1}/tree/main revision=x", 0, "tree", {}),
     (f'if [ -n "$T" ]; then\n  curl -X POST {V1}/build | jq . || exit 1\nfi', 1, "build", {}),
     (f'python3 - <<EOF\nimport requests\nrequests.post("{V1}/tree/main", json={{}})\nEOF', 2, "tree", {}),
     (f"python -c 'import requests; requests.post(\"{V1}/build\")'", 0, "build", {}),

@@ -492,10 +492,6 @@ GATED = "rules:\n  - {name: inline, when: {tag: v1}}\n"
     ("before", "expected"),
     [
         (f"version: 1\n{GATED}", "targets:\n  metrics: {project: gh/acme/metrics, branch: master}\nrules:\n"),
-        (
-            f"version: 1\ntargets:\n  other: {{project: gh/acme/other, branch: main}} # kept\n{GATED}",
-            "targets:\n  metrics: {project: gh/acme/metrics, branch: master}\n  other:",
-        ),
         (f"version: 1\ntargets: {{other: {{project: gh/acme/other, branch: main}}}}\n{GATED}", None),
         (f"version: 1\n{GATED}# the end\n", "  - {name: inline, when: {tag: v1}}\n  # .circleci/config.yml:"),
         ("version: 1\nrules: [{name: inline, when: {tag: v1}}]\n", None),
