@@ -137,15 +137,8 @@ def advised(request: Request, own: ProjectSlug | None, holds: When | None = None
     lines += (
         [f"in config.yml of {'this project' if is_own else project or 'that project'}:", " parameters:"] if new else []
     )
-    lines += [
-        f"  {n}: {{type: boolean, default: false}}" if sent[n] is True else f'  {n}: {{type: string, default: ""}}'
-        for n in new
-    ]
-    if workflow:
-        lines += [
-            " workflows:",
-            f"  {workflow}: {{when: << pipeline.parameters.{rules.slug(workflow)} >>, jobs: [{workflow}]}}",
-        ]
+    lines += [f"  {rules.declared(n, sent[n])}" for n in new]
+    lines += [" workflows:", f"  {rules.gated(workflow)}"] if workflow else []
     return [*lines, "in the place of the call:", " - run: deploystep run"]
 
 
@@ -162,16 +155,10 @@ def after(written: Sequence[Rule]) -> tuple[str, ...]:
         names: dict[str, str | bool] = {}
         for each in sent:
             names |= each.parameters if each.target == target else {}
-        types = ", ".join(
-            f"{n}: {{type: boolean, default: false}}" if v is True else f'{n}: {{type: string, default: ""}}'
-            for n, v in names.items()
-        )
+        types = ", ".join(rules.declared(*each) for each in names.items())
         lines.append(f"in config.yml of {target.project}:  parameters: {{{types}}}")
         jobs = dict.fromkeys(each.workflow for each in sent if each.target == target and each.workflow)
-        lines += [
-            f"  and below workflows:  {j}: {{when: << pipeline.parameters.{rules.slug(j)} >>, jobs: [{j}]}}"
-            for j in jobs
-        ]
+        lines += [f"  and below workflows:  {rules.gated(job)}" for job in jobs]
     return (
         *lines,
         "to see that it fits:  deploystep check",

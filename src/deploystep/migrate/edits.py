@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 from deploystep.migrate.steps import Written
 
 _PLAIN: Final = re.compile(r"[A-Za-z_./~][\w ./~@+=$%^,:?!*&;|()<>\"'-]*")
-_UNPLAIN: Final = re.compile(r":(?:\s|$)|\s#|[\[\]{},]|^(?:true|false|yes|no|on|off|null|~)$", re.IGNORECASE)
+_PLAIN_IN_FLOW: Final = re.compile(r"(?![\d.]*$)[A-Za-z0-9_][\w./@+-]*")
+_UNPLAIN: Final = re.compile(r":(?:\s|$)|\s#|[\[\]{},]|^(?:true|false|yes|no|on|off|null|~)$|[ :]$", re.IGNORECASE)
 _BEFORE: Final = re.compile(r"\s*(?:-\s+)*[\w\"'-]+\s*:\s*(?:&\S+\s+)?")
 
 
@@ -52,7 +53,7 @@ def scalar(text: str, *, is_flow: bool = False) -> str:
     """A text on one line as YAML: plain where that is safe, else quoted."""
     if "\n" in text:
         return json.dumps(text, ensure_ascii=False)
-    if _PLAIN.fullmatch(text) and not _UNPLAIN.search(text) and not text.endswith((" ", ":")) and not is_flow:
+    if (_PLAIN_IN_FLOW if is_flow else _PLAIN).fullmatch(text) and not _UNPLAIN.search(text):
         return text
     return "'" + text.replace("'", "''") + "'"
 

@@ -6,6 +6,7 @@ CircleCI docs, "Configuration reference" (`parameters`, `when`) and "Pipeline va
 import re
 from collections.abc import Mapping
 
+from deploystep.migrate import rules
 from deploystep.migrate.conditions import Uncertain
 from deploystep.migrate.edits import Edit, before
 from deploystep.migrate.rules import Trigger
@@ -36,7 +37,7 @@ def _declared(flags: Mapping[str, str], root: Map, lines: list[str]) -> list[Edi
         if any("<<" in line and not re.match(r"\s*(?:-\s+)?<<:\s", line) for line in lines):
             raise Uncertain  # from 2.1 on it begins a parameter
         found.append(Edit((version.line, version.column), version.end, "2.1"))
-    new = [f"{flag}: {{type: boolean, default: false}}" for flag in flags]
+    new = [rules.declared(flag, value=True) for flag in flags]
     if declared is None:
         return [*found, before(version.line + 1, ["parameters:", *(f"  {text}" for text in new)])]
     indent = _indent(root, "parameters", declared)

@@ -2,17 +2,18 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Final, NamedTuple
 
 from deploystep.core.source import SourceFile
 from deploystep.migrate.conditions import Holds, When
-from deploystep.migrate.edits import apply, before
+from deploystep.migrate.edits import apply, before, scalar
 from deploystep.migrate.requests import Bare
 from deploystep.project.reading import ConfigUnreadable, Items, Map, at, map_of, read_yaml
 
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_][\w./@+-]*")
 _LONGEST_NAME: Final = 64
 _KEY: Final = "${deploy.key}"
+quoted: Final = partial(scalar, is_flow=True)
 
 
 class Target(NamedTuple):
@@ -59,50 +60,37 @@ def _called(word: str, pattern: str) -> str:
     return found[1] if found else word
 
 
-def quoted(text: str) -> str:
-    """A text as YAML has it, in lists and maps too."""
-    is_word = text.lower() in ("true", "false", "null", "yes", "no", "on", "off")
-    return (
-        text
-        if _PLAIN.fullmatch(text) and not is_word and not re.fullmatch(r"[\d.]+", text)
-        else f"'{text.replace(chr(39), chr(39) * 2)}'"
-    )
-
-
-def _matcher(word: str, patterns: Iterable[str]) -> str:
-    texts = [f'"{p}"' if p in ("*", "**") else quoted(p) for p in patterns]
-    value = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
-    return f"{word}: {value}" if word in ("branch", "tag") else f"env: {{{word}: {value}}}"
-
-
-def _map(matchers: tuple[Holds, ...]) -> str:
-    refs = [_matcher(m.word, [m.pattern]) for m in matchers if m.word in ("branch", "tag")]
-    names = ", ".join(
-        _matcher(m.word, [m.pattern])[len("env: {") : -1] for m in matchers if m.word not in ("branch", "tag")
-    )
-    return f"{{{', '.join([*refs, *([f'env: {{{names}}}'] if names else [])])}}}"
+def _map(matchers: Iterable[Holds], *, is_item: bool = False) -> str:
+    """Matchers that all hold, or several of one word of which one does; an item of a list needs no braces for one."""
+    found: dict[str, list[str]] = {}
+    for word, pattern in matchers:
+        found.setdefault(word, []).append(f'"{pattern}"' if pattern in ("*", "**") else quoted(pattern))
+    texts = {word: each[0] if len(each) == 1 else f"[{', '.join(each)}]" for word, each in found.items()}
+    parts = [f"{word}: {texts.pop(word)}" for word in ("branch", "tag") if word in texts]
+    parts += [f"env: {{{', '.join(f'{word}: {text}' for word, text in texts.items())}}}"] if texts else []
+    return parts[0] if is_item and len(parts) == 1 else f"{{{', '.join(parts)}}}"
 
 
 def condition(found: When) -> list[str]:
     """The lines `when:` and `unless:`."""
     lines = []
     for key, alternatives in (("when", found.alternatives), ("unless", tuple((stop,) for stop in found.stops))):
-        words = {a[0].word for a in alternatives}
-        if not alternatives:
-            continue
-        if len(words) == 1 and all(len(a) == 1 for a in alternatives):
-            lines.append(f"{key}: {{{_matcher(words.pop(), [a[0].pattern for a in alternatives])}}}")
-        elif len(alternatives) == 1:
-            lines.append(f"{key}: {_map(alternatives[0])}")
-        else:
-            lines += [
-                f"{key}:",
-                *(
-                    f"  - {_map(alternative)[1:-1] if len(alternative) == 1 else _map(alternative)}"
-                    for alternative in alternatives
-                ),
-            ]
+        is_of_one_word = len({a[0].word for a in alternatives}) == 1 and all(len(a) == 1 for a in alternatives)
+        if is_of_one_word or len(alternatives) == 1:
+            lines.append(f"{key}: {_map(matcher for alternative in alternatives for matcher in alternative)}")
+        elif alternatives:
+            lines += [f"{key}:", *(f"  - {_map(alternative, is_item=True)}" for alternative in alternatives)]
     return lines
+
+
+def declared(name: str, value: object) -> str:
+    """The line of a config that declares a parameter."""
+    return f"{name}: {{type: boolean, default: false}}" if value is True else f'{name}: {{type: string, default: ""}}'
+
+
+def gated(job: str) -> str:
+    """The line of a config with a workflow for a job, behind a parameter."""
+    return f"{job}: {{when: << pipeline.parameters.{slug(job)} >>, jobs: [{job}]}}"
 
 
 def trigger(sent: Trigger) -> list[str]:

@@ -6,8 +6,6 @@ Source: Bash Reference Manual, "Shell Syntax" and "Shell Commands". Nothing is e
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from deploystep.core.frozen import dataclass
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -40,8 +38,7 @@ class Heredoc:
         self.start, self.body = 0, ""
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """`NAME=value`; with `adds`, `NAME+=value`."""
 
     name: str
@@ -49,8 +46,7 @@ class Assignment:
     adds: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Simple:
+class Simple(NamedTuple):
     """A command with its words; without words it only assigns."""
 
     assignments: tuple[Assignment, ...]
@@ -61,8 +57,7 @@ class Simple:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Test:
+class Test(NamedTuple):
     """`[[ … ]]` or `(( … ))`: `kind` is how it begins, `inner` what stands within."""
 
     kind: str
@@ -71,8 +66,7 @@ class Test:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class If:
+class If(NamedTuple):
     """`if`: conditions with what follows each, and what follows none."""
 
     branches: tuple[tuple["List", "List"], ...]
@@ -81,8 +75,7 @@ class If:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(NamedTuple):
     """`case`: a word, and for each arm its patterns and commands; `falls` where an arm goes on to the next."""
 
     word: Word
@@ -92,8 +85,7 @@ class Case:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Loop:
+class Loop(NamedTuple):
     """`for` (with its variable and words), `while` or `until`."""
 
     variable: str
@@ -103,8 +95,7 @@ class Loop:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """`{ … }` or `( … )`; with a name, the body of a function."""
 
     name: str
@@ -128,8 +119,7 @@ class Item(NamedTuple):
     has_more: bool
 
 
-@dataclass(frozen=True, slots=True)
-class List:
+class List(NamedTuple):
     """Commands in their order, and where the text begins and ends in which they stand."""
 
     items: tuple[Item, ...]
