@@ -88,9 +88,11 @@ def test_a_trigger_as_it_leaves(serve: Any) -> None:
 
 def test_a_read_as_it_leaves(serve: Any) -> None:
     server = serve(says(OK))
-    send(at(server), reading("/api/v2/a%2Fb%20c%23%3F%252f", page="a b&c=/+ü"))
+    send(at(server), reading("/api/v2/a%2Fb%20c%23%3F%252f", page="a b&c=/+ü%\udcff\ud800"))
     (received,) = server.received
-    assert received.startswith(b"GET /api/v2/a%2Fb%20c%23%3F%252f?page=a+b%26c%3D%2F%2B%C3%BC HTTP/1.1\r\n")
+    assert received.startswith(
+        b"GET /api/v2/a%2Fb%20c%23%3F%252f?page=a%20b%26c%3D%2F%2B%C3%BC%25%FF%EF%BF%BD HTTP/1.1\r\n"
+    )
     assert b"Content-Type" not in received
 
 

@@ -23,7 +23,7 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError, NewConnectionError
 
 from deploystep import __version__
-from deploystep.circleci.http import Failure, Request, Response
+from deploystep.circleci.http import Failure, Request, Response, segment
 from deploystep.core.address import Address
 from deploystep.core.retry import Fate, Repeat
 from deploystep.core.secret import Secret
@@ -224,10 +224,10 @@ class HttpTransport:
         # plain http goes to loopback only, and must not pass through a proxy on the way
         session.trust_env = self._address.is_secure
         session.mount(f"{self._address.scheme}://", _Adapter(exchange))
+        query = "&".join(f"{segment(name)}={segment(value)}" for name, value in request.query.items())
         return session.request(
             request.method,
-            self.host + request.path,
-            params=dict(request.query),
+            self.host + request.path + ("?" * bool(query)) + query,
             json=request.body,
             auth=_Bearer(self._token),
             headers={
