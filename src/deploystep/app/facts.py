@@ -115,7 +115,7 @@ class LiveFacts:
 
         jobs = v2.jobs(self._services.client(), workflow)
         if jobs is None:
-            cure = f"{cannot_see(self._services.token_name)}; if CircleCI was not reached, run this job again"
+            cure = f"run this step again; {cannot_see(self._services.token_name)}"
             return Unavailable("U105", f"{what}: CircleCI did not list the jobs of workflow {workflow}", cure)
         return Known({job.name: job.status for job in sorted(jobs, key=lambda job: job.age)})  # the newest comes last
 
