@@ -24,6 +24,8 @@ def edits_for(triggers: list[Trigger], root: Map, lines: list[str]) -> list[Edit
     jobs, workflows = map_of(at(root, "jobs")), map_of(at(root, "workflows"))
     if at(root, "setup") is not None or any(job not in jobs or job in workflows for job in flags.values()):
         raise Uncertain
+    if len(flags) < len({sent.workflow for sent in triggers}) or not all("a" <= flag[0] <= "z" for flag in flags):
+        raise Uncertain  # one parameter for two jobs, or one of a name that CircleCI does not take
     return [*_declared(flags, root, lines), *_workflows(flags, root, lines)]
 
 

@@ -374,6 +374,7 @@ CALL = """\
       --data revision=$CIRCLE_SHA1 \\
       https://circleci.com/api/v1.1/project/github/$CIRCLE_PROJECT_USERNAME/$CIRCLE_PROJECT_REPONAME/tree/$CIRCLE_BRANCH
 """
+OWN_TREE = "https://circleci.com/api/v1.1/project/github/acme/shop/tree/$CIRCLE_BRANCH"
 JOB = "  deploy_docker:\n    docker: [{image: cimg/base:current}]\n    steps: [checkout]\n"
 
 
@@ -510,6 +511,20 @@ def test_rules_and_targets_are_added_to_those_that_there_are(before: str, expect
     kept = iter(new.splitlines())
     assert all(line in kept for line in before.splitlines()), "no line is lost, and their order stays"
     assert [code for code in check(found) if code != "W602"] == []
+
+
+@pytest.mark.parametrize("names", [("deploy_a", "deploy-a"), ("2024", "b")])
+def test_jobs_of_which_no_parameters_can_be_made_are_left(names: tuple[str, str]) -> None:
+    call = f"curl -u $T: -d revision=$CIRCLE_SHA1 -d build_parameters[CIRCLE_JOB]=J {OWN_TREE}"
+    calls = "\n    ".join(call.replace("=J", f"={name}") for name in names)
+    found = migrated(
+        config(
+            f"- run: |\n    {calls}", tail="".join(JOB.replace("deploy_docker", f"'{name}'") for name in names) + TAIL
+        )
+    )
+
+    assert found.changes == ()
+    assert len(found.findings) == 2
 
 
 def test_two_steps_that_send_are_left_alone() -> None:
