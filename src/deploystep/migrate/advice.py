@@ -124,7 +124,8 @@ def advised(request: Request, own: ProjectSlug | None, holds: When | None = None
     sent: dict[str, str | bool] = {rules.slug(workflow): True} if workflow else {"deploy": True} if is_own else {}
     others = [n for n in request.parameters if n != "CIRCLE_JOB" and re.fullmatch(r"[\w-]+", n)]
     names = {n: n if request.api == "v2" else rules.slug(n).replace("-", "_") for n in others}
-    given = request.parameters  # API v1 makes variables of them, which are texts
+    # API v1 makes variables of them, which are texts; `<< … >>` is filled in in config.yml alone
+    given = {name: "VALUE" if "<<" in value else value for name, value in request.parameters.items()}
     sent |= {name: given[n] if request.api == "v2" else str.__str__(given[n]) for n, name in names.items()}
     sent |= {} if is_own else {"deploy_key": "${deploy.key}"}
     name = rules.slug(workflow or (target.name if target else "deploy"))

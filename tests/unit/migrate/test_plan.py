@@ -568,11 +568,11 @@ def test_the_builds_that_send_a_call_are_those_of_its_condition() -> None:
 
 
 def test_json_keeps_its_types() -> None:
-    body = '{"branch": "main", "parameters": {"e2e": true, "n": 3, "s": "3"}}'
+    body = '{"branch": "main", "parameters": {"e2e": true, "n": 3, "s": "3", "t": "<< pipeline.number >>"}}'
     url = "https://circleci.com/api/v2/project/gh/a/b/pipeline"
     (finding,) = migrated(config(f"- run: |\n    curl -X POST -d '{body}' {url}")).findings
 
-    assert {"        e2e: true", "        n: 3", '        s: "3"'} <= set(finding.advice)
+    assert {"        e2e: true", "        n: 3", '        s: "3"', '        t: "VALUE"'} <= set(finding.advice)
 
 
 def test_a_gate_keeps_a_call_that_is_not_rewritten() -> None:
