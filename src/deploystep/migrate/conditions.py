@@ -100,7 +100,10 @@ class Scope:
         if isinstance(node, Group) and not node.name:
             return self.of(node.body)
         if isinstance(node, Test) and node.kind == "[[":
-            return _Double(self, node.inner).whole()
+            tokens = _TOKEN.findall(node.inner)
+            if "".join(tokens) != re.sub(r"\s+", "", node.inner) and not re.search("[\"']", node.inner):
+                raise Uncertain
+            return self._joined(tokens, is_double=True)
         if not isinstance(node, Simple) or node.assignments or node.redirections or node.heredocs:
             raise Uncertain
         words = [word.raw for word in node.words]
@@ -111,18 +114,27 @@ class Scope:
         raise Uncertain
 
     def _test(self, words: list[str]) -> Condition:
-        for operator in ("-o", "-a"):
-            if operator in words:
-                if any(word.startswith("$") for word in words) or "(" in "".join(words):
-                    raise Uncertain  # a word that is missing would change what the others mean
-                at = words.index(operator)
-                first, rest = self._test(words[:at]), self._test(words[at + 1 :])
-                return both({"-o": "||", "-a": "&&"}[operator], first, rest)
+        operators = {"-o": "||", "-a": "&&"}
+        tokens = [operators.get(word, word) for word in words]
+        # a word that is missing would change what the others mean
+        if any(word.startswith("$") for word in words) and (tokens != words or (words[0] == "!" and len(words) > 3)):  # noqa: PLR2004
+            raise Uncertain
+        return self._joined(tokens, is_double=False)
+
+    def _joined(self, words: list[str], *, is_double: bool) -> Condition:
+        """Tests that `||`, `&&` and `!` join, the first of these the most loosely; brackets hold others together."""
+        depth = 0
+        for operator in ("||", "&&"):
+            for at, word in enumerate(words):
+                depth += (word == "(") - (word == ")")
+                if word == operator and not depth:
+                    parts = (self._joined(each, is_double=is_double) for each in (words[:at], words[at + 1 :]))
+                    return both(operator, *parts)
         if words[:1] == ["!"]:
-            if len(words) > 3 and words[1].startswith("$"):  # noqa: PLR2004 - without the word, `!` would be compared
-                raise Uncertain
-            return Not(self._test(words[1:]))
-        return self.compared(words, is_double=False)
+            return Not(self._joined(words[1:], is_double=is_double))
+        if words[:1] == ["("] and words[-1] == ")":
+            return self._joined(words[1:-1], is_double=is_double)
+        return self.compared(words, is_double=is_double)
 
     def compared(self, words: list[str], *, is_double: bool) -> Condition:
         """One comparison. In `[ … ]`, an unquoted variable without a value is a word that is missing."""
@@ -222,51 +234,6 @@ class Scope:
 def both(operator: str, first: Condition, second: Condition) -> Condition:
     """Two conditions joined by `&&` or `||`."""
     return every(first, second) if operator == "&&" else Any((first, second))
-
-
-def _raise() -> Condition:
-    raise Uncertain
-
-
-class _Double:
-    """What stands in `[[ … ]]`."""
-
-    def __init__(self, scope: Scope, inner: str) -> None:
-        self.scope = scope
-        self.tokens = _TOKEN.findall(inner)
-        if "".join(self.tokens) != re.sub(r"\s+", "", inner) and not any('"' in t or "'" in t for t in self.tokens):
-            raise Uncertain
-
-    def whole(self) -> Condition:
-        found = self._or()
-        return found if not self.tokens else _raise()
-
-    def _or(self) -> Condition:
-        found = self._and()
-        while self.tokens[:1] == ["||"]:
-            self.tokens.pop(0)
-            found = Any((found, self._and()))
-        return found
-
-    def _and(self) -> Condition:
-        found = self._one()
-        while self.tokens[:1] == ["&&"]:
-            self.tokens.pop(0)
-            found = every(found, self._one())
-        return found
-
-    def _one(self) -> Condition:
-        if self.tokens[:1] == ["!"]:
-            self.tokens.pop(0)
-            return Not(self._one())
-        if self.tokens[:1] == ["("]:
-            self.tokens.pop(0)
-            found = self._or()
-            return found if self.tokens and self.tokens.pop(0) == ")" else _raise()
-        words = []
-        while self.tokens and self.tokens[0] not in ("&&", "||", ")"):
-            words.append(self.tokens.pop(0))
-        return self.scope.compared(words, is_double=True)
 
 
 _QUOTED: Final = r"\"(?:[^\"\\]|\\.)*\"|'[^']*'"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from itertools import takewhile
+from itertools import dropwhile, takewhile
 from typing import Final, NamedTuple
 
 from deploystep.migrate import shell
@@ -193,17 +193,20 @@ def _branches(items: list[Item], scope: Scope) -> Iterator[tuple[Condition, int,
             if not is_quiet(list(body.items)):
                 yield condition, body.start, body.end
         return
-    tests = 0
-    while tests < len(items) - 1 and items[tests + 1].operator == "&&" and _is_test(items[tests].node):
-        tests += 1
-    if not tests:
-        return
-    rest = items[tests:]
-    alternatives = [i for i, item in enumerate(rest) if item.operator == "||"]
-    if alternatives and not is_quiet(rest[alternatives[0] :]):
+    chain = _chain(items, scope)
+    if chain is not None:
+        yield chain[0], chain[1][0].node.start, items[-1].node.end
+
+
+def _chain(items: list[Item], scope: Scope) -> tuple[Condition, list[Item]] | None:
+    """What the tests ask with which commands begin that `&&` joins to them; None for others."""
+    rest = list(dropwhile(lambda item: _is_test(item.node), items))
+    tests = items[: len(items) - len(rest)]
+    if not tests or not rest or rest[0].operator != "&&":
+        return None
+    if not is_quiet(list(dropwhile(lambda item: item.operator != "||", rest))):
         raise Uncertain
-    end = rest[-1].node.end
-    yield scope.of(List(tuple(items[:tests]))), rest[0].node.start, end
+    return scope.of(List(tuple(tests))), rest
 
 
 def _is_test(node: Node) -> bool:
@@ -241,11 +244,10 @@ def commands(
             for holds, (_, inner) in zip(scope.arms(node), node.arms, strict=True):
                 yield from commands(inner, scope, every(condition, holds), is_end=is_last)
         else:
-            tests = [item for item in items if _is_test(item.node)]
-            rest = items[len(tests) :]
-            if rest[0].operator == "||" or not isinstance(rest[0].node, Simple) or not is_quiet(_unpiped(rest[1:])):
+            holds, rest = _chain(items, scope) or (ALWAYS, items)
+            if not isinstance(rest[0].node, Simple) or not is_quiet(_unpiped(rest[1:])):
                 raise Uncertain
-            yield every(condition, scope.of(List(tuple(tests)))) if tests else condition, rest[0].node
+            yield every(condition, holds) if holds is not ALWAYS else condition, rest[0].node
 
 
 def _unpiped(items: list[Item]) -> list[Item]:
