@@ -518,7 +518,7 @@ def _executed(body: str, shell: str) -> tuple[list[str], str]:
     stripped = body.strip()
     with suppress(Unreadable):
         script = parse(stripped)
-        code = script.code(stripped).strip()
+        code = re.sub(r"(?<!\\);\Z", "", script.code(stripped).strip()).rstrip()
         if scripts.is_command(parse(code), code):
             return [stripped[start:end] for start, end in script.comments], code
     quoted = (body if "\n" in stripped else stripped).replace("'", "'\\''")

@@ -47,7 +47,7 @@ class Part(NamedTuple):
         """The commands, their lines as they are written."""
         parts = [script[start:end] for start, end in self.preface]
         body = script[self.start : self.end]
-        return "\n".join([*parts, re.sub(r"\A(?:[ \t]*\n)+|(?<!\\);\Z", "", body.rstrip())])
+        return "\n".join([*parts, re.sub(r"\A(?:[ \t]*\n)+", "", body.rstrip())])
 
 
 def parts(script: Script, text: str) -> list[Part]:

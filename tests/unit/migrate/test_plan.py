@@ -95,7 +95,7 @@ STEPS = [
     ),
     (
         "- deploy: |\n    if [[ $CIRCLE_TAG ]]; then find . -exec rm {} \\; ; else find . -exec ls {} \\;\n    fi",
-        "- run: |\n    deploystep gate deploy-tag -- bash -eo pipefail -c 'find . -exec rm {} \\;'\n"
+        "- run: |\n    deploystep gate deploy-tag -- bash -eo pipefail -c 'find . -exec rm {} \\; ;'\n"
         "    deploystep gate deploy-branch -- bash -eo pipefail -c 'find . -exec ls {} \\;'",
     ),
     (
