@@ -193,7 +193,7 @@ def _value(default: object) -> str:
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
     found = Machine(tmp_path)
-    handler = partial(_Quiet, directory=str(found.site))
+    handler = partial(_Site, directory=str(found.site))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         found.url = f"http://127.0.0.1:{server.server_port}/deploystep.pyz"
@@ -201,9 +201,33 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         server.shutdown()
 
 
-class _Quiet(SimpleHTTPRequestHandler):
+class _Site(SimpleHTTPRequestHandler):
+    breaks = 0
+
+    def do_GET(self) -> None:
+        """A redirect that leads nowhere, an answer that breaks off, or the file."""
+        if self.path.endswith("/round-and-round"):
+            self.send_response(302)
+            self.send_header("Location", self.path)
+            self.end_headers()
+        elif _Site.breaks:
+            _Site.breaks -= 1
+            self.send_response(200)
+            self.send_header("Content-Length", "1000000")
+            self.end_headers()
+            self.wfile.write(b"half")
+        else:
+            super().do_GET()
+
     def log_message(self, *_: object) -> None:
         """Nothing."""
+
+
+def test_a_download_that_breaks_off_is_tried_again(machine: Machine) -> None:
+    _Site.breaks = 1
+    done = machine.install()
+    assert done.returncode == 0, done.stderr
+    assert "trying again in 2 s" in done.stderr
 
 
 def test_it_installs_with_nothing_but_a_shell_and_python(machine: Machine) -> None:
@@ -238,13 +262,14 @@ def test_what_is_there_already_is_not_downloaded_again(machine: Machine) -> None
     assert machine.install(sha256=digest.upper()).returncode == 0
 
 
-@pytest.mark.parametrize("url", ["{}.missing", "no-address"])
+@pytest.mark.parametrize("url", ["{}.missing", "no-address", "{} and more", "{}/round-and-round"])
 def test_an_address_without_the_file_is_told(machine: Machine, url: str) -> None:
     done = machine.install(url=url.format(machine.url))
     assert done.returncode == 1
     assert "cannot be downloaded" in done.stderr
     assert "hint: " in done.stderr
     assert "Traceback" not in done.stderr
+    assert "trying again" not in done.stderr
 
 
 @pytest.mark.parametrize("is_old", [True, False])

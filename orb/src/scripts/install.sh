@@ -17,6 +17,7 @@ fi
 mkdir -p "$folder"
 "$python" -I -c '
 import hashlib, os, sys, time, urllib.request
+from http.client import HTTPException, InvalidURL
 
 url, wanted, target = os.environ["PARAM_URL"], os.environ["PARAM_SHA256"].strip().lower(), sys.argv[1]
 
@@ -29,16 +30,20 @@ if os.path.exists(target):
     with open(target, "rb") as file:
         if digest(file.read()) == wanted:
             sys.exit()
+print(f"downloading {url}", file=sys.stderr, flush=True)
 for pause in (2, 5, 15, None):
     try:
         with urllib.request.urlopen(url, timeout=60) as answer:
             data = answer.read()
         break
-    except (OSError, ValueError) as error:
-        if pause is None or isinstance(error, ValueError) or 400 <= getattr(error, "code", 0) < 429:
-            print(f"error: {url} cannot be downloaded: {error}", file=sys.stderr)
+    except (OSError, HTTPException, ValueError) as error:
+        why = " ".join(str(error).split())
+        status = getattr(error, "code", 500)
+        is_final = isinstance(error, (InvalidURL, ValueError)) or status < 500 and status not in (408, 429)
+        if pause is None or is_final:
+            print(f"error: {url} cannot be downloaded: {why}", file=sys.stderr)
             sys.exit("  hint: compare the parameter url with the release")
-        print(f"{url} cannot be downloaded: {error}; trying again in {pause} s", file=sys.stderr)
+        print(f"{url} cannot be downloaded: {why}; trying again in {pause} s", file=sys.stderr, flush=True)
         time.sleep(pause)
 if digest(data) != wanted:
     print(f"error: {url} is another file than expected, and is not installed", file=sys.stderr)
