@@ -21,19 +21,29 @@ ROOT = Path(__file__).parents[1]
 def main(arguments: list[str]) -> int:
     """Write the files. Ends with a message if something is not as it must be."""
     is_dry = arguments == ["--dry-run"]
-    dry = (__version__, "https://HOST/deploystep", "0" * 40)
-    version, project, revision, *folder = dry if is_dry else arguments
+    if is_dry:
+        arguments = [__version__, "https://HOST/deploystep", "0" * 40]
+    if len(arguments) not in (3, 4):
+        raise SystemExit(__doc__)
+    version, project, revision, *folder = arguments
     dist = Path(*folder) if folder else ROOT / "dist"
     if version != __version__:
         raise SystemExit(f"the tag says {version}, and src/deploystep/__init__.py says {__version__}")
     pyz = dist / "deploystep.pyz"
-    for path in (dist / f"deploystep-{version}-py3-none-any.whl", dist / f"deploystep-{version}.tar.gz", pyz):
+    files = [dist / f"deploystep-{version}-py3-none-any.whl", dist / f"deploystep-{version}.tar.gz", pyz]
+    kinds = ("*.whl", "*.tar.gz", "*.pyz", "*.sha256")
+    there = {path for kind in kinds for path in dist.glob(kind)}
+    if there != {*files, *(path.with_name(f"{path.name}.sha256") for path in files)}:
+        raise SystemExit(f"this is not what  make dist  leaves: {', '.join(sorted(path.name for path in there))}")
+    for path in files:
         if checksum(path) != hashlib.sha256(path.read_bytes()).hexdigest():
             raise SystemExit(f"{path.name}.sha256 is not the checksum of {path.name}: run  make dist")
     said = subprocess.run([sys.executable, "-S", "-E", pyz, "--version"], check=True, capture_output=True).stdout  # noqa: S603
     if said.decode() != f"deploystep {version}\n":
         raise SystemExit(f"deploystep.pyz is not of version {version}: {said.decode()}")
     changes = notes((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), "Unreleased" if is_dry else version)
+    # beside a release no link is relative to the repository
+    changes = re.sub(r"\]\((?!https?:)", f"]({project}/blob/v{version}/", changes)
     (dist / "notes.md").write_text(changes, encoding="utf-8")
     url = f"{project}/releases/download/v{version}/deploystep.pyz"  # as GitHub publishes the files of a release
     (dist / "orb.yml").write_text(pack_orb.released(project, url, checksum(pyz)), encoding="utf-8")
@@ -50,6 +60,8 @@ def notes(changelog: str, version: str) -> str:
     """The section of a version, without its heading. No entries may be left under `Unreleased`."""
     parts = re.split(r"^## \[(.+?)\].*\n", changelog, flags=re.MULTILINE)
     sections: dict[str, str] = dict(zip(parts[1::2], (text.strip() for text in parts[2::2]), strict=True))
+    if parts[1::2].count(version) > 1:
+        raise SystemExit(f"CHANGELOG.md has two sections [{version}]")
     if not sections.get(version):
         raise SystemExit(f"CHANGELOG.md has no entries under [{version}]")
     if version != "Unreleased" and sections.get("Unreleased"):

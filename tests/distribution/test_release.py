@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -26,7 +26,7 @@ CHANGELOG = """\
 
 ### Added
 
-- A thing.
+- A thing, [explained](docs/thing.md).
 
 ## [1.2.0]
 
@@ -35,15 +35,19 @@ CHANGELOG = """\
 
 
 def test_the_notes_are_the_section_of_the_version() -> None:
-    assert release.notes(CHANGELOG, "1.3.0") == "### Added\n\n- A thing.\n"
+    assert release.notes(CHANGELOG, "1.3.0") == "### Added\n\n- A thing, [explained](docs/thing.md).\n"
 
 
 @pytest.mark.parametrize(
     ("changelog", "words"),
     [
         (CHANGELOG.replace("1.3.0", "1.4.0"), "no entries under [1.3.0]"),
-        (CHANGELOG.replace("- A thing.\n", "").replace("### Added\n", ""), "no entries under [1.3.0]"),
+        (
+            CHANGELOG.replace("- A thing, [explained](docs/thing.md).\n", "").replace("### Added\n", ""),
+            "no entries under [1.3.0]",
+        ),
         (CHANGELOG.replace("[Unreleased]\n", "[Unreleased]\n\n- Later.\n"), "move them to [1.3.0]"),
+        (CHANGELOG.replace("1.2.0", "1.3.0"), "two sections [1.3.0]"),
     ],
 )
 def test_a_changelog_that_is_not_ready_stops_the_release(changelog: str, words: str) -> None:
@@ -79,12 +83,23 @@ def test_a_release_writes_notes_orb_and_provenance(
     assert json.loads((dist / "provenance.json").read_text("utf-8"))["buildDefinition"]["resolvedDependencies"] == [
         {"uri": f"git+https://host/acme/deploystep@refs/tags/v{__version__}", "digest": {"gitCommit": "4f2c" * 10}}
     ]
-    assert (dist / "notes.md").read_text(encoding="utf-8") == "### Added\n\n- A thing.\n"
+    assert (dist / "notes.md").read_text(encoding="utf-8") == (
+        f"### Added\n\n- A thing, [explained](https://host/acme/deploystep/blob/v{__version__}/docs/thing.md).\n"
+    )
 
 
-@pytest.mark.parametrize(("version", "words"), [("0.0.9", "the tag says 0.0.9"), (__version__, "not the checksum")])
-def test_another_version_or_another_file_stops_the_release(dist: Path, version: str, words: str) -> None:
-    shutil.copy(dist / f"deploystep-{__version__}.tar.gz.sha256", dist / "deploystep.pyz.sha256")
+@pytest.mark.parametrize(
+    ("version", "damage", "words"),
+    [
+        ("0.0.9", "true", "the tag says 0.0.9"),
+        (__version__, "cp *.tar.gz.sha256 deploystep.pyz.sha256", "not the checksum"),
+        (__version__, "rm *.whl", "not what  make dist  leaves"),
+        (__version__, "rm *.whl.sha256", "not what  make dist  leaves"),
+        (__version__, "touch deploystep-0.0.9.tar.gz", "not what  make dist  leaves"),
+    ],
+)
+def test_another_version_or_another_file_stops_the_release(dist: Path, version: str, damage: str, words: str) -> None:
+    subprocess.run(["sh", "-ec", damage], cwd=dist, check=True)
     with pytest.raises(SystemExit) as stopped:
         release.main([version, "https://host/acme/deploystep", "4f2c" * 10, str(dist)])
     assert words in str(stopped.value)
