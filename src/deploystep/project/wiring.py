@@ -344,7 +344,7 @@ class _Wiring:
                 break
         if "P05" in rule.ignore:
             return
-        for ref, *_ in refs:
+        for ref in (ref for group in refs for ref in group):
             for w in self.config.runs(self.config.any_trigger(ref)):
                 for job, runs in w.jobs:
                     if runs.answer is not Answer.NO and self._step_for(job, rule).answer is Answer.YES:

@@ -333,6 +333,14 @@ def test_a_target_is_asked_for_its_own_ref_alone() -> None:
     _told(found(rules=rules, there=CONFIG), "P01 error 8 there.yml:22: .* on tag 'v1': a job without a filter for tags")
 
 
+def test_what_a_job_lacks_is_told_though_its_filters_leave_the_first_name_out() -> None:
+    filtered = "context: deploy-token, filters: {branches: {only: master}}"
+    text = changed(
+        changed(CONFIG, "decide: {steps: [checkout, ", "decide: {steps: ["), "context: deploy-token", filtered
+    )
+    _told(found(text, changed(RULES, "main", '"**"')), "P05 warning 3 config.yml:10: .* before any checkout")
+
+
 def test_a_rule_can_ignore_what_its_job_lacks() -> None:
     rules = changed(RULES, "    deploy:\n", "    ignore: [P05]\n    deploy:\n")
     assert found(changed(CONFIG, ", context: deploy-token", ""), rules) == []
