@@ -47,6 +47,7 @@ def migrated(text: str, rules: SourceFile | None = None) -> Migration:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(STEPS, min_size=1, max_size=3), st.sampled_from(["\n", "\r\n"]))
 @example([("deploy", "quoted", ["./ship.sh"] * 6 + [f"curl -X POST {V1}/build"] * 2)], "\n")
+@example([("deploy", ">", ["./ship.sh", '"', f"curl -X POST {V1}/build", '"'])], "\n")
 def test_a_migration_keeps_every_line_that_it_does_not_name(steps: list[tuple[str, str, list[str]]], end: str) -> None:
     text = config(steps, end)
     found = migrated(text)

@@ -21,8 +21,8 @@ _PIECE: Final = re.compile(
 _INNER: Final = re.compile(rf"\\(?P<escaped>[$`\"\\\n])|{_VALUE}")  # in double quotes, and in a here-document
 _DEFAULT: Final = re.compile(r"(\w+)(?::?[-=](.*))?", re.DOTALL)
 _RUNS_TEXT: Final = frozenset({
-    "bash", "sh", "zsh", "dash", "eval", "ssh", "su", "xargs", "docker", "sudo", "time", "retry", "deploystep", "env",
-    "timeout", "nohup",
+    "bash", "sh", "zsh", "dash", "eval", "ssh", "su", "xargs", "docker", "sudo", "time", "retry", "env", "timeout",
+    "nohup",
 })  # fmt: skip
 _DECLARES: Final = frozenset({"local", "export", "declare", "readonly", "typeset"})
 _IN_TEXT: Final = re.compile(r"\bcurl\b|\bwget\b|/api/v|\bhttp\b")
@@ -250,6 +250,8 @@ class _Walk:
 
     def request(self, node: Simple, words: list[str]) -> None:
         """Whether a command sends a request, or has a text carried out that does."""
+        if words[0] == "deploystep" and "--" in words[:-1]:
+            words = words[words.index("--") + 1 :]  # what `gate` executes
         given = {**self.files, "-": "".join(self._pieces(h.body, _INNER) for h in node.heredocs)}
         found = requests.read(words, given)
         if found is not None:
