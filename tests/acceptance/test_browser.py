@@ -8,8 +8,11 @@ import pytest
 from acceptance.process import Clone, sandbox
 from browser import chromium
 
+from deploystep.core.html import badge, element, page, table
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from browser import Browser
 
@@ -105,6 +108,21 @@ def test_hostile_names_are_read_as_they_are(browser: Browser, pages: dict[str, s
 
     browser.open(pages["sandbox"], 1280, "light")
     assert "echo '</pre><script>alert(1)</script>'" in browser.js("document.querySelector('pre').innerText")
+
+
+@pytest.mark.parametrize("columns", [4, 8, 9, 40])
+def test_a_table_is_printed_whole(browser: Browser, tmp_path: Path, columns: int) -> None:
+    head = tuple(f"production-{number}" for number in range(columns))
+    row = (element("div", badge("then held"), element("small", "line 7")),) * columns
+    (tmp_path / "page.html").write_text(page("Printed", table("Printed", head, (row,))), encoding="utf-8")
+
+    browser.open((tmp_path / "page.html").as_uri(), 718, "light")
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    try:
+        edges = browser.js("[...document.querySelectorAll('td')].map(e => e.getBoundingClientRect().right)")
+        assert max(edges) <= 718
+    finally:
+        browser.call("Emulation.setEmulatedMedia", media="")
 
 
 def test_what_is_wrong_is_found(browser: Browser) -> None:

@@ -12,6 +12,7 @@ from deploystep.core.frozen import dataclass
 from deploystep.core.text import visible
 
 _VOID: Final = frozenset({"meta", "br"})
+_PRINTED: Final = 8  # columns that fit on paper
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
@@ -35,7 +36,7 @@ def element(tag: str, *children: Node, **attributes: str) -> Element:
 
 def link(url: str, text: str = "") -> Node:
     """A link where the address is one of the web; the text alone where it is none, such as `javascript:`."""
-    is_safe = re.match(r"https?://|/(?!/)", url, re.IGNORECASE) is not None
+    is_safe = re.match(r"https?://|/(?![/\\\s])", url, re.IGNORECASE) is not None
     return element("a", text or url, href=url, rel="noreferrer") if is_safe else text or url
 
 
@@ -51,7 +52,7 @@ def facts(*pairs: tuple[str, Node]) -> Element:
 
 
 def table(label: str, head: tuple[str, ...], rows: tuple[tuple[Node, ...], ...]) -> Element:
-    """A table whose first column names the rows; on a narrow screen each row is a block of its own.
+    """A table whose first column names the rows; where it does not fit each row is a block of its own.
 
     The roles say again what the tags say, as a browser forgets that for tags that are shown as blocks.
     """
@@ -64,12 +65,13 @@ def table(label: str, head: tuple[str, ...], rows: tuple[tuple[Node, ...], ...])
         element("thead", element("tr", *top, role="row"), role="rowgroup"),
         element("tbody", *lines, role="rowgroup"),
     )
-    return scrolled(label, element("table", *body, role="table", aria_label=label))
+    kind = "wide many" if len(head) > _PRINTED else "wide"
+    return scrolled(label, element("table", *body, role="table", aria_label=label), kind)
 
 
-def scrolled(label: str, wide: Element) -> Element:
+def scrolled(label: str, wide: Element, kind: str = "wide") -> Element:
     """What may be wider than the page: it alone is scrolled, with the keyboard too."""
-    return element("div", wide, class_="wide", role="region", aria_label=label, tabindex="0")
+    return element("div", wide, class_=kind, role="region", aria_label=label, tabindex="0")
 
 
 def page(title: str, *body: Node, mask: Callable[[str], str] = str) -> str:
@@ -101,7 +103,21 @@ def _escaped(text: str) -> str:
     return escape(re.sub(r"[^\n\t]+", lambda part: visible(part[0]), text))
 
 
-STYLE: Final = """
+#: A table as a block for each row.
+_BLOCKS: Final = """
+table,tbody,tr,th,td{display:block;min-width:0}
+thead{position:absolute;clip-path:inset(50%);height:1px;width:1px;overflow:hidden}
+tr{border:1px solid var(--edge);border-radius:8px;margin:.6rem 0}
+tbody th{background:var(--panel);border-radius:8px 8px 0 0}
+td{display:grid;grid-template-columns:1fr auto;gap:0 .6rem;align-items:center}
+td::before{content:attr(data-name);color:var(--soft);font-size:.875rem}
+td>div{display:contents}
+td .badge{grid-column:2;justify-self:end}
+td small{grid-column:1/-1}
+td:last-child{border-bottom:0}
+"""
+STYLE: Final = (
+    """
 :root{color-scheme:light dark;--paper:#fff;--ink:#1b2430;--soft:#545e6d;--edge:#d3d9e1;--panel:#f4f6f9;--link:#0a54a0;
 --fire:#0a6638;--held:#7d4a00;--open:#6337a0;--bad:#a81f18;--bar:#3f8f63;--ice:#4f83c4}
 @media(prefers-color-scheme:dark){:root{--paper:#12171e;--ink:#e3e8ee;--soft:#a3adba;--edge:#333d49;--panel:#1a2129;
@@ -156,17 +172,17 @@ border:1px solid var(--edge);overflow:hidden}
 h1{font-size:1.35rem}
 dl>div,.lane{grid-template-columns:1fr;gap:0}
 dl{gap:.5rem}
-.days span{font-size:.6875rem}
-.wide:has(table){overflow:visible;border:0}
-table,tbody,tr,th,td{display:block;min-width:0}
-thead{position:absolute;clip-path:inset(50%);height:1px;width:1px;overflow:hidden}
-tr{border:1px solid var(--edge);border-radius:8px;margin:.6rem 0}
-tbody th{background:var(--panel);border-radius:8px 8px 0 0}
-td{display:grid;grid-template-columns:1fr auto;gap:0 .6rem;align-items:center}
-td::before{content:attr(data-name);color:var(--soft);font-size:.875rem}
-td>div{display:contents}
-td small{grid-column:1/-1}
-td:last-child{border-bottom:0}}
-@media print{:root{color-scheme:light}main{max-width:none;padding:0}article,tr,.lane{break-inside:avoid}
-.wide{overflow:visible}pre{white-space:pre-wrap}.week,.week i,.badge{print-color-adjust:exact}}
-""".strip().replace("\n", "")
+.days span{font-size:.6875rem}}
+@media screen and (min-width:44.01rem){tr>:first-child{position:sticky;left:0;background:var(--paper)}
+thead th:first-child{background:var(--panel)}}
+@media(max-width:44rem){.wide:has(table){overflow:visible;border:0}
+BLOCKS}
+@media print{:root{color-scheme:light;font-size:12px}body{font-size:1rem}
+main{max-width:none;padding:0}article,tr,.lane{break-inside:avoid}
+.wide{overflow:visible}pre{white-space:pre-wrap}.week,.week i,.badge{print-color-adjust:exact}
+table{table-layout:fixed}th,td{min-width:0;padding:.3rem .4rem}td small,th small{font-size:.75rem}
+.many{border:0;BLOCKStr{break-inside:auto}td{break-inside:avoid}}}
+""".strip()
+    .replace("BLOCKS", _BLOCKS)
+    .replace("\n", "")
+)

@@ -72,7 +72,11 @@ def test_what_is_invisible_or_turns_text_around_is_written_as_an_escape(text: st
 
 
 @pytest.mark.parametrize(
-    "url", ["javascript:alert(1)", "JaVaScRiPt:x", "data:text/html,x", "//evil.example", "vbscript:x", " http://x", ""]
+    "url",
+    [
+        *("javascript:alert(1)", "JaVaScRiPt:x", "data:text/html,x", "//evil.example", "vbscript:x", " http://x", ""),
+        *("/\\evil.example", "/\t/evil.example"),  # a browser reads // there
+    ],
 )
 def test_only_addresses_of_the_web_are_links(url: str) -> None:
     assert body_of(link(url, "x")).tags == []
