@@ -109,7 +109,7 @@ table,tbody,tr,th,td{display:block;min-width:0}
 thead{position:absolute;clip-path:inset(50%);height:1px;width:1px;overflow:hidden}
 tr{border:1px solid var(--edge);border-radius:8px;margin:.6rem 0}
 tbody th{background:var(--panel);border-radius:8px 8px 0 0}
-td{display:grid;grid-template-columns:1fr auto;gap:0 .6rem;align-items:center}
+td{display:grid;grid-template-columns:minmax(6rem,1fr) auto;gap:0 .6rem;align-items:center}
 td::before{content:attr(data-name);color:var(--soft);font-size:.875rem}
 td>div{display:contents}
 td .badge{grid-column:2;justify-self:end}
