@@ -130,6 +130,16 @@ def test_junit_fails_for_what_ends_check(project: Project) -> None:
     assert [suite(warning, *more).get("failures") for more in ((), ("--strict",))] == ["0", "1"]
 
 
+def test_a_path_of_any_characters_is_told_in_each_format(project: Project) -> None:
+    path = ".circleci/50%25 #1\a.yml"
+    project.write("version: 1\nrules: [{name: a, when: {brunch: main}, deploy: {workflow: d}}]\n", path)
+    github, sarif, junit = (project.call("check", "--format", form, "--rules", path).out for form in FORMATS[1:])
+    place = json.loads(sarif)["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == ".circleci/50%2525%20%231%07.yml"
+    assert "\a" not in "".join(element.get("name", "") for element in ET.fromstring(junit.encode()).iter())  # noqa: S314 - our own
+    assert "file=.circleci/50%2525 #1\a.yml,line=2" in github
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_missing_file_is_told_in_each_format(project: Project, form: str) -> None:
     ended = project.call("check", "--format", form, "--rules", "nowhere.yml")

@@ -7,6 +7,7 @@ Sources: GitHub docs, "Workflow commands for GitHub Actions" (setting an error m
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
+from urllib.parse import quote
 
 from deploystep import __version__
 from deploystep.app.report import Report
@@ -100,7 +101,8 @@ def _result(diagnostic: Diagnostic, index: int, report: Report, from_root: FromR
 
 
 def _location(path: str, region: Mapping[str, int]) -> dict[str, Any]:
-    return {"physicalLocation": {"artifactLocation": {"uri": path}, "region": region}}
+    uri = quote(path, errors="surrogateescape")
+    return {"physicalLocation": {"artifactLocation": {"uri": uri}, "region": region}}
 
 
 def junit(report: Report, from_root: FromRoot) -> str:
@@ -115,7 +117,7 @@ def junit(report: Report, from_root: FromRoot) -> str:
 def _case(diagnostic: Diagnostic, report: Report, from_root: FromRoot) -> str:
     path, region = _where(diagnostic, report, from_root)
     where = ":".join([path, *(str(region[key]) for key in ("startLine", "startColumn") if key in region)])
-    failure = (_message(diagnostic), f"{where}: {_words(diagnostic)}")
+    failure = (_message(diagnostic), visible(f"{where}: {_words(diagnostic)}"))
     is_failed = diagnostic.is_error or report.is_strict
     return testcase(f"{diagnostic.code} {where}: {_message(diagnostic)}", path, failure if is_failed else None)
 
