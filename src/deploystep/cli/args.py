@@ -67,7 +67,11 @@ def _given(argv: Sequence[str]) -> Mapping[str, Any]:
         return {"command": command, **named, **{switches[flag]: True for flag in flags}}  # as in nearly every config
     from deploystep.cli.parser import parser  # noqa: PLC0415 - brings argparse
 
-    return vars(parser(command if command in COMMANDS else None).parse_args(argv))
+    given, unknown = parser(command if command in COMMANDS else None).parse_known_args(argv)
+    if unknown:
+        what = f"unrecognized arguments: {' '.join(unknown)}"
+        raise UsageError("usage", what, f"see  deploystep {given.command} --help")
+    return vars(given)
 
 
 def _from_variable(option: Option, environ: Mapping[str, str]) -> str | bool | None:

@@ -1,7 +1,7 @@
 """The command line as argparse reads it; argparse goes no further than here."""
 
 import argparse
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from deploystep import __version__
 from deploystep.cli.option_table import COMMANDS, OPTIONS, Option
@@ -24,7 +24,8 @@ def parser(only: str | None = None) -> Parser:
         allow_abbrev=False,
         description="Decides whether a CircleCI build deploys, and triggers the deploy.",
     )
-    top.add_argument("-V", "--version", action="version", version=f"deploystep {__version__}")
+    version: dict[str, Any] = {"action": "version", "version": f"deploystep {__version__}"}
+    top.add_argument("-V", "--version", **version)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, prog=top.prog)
     for name, about in COMMANDS.items():
         command = commands.add_parser(
@@ -35,6 +36,7 @@ def parser(only: str | None = None) -> Parser:
             epilog=f"example:\n{_EXAMPLES[name]}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        command.add_argument("-V", "--version", help=argparse.SUPPRESS, **version)
         if name == "gate":
             command.usage = "deploystep gate [OPTION ...] RULE [-- COMMAND ...]"
             command.add_argument(

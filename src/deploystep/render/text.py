@@ -349,7 +349,7 @@ def diagnostics(found: tuple[Diagnostic, ...], source: SourceFile, style: Style)
 
 
 def _short(diagnostic: Diagnostic, source: SourceFile, style: Style) -> str:
-    where = f"{source.path}:{diagnostic.span.start.line}:{diagnostic.span.start.column}"
+    where = f"{visible(source.path)}:{diagnostic.span.start.line}:{diagnostic.span.start.column}"
     kind = style.paint(diagnostic.severity.value, diagnostic.severity.value)
     hint = f" — {diagnostic.hint}" if diagnostic.hint else ""
     return f"{where}: {kind}[{diagnostic.code}]: {visible(diagnostic.message + hint)}"
@@ -365,7 +365,7 @@ def _long(diagnostic: Diagnostic, source: SourceFile, style: Style) -> list[str]
     carets = style.paint("^" * max(_columns(visible(marked)), 1), kind)
     return [
         f"{style.paint(kind, kind)}[{diagnostic.code}]: {visible(diagnostic.message)}",
-        f"{margin}--> {source.path}:{number}:{start.column}",
+        f"{margin}--> {visible(source.path)}:{number}:{start.column}",
         f"{margin} |",
         f"{number} | {visible(line.expandtabs(4))}",
         f"{margin} | {' ' * _columns(visible(before.expandtabs(4)))}{carets} {visible(diagnostic.hint)}".rstrip(),

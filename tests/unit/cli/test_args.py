@@ -29,6 +29,13 @@ def test_usage(argv: str | tuple[str, ...]) -> None:
     assert caught.value.hints
 
 
+@pytest.mark.parametrize("argv", ["check --bogus", "check extra", "--quiet check"])
+def test_what_no_command_knows_leads_to_the_help_of_the_command(argv: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(argv.split(), {})
+    assert caught.value.hints == ("see  deploystep check --help",)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -114,10 +121,10 @@ def test_an_option_is_named_as_it_was_given() -> None:
     assert written == ["DEPLOYSTEP_NOW", "--confirm", "--rules-ref"]
 
 
-@pytest.mark.parametrize("flag", ["-V", "--version"])
-def test_the_version(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("argv", ["-V", "--version", *(f"{command} -V" for command in COMMANDS)])
+def test_the_version(argv: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        parse([flag], {})
+        parse(argv.split(), {})
     assert capsys.readouterr().out == f"deploystep {__version__}\n"
 
 
