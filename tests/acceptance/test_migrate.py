@@ -161,6 +161,9 @@ def test_check_ends_with_3_while_something_is_left(shop: Clone) -> None:
     shop.commit("ship.sh")
     assert migrate(shop, "--write", "--check").code == 3  # the call in the script is for a person
     assert "ship.sh:2:1: call of API v1.1" in migrate(shop).out
+    shop.git("add", ".")
+    shop.git("commit", "--quiet", "--message", "by rules")
+    assert "--write: nothing is written" in migrate(shop, "--write").err
 
 
 def test_a_tab_in_a_script_is_shown_as_blanks(shop: Clone) -> None:

@@ -65,6 +65,8 @@ def migrate(options: Options, tree: Tree, report: Report, warn: Callable[[str], 
     if options.write and found.changes:
         _write(found, tree, is_forced=options.force)
         report.has_written = True
+    elif options.write and any(f.is_alarm for f in found.findings):
+        warn("--write: nothing is written: no call or step that was found can be changed for certain")
     fatal = next((problem for problem in found.problems if problem.why.is_error), None)
     if fatal is not None:
         what = f"{fatal.source.path} is not migrated"

@@ -6,6 +6,7 @@ from typing import Final
 
 from deploystep.core.build import ProjectSlug
 from deploystep.core.frozen import dataclass
+from deploystep.core.parameters import TOKEN_VARIABLES
 from deploystep.migrate import rules
 from deploystep.migrate.conditions import Condition, Holds, Not, Uncertain, When, every, when
 from deploystep.migrate.requests import ENDS, Request
@@ -63,7 +64,10 @@ def of_call(
     project = f" of {request.project}" if request.project and "$" not in request.project else ""
     does = "triggers a pipeline" if kind == "v2-call" else _DOES[request.endpoint]
     until = "does not end; a rule could send it" if kind == "v2-call" else _GONE
-    how = advised(request, own, holds) if kind != "config-run" else ["run it with the CLI:  circleci local execute"]
+    is_step = place[0].endswith((".yml", ".yaml"))
+    how = ["run it with the CLI:  circleci local execute"]
+    if kind != "config-run":
+        how = advised(request, own, holds, is_step=is_step)
     if kind == "call" and by_hand and not how[0].startswith("by hand"):
         how.insert(0, f"by hand, because {by_hand}:")
     what = f"call of API {request.api} that {does}{project}"
@@ -109,8 +113,8 @@ def _project(request: Request, own: ProjectSlug | None) -> tuple[ProjectSlug | N
     return found, found is not None and found == own
 
 
-def advised(request: Request, own: ProjectSlug | None, holds: When | None = None) -> list[str]:
-    """What to write for a call: the rule, and what the config that it starts needs."""
+def advised(request: Request, own: ProjectSlug | None, holds: When | None, *, is_step: bool) -> list[str]:
+    """What to write for a call in a step or a script: the rule, and what the config that it starts needs."""
     if request.endpoint in ("retry", "ssh"):
         ends = "" if request.endpoint == "ssh" else ": POST /api/v2/workflow/ID/rerun reruns a whole workflow"
         return [f"by hand, because a rerun is no deploy{ends}"]
@@ -139,8 +143,18 @@ def advised(request: Request, own: ProjectSlug | None, holds: When | None = None
         [f"in config.yml of {'this project' if is_own else project or 'that project'}:", " parameters:"] if new else []
     )
     lines += [f"  {rules.declared(n, sent[n])}" for n in new]
-    lines += [" workflows:", f"  {rules.gated(workflow)}"] if workflow else []
-    return [*lines, "in the place of the call:", " - run: deploystep run"]
+    read = ", ".join(f"{n}: << pipeline.parameters.{name} >>" for n, name in names.items() if name in new)
+    lines += [f"  # in each job that reads them:  environment: {{{read}}}"] if read else []
+    if workflow:
+        gate = f"<< pipeline.parameters.{rules.slug(workflow)} >>"
+        lines += [" workflows:", f"  {rules.gated(workflow)}", f"  # in each other workflow:  unless: {gate}"]
+    return [*lines, "in the place of the call:", f" {'- run: ' * is_step}{run(request.token)}"]
+
+
+def run(token: str, options: str = "") -> str:
+    """The command that takes the place of calls with the token in this variable."""
+    is_named = token.strip("_") and token not in TOKEN_VARIABLES
+    return f"deploystep run{options}{f' --token-env {token}' if is_named else ''}"
 
 
 def after(written: Sequence[Rule]) -> tuple[str, ...]:
@@ -152,19 +166,18 @@ def after(written: Sequence[Rule]) -> tuple[str, ...]:
         lines.append(
             "a personal API token, for API v2 takes no project token; to see that it works:  deploystep doctor"
         )
-    for target in dict.fromkeys(each.target for each in sent if each.target):
-        names: dict[str, str | bool] = {}
-        for each in sent:
-            names |= each.parameters if each.target == target else {}
-        types = ", ".join(rules.declared(*each) for each in names.items())
-        lines.append(f"in config.yml of {target.project}:  parameters: {{{types}}}")
-        jobs = dict.fromkeys(each.workflow for each in sent if each.target == target and each.workflow)
-        lines += [f"  and below workflows:  {rules.gated(job)}" for job in jobs]
+        lines.append(
+            "a commit that was deployed is not deployed again, by a rerun or a schedule; --again REASON does it"
+        )
+    targets = dict.fromkeys(each.target.project for each in sent if each.target)
+    lines += [
+        f"first add what is shown above to config.yml of {project}: CircleCI refuses what it does not declare"
+        for project in targets
+    ]
     return (
         *lines,
         "to see that it fits:  deploystep check",
         "a build of a fork does not deploy, unless the rule says  fork: true",
         "a build whose branch has moved on is superseded: nothing is executed or sent",
         "a build whose branch was rebased or force-pushed ends with 5 after 30 seconds, where the old step was green",
-        "in a parallel job, each build for which a rule fires needs a token: node 0 asks how the others ended",
     )

@@ -36,14 +36,16 @@ class Call(NamedTuple):
     """A request, and the offset in the script where its command begins.
 
     `is_plain`: the command stands in the script itself, not in a function, a loop or a text that another shell reads,
-    and nothing that it sends is guessed. `sent_at`: where what sends it stands in a function or a file that is read
-    there: the path of that file, empty for the script itself, and the offset.
+    and nothing that it sends is guessed. `varies`: what it sends depends on conditions or on who calls it. `sent_at`:
+    where what sends it stands in a function or a file that is read there: the path of that file, empty for the script
+    itself, and the offset.
     """
 
     offset: int
     request: Request
     is_plain: bool
     sent_at: tuple[str, int] | None = None
+    varies: bool = False
 
 
 def in_text(text: str, language: str, values: Mapping[str, str], read: Read, path: str = "") -> list[Call]:
@@ -256,7 +258,7 @@ class _Walk:
         found = requests.read(words, given)
         if found is not None:
             is_plain = self.is_plain and self.is_sure and node.words[0].raw == "curl"
-            self.add(node.start, [Call(0, found, is_plain)])
+            self.add(node.start, [Call(0, found, is_plain, varies=not self.is_sure)])
             return
         first = words[0].rpartition("/")[2]
         text = next((word for word in words[1:] if re.search(r"\s", word) and _IN_TEXT.search(word)), None)

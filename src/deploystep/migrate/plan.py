@@ -15,7 +15,6 @@ from typing import Final, NamedTuple
 
 from deploystep.core.build import ProjectSlug
 from deploystep.core.frozen import dataclass, replace
-from deploystep.core.parameters import TOKEN_VARIABLES
 from deploystep.core.source import Diagnostic, Pos, Severity, SourceFile, Span
 from deploystep.core.text import shown, visible
 from deploystep.migrate import advice, edits, gating, rules, scripts
@@ -237,7 +236,7 @@ class _Planner:
         if command is None:
             return
         for call in calls:
-            by_hand = "the step does more than send it, or its condition or its job cannot be read for certain"
+            by_hand = "the step does more than send it, sends variables to its own project, or is not certain"
             if not is_sole:
                 by_hand = "another step or rule sends too, or this config cannot be changed"
             elif not call.is_plain:
@@ -259,6 +258,8 @@ class _Planner:
         self.findings.append(Finding("deploy-step", "", *place, _title(step), _OLD_STEP, told, not why))
 
     def _call(self, call: Call, path: str, place: Place, by_hand: str, holds: When | None = None) -> None:
+        if by_hand and call.varies:
+            by_hand += ", and what it sends varies: this is one case, and each needs a rule"
         found = advice.of_call(call.request, (path, *place(call.offset)), self.own, by_hand=by_hand, holds=holds)
         if call.sent_at:
             file, offset = call.sent_at
@@ -346,10 +347,8 @@ class _Planner:
         for holds, trigger in planned:
             name = rules.slug(trigger.workflow or (trigger.target.name if trigger.target else ""))
             self._rule(holds, trigger, f"{visible(config.source.path)}:{step.key.line}: call of API v1.1", name)
-        token = tokens.pop()
-        option = f" --token-env {token}" if token and token not in TOKEN_VARIABLES else ""
         config.edits += [Edit((step.key.line, step.key.column), step.key.end, "run")] if step.key == "deploy" else []
-        lines = [*(command.text[a:b] for a, b in script.comments), f"deploystep run{self.option}{option}"]
+        lines = [*(command.text[a:b] for a, b in script.comments), advice.run(tokens.pop(), self.option)]
         config.edits += [*edits.command(command, "\n".join(lines), config.lines), *new]
         return True
 
