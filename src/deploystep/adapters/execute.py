@@ -22,10 +22,10 @@ def executable(program: str, environ: Mapping[str, str]) -> str:
     if found is not None:
         return found
     if "/" in program and os.path.lexists(program):
-        why = "is a folder" if Path(program).is_dir() else "is not a file that may be executed"
+        why = "it is a folder" if Path(program).is_dir() else "it may not be executed"
         raise _refused(program, why)
     where = "there is no such file" if "/" in program else "it is in no folder of PATH"
-    hint = "a command of the shell needs one:  deploystep gate RULE -- sh -c '…'"
+    hint = "a command of the shell needs one:  deploystep gate RULE -- bash -eo pipefail -c '…'"
     raise NotFound("command-not-found", f"cannot execute {shown(program)}: {where}", hint)
 
 

@@ -162,10 +162,11 @@ class _Doctor:
             if build is not None and build.fork and error.code == "no-token":
                 self.warn("token", f"{error.message}, as in every build of a fork: nothing is sent", "nothing to do")
             elif error.code == "no-token" and build is not None and not _asks(rules, build):
-                self.warn("token", error.message, f"gate needs none here; without it, {_UNKNOWN}")
+                self.warn("token", error.message, f"gate on one node needs none; without it, api, {_UNKNOWN}")
             elif build is not None or "token" in error.code:
                 name = "token" if "token" in error.code else "api"
-                self.fail(name, f"{error.message}; without it, {_UNKNOWN}", error.hints[0])
+                unknown = f"api, {_UNKNOWN}" if name == "token" else _UNKNOWN
+                self.fail(name, f"{error.message}; without it, {unknown}", error.hints[0])
             else:
                 self.warn("api", f"not asked: token, {_UNKNOWN}", "first cure what is said of build")
             return

@@ -52,7 +52,9 @@ def follow(entry: "TriggerEntry", api: Api, limit: float) -> None:
                 "wait-timeout",
                 f"what rule '{rule}' triggered has not ended within {limit:.0f} s: {_listed(counted)}",
                 f"it goes on: {created.url}",
-                "do not run this step again for it; give it longer with  --wait 2h",
+                "rerun this job to wait on: it finds this run; or give it longer with  --wait 2h"
+                if entry.spec.is_recognised
+                else "do not run this step again for it; give it longer with  --wait 2h",
             )
 
 

@@ -177,7 +177,7 @@ def project_of(
             f"cannot tell which project this is: pipeline {build.pipeline_id} could not be read "
             f"({describe_failure(result, client.host)})",
             cannot_see(services.token_name),
-            f"ask who the token is:  GET {client.host}/api/v2/me",
+            "ask who the token is by a step of this job:  deploystep doctor",
         )
     return project
 

@@ -121,7 +121,7 @@ def _hints(status: int, context: TriggerContext, *, is_trigger: bool) -> tuple[s
     is_v1_1, is_v3 = context.api is ApiVersion.V1_1, context.api is ApiVersion.V3
     token, project = f"the token in {context.token_name}", context.project
     read_only = f"{token} may only read, and a trigger needs write permission"
-    who_is = f"ask who the token is:  GET {context.host}/api/v2/me"
+    who_is = "ask who the token is by a step of this job:  deploystep doctor"
     ref = f"{'tag' if isinstance(context.ref, Tag) else 'branch'} {context.ref.name}"
     causes: dict[int, tuple[tuple[str, bool], ...]] = {
         400: (

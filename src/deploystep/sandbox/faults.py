@@ -169,7 +169,7 @@ _OF_REQUESTS = (
     *(Kind(f"{c}-after-create", f"create, then answer {c}", TEXT, _server_error(c, is_created=True)) for c in _CODES),
     Kind("status:403:message", "answer this status and message; nothing is created", STATUS, _status),
     Kind("redirect:307:http://127.0.0.1:1/", "answer with a redirect", LOCATION, _redirect),
-    Kind("siblings:1,2:failed", "show these nodes of a parallel job in this state", NODES, _siblings),
+    Kind("siblings:1,2:failed", "show these nodes so when a job of /sandbox/jobs is read next", NODES, _siblings),
 )
 _SETUP = "create a run of a dynamic config: first a setup workflow, then the others"
 _OF_RUNS = (

@@ -161,7 +161,9 @@ def test_the_time_is_up() -> None:
     error = scene.fails(TimedOut, "wait-timeout")
     assert error.message == "what rule 'production' triggered has not ended within 90 s: workflow deploy: on_hold"
     assert error.hints[0] == f"it goes on: {URL}/25"
-    assert "do not run this step again" in error.hints[1]
+    assert "rerun this job to wait on" in error.hints[1]
+    unknown = Scene(workflows("on_hold"), workflow=None, limit=90.0).fails(TimedOut, "wait-timeout")
+    assert "do not run this step again" in unknown.hints[1]
     assert scene.clock.monotonic() == 90.0
 
 
