@@ -171,6 +171,21 @@ def test_the_sandbox_needs_no_account(clone: Clone) -> None:
     assert "nothing leaves this machine" in ended.err
 
 
+def test_a_tag_in_the_environment_is_where_the_clone_has_it(clone: Clone) -> None:
+    """What is deployed from a laptop is the work tree, whatever tag a variable names."""
+    clone.write(RULES.replace("branch: main", "tag: v*"))
+    clone.git("tag", "v1")
+    tagged = clone.git("rev-parse", "HEAD").strip()
+    clone.commit()
+    arguments = ("run", "--json", "--outside-ci", "--dry-run")
+    ended = clone.run(arguments, {"CIRCLE_TAG": "v1"}, ci=False)
+    assert (ended.code, ended.json["error"]["code"]) == (4, "tag-elsewhere")
+    clone.git("checkout", "--quiet", "v1")
+    clone.write(RULES.replace("branch: main", "tag: v*"))
+    ended = clone.run(arguments, {"CIRCLE_TAG": "v1"}, ci=False)
+    assert (ended.code, ended.json["build"]["revision"]) == (0, tagged), ended.err
+
+
 def test_a_detached_head_is_named(clone: Clone) -> None:
     clone.git("checkout", "--quiet", "--detach")
     ended = plan(clone)

@@ -251,7 +251,7 @@ def _cases(clone: Clone, found: Proposal, branches: tuple[str, ...]) -> Iterator
             yield f"    expect: {{fire: [production]{expected}}}"
     other = next((name for name in ("feature/login", "feature/cart") if not _has(branches, name)), None)
     if other is not None:
-        yield "  - name: another branch deploys nothing"
+        yield f"  - name: {'another' if branches else 'a'} branch deploys nothing"
         yield f"    given: {{branch: {other}}}"
         yield "    expect: {fire: []}"
     if not _has(found.tags, "v1.4.0"):

@@ -135,6 +135,8 @@ class Services:
         values = dict(self._stated_environ)
         found = dict(self.repository.describe())
         revision = self._stated_revision()
+        if revision is None and Variables(values).get("CIRCLE_SHA1") is None:
+            self._raise_if_elsewhere(Variables(values).get("CIRCLE_TAG"), found.get("CIRCLE_SHA1", ""))
         if revision is not None:
             values["CIRCLE_SHA1"] = revision
         elif "CIRCLE_SHA1" not in found and Variables(values).get("CIRCLE_SHA1") is None:
@@ -156,6 +158,13 @@ class Services:
             found |= _IMAGINED_PROJECT
         blank = Variables(values)
         return {**values, **{name: value for name, value in found.items() if blank.get(name) is None}}
+
+    def _raise_if_elsewhere(self, tag: str | None, head: str) -> None:
+        """Outside a build the work tree is what is deployed: a tag that a variable names must be there."""
+        tagged = self.repository.resolve(f"refs/tags/{tag}") if tag else None
+        if tagged not in (None, head):
+            what = f"CIRCLE_TAG is {tag!r}, which this clone has at another commit than HEAD ({head[:7]})"
+            raise EnvironmentInvalid("tag-elsewhere", what, "check that tag out, or unset the variable")
 
     def _without_commit(self, branch: str | None) -> EnvironmentInvalid:
         """The error that says why nothing tells which commit this is."""

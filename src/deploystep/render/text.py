@@ -257,10 +257,10 @@ def _started(start: "Start", report: Report, style: Style) -> list[str]:
 def _next(start: "Start", *, has_commit: bool) -> str:
     todo = " and ".join(["make that change"] * bool(start.lines) + ["commit it"] * (not has_commit))
     first = f"{todo}, then  " if todo else ""
-    trial = f"deploystep run{start.options} --sandbox  for a whole run without an account"
+    trial = f" , and  deploystep run{start.options} --sandbox  for a whole run without an account"
     if not start.sends:
-        trial = f"deploystep gate production{start.options} --outside-ci --dry-run"
-    return f"next:  {first}deploystep test{start.options} , and  {trial}"
+        trial = f" , and  deploystep gate production{start.options} --outside-ci --dry-run" if start.branch else ""
+    return f"next:  {first}deploystep test{start.options}{trial}"
 
 
 def _finding(finding: Finding, style: Style) -> str:
