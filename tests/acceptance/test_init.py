@@ -249,6 +249,13 @@ def test_a_rule_for_tags_is_planned_for_one_that_there_is(fresh: Fresh) -> None:
     assert ended.out.endswith("then  deploystep test\n"), "gate would judge the branch that is checked out"
 
 
+def test_what_deploys_already_is_told(fresh: Fresh) -> None:
+    """Beside a deploy step or a call of the API, the rule would be a second deploy of each commit."""
+    fresh.write(f"{PLAIN}      - deploy: ./ship.sh\n", ".circleci/config.yml")
+    fresh.commit(".circleci/config.yml")
+    assert "deploy step of build: it deploys already, and this rule would too\n" in fresh.local("init").out
+
+
 def test_at_gitlab_no_trigger_is_promised(fresh: Fresh) -> None:
     fresh.git("remote", "add", "origin", "git@gitlab.com:acme/shop.git")
     ended = fresh.local("init")

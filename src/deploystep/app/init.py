@@ -9,6 +9,7 @@ from typing import Final
 from deploystep.core.frozen import dataclass, replace
 from deploystep.core.parameters import Scalar
 from deploystep.core.patterns.proofs import witness
+from deploystep.core.source import SourceFile
 from deploystep.core.trace import Answer
 from deploystep.project.config import Config, read_config
 from deploystep.project.continuation import Continuation, continuation
@@ -88,7 +89,7 @@ def start(clone: Clone, read: Read) -> Start:
         found = propose(gated.path, TEMPLATE, setting)
         compared = read_config(gated.path, found.text)
     heading, lines = _change(gated, found)
-    remarks = [*found.remarks]
+    remarks = [*_deploys_already(clone, read), *found.remarks]
     if gated.setup is not None:
         sent, told = _through_setup(gated, found, compared)
         found, remarks = sent, [*told, *remarks]
@@ -119,6 +120,17 @@ def start(clone: Clone, read: Read) -> Start:
         config=None if gated.why or gated.setup else compared,
         options=clone.options,
     )
+
+
+def _deploys_already(clone: Clone, read: Read) -> Iterator[str]:
+    """Yield what deploys here by ways that end, beside which the rule would deploy a second time."""
+    from deploystep.migrate.plan import plan  # noqa: PLC0415 - doctor imports this module and not that one
+
+    source = SourceFile(clone.config_path, clone.config or "")
+    alarms = [found for found in plan([source], None, "", read, None).findings if found.is_alarm]
+    if alarms:
+        yield f"{alarms[0].path}:{alarms[0].line}: {alarms[0].what}: it deploys already, and this rule would too"
+        yield f"keep one of them: delete this rule file, and  deploystep migrate{clone.options}  writes the one for it"
 
 
 def _gated(clone: Clone, read: Read) -> _Gated:

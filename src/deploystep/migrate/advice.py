@@ -69,7 +69,8 @@ def of_call(
     if kind != "config-run":
         how = advised(request, own, holds, is_step=is_step)
     if kind == "call" and by_hand and not how[0].startswith("by hand"):
-        how.insert(0, f"by hand, because {by_hand}:")
+        named = " (JOB is a placeholder)" if "$" in request.parameters.get("CIRCLE_JOB", "") else ""
+        how.insert(0, f"by hand, because {by_hand}{named}:")
     what = f"call of API {request.api} that {does}{project}"
     return Finding(kind, request.endpoint, *place, what, until, tuple(how), not by_hand)
 
