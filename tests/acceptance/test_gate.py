@@ -228,7 +228,9 @@ def test_the_other_nodes_are_waited_for(shop: Project, states: Any, code: int, e
     assert (ended.code, marks(shop)) == (code, executed), ended.err
 
 
-@pytest.mark.parametrize(("rule", "cure"), [("production", "safe to run this job again"), ("needs", "run this job")])
+@pytest.mark.parametrize(
+    ("rule", "cure"), [("production", "safe to run this job again"), ("needs", "run this step again")]
+)
 def test_nobody_answers(shop: Project, rule: str, cure: str) -> None:
     shop.write(RULES.replace("{name: frozen, when: {branch: main}, during: Mon 00:00-00:01}", NEEDS))
     nowhere = {"DEPLOYSTEP_HOST": "http://127.0.0.1:9", **(PARALLEL if rule == "production" else {})}
