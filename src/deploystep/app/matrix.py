@@ -23,7 +23,8 @@ from deploystep.core.rules import Alternative, EnvIs, FlagIs, Matcher, NameIs, R
 from deploystep.core.source import Diagnostic, Span, Spanned
 from deploystep.core.times import next_change, open_spans, read_now, zone
 from deploystep.core.trace import Answer, Trace, negate
-from deploystep.project.wiring import Refs, refs_of, rule_would_run
+from deploystep.project.refs import Refs, refs_of, sent
+from deploystep.project.would_run import would_run
 from deploystep.rulefile.rule_proofs import told, witness
 
 if TYPE_CHECKING:
@@ -262,7 +263,7 @@ def _started(rule: Rule, rules: RuleSet, refs: _Refs, config: "Config | None") -
         return "not known: there is no config to read"
     ref = next((group[0] for _, group in refs), Branch(rules.default_branch or "main"))
     kind = "tag" if isinstance(ref, Tag) else "branch"
-    return f"on {kind} {ref.name}: {rule_would_run(config, rule, ref).text}"
+    return f"on {kind} {ref.name}: {would_run(config, ref, sent(rule.deploy, ref)).text}"
 
 
 def _lanes(rules: RuleSet, start: datetime) -> Iterator[Lane]:

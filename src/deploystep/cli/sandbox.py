@@ -18,7 +18,7 @@ from deploystep.core.parameters import Scalar
 from deploystep.core.secret import Secret
 from deploystep.core.trace import Answer
 from deploystep.project.config import Config
-from deploystep.project.wiring import would_run
+from deploystep.project.would_run import would_run
 from deploystep.sandbox import Fault, FaultError, Sandbox, TriggerBody, Workflow, parse_fault
 
 _HEARTBEAT: Final = 3600.0

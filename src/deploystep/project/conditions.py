@@ -4,6 +4,7 @@ CircleCI docs, "Configuration reference": "Logic statements" (`and`, `or`, `not`
 empty list is refused), "filters", "branches", "tags". A filter's `/regex/` matches the whole name.
 """
 
+from enum import Enum
 from typing import Final
 
 from deploystep.core.build import Tag
@@ -22,19 +23,41 @@ from deploystep.project.expressions import (
     matches,
     parameters_in,
     truth,
+    written,
 )
 from deploystep.project.reading import Items, Map, Node, Text, all_texts, at, key_line
 
 _MOST_DEEP: Final = 100
 
 
+class Reason(Enum):
+    """What keeps something from running, as far as what to do depends on it."""
+
+    OTHER = "other"  # a condition, most often
+    FILTERS = "filters"
+    NO_TAGS = "no tags"  # no filter for tags
+    SCHEDULE = "schedule"
+    UNDECLARED = "undeclared"  # a parameter
+    REFUSED = "refused"  # a name that there is not
+
+
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Whether something runs, the line of the config that decides it (0: nothing there does), and why."""
+    """Whether something runs, the line of the config that decides it (0: nothing there does), and why.
+
+    `is_required`: it is another job that does not run, and that this one requires.
+    """
 
     answer: Answer
     line: int = 0
     why: str = ""
+    reason: Reason = Reason.OTHER
+    is_required: bool = False
+
+    @property
+    def is_out(self) -> bool:
+        """Whether it does not run, or requires what does not, of which the docs tell two things for a tag."""
+        return self.answer is Answer.NO or (self.answer is Answer.UNKNOWN and self.is_required)
 
 
 YES: Final = Runs(Answer.YES)
@@ -62,7 +85,7 @@ def _because(node: Node, trigger: Trigger) -> str:
     """The values that a condition asks for, as far as they are known."""
     texts = [str(text) for text in all_texts(node)]
     names = sorted(set[str]().union(*map(parameters_in, texts)))
-    facts = [f"{name} is {_written(trigger.parameters.get(name, UNKNOWN))}" for name in names]
+    facts = [f"{name} is {_shown(trigger.parameters.get(name, UNKNOWN))}" for name in names]
     if any("pipeline.git." in text for text in texts):
         facts.append(said(trigger))
     if any(each.began for each in trigger.beginnings(texts)):
@@ -75,12 +98,10 @@ def said(trigger: Trigger) -> str:
     return f"{'tag' if isinstance(trigger.ref, Tag) else 'branch'} {trigger.ref.name}"
 
 
-def _written(value: Value) -> str:
+def _shown(value: Value) -> str:
     if isinstance(value, Unknown) or value is None:
         return "not known" if value is not None else "not set"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"'{value}'" if isinstance(value, str) else str(value)
+    return f"'{value}'" if isinstance(value, str) else written(value)
 
 
 def condition(node: Node, trigger: Trigger, depth: int = 0) -> Answer:
@@ -119,7 +140,7 @@ def _value(node: Node, trigger: Trigger, depth: int) -> Value:
 def _equal(values: list[Value]) -> Answer:
     """Equal values: how an empty one compares with nothing, and a number with its digits, is not documented."""
     known = [v for v in values if not isinstance(v, Unknown)]
-    texts = {"" if v is None else str(v).lower() if isinstance(v, bool) else str(v) for v in known}
+    texts = {"" if v is None else written(v) for v in known}
     if len(texts) > 1 or ("" in texts and Unknown.SOMETHING in values):
         return Answer.NO
     is_clear = len(known) == len(values) and len({type(v) for v in known}) == 1
@@ -144,14 +165,15 @@ def filtered(filters: Node | None, trigger: Trigger, line: int) -> Runs:
     an expression is asked about either.
     """
     if isinstance(filters, Text) and filters:
-        return Runs(_anyhow(filters, trigger), filters.line, f"its filters: {_because(filters, trigger)}")
+        why = f"its filters: {_because(filters, trigger)}"
+        return Runs(_anyhow(filters, trigger), filters.line, why, Reason.FILTERS)
     kind = "tags" if isinstance(trigger.ref, Tag) else "branches"
     rules = at(filters, kind)
     if rules is None:
         if kind == "branches":
             return YES
         why = "a job without a filter for tags never runs for a tag"
-        return Runs(Answer.NO, line if filters is None else filters.line, why)
+        return Runs(Answer.NO, line if filters is None else filters.line, why, Reason.NO_TAGS)
     if not isinstance(rules, Map):
         return Runs(Answer.UNKNOWN, line)
     only, ignore = at(rules, "only"), at(rules, "ignore")
@@ -162,7 +184,7 @@ def filtered(filters: Node | None, trigger: Trigger, line: int) -> Runs:
         answer = asked[0]
     else:
         answer = OPPOSITE[asked[0]] if asked else (Answer.YES if kind == "branches" else Answer.NO)
-    return Runs(answer, (only or ignore or rules).line, f"its filters: {said(trigger)}")
+    return Runs(answer, (only or ignore or rules).line, f"its filters: {said(trigger)}", Reason.FILTERS)
 
 
 def _named(node: Node, name: str) -> Answer:

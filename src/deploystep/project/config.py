@@ -11,9 +11,10 @@ from math import prod
 from typing import Final
 
 from deploystep.core.build import Branch, Tag
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import dataclass, replace
+from deploystep.core.source import Place
 from deploystep.core.trace import Answer, kleene_and, kleene_or
-from deploystep.project.conditions import Runs, filtered, gate
+from deploystep.project.conditions import Reason, Runs, filtered, gate
 from deploystep.project.expressions import UNKNOWN, Trigger, Undeclared, Value, filled_parameters
 from deploystep.project.reading import (
     ConfigUnreadable,
@@ -99,6 +100,16 @@ class Workflow:
             found += [other for name, others in self.named.items() if name.startswith(start) for other in others]
         return list({id(other): other for other in found}.values())
 
+    def all_required(self, *jobs: Job) -> list[Job]:
+        """The jobs that these wait for, directly or through others; not in order."""
+        found: dict[int, Job] = {}
+        waiting = list(jobs)
+        while waiting:
+            new = [other for other in self.required(waiting.pop()) if id(other) not in found]
+            found |= {id(other): other for other in new}
+            waiting += new
+        return list(found.values())
+
 
 @dataclass(frozen=True, slots=True)
 class WorkflowRuns:
@@ -134,9 +145,18 @@ class Config:
         return self.version in ("2", "2.0")
 
     @property
+    def jobs(self) -> list[Job]:
+        """The jobs of all workflows."""
+        return [job for workflow in self.workflows for job in workflow.jobs]
+
+    @property
     def job_names(self) -> list[str]:
-        """What the jobs are called in workflows, with those that only compiling tells."""
-        return [name for workflow in self.workflows for job in workflow.jobs for name in job.names]
+        """What they are called, with names that only compiling tells."""
+        return [name for job in self.jobs for name in job.names]
+
+    def place(self, line: int) -> Place:
+        """A line of it; 0 is the whole file."""
+        return Place(self.path, line)
 
     def trigger(self, ref: Branch | Tag, sent: Mapping[str, Value], *, by_api: bool = True) -> Trigger:
         """A trigger that sends some parameters; the others have their defaults."""
@@ -155,7 +175,8 @@ class Config:
             if none is None:
                 return tuple(_workflow_runs(workflow, trigger) for workflow in self.workflows)
         except Undeclared as error:
-            none = Runs(Answer.NO, error.line, f"parameter '{error.name}' is not declared in this config")
+            why = f"parameter '{error.name}' is not declared in this config"
+            none = Runs(Answer.NO, error.line, why, Reason.UNDECLARED)
         return tuple(WorkflowRuns(w, none, tuple((job, none) for job in w.jobs)) for w in self.workflows)
 
 
@@ -164,7 +185,7 @@ def _workflow_runs(workflow: Workflow, trigger: Trigger) -> WorkflowRuns:
     if items_of(at(workflow.fields, "triggers")) and opened.answer is not Answer.NO:
         line = key_line(workflow.fields, "triggers")
         why = "a workflow with triggers: runs by its schedule alone"
-        opened = Runs(Answer.UNKNOWN if trigger.is_any else Answer.NO, line, why)
+        opened = Runs(Answer.UNKNOWN if trigger.is_any else Answer.NO, line, why, Reason.SCHEDULE)
     found: dict[int, Runs] = {}
     jobs = []
     for job in workflow.jobs:
@@ -174,7 +195,7 @@ def _workflow_runs(workflow: Workflow, trigger: Trigger) -> WorkflowRuns:
         jobs.append((job, runs if is_open or opened.answer is not answer or answer is Answer.YES else opened))
     running = kleene_or(runs.answer for _, runs in jobs)
     decides = next((runs for _, runs in jobs if runs.answer is running is not Answer.YES), opened)
-    return WorkflowRuns(workflow, Runs(running, decides.line, decides.why), tuple(jobs))
+    return WorkflowRuns(workflow, replace(decides, answer=running), tuple(jobs))
 
 
 def _job_runs(job: Job, workflow: Workflow, found: dict[int, Runs], trigger: Trigger, most: int) -> Runs:
@@ -195,7 +216,7 @@ def _job_runs(job: Job, workflow: Workflow, found: dict[int, Runs], trigger: Tri
         other, runs = out[0]
         is_open = isinstance(trigger.ref, Tag) or any("<<" in need for need in job.requires)
         answer = Answer.NO if len(out) == len(needed) else Answer.UNKNOWN if is_open else mine.answer
-        mine = Runs(answer, runs.line, f"it requires '{other.alias}': {runs.why}")
+        mine = Runs(answer, runs.line, f"it requires '{other.alias}': {runs.why}", runs.reason, is_required=True)
     elif mine.answer is Answer.YES and (statuses := job.after):
         name = next(iter(statuses))
         mine = Runs(Answer.UNKNOWN, name.line, f"it waits for job '{name}' to end in another way than success")
@@ -269,7 +290,7 @@ def _refusals(workflows: Iterable[Workflow], root: Map, parameters: Mapping[str,
         texts = (text for node in nodes for text in all_texts(node) if "pipeline.parameters." in text)
         for text in texts if parameters is not None else ():
             for name in sorted(filled_parameters(text) - (parameters or {}).keys()):
-                yield Runs(Answer.NO, text.line, f"{_REFUSED}parameter '{name}' is not declared")
+                yield Runs(Answer.NO, text.line, f"{_REFUSED}parameter '{name}' is not declared", Reason.UNDECLARED)
 
 
 def _lost(workflow: Workflow, jobs: Map) -> Iterator[Runs]:
@@ -277,10 +298,10 @@ def _lost(workflow: Workflow, jobs: Map) -> Iterator[Runs]:
     for job in workflow.jobs:
         lost = next((need for need in job.requires if "<<" not in need and need not in names), None)
         if jobs and "/" not in job.key and job.key not in jobs and not job.is_approval:
-            yield Runs(Answer.NO, job.line, f"{_REFUSED}there is no job '{job.key}'")
+            yield Runs(Answer.NO, job.line, f"{_REFUSED}there is no job '{job.key}'", Reason.REFUSED)
         elif lost is not None:
             why = f"job '{job.alias}' requires '{lost}', which workflow '{workflow.name}' has not"
-            yield Runs(Answer.NO, job.line, _REFUSED + why)
+            yield Runs(Answer.NO, job.line, _REFUSED + why, Reason.REFUSED)
 
 
 def _jobs(entry: Node) -> Iterator[Job]:

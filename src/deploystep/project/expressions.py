@@ -135,6 +135,11 @@ def truth(value: Value) -> Answer:
     return Answer.YES if value else Answer.NO
 
 
+def written(value: Value) -> str:
+    """A value as YAML and CircleCI write it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def as_value(answer: Answer) -> Value:
     """An answer as a value that can be compared."""
     return UNKNOWN if answer is Answer.UNKNOWN else answer is Answer.YES
@@ -156,8 +161,8 @@ def filled(text: Text, trigger: Trigger) -> Value:
     values = [evaluate(found[1], text.line, trigger) for found in _TAG.finditer(text)]
     if any(isinstance(value, Unknown) or value is None for value in values):
         return UNKNOWN  # how nothing is written into a text is not documented for all of them
-    written = iter(str(v).lower() if isinstance(v, bool) else str(v) for v in values)
-    return _TAG.sub(lambda _: next(written), text)
+    texts = iter(map(written, values))
+    return _TAG.sub(lambda _: next(texts), text)
 
 
 def evaluate(expression: str, line: int, trigger: Trigger) -> Value:

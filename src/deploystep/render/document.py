@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from deploystep.app.matrix import Lane, Matrix, Row
     from deploystep.migrate.plan import Migration
-    from deploystep.project.wiring import WouldRun
+    from deploystep.project.would_run import WouldRun
 
 SCHEMA = 1
 Object: TypeAlias = dict[str, Any]

@@ -13,7 +13,8 @@ from deploystep.core.build import Branch, Tag
 from deploystep.core.source import SourceFile
 from deploystep.project.config import Config, read_config
 from deploystep.project.reading import ConfigUnreadable
-from deploystep.project.wiring import Project, compare, would_run
+from deploystep.project.wiring import Project, compare
+from deploystep.project.would_run import would_run
 from deploystep.rulefile.load import load
 
 PUBLIC = sorted((Path(__file__).resolve().parents[4] / "shared" / "configs").glob("*.yml"))
@@ -395,6 +396,14 @@ def test_a_rule_for_gate_alone_starts_nothing() -> None:
     (told,) = found(changed(CONFIG, "deploystep run", "echo"), ALONE)
     assert told.startswith("P04 warning 2 config.yml: the step never runs on branch 'main'")
     assert told.endswith("— run  deploystep gate production  in a job that runs for what this rule is for")
+
+
+def test_a_condition_keeps_a_required_job_from_a_rule_for_gate_alone() -> None:
+    """There is no trigger that could send what it asks for."""
+    text = changed(
+        changed(CONFIG, CLOSES, "    unless: {equal: [main, << pipeline.git.branch >>]}\n"), "deploystep run", GATE
+    )
+    _told(found(text, ALONE.replace("when:", "requires: test, when:")), "W702 .* its unless: branch main — let it run")
 
 
 GATE: Final = "deploystep gate production -- ./deploy.sh"

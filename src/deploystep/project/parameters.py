@@ -1,4 +1,4 @@
-"""What a rule names, and whether the config has it: jobs, the workflow, and parameters with their types and uses."""
+"""The parameters that a rule sends, beside their declarations and uses: P06, P07, and P08 of a setup config."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
@@ -6,16 +6,16 @@ from typing import Final
 from deploystep.core.deploy_key import NAME as DEPLOY_KEY
 from deploystep.core.parameters import Template
 from deploystep.core.rules import Deploy, Parameter
-from deploystep.core.source import Diagnostic, Place, Severity, Span
-from deploystep.core.text import did_you_mean
+from deploystep.core.source import Diagnostic, Span
+from deploystep.core.text import shown
 from deploystep.project.config import Config, Declared, Workflow
+from deploystep.project.cures import near, warning
 from deploystep.project.expressions import UNKNOWN, parameters_in
 from deploystep.project.reading import ConfigUnreadable, Node, all_texts, at, map_of, read_yaml
 from deploystep.project.steps import Read
 
 #: Conditions are decided when the config is compiled, and leave nothing of a parameter behind.
 _CONDITIONS: Final = frozenset({"when", "unless", "filters", "condition"})
-_SHOWN: Final = 60
 #: For each type of CircleCI's: what a value of it is here, and how one is written.
 _TYPES: Final[Mapping[str, tuple[type, str]]] = {
     "boolean": (bool, "write true or false"),
@@ -29,7 +29,7 @@ _REFUSED: Final = ", so CircleCI refuses the config"
 _KINDS: Final[Mapping[type, str]] = {bool: "true or false", int: "a number", Template: "a text"}
 
 
-def parameters(deploy: Deploy, config: Config, started: Iterable[Workflow]) -> Iterator[Diagnostic]:
+def problems(deploy: Deploy, config: Config, started: Iterable[Workflow]) -> Iterator[Diagnostic]:
     """Parameters that the config does not declare, or not so, or that what is started does not use."""
     apart = ("parameters", "workflows", *([] if "job-groups" in config.root else ["jobs"]))
     parts: list[Node | None] = [value for key, value in config.root.items() if key not in apart]
@@ -49,7 +49,7 @@ def parameters(deploy: Deploy, config: Config, started: Iterable[Workflow]) -> I
             yield wrong
             continue
         text = parameter.value.value.text if isinstance(parameter.value.value, Template) else ""
-        place, subject = Place(config.path, declared.line), f"parameter {shown(name)}"
+        place, subject = config.place(declared.line), f"parameter {shown(name)}"
         if config.refused:
             continue
         if name not in everywhere:
@@ -78,7 +78,7 @@ def declarations(config: Config, span: Span) -> Iterator[Diagnostic]:
         elif fitting in (bool, int) and type(declared.default) is not fitting and declared.default is not UNKNOWN:
             what, hint = f"{_THE_DEFAULT} {shown(name)} is no {declared.type}{_REFUSED}", how
         if what:
-            yield Diagnostic("P07", what, span, hint).cured_in(Place(config.path, declared.line))
+            yield Diagnostic("P07", what, span, hint).cured_in(config.place(declared.line))
 
 
 def _used(parts: Iterable[Node | None], without: frozenset[str] = frozenset()) -> frozenset[str]:
@@ -110,23 +110,7 @@ def twice(deploy: Deploy, config: Config, files: Iterable[str], read: Read) -> I
         for parameter in deploy.parameters:
             name = parameter.key.value
             if name in config.parameters and name in other:
-                place = Place(config.path, config.parameters[name].line)
+                place = config.place(config.parameters[name].line)
                 what = f"the setup config declares {shown(name)}, and {file} declares it too"
                 hint = "CircleCI ends such a run with an error: pass it on under another name"
                 yield Diagnostic("P08", what, parameter.key.span, hint).cured_in(place)
-
-
-def shown(text: str) -> str:
-    """A name in quotes, not endless."""
-    return f"'{text if len(text) <= _SHOWN else text[: _SHOWN - 1] + '…'}'"
-
-
-def near(name: str, known: Iterable[str]) -> str:
-    """The name that was probably meant, else those that there are."""
-    known = sorted({each for each in known if "<<" not in each})
-    return did_you_mean(name, known, f"known: {', '.join(known) or 'none'}")
-
-
-def warning(code: str, message: str, span: Span, hint: str) -> Diagnostic:
-    """A diagnostic that keeps nothing from running."""
-    return Diagnostic(code, message, span, hint, Severity.WARNING)
