@@ -63,18 +63,21 @@ class Job:
     line: int
     fields: Map
 
+    @classmethod
+    def plain(cls, key: Text) -> "Job":
+        """One of which nothing is written but its name."""
+        return cls(str(key), (str(key),), str(key), key.line, Map())
+
     @property
     def requires(self) -> list[str]:
         """Names of the jobs that it waits for, with whatever status."""
         found = at(self.fields, "requires")
-        maps = [str(key) for item in items_of(found) if isinstance(item, Map) for key in item]
-        return [*map(str, texts_of(found)), *maps]
+        return [*map(str, texts_of(found)), *(str(key) for item in items_of(found) for key in map_of(item))]
 
     @property
     def after(self) -> Map:
         """Of the jobs that it waits for those whose success it does not start on."""
-        maps = [item for item in items_of(at(self.fields, "requires")) if isinstance(item, Map)]
-        found = ((key, node) for each in maps for key, node in each.items())
+        found = [pair for item in items_of(at(self.fields, "requires")) for pair in map_of(item).items()]
         return Map({key: node for key, node in found if not {*texts_of(node)} & _SUCCEEDED})
 
     @property
@@ -235,13 +238,11 @@ def read_config(path: str, text: str) -> Config:
         raise ConfigUnreadable(1, "it is too large, with what its aliases repeat")
     version, setup = at(root, "version"), at(root, "setup")
     is_setup = setup is not None and not (isinstance(setup, Text) and typed(setup) is False)
-    written = map_of(at(root, "workflows"))
-    jobs = map_of(at(root, "jobs"))
+    written, jobs = map_of(at(root, "workflows")), map_of(at(root, "jobs"))
     workflows = [_workflow(name, fields) for name, fields in written.items() if isinstance(fields, Map)]
     if not written and _ONE_JOB in jobs:
-        line = next(key.line for key in jobs if key == _ONE_JOB)
-        only = Job(_ONE_JOB, (_ONE_JOB,), _ONE_JOB, line, Map())
-        workflows = [Workflow(_ONE_JOB, line, Map(), (only,), {_ONE_JOB: (only,)})]
+        only = Job.plain(next(key for key in jobs if key == _ONE_JOB))
+        workflows = [Workflow(_ONE_JOB, only.line, Map(), (only,), {_ONE_JOB: (only,)})]
     parameters = {str(name): _declared(name, map_of(node)) for name, node in map_of(at(root, "parameters")).items()}
     return Config(
         path=path,
@@ -306,7 +307,7 @@ def _lost(workflow: Workflow, jobs: Map) -> Iterator[Runs]:
 
 def _jobs(entry: Node) -> Iterator[Job]:
     if isinstance(entry, Text):
-        yield Job(str(entry), (str(entry),), str(entry), entry.line, Map())
+        yield Job.plain(entry)
     elif isinstance(entry, Map) and len(entry) == 1:
         key, node = next(iter(entry.items()))
         fields = map_of(node)

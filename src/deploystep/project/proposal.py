@@ -5,7 +5,8 @@ Lines are added to the text as it stands. Only a list or map that is written on 
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from itertools import chain, count
 from typing import Final, TypeAlias
 
 from deploystep.core.build import Branch
@@ -15,18 +16,7 @@ from deploystep.core.patterns import is_legal_ref
 from deploystep.core.trace import Answer
 from deploystep.project.config import Config, Job, Workflow, WorkflowRuns, read_config
 from deploystep.project.expressions import pattern_of
-from deploystep.project.reading import (
-    Items,
-    Map,
-    Node,
-    Text,
-    at,
-    items_of,
-    key_line,
-    map_of,
-    texts_of,
-    under,
-)
+from deploystep.project.reading import Items, Map, Node, Text, at, items_of, key_line, map_of, texts_of, under
 from deploystep.project.staying import DEPLOYS, Staying, command_of, deploys, is_gateable, staying
 from deploystep.project.steps import RUN, Read, runs_step
 
@@ -49,6 +39,8 @@ workflows:
 _REVISIONS: Final = frozenset({"sha", "sha1", "git_sha", "commit_sha", "commit", "revision"})
 _CONTEXT: Final = "deploy-token"
 _STEP: Final = "deploystep"
+_DEPLOY: Final = "deploy"
+_INSTALL: Final = '- run: pip install "git+https://HOST/deploystep.git@COMMIT"'
 _PLAIN: Final = re.compile(r"[\w./<][\w./<> -]*", re.ASCII)
 Keys: TypeAlias = tuple[str, ...]  #: from the top of a config to a place in it
 
@@ -106,11 +98,10 @@ class _Proposing:
     def __init__(self, original: Config, config: Config, text: str, setting: Setting) -> None:
         self.original = original  # its lines are those that people see
         self.config = config
+        self.setting = setting
         self.ref = Branch(setting.branch)
-        self.read = setting.read
-        self.options = setting.options
-        self.untriggered = setting.untriggered
         self.command = f"deploystep run{setting.options}"
+        self.gate = f"deploystep gate production{setting.options} --"
         self.lines = text.splitlines()
         self.added: dict[int, list[list[str]]] = {}
         self.gone: set[int] = set()
@@ -119,7 +110,7 @@ class _Proposing:
     def has_changed(self, keys: Keys) -> bool:
         """Whether lines below a key were added or taken away."""
         line = key_line(map_of(at(self.config.root, *keys[:-1])), keys[-1])
-        below, depth = range(line, self._end(line) + 1), _depth(self.lines[line - 1])
+        below, depth = range(line, _end(self.lines, line) + 1), _depth(self.lines[line - 1])
         is_deeper = (_depth(block[0]) > depth for number in below for block in self.added.get(number, ()))
         return any(is_deeper) or not self.gone.isdisjoint(below[1:])
 
@@ -127,14 +118,12 @@ class _Proposing:
         config = self.config
         pushed = [w for w in config.runs(config.trigger(self.ref, {}, by_api=False)) if w.runs.answer is not Answer.NO]
         build = next((w.workflow for w in pushed), None)
-        gates = [] if self.untriggered else sorted(self._gates({w.workflow.name for w in pushed}))
+        gates = [] if self.setting.untriggered else sorted(self._gates({w.workflow.name for w in pushed}))
         branches: tuple[str, ...] = ()
         gated: Workflow | None = None
         if gates:
             *others, (_, workflow, name, value) = gates
-            more = ", ".join(
-                f"{gate[1]} by {gate[2]}: {str(gate[3]).lower()}" for gate in others if gate[1] != workflow
-            )
+            more = ", ".join(f"{other} by {n}: {str(v).lower()}" for _, other, n, v in others if other != workflow)
             self.remarks += [f"a rule of its own can start each of these too: {more}"] if more else []
             flag: tuple[str, Scalar] = (name, value)
             sha = next((n for n, d in config.parameters.items() if n in _REVISIONS and d.type == "string"), None)
@@ -144,31 +133,30 @@ class _Proposing:
         else:
             flag, sha = (self._free("deploy", "boolean"), True), self._free("sha", "string")
             rest = [w.workflow for w in pushed if w.workflow.name != _DEPLOY]
-            is_two = bool(rest) and not self.untriggered
+            is_two = bool(rest) and not self.setting.untriggered
             gated = next((w.workflow for w in pushed if is_two and w.workflow.name == _DEPLOY and _is_open(w)), None)
             build = rest[0] if gated else build
-            found = staying(self.original, build.name if build else "", self.read, self.untriggered)
+            found = staying(self.original, build.name if build else "", self.setting.read, self.setting.untriggered)
             stays = [] if gated else list(found)
-            replaced = None if gated or build is None else self._deploy_job(build, {stay.job.alias for stay in stays})
+            kept, jobs = {stay.job.alias for stay in stays}, build.jobs if build and not gated else ()
+            moving = [job for job in jobs if deploys(job) and job.alias not in kept]
+            # the step takes the place of the job, which becomes one of the deploy's workflow
+            replaced = min(moving, key=lambda job: job.key != _DEPLOY, default=None)
             for stay in stays:
                 what = f"job {stay.job.alias} (line {stay.job.line}) deploys, and is not moved: {stay.why}"
                 self.remarks += [what] if what not in self.remarks else []
             if stays and replaced is None:
-                return self._gate(
-                    min(
-                        stays, key=lambda s: (build is None or s.workflow.name != build.name, "prod" not in s.job.alias)
-                    )
-                )
-            if self.untriggered:
-                gate = f"deploystep gate production{self.options} -- COMMAND"
-                remark = f"no job here deploys, as far as names tell: let the one that does run  {gate}"
+                built = build.name if build else None
+                return self._gate(min(stays, key=lambda s: (s.workflow.name != built, "prod" not in s.job.alias)))
+            if self.setting.untriggered:
+                remark = f"no job here deploys, as far as names tell: let the one that does run  {self.gate} COMMAND"
                 return Proposal(None, ("", True), None, None, self._text(), remarks=(remark,))
             branches = _patterns(replaced, "branches")
             workflow = self._deploy(flag[0], sha, gated, replaced)
             moved = replaced or next(iter(gated.jobs if gated else ()), None)
             self._tell_scope(moved.alias if moved else "", branches)
         if not any(self._runs_step(job) for w in pushed for job in w.workflow.jobs):
-            self._add_step(build, replaced)
+            self._add_step(next((w for w in pushed if w.workflow is build), None), replaced)
             self._tell_apart(build, [w.workflow.name for w in pushed if w.workflow not in (build, gated)])
         key = "deploy_key" if "deploy_key" in config.parameters else None
         return Proposal(workflow, flag, sha, key, self._text(), branches, (), tuple(self.remarks))
@@ -192,28 +180,26 @@ class _Proposing:
     def _gate(self, stay: Staying) -> Proposal:
         """Let `gate` judge the deploy in its job: in its line where that is certain, else in words."""
         job, command = stay.job, command_of(self.config, stay.job)
-        steps = runs_step(self.config, job, self.read)
-        gate = f"deploystep gate production{self.options} --"
+        steps = runs_step(self.config, job, self.setting.read)
         line = self.lines[command.line - 1] if command is not None else ""
         if command is None:
-            how = f"gate needs a run step: write what job {job.alias} does in steps of this config, as  {gate} COMMAND"
+            how = f"gate needs a run step: write what job {job.alias} does in steps of this config, as  "
+            how += f"{self.gate} COMMAND"
         elif is_gateable(self.config, job, command, line) and not steps.calls:
             self.gone.add(command.line)
-            self._add(command.line, [f"{line[: command.column - 1]}{gate} {line[command.column - 1 :]}"])
-            how = f"in job {job.key},  {gate}  stands before its last command: is that the one that deploys?"
+            self._add(command.line, [f"{line[: command.column - 1]}{self.gate} {line[command.column - 1 :]}"])
+            how = f"in job {job.key},  {self.gate}  stands before its last command: is that the one that deploys?"
         else:
-            shell = f"{gate} bash -eo pipefail -c '...'"
             last = (command_of(self.original, job) or command).line
-            how = f"in job {job.key} (last command: line {last}), write  {gate}  before the command that deploys"
-            how += f", or  {shell}  where it needs a shell"
+            how = f"in job {job.key} (last command: line {last}), write  {self.gate}  before the command that deploys"
+            how += f", or  {self.gate} bash -eo pipefail -c '...'  where it needs a shell"
         self.remarks.append(how)
-        uses = dict.fromkeys(other.alias for w in self.config.workflows for other in w.jobs if other.key == job.key)
+        uses = dict.fromkeys(other.alias for other in self.config.jobs if other.key == job.key)
         if len(uses) > 1:
             each = "write a rule for each, and give its name to gate in a parameter of the job"
             self.remarks.append(f"{' and '.join(uses)} run the same steps: {each}")
         if not steps.calls:
-            pip = '- run: pip install "git+https://HOST/deploystep.git@COMMIT"'
-            self.remarks.append(f"the job needs deploystep before that: {pip}, or another way of docs/install.md")
+            self.remarks.append(f"the job needs deploystep before that: {_INSTALL}, or another way of docs/install.md")
         if steps.workspace and steps.otherwise.has_checkout is not Answer.YES:
             self.remarks.append(f"job {job.key} has no checkout: add one, unless its workspace holds the whole clone")
         branches, tags = _patterns(job, "branches"), _patterns(job, "tags")
@@ -241,7 +227,7 @@ class _Proposing:
                     yield "prod" in f"{alone.name}{value}", alone.name, name, value
 
     def _runs_step(self, job: Job) -> bool:
-        return runs_step(self.config, job, self.read).of(RUN).answer is Answer.YES
+        return runs_step(self.config, job, self.setting.read).of(RUN).answer is Answer.YES
 
     # --- the lines of one that is not
 
@@ -269,8 +255,7 @@ class _Proposing:
             jobs = [j for j in gated.jobs if DEPLOYS.search(j.alias)] or list(gated.jobs)
             self._check_out(jobs[0].key if jobs else "", sha)
             return gated.name
-        names = [w.name for w in config.workflows]
-        name = next(n for n in _names(_DEPLOY) if n not in names)
+        name = _unused(_DEPLOY, [w.name for w in config.workflows])
         key = job.key if job else self._orphan() or self._stub(sha)
         if key in map_of(at(config.root, "jobs")):
             self._check_out(key, sha)
@@ -281,7 +266,7 @@ class _Proposing:
 
     def _narrow(self, workflow: Workflow, gate: str) -> None:
         """Let the condition of a workflow be false in the deploy's run too."""
-        fields, whole = workflow.fields, range(workflow.line, self._end(workflow.line) + 1)
+        fields, whole = workflow.fields, range(workflow.line, _end(self.lines, workflow.line) + 1)
         words = [word for word in ("when", "unless") if at(fields, word) is not None]
         node, line = at(fields, words[0]), key_line(fields, words[0])
         is_clear = isinstance(node, Map) or (isinstance(node, Text) and "pipeline." in node)
@@ -296,26 +281,17 @@ class _Proposing:
             one = f"({node})" if words[0] == "when" and " or " in node else node
             more = f"and not {gate[3:-3]}" if words[0] == "when" else f"or {gate[3:-3]}"
             both = _flow(Text(f"{one} {more}", is_plain=node.is_plain))
-        self.gone |= set(range(line, self._end(line) + 1))
+        self.gone |= set(range(line, _end(self.lines, line) + 1))
         self._add(line, [f"{self._indent(line)}{words[0]}: {both}"])
-
-    def _deploy_job(self, build: Workflow, stays: set[str]) -> Job | None:
-        """The job of the build that deploys: it becomes one of the deploy's workflow, and the step takes its place."""
-        found = [job for job in build.jobs if deploys(job) and job.alias not in stays]
-        return min(found, key=lambda job: job.key != _DEPLOY, default=None)
-
-    def _is_own(self, key: str) -> bool:
-        definition = at(self.config.root, "jobs", key)
-        return definition is not None and at(definition, "parameters") is None
 
     def _orphan(self) -> str | None:
         """A job for deploys that no workflow has: those that API v1.1 starts."""
-        used = {job.key for w in self.config.workflows for job in w.jobs}
-        keys = [str(key) for key in map_of(at(self.config.root, "jobs")) if key not in used and DEPLOYS.search(key)]
-        return next((key for key in sorted(keys, key=lambda k: k != _DEPLOY) if self._is_own(key)), None)
+        jobs, used = map_of(at(self.config.root, "jobs")), {job.key for job in self.config.jobs}
+        keys = [str(key) for key in jobs if key not in used and DEPLOYS.search(key)]
+        return min((k for k in keys if at(jobs, k, "parameters") is None), key=lambda k: k != _DEPLOY, default=None)
 
     def _stub(self, sha: str) -> str:
-        key = next(n for n in _names(_DEPLOY) if n not in map_of(at(self.config.root, "jobs")))
+        key = _unused(_DEPLOY, map_of(at(self.config.root, "jobs")))
         checkout = f"environment: {{SHA: << pipeline.parameters.{sha} >>}}"
         steps = ["- checkout", '- run: git checkout --detach "$SHA"', "- run: ./deploy.sh"]
         docker = "docker: [{image: cimg/base:current}]"
@@ -339,24 +315,20 @@ class _Proposing:
 
     # --- the step
 
-    def _add_step(self, build: Workflow | None, replaced: Job | None) -> None:
+    def _add_step(self, pushed: WorkflowRuns | None, replaced: Job | None) -> None:
         """A job of its own after all others, or in the place of the one that deployed."""
-        if build is None or not build.jobs:
+        if pushed is None or not pushed.jobs:
             self.remarks.append(f"no workflow runs for a push to {self.ref.name}: let one run  {self.command}")
             return
-        key = next(n for n in _names(_STEP) if n not in map_of(at(self.config.root, "jobs")))
-        ran = self.config.runs(self.config.trigger(self.ref, {}, by_api=False))
-        jobs = next(w.jobs for w in ran if w.workflow is build)
+        key = _unused(_STEP, map_of(at(self.config.root, "jobs")))
+        build = pushed.workflow
         after = [job for job in build.jobs if deploys(job)]  # no deploy waits for another one, or for what follows it
         for one in after:
             after += [job for job in build.jobs if one in build.required(job) and job not in after]
         needed = {id(other) for job in build.jobs if job not in after for other in build.required(job)}
-        waited = build.required(replaced) if replaced else []
-        for one in waited:
-            waited += [other for other in build.required(one) if other not in waited]
-        needed |= set(map(id, waited))
+        needed |= set(map(id, build.all_required(replaced))) if replaced else set()
         leaves = [
-            job.alias for job, runs in jobs
+            job.alias for job, runs in pushed.jobs
             if runs.answer is not Answer.NO and not job.is_approval and job not in after and id(job) not in needed
         ]  # fmt: skip
         before = at(replaced.fields, "requires") if replaced else None
@@ -366,14 +338,14 @@ class _Proposing:
         kept = [f"requires: [{', '.join(map(_flow, requires))}]"] if requires else []
         filters = at(replaced.fields, "filters") if replaced else None
         kept += [f"filters: {_flow(filters)}"] if filters is not None else []
-        last = self._end(replaced.line if replaced else build.jobs[-1].line)
+        last = _end(self.lines, replaced.line if replaced else build.jobs[-1].line)
         self.gone |= set(range(replaced.line, last + 1)) if replaced else set()
         indent = self._indent(build.jobs[-1].line)
         entry = _item(
             [f"{key}:", *(f"    {line}" for line in (*kept, f"context: {_CONTEXT} # holds CIRCLE_TOKEN"))], indent
         )
         self._add(last, entry)
-        steps = ["- checkout", '- run: pip install "git+https://HOST/deploystep.git@COMMIT"', f"- run: {self.command}"]
+        steps = ["- checkout", _INSTALL, f"- run: {self.command}"]
         image = "docker: [{image: cimg/python:3.12}]"
         self._into("jobs", [f"{key}:", f"  {image}", "  steps:", *(f"    {step}" for step in steps)])
 
@@ -381,12 +353,8 @@ class _Proposing:
 
     def _free(self, name: str, kind: str) -> str:
         """A name that no parameter has, unless that one is of this type and empty or false until it is sent."""
-
-        def fits(name: str) -> bool:
-            declared = self.config.parameters.get(name)
-            return declared is None or (declared.type == kind and declared.default in (False, ""))
-
-        return next(n for n in _names(name) if fits(n))
+        declared = self.config.parameters.items()
+        return _unused(name, [n for n, d in declared if d.type != kind or d.default not in (False, "")])
 
     def _indent(self, line: int) -> str:
         return " " * _depth(self.lines[line - 1])
@@ -408,10 +376,6 @@ class _Proposing:
     def _add(self, line: int, texts: list[str]) -> None:
         self.added.setdefault(line, []).append(texts)
 
-    def _end(self, line: int) -> int:
-        """The last line of what begins on a line; lists may stand as far left as their key."""
-        return _end(self.lines, line)
-
     def _into(self, key: str, texts: list[str], *, at_top: bool = False) -> None:
         """Add lines below a key of the config, or the key too where it is not there."""
         root, written = self.config.root, f"{key}:"
@@ -419,7 +383,7 @@ class _Proposing:
             return
         if map_of(at(root, key)):
             line = key_line(root, key)
-            self._insert(line, texts, self._end(line))
+            self._insert(line, texts, _end(self.lines, line))
             return
         last = max((n for n, text in enumerate(self.lines, 1) if text.strip()), default=0)
         line = last if not at_top else key_line(root, "version") if at(root, "version") is not None else 0
@@ -440,12 +404,9 @@ class _Proposing:
         return "\n".join(lines) + "\n"
 
 
-_DEPLOY: Final = "deploy"
-
-
-def _names(name: str) -> Iterator[str]:
-    yield name
-    yield from (f"{name}_{n}" for n in range(2, 1000))
+def _unused(name: str, taken: Container[str]) -> str:
+    """The name, with a number where it is taken."""
+    return next(n for n in chain((name,), (f"{name}_{n}" for n in count(2))) if n not in taken)
 
 
 def _patterns(job: Job | None, word: str) -> tuple[str, ...]:
@@ -467,6 +428,7 @@ def _depth(line: str) -> int:
 
 
 def _end(lines: list[str], line: int) -> int:
+    """The last line of what begins on a line; lists may stand as far left as their key."""
     start = lines[line - 1]
     depth, is_item, end = _depth(start), start.lstrip().startswith("-"), line
     for number, text in enumerate(lines[line:], line + 1):
@@ -504,10 +466,6 @@ def _written_out(path: str, text: str, config: Config, only: frozenset[Keys] | N
     return text, frozenset(opened)
 
 
-def _is_flow(line: str) -> bool:
-    return re.match(r"[^:]+:\s*[{\[*]", line) is not None
-
-
 def _on_one_line(
     config: Config, lines: list[str], only: frozenset[Keys] | None
 ) -> tuple[Keys, int, Items | Map] | None:
@@ -517,7 +475,7 @@ def _on_one_line(
     for keys in places if only is None else filter(only.__contains__, places):
         node, above = at(config.root, *keys), map_of(at(config.root, *keys[:-1]))
         line = key_line(above, keys[-1])
-        if isinstance(node, Items | Map) and node and _is_flow(lines[line - 1]):
+        if isinstance(node, Items | Map) and node and re.match(r"[^:]+:\s*[{\[*]", lines[line - 1]):
             return keys, line, node
     return None
 

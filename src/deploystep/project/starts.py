@@ -43,10 +43,8 @@ class Starts:
         self.name = deploy.workflow.value if deploy.workflow else None
         self.span = deploy.workflow.span if deploy.workflow else deploy.span
         self.sent = {p.key.value for p in deploy.parameters}
-        self.started = {ref: self._runs(ref) for group in refs for ref in group}
-
-    def _runs(self, ref: Ref) -> tuple[WorkflowRuns, ...]:
-        return self.config.runs(self.config.trigger(ref, sent(self.deploy, ref)))
+        triggers = {ref: self.config.trigger(ref, sent(deploy, ref)) for group in refs for ref in group}
+        self.started = {ref: self.config.runs(trigger) for ref, trigger in triggers.items()}
 
     def _told(self, code: str, what: str, hint: str, line: int, severity: Severity = Severity.WARNING) -> Diagnostic:
         return Diagnostic(code, what, self.span, hint, severity).cured_in(self.config.place(line))

@@ -67,7 +67,7 @@ def command_of(config: Config, job: Job) -> Text | None:
 def is_gateable(config: Config, job: Job, command: Text, line: str) -> bool:
     """Whether `gate` can be written before a command where it stands: one program, which one job alone runs."""
     is_here = line[command.column - 1 :].startswith(command) and command.is_plain and command.end[0] == command.line
-    uses = [name for w in config.workflows for other in w.jobs if other.key == job.key for name in other.names]
+    uses = [name for other in config.jobs if other.key == job.key for name in other.names]
     others = [node for key, node in map_of(at(config.root, "jobs")).items() if key != job.key]
     is_shared = any(text is command for node in (*others, at(config.root, "commands")) for text in all_texts(node))
     return is_here and len(uses) == 1 and not is_shared and _PLAIN.fullmatch(command) is not None

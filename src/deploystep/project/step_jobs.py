@@ -12,7 +12,7 @@ from deploystep.core.trace import Answer
 from deploystep.project.conditions import Reason, Runs
 from deploystep.project.config import Config, Job, Workflow, WorkflowRuns
 from deploystep.project.cures import cure, named, near, warning
-from deploystep.project.reading import Map, all_texts, at, map_of, texts_of
+from deploystep.project.reading import all_texts, at, map_of, texts_of
 from deploystep.project.refs import Ref, Refs
 from deploystep.project.steps import RUN, JobSteps, Read, RunsStep, runs_step
 
@@ -136,7 +136,7 @@ class StepJobs:
             return Runs(Answer.NO, idle.line, "it only plans here: plan, --dry-run or --sandbox")
         used = {job.key for job in self.config.jobs}
         for key in (key for key in map_of(at(self.config.root, "jobs")) if key not in used):
-            unused = runs_step(self.config, Job(str(key), (str(key),), str(key), key.line, Map()), self.read)
+            unused = runs_step(self.config, Job.plain(key), self.read)
             if _step_for(unused, rule).answer is not Answer.NO:
                 return Runs(Answer.NO, key.line, f"job {shown(key)} is in no workflow")
         hidden = any("deploystep" in (self.read(name) or "") for name in _RUNNERS)

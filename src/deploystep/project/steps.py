@@ -105,8 +105,7 @@ def runs_step(config: Config, job: Job, read: Read) -> JobSteps:
     listed = [*items_of(at(job.fields, "pre-steps")), *items_of(at(definition, "steps"))]
     listed += items_of(at(job.fields, "post-steps"))
     checkout, answer = Answer.NO, Answer.NO if isinstance(definition, Map) else Answer.UNKNOWN
-    if definition is None and _is_ours(job.key, config):
-        named = _of_orb(job.key, job.fields)
+    if definition is None and (named := _of_orb(job.key, job.fields, config)):
         ours = tuple(RunsStep(Answer.YES, job.line, Answer.UNKNOWN, words=words) for words in named)
         return JobSteps(ours, RunsStep(Answer.NO, job.line, Answer.UNKNOWN))
     idle: RunsStep | None = None
@@ -130,18 +129,13 @@ def runs_step(config: Config, job: Job, read: Read) -> JobSteps:
     return JobSteps(tuple(calls), otherwise, workspace)
 
 
-def _of_orb(name: str, fields: Node | None) -> tuple[tuple[str, ...], ...]:
-    """What a job or command of an orb for this step calls."""
-    rule = at(fields, "rule")
-    return (((rule,) if isinstance(rule, Text) else ("$",)) if name.endswith("/gate") else (RUN,),)
-
-
-def _is_ours(name: str, config: Config) -> bool:
-    """Whether a job or command is that of an orb for this step."""
-    orb, slash, command = name.partition("/")
-    source = at(config.root, "orbs", orb)
-    named = f"{orb} {source if isinstance(source, Text) else ''}"
-    return bool(slash) and "deploystep" in named and command in ("run", "gate")
+def _of_orb(name: str, fields: Node | None, config: Config) -> tuple[tuple[str, ...], ...]:
+    """What a job or command calls where it is that of an orb for this step; nothing where it is not."""
+    orb, _, command = name.partition("/")
+    source, rule = at(config.root, "orbs", orb), at(fields, "rule")
+    if "deploystep" not in (f"{orb} {source}" if isinstance(source, Text) else orb) or command not in ("run", "gate"):
+        return ()
+    return ((RUN,) if command == "run" else (rule,) if isinstance(rule, Text) else ("$",),)
 
 
 def _arguments(definition: Node | None, given: Node | None, outer: Mapping[str, str]) -> dict[str, str]:
@@ -180,8 +174,7 @@ def _steps(node: Node, config: Config, read: Read, values: Mapping[str, str], de
         for inner in items_of(at(command, "steps")):
             yield from _steps(inner, config, read, inside, depth + 1)
     elif name == "attach_workspace" or name not in _BUILT_IN:
-        runs = _of_orb(name, fields) if _is_ours(name, config) else ()
-        yield Step(name.line, runs=runs, is_open=True, attaches=name == "attach_workspace")
+        yield Step(name.line, runs=_of_orb(name, fields, config), is_open=True, attaches=name == "attach_workspace")
 
 
 def _command(command: Text, read: Read) -> Step:
