@@ -144,7 +144,7 @@ class StepJobs:
 
     def lacking(self, rule: Rule, refs: list[Refs]) -> Iterator[Diagnostic]:
         """P05: what a job that runs the step lacks for it."""
-        for ref, *_ in refs if "P05" not in rule.ignore else ():
+        for ref in (ref for group in refs for ref in group) if "P05" not in rule.ignore else ():
             for w in self.config.runs(self.config.any_trigger(ref)):
                 for job, runs in w.jobs:
                     step = self._of(job, rule)
