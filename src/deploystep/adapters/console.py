@@ -39,7 +39,8 @@ class Console:
             while not ended.wait(1.0) and not self.is_quiet:
                 seconds += 1
                 self._is_drawn = True
-                self._write(self._err, f"\r\x1b[K{what} … {seconds} s", end="")
+                sign = f"{what} … {seconds} s"[: width_of(self._err) - 1]
+                self._write(self._err, f"\r\x1b[K{sign}", end="")
 
         thread = threading.Thread(target=draw, daemon=True)
         thread.start()
