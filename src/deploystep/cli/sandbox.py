@@ -38,7 +38,7 @@ def started_for(
         if build.build_num and build.project:
             nodes = ["running", *["success"] * (build.node.total - 1)]
             sandbox.set_job(str(build.project), build.build_num, parallel_runs=nodes)
-        console.info(f"sandbox: a mock CircleCI server at {sandbox.url}; nothing leaves this machine")
+        console.info(f"sandbox: a mock CircleCI server at {sandbox.url} while this runs; nothing leaves this machine")
         if config is not None and build.project:
             starts = None if config.setup else partial(_starts, config, console)
             if config.setup:
