@@ -136,6 +136,19 @@ def test_it_verifies_certificates(tmp_path: Path, pyz: Path) -> None:
         server.shutdown()
 
 
+def test_a_full_disk_is_told(tmp_path: Path, pyz: Path) -> None:
+    """The certificate authorities are written to a temporary file. Here no file may grow."""
+    (tmp_path / "clone").mkdir()
+    packed = Packed(tmp_path / "clone", sys.executable, pyz)
+    packed.write(BERLIN)
+    packed.commit()
+    packed.start = ["sh", "-c", 'ulimit -f 0 && exec "$@"', "sh", *packed.start]
+    with sandbox() as server:
+        ended = packed.step(server, PYTHONPATH=None)
+        assert not server.requests
+    assert (ended.code, "TMPDIR" in ended.err) == (4, True), ended.err
+
+
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path, pyz: Path) -> None:
     from distribution.conftest import built  # noqa: PLC0415 - found only now
 
