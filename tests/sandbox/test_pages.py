@@ -16,10 +16,10 @@ def sandbox(**more: object) -> Sandbox:
     return Sandbox(**settings)  # type: ignore[arg-type]
 
 
-def trigger(server: Sandbox, **parameters: object) -> None:
+def trigger(server: Sandbox, project: str = "gh/acme/shop", **parameters: object) -> None:
     ref = {"branch": "main"}
     body = json.dumps({"config": ref, "checkout": ref, "parameters": parameters}).encode()
-    path = "/api/v2/project/gh/acme/shop/pipeline/run"
+    path = f"/api/v2/project/{project}/pipeline/run"
     assert (
         server.respond(
             "POST", path, headers={"Circle-Token": "t", "Content-Type": "application/json"}, body=body
@@ -85,3 +85,12 @@ def test_there_is_no_page_of_what_there_is_not(path: str) -> None:
     trigger(server)
 
     assert server.respond("GET", path).status == 404
+
+
+@pytest.mark.parametrize("project", ["gh/acme/shop", "gh/acme/a%20b%3Fc%23d"])
+def test_list_and_run_link_to_each_other(project: str) -> None:
+    server = sandbox()
+    trigger(server, project)
+
+    assert f'href="/pipelines/{project}/1"' in page(server, f"/pipelines/{project}")
+    assert f'href="/pipelines/{project}"' in page(server, f"/pipelines/{project}/1")

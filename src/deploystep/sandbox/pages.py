@@ -1,6 +1,7 @@
 """Pages for people: the web application's address of a run, which clients print, answers with all there is to know."""
 
 import json
+from urllib.parse import quote
 
 from deploystep.core.html import Node, badge, element, facts, link, page, scrolled, table
 
@@ -30,8 +31,12 @@ def _list(store: Store, call: Call) -> Reply:
     with store.lock:
         project, branch = project_in(store, call), call.request.query.get("branch")
         runs = store.listed(lambda r: r.is_pipeline and r.project == project and branch in (None, r.branch))
-        rows = tuple((link(f"{PLACE}{r.project}/{r.number}", f"run {r.number}"), *_summary(r)) for r in runs)
+        rows = tuple((link(f"{_address(r)}/{r.number}", f"run {r.number}"), *_summary(r)) for r in runs)
     return _page(f"Runs of {project}", table("Runs", ("Run", "State", "Ref", "Revision"), rows))
+
+
+def _address(run: Run) -> str:
+    return PLACE + quote(run.project)
 
 
 def _page(title: str, *body: Node) -> Reply:
@@ -48,6 +53,7 @@ def _about(run: Run) -> tuple[Node, ...]:
     state, ref, revision = _summary(run)
     origin = f"{run.trigger}, by {run.api}" if run.trigger == "api" else run.trigger
     told = facts(
+        ("project", link(_address(run), run.project)),
         ("state", state),
         ("ref", ref),
         ("revision", revision),
