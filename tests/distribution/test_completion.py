@@ -33,6 +33,7 @@ TYPED = [
     ("deploystep run --wait --cancel", "deploystep run --wait --cancel-on-interrupt "),
     ("deploystep check --rules here/dep", "deploystep check --rules here/deploy\\ staging.yml "),
     ("deploystep completion fi", "deploystep completion fish "),
+    ("deploystep gate production -- here/dep", "deploystep gate production -- here/deploy\\ staging.yml "),
 ]
 
 

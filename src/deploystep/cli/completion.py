@@ -7,6 +7,7 @@ from typing import Final
 from deploystep.cli.option_table import COMMANDS, OPTIONS, Option
 
 _HELP: Final = Option("--help", tuple(COMMANDS), "show what the command takes, and stop")
+_EXECUTED: Final = Option("COMMAND", ("gate",), "what is executed if the rule fires", "COMMAND")
 
 
 def script(shell: str) -> str:
@@ -20,7 +21,7 @@ def _options(command: str) -> Iterable[Option]:
 
 def _arguments(command: str) -> Iterable[Option]:
     """What may stand behind the command itself: one of a few words, or files."""
-    return (option for option in OPTIONS if command in option.commands and not option.flag.startswith("-"))
+    return (o for o in (*OPTIONS, _EXECUTED) if command in o.commands and not o.flag.startswith("-"))
 
 
 def _words(command: str) -> str:
