@@ -28,7 +28,7 @@ ENVIRON = {
     "CIRCLE_NODE_TOTAL": "4",
     "CIRCLE_PROJECT_REPONAME": "shop",
     "CIRCLE_PROJECT_USERNAME": "acme",
-    "CIRCLE_SHA1": "0" * 40,
+    "CIRCLE_SHA1": "1" * 40,
 }
 BEGIN = datetime(2026, 6, 16, 8, tzinfo=timezone.utc)
 BUILDS = 100
