@@ -177,7 +177,8 @@ def repository_reader(folder: Path, files: Iterable[str] | None) -> Callable[[st
     root = folder / (up_to_root(folder) or ("",))[-1]
 
     def read(path: str) -> str | None:
-        if path not in tracked if tracked is not None else ".." in path or not (root / path).is_file():
+        is_here = ".." not in path and not path.startswith("/") and (root / path).is_file()
+        if not (is_here if tracked is None else path in tracked):
             return None
         try:
             with (root / path).open("rb") as file:

@@ -19,7 +19,7 @@ from deploystep.core.errors import FactUnavailable, Uncertain
 from deploystep.core.frozen import dataclass, replace
 from deploystep.core.runs import RERUN, Run, WorkflowState, ends_in_setup, newest
 
-_MOST_OF_TARGET: Final = 100  # runs of another project that are looked through
+_MOST_OF_TARGET: Final = 100  # runs of another project that may be this deploy and are looked through
 _IN_A_ROW: Final = 20  # runs that must be older than the deploy can be, until no younger one is expected to follow
 _LOOKING: Final = 90.0  # seconds in which an earlier run must show whether it is this deploy
 _SETTLING: Final = 10.0  # a run of that age, in seconds, may be about to be cancelled by the build that made it
@@ -73,7 +73,7 @@ class EarlierRuns:
             if must_be_read:
                 raise unread(result, self._api.context)
             return NOT_READ
-        if must_be_read and (self._is_cut(result.runs) or not result.is_whole):
+        if must_be_read and (self._is_too_long(result.runs) or not result.is_whole):
             raise self._undecided(f"its runs go back further than the {len(result.runs)} newest, which were looked at")
         return Snapshot(result.runs, result.moment, self._client.clock.monotonic())
 
@@ -99,12 +99,9 @@ class EarlierRuns:
         """Whether the list has been read far enough. Its order is not documented, so one older run proves nothing."""
         return self._is_too_long(runs) or self._has_passed(runs)
 
-    def _is_cut(self, runs: tuple[Run, ...]) -> bool:
-        """Whether another project's list was left before the time in which this deploy can have been made."""
-        return self._is_too_long(runs) and not self._has_passed(runs)
-
     def _is_too_long(self, runs: tuple[Run, ...]) -> bool:
-        return self._spec.revision is None and len(runs) >= _MOST_OF_TARGET
+        """Whether another project has too many runs of the time in which this deploy can have been made."""
+        return self._spec.revision is None and sum(not _is_before(run, self._since) for run in runs) >= _MOST_OF_TARGET
 
     def _has_passed(self, runs: tuple[Run, ...]) -> bool:
         older = runs[-_IN_A_ROW:]

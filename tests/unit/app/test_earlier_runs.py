@@ -583,6 +583,7 @@ def target_runs(count: int, *, age: float = 60.0, start: int = 1000) -> list[dic
 
 
 MANY = [target_runs(20, start=n * 100) for n in range(1, 6)]
+OLDEST_FIRST = [[run for n in range(at, at + 20) for run in others(1, n, age=OLD - n)] for at in range(0, 140, 20)]
 
 
 @pytest.mark.parametrize(
@@ -596,6 +597,8 @@ MANY = [target_runs(20, start=n * 100) for n in range(1, 6)]
         ([*MANY, [pipeline()]], OWN, 5),
         ([*MANY[:4], [*target_runs(18), pipeline()]], OWN, 25),
         ([*MANY[:4], target_runs(20, age=5000.0), [pipeline()]], OWN, "fires"),
+        ([*MANY[:4], [*target_runs(5), *target_runs(15, age=5000.0)], target_runs(20, age=5000.0)], OWN, "fires"),
+        ([*OLDEST_FIRST, [pipeline()]], OWN, 25),
         # where the age of this build is not known, a hundred runs that do not hold it prove nothing
         (MANY[:3], None, "fires"),
         (MANY, None, 5),

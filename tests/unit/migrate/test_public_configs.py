@@ -16,8 +16,8 @@ from deploystep.project.config import read_config
 from deploystep.project.wiring import Project, compare
 from deploystep.rulefile.load import examine
 
-FOLDER = Path("/work/shared/configs")
-CONFIGS = sorted(FOLDER.glob("*.yml")) if FOLDER.is_dir() else []
+FOLDER = Path(__file__).resolve().parents[4] / "shared" / "configs"
+CONFIGS = sorted(FOLDER.glob("*.yml"))
 PATH, RULES = ".circleci/config.yml", ".circleci/deploy.yml"
 #: How many deploy steps and calls that end each of them has; the others have none.
 ALARMS = {
