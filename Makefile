@@ -7,7 +7,7 @@
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage wheel dist lowest simulate lint docs bench compare clean
+.PHONY: help demo test coverage dist lowest simulate lint docs bench compare clean
 
 VENV ?= .venv
 TESTS ?=
@@ -31,8 +31,7 @@ CONFIGS := .circleci/config.yml $(addprefix examples/,$(addsuffix /.circleci/con
 help:
 	@echo 'make demo      a parallel job decides and deploys, against a mock CircleCI server on this machine'
 	@echo 'make test      every test'
-	@echo 'make coverage  every test, and how much of the code the tests reach'
-	@echo 'make wheel     build the wheel, and run the acceptance tests against it'
+	@echo 'make coverage  every test against the built wheel, and how much of the code they reach'
 	@echo 'make dist      build the wheel, the sdist and deploystep.pyz, with their checksums, into dist'
 	@echo 'make lowest    quick tests with the lowest versions of the dependencies that pyproject.toml allows'
 	@echo 'make simulate  schedules of builds, pushes, reruns and faults, in virtual time'
@@ -48,18 +47,15 @@ demo: $(VENV)/.installed
 test: $(VENV)/.test
 	@$(CLEAN) $(BIN)/python -m pytest -n $(JOBS) $(PYTEST) $(TESTS)
 
-coverage: $(VENV)/.test
-	@$(CLEAN) $(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term $(PYTEST) $(TESTS)
-
 # The tests find the package where it is installed, and `src` is not there.
-wheel: $(VENV)/.installed
+coverage: $(VENV)/.installed
 	@rm -rf dist $(VENV)-wheel
 	@$(CLEAN) "$(PYTHON)" -m venv $(VENV)-wheel
 	@$(CLEAN) $(BIN)/python -m pip wheel --quiet --quiet --no-deps --wheel-dir dist .
 	@$(CLEAN) $(VENV)-wheel/bin/python -m pip install --quiet --quiet --upgrade 'pip>=25.1'
 	@$(CLEAN) $(VENV)-wheel/bin/python -m pip install --quiet --quiet dist/*.whl --group test
 	@$(CLEAN) $(VENV)-wheel/bin/python -c 'import deploystep; assert "site-packages" in deploystep.__file__'
-	@$(CLEAN) $(VENV)-wheel/bin/python -m pytest -n $(JOBS) $(PYTEST) tests/acceptance
+	@$(CLEAN) $(VENV)-wheel/bin/python -m pytest -n $(JOBS) --cov --cov-report=term $(PYTEST) $(TESTS)
 
 # In an environment of its own: the file holds the libraries that are installed there.
 dist:
