@@ -18,7 +18,7 @@ from pathlib import Path
 from deploystep.cli.option_table import COMMANDS, OPTIONS, Option
 from deploystep.core.build import ENV
 from deploystep.core.codes import CODES
-from deploystep.core.exits import ExitCode
+from deploystep.core.errors import ExitCode
 from deploystep.core.parameters import DERIVED, PUBLIC_VARIABLES
 from deploystep.rulefile import fields, schema
 from deploystep.rulefile.field_types import Field, Table

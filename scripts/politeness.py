@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
-from deploystep.app.follow import follow
-from deploystep.app.parallel_nodes import wait_for_nodes
+from deploystep.app.confirm import Watched
+from deploystep.app.guards import wait_for_nodes
 from deploystep.app.report import Report, TriggerEntry
 from deploystep.circleci.apis import TriggerContext, api_for, trigger_request
 from deploystep.circleci.client import Client
@@ -138,9 +138,9 @@ def _asked_for_workflows(seed: int, limit: float) -> list[float]:
     spec = TriggerSpec("production", ApiVersion.V2_RUN, None, Branch("main"), "0" * 40, None, None, "deploy", {})
     context = TriggerContext("production", SHOP, spec.ref, spec.api, host, host, "CIRCLE_TOKEN", has_parameters=False)
     entry = TriggerEntry(spec, host, trigger_request(spec, SHOP), Outcome.TRIGGERED)
-    entry.created = Created("run", 1, "https://app.circleci.com")
+    created = Created("run", 1, "https://app.circleci.com")
     try:
-        follow(entry, api_for(client, context), limit)
+        Watched(entry, created, api_for(client, context)).follow(limit)
     except TimedOut:
         return waiting.circleci.asked
     raise AssertionError("a workflow that does not end has ended")

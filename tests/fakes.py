@@ -14,17 +14,17 @@ from builds import PIPELINE
 from deploystep.app.options import Options
 from deploystep.circleci.client import Client
 from deploystep.circleci.http import Failure, Request, Response
-from deploystep.core.address import Address, read_address
 from deploystep.core.build import Branch, BuildContext, Tag
 from deploystep.core.errors import EnvironmentInvalid
 from deploystep.core.retry import Fate
+from deploystep.core.secret import Address, read_address
 from deploystep.core.source import SourceFile
 
 if TYPE_CHECKING:
     from deploystep.app.ports import Head
-    from deploystep.core.cases import Given
     from deploystep.core.deploy import TriggerSpec
     from deploystep.core.facts import Answered, Question
+    from deploystep.core.rules import Given
 
 START = datetime(2026, 6, 16, 8, 2, 11, tzinfo=timezone.utc)
 HOST = "https://circleci.com"

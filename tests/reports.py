@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from builds import SHOP, build, rules
 
 from deploystep.app.report import Report
-from deploystep.app.trigger import planned
+from deploystep.app.run import planned
 from deploystep.core.decide import decide
 from deploystep.core.deploy import Outcome, trigger_specs
 from deploystep.core.facts import Facts

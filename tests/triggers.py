@@ -11,7 +11,8 @@ from fakes import HOST, START, FakeClock, FakeServices, RoutedTransport, TimedCo
 
 from deploystep.app.options import Options
 from deploystep.app.report import Report
-from deploystep.app.trigger import planned, trigger_all
+from deploystep.app.run import planned
+from deploystep.app.trigger import trigger_all
 from deploystep.circleci.apis import api_for
 from deploystep.core.build import ProjectSlug
 from deploystep.core.deploy import Outcome

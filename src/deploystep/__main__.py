@@ -27,7 +27,7 @@ def main() -> int:
             stream.flush()
         except OSError:  # nobody reads it, or the disk is full: the exit code still tells
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or Python would try once more, and fail
-        return 0 if executes or own[0] == "run" else 20  # not-due, of `core.exits`
+        return 0 if executes or own[0] == "run" else 20  # not-due, of `core.errors`
     gc.set_threshold(RARELY)
     import signal  # noqa: PLC0415 - what follows costs time, and most nodes of a build end here
 

@@ -56,6 +56,7 @@ TARGET = """
     rules:
       - {name: a, when: {branch: main}, deploy: {to: other, parameters: {deploy_key: "${deploy.key}"}}}
     """
+TARGET3 = TARGET.replace("branch: main}}", f"branch: main, api: v3, definition: {DEFINITION}}}}}")
 V3 = "version: 1\napi: v3\nrules:\n  - {name: a, when: {branch: main}, deploy: {workflow: deploy}}\n"
 HTML = Answer(200, b"<html>log in to the wifi</html>", {"Content-Type": "text/html"})
 
@@ -87,6 +88,7 @@ SCENARIOS: tuple[tuple[str, Mapping[str, Answer] | None, str, dict[str, str | No
     ("a target without a definition", {}, TARGET, {}, 0),
     ("API v1.1", {}, JOB, {}, 4),
     ("API v3 on another server", {}, V3, {}, 4),
+    ("a target's API v3 on another server", {}, TARGET3, {}, 4),
     ("a wrong clock", {"GET /api/v2/me": Answer(200, ME, {"Date": "Mon, 01 Jan 2024 00:00:00 GMT"})}, "", {}, 0),
     ("no date", {"GET /api/v2/me": Answer(200, ME, {"Date": ""})}, "", {}, 0),
     ("a wrong rule file", {}, WRONG, {}, 4),

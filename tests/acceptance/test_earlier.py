@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from acceptance.process import RULES, Project, sandbox, triggers
-from builds import DEFINITION, PIPELINE, oidc
-from sandbox.eventful import EventfulSandbox
+from builds import DEFINITION, oidc
 
-from deploystep.sandbox import Pace, Workflow, parse_fault
+from deploystep.sandbox import Pace, parse_fault
 
 if TYPE_CHECKING:
     from acceptance.process import Clone
@@ -48,14 +47,6 @@ def test_a_commit_that_was_overtaken_by_one_that_is_skipped(clone: Clone, circle
     assert because.endswith("which is newer; its message says [skip ci], so nothing is deployed until the next push")
 
 
-def test_a_commit_that_is_the_head(clone: Clone, circleci: Sandbox) -> None:
-    head = clone.commit()
-    clone.push()
-    circleci.move("main", head)
-    ended = clone.step(circleci, CIRCLE_SHA1=head)
-    assert (ended.code, ended.outcomes) == (0, ["triggered"])
-
-
 def test_a_head_that_cannot_be_read_is_compared_afterwards(project: Project, circleci: Sandbox) -> None:
     circleci.add_fault(parse_fault("moved"))
     ended = project.step(circleci)
@@ -78,13 +69,6 @@ def test_a_rerun_deploys_once(project: Project) -> None:
         assert "of this commit holds deploy: status: success" in shown.out
 
 
-def test_what_failed_is_deployed_again(project: Project) -> None:
-    with ended_quickly() as server:
-        server.add_fault(parse_fault("ends:failed"))
-        outcomes = [project.step(server).outcomes for _ in range(3)]
-        assert outcomes == [["triggered"], ["triggered"], ["already-triggered"]]
-
-
 def test_again_is_shown_with_its_reason(project: Project) -> None:
     with ended_quickly() as server:
         project.step(server)
@@ -95,45 +79,6 @@ def test_again_is_shown_with_its_reason(project: Project) -> None:
         shown = project.call("run", "--again", "once more", "--confirm", "1s", server=server)
         assert shown.code == 0
         assert "once more" in shown.out + shown.err
-
-
-def test_a_rerun_sends_only_what_is_missing(project: Project) -> None:
-    project.write(
-        """
-        version: 1
-        rules:
-          - {name: one, when: {branch: main}, deploy: {workflow: a, parameters: {which: a}}}
-          - {name: two, when: {branch: main}, deploy: {workflow: b, parameters: {which: b}}}
-          - {name: three, when: {branch: main}, deploy: {workflow: c, parameters: {which: c}}}
-        """
-    )
-    quickly: Any = project.without_waits()
-    with ended_quickly(workflows=[Workflow(w, {"which": w}) for w in "abc"]) as server:
-        server.add_fault(parse_fault("ends:success"))  # met by the first rule
-        server.add_fault(parse_fault(f"{POST} => status:403:no"))
-        assert project.step(server, **quickly).outcomes == ["triggered", "refused", "not-sent"]
-        assert project.step(server, **quickly).outcomes == ["already-triggered", "triggered", "triggered"]
-        assert project.step(server, **quickly).outcomes == ["already-triggered"] * 3
-        assert [r.parameters["which"] for r in server.runs] == ["a", "b", "c"]
-
-
-def test_a_rerun_cannot_tell_whose_run_of_a_shared_workflow_it_finds(project: Project) -> None:
-    project.write(
-        """
-        version: 1
-        rules:
-          - {name: one, when: {branch: main}, deploy: {workflow: deploy, parameters: {to: eu}}}
-          - {name: two, when: {branch: main}, deploy: {workflow: deploy, parameters: {to: us}}}
-        """
-    )
-    with ended_quickly(workflows=[Workflow("deploy")]) as server:
-        server.add_fault(parse_fault("ends:success"))
-        server.add_fault(parse_fault(f"{POST} => status:403:no"))
-        assert project.step(server).outcomes == ["triggered", "refused"]
-        again = project.step(server)
-        assert (again.code, again.outcomes) == (5, ["not-sent", "not-sent"])
-        assert "rule 'two' also starts 'deploy'" in again.json["error"]["message"]
-        assert [r.parameters["to"] for r in server.runs] == ["eu"]
 
 
 def test_a_job_of_the_old_api_is_recognised(project: Project) -> None:
@@ -191,29 +136,6 @@ def test_api_v3_when_things_go_wrong(project: Project, fault: str, code: int, ou
         assert len(server.runs) <= 1
 
 
-def test_api_v3_to_a_target(project: Project) -> None:
-    target = f"targets: {{t: {{project: gh/acme/shop, branch: main, definition: {DEFINITION}, api: v3}}}}"
-    project.write(V3.replace("api: v3", target).replace("{workflow:", "{to: t, workflow:"))
-    with ended_quickly() as server:
-        ended = project.step(server)
-        assert (ended.code, ended.outcomes) == (0, ["triggered"]), ended.err
-        assert [r.path for r in triggers(server) if r.path.endswith("/runs")] == ["/api/v3/runs"]
-        assert "a rerun of this step is not recognised" in ended.err
-
-
-# Auto-cancel
-
-
-@pytest.mark.parametrize(("branch", "is_warned"), [("feature/x", True), ("main", False)])
-def test_a_trigger_that_may_cancel_the_build_that_it_is_in(project: Project, branch: str, is_warned: bool) -> None:  # noqa: FBT001 - a column
-    project.write(RULES.replace("branch: main", 'branch: "**"'))
-    with ended_quickly(kind=EventfulSandbox, heads={}, auto_cancel=True) as server:
-        ended = project.step(server, CIRCLE_BRANCH=branch)
-        assert (ended.code, ended.outcomes) == (0, ["triggered"])
-        assert ("auto-cancel" in ended.err) is is_warned
-        assert PIPELINE not in [r.id for r in server.runs]
-
-
 # The deploy's own pipeline
 
 
@@ -243,25 +165,3 @@ def test_a_deploy_does_not_deploy_again_from_within(
     assert because.startswith("line 3: this build's own pipeline is this rule's deploy: ")
     assert why in because or (arguments[:1] == ("--again",) and "it holds a deploy key" in because)
     assert because.endswith("give its workflow in config.yml  unless: << pipeline.parameters.deploy >>")
-
-
-def test_what_nothing_could_tell_is_not_deployed_from_within(project: Project) -> None:
-    project.write(RULES.replace("workflow: deploy, ", ""))
-    with sandbox() as server:
-        first = project.step(server)
-        within = project.step(server, CIRCLE_PIPELINE_ID=first.json["triggers"][0]["id"])
-        assert len(triggers(server)) == 1
-    assert (within.code, within.outcomes) == (5, ["not-sent"])
-    assert "its pipeline was triggered through the API" in within.json["error"]["message"]
-    assert "${deploy.key}" in within.json["error"]["hints"][0]
-
-
-def test_a_deploy_may_deploy_another_rule(project: Project) -> None:
-    other = KEYED.replace("production", "other").replace("deploy: true", "deploy: false")
-    project.write(KEYED.rstrip() + "\n" + other[other.index("      - name") :])
-    with sandbox(workflows=[Workflow("deploy")]) as server:
-        first = project.step(server)
-        assert first.outcomes == ["triggered", "triggered"], first.err
-        within = project.step(server, CIRCLE_PIPELINE_ID=first.json["triggers"][0]["id"])
-    assert [r["verdict"] for r in within.json["rules"]] == ["no", "fire"], within.err
-    assert within.outcomes == ["already-triggered"]

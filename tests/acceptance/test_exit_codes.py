@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from acceptance.process import JUMPING, RULES, TOKEN, Clone, Project, ahead, sandbox, triggers
+from acceptance.process import JUMPING, RULES, TOKEN, Clone, Project, ahead, triggers
 from acceptance.server import Answer, ScriptedServer
 from acceptance.wire import (
     CREATED,
@@ -30,13 +30,13 @@ from acceptance.wire import (
 )
 from builds import OTHER_SHA, RUN, SHA, fork_environ, oidc
 
-from deploystep.sandbox import Sandbox, Workflow, parse_fault
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from acceptance.process import Ended
+
+    from deploystep.sandbox import Sandbox
 
 DOCUMENT = {"schema", "command", "mode", "build", "now", "rules", "triggers", "exit", "error"}
 CODES = {
@@ -309,121 +309,6 @@ def test_what_people_read(project: Project, circleci: Sandbox) -> None:
     assert "\ntriggered production: " in ended.err
 
 
-def test_no_rule_fires(project: Project, circleci: Sandbox) -> None:
-    ended = project.call("run", server=circleci, CIRCLE_BRANCH="feature/x")
-    assert ended.code == 0
-    assert "production  line 5: branch feature/x does not match main" in ended.out
-    assert ended.out.endswith("no rule fires: there is nothing to deploy\n")
-    assert circleci.requests == ()
-
-
-def test_dry_run_and_live_run_judge_alike(project: Project, circleci: Sandbox) -> None:
-    dry = project.step(circleci, "--dry-run", "--now", "2026-06-16 10:02")
-    assert circleci.requests == ()
-    live = project.step(circleci, "--now", "2026-06-16 10:02")
-    assert dry.json["rules"] == live.json["rules"]
-    assert dry.json["triggers"][0]["request"] == live.json["triggers"][0]["request"]
-    assert (dry.json["mode"], live.json["mode"]) == ("dry-run", "live")
-    assert (dry.outcomes, live.outcomes) == (["planned"], ["triggered"])
-    assert (dry.code, live.code) == (0, 0)
-
-
 def test_usage_without_a_command(project: Project) -> None:
     ended = project.call("--json")
     assert (ended.code, ended.json["command"], ended.json["exit"]["name"]) == (2, "", "usage")
-
-
-def test_rules_that_are_wrong_are_told_all_at_once(project: Project, circleci: Sandbox) -> None:
-    project.write(RULES.replace("branch", "brnch").replace("workflow", "worklow"))
-    ended = project.step(circleci)
-    assert ended.code == 3
-    assert [(d["line"], d["code"]) for d in ended.json["error"]["diagnostics"]] == [(5, "E102"), (6, "E102")]
-    assert circleci.requests == ()
-
-
-def test_an_unsafe_parameter_is_not_sent(project: Project, circleci: Sandbox) -> None:
-    project.write(RULES.replace("branch: main", 'branch: "**"').replace("CIRCLE_SHA1", "CIRCLE_BRANCH"))
-    ended = project.step(circleci, CIRCLE_BRANCH="x;curl$(id)")
-    assert ended.code == 3
-    assert [d["code"] for d in ended.json["error"]["diagnostics"]] == ["E509"]
-    assert triggers(circleci) == []
-
-
-def test_every_variable_that_is_wrong(project: Project) -> None:
-    ended = project.step(None, CIRCLE_BRANCH=None, CIRCLE_SHA1="4f2c", CIRCLE_NODE_TOTAL="many")
-    assert ended.code == 4
-    problems = [d["message"] for d in ended.json["error"]["diagnostics"]]
-    assert [p.split()[0] for p in problems] == ["CIRCLE_BRANCH", "CIRCLE_SHA1", "CIRCLE_NODE_TOTAL"]
-
-
-def test_the_project_is_asked_for_where_no_variable_tells_it(project: Project) -> None:
-    with sandbox(projects=["circleci/9YytKzouJxzu4TjCRFqAoD/44n9wujWcTnVZ2b5S8Fnat"]) as server:
-        server.add_build(RUN, "circleci/9YytKzouJxzu4TjCRFqAoD/44n9wujWcTnVZ2b5S8Fnat")
-        ended = project.step(server, CIRCLE_BUILD_URL=None, CIRCLE_REPOSITORY_URL=None, CIRCLE_PIPELINE_ID=RUN)
-    assert ended.code == 0, ended.err
-    (received,) = triggers(server)
-    assert received.path == "/api/v2/project/circleci/9YytKzouJxzu4TjCRFqAoD/44n9wujWcTnVZ2b5S8Fnat/pipeline/run"
-
-
-def test_a_deploy_to_another_project_needs_no_project_of_its_own(project: Project, circleci: Sandbox) -> None:
-    project.write(
-        """
-        version: 1
-        targets:
-          shop: {project: gh/acme/shop, branch: main}
-        rules:
-          - name: production
-            when: {branch: main}
-            deploy: {to: shop, workflow: deploy, parameters: {deploy: true}}
-        """
-    )
-    ended = project.step(circleci, CIRCLE_BUILD_URL=None, CIRCLE_REPOSITORY_URL=None, CIRCLE_PIPELINE_ID=None)
-    assert (ended.code, ended.outcomes) == (0, ["triggered"]), ended.err
-
-
-def test_confirm_of_nothing_says_so(project: Project, circleci: Sandbox) -> None:
-    ended = project.call("run", "--json", "--confirm", "0", server=circleci)
-    assert (ended.code, ended.outcomes) == (0, ["triggered"])
-    assert "not confirmed" in ended.err
-    assert [r.method for r in circleci.requests] == ["GET", "GET", "POST"], (
-        "the own pipeline, what there was, the trigger"
-    )
-
-
-def test_several_rules_are_sent_in_file_order(project: Project) -> None:
-    project.write(THREE)
-    with sandbox(workflows=[Workflow("a"), Workflow("b"), Workflow("c")]) as server:
-        ended = project.step(server)
-    assert (ended.code, ended.outcomes) == (0, ["triggered"] * 3)
-    assert [_which(r.body) for r in triggers(server)] == ["a", "b", "c"]
-
-
-def test_the_first_failure_stops_the_rest(project: Project) -> None:
-    project.write(THREE)
-    with sandbox(workflows=[Workflow("a"), Workflow("b"), Workflow("c")]) as server:
-        server.add_fault(parse_fault("POST /api/v2/project/gh/acme/shop/pipeline/run => status:403:no"))
-        server.add_fault(parse_fault("POST /api/v2/project/gh/acme/shop/pipeline/run => status:403:no"))
-        ended = project.step(server)
-    assert (ended.code, ended.outcomes) == (6, ["refused", "not-sent", "not-sent"])
-    assert len(triggers(server)) == 1
-
-
-def test_a_failure_in_between_leaves_what_was_done(project: Project) -> None:
-    project.write(THREE)
-    with sandbox(workflows=[Workflow("a")]) as server:
-        ended = project.step(server)
-    assert (ended.code, ended.outcomes) == (10, ["triggered", "nothing-runs", "not-sent"])
-    assert [_which(r.body) for r in triggers(server)] == ["a", "b"]
-
-
-THREE = """
-    version: 1
-    rules:
-      - {name: one, when: {branch: main}, deploy: {workflow: a, parameters: {which: a}}}
-      - {name: two, when: {branch: main}, deploy: {workflow: b, parameters: {which: b}}}
-      - {name: three, when: {branch: main}, deploy: {workflow: c, parameters: {which: c}}}
-    """
-
-
-def _which(body: Any) -> str:
-    return str(body["parameters"]["which"])

@@ -80,7 +80,7 @@ def _play(row: Row, project: Project) -> Scene:
     with sandbox() as server:
         server.add_fault(parse_fault(row.fault))
         ended = project.step(server, **quickly)
-        assert server.faults == (), "the fault must have been met"
+        assert server.faults == [], "the fault must have been met"
         return Scene(ended, triggers(server), server.runs)
 
 

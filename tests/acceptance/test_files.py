@@ -32,6 +32,16 @@ def test_a_rule_file_that_is_a_link_inside_of_the_repository(clone: Clone) -> No
     assert done.returncode == 0
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_rule_file_that_is_not_utf_8(clone: Clone, mark: str) -> None:
+    clone.write("")
+    path = ".circleci/deploy.yml"
+    (clone.folder / path).write_bytes(f"{mark}version: 1\n# üüü ".encode() + b"\xe4")
+    ended = clone.call("check")
+    assert ended.code == 3
+    assert ended.out.startswith(f"{path}:2:7: error[E001]: {path} is not UTF-8 text: byte 0xe4")
+
+
 @pytest.mark.parametrize("target", ["{outside}", "../../outside.txt", "../.git/config", "a", "/proc/self/environ"])
 def test_a_rule_file_that_is_a_link_to_anything_else(clone: Clone, target: str) -> None:
     """Whoever can commit a link could have the lines of another file shown."""

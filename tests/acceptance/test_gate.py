@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from acceptance.process import PATIENCE, TOKEN, Clone, Project, triggers, until
 from acceptance.server import ScriptedServer
-from acceptance.wire import JOB, nodes, read
-from builds import OTHER_SHA, SHA, fork_environ, oidc
+from acceptance.wire import JOB, nodes
+from builds import SHA, fork_environ, oidc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,12 +69,6 @@ def test_the_command_takes_the_place_of_the_process(shop: Project) -> None:
     said = ended.err.splitlines()
     assert said[-2:] == ["due: executing sh", "oops"]
     assert sum("gate does not know whether this commit was deployed before" in line for line in said) == 1
-
-
-def test_it_is_no_shell_that_reads_the_words(shop: Project) -> None:
-    words = ["$(id)", "a b", "*", ";", "`id`", "--json", "--", "--now", ""]
-    ended = gate(shop, "production", "--", "printf", "%s|", *words)
-    assert ended.out == "".join(f"{word}|" for word in words)
 
 
 def environment(project: Project, rule: str, **variables: str | None) -> dict[str, str]:
@@ -240,20 +234,6 @@ def test_nobody_answers(shop: Project, rule: str, cure: str) -> None:
     assert "nothing was" not in ended.err
 
 
-def test_what_is_executed_is_decided_after_the_wait(shop: Project) -> None:
-    """While the other nodes were waited for, a job that the rule requires has failed."""
-    shop.write(
-        RULES.replace("{name: frozen,", "{name: needs, requires: test,").replace(", during: Mon 00:00-00:01", "")
-    )
-    jobs = "GET /api/v2/workflow/fda08377-fe7e-46b1-8992-3a7aaecac9c3/job"
-    states = [read({"items": [{"name": "test", "status": status}]}) for status in ("success", "failed")]
-    with ScriptedServer({JOB: nodes("running", "success", "success"), jobs: states}) as server:
-        variables = {**shop.without_waits(), "DEPLOYSTEP_HOST": server.url, **PARALLEL}
-        ended = gate(shop, "needs", "--", *MARK, **variables)
-    assert (ended.code, marks(shop)) == (0, 0), ended.err
-    assert "rule needs is held: sh is not executed" in ended.err
-
-
 def test_a_commit_over_which_a_newer_one_went(clone: Clone) -> None:
     clone.write(RULES)
     old = clone.commit()
@@ -265,14 +245,6 @@ def test_a_commit_over_which_a_newer_one_went(clone: Clone) -> None:
     clone.git("reset", "--quiet", "--hard", "HEAD")
     ended = gate(clone, "production", "--", *MARK, CIRCLE_SHA1=clone.git("rev-parse", "HEAD"))
     assert (ended.code, marks(clone)) == (0, 1)
-
-
-def test_a_head_that_is_not_known_to_be_newer(clone: Clone) -> None:
-    clone.write(RULES)
-    clone.commit()
-    clone.push()
-    ended = gate(clone, "production", "--", *MARK, CIRCLE_SHA1=OTHER_SHA, **clone.without_waits())
-    assert (ended.code, marks(clone)) == (5, 0)
 
 
 # Signals
@@ -308,14 +280,6 @@ def test_a_signal_reaches_the_command(shop: Project, number: signal.Signals, *, 
         assert (shop.folder / "mark").read_text("utf-8").strip() == str(process.pid), "the process is the command"
         (os.killpg if group else os.kill)(process.pid, number)
         assert process.wait(timeout=PATIENCE) == -number
-
-
-def test_a_shell_sees_128_and_the_number(shop: Project) -> None:
-    done = subprocess.run(
-        ["sh", "-c", '"$@"; echo $?', "sh", *shop._command(("gate", "production", "--", "sh", "-c", "kill -9 $$"))],
-        cwd=shop.folder, env=shop.environment(None, {}, ci=True), capture_output=True, check=True,
-    )  # fmt: skip
-    assert done.stdout == b"137\n"
 
 
 @pytest.mark.parametrize("name", ["INT", "TERM", "HUP"])
@@ -423,7 +387,7 @@ def test_a_full_disk_takes_nothing_from_what_is_told(project: Project, circleci:
     assert "rule production was triggered: http" in ended.last_line
     ended = project.step(circleci, "--export", "/dev/full", CIRCLE_TOKEN=None)
     assert (ended.code, ended.json["error"]["code"]) == (4, "no-token")
-    assert "warning: --export: cannot write '/dev/full'" in ended.err
+    assert "warning: --export: cannot write /dev/full" in ended.err
     project.write(RULES)
     ended = gate(project, "production", "--export", "/dev/full", "--", *MARK)
     assert (ended.code, marks(project)) == (2, 0)
@@ -445,7 +409,7 @@ def test_the_document_stands_before_what_the_command_prints(shop: Project) -> No
     [
         (("gate",), "the following arguments are required: RULE"),
         (("gate", "--", "./deploy.sh"), "the following arguments are required: RULE"),
-        (("gate", "production", "./deploy.sh"), "one RULE is expected, found 'production' './deploy.sh'"),
+        (("gate", "production", "./deploy.sh"), "unrecognized arguments: ./deploy.sh"),
         (("gate", "production", "--"), "no COMMAND stands behind --"),
         (("gate", "production", "--again", "x"), "arguments: --again x\n  hint: see  deploystep gate --help"),
         (("run", "--", "./deploy.sh"), "unrecognized arguments: "),

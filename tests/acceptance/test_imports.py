@@ -42,8 +42,9 @@ def loaded(project: Project, *arguments: str, url: str = "", **variables: str) -
     return set(json.loads(done.stderr.splitlines()[-1]))
 
 
-SENDING = {"requests", "urllib3", "ssl", "http.client", "deploystep.adapters.transport", "deploystep.adapters.remote"}
-PROVING = {"deploystep.core.patterns.proofs", "deploystep.rulefile.lint"}
+SENDING = {"requests", "urllib3", "ssl", "http.client", "deploystep.adapters.transport"}
+SENDING |= {f"deploystep.app.{name}" for name in ("trigger", "confirm", "earlier_runs", "guards", "polling")}
+PROVING = {"deploystep.core.patterns.proofs"}
 FOR_PEOPLE = {"deploystep.app.cases", "deploystep.rulefile.project", "deploystep.rulefile.schema", "xml", "traceback"}
 
 

@@ -171,6 +171,8 @@ def test_check_reads_the_wiring_and_can_be_told_to_ignore(project: Project) -> N
     project.write(WIRED.replace("    when: << pipeline.parameters.deploy >>\n", ""), ".circleci/config.yml")
     loop = project.call("check")
     assert (loop.code, "error[P02]: .circleci/config.yml:10: workflow 'deploy' also runs" in loop.out) == (3, True)
+    project.write(rules.replace("environment: e", "ignore: [P02, P05]"))
+    assert project.call("check").code == 0
 
 
 def test_check_reads_scripts_where_there_is_no_clone(project: Project) -> None:
@@ -199,7 +201,8 @@ def test_check_explains_a_code(project: Project) -> None:
     told = project.call("check", "--explain", "p02")
     meaning = "P02: the deploy's workflow, or its job that deploys, runs for every push"
     assert (told.code, told.out.splitlines()[0]) == (0, meaning)
-    assert project.call("check", "--explain", "P99").code == 2
+    unknown = project.call("check", "--explain", "P99")
+    assert (unknown.code, "there is no code 'P99'" in unknown.err) == (2, True)
 
 
 def test_plan_says_what_would_run(project: Project) -> None:

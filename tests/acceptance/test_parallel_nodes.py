@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from acceptance.process import RULES, SOURCE, Project
+from acceptance.process import SOURCE, Project
 from acceptance.server import Answer, ScriptedServer
-from acceptance.wire import JOB, LIST, LOST, MINE, POST, created_run, nodes, read, rule, step
-from builds import fork_environ
+from acceptance.wire import JOB, LIST, LOST, MINE, POST, created_run, nodes, read, step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,20 +42,12 @@ def test_the_others_are_waited_for(project: Project) -> None:
     ("job", "code", "outcome", "words"),
     [
         (FAILED, 9, "stopped", "node 2 failed"),
-        ([RUNNING, FAILED], 9, "stopped", "node 2 failed"),
         ([WELL, FAILED], 9, "stopped", "node 2 failed"),
-        ([WELL, nodes("running", "retried", "success")], 9, "stopped", "node 1 is retried"),
-        (listed((1, "failed"), (1, "success"), (2, "success")), 9, "stopped", "node 1 failed"),
         (listed((1, "success"), (1, "failed"), (2, "success")), 9, "stopped", "node 1 failed"),
-        (listed((1, "success"), (2, "canceled"), (2, "success"), (2, "success")), 9, "stopped", "node 2 was cancelled"),
         (nodes("failed", "success", "success"), 0, "triggered", ""),
         (nodes("running", "success", "a new word"), 12, "not-sent", "2 a new word"),
-        (nodes("running", "success"), 12, "not-sent", "2 unknown"),
-        (nodes("running", "success", None), 12, "not-sent", "2 unknown"),
         (Answer(404, {"message": "Job not found"}), 5, "not-sent", "Job not found"),
-        (read({"parallel_runs": "?"}), 5, "not-sent", "cannot tell"),
         ([RUNNING, Answer(500), Answer(503), LOST, Answer(429), WELL, WELL], 0, "triggered", ""),
-        ([RUNNING, *[Answer(500)] * 99], 5, "not-sent", "answered 500"),
         ([WELL, Answer(403), WELL], 5, "not-sent", "answered 403"),
     ],
 )
@@ -71,46 +62,12 @@ def test_what_becomes_of_the_others(
         assert ended.last_line.endswith(": nothing was triggered")
 
 
-def test_what_is_done_is_decided_after_the_wait(project: Project) -> None:
-    """While the other nodes were waited for, a job that the rule requires has failed."""
-    project.write(
-        rule("workflow: deploy, parameters: {deploy: true}").replace("deploy: {w", "requires: test, deploy: {w")
-    )
-    jobs = "GET /api/v2/workflow/fda08377-fe7e-46b1-8992-3a7aaecac9c3/job"
-    states = [read({"items": [{"name": "test", "status": status}]}) for status in ("success", "failed")]
-    ended, server = step(project, {**created_run(deploy="running"), JOB: WELL, jobs: states}, **PARALLEL)
-    assert (ended.code, ended.json["triggers"]) == (0, [])
-    assert ended.json["rules"][0]["verdict"] == "held"
-    assert server.asked(POST) == []
-
-
-def test_they_need_not_be_waited_for(project: Project) -> None:
-    ended, _ = step(project, created_run(deploy="running"), "--nodes", "first", **PARALLEL)
-    assert (ended.code, ended.outcomes) == (0, ["triggered"])
-    assert "warning: the other 2 nodes are not waited for" in ended.err
-
-
-def test_nobody_waits_where_nothing_is_due(project: Project) -> None:
-    ended, _ = step(project, {}, CIRCLE_BRANCH="feature/x", **PARALLEL)
-    assert ended.code == 0
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_while_they_are_waited_for(project: Project, number: signal.Signals, code: int) -> None:
     with ScriptedServer({JOB: RUNNING}) as server:
         ended = project.interrupted(number, server.url, lambda err: "nodes: 1 2 running" in err, **PARALLEL)
     assert (ended.code, ended.outcomes) == (code, ["not-sent"])
     assert ended.last_line.endswith(": nothing was triggered")
-
-
-def test_a_fork_without_a_token_needs_no_jobs_either(project: Project) -> None:
-    """A rule that requires a job cannot be judged without a token: in a fork that is normal, and no failure."""
-    project.write(RULES.replace("{branch: main}", '{branch: "**", fork: true}\n        requires: test'))
-    variables: Any = {**fork_environ(), "CIRCLE_TOKEN": None, **PARALLEL}
-    ended, _ = step(project, {}, **variables)
-    assert ended.code == 0
-    assert ended.json["skipped"] == "a fork's build is not given the token, so nothing is sent"
-    assert ended.json["rules"][0]["verdict"] == "unknown"
 
 
 # Another node

@@ -32,7 +32,7 @@ STARTS = [
     ('when: pipeline.git.branch == "main" and pipeline.parameters.retries > 2', 0, "", "workflow deploy: release"),
     ("when: << pipeline.number >>", 0, "is not certain on CircleCI: .circleci/config.yml:10: its when:",
      "perhaps workflow deploy: release"),
-    ("when: {equal: [webhook, << pipeline.trigger_source >>]}", 10, "its when: it is triggered through the API",
+    ("unless: {equal: [api, << pipeline.trigger.type >>]}", 10, "its unless: it is triggered through the API",
      "nothing: deploy"),
     ("when: {equal: [4, << pipeline.parameters.retries >>]}", 10,
      "sandbox: would run: nothing: deploy (.circleci/config.yml:10: its when: retries is 3)", "nothing: deploy"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploystep.core.exits import ExitCode
+from deploystep.core.errors import ExitCode
 
 PAGE = (Path(__file__).parents[2] / "docs/operator.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from repos import new
 
-from deploystep.adapters.history import GitHistory
-from deploystep.adapters.remote import GitRemote
+from deploystep.adapters.history import GitHistory, GitRemote
 from deploystep.app.ports import Head
 from deploystep.core.build import Branch, Tag
 from deploystep.core.facts import Base, ChangedSince, Known, Unavailable
@@ -34,7 +33,9 @@ class World:
         self.desk.git("push", "--quiet", "--force", "origin", *what)
 
     def asked(self, **environ: str) -> GitRemote:
-        return GitRemote(self.build.folder, {**self.build.environ, **environ}, self.timeout)
+        remote = GitRemote(self.build.folder, {**self.build.environ, **environ})
+        remote.timeout = self.timeout
+        return remote
 
     def cloned(self, *options: str) -> GitRemote:
         """A clone of its own, as the checkout of a build makes it."""
@@ -121,7 +122,7 @@ def trouble(world: World, **environ: str) -> str:
     [
         ("remote rename origin upstream", "this clone has no remote called origin"),
         ("remote set-url origin http://somebody:s3cret@127.0.0.1:1/x.git", "//127.0.0.1:1/x.git"),
-        ("remote set-url origin ../gone", "there is no git repository at"),
+        ("remote set-url origin ../gone", "../gone' does not appear to be a git repository"),
     ],
 )
 def test_no_origin(world: World, script: str, words: str) -> None:

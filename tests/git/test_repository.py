@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from repos import Repo, new
 
-from deploystep.adapters.git import GitRepository, first_error_line
+from deploystep.adapters.git import GitRepository, plain
 from deploystep.core.errors import RuleFileInvalid, UsageError
 
 if TYPE_CHECKING:
@@ -65,9 +65,6 @@ def test_what_describes_little_or_nothing(repo: Repo, tmp_path: Path) -> None:
     ("url", "organization", "repository", "plain"),
     [
         ("git@github.com:acme/shop.git", "acme", "shop", "https://github.com/acme/shop"),
-        ("git@github.com:acme/shop", "acme", "shop", "https://github.com/acme/shop"),
-        ("ssh://git@github.com/acme/shop.git", "acme", "shop", "https://github.com/acme/shop"),
-        ("ssh://git@github.com:22/acme/shop.git", "acme", "shop", "https://github.com/acme/shop"),
         ("https://github.com/acme/shop.git/", "acme", "shop", "https://github.com/acme/shop"),
         ("https://user:hunter2@github.com/acme/shop", "acme", "shop", "https://github.com/acme/shop"),
         ("git@bitbucket.org:acme/shop.js.git", "acme", "shop.js", "https://bitbucket.org/acme/shop.js"),
@@ -90,7 +87,7 @@ def test_the_callers_git_variables_are_ignored(repo: Repo, tmp_path: Path) -> No
         GIT_DIR=str(other.folder / ".git"), GIT_WORK_TREE=str(other.folder), GIT_INDEX_FILE="/nowhere", GIT_TRACE="1"
     )
     assert reader.describe()["CIRCLE_SHA1"] == right != wrong
-    assert reader.show("HEAD", "deploy.yml") == b"right"
+    assert reader.show("HEAD", "deploy.yml").text == "right"
 
 
 # show
@@ -101,13 +98,13 @@ def test_show(repo: Repo) -> None:
     commit(repo, "two")
     repo.git("tag", "v1", first)
     reader = repo.read()
-    for ref, text in (("HEAD", b"two"), ("main", b"two"), (first, b"one"), ("v1", b"one"), ("HEAD~1", b"one")):
-        assert reader.show(ref, "deploy.yml") == text
+    for ref, text in (("HEAD", "two"), ("main", "two"), (first, "one"), ("v1", "one"), ("HEAD~1", "one")):
+        assert reader.show(ref, "deploy.yml").text == text
     (repo.folder / "deploy.yml").write_text("edited", encoding="utf-8")
     repo.git("add", "-A")
-    assert reader.show("main", "deploy.yml") == b"two", "what is committed"
+    assert reader.show("main", "deploy.yml").text == "two", "what is committed"
     commit(repo, "inner", "services/api/.circleci/deploy.yml")
-    assert repo.read("services/api").show("HEAD", ".circleci/deploy.yml") == b"inner"
+    assert repo.read("services/api").show("HEAD", ".circleci/deploy.yml").text == "inner"
 
 
 @pytest.mark.parametrize("ref", ["", ":", ":0", "-h", "--output=/tmp/x", "--", "-"])
@@ -127,7 +124,7 @@ def test_what_is_not_there(repo: Repo, ref: str, path: str) -> None:
     with pytest.raises(RuleFileInvalid) as caught:
         repo.read().show(ref, path)
     fetch = f"git fetch origin {ref.removeprefix('origin/')}"
-    assert caught.value.hints == (f"possible causes: it is not fetched (run  {fetch}), or has no such file",)
+    assert f"possible causes: it is not fetched (run  {fetch}), has no such file" in caught.value.hints[0]
 
 
 def test_a_folder_in_no_clone(tmp_path: Path) -> None:
@@ -150,22 +147,18 @@ SHOWN = "4f2c1aa" + "0" * 33
         ("fatal: invalid object name 'refs/remotes/origin/x'.", "refs/remotes/origin/x is not in this clone"),
         (f"fatal: ambiguous argument '{SHOWN}^1': unknown revision or path", f"{SHOWN}^1 is not in this clone"),
         ("fatal: 'origin' does not appear to be a git repository", "this clone has no remote called origin"),
+        ("fatal: unable to access 'https://x:pw@a.b/c/': No", "git says: unable to access 'https://a.b/c/': No"),
         (
-            "fatal: unable to access 'https://x:pw@a.b/c/': Could not resolve host: a.b",
-            "https://a.b/c/ cannot be reached (Could not resolve host: a.b)",
+            "fatal: could not read Username for 'https://a.b': No such device or address",
+            "https://a.b asks for credentials, and git has none for it",
         ),
-        (
-            "fatal: could not read Username for 'https://a.b': terminal prompts disabled",
-            "https://a.b asks who is there, and git has no credentials for it",
-        ),
-        ("fatal: Authentication failed for 'https://a.b/c/'", "https://a.b/c/ does not accept the credentials"),
         ("warning: x\nhint: y\nerror: something new", "git says: something new"),
         ("git@a.b: Permission denied (publickey).\nfatal: x", "git@a.b: Permission denied (publickey)."),
-        ("", ""),
+        ("", "git does not answer"),
     ],
 )
 def test_a_complaint_in_plain_words(said: str, words: str) -> None:
-    assert first_error_line(subprocess.CompletedProcess([], 128, b"", said.encode())) == words
+    assert plain(said.encode()) == words
 
 
 def test_the_remotes_branch_is_meant_whatever_else_has_its_name(repo: Repo, tmp_path: Path) -> None:
@@ -177,7 +170,7 @@ def test_the_remotes_branch_is_meant_whatever_else_has_its_name(repo: Repo, tmp_
     clone.git("checkout", "--quiet", "--no-track", "-b", "origin/main", "refs/remotes/origin/main")
     commit(clone, "mine")
     clone.git("tag", "origin/main")
-    assert clone.read().show("origin/main", "deploy.yml") == b"the rules of main"
+    assert clone.read().show("origin/main", "deploy.yml").text == "the rules of main"
 
 
 # resolve
@@ -193,10 +186,26 @@ def test_resolve(repo: Repo) -> None:
         assert reader.resolve(ref) is None
 
 
+@pytest.mark.parametrize(
+    ("script", "branch"),
+    [
+        ("checkout -qb topic", "main"),  # `init` would write a rule that deploys the topic
+        ("branch -m master; checkout -qb topic", "master"),
+        ("branch -m develop", "develop"),
+        ("checkout -qb develop; branch -D main", "develop"),
+        ("checkout -qb develop; clone; checkout -qb topic", "develop"),
+        ("clone; remote set-head origin -d; checkout -qb topic; branch -D main", "main"),
+    ],
+)
+def test_the_default_branch(tmp_path: Path, script: str, branch: str) -> None:
+    """A clone that `git init` has made knows no `origin/HEAD`."""
+    made = new(tmp_path / "origin")
+    commit(made)
+    assert made.play(script).read().default_branch() == branch
+
+
 def test_a_folder_that_looks_like_a_bare_repository_is_not_one(tmp_path: Path) -> None:
     """Whoever may commit files could bring a repository of his own, whose config runs commands and whose refs judge."""
     folder = tmp_path / "services"
     subprocess.run(["git", "init", "--quiet", "--bare", str(folder)], check=True)
-    ended = GitRepository(folder, os.environ).run("rev-parse", "--git-dir")
-    assert ended is not None
-    assert ended.returncode != 0
+    assert GitRepository(folder, os.environ).run("rev-parse", "--git-dir").returncode != 0

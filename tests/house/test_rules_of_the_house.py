@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploystep.core.build import ENV
-from deploystep.core.errors import Interrupted, ToolError
-from deploystep.core.exits import ExitCode
+from deploystep.core.errors import ExitCode, Interrupted, ToolError
 from deploystep.core.parameters import PUBLIC_VARIABLES, SECRET_VARIABLES, TOKEN_VARIABLES
 
 SRC = Path(__file__).resolve().parents[2] / "src" / "deploystep"

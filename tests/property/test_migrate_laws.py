@@ -69,6 +69,10 @@ def test_a_migration_keeps_every_line_that_it_does_not_name(steps: list[tuple[st
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=60) | SCRIPTS.map("\n".join))
+@example("if\nthen\nfi")
+@example("if [ a ]; then\nfi; ./a.sh")
+@example("[[ " + "! " * 2_000 + "$CIRCLE_BRANCH = main ]] && ./a.sh")
+@example("case x in\n a) ;;\nesac")
 def test_no_script_is_too_strange(text: str) -> None:
     with suppress(Unreadable):
         parse(text)

@@ -1,18 +1,23 @@
-"""All filters together find what each would find alone, file by file and rule by rule."""
+"""All filters together find what each would find alone, file by file and rule by rule, and read each file once."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import pytest
 from builds import build, rules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploystep.core.decide import decide
 from deploystep.core.facts import Base, ChangedSince, Facts, Known
-from deploystep.core.matchers import match
-from deploystep.core.paths import PathIndex
-from deploystep.core.patterns import Kind, parse
+from deploystep.core.matchers import PathIndex, match
+from deploystep.core.patterns import Kind, PatternSet, parse
 from deploystep.core.rules import PathsChanged, Patterns
 from deploystep.core.source import Pos, Span, Spanned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 HERE = Span(Pos(1, 1))
 SINCE = ChangedSince(Base.PREVIOUS_COMMIT)
@@ -46,24 +51,16 @@ def counting(one: PathsChanged, files: list[str]) -> list[str]:
 
 
 @ordinary
-@given(st.lists(matchers, min_size=1, max_size=8), changed)
-def test_together_they_count_as_each_does_alone(several: list[PathsChanged], files: list[str]) -> None:
-    index = PathIndex(several)
-    for each in several:
-        found, expected = index.count_of(each, tuple(files)), counting(each, files)
-        assert found.count == len(expected)
-        assert found.first == (expected[0] if expected else None)
-
-
-@ordinary
-@given(st.lists(matchers, min_size=1, max_size=4), changed, changed)
-def test_each_question_has_its_own_files(several: list[PathsChanged], here: list[str], there: list[str]) -> None:
+@given(st.lists(matchers, min_size=1, max_size=8), changed, changed)
+def test_together_they_count_as_each_does_alone(several: list[PathsChanged], here: list[str], there: list[str]) -> None:
+    """Each question has files of its own."""
     other = ChangedSince(Base.MERGE_BASE)
     elsewhere = [PathsChanged(m.only, m.ignore, other, m.span) for m in several]
     index = PathIndex([*several, *elsewhere])
-    for mine, its in zip(several, elsewhere, strict=True):
-        assert index.count_of(mine, tuple(here)).count == len(counting(mine, here))
-        assert index.count_of(its, tuple(there)).count == len(counting(its, there))
+    for asking, files in ((several, here), (elsewhere, there)):
+        for each in asking:
+            found, expected = index.count_of(each, tuple(files)), counting(each, files)
+            assert (found.count, found.first) == (len(expected), expected[0] if expected else None)
 
 
 WRITTEN = """\
@@ -91,3 +88,36 @@ def test_a_decision_says_of_each_matcher_what_it_says_alone(files: list[str]) ->
         when = next(p for p in judgement.trace.parts if p.claim == "when")
         alone = [match(m, facts) for a in rule.when.alternatives for m in a.matchers]
         assert list(when.parts[0].parts) == alone
+
+
+# how much is read for a decision
+
+
+@pytest.mark.parametrize(("count", "services", "patterns"), [(50, 50, 51), (100, 5, 6)])
+def test_every_file_is_read_once_for_all_rules_and_rounds(
+    count: int, services: int, patterns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor do more rules with the same patterns read anything more."""
+    told: list[tuple[int, int]] = []
+    matching = PatternSet.matching_sorted
+
+    def read(several: PatternSet, values: Iterable[str]) -> Iterator[frozenset[int]]:
+        kept = tuple(values)
+        told.append((len(kept), len(several.patterns)))
+        return matching(several, kept)
+
+    monkeypatch.setattr(PatternSet, "matching_sorted", read)
+    more = "ignore: '**/*.md', since: previous-commit}}, deploy: {workflow: w}}"
+    written = rules(
+        "version: 1\nrules:\n"
+        + "".join(
+            f"  - {{name: r{n}, when: {{branch: main, paths: {{only: services/s{n % services}/**, {more}\n"
+            for n in range(count)
+        )
+    )
+    assert decide(written, Facts(build())).firing == ()
+    assert told == []  # without a question about files there is no automaton
+    files = tuple(f"services/s{n}/{count}" for n in range(30))
+    firing = [len(decide(written, Facts(build(), None, {SINCE: Known(files)})).firing) for _ in range(2)]
+    assert firing == [sum(n % services < 30 for n in range(count))] * 2
+    assert told == [(30, patterns)]

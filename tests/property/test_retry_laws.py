@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from fakes import FakeClock, RecordingConsole, answer, lost, refused_connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploystep.circleci.client import Client
 from deploystep.circleci.http import Failure, Request, Response, fate_of
-from deploystep.core.retry import Fate, Policy, Repeat, may_repeat, next_step
+from deploystep.core.retry import DEFAULT, Fate, Policy, Repeat, may_repeat, next_step
 
 policies = st.builds(
     Policy,
@@ -20,13 +21,28 @@ repeats, fates = st.sampled_from(Repeat), st.sampled_from(Fate)
 waits = st.none() | st.floats(0, 1000)
 
 
-@given(policies, st.integers(1, 20), waits)
-def test_unknown_is_never_repeated(policy: Policy, attempt: int, asked: float | None) -> None:
-    assert next_step(policy, Repeat.ONLY_IF_NOT_RECEIVED, attempt, Fate.UNKNOWN, asked) is None
+ONCE, FREELY = Repeat.ONLY_IF_NOT_RECEIVED, Repeat.FREELY
+
+
+@pytest.mark.parametrize("repeat", [ONCE, FREELY])
+@pytest.mark.parametrize("fate", list(Fate))
+def test_the_whole_table(repeat: Repeat, fate: Fate) -> None:
+    may = fate in (Fate.NOT_RECEIVED, Fate.RATE_LIMITED) or (repeat is FREELY and fate is Fate.UNKNOWN)
+    assert next_step(DEFAULT, repeat, 1, fate) == (1.0 if may else None)
+
+
+def test_waits_grow_and_end_and_are_as_long_as_the_server_asks() -> None:
+    assert [next_step(DEFAULT, ONCE, n, Fate.NOT_RECEIVED) for n in range(1, 6)] == [1, 2, 4, 8, None]
+    asked = [next_step(DEFAULT, ONCE, 1, Fate.RATE_LIMITED, asked) for asked in (0.0, 7.0, 60.0, 60.1, None)]
+    assert asked == [1, 7, 60, None, 1]
+    assert next_step(Policy(attempts=99), ONCE, 50, Fate.NOT_RECEIVED) == 60.0
 
 
 @given(policies, repeats, st.integers(1, 20), waits)
-def test_an_answer_is_never_repeated(policy: Policy, repeat: Repeat, attempt: int, asked: float | None) -> None:
+def test_an_answer_is_never_repeated_nor_a_trigger_of_unknown_fate(
+    policy: Policy, repeat: Repeat, attempt: int, asked: float | None
+) -> None:
+    assert next_step(policy, ONCE, attempt, Fate.UNKNOWN, asked) is None
     assert next_step(policy, repeat, attempt, Fate.ANSWERED, asked) is None
 
 
@@ -35,17 +51,12 @@ def test_waits_are_as_long_as_asked_and_bounded(
     policy: Policy, repeat: Repeat, fate: Fate, attempt: int, asked: float | None
 ) -> None:
     wait = next_step(policy, repeat, attempt, fate, asked)
+    assert wait is None or (asked or 0.0) <= policy.longest_wait, "it stops rather than come back early"
     if wait is not None:
         assert may_repeat(repeat, fate)
         assert attempt < policy.attempts
         assert (asked or 0.0) <= wait <= policy.longest_wait
         assert wait >= policy.first_wait
-
-
-@given(policies, st.integers(1, 20), st.floats(0, 1000))
-def test_it_stops_rather_than_come_back_early(policy: Policy, attempt: int, asked: float) -> None:
-    if asked > policy.longest_wait:
-        assert next_step(policy, Repeat.ONLY_IF_NOT_RECEIVED, attempt, Fate.RATE_LIMITED, asked) is None
 
 
 results = st.one_of(

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from deploystep.core.source import SourceFile
 from deploystep.rulefile import yaml_reader
-from deploystep.rulefile.yaml_nodes import Report, Stopped
+from deploystep.rulefile.yaml_reader import Report, Stopped
 
 if TYPE_CHECKING:
     from deploystep.core.source import Diagnostic
-    from deploystep.rulefile.yaml_nodes import Node
+    from deploystep.rulefile.yaml_reader import Node
 
 pytestmark = pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML was built without libyaml")
 
@@ -89,40 +89,17 @@ pieces = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(st.lists(pieces, max_size=14).map("".join))
 def test_whatever_is_put_together_is_read_alike(text: str) -> None:
     check(text)
     check("z:" + text)
-
-
-leaves = st.sampled_from(
-    ["a", "b c", "d:e", "10:00", "f:", ":g", "h#i", "'j, k'", '"l"', "", "-m", "n?", 'o"p', "*", "é:é", "? q", "a\n b"]
-)
-keys = st.sampled_from(["a: ", "b:", "'c': ", "'d':", "? ", ""])
-flows = st.recursive(
-    leaves,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]"),
-        st.lists(st.tuples(keys, inner).map("".join), max_size=3).map(lambda items: "{" + ", ".join(items) + "}"),
-        st.lists(inner, max_size=3).map(lambda items: f"[ {' ,'.join(items)} ]"),
-    ),
-    max_leaves=8,
-)
-
-
-@settings(max_examples=400, deadline=None)
-@given(flows)
-def test_brackets_are_read_alike(text: str) -> None:
-    check(f"a: {text}\nb: {text} # c\n")
+    check(f"z: [{text}]\ny: {text} # c\n")
 
 
 scalars = st.sampled_from(
-    [
-        "a", "a b", "'a: b'", '"#"', "x#y", "u:v", "/v\\d+/", "**x", "[a, b]", "{a: b}", "é", "''", "|", ">-", "&a b",
-        "*a",
-    ]
-)  # fmt: skip
+    ["a", "a b", "'a: b'", '"#"', "x#y", "u:v", "/v\\d+/", "**x", "[a, b]", "{a: b}", "''", "|", ">-", "&a b", "*a"]
+)
 comments = st.sampled_from(["", "  # note", " #", "#", " "])
 
 

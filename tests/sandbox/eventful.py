@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from deploystep.sandbox import Run, RunOverride, Sandbox, WorkflowRun
+from deploystep.sandbox import JobView, Run, RunOverride, Sandbox, WorkflowRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from deploystep.sandbox import TriggerBody
 
+NOTHING: Mapping[int, str] = {}
 ENDED = frozenset({"success", "failed", "error", "canceled", "unauthorized", "not_run"})
 
 
@@ -22,7 +23,8 @@ class EventfulSandbox(Sandbox):
 
     With `has_setup` every run begins with a setup workflow. With `auto_cancel` a newer run of a branch other than
     main cancels what older ones are still doing. A workflow in `skips` does not run its job the first time, and says
-    success all the same. `on_trigger` is told of every run that a trigger creates.
+    success all the same. `on_trigger` is told of every run that a trigger creates. `ends` says of jobs, by project and
+    number, how each node ends and when; what a fault has shown of a node stays so.
     """
 
     has_setup: bool = False
@@ -30,16 +32,22 @@ class EventfulSandbox(Sandbox):
     reruns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     skips: Sequence[str] = ()
     on_trigger: Callable[[Run], None] = lambda _run: None
+    ends: dict[tuple[str, int], dict[int, tuple[datetime, str]]] = field(default_factory=dict)
 
     def next_job(self, project: str) -> int:
         """Take the project's next job number."""
         return self._count("job", project)
 
-    def create(self, api: str, project: str, body: TriggerBody, override: RunOverride) -> Run | None:
-        run = super().create(api, project, body, replace(override, setup=override.setup or self.has_setup))
-        if run is not None:
-            self.on_trigger(run)
+    def create(self, api: str, project: str, body: TriggerBody, override: RunOverride) -> Run:
+        run = super().create(api, project, body, override._replace(setup=override.setup or self.has_setup))
+        self.on_trigger(run)
         return run
+
+    def job(self, project: str, number: int, nodes: Mapping[int, str] = NOTHING) -> JobView | None:
+        ends = self.ends.get((project, number), {})
+        ends.update({index: (self.now(), status) for index, status in nodes.items()})
+        ended = {index: status for index, (at, status) in ends.items() if at <= self.now()}
+        return super().job(project, number, {**nodes, **ended})
 
     def on_create(self, run: Run) -> Run:
         if self.auto_cancel and run.branch not in {None, "main"} and _takes_part(run):

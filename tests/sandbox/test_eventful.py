@@ -25,15 +25,14 @@ class World:
         self.clock.moment += timedelta(seconds=seconds)
 
     def start(self, branch: str | None = "x", tag: str | None = None, api: str = "v2") -> str:
-        run = self.sandbox.create(api, SHOP, TriggerBody(branch, tag), RunOverride())
-        return "" if run is None else run.id
+        return self.sandbox.create(api, SHOP, TriggerBody(branch, tag), RunOverride()).id
 
     def build(self, trigger: str = "webhook") -> str:
         self.sandbox.add_build(name := str(uuid4()), SHOP, branch="x", trigger=trigger)
         return name
 
     def shown(self, *runs: str) -> str:
-        stored = [self.sandbox.stored(run) for run in runs]
+        stored = [self.sandbox.kept.get(run) for run in runs]
         return " ".join(w.status for run in stored if run for w in run.at(self.clock.now()).workflows)
 
 
@@ -73,4 +72,4 @@ def test_setup_workflows_and_skipped_jobs() -> None:
     runs = [world.start(), world.start()]
     world.after(11)
     assert (world.shown(*runs), told) == ("success running success running", runs)
-    assert [run.workflows[-1].jobs[0].status for run in world.sandbox.runs] == ["not_run", ""]
+    assert [run.workflows[-1].jobs[0].status for run in world.sandbox.runs] == ["not_run", "running"]

@@ -23,7 +23,7 @@ from simulation.schedule import SHOP
 
 from deploystep.app.report import GateOutcome
 from deploystep.core.deploy import Outcome
-from deploystep.core.exits import ExitCode
+from deploystep.core.errors import ExitCode
 from deploystep.core.retry import Fate
 from deploystep.render.text import Style, failure
 
@@ -531,4 +531,4 @@ def _last_line(_world: World, step: Step, report: Report) -> Iterator[str]:
 def _have_succeeded(world: World, step: Step) -> bool:
     """Whether every other node has, in truth (what a fault shows is taken for the truth)."""
     job = world.sandbox.job(SHOP, step.job) if step.build.nodes else None
-    return not step.build.nodes or (job is not None and all(s == "success" for s in job.parallel_runs[1:]))
+    return not step.build.nodes or (job is not None and all(s == "success" for s in job.job.nodes[1:]))

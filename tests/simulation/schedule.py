@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from deploystep.app.options import Options
-from deploystep.core.exits import ExitCode
+from deploystep.core.errors import ExitCode
 from deploystep.sandbox import Pace, Workflow
 
 if TYPE_CHECKING:

@@ -11,17 +11,15 @@ from urllib.parse import urlencode
 from builds import environ, oidc
 from simulation.trouble import PUSHED, REFUSED, aimed
 
-from deploystep.app.gate import gate
 from deploystep.app.ports import Head
 from deploystep.app.report import Report
-from deploystep.app.run import run
+from deploystep.app.run import gate, run
 from deploystep.circleci.client import Client
 from deploystep.circleci.http import Failure, Request, Response, fate_of
-from deploystep.core.address import read_address
 from deploystep.core.build import Branch, BuildContext, Tag
 from deploystep.core.errors import Interrupted, ToolError
 from deploystep.core.retry import Fate, Repeat
-from deploystep.sandbox import Delivery
+from deploystep.core.secret import read_address
 
 if TYPE_CHECKING:
     from simulation.schedule import Build, Visit
@@ -231,8 +229,8 @@ class Step:
             self.rest(min(reply.delay, limit))
         if reply is None or reply.delay >= limit:
             return Failure(Fate.UNKNOWN, f"no answer within {limit:.0f} s")
-        if reply.delivery is not Delivery.WHOLE:
-            return Failure(Fate.UNKNOWN, f"of the answer came: {reply.delivery.value}")
+        if reply.delivery != "whole":
+            return Failure(Fate.UNKNOWN, f"of the answer came: {reply.delivery}")
         return Response(reply.status, {name.lower(): value for name, value in reply.headers}, reply.payload())
 
     def _ask(self, request: Request, fault: str | None, post: Post | None, client: Answering | None = None) -> Reply:
@@ -245,7 +243,7 @@ class Step:
         body = json.dumps(request.body).encode() if request.body is not None else b""
         reply = world.sandbox.respond(request.method, request.path, urlencode(request.query), HEADERS, body, client)
         world.under_way[self.time.current] = None
-        world.sandbox.drop_faults()
+        world.sandbox.faults.clear()
         if _is_list(request) and reply.status == 200 and client.is_open:
             self.looked_at = self.time.now
         return reply

@@ -16,7 +16,6 @@ from simulation.trouble import trouble
 
 from deploystep.core.retry import Repeat
 from deploystep.core.source import SourceFile
-from deploystep.sandbox import JobState
 
 if TYPE_CHECKING:
     from simulation.invariants import Excuse, Law
@@ -125,14 +124,11 @@ class World:
             self._visit(build, following, self.time.now)
 
     def _set_job(self, step: Step) -> None:
-        nodes = step.build.nodes
+        nodes, now = step.build.nodes, self.sandbox.now()
         if nodes:
-            states = [
-                JobState(("running", *(n.status if n.after <= at else "running" for n in nodes)), after_seconds=at)
-                for at in sorted({node.after for node in nodes})
-            ]
-            now = ("running",) * (len(nodes) + 1)
-            self.sandbox.set_job(SHOP, step.job, parallel_runs=now, then=states)
+            self.sandbox.set_job(SHOP, step.job, parallel_runs=("running",) * (len(nodes) + 1))
+            ends = {index: (now + timedelta(seconds=n.after), n.status) for index, n in enumerate(nodes, start=1)}
+            self.sandbox.ends[SHOP, step.job] = ends
 
     def ended(self, step: Step) -> None:
         """A step has ended, well or badly."""
@@ -163,9 +159,7 @@ class World:
 
     def stored(self, run: str | None) -> Run:
         """A run as it will end."""
-        found = self.sandbox.stored(run or "")
-        assert found is not None
-        return found
+        return self.sandbox.kept[run or ""]
 
     def shown(self, run: str | None) -> Run:
         """A run as it is now."""

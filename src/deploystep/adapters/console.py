@@ -1,26 +1,20 @@
 """The two streams. stdout carries the result, stderr everything else; nothing on them holds the token."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Final, TextIO
+from typing import TextIO
 
 from deploystep.core.secret import Secret
 from deploystep.core.text import visible
 
-_COLUMNS: Final = 100
-
 
 class Console:
-    """Writes lines to the streams it was given, with every secret masked."""
+    """Writes lines to the streams it was given, with every secret masked; a line may quote a server."""
 
     def __init__(self, out: TextIO, err: TextIO, secrets: tuple[Secret, ...]) -> None:
-        self._out = out
-        self._err = err
-        self._secrets = secrets
-        self.is_quiet = False
-        self.is_verbose = False
-        self._is_drawn = False
+        self._out, self._err, self._secrets = out, err, secrets
+        self.is_quiet = self.is_verbose = self._is_drawn = False
 
     @contextmanager
     def working(self, what: str) -> Iterator[None]:
@@ -39,8 +33,7 @@ class Console:
             while not ended.wait(1.0) and not self.is_quiet:
                 seconds += 1
                 self._is_drawn = True
-                sign = f"{what} … {seconds} s"[: width_of(self._err) - 1]
-                self._write(self._err, f"\r\x1b[K{sign}", end="")
+                self._write(self._err, f"\r\x1b[K{f'{what} … {seconds} s'[: width_of(self._err) - 1]}", end="")
 
         thread = threading.Thread(target=draw, daemon=True)
         thread.start()
@@ -69,22 +62,22 @@ class Console:
         self._write(self._err, text)
 
     def info(self, text: str) -> None:
-        """A line of progress, unless it is to be quiet; it may quote a server."""
+        """A line of progress, unless it is to be quiet."""
         if not self.is_quiet:
-            self._write(self._err, visible(text))
+            self.alive(text)
 
     def detail(self, text: str) -> None:
-        """A line for who wants to know each step; it may quote a server."""
+        """A line for who wants to know each step."""
         if self.is_verbose:
-            self._write(self._err, visible(text))
+            self.alive(text)
 
     def alive(self, text: str) -> None:
         """A sign of life, also where it is to be quiet: CircleCI ends a step that prints nothing."""
         self._write(self._err, visible(text))
 
     def warning(self, text: str) -> None:
-        """A line that may need attention; it may quote a server."""
-        self._write(self._err, f"warning: {visible(text)}")
+        """A line that may need attention."""
+        self.alive(f"warning: {text}")
 
     def masked(self, text: str) -> str:
         """The text without any secret."""
@@ -101,29 +94,19 @@ class Console:
             stream.write(shown + end)
             stream.flush()
         except OSError:
-            _silence(stream)
-
-
-def _silence(stream: TextIO) -> None:
-    """Nobody reads this stream any more, or its disk is full.
-
-    That must not end the command, least of all between a trigger and its confirmation: the exit code still tells.
-    """
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            # Nobody reads this stream any more, or its disk is full. That must not end the command, least of all
+            # between a trigger and its confirmation: the exit code still tells.
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def wants_colour(choice: str, stream: TextIO, environ: Mapping[str, str]) -> bool:
     """Whether to colour a stream: `always` and `never` decide; `auto` asks the terminal and NO_COLOR."""
-    if choice != "auto":
-        return choice == "always"
-    is_terminal: Callable[[], bool] = stream.isatty
-    return is_terminal() and not environ.get("NO_COLOR")
+    return choice == "always" or (choice == "auto" and stream.isatty() and not environ.get("NO_COLOR"))
 
 
 def width_of(stream: TextIO) -> int:
     """How many columns a terminal has; 100 where it is none."""
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or _COLUMNS
-    except (OSError, ValueError):
-        return _COLUMNS
+    with suppress(OSError, ValueError):
+        return os.get_terminal_size(stream.fileno()).columns or 100
+    return 100

@@ -8,25 +8,23 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
-from deploystep.core.errors import NotExecutable, NotFound, ToolError
+from deploystep.core.errors import NotExecutable, NotFound
 from deploystep.core.text import shown
 
-#: What Python ignores from its start, and a command expects to be as everywhere.
-_IGNORED_BY_PYTHON: Final = (signal.SIGPIPE, signal.SIGXFSZ)
-_OF_A_RULE: Final = "DEPLOYSTEP_PARAM_"
+_TOLD: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def executable(program: str, environ: Mapping[str, str]) -> str:
     """The path of a program, found as a shell finds it. Raises NotFound or NotExecutable."""
     found = shutil.which(program, path=environ.get("PATH", os.defpath))
-    if found is not None:
-        return found
-    if "/" in program and os.path.lexists(program):
+    if found is None and "/" in program and os.path.lexists(program):
         why = "it is a folder" if Path(program).is_dir() else "it may not be executed"
-        raise _refused(program, why)
-    where = "there is no such file" if "/" in program else "it is in no folder of PATH"
-    hint = "a command of the shell needs one:  deploystep gate RULE -- bash -eo pipefail -c '…'"
-    raise NotFound("command-not-found", f"cannot execute {shown(program)}: {where}", hint)
+        raise _refused(program, why, f"make it executable:  chmod +x {program}")
+    if found is None:
+        where = "there is no such file" if "/" in program else "it is in no folder of PATH"
+        hint = "a command of the shell needs one:  deploystep gate RULE -- bash -eo pipefail -c '…'"
+        raise NotFound("command-not-found", f"cannot execute {shown(program)}: {where}", hint)
+    return found
 
 
 def become(path: str, command: Sequence[str], environ: Mapping[str, str], ignored: frozenset[int]) -> NoReturn:
@@ -35,18 +33,22 @@ def become(path: str, command: Sequence[str], environ: Mapping[str, str], ignore
     Signals do as by default from here on, but those that were `ignored` when this process began: one that is waiting
     ends the process now, and never comes to nothing.
     """
-    for number in (*_IGNORED_BY_PYTHON, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, *_TOLD):  # Python ignores the first two from its start
         signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _TOLD)
     try:
         os.execve(path, list(command), environ)  # noqa: S606 - no shell: the command is executed as it is written
     except OSError as error:
-        raise _failed(command[0], path, error) from None
+        begins = "a script begins with the line that names its interpreter, such as  #!/bin/sh"
+        if isinstance(error, FileNotFoundError) and os.path.lexists(path):
+            what = f"cannot execute {shown(command[0])}: its interpreter is not there"
+            raise NotFound("command-not-found", what, begins) from None
+        raise _refused(command[0], f"{error.strerror}", begins) from None
 
 
 def environment(environ: Mapping[str, str], added: Mapping[str, str]) -> Mapping[str, str]:
     """The environment of the caller and what is added, without the parameters of another rule around this one."""
-    own = {name: value for name, value in environ.items() if not name.startswith(_OF_A_RULE)}
+    own = {name: value for name, value in environ.items() if not name.startswith("DEPLOYSTEP_PARAM_")}
     # Python sets LC_CTYPE for itself where no locale is set (PEP 538)
     with suppress(OSError):
         if b"\0LC_CTYPE=" not in b"\0" + Path("/proc/self/environ").read_bytes():
@@ -54,13 +56,5 @@ def environment(environ: Mapping[str, str], added: Mapping[str, str]) -> Mapping
     return {**own, **added}
 
 
-def _failed(program: str, path: str, error: OSError) -> ToolError:
-    begins = "a script begins with the line that names its interpreter, such as  #!/bin/sh"
-    if isinstance(error, FileNotFoundError) and os.path.lexists(path):
-        return NotFound("command-not-found", f"cannot execute {shown(program)}: its interpreter is not there", begins)
-    return _refused(program, error.strerror or "", begins)
-
-
-def _refused(program: str, why: str, hint: str = "") -> NotExecutable:
-    hint = hint or f"make it executable:  chmod +x {program}"
+def _refused(program: str, why: str, hint: str) -> NotExecutable:
     return NotExecutable("command-not-executable", f"cannot execute {shown(program)}: {why}", hint)

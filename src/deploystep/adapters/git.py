@@ -4,17 +4,31 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from deploystep.adapters.files import unreadable
+from deploystep.adapters.files import decoded, unreadable
 from deploystep.core.build import Repository
 from deploystep.core.errors import UsageError
+from deploystep.core.frozen import dataclass
 from deploystep.core.parameters import SECRET_VARIABLES
+from deploystep.core.source import SourceFile
 
-if TYPE_CHECKING:
-    import subprocess
+_TIMEOUT: Final = 60.0
+NOT_HERE: Final = "run the step in the clone that CircleCI's checkout step makes"
 
-TIMEOUT: Final = 60.0
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What git said: its exit code (0 is yes, 1 often no, below 0 none), its output, its complaint in plain words."""
+
+    returncode: int
+    stdout: bytes
+    complaint: str
+
+    @property
+    def text(self) -> str:
+        """The output as text without its last line end."""
+        return self.stdout.decode("utf-8", "surrogateescape").rstrip("\n")
 
 
 class GitRepository:
@@ -40,41 +54,44 @@ class GitRepository:
         """The clone that holds another folder."""
         return GitRepository(folder, self._environ)
 
-    def show(self, ref: str, path: str, option: str = "--rules-ref") -> bytes:
-        """A file's bytes at a ref, which `option` has named. Raises ToolError where there is none."""
+    def show(self, ref: str, *paths: str, option: str = "--rules-ref") -> SourceFile:
+        """The first of these files that there is at a ref, which `option` has named. Raises ToolError without one."""
         if not ref or ref.startswith(("-", ":")):  # an empty ref would mean the index: what is checked out
             raise UsageError("rules-ref", f"{option}: {ref!r} is not a git ref", "write for example origin/main")
         # git prefers a local branch or a tag of this very name: who calls one `origin/main` would bring his own rules
         full = f"refs/remotes/{ref}" if ref.startswith("origin/") else ref
-        # `./` makes the path relative to this folder, as a plain --rules FILE is
-        result = self.run("show", f"{full}:./{path}")
-        if result is None:
-            raise unreadable(path, f"cannot read {path} at {ref}: git cannot be run here", "is git installed?")
-        if result.returncode != 0:
-            complaint = first_error_line(result)
-            if complaint in (_COMPLAINTS[0][1], _COMPLAINTS[1][1]):
-                hint = "run the step in the clone that CircleCI's checkout step makes"
-                raise unreadable(path, f"cannot read {path} at {ref}: {complaint}", hint)
-            message = f"git has no {path} at {ref}"
-            fetch = f"git fetch origin {ref.removeprefix('origin/')}"
-            raise unreadable(path, message, f"possible causes: it is not fetched (run  {fetch}), or has no such file")
-        return result.stdout
+        complaints = []
+        for path in paths:
+            # `./` makes the path relative to this folder, as a plain --rules FILE is
+            said = self.run("show", f"{full}:./{path}")
+            if said.returncode == 0:
+                return decoded(path, said.stdout)
+            complaints.append(said.complaint)
+        fetch = f"git fetch origin {ref.removeprefix('origin/')}"
+        causes = f"possible causes: it is not fetched (run  {fetch}), has no such file, or this is no clone"
+        raise unreadable(paths[0], f"cannot read {paths[0]} at {ref}: {complaints[0]}", causes)
 
     def describe(self) -> Mapping[str, str]:
         """Branch, revision and project as a build's variables would name them; empty outside a clone."""
-        revision = self._line("rev-parse", "--verify", "HEAD^{commit}")
         # not --short: where a tag has the branch's name, that gives heads/NAME
         head = self._line("symbolic-ref", "--quiet", "HEAD") or ""
-        found = {
-            "CIRCLE_SHA1": revision,
-            "CIRCLE_BRANCH": head.removeprefix("refs/heads/"),
-            **_project(self._line("remote", "get-url", "origin")),
-        }
+        found = {"CIRCLE_SHA1": self.resolve("HEAD"), "CIRCLE_BRANCH": head.removeprefix("refs/heads/")}
+        remote = self.origin()
+        if remote is not None and remote.vcs is not None and "/" in remote.path:
+            organization, name = remote.path.split("/")[-2:]
+            found |= {"CIRCLE_PROJECT_USERNAME": organization, "CIRCLE_PROJECT_REPONAME": name}
+            # the remote's own URL may hold a password
+            found["CIRCLE_REPOSITORY_URL"] = f"https://{remote.host}/{organization}/{name}"
         return {name: value for name, value in found.items() if value}
 
     def resolve(self, ref: str) -> str | None:
         """The revision of a branch, tag or commit; None where there is none."""
         return None if ref.startswith("-") else self._line("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+
+    def commit(self, revision: str) -> Said:
+        """A commit: its author's address, its committer's date and its message, with NULs between them."""
+        how = ("--no-show-signature", "--no-mailmap", "--encoding=UTF-8", "--format=%ae%x00%cI%x00%B")
+        return self.run("log", "-1", *how, revision, "--")
 
     def origin(self) -> Repository | None:
         """The repository that the remote `origin` names."""
@@ -84,70 +101,52 @@ class GitRepository:
         """The version of git; None where there is no git."""
         return (self._line("version") or "").removeprefix("git version ") or None
 
-    def is_shallow(self) -> bool:
-        """Whether commits are missing here that the repository has."""
-        return self._line("rev-parse", "--is-shallow-repository") == "true"
+    def is_shallow(self) -> bool | None:
+        """Whether commits are missing here that the repository has; None where git does not tell."""
+        return {"true": True, "false": False}.get(self._line("rev-parse", "--is-shallow-repository") or "")
 
     def default_branch(self) -> str:
         """What `origin/HEAD` names, else main, master or trunk where there is one, else what is checked out."""
-        heads, remote = "refs/heads/", "refs/remotes/origin/"
-        head = self._line("symbolic-ref", "--quiet", "HEAD")
-        named = self._line("symbolic-ref", "--quiet", f"{remote}HEAD")
-        there = [f"{place}{name}" for place in (heads, remote) for name, _ in self.refs(place.rstrip("/"))]
-        usual = (f"{where}{name}" for where in (remote, heads) for name in ("main", "master", "trunk"))
-        found = named or next((ref for ref in usual if ref in there), None) or head or next(iter(there), "main")
-        return found.removeprefix(heads).removeprefix(remote)
+        remote, local = "refs/remotes/origin/", "refs/heads/"
+        usual = (f"{place}{name}" for place in (remote, local) for name in ("main", "master", "trunk"))
+        named = self._line("symbolic-ref", "--quiet", f"{remote}HEAD") or next(filter(self.resolve, usual), None)
+        found = named or self._line("symbolic-ref", "--quiet", "HEAD") or "main"
+        return found.removeprefix(local).removeprefix(remote)
 
     def files(self) -> tuple[str, ...] | None:
         """Every file that git tracks, by its path from the root of the clone; None outside one."""
-        result = self.run("ls-files", "-z", "--full-name", ":/")
-        if result is None or result.returncode != 0:
-            return None
-        return tuple(name.decode("utf-8", "surrogateescape") for name in result.stdout.split(b"\0") if name)
+        said = self.run("ls-files", "-z", "--full-name", ":/")
+        return tuple(filter(None, said.text.split("\0"))) if said.returncode == 0 else None
 
-    def refs(self, *places: str) -> tuple[tuple[str, str], ...]:
-        """Refs below some places (`refs/tags`), newest first: the name without its place, and the commit's revision."""
+    def refs(self, place: str) -> tuple[tuple[str, str], ...]:
+        """Refs below a place (`refs/tags`), newest first: the name without the place, and the commit's revision."""
         form = "--format=%(refname)%00%(symref)%00%(objecttype)%00%(objectname)%00%(*objecttype)%00%(*objectname)"
         found = []
-        for place in places:
-            said = self.run("for-each-ref", "--sort=-creatordate", form, place)
-            for line in said.stdout.decode("utf-8", "surrogateescape").splitlines() if said else ():
-                name, symbolic, *objects = line.split("\0")
-                commit = dict(zip(objects[::2], objects[1::2], strict=True)).get("commit")
-                found += [(name.removeprefix(f"{place}/"), commit)] if commit and not symbolic else []
+        for line in filter(None, self.run("for-each-ref", "--sort=-creatordate", form, place).text.split("\n")):
+            name, symbolic, *objects = line.split("\0")
+            commit = dict(zip(objects[::2], objects[1::2], strict=True)).get("commit")
+            found += [(name.removeprefix(f"{place}/"), commit)] if commit and not symbolic else []
         return tuple(found)
 
     def _line(self, *arguments: str) -> str | None:
-        result = self.run(*arguments)
-        if result is None or result.returncode != 0:
-            return None
-        return result.stdout.decode("utf-8", "surrogateescape").rstrip("\n") or None
+        said = self.run(*arguments)
+        return (said.text or None) if said.returncode == 0 else None
 
-    def run(self, *arguments: str) -> "subprocess.CompletedProcess[bytes] | None":
-        """Run git; None where there is no git or it does not end."""
-        from subprocess import TimeoutExpired  # noqa: PLC0415 - as below
-
-        try:
-            return self.ask(arguments)
-        except TimeoutExpired:
-            return None
-
-    def ask(
+    def run(
         self,
-        arguments: tuple[str, ...],
-        *,
-        timeout: float = TIMEOUT,
+        *arguments: str,
+        timeout: float = _TIMEOUT,
         more: Mapping[str, str] = MappingProxyType({}),
         is_apart: bool = False,
-    ) -> "subprocess.CompletedProcess[bytes] | None":
-        """Run git with more variables; None where there is no git. Raises TimeoutExpired where it does not end.
+    ) -> Said:
+        """Run git, with `more` variables.
 
         `is_apart` takes the terminal away, on which ssh would ask for what nobody is there to answer.
         """
         import subprocess  # noqa: PLC0415 - most decisions ask git nothing
 
         try:
-            return subprocess.run(  # noqa: S603 - a list of arguments, no shell
+            done = subprocess.run(  # noqa: S603 - a list of arguments, no shell
                 ["git", *arguments],  # noqa: S607 - git is found where the build finds it
                 cwd=self._folder,
                 env={**self._environ, **more},
@@ -157,21 +156,23 @@ class GitRepository:
                 check=False,
                 start_new_session=is_apart,
             )
+        except subprocess.TimeoutExpired:
+            return Said(-1, b"", f"no answer within {timeout:.0f} s")
         except (OSError, ValueError):
-            return None
+            return Said(-1, b"", "git cannot be run here")
+        return Said(done.returncode, done.stdout, plain(done.stderr) if done.returncode else "")
 
 
-def first_error_line(said: "subprocess.CompletedProcess[bytes]") -> str:
+def plain(stderr: bytes) -> str:
     """The first complaint of git in plain words; names of users and passwords are taken out of its URLs."""
-    lines = said.stderr.decode("utf-8", "replace").strip().splitlines()
-    first = next((line for line in lines if not line.startswith(("warning:", "hint:"))), "")
+    lines = stderr.decode("utf-8", "replace").strip().splitlines()
+    first = next((line for line in lines if not line.startswith(("warning:", "hint:"))), "git does not answer")
     first = re.sub(r"//[^/\s]*@", "//", first)
     for pattern, words in _COMPLAINTS:
         found = re.search(pattern, first)
         if found is not None:
             return found.expand(words)
-    is_raw = first.startswith(("fatal: ", "error: "))
-    return f"git says: {first.partition(': ')[2]}" if is_raw else first
+    return re.sub("^(fatal|error): ", "git says: ", first)
 
 
 #: What git says, and the same in words that can be read in the middle of a sentence.
@@ -183,23 +184,5 @@ _COMPLAINTS: Final = (
         r"\1 is not in this clone",
     ),
     ("'origin' does not appear to be a git repository", "this clone has no remote called origin"),
-    (r"'([^']+)' does not appear to be a git repository", r"there is no git repository at \1"),
-    (r"unable to access '([^']+)': (.*)", r"\1 cannot be reached (\2)"),
-    (r"could not read \w+ for '([^']+)'", r"\1 asks who is there, and git has no credentials for it"),
-    (r"Authentication failed for '([^']+)'", r"\1 does not accept the credentials"),
-    (r"repository '([^']+)' not found", r"there is no git repository at \1"),
+    (r"could not read \w+ for '([^']+)'", r"\1 asks for credentials, and git has none for it"),
 )
-
-
-def _project(url: str | None) -> Mapping[str, str | None]:
-    """Organization and repository from a remote's URL: `git@github.com:acme/shop.git` or with https."""
-    remote = Repository.parse(url)
-    organization, slash, name = remote.path.rpartition("/") if remote else ("", "", "")
-    if remote is None or remote.vcs is None or not slash:
-        return {}
-    return {
-        "CIRCLE_PROJECT_USERNAME": organization.rpartition("/")[2],
-        "CIRCLE_PROJECT_REPONAME": name,
-        # the remote's own URL may hold a password
-        "CIRCLE_REPOSITORY_URL": f"https://{remote.host}/{organization.rpartition('/')[2]}/{name}",
-    }

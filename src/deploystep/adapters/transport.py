@@ -11,22 +11,19 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from http.client import IncompleteRead, RemoteDisconnected
-from threading import Event, Lock, Thread
+from threading import Condition, Thread
 from typing import Any, Final
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
-from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import HTTPError
 
 from deploystep import __version__
-from deploystep.circleci.http import Failure, Request, Response, segment
-from deploystep.core.address import Address
+from deploystep.circleci.http import Failure, Request, Response, Result, segment
 from deploystep.core.retry import Fate, Repeat
-from deploystep.core.secret import Secret
+from deploystep.core.secret import Address, Secret
 
 CONNECT_TIMEOUT: Final = 10.0  # seconds until a connection is ready: name, TCP, proxy and TLS
 READ_TIMEOUT: Final = 60.0  # seconds until the whole answer to a read is there
@@ -36,30 +33,8 @@ LARGEST_BODY: Final = 16 * 1024 * 1024
 _PIECE: Final = 64 * 1024
 
 
-class _Bearer(AuthBase):
-    """Sets the header last, so that neither `.netrc` nor a session can replace it."""
-
-    def __init__(self, token: Secret) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
-        return request
-
-
-class _Session(requests.Session):
-    """A session that does not even look at redirects: reading a malformed Location would raise, as if never sent."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """There is none, whatever the answer says."""
-
-
-class _GivenUp(Exception):
-    """The exchange has been given up."""
-
-
-class _TooLong(Exception):
-    """The body is larger than any answer of CircleCI's."""
+class _Ended(Exception):
+    """Why this exchange is ended from here, in words."""
 
 
 class _Exchange:
@@ -67,70 +42,60 @@ class _Exchange:
 
     def __init__(self) -> None:
         self.is_begun = False  # whether the first byte of the request may have left
-        self.result: Response | BaseException | None = None
+        self._result: Response | BaseException | None = None
         self._is_given_up = False
-        self._lock = Lock()
-        self._connected, self._ended = Event(), Event()
-        self._sockets: list[socket.socket] = []
-        self._originals: list[socket.socket] = []
+        self._changed = Condition()
+        self._sockets: list[tuple[socket.socket, socket.socket]] = []
 
     def hold(self, connection: socket.socket) -> None:
         """Keep a second handle on a connection, with which it can be shut down whatever is made of the first."""
-        with self._lock:
+        with self._changed:
             if self._is_given_up:
                 connection.close()
-                raise _GivenUp
-            self._sockets.append(connection.dup())
-            self._originals.append(connection)
+                raise _Ended("given up")
+            self._sockets.append((connection, connection.dup()))
 
     def check(self, *, is_begun: bool = False) -> None:
         """Raise where nothing must be sent any more; else the request may be about to be sent (`is_begun`)."""
-        with self._lock:
+        with self._changed:
             if self._is_given_up:
-                raise _GivenUp
+                raise _Ended("given up")
             self.is_begun = is_begun
-
-    def begin(self) -> None:
-        """Note that the request is about to be sent. Raises where it must not be any more."""
-        self.check(is_begun=True)
-        self._connected.set()
+            self._changed.notify()
 
     def end(self, result: Response | BaseException) -> None:
-        """Note what came of it."""
-        self.result = result
-        self._ended.set()
-        self._connected.set()
+        """Note what came of it, and close what the thread leaves open.
 
-    def close(self) -> None:
-        """Close what the thread leaves open: urllib3 1 does so with a connection whose proxy said no."""
-        for connection in self._originals:
-            descriptor = connection.detach()  # what still reads from it would put off a mere close
+        urllib3 1 does so with a connection whose proxy said no; what still reads from it would put off a mere close.
+        """
+        with self._changed:
+            self._result = self._result or result
+            self._changed.notify()
+        for connection, _ in self._sockets:
+            descriptor = connection.detach()
             if descriptor >= 0:
                 socket.close(descriptor)
 
-    def wait(self, limit: float) -> bool:
-        """Whether the request was begun, and ended, in time; `limit` is in seconds."""
+    def wait(self, limit: float) -> Response | BaseException | None:
+        """What came of it; None where it was not begun, or not ended, in time; `limit` is in seconds."""
         end = time.monotonic() + limit
-        if not self._connected.wait(CONNECT_TIMEOUT):
-            with self._lock:
-                self._is_given_up = not self.is_begun
-        return not self._is_given_up and self._ended.wait(end - time.monotonic())
+        with self._changed:
+            if self._changed.wait_for(lambda: self.is_begun or self._result is not None, CONNECT_TIMEOUT):
+                self._changed.wait_for(lambda: self._result is not None, end - time.monotonic())
+            self._is_given_up = True
+            return self._result
 
     def give_up(self) -> None:
         """Let nothing more leave, and end what the thread is waiting for."""
-        with self._lock:
+        with self._changed:
             self._is_given_up = True
-            for handle in self._sockets:
+            for _, handle in self._sockets:
                 with suppress(OSError), handle:
                     handle.shutdown(socket.SHUT_RDWR)
-            self._sockets.clear()
 
 
 class _Adapter(HTTPAdapter):
-    """Tells an exchange how far its request has got, and takes no cookies.
-
-    Of a cookie that it cannot read, the standard library prints a traceback.
-    """
+    """Tells an exchange how far its request has got."""
 
     def __init__(self, exchange: _Exchange) -> None:
         super().__init__()
@@ -142,8 +107,12 @@ class _Adapter(HTTPAdapter):
         super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        """The answer without the headers that set cookies."""
-        original = getattr(resp, "_original_response", None)  # where `requests` looks for them
+        """The answer without headers at which `requests` would look: a malformed Location raises, as if never sent.
+
+        Of a cookie that it cannot read, the standard library prints a traceback.
+        """
+        resp.headers.pop("location", None)
+        original = getattr(resp, "_original_response", None)  # where `requests` looks for cookies
         if original is not None:
             del original.msg["Set-Cookie"], original.msg["Set-Cookie2"]
         return super().build_response(req, resp)
@@ -165,7 +134,7 @@ def _told(kind: Any, exchange: _Exchange) -> Any:
         def endheaders(self, *body: Any, **more: Any) -> None:
             if self.sock is None:
                 self.connect()
-            exchange.begin()
+            exchange.check(is_begun=True)
             super().endheaders(*body, **more)
 
     return Connection
@@ -184,16 +153,15 @@ class HttpTransport:
         """The address that requests go to, without a trailing slash."""
         return str(self._address)
 
-    def send(self, request: Request) -> Response | Failure:
+    def send(self, request: Request) -> Result:
         """The complete answer, or what is certain about the attempt."""
         exchange = _Exchange()
         limit = (self._read_timeout or READ_TIMEOUT) if request.repeat is Repeat.FREELY else TRIGGER_TIMEOUT
         Thread(target=self._carry_out, args=(request, exchange, limit), daemon=True).start()
         try:
-            is_in_time = exchange.wait(limit)
+            result = exchange.wait(limit)
         finally:
             exchange.give_up()  # on a signal too
-        result = exchange.result if is_in_time else None
         if isinstance(result, Response):
             return result
         # certainly not received only where the request was not begun; of the rest nothing is certain
@@ -209,14 +177,17 @@ class HttpTransport:
         """Send the request and read the answer, in a thread of its own, which leaves signals to the main one."""
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            with _Session() as session, self._open(session, request, exchange, limit) as answer:
-                body = b"".join(_limited(answer))
+            with requests.Session() as session, self._open(session, request, exchange, limit) as answer:
+                answer.raw.enforce_content_length = True  # urllib3 1 takes a body that was cut off for a whole one
+                body = bytearray()
+                for piece in answer.iter_content(_PIECE):
+                    body += piece
+                    if len(body) > LARGEST_BODY:
+                        raise _Ended("the answer was too long")  # noqa: TRY301 - as every other end
                 headers = {name.lower(): value for name, value in answer.headers.items()}
-                exchange.end(Response(answer.status_code, headers, body))
+                exchange.end(Response(answer.status_code, headers, bytes(body)))
         except BaseException as error:  # noqa: BLE001 - it is raised again where the result is waited for
             exchange.end(error)
-        finally:
-            exchange.close()
 
     def _open(
         self, session: requests.Session, request: Request, exchange: _Exchange, limit: float
@@ -225,74 +196,53 @@ class HttpTransport:
         session.trust_env = self._address.is_secure
         session.mount(f"{self._address.scheme}://", _Adapter(exchange))
         query = "&".join(f"{segment(name)}={segment(value)}" for name, value in request.query.items())
+        url = self.host + request.path + ("?" * bool(query)) + query
+        headers = {"Accept": "application/json", "User-Agent": f"deploystep/{__version__}", "Connection": "close"}
         return session.request(
             request.method,
-            self.host + request.path + ("?" * bool(query)) + query,
+            url,
             json=request.body,
-            auth=_Bearer(self._token),
-            headers={
-                "Accept": "application/json",
-                "User-Agent": f"deploystep/{__version__}",
-                "Connection": "close",
-            },
+            auth=self._authorized,
+            headers=headers,
             timeout=(ADDRESS_TIMEOUT, limit + 1.0),  # later than the deadline, which says what it was
             allow_redirects=False,
             stream=True,
         )
 
-
-def _limited(answer: requests.Response) -> Iterator[bytes]:
-    """The body in pieces, up to a size that no answer of CircleCI's has."""
-    answer.raw.enforce_content_length = True  # urllib3 1 takes a body that was cut off for a whole one
-    size = 0
-    for piece in answer.iter_content(_PIECE):
-        size += len(piece)
-        if size > LARGEST_BODY:
-            raise _TooLong
-        yield piece
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An exception and everything that is said to have caused it, `requests` and urllib3 fashion."""
-    seen: set[int] = set()
-    queue: list[object] = [error]
-    while queue:
-        current = queue.pop()
-        if isinstance(current, BaseException) and id(current) not in seen:
-            seen.add(id(current))
-            yield current
-            queue += [*current.args, getattr(current, "reason", None), current.__cause__, current.__context__]
-
-
-_FORESEEN: Final = (requests.RequestException, HTTPError, OSError, ValueError, _TooLong)
-_WORDS: Final = {
-    "Tunnel connection failed": "the proxy refused the connection",
-    "Could not find a suitable TLS CA": "the file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names is not there",
-}
-_REASONS: Final = (
-    (requests.ConnectTimeout, f"no connection within {ADDRESS_TIMEOUT:.0f} s"),
-    (ssl.SSLCertVerificationError, "its certificate could not be verified"),
-    (ConnectionRefusedError, "connection refused"),
-    (RemoteDisconnected, "the connection was closed before an answer"),
-    (ConnectionResetError, "the connection was reset"),
-    ((requests.exceptions.ChunkedEncodingError, IncompleteRead), "the answer was cut off"),
-    (_TooLong, "the answer was too long"),
-    (requests.exceptions.InvalidURL, "its address, or that of a proxy, is not a URL"),
-    (requests.exceptions.InvalidSchema, "its proxy needs a package that is not installed"),
-    (socket.gaierror, "its name was not found"),
-    (NewConnectionError, "no connection could be made"),
-    (ssl.SSLError, "TLS failed"),
-)
+    def _authorized(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """The request with its header, set last, so that neither `.netrc` nor a session can replace it."""
+        request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
+        return request
 
 
 def _reason(error: BaseException) -> str:
     """A few words for people. Library texts can quote URLs and headers, so none is passed on."""
-    causes = tuple(_chain(error))
-    for kind, words in _REASONS:
-        if any(isinstance(cause, kind) for cause in causes):
-            return words
-    said = [str(cause) for cause in causes if type(cause) is OSError]
-    for beginning, words in _WORDS.items():
-        if any(each.startswith(beginning) for each in said):
-            return words
+    causes = [error]
+    for cause in causes:  # which grow: urllib3 keeps some that were never raised in `args` and `reason`
+        more = (cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args)
+        causes += [each for each in more if isinstance(each, BaseException) and each not in causes]
+    for kind, beginning, words in _REASONS:
+        for cause in causes:
+            if isinstance(cause, kind) and str(cause).startswith(beginning):
+                return words or str(cause)
     return f"the connection failed ({type(causes[-1]).__name__})"
+
+
+_FORESEEN: Final = (requests.RequestException, HTTPError, OSError, ValueError, _Ended)
+_NO_BUNDLE: Final = "the file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names is not there"
+#: A kind of exception, how its text begins, and what that means; an empty text stands for the exception's own.
+_REASONS: Final = (
+    (requests.ConnectTimeout, "", f"no connection within {ADDRESS_TIMEOUT:.0f} s"),
+    (ssl.SSLCertVerificationError, "", "its certificate could not be verified"),
+    (ConnectionRefusedError, "", "connection refused"),
+    (RemoteDisconnected, "", "the connection was closed before an answer"),
+    (ConnectionResetError, "", "the connection was reset"),
+    ((requests.exceptions.ChunkedEncodingError, IncompleteRead), "", "the answer was cut off"),
+    (_Ended, "", ""),
+    (requests.exceptions.InvalidURL, "", "its address, or that of a proxy, is not a URL"),
+    (requests.exceptions.InvalidSchema, "", "its proxy needs a package that is not installed"),
+    (socket.gaierror, "", "its name was not found"),
+    (OSError, "Tunnel connection failed", "the proxy refused the connection"),
+    (OSError, "Could not find a suitable TLS CA", _NO_BUNDLE),
+    (ssl.SSLError, "", "TLS failed"),
+)

@@ -1,9 +1,7 @@
 """The configs, scripts and rule file of a project on disk, read for a migration and written back."""
 
 import os
-from collections.abc import Iterable
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -24,38 +22,15 @@ class ProjectTree:
     def __init__(self, folder: Path, paths: tuple[str, ...], rules: str, git: GitRepository) -> None:
         self._folder = folder
         self._paths = paths
-        self._rules = rules
+        self._root = self._root_of(paths[0] if paths else "")
         self._git = git.at(folder / self._root)
         self._marks: dict[str, bytes] = {}
-
-    @cached_property
-    def _found(self) -> list[str]:
-        """Paths of the configs, as they are shown."""
-        found: list[Path] = []
-        for text in self._paths or (str(self._root),):
-            path = Path(text)
-            if (self._folder / path).is_file():
-                found.append(path)
-                continue
-            places = [path / ".circleci", path] if (self._folder / path / ".circleci").is_dir() else [path]
-            inner = [
-                Path(os.path.normpath(place / each.name))
-                for place in places
-                for each in sorted((self._folder / place).glob("*.y*ml"))
-                if each.is_file() and (place != path or len(places) == 1 or each.name == "circle.yml")
-            ]
-            if not inner:
-                what = f"there is no config in {path}" if self._paths else "there is no .circleci/config.yml here"
-                raise UsageError("no-config", what, "name a config, or a folder that holds .circleci")
-            found += inner
-        return list(dict.fromkeys(map(str, found)))
-
-    @cached_property
-    def _root(self) -> Path:
-        """The root of the project, from this folder."""
-        return self._root_of(self._paths[0] if self._paths else "")
+        self.rule_path = str(self._root / RULES) if rules == RULES else rules
+        remote = Repository.parse(self._git.describe().get("CIRCLE_REPOSITORY_URL"))
+        self.own = ProjectSlug.parse(f"{remote.vcs}/{remote.path}") if remote else None
 
     def _root_of(self, path: str) -> Path:
+        """The root of a path's project, from this folder."""
         first = Path(path)
         start = first if (self._folder / first).is_dir() else first.parent
         places = up_to_root(self._folder / start)
@@ -63,20 +38,19 @@ class ProjectTree:
             return Path(os.path.normpath(start / places[-1]))
         return start.parent if start.name == ".circleci" else start
 
-    @property
-    def rule_path(self) -> str:
-        """Where the rule file is, or will be."""
-        return str(self._root / RULES) if self._rules == RULES else self._rules
-
-    @cached_property
-    def own(self) -> ProjectSlug | None:
-        """The project, where the clone's origin tells it."""
-        remote = Repository.parse(self._git.describe().get("CIRCLE_REPOSITORY_URL"))
-        return ProjectSlug.parse(f"{remote.vcs}/{remote.path}") if remote else None
-
     def configs(self) -> list[SourceFile]:
         """The configs, without the rule file. Raises UsageError where there are none or one cannot be read."""
-        return [self._source(path) for path in self._found if path != os.path.normpath(self.rule_path)]
+        found: list[str] = []
+        for path in map(Path, self._paths or (str(self._root),)):
+            named = path / ".circleci" if (self._folder / path / ".circleci").is_dir() else path
+            files = sorted((self._folder / named).glob("*.y*ml"))
+            inner = [os.path.normpath(named / each.name) for each in files if each.is_file()]
+            inner = [str(path)] if (self._folder / path).is_file() else inner
+            if not inner:
+                what = f"there is no config in {path}" if self._paths else "there is no .circleci/config.yml here"
+                raise UsageError("no-config", what, "name a config, or a folder that holds .circleci")
+            found += inner
+        return [self._source(path) for path in dict.fromkeys(found) if path != os.path.normpath(self.rule_path)]
 
     def rule_file(self) -> SourceFile | None:
         """The rule file, where there is one."""
@@ -103,43 +77,40 @@ class ProjectTree:
         except (OSError, ValueError, RuntimeError):
             return None
 
-    def must_be_writable(self, paths: Iterable[str]) -> None:
-        """Raises UsageError where a file is not of this project alone, or a link leads out of its repository."""
-        first = self._paths[0] if self._paths else ""
-        roots = {path: (self._folder / self._root_of(path)).resolve() for path in self._paths[1:]}
-        other = next((p for p, root in roots.items() if root != (self._folder / self._root).resolve()), None)
-        if other is not None:
-            what = f"--write: {first} and {other} are of different projects"
-            raise UsageError("two-projects", what, "write one after the other")
-        for path in paths:
-            if leads_out(self._from_root(path), self._folder / self._root):
+    def write(self, texts: dict[str, str], *, is_forced: bool) -> None:
+        """Write files: all of them beside the old ones, then in their places.
+
+        Raises UsageError where one is not of this project alone or cannot be written, a link leads out of its
+        repository, or, unless forced, one is not as git has it in the last commit.
+        """
+        root = (self._folder / self._root).resolve()
+        for path in self._paths[1:]:
+            if (self._folder / self._root_of(path)).resolve() != root:
+                what = f"--write: {self._paths[0]} and {path} are of different projects"
+                raise UsageError("two-projects", what, "write one after the other")
+        for path in texts:
+            if leads_out(os.path.relpath(self._folder / path, self._folder / self._root), self._folder / self._root):
                 what = f"--write: {path} is a link that leads out of this repository"
                 raise UsageError("file-unwritable", what, "migrate the repository that the file belongs to")
-
-    def _from_root(self, path: str) -> str:
-        return os.path.relpath(self._folder / path, self._folder / self._root)
-
-    def uncommitted(self, paths: Iterable[str]) -> str | None:
-        """The first file that is not as it is committed, empty where all are; None outside a clone.
-
-        `git status` does not tell of files that are ignored, or that the index says to be unchanged.
-        """
-        inside = self._git.run("rev-parse", "--is-inside-work-tree")
-        if inside is None or inside.returncode != 0:
-            return None
-        root = (self._folder / self._root).resolve()
-        for path in paths:
+        inside = None if is_forced else self._git.run("rev-parse", "--is-inside-work-tree")
+        if inside is not None and inside.returncode != 0:
+            raise UsageError(
+                "work-tree", "--write: git does not keep these files", "run it in a clone, or give  --force"
+            )
+        for path in () if is_forced else texts:
             real = (self._folder / path).resolve()
-            if real.exists():
-                name = os.path.relpath(real, root)
-                old = self._git.run("rev-parse", "--verify", f"HEAD:./{name}")
-                new = self._git.run("hash-object", "--", name)
-                if old is None or new is None or old.returncode or new.returncode or old.stdout != new.stdout:
-                    return path
-        return ""
+            if real.exists() and not self._is_committed(os.path.relpath(real, root)):
+                hint = "commit or stash it, so that git can undo the changes, or give  --force"
+                raise UsageError("work-tree", f"--write: {path} is not committed", hint)
+        self._replace(texts)
 
-    def replace(self, texts: dict[str, str]) -> None:
-        """Write files: all of them beside the old ones, then in their places. Raises UsageError."""
+    def _is_committed(self, name: str) -> bool:
+        """`git status` does not tell of files that are ignored, or that the index says to be unchanged."""
+        old = self._git.run("rev-parse", "--verify", f"HEAD:./{name}")
+        new = self._git.run("hash-object", "--", name)
+        return not old.returncode and not new.returncode and old.stdout == new.stdout
+
+    def _replace(self, texts: dict[str, str]) -> None:
         made: list[tuple[Path, Path]] = []
         path = ""
         try:

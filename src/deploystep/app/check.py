@@ -10,7 +10,7 @@ from deploystep.core.source import Diagnostic, SourceFile, in_order
 from deploystep.project.wiring import Project, compare
 from deploystep.rulefile.lint import check_paths
 from deploystep.rulefile.load import examine
-from deploystep.rulefile.yaml_nodes import Report as Found
+from deploystep.rulefile.yaml_reader import Report as Found
 
 
 def check(source: SourceFile, project: Callable[[], Project], report: Report, *, is_strict: bool) -> None:
@@ -23,7 +23,7 @@ def check(source: SourceFile, project: Callable[[], Project], report: Report, *,
         diagnostics += compare(found.rules, beside)
         if beside.files:
             check_paths(found.rules, beside.files, paths)
-        diagnostics = _not_ignored(found.rules, [*diagnostics, *paths.within(source)])
+        diagnostics = _not_ignored(found.rules, [*diagnostics, *paths.diagnostics])
     report.diagnostics = in_order(diagnostics)
     counted = [d for d in report.diagnostics if d.is_error or is_strict]
     if counted:
@@ -34,17 +34,9 @@ def check(source: SourceFile, project: Callable[[], Project], report: Report, *,
 
 def _not_ignored(rules: RuleSet, diagnostics: list[Diagnostic]) -> list[Diagnostic]:
     """Without those that the file, or the rule in whose lines they are, does not want to see."""
-    others = [target.span for target in rules.targets.values()]
-    others += [guard.span for guard in rules.never]
-    others += [freeze.span for freeze in rules.freezes]
-    others += [case.span for case in rules.cases]
-    nobodys = {span.line: frozenset[str]() for span in others}
-    owners = nobodys | {rule.span.line: rule.ignore for rule in rules.rules}
+    parts = (rules.targets.values(), rules.never, rules.freezes, rules.cases)
+    owners = {0: frozenset[str](), **{part.span.line: frozenset[str]() for each in parts for part in each}}
+    owners |= {rule.span.line: rule.ignore for rule in rules.rules}
     starts = sorted(owners)
-
-    def is_wanted(diagnostic: Diagnostic) -> bool:
-        before = bisect_right(starts, diagnostic.span.line)
-        owner = owners[starts[before - 1]] if before else frozenset[str]()
-        return diagnostic.code not in rules.ignore | owner
-
-    return [diagnostic for diagnostic in diagnostics if is_wanted(diagnostic)]
+    ignored = [owners[starts[bisect_right(starts, d.span.line) - 1]] for d in diagnostics]
+    return [d for d, codes in zip(diagnostics, ignored, strict=True) if d.code not in rules.ignore | codes]

@@ -2,12 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from deploystep.app.ports import History, Services
 from deploystep.core.build import BuildContext
-from deploystep.core.cases import Given
 from deploystep.core.decide import Decision, decide
 from deploystep.core.errors import FactUnavailable, RuleFileInvalid
 from deploystep.core.facts import (
@@ -25,7 +23,7 @@ from deploystep.core.facts import (
     branch_named,
 )
 from deploystep.core.frozen import replace
-from deploystep.core.rules import MergedInto, PathsChanged, RuleSet, matchers_of
+from deploystep.core.rules import Given, MergedInto, PathsChanged, RuleSet, matchers_of
 from deploystep.core.source import in_order
 
 if TYPE_CHECKING:
@@ -49,93 +47,81 @@ def raise_if_undecided(decision: Decision, rules: RuleSet, build: BuildContext) 
     problems = in_order(decision.problems)
     errors = tuple(p for p in problems if p.is_error)
     if errors:
-        raise RuleFileInvalid(
-            "rules-invalid", "a rule cannot be judged as it is written", source=rules.source, diagnostics=errors
-        )
+        what = "a rule cannot be judged as it is written"
+        raise RuleFileInvalid("rules-invalid", what, source=rules.source, diagnostics=errors)
     if problems:
         what = f"cannot decide what to deploy at {build.revision[:7]}: required information is unavailable"
         raise FactUnavailable("undecided", what, source=rules.source, diagnostics=problems)
 
 
-class LiveFacts:
-    """Answers from the clone and, where it may be asked, from CircleCI; stated changed files replace git's."""
+def live_facts(options: "Options", services: Services, rules: RuleSet) -> Callable[[Question], Answered]:
+    """Answers from the clone and, where it may be asked, from CircleCI; what the options state replaces git's."""
+    stated: dict[type, object] = {
+        AuthorOf: options.author,
+        MessageOf: options.message,
+        ChangedSince: options.changed or None,
+    }
 
-    def __init__(self, options: "Options", services: Services, rules: RuleSet) -> None:
-        self._options = options
-        self._services = services
-        self._rules = rules
-
-    def answer(self, question: Question) -> Answered:
-        """The answer, or why there is none."""
+    def answer(question: Question) -> Answered:
         if isinstance(question, JobsOf):
-            return self._jobs()
-        stated: dict[type, object] = {
-            AuthorOf: self._options.author,
-            MessageOf: self._options.message,
-            ChangedSince: self._options.changed or None,
-        }
-        found = stated.get(type(question))
-        return self._from_clone(question) if found is None else Known(found)
-
-    def _from_clone(self, question: ChangedSince | IsMergedInto | AuthorOf | MessageOf) -> Answered:
-        history = self._services.history(self._rules.default_branch, self._refs)
-        may_ask = self._services.can_ask and not self._options.sandbox
+            return _jobs(options, services, rules)
+        known = stated.get(type(question))
+        if known is not None:
+            return Known(known)
+        history = services.history(rules.default_branch, _refs(rules))
+        may_ask = services.can_ask and not options.sandbox
         if isinstance(question, ChangedSince) and question.base is Base.LAST_DEPLOY and may_ask:
-            from deploystep.app.last_deploy import last_deployed  # noqa: PLC0415 - few rules ask CircleCI
+            from deploystep.app.earlier_runs import last_deployed  # noqa: PLC0415 - few rules ask CircleCI
 
-            commit = last_deployed(question, self._rules, self._services.build, self._services.client())
+            commit = last_deployed(question, rules, services.build, services.client())
             return commit if isinstance(commit, Unavailable) else history.answer(replace(question, ref=commit or ""))
-        return from_history(question, self._services.build.branch, history)
+        return from_history(question, services.build.branch, history)
 
-    @cached_property
-    def _refs(self) -> frozenset[str]:
-        """The branches and tags that the rules ask about."""
-        rules = self._rules
-        conditions = (*(guard.when for guard in rules.never), *(c for r in rules.rules for c in (r.when, r.unless)))
-        matchers = tuple(matchers_of(*conditions))
-        branches = {branch.value for m in matchers if isinstance(m, MergedInto) for branch in m.branches}
-        bases = {ref for m in matchers if isinstance(m, PathsChanged) and (ref := m.since.ref)}
-        if rules.default_branch is not None:
-            branches.add(rules.default_branch)
-        return frozenset(branches | {branch_named(ref).removeprefix("refs/tags/") for ref in bases})
+    return answer
 
-    def _jobs(self) -> Answered:
-        if self._options.sandbox:  # nobody can be asked: the jobs that rules require are taken to have succeeded
-            return Known({job.value: "success" for rule in self._rules.rules for job in rule.requires})
-        what = "cannot tell which jobs have succeeded"
-        if not self._services.can_ask:
-            return Unavailable(
-                "U105", f"{what} without asking CircleCI", "state them:  --given FILE  with  jobs: {test: success}"
-            )
-        workflow = self._services.build.workflow_id
-        if workflow is None:
-            return Unavailable("U105", f"{what}: CIRCLE_WORKFLOW_ID is not set", "run the step inside a workflow's job")
-        from deploystep.circleci import v2  # noqa: PLC0415 - few rules ask CircleCI
-        from deploystep.circleci.errors import cannot_see  # noqa: PLC0415 - as above
 
-        jobs = v2.jobs(self._services.client(), workflow)
-        if jobs is None:
-            cure = f"run this step again; {cannot_see(self._services.token_name)}"
-            return Unavailable("U105", f"{what}: CircleCI did not list the jobs of workflow {workflow}", cure)
-        return Known({job.name: job.status for job in sorted(jobs, key=lambda job: job.age)})  # the newest comes last
+def _refs(rules: RuleSet) -> frozenset[str]:
+    """The branches and tags that the rules ask about."""
+    conditions = (*(guard.when for guard in rules.never), *(c for r in rules.rules for c in (r.when, r.unless)))
+    matchers = tuple(matchers_of(*conditions))
+    branches = {branch.value for m in matchers if isinstance(m, MergedInto) for branch in m.branches}
+    bases = {ref for m in matchers if isinstance(m, PathsChanged) and (ref := m.since.ref)}
+    default = {rules.default_branch} if rules.default_branch is not None else set()
+    return frozenset(branches | default | {branch_named(ref).removeprefix("refs/tags/") for ref in bases})
+
+
+def _jobs(options: "Options", services: Services, rules: RuleSet) -> Answered:
+    if options.sandbox:  # nobody can be asked: the jobs that rules require are taken to have succeeded
+        return Known({job.value: "success" for rule in rules.rules for job in rule.requires})
+    what = "cannot tell which jobs have succeeded"
+    if not services.can_ask:
+        cure = "state them:  --given FILE  with  jobs: {test: success}"
+        return Unavailable("U105", f"{what} without asking CircleCI", cure)
+    workflow = services.build.workflow_id
+    if workflow is None:
+        return Unavailable("U105", f"{what}: CIRCLE_WORKFLOW_ID is not set", "run the step inside a workflow's job")
+    from deploystep.circleci import errors, v2  # noqa: PLC0415 - few rules ask CircleCI
+
+    jobs = v2.jobs(services.client(), workflow)
+    if jobs is None:
+        cure = f"run this step again; {errors.cannot_see(services.token_name)}"
+        return Unavailable("U105", f"{what}: CircleCI did not list the jobs of workflow {workflow}", cure)
+    return Known({job.name: job.status for job in sorted(jobs, key=lambda job: job.age)})  # the newest comes last
 
 
 def from_history(
     question: ChangedSince | IsMergedInto | AuthorOf | MessageOf, branch: str | None, history: History
 ) -> Answered:
     """What the clone tells of a build of this branch (None: of a tag)."""
-    if isinstance(question, ChangedSince) and branch is not None and _base_branch(question, history) == branch:
+    base = None
+    if isinstance(question, ChangedSince) and question.base is Base.MERGE_BASE:
+        base = history.default_branch
+    elif isinstance(question, ChangedSince) and question.base is None and question.ref:
+        base = branch_named(question.ref)
+    if base and base == branch == history.default_branch:
         why = f"cannot tell which files changed: {branch} is the default branch, and would be compared with itself"
         return Unavailable("U101", why, "write since: previous-commit, since: {ref: NAME} or since: last-deploy")
     return history.answer(question)
-
-
-def _base_branch(question: ChangedSince, history: History) -> str | None:
-    """The default branch, where a comparison is with it; None for any other."""
-    if question.base is Base.MERGE_BASE:
-        return history.default_branch
-    named = branch_named(question.ref) if question.base is None and question.ref else None
-    return named if named and named == history.default_branch else None
 
 
 def stated_facts(given: Given) -> Callable[[Question], Answered]:

@@ -5,37 +5,34 @@ change, stays unknown; so does who pushes to a ref, and with which pull request,
 keeps a rule from firing is judged as if no variable were set.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from deploystep.app.facts import from_history, resolve, stated_facts
 from deploystep.app.ports import History
 from deploystep.core.build import Branch, BuildContext, ParallelNode, Tag, Variables, is_fork, request_of
-from deploystep.core.cases import Given
 from deploystep.core.decide import Decision, Judgement, Verdict, condition
-from deploystep.core.facts import Answered, Facts, JobsOf, Question
+from deploystep.core.facts import Answer, Answered, Facts, JobsOf, Question, Trace, negate
 from deploystep.core.frozen import dataclass, replace
-from deploystep.core.holds import concerns, holds_of
-from deploystep.core.matchers import match
+from deploystep.core.matchers import concerns, holds_of, match
 from deploystep.core.patterns import Kind, parse
-from deploystep.core.rules import Alternative, EnvIs, FlagIs, Matcher, NameIs, Rule, RuleSet
+from deploystep.core.rules import Alternative, EnvIs, FlagIs, Given, Matcher, NameIs, Rule, RuleSet
 from deploystep.core.source import Diagnostic, Span, Spanned
 from deploystep.core.times import next_change, open_spans, read_now, zone
-from deploystep.core.trace import Answer, Trace, negate
 from deploystep.project.refs import Refs, refs_of, sent
 from deploystep.project.would_run import would_run
-from deploystep.rulefile.rule_proofs import told, witness
+from deploystep.rulefile.lint import told, witness
 
 if TYPE_CHECKING:
     from deploystep.project.config import Config
 
 MOST: Final = 20  # builds of each kind
-_MOST_LANES: Final = 40
 _KINDS: Final = {"branch": "branches", "tag": "tags", "case": "cases", "pattern": "builds of patterns"}
 WEEK: Final = timedelta(days=7)
 _Answer = Callable[[Question], Answered]
 _Build = tuple[str, Given, _Answer]
+_Span = tuple[datetime, datetime]
 _Refs = tuple[tuple[Alternative, Refs], ...]
 
 
@@ -62,7 +59,7 @@ class Lane:
     is_freeze: bool
     line: int
     rules: tuple[str, ...]
-    spans: tuple[tuple[datetime, datetime], ...]
+    spans: tuple[_Span, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,58 +111,52 @@ def make(rules: RuleSet, project: Project, now: datetime) -> Matrix:
     """The matrix of a rule file: each build is judged now and after the next change."""
     windows = {window for rule in rules.rules if rule.during for window in rule.during.value}
     change = next_change(now, windows, [freeze.interval for freeze in rules.freezes])
-    local = change.astimezone(now.tzinfo) if change else None
+    change = change.astimezone(now.tzinfo) if change else None
     refs = {rule.name.value: tuple(refs_of(rule, rules, project.config)) for rule in rules.rules}
     rows: list[Row] = []
     left_out: list[str] = []
     for kind, builds in _builds(rules, project, refs).items():
-        rows += [_row(kind, name, given, answer, rules, now, local) for name, given, answer in builds[:MOST]]
+        rows += [_row(kind, *build, rules, (now, change)) for build in builds[:MOST]]
         if len(builds) > MOST:
             left_out.append(f"{len(builds) - MOST} more {_KINDS[kind]} are left out")
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    lanes = tuple(_lanes(rules, today))
-    if len(lanes) > _MOST_LANES:
-        left_out.append(f"{len(lanes) - _MOST_LANES} more windows and freezes are left out")
     never = tuple(condition("when", guard.when, _NOBODY) for guard in rules.never)
     words = tuple(_words(rule, rules, refs[rule.name.value], project.config) for rule in rules.rules)
-    return Matrix(now, local, today, tuple(rows), tuple(left_out), words, never, lanes[:_MOST_LANES])
+    return Matrix(now, change, today, tuple(rows), tuple(left_out), words, never, tuple(_lanes(rules, today)))
 
 
 # --- builds
 
 
 def _row(  # noqa: PLR0913, PLR0917 - a build, and what it is judged by
-    kind: str, name: str, given: Given, answer: _Answer, rules: RuleSet, now: datetime, change: datetime | None
+    kind: str, name: str, given: Given, answer: _Answer, rules: RuleSet, moments: tuple[datetime, datetime | None]
 ) -> Row:
     at = read_now(given.now.value, zone(rules.timezone)) if given.now else None
     judge = _judge_push if kind in ("branch", "tag") else resolve
-    decision = judge(rules, given.build, at or now, answer)
-    later = judge(rules, given.build, change, answer) if change and at is None else None
-    if later and [j.verdict for j in later.judgements] == [j.verdict for j in decision.judgements]:
-        later = None
-    return Row(kind, name, given.build, at, decision, later)
+    now, *later = (judge(rules, given.build, moment, answer) for moment in ([at] if at else moments) if moment)
+    is_other = later and [j.verdict for j in later[0].judgements] != [j.verdict for j in now.judgements]
+    return Row(kind, name, given.build, at, now, later[0] if is_other else None)
 
 
 def _judge_push(rules: RuleSet, build: BuildContext, now: datetime, answer: _Answer) -> Decision:
     """Judge a ref. A rule that another user, pull request or variable would make fire is unknown."""
-    decision = resolve(rules, build, now, answer)
 
     def judged(judgement: Judgement) -> Judgement:
         rule = judgement.rule
         for alternative in rule.when.alternatives if judgement.verdict is Verdict.NO else ():
-            open_ = tuple(m for m in alternative.matchers if _is_open(m))
-            some = witness((*open_, _branch_like("*", alternative.span))) if open_ else None
+            asks = tuple(m for m in alternative.matchers if _is_open(m))
+            some = witness((*asks, _branch_like("*", alternative.span))) if asks else None
             if some is None:
                 continue
             other = replace(build, user=some.user, pull_requests=some.pull_requests, variables=some.variables)
             if resolve(replace(rules, rules=(rule,)), other, now, answer).judgements[0].verdict is not Verdict.NO:
-                asks = [(m.span, match(m, Facts(build)).claim) for m in open_]
-                problems = tuple(Diagnostic("C101", f"the rule asks {claim}", span) for span, claim in asks)
+                claims = [(match(m, Facts(build)).claim, m.span) for m in asks]
+                problems = tuple(Diagnostic("C101", f"the rule asks {claim}", span) for claim, span in claims)
                 unknown = replace(judgement.trace, answer=Answer.UNKNOWN, problems=problems)
                 return Judgement(rule, Verdict.UNKNOWN, unknown)
         return judgement
 
-    return Decision(tuple(map(judged, decision.judgements)))
+    return Decision(tuple(map(judged, resolve(rules, build, now, answer).judgements)))
 
 
 def _is_open(matcher: Matcher) -> bool:
@@ -181,31 +172,24 @@ def _branch_like(text: str, span: Span) -> NameIs:
 
 def _builds(rules: RuleSet, project: Project, refs: Mapping[str, _Refs]) -> Mapping[str, list[_Build]]:
     """What is to be judged, by kind."""
-    branches = [_of_ref(Branch(name), revision, rules, project) for name, revision in project.branches]
-    tags = [_of_ref(Tag(name), revision, rules, project) for name, revision in project.tags]
-    known = {build[0] for build in (*branches[:MOST], *tags[:MOST])}
-    patterns = {_named(build): build for build in _witnesses(rules, refs)}
-    return {
-        "branch": branches,
-        "tag": tags,
+    found = {
+        "branch": [_of_ref(Branch(name), revision, rules, project) for name, revision in project.branches],
+        "tag": [_of_ref(Tag(name), revision, rules, project) for name, revision in project.tags],
         "case": [(case.name, case.given, stated_facts(case.given)) for case in rules.cases],
-        "pattern": [
-            (name, given, stated_facts(given))
-            for name, build in patterns.items()
-            if name not in known and (given := Given(build, None, None, None, None, None, None))
-        ],
     }
+    known = {build[0] for kind in ("branch", "tag") for build in found[kind][:MOST]}
+    patterns = {_named(build): _nothing_but(build) for build in _witnesses(rules, refs)}
+    made = [(name, given, stated_facts(given)) for name, given in patterns.items() if name not in known]
+    return {**found, "pattern": made}
 
 
 def _of_ref(ref: Branch | Tag, revision: str, rules: RuleSet, project: Project) -> _Build:
     build = _push(ref, revision)
-    given = Given(build, None, None, None, None, None, None)
-    unknown, history = stated_facts(given), project.history(revision, rules.default_branch)
+    given, history = _nothing_but(build), project.history(revision, rules.default_branch)
+    unknown = stated_facts(given)
 
     def answer(question: Question) -> Answered:
-        if isinstance(question, JobsOf):
-            return unknown(question)
-        return from_history(question, build.branch, history)
+        return unknown(question) if isinstance(question, JobsOf) else from_history(question, build.branch, history)
 
     return _named(build), given, answer
 
@@ -217,6 +201,10 @@ def _push(ref: Branch | Tag, revision: str = "") -> BuildContext:
     return BuildContext(None, ref, revision, ParallelNode(0, 1), requests, is_fork(nothing, ref), None, nothing)
 
 
+def _nothing_but(build: BuildContext) -> Given:
+    return Given(build, None, None, None, None, None, None)
+
+
 def _named(build: BuildContext) -> str:
     named = ", ".join(sorted(build.variables.names()))
     return told(build) + (" of a fork" if build.fork else "") + (f" with {named}" if named else "")
@@ -226,17 +214,13 @@ def _witnesses(rules: RuleSet, refs: Mapping[str, _Refs]) -> Iterator[BuildConte
     """For each alternative of each rule builds that may satisfy it: one for each pattern of branches and tags."""
     for rule in rules.rules:
         for alternative in rule.when.alternatives:
-            yield from _satisfying(alternative, [group for a, group in refs[rule.name.value] if a is alternative])
-
-
-def _satisfying(alternative: Alternative, refs: list[Refs]) -> Iterator[BuildContext]:
-    matchers = alternative.matchers
-    is_of_fork = any(isinstance(m, FlagIs) and m.word == "fork" and m.wanted for m in matchers)
-    build = witness((*matchers, _branch_like("pull/1", alternative.span))) if is_of_fork else None
-    build = build or witness(matchers)
-    if build is not None:
-        build = replace(build, fork=is_of_fork, pull_requests=(1,) if is_of_fork else build.pull_requests)
-        yield from (replace(build, ref=group[0]) for group in refs or [(build.ref,)])
+            is_fork = any(isinstance(m, FlagIs) and m.word == "fork" and m.wanted for m in alternative.matchers)
+            fork = (_branch_like("pull/1", alternative.span),) if is_fork else ()
+            build = witness((*alternative.matchers, *fork))
+            if build is not None:
+                build = replace(build, fork=is_fork, pull_requests=(1,) if is_fork else build.pull_requests)
+                groups = [group for a, group in refs[rule.name.value] if a is alternative]
+                yield from (replace(build, ref=group[0]) for group in groups or [(build.ref,)])
 
 
 # --- what does not depend on a build
@@ -254,11 +238,10 @@ def _started(rule: Rule, rules: RuleSet, refs: _Refs, config: "Config | None") -
     """What the rule's trigger would run, as far as this project's config tells."""
     if rule.sends is None:
         return "nothing: the rule is for deploystep gate alone"
-    to, job = rule.sends.to, rule.sends.job
-    if to is not None:
-        return f"in {to.project}, at {to.ref.name}"
-    if job is not None:
-        return f"job {job.value}"
+    if rule.sends.to is not None:
+        return f"in {rule.sends.to.project}, at {rule.sends.to.ref.name}"
+    if rule.sends.job is not None:
+        return f"job {rule.sends.job.value}"
     if config is None:
         return "not known: there is no config to read"
     ref = next((group[0] for _, group in refs), Branch(rules.default_branch or "main"))
@@ -267,16 +250,17 @@ def _started(rule: Rule, rules: RuleSet, refs: _Refs, config: "Config | None") -
 
 
 def _lanes(rules: RuleSet, start: datetime) -> Iterator[Lane]:
-    end = start + WEEK
-    windows = {window: r.during.span.line for r in rules.rules if r.during for window in r.during.value}
-    for window, line in windows.items():
-        held = tuple(r.name.value for r in rules.rules if r.during and window in r.during.value)
-        spans = tuple(
-            (a.astimezone(start.tzinfo), b.astimezone(start.tzinfo)) for a, b in open_spans(window, start, end)
-        )
-        yield Lane(window.text, is_freeze=False, line=line, rules=held, spans=spans)
+    during = [(rule.name.value, rule.during) for rule in rules.rules if rule.during]
+    for window, line in {window: spanned.span.line for _, spanned in during for window in spanned.value}.items():
+        names = tuple(name for name, spanned in during if window in spanned.value)
+        yield _lane(window.text, names, line, start, open_spans(window, start, start + WEEK))
     for freeze in rules.freezes:
-        begins, ends = max(freeze.interval.begins, start), min(freeze.interval.ends, end)
-        named = tuple(rule.name.value for rule in rules.rules if concerns(freeze, rule))
-        spans = ((begins.astimezone(start.tzinfo), ends.astimezone(start.tzinfo)),) if begins < ends else ()
-        yield Lane(f"freeze {freeze.name}", is_freeze=True, line=freeze.span.line, rules=named, spans=spans)
+        span = max(freeze.interval.begins, start), min(freeze.interval.ends, start + WEEK)
+        names = tuple(rule.name.value for rule in rules.rules if concerns(freeze, rule))
+        lane = _lane(f"freeze {freeze.name}", names, freeze.span.line, start, [span] if span[0] < span[1] else [])
+        yield replace(lane, is_freeze=True)
+
+
+def _lane(name: str, rules: tuple[str, ...], line: int, start: datetime, spans: Iterable[_Span]) -> Lane:
+    local = tuple((begins.astimezone(start.tzinfo), ends.astimezone(start.tzinfo)) for begins, ends in spans)
+    return Lane(name, is_freeze=False, line=line, rules=rules, spans=local)

@@ -1,28 +1,24 @@
 """Shows what a project has that CircleCI takes away, and writes what takes its place."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Protocol
 
 from deploystep.app.options import Options
 from deploystep.app.report import Report
 from deploystep.core.build import ProjectSlug
-from deploystep.core.errors import RuleFileInvalid, UsageError
+from deploystep.core.errors import RuleFileInvalid
 from deploystep.core.source import SourceFile
-from deploystep.migrate.plan import Migration, plan
+from deploystep.migrate.plan import plan
 
 
 class Tree(Protocol):
-    """The files of a project, by their paths as they are shown."""
+    """The files of a project, by their paths as they are shown.
 
-    @property
-    def rule_path(self) -> str:
-        """Where the rule file is, or will be."""
-        ...
+    `rule_path` is where the rule file is, or will be; `own` is the project, where the clone's origin tells it.
+    """
 
-    @property
-    def own(self) -> ProjectSlug | None:
-        """The project, where the clone's origin tells it."""
-        ...
+    rule_path: str
+    own: ProjectSlug | None
 
     def configs(self) -> list[SourceFile]:
         """The configs to look through. Raises UsageError where there are none."""
@@ -36,16 +32,8 @@ class Tree(Protocol):
         """The rule file, where there is one."""
         ...
 
-    def must_be_writable(self, paths: Iterable[str]) -> None:
-        """Raises UsageError where a file is not of this project alone, or a link leads out of its repository."""
-        ...
-
-    def uncommitted(self, paths: Iterable[str]) -> str | None:
-        """The first file that is not as it is committed, empty where all are; None where there is no clone."""
-        ...
-
-    def replace(self, texts: dict[str, str]) -> None:
-        """Write files: all of them beside the old ones, then in their places."""
+    def write(self, texts: dict[str, str], *, is_forced: bool) -> None:
+        """Write files. Raises UsageError where one may not or cannot be written; unless forced, git must have all."""
         ...
 
 
@@ -63,7 +51,7 @@ def migrate(options: Options, tree: Tree, report: Report, warn: Callable[[str], 
             (line, column), hint = why.span.start, f" — {why.hint}" if why.hint else ""
             warn(f"{source.path}:{line}:{column}: {why.message}{hint}")
     if options.write and found.changes:
-        _write(found, tree, is_forced=options.force)
+        tree.write({change.path: change.new for change in found.changes}, is_forced=options.force)
         report.has_written = True
     elif options.write and any(f.is_alarm for f in found.findings):
         warn("--write: nothing is written: no call or step that was found can be changed for certain")
@@ -79,15 +67,3 @@ def migrate(options: Options, tree: Tree, report: Report, warn: Callable[[str], 
         how = "write what can be written:  deploystep migrate --write"
         hint = how if any(f.is_written for f in left) else "write the rest by hand, as is said for each"
         raise RuleFileInvalid("doomed", f"{noun} to be migrated", hint)
-
-
-def _write(found: Migration, tree: Tree, *, is_forced: bool) -> None:
-    paths = [change.path for change in found.changes]
-    tree.must_be_writable(paths)
-    uncommitted = "" if is_forced else tree.uncommitted(paths)
-    if uncommitted is None:
-        raise UsageError("work-tree", "--write: git does not keep these files", "run it in a clone, or give  --force")
-    if uncommitted:
-        hint = "commit or stash it, so that git can undo the changes, or give  --force"
-        raise UsageError("work-tree", f"--write: {uncommitted} is not committed", hint)
-    tree.replace({change.path: change.new for change in found.changes})

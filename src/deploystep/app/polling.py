@@ -41,12 +41,15 @@ class Look:
         self._console = console
         self._what = what
         self._state = ""
-        self._began = self._last_sign = clock.monotonic()
+        self._since: dict[object, float] = {}
+        #: Seconds since the wait began when this look did: an answer tells how it stood then, however late it comes.
+        self.began = 0.0
+        self._first = self._last_sign = clock.monotonic()
 
     @property
     def elapsed(self) -> float:
         """Seconds since the wait began."""
-        return self._clock.monotonic() - self._began
+        return self._clock.monotonic() - self._first
 
     def tell(self, state: str) -> None:
         """Say how it stands, where that has changed."""
@@ -54,6 +57,13 @@ class Look:
             self._state = state
             self._last_sign = self._clock.monotonic()
             self._console.info(state)
+
+    def lasts(self, what: object, *, is_so: bool = True) -> float:
+        """For how many seconds it was so when this look began; where it is not so, it begins anew."""
+        since = self._since.setdefault(what, self.elapsed)
+        if not is_so:
+            del self._since[what]
+        return self.began - since
 
     def sleep(self, seconds: float) -> None:
         """Let time pass, with a sign of life every minute."""
@@ -74,26 +84,17 @@ def poll(client: "Client", limit: float, backoff: Backoff, what: str) -> Iterato
     The last look begins when the time is up: an answer that came late tells how it was, not how it is. After that the
     client sends nothing again.
     """
-    clock = client.clock
-    look = Look(clock, client.console, what)
-    before = client.until
-    client.until = min(before, clock.monotonic() + limit)
+    look, pause, before = Look(client.clock, client.console, what), backoff.first, client.until
+    client.until = min(before, client.clock.monotonic() + limit)
     try:
-        yield from _looks(look, clock, limit, backoff)
+        while not look.is_last:
+            look.began = look.elapsed
+            look.is_last = look.began >= limit
+            yield look
+            chosen, look.pause = look.pause, None
+            if chosen is None:
+                chosen = pause * (1 + backoff.spread * client.clock.chance())
+                pause = min(pause * 2, backoff.longest)
+            look.sleep(min(chosen, limit - look.elapsed))
     finally:
         client.until = before
-
-
-def _looks(look: Look, clock: "Clock", limit: float, backoff: Backoff) -> Iterator[Look]:
-    pause = backoff.first
-    while True:
-        look.is_last = look.elapsed >= limit
-        yield look
-        if look.is_last:
-            return
-        chosen = look.pause
-        if chosen is None:
-            chosen = pause * (1 + backoff.spread * clock.chance())
-            pause = min(pause * 2, backoff.longest)
-        look.pause = None
-        look.sleep(min(chosen, limit - look.elapsed))

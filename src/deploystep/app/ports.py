@@ -4,15 +4,15 @@ from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Protocol
 
 from deploystep.core.build import Branch, BuildContext, Tag
-from deploystep.core.cases import Given
 from deploystep.core.facts import Answered, AuthorOf, ChangedSince, IsMergedInto, MessageOf
 from deploystep.core.frozen import dataclass
+from deploystep.core.rules import Given
 from deploystep.core.source import SourceFile
 
 if TYPE_CHECKING:
     from deploystep.circleci.client import Client, Clock, Console
-    from deploystep.core.address import Address
     from deploystep.core.deploy import TriggerSpec
+    from deploystep.core.secret import Address
 
 
 @dataclass(frozen=True, slots=True)

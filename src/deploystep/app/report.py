@@ -3,11 +3,10 @@
 from enum import Enum, unique
 from typing import TYPE_CHECKING
 
-from deploystep.core.cases import Case
 from deploystep.core.deploy import Outcome, TriggerSpec
-from deploystep.core.errors import Interrupted, ToolError
-from deploystep.core.exits import ExitCode
+from deploystep.core.errors import ExitCode, Interrupted, ToolError
 from deploystep.core.frozen import dataclass
+from deploystep.core.rules import Case
 from deploystep.core.source import Diagnostic, SourceFile
 
 if TYPE_CHECKING:

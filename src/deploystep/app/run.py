@@ -1,17 +1,24 @@
-"""The step, from environment to trigger, as a list of steps. A dry run is the same list, ended before sending."""
+"""The step, from environment to trigger, as a list of steps. A dry run is the same list, ended before sending.
 
+`gate` judges one rule as `run` judges it, for a deploy that is a command of this job and no pipeline of its own. The
+command takes the place of this process once everything has been told: nothing here executes it.
+"""
+
+from collections.abc import Mapping
 from typing import Final
 
-from deploystep.app.facts import LiveFacts, raise_if_undecided, resolve, stated_facts
+from deploystep.app.facts import live_facts, raise_if_undecided, resolve, stated_facts
 from deploystep.app.options import Options
 from deploystep.app.ports import Services
-from deploystep.app.report import Report
+from deploystep.app.report import Gated, GateOutcome, Report, TriggerEntry
 from deploystep.core.build import Branch, BuildContext, ProjectSlug
 from deploystep.core.decide import Decision, Verdict
-from deploystep.core.deploy import Outcome, TriggerSpec, trigger_specs
-from deploystep.core.errors import EnvironmentInvalid, FactUnavailable, Held, RuleFileInvalid
+from deploystep.core.deploy import Outcome, TriggerSpec, deploy_key, filled, trigger_specs
+from deploystep.core.errors import EnvironmentInvalid, ExitCode, FactUnavailable, Held, RuleFileInvalid, UsageError
+from deploystep.core.frozen import replace
 from deploystep.core.rules import RuleSet
 from deploystep.core.source import Diagnostic, in_order
+from deploystep.core.text import did_you_mean, shown
 from deploystep.core.times import zone
 from deploystep.rulefile.load import load
 
@@ -26,103 +33,136 @@ def run(options: Options, services: Services, report: Report) -> None:
 
     Raises ToolError where the job cannot be done, and Interrupted on a signal.
     """
-    _run(options, services, report)
-    if options.held == "fail" and not report.skipped and report.decision:
-        raise_if_held(report.decision.deploys, report)
-
-
-def raise_if_held(decision: Decision, report: Report) -> None:
-    """Raise where a deploy that is due is held, so that somebody notices; not where a newer commit took its place."""
-    held = [j for j in decision.judgements if j.verdict is Verdict.HELD]
-    if held and not any(entry.outcome is Outcome.SUPERSEDED for entry in report.triggers):
-        raise Held(
-            "held",
-            "; ".join(f"rule {j.rule.name.value} is held: {j.because}" for j in held),
-            "nothing deploys it later by itself: rerun this job when nothing holds it any more",
-        )
-
-
-def _run(options: Options, services: Services, report: Report) -> None:
     report.again = options.again
-    build = deciding_build(options, services, report)
-    if build is None:
+    step = Step(options, services, report)
+    if step.decides():
+        _run(step, load(services.source))
+    step.raise_if_held()
+
+
+def _run(step: "Step", rules: RuleSet) -> None:
+    options, services, report, build = step.options, step.services, step.report, step.services.build
+    decision = step.judge(rules)
+    is_open = any(j.verdict in (Verdict.FIRE, Verdict.UNKNOWN) for j in decision.deploys.judgements)
+    if build.fork is True and is_open and not options.is_dry and not services.can_ask:
+        report.skipped = _FORK_SENDS_NOTHING  # a normal state, no failure
         return
-    rules = load(services.source)
-    report.source = rules.source
-    judge(rules, build, options, services, report)
-    if _is_fork_without_token(build, options, services, report):
-        report.skipped = _FORK_SENDS_NOTHING
-        return
-    specs = _due(rules, build, options, report)
+    specs = _due(decision, rules, step)
     if not specs:
         return
-    project = project_of(specs, build, options, services)
+    project = step.project_of(specs)
     if not options.is_dry:
         services.client(specs)  # without a token nothing is planned
-    _plan(specs, project, rules, services, report)
-    _remark(specs, rules, options, services)
+    _plan(specs, project, rules, step)
+    _remark(specs, rules, step)
     if options.is_dry:
         return
-    if build.node.total > 1:
-        specs = _wait_for_nodes(project, rules, options, services, report)
-    specs = _without_own(specs, project, options, services, report)
-    if specs:
-        from deploystep.app.trigger import trigger_all  # noqa: PLC0415 - most runs send nothing
+    if build.node.total > 1 and step.wait_for_others(project):
+        decision = step.judge(rules)  # windows may have closed meanwhile
+        _plan(_due(decision, rules, step), project, rules, step)
+    if not report.triggers:
+        return
+    from deploystep.app.trigger import drop_own_deploys, trigger_all  # noqa: PLC0415 - most runs send nothing
 
+    drop_own_deploys(project, options, services, report)
+    if report.triggers:
         trigger_all(project, options, services, report)
 
 
-def deciding_build(options: Options, services: Services, report: Report) -> BuildContext | None:
-    """The build, where this node of it decides and it is no rerun with SSH; else None, and the report says why."""
-    report.skipped = services.other_node
-    if report.skipped:
-        return None
-    build = report.build = services.build
-    if build.claims.ssh_rerun and not options.allow_ssh:
-        report.skipped = _SSH_RERUN
-        return None
-    return build
+class Step:
+    """What `run` and `gate` have in common: whose decision it is, what is decided, and what that waits for."""
+
+    def __init__(self, options: Options, services: Services, report: Report) -> None:
+        self.options = options
+        self.services = services
+        self.report = report
+
+    def decides(self) -> bool:
+        """Whether this node of the build decides, and it is no rerun with SSH; else the report says why."""
+        report = self.report
+        report.skipped = self.services.other_node
+        if not report.skipped:
+            report.build = self.services.build
+            report.skipped = _SSH_RERUN if report.build.claims.ssh_rerun and not self.options.allow_ssh else ""
+        return not report.skipped
+
+    def judge(self, rules: RuleSet) -> Decision:
+        """Decide by what is known at this moment, and note it."""
+        report, services = self.report, self.services
+        report.source, report.now = rules.source, services.now(zone(rules.timezone))
+        given = services.given
+        answer = live_facts(self.options, services, rules) if given is None else stated_facts(given)
+        report.decision = resolve(rules, services.build, report.now, answer)
+        return report.decision
+
+    def raise_if_held(self) -> None:
+        """With `--held fail`, raise where a due deploy is held; not where a newer commit took its place."""
+        report = self.report
+        if self.options.held != "fail" or report.skipped or report.decision is None:
+            return
+        decision = report.decision if report.gated else report.decision.deploys
+        held = [j for j in decision.judgements if j.verdict is Verdict.HELD]
+        if held and not any(entry.outcome is Outcome.SUPERSEDED for entry in report.triggers):
+            what = "; ".join(f"rule {j.rule.name.value} is held: {j.because}" for j in held)
+            raise Held(
+                "held", what, "nothing deploys it later by itself: rerun this job when nothing holds it any more"
+            )
+
+    def project_of(self, specs: tuple[TriggerSpec, ...] = ()) -> ProjectSlug:
+        """The slug of this build's project: from a variable, else from its own pipeline where the slug is needed."""
+        options, services, build = self.options, self.services, self.services.build
+        waits = build.node.total > 1 and options.nodes == "all" and not options.is_dry
+        is_needed = waits or any(spec.project is None for spec in specs)
+        if build.project is not None or not is_needed or (options.is_dry and not services.can_ask):
+            return build.project or UNKNOWN_PROJECT
+        if build.pipeline_id is None:
+            raise EnvironmentInvalid(
+                "project-unknown",
+                "nothing tells which project this is",
+                "in a build CIRCLE_PIPELINE_ID tells it; outside of one git's origin does, or set"
+                "  CIRCLE_PROJECT_USERNAME=acme CIRCLE_PROJECT_REPONAME=shop"
+                " CIRCLE_BUILD_URL=https://circleci.com/gh/acme/shop/1",
+            )
+        from deploystep.circleci import errors, v2  # noqa: PLC0415 - most builds say it
+
+        client = services.client(specs)
+        project, result = v2.pipeline_project(client, build.pipeline_id)
+        if project is None:
+            unread = f"pipeline {build.pipeline_id} could not be read ({errors.describe_failure(result, client.host)})"
+            raise errors.not_received(result, client.host, specs[0].rule if specs else "") or FactUnavailable(
+                "project-unknown",
+                f"cannot tell which project this is: {unread}",
+                errors.cannot_see(services.token_name),
+                "ask who the token is by a step of this job:  deploystep doctor",
+            )
+        return project
+
+    def wait_for_others(self, project: ProjectSlug | None = None) -> bool:
+        """Wait until every other node of the job has succeeded; with `--nodes first` nobody waits, and it is False."""
+        services, node = self.services, self.services.build.node
+        if self.options.nodes != "all":
+            are = "is" if node.total == 2 else "are"  # noqa: PLR2004
+            stops = "one that fails now does not stop this deploy"
+            services.console.warning(f"{node.others} {are} not waited for: {stops}")
+            return False
+        from deploystep.app.guards import WITHOUT, wait_for_nodes  # noqa: PLC0415 - few builds are parallel
+
+        try:
+            services.client()
+        except EnvironmentInvalid as error:
+            what = f"{node.others} of this job cannot be waited for: {error.message}"
+            raise EnvironmentInvalid(error.code, what, WITHOUT, *error.hints) from None
+        wait_for_nodes(project or self.project_of(), self.options.nodes_timeout, services, self.report)
+        return True
 
 
-def _without_own(
-    specs: tuple[TriggerSpec, ...], project: ProjectSlug, options: Options, services: Services, report: Report
-) -> tuple[TriggerSpec, ...]:
-    """What is to be sent, without that whose deploy this very build is part of."""
-    if not specs or report.decision is None:
-        return specs
-    from deploystep.app.own_pipeline import own_deploys, without  # noqa: PLC0415 - most runs send nothing
-
-    stopped = own_deploys(specs, project, services, is_again=options.again is not None)
-    if stopped:
-        report.decision = without(report.decision, stopped)
-        report.triggers = [entry for entry in report.triggers if entry.spec.rule not in stopped]
-    return tuple(spec for spec in specs if spec.rule not in stopped)
-
-
-def judge(rules: RuleSet, build: BuildContext, options: Options, services: Services, report: Report) -> Decision:
-    """Decide by what is known at this moment, and note it."""
-    report.now = services.now(zone(rules.timezone))
-    answer = LiveFacts(options, services, rules).answer if services.given is None else stated_facts(services.given)
-    report.decision = resolve(rules, build, report.now, answer)
-    return report.decision
-
-
-def _is_fork_without_token(build: BuildContext, options: Options, services: Services, report: Report) -> bool:
-    """Whether a fork's build is due to send, or cannot tell: without a token that is a normal state, no failure."""
-    judgements = report.decision.deploys.judgements if report.decision else ()
-    is_open = any(j.verdict in (Verdict.FIRE, Verdict.UNKNOWN) for j in judgements)
-    return build.fork is True and is_open and not options.is_dry and not services.can_ask
-
-
-def _due(rules: RuleSet, build: BuildContext, options: Options, report: Report) -> tuple[TriggerSpec, ...]:
+def _due(decision: Decision, rules: RuleSet, step: Step) -> tuple[TriggerSpec, ...]:
     """What is to be sent, complete and checked. Raises where that is undecided or wrong."""
-    report.triggers = []
-    if report.decision is None:
-        return ()
-    decision = report.decision.deploys
-    raise_if_undecided(decision, rules, build)
-    once = (build.variables.get("CIRCLE_WORKFLOW_JOB_ID") or str(build.build_num)) if options.again is not None else ""
-    found = trigger_specs(rules, decision.firing, build, once)
+    build, step.report.triggers = step.services.build, []
+    raise_if_undecided(decision.deploys, rules, build)
+    is_again = step.options.again is not None
+    once = (build.variables.get("CIRCLE_WORKFLOW_JOB_ID") or str(build.build_num)) if is_again else ""
+    found = trigger_specs(rules, decision.deploys.firing, build, once)
     if found.diagnostics:
         raise unsendable(rules, found.diagnostics)
     return found.specs
@@ -134,69 +174,58 @@ def unsendable(rules: RuleSet, diagnostics: tuple[Diagnostic, ...]) -> RuleFileI
     return RuleFileInvalid("parameters-invalid", what, source=rules.source, diagnostics=in_order(diagnostics))
 
 
-def _plan(
-    specs: tuple[TriggerSpec, ...], project: ProjectSlug, rules: RuleSet, services: Services, report: Report
-) -> None:
+def _plan(specs: tuple[TriggerSpec, ...], project: ProjectSlug, rules: RuleSet, step: Step) -> None:
     """Make every request, before the first is sent."""
-    from deploystep.app.trigger import duplicates, planned  # noqa: PLC0415 - most runs plan nothing
-
-    outcome = Outcome.PLANNED if report.is_dry else Outcome.NOT_SENT
-    host = str(services.address)
-    entries = [planned(spec, spec.project or project, host, outcome) for spec in specs]
+    outcome = Outcome.PLANNED if step.options.is_dry else Outcome.NOT_SENT
+    entries = [planned(spec, spec.project or project, str(step.services.address), outcome) for spec in specs]
     problems = duplicates(entries, rules)
     if problems:
         raise unsendable(rules, problems)
-    report.triggers = entries
+    step.report.triggers = entries
 
 
-def project_of(
-    specs: tuple[TriggerSpec, ...], build: BuildContext, options: Options, services: Services
-) -> ProjectSlug:
-    """The slug of this build's project: from a variable, else from its own pipeline where the slug is needed."""
-    waits = build.node.total > 1 and options.nodes == "all" and not options.is_dry
-    is_needed = waits or any(spec.project is None for spec in specs)
-    if build.project is not None or not is_needed or (options.is_dry and not services.can_ask):
-        return build.project or UNKNOWN_PROJECT
-    if build.pipeline_id is None:
-        raise EnvironmentInvalid(
-            "project-unknown",
-            "nothing tells which project this is",
-            "in a build CIRCLE_PROJECT_USERNAME, _REPONAME and CIRCLE_BUILD_URL tell it, or CIRCLE_PIPELINE_ID",
-            "outside of one git's origin does, where it is at github.com or bitbucket.org; else set"
-            "  CIRCLE_PROJECT_USERNAME=acme CIRCLE_PROJECT_REPONAME=shop"
-            " CIRCLE_BUILD_URL=https://circleci.com/gh/acme/shop/1",
-        )
-    from deploystep.circleci import v2  # noqa: PLC0415 - most builds say it
-    from deploystep.circleci.errors import cannot_see, describe_failure, not_received  # noqa: PLC0415 - as above
+def planned(spec: TriggerSpec, project: ProjectSlug, host: str, outcome: Outcome) -> TriggerEntry:
+    """The request of one trigger, made but not sent."""
+    from deploystep.circleci.apis import trigger_request  # noqa: PLC0415 - most runs plan nothing
 
-    client = services.client(specs)
-    project, result = v2.pipeline_project(client, build.pipeline_id)
-    if project is None:
-        raise not_received(result, client.host, specs[0].rule if specs else "") or FactUnavailable(
-            "project-unknown",
-            f"cannot tell which project this is: pipeline {build.pipeline_id} could not be read "
-            f"({describe_failure(result, client.host)})",
-            cannot_see(services.token_name),
-            "ask who the token is by a step of this job:  deploystep doctor",
-        )
-    return project
+    request = trigger_request(spec, project)
+    return TriggerEntry(spec, host + request.path, request, outcome)
 
 
-def _remark(specs: tuple[TriggerSpec, ...], rules: RuleSet, options: Options, services: Services) -> None:
+def duplicates(entries: list[TriggerEntry], rules: RuleSet) -> tuple[Diagnostic, ...]:
+    """Requests that are sent by two rules. Rules can name one project in two ways: only requests tell."""
+    from json import dumps  # noqa: PLC0415 - most runs plan nothing
+
+    written = {rule.name.value: rule for rule in rules.rules}
+    first: dict[str, str] = {}
+    found: list[Diagnostic] = []
+    for entry in entries:
+        rule = written[entry.spec.rule]
+        body = {key: value for key, value in (entry.request.body or {}).items() if key != "definition_id"}
+        # as JSON, for to Python 1 and true are equal and to CircleCI they are not; the order of keys says nothing,
+        # and of two requests that differ in their deploy keys alone both deploy the same
+        text = dumps(body, sort_keys=True).replace(entry.spec.key or "\0", "")
+        other = first.setdefault(f"{entry.url.casefold()} {text}", entry.spec.rule)
+        if other != entry.spec.rule:
+            earlier = f"rule '{other}' (line {written[other].span.line})"
+            message = f"rule '{entry.spec.rule}' would send the same request as {earlier}"
+            hint = "make their conditions exclude each other, or merge them"
+            found.append(Diagnostic("E608", message, rule.name.span, hint))
+    return tuple(found)
+
+
+def _remark(specs: tuple[TriggerSpec, ...], rules: RuleSet, step: Step) -> None:
     """Say what is allowed and may surprise, before anything is sent."""
-    console = services.console
+    console, options = step.services.console, step.options
     if options.again is not None:
         console.info(f"{options.written('again')}: an earlier deploy of this commit is not looked for: {options.again}")
     for spec in specs:
         if not spec.is_recognised and options.again is None:
             why = "it names no workflow" if spec.starts is None else "runs of another project carry other commits"
-            console.info(
-                f"rule {spec.rule}: a rerun of this step is not recognised and deploys again: {why}; "
-                "send  deploy_key: ${deploy.key}  as a parameter, and use it in the config that receives it"
-            )
-        is_own_run = spec.revision is not None and spec.job is None
-        if is_own_run and isinstance(spec.ref, Branch):
-            default = services.history(rules.default_branch).default_branch
+            cure = "send  deploy_key: ${deploy.key}  as a parameter, and use it in the config that receives it"
+            console.info(f"rule {spec.rule}: a rerun of this step is not recognised and deploys again: {why}; {cure}")
+        if spec.revision is not None and spec.job is None and isinstance(spec.ref, Branch):
+            default = step.services.history(rules.default_branch).default_branch
             if spec.ref.name not in ((default,) if default else ("main", "master")):
                 console.warning(
                     f"rule {spec.rule} starts a run on {spec.ref.name}: where auto-cancel is on in the project's "
@@ -205,30 +234,80 @@ def _remark(specs: tuple[TriggerSpec, ...], rules: RuleSet, options: Options, se
                 )
 
 
-def _wait_for_nodes(
-    project: ProjectSlug, rules: RuleSet, options: Options, services: Services, report: Report
-) -> tuple[TriggerSpec, ...]:
-    """Wait until every other node of the job has succeeded, and decide again: windows may have closed meanwhile."""
-    build = services.build
-    if not wait_for_others(project, options, services, report):
-        return tuple(entry.spec for entry in report.triggers)
-    judge(rules, build, options, services, report)
-    specs = _due(rules, build, options, report)
-    if specs:
-        _plan(specs, project, rules, services, report)
-    return specs
+def gate(options: Options, services: Services, report: Report) -> None:
+    """Judge the rule that the options name; the report then says whether its command is to be executed.
+
+    Raises ToolError where that cannot be told for certain, and Interrupted on a signal.
+    """
+    gated = report.gated = Gated(options.rule, options.execute)
+    step = Step(options, services, report)
+    if step.decides():
+        _judge_alone(gated, _only(options.rule, load(services.source)), step)
+    step.raise_if_held()
+    if not gated.command and gated.outcome is not GateOutcome.DUE:
+        report.exit = ExitCode.NOT_DUE
 
 
-def wait_for_others(project: ProjectSlug, options: Options, services: Services, report: Report) -> bool:
-    """Wait until every other node of the job has succeeded; with `--nodes first` nobody waits, and it is False."""
-    build = services.build
-    if options.nodes != "all":
-        are = "is" if build.node.total == 2 else "are"  # noqa: PLR2004
-        services.console.warning(
-            f"{build.node.others} {are} not waited for: one that fails now does not stop this deploy"
-        )
-        return False
-    from deploystep.app.parallel_nodes import wait_for_nodes  # noqa: PLC0415 - few builds are parallel
+def _judge_alone(gated: Gated, rules: RuleSet, step: Step) -> None:
+    services, build = step.services, step.services.build
+    if not _is_due(gated, rules, step):
+        return
+    gated.variables = _variables(rules, build)
+    if step.options.is_dry:
+        gated.outcome = GateOutcome.PLANNED
+        return
+    if gated.command:
+        gated.path = services.executable(gated.program)
+    if build.node.total > 1 and step.wait_for_others() and not _is_due(gated, rules, step):
+        return
+    from deploystep.app.guards import superseded_by  # noqa: PLC0415 - most runs execute nothing
 
-    wait_for_nodes(project, options.nodes_timeout, services, report)
-    return True
+    gated.because = superseded_by(services)
+    gated.outcome = GateOutcome.SUPERSEDED if gated.because else GateOutcome.DUE
+    if gated.outcome is GateOutcome.DUE:
+        unknown = "gate does not know whether this commit was deployed before: a rerun deploys it again"
+        services.console.info(f"rule {gated.rule}: {unknown}")
+
+
+def _only(name: str, rules: RuleSet) -> RuleSet:
+    """The rules with no other than this one: what is not known of the others must not matter."""
+    found = tuple(rule for rule in rules.rules if rule.name.value == name)
+    if not found:
+        names = [rule.name.value for rule in rules.rules]
+        what = f"no rule of {rules.source.path} is called {shown(name)}"
+        raise UsageError("rule-unknown", what, did_you_mean(name, names, f"known: {', '.join(names)}"))
+    return replace(rules, rules=found)
+
+
+def _is_due(gated: Gated, rules: RuleSet, step: Step) -> bool:
+    """Whether the rule certainly fires now; else the outcome says what became of it."""
+    gated.outcome = None
+    decision = step.judge(rules)
+    raise_if_undecided(decision, rules, step.services.build)
+    if not decision.firing:
+        is_held = any(j.verdict is Verdict.HELD for j in decision.judgements)
+        gated.outcome = GateOutcome.HELD if is_held else GateOutcome.NOT_DUE
+    return bool(decision.firing)
+
+
+def _variables(rules: RuleSet, build: BuildContext) -> Mapping[str, str]:
+    """What the command finds in its environment beside all that is there already."""
+    (rule,) = rules.rules
+    key = deploy_key(rule, build)
+    problems: list[Diagnostic] = []
+    variables = {
+        "DEPLOYSTEP_RULE": rule.name.value,
+        "DEPLOYSTEP_ENVIRONMENT": rule.environment.value if rule.environment else rule.name.value,
+        "DEPLOYSTEP_REVISION": build.revision,
+        "DEPLOYSTEP_KEY": key,
+    }
+    for name, value in filled(rule, build, key, problems).items():
+        variable = f"DEPLOYSTEP_PARAM_{name.upper().replace('-', '_')}"
+        if variable in variables:
+            what = f"parameter {shown(name)} is not the only one that becomes {variable}"
+            span = next(p.key.span for p in rule.deploy.parameters if p.key.value == name)
+            problems.append(Diagnostic("E501", what, span, "rename it"))
+        variables[variable] = str(value).lower() if isinstance(value, bool) else str(value)
+    if problems:
+        raise unsendable(rules, tuple(problems))
+    return variables

@@ -1,61 +1,35 @@
 """Sends the triggers of all firing rules in file order, once each; the first failure stops the rest."""
 
-import json
 from datetime import datetime, timedelta
 from typing import Final
 
-from deploystep.app.confirm import confirm
-from deploystep.app.earlier_runs import NOT_READ, EarlierRuns
-from deploystep.app.follow import follow
+from deploystep.app.confirm import Watched
+from deploystep.app.earlier_runs import EarlierRuns
+from deploystep.app.guards import superseded_by
 from deploystep.app.options import Options
 from deploystep.app.ports import Services
 from deploystep.app.report import Report, TriggerEntry
-from deploystep.app.superseded import superseded_by
 from deploystep.circleci import v2
-from deploystep.circleci.apis import Api, TriggerContext, api_for, run_key, trigger_request
-from deploystep.circleci.errors import unanswered
+from deploystep.circleci.apis import Api, TriggerContext, api_for, run_key
+from deploystep.circleci.errors import describe_failure, kept_out, unanswered
 from deploystep.circleci.http import Failure, Response, fate_of
 from deploystep.core.build import ProjectSlug
-from deploystep.core.deploy import Outcome, TriggerSpec
-from deploystep.core.errors import Interrupted, NothingRuns, Refused, Stopped, ToolError, Uncertain, Unreachable
+from deploystep.core.decide import Decision, Judgement, Verdict
+from deploystep.core.deploy import Outcome, TriggerSpec, keys_in
+from deploystep.core.errors import FactUnavailable, Interrupted, ToolError, Uncertain
+from deploystep.core.facts import Answer, Reason, Trace
+from deploystep.core.frozen import replace
 from deploystep.core.retry import Fate, may_repeat
-from deploystep.core.rules import RuleSet
 from deploystep.core.runs import Created, Run
-from deploystep.core.source import Diagnostic
 
 _LOOKING: Final = 10.0  # seconds for which a lost trigger's run is looked for at the least
-
-
-def planned(spec: TriggerSpec, project: ProjectSlug, host: str, outcome: Outcome) -> TriggerEntry:
-    """The request of one trigger, made but not sent."""
-    request = trigger_request(spec, project)
-    return TriggerEntry(spec, host + request.path, request, outcome)
-
-
-def duplicates(entries: list[TriggerEntry], rules: RuleSet) -> tuple[Diagnostic, ...]:
-    """Requests that are sent by two rules. Rules can name one project in two ways: only requests tell."""
-    written = {rule.name.value: rule for rule in rules.rules}
-    first: dict[str, str] = {}
-    found: list[Diagnostic] = []
-    for entry in entries:
-        rule = written[entry.spec.rule]
-        body = {key: value for key, value in (entry.request.body or {}).items() if key != "definition_id"}
-        # as JSON, for to Python 1 and true are equal and to CircleCI they are not; the order of keys says nothing,
-        # and of two requests that differ in their deploy keys alone both deploy the same
-        text = json.dumps(body, sort_keys=True).replace(entry.spec.key or "\0", "")
-        other = first.setdefault(f"{entry.url.casefold()} {text}", entry.spec.rule)
-        if other != entry.spec.rule:
-            earlier = f"rule '{other}' (line {written[other].span.line})"
-            message = f"rule '{entry.spec.rule}' would send the same request as {earlier}"
-            hint = "make their conditions exclude each other, or merge them"
-            found.append(Diagnostic("E608", message, rule.name.span, hint))
-    return tuple(found)
+_CLOCKS_DIFFER: Final = timedelta(days=1)
+_OUTCOMES: Final = {outcome.value: outcome for outcome in Outcome}
 
 
 def trigger_all(project: ProjectSlug, options: Options, services: Services, report: Report) -> None:
     """Send everything that the report plans. Raises the first ToolError; the report then says how far it went."""
-    build, client, remote = services.build, services.client(), services.remote
-    reason = superseded_by(build, remote, client.clock, client.console) if remote is not None else ""
+    client, reason = services.client(), superseded_by(services)
     made_here: set[str] = set()
     for entry in report.triggers:
         spec = entry.spec
@@ -67,7 +41,7 @@ def trigger_all(project: ProjectSlug, options: Options, services: Services, repo
         try:
             trigger_one(entry, api, runs, options, report)
         except ToolError as error:
-            entry.outcome = _OUTCOMES.get(type(error), entry.outcome)
+            entry.outcome = _OUTCOMES.get(error.exit.label, entry.outcome)
             raise
         if entry.created is not None and not runs.is_guess:
             made_here.add(run_key(entry.created))
@@ -94,55 +68,42 @@ def _made_since(spec: TriggerSpec, services: Services) -> datetime | None:
     In this project none is older than its commit, by the committer's clock. What this build sends to another project is
     no older than the build's own pipeline.
     """
-    build = services.build
     if spec.revision is not None:
         committed = services.history().committed_at()
-        now = services.clock.now()
-        return committed - _CLOCKS_DIFFER if committed is not None and committed < now else None
-    if spec.key is None or build.pipeline_id is None:
-        return None
-    own = v2.pipeline(services.client(), build.pipeline_id)
+        return committed - _CLOCKS_DIFFER if committed and committed < services.clock.now() else None
+    pipeline_id = services.build.pipeline_id if spec.key is not None else None
+    own = v2.pipeline(services.client(), pipeline_id) if pipeline_id is not None else None
     return own.created if own else None
-
-
-_CLOCKS_DIFFER: Final = timedelta(days=1)
-_OUTCOMES: Final = {
-    Refused: Outcome.REFUSED,
-    Unreachable: Outcome.UNREACHABLE,
-    NothingRuns: Outcome.NOTHING_RUNS,
-    Stopped: Outcome.STOPPED,
-}
 
 
 def trigger_one(entry: TriggerEntry, api: Api, runs: EarlierRuns, options: Options, report: Report) -> None:
     """One trigger, from the look for an earlier run to the end of what it started."""
     spec, console = entry.spec, api.client.console
-    looks_back = spec.is_recognised and options.again is None
-    before = runs.snapshot(must_be_read=looks_back) if spec.is_recognised else NOT_READ
-    earlier = runs.find(before) if looks_back else None
+    earlier = runs.find(is_again=options.again is not None)
     try:
         if earlier is not None:
-            entry.created, entry.workflows = _created(spec, earlier.run, api), earlier.workflows
+            created = _created(spec, earlier.run, api)
             known_by = f"holds the deploy key {spec.key}" if earlier.has_key else f"of this commit holds {spec.starts}"
-            entry.because = f"run {entry.created.url} {known_by}: status: {earlier.status}"
-            entry.outcome = Outcome.ALREADY_TRIGGERED
-            console.info(f"already triggered {spec.rule}: {entry.created.url}")
+            entry.because = f"run {created.url} {known_by}: status: {earlier.status}"
+            entry.created, entry.workflows, entry.outcome = created, earlier.workflows, Outcome.ALREADY_TRIGGERED
+            console.info(f"already triggered {spec.rule}: {created.url}")
         else:
             try:
                 created = post(entry, api, report)
             except Uncertain as error:  # nobody knows what came of it: what it may have created is looked for
-                created = _created(spec, runs.lost(before, error, max(options.confirm, _LOOKING)), api)
+                created = _created(spec, runs.lost(error, max(options.confirm, _LOOKING)), api)
             entry.created, entry.outcome = created, Outcome.TRIGGERED
             console.info(f"triggered {spec.rule}: {created.url}")
-            confirm(entry, api, options.confirm, options.written("confirm"))
+            Watched(entry, created, api).confirm(options.confirm, options.written("confirm"))
         if options.wait is not None:
-            follow(entry, api, options.wait)
+            Watched(entry, created, api).follow(options.wait)
     except Interrupted:
         # what this step triggered itself, as far as that is known; what it adopted is another's
-        if options.cancel_on_interrupt and options.wait is not None and entry.outcome is Outcome.TRIGGERED:
+        cancels = options.cancel_on_interrupt and options.wait is not None and entry.outcome is Outcome.TRIGGERED
+        if cancels and entry.created is not None:
             report.is_cancelling = True
             try:
-                _cancel(entry, api)
+                Watched(entry, entry.created, api).cancel()
             finally:
                 report.is_cancelling = False
         raise
@@ -174,18 +135,81 @@ def _created(spec: TriggerSpec, run: Run, api: Api) -> Created:
     return Created(None if spec.job is not None else run.id, run.number, url, revision=run.revision)
 
 
-def _cancel(entry: TriggerEntry, api: Api) -> None:
-    """Ask to cancel all that is active of a run; its end is not waited for, somebody wants to leave."""
-    if entry.created is None:
+# Is this build itself part of the deploy?
+
+
+def drop_own_deploys(project: ProjectSlug, options: Options, services: Services, report: Report) -> None:
+    """Take from the plan, and from the decision, every rule whose deploy this build's own pipeline is.
+
+    Raises FactUnavailable where it may be the deploy of a rule, and nothing could tell; Unreachable or Refused where
+    nobody could be asked.
+    """
+    build, client, is_again = services.build, services.client(), options.again is not None
+    here = [entry.spec for entry in report.triggers if entry.spec.project in (None, project)]
+    if not here or build.pipeline_id is None:
         return
-    url, console = entry.created.url, api.client.console
-    entry.cancelled = entry.cancelled or {}
-    found = api.workflows(run_key(entry.created))
-    if not found:
-        console.warning(f"no workflow of {url} was seen, so none was cancelled")
-    active = [workflow for workflow in found or () if workflow.is_active]
-    entry.cancelled |= {workflow.name: False for workflow in active}
-    for workflow in active:
-        entry.cancelled[workflow.name] = api.cancel(workflow)
-        said = "was told to cancel" if entry.cancelled[workflow.name] else "could NOT be told to cancel"
-        console.info(f"CircleCI {said} workflow {workflow.name} of {url}")
+    own, result = v2.pipeline_answer(client, build.pipeline_id)
+    unknown = next((spec for spec in here if is_again or not spec.is_recognised), None)
+    if (
+        own is None and unknown is not None
+    ):  # what is recognised is found among the earlier runs, or they cannot be read
+        unread = f"pipeline {build.pipeline_id} could not be read ({describe_failure(result, client.host)})"
+        raise kept_out(result, context_of(unknown, project, services)) or _undecided(unknown, unread)
+    if own is None or own.is_by_api is False:
+        return
+    here = [spec for spec in here if spec.revision is not None or own.ref in (spec.ref, None)]
+    text = v2.compiled_config(client, own.id) if any(spec.key is not None for spec in here) else ""
+    workflows = v2.workflows(client, own.id) if any(spec.workflow is not None for spec in here) else ()
+    if own.is_by_api and here and (text is None or workflows is None):
+        raise _undecided(here[0], f"what pipeline {own.id} is made of could not be read")
+    keys, started = keys_in(text or ""), frozenset(w.name for w in workflows or ())
+    for spec in here:
+        why = _known_by(spec, build.variables.get("CIRCLE_JOB"), keys, started, is_again=is_again)
+        if why is None and own.is_by_api:
+            key = "shows no deploy key" if spec.key else "the rule sends no deploy key"
+            raise _undecided(spec, f"its pipeline was triggered through the API, {key}, and no workflow tells")
+        if why:
+            reason = f"this build's own pipeline is this rule's deploy: {why}; {_gate(spec)}"
+            report.triggers = [entry for entry in report.triggers if entry.spec is not spec]
+            judgements = report.decision.judgements if report.decision else ()
+            report.decision = Decision(
+                tuple(_stopped(j, reason) if j.rule.name.value == spec.rule else j for j in judgements)
+            )
+
+
+def _stopped(judgement: Judgement, reason: str) -> Judgement:
+    rule, trace = judgement.rule, judgement.trace
+    reasons = (Reason(reason, rule.span.line),)
+    no = Trace("this is not its own deploy", Answer.NO, reasons, rule.span)
+    return Judgement(rule, Verdict.NO, replace(trace, answer=Answer.NO, reasons=reasons, parts=(*trace.parts, no)))
+
+
+def _known_by(
+    spec: TriggerSpec, job: str | None, keys: frozenset[str], started: frozenset[str], *, is_again: bool
+) -> str | None:
+    """What shows that the pipeline is this rule's deploy; empty where it is not, or where earlier runs will tell.
+
+    None where it may be, and nothing tells. `is_again`: deploy keys are made anew, so any key shows a deploy.
+    """
+    if spec.key is not None and keys:
+        again = "it holds a deploy key, and --again makes another each time" if is_again else ""
+        return "it holds its deploy key" if spec.key in keys else again
+    if spec.job is not None:
+        return f"this is job {job}" if job == spec.job else ""
+    is_started = spec.workflow in started
+    if is_started and not spec.sharing and not spec.own_variables:
+        return f"it was triggered through the API and holds workflow {spec.workflow}"
+    may_be = spec.workflow is None or (spec.revision is None and is_started)
+    return None if may_be else ""
+
+
+def _gate(spec: TriggerSpec) -> str:
+    name = [*(key for key, value in spec.parameters.items() if value is True), *spec.parameters, "deploy"][0]
+    return f"keep this step out of it: give its workflow in config.yml  unless: << pipeline.parameters.{name} >>"
+
+
+def _undecided(spec: TriggerSpec, why: str) -> FactUnavailable:
+    what = f"cannot tell whether this build is itself the deploy of rule '{spec.rule}': {why}; nothing was sent"
+    name = f"name the workflow that rule '{spec.rule}' starts, and use its deploy key in the config"
+    send = f"add  deploy_key: ${{deploy.key}}  to the parameters of rule '{spec.rule}'"
+    return FactUnavailable("undecided", what, name if spec.key else send, f"or {_gate(spec)}")

@@ -1,42 +1,50 @@
 """The API versions behind one interface: each triggers, shows what was created, lists what there is, and cancels."""
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from deploystep.circleci.client import Client
-from deploystep.circleci.context import TriggerContext
-from deploystep.circleci.http import Request
+from deploystep.circleci.errors import TriggerContext
+from deploystep.circleci.http import Json, Request
 from deploystep.circleci.v1_1 import V1Job, job_request
-from deploystep.circleci.v2 import V2, pipeline_request, pipeline_run_request
-from deploystep.circleci.v3 import V3, run_request
-from deploystep.core.build import ProjectSlug
+from deploystep.circleci.v2 import V2, project_path
+from deploystep.circleci.v3 import V3
+from deploystep.core.build import ProjectSlug, Tag
 from deploystep.core.deploy import TriggerSpec
+from deploystep.core.retry import Repeat
 from deploystep.core.rules import ApiVersion
 from deploystep.core.runs import Created
 
 __all__ = ["Api", "TriggerContext", "api_for", "run_key", "trigger_request"]
 
-
 #: One API version, for the project and ref of one trigger. A run is asked for by its `run_key`.
-Api: TypeAlias = V2 | V3 | V1Job
+Api: TypeAlias = V2
+_APIS: Final = {ApiVersion.V3: V3, ApiVersion.V1_1: V1Job}
 
 
 def trigger_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
-    """The one request that triggers the deploy; it is never repeated once it may have been received."""
+    """The one request that triggers the deploy; it is never repeated once it may have been received.
+
+    Config and checkout come from the same branch or tag; neither v2 nor v3 has a key for a revision. To v3 the pipeline
+    definition stands for the project. `POST …/pipeline` is for a CircleCI Server that has no `pipeline/run`. Sources:
+    CircleCI's v2 OpenAPI document, operations `triggerPipelineRun` and `triggerPipeline`; for v3 see there.
+    """
+    if spec.api is ApiVersion.V1_1:
+        return job_request(spec, project)
+    where: dict[str, Json] = {"tag" if isinstance(spec.ref, Tag) else "branch": spec.ref.name}
+    parameters = {"parameters": dict(spec.parameters)} if spec.parameters else {}
+    path, body = f"{project_path(project)}/pipeline", where | parameters
+    if spec.api is not ApiVersion.V2_PIPELINE:
+        path, body = f"{path}/run", {"config": where, "checkout": where, **parameters}
     if spec.api is ApiVersion.V3:
-        return run_request(spec)
-    make = {
-        ApiVersion.V2_RUN: pipeline_run_request,
-        ApiVersion.V2_PIPELINE: pipeline_request,
-        ApiVersion.V1_1: job_request,
-    }
-    return make[spec.api](spec, project)
+        path, body = "/api/v3/runs", {"data": {"attributes": body, "references": {"pipeline": {"id": spec.definition}}}}
+    elif spec.api is ApiVersion.V2_RUN and spec.definition:
+        body["definition_id"] = spec.definition
+    return Request("POST", path, Repeat.ONLY_IF_NOT_RECEIVED, body)
 
 
 def api_for(client: Client, context: TriggerContext) -> Api:
     """The API version of this trigger."""
-    if context.api is ApiVersion.V3:
-        return V3(client, context)
-    return V1Job(client, context) if context.api is ApiVersion.V1_1 else V2(client, context)
+    return _APIS.get(context.api, V2)(client, context)
 
 
 def run_key(created: Created) -> str:

@@ -1,13 +1,13 @@
 """Requests and responses as values, the transport that carries them, and what every API version has in common.
 
-Statuses and limits: CircleCI docs, "API developer's guide"; RFC 9110 for Retry-After, RFC 8594 for Sunset.
+Statuses and limits: CircleCI docs, "API developer's guide"; RFC 9110 for Retry-After.
 """
 
 import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
-from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from deploystep.core.build import Branch, Tag
@@ -45,16 +45,15 @@ class Failure:
     reason: str
 
 
+Result: TypeAlias = Response | Failure
 T = TypeVar("T")
-_OK: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """One page of a list, and the token of the next; None where it is the last."""
-
-    items: tuple[T, ...]
-    following: str | None
+#: One page of a list, and the token of the next; None where it is the last.
+Page: TypeAlias = tuple[tuple[T, ...], str | None]
+#: How a page is read (None where it cannot be), and the request for the page that a token names, or for the first.
+Read: TypeAlias = Callable[[Result], Page[T] | None]
+Ask: TypeAlias = Callable[[str], Request]
 
 
 class Transport(Protocol):
@@ -64,7 +63,7 @@ class Transport(Protocol):
     def host(self) -> str:
         """The address it sends to, without a trailing slash."""
 
-    def send(self, request: Request) -> Response | Failure:
+    def send(self, request: Request) -> Result:
         """The complete answer, or what is certain about the attempt where there is none."""
 
 
@@ -73,23 +72,21 @@ def reading(path: str, **query: str) -> Request:
     return Request("GET", path, Repeat.FREELY, query=query)
 
 
-def is_accepted(result: Response | Failure) -> bool:
-    """Whether the request was answered with 2xx."""
-    return isinstance(result, Response) and 200 <= result.status < 300  # noqa: PLR2004
+def listing(path: str, token: str, **query: str) -> Ask:
+    """The requests for the pages of a list: `token` is what names each but the first in the query."""
+    return lambda page: reading(path, **query, **({token: page} if page else {}))
 
 
 def segment(text: str) -> str:
     """One path segment, everything encoded, `/` too (a space becomes %20)."""
-    if not text.isascii():  # what stands for a byte of a ref's name becomes that byte, other surrogates are no text
-        text = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
-    return quote(text, safe="", errors="surrogateescape")
+    return quote(text, safe="", errors="surrogatepass")
 
 
 class JsonObject:
     """A JSON object to read from. The keys of each method lead to one value; None where that is anything else."""
 
     def __init__(self, value: Json) -> None:
-        self._value: Mapping[str, Json] = value if isinstance(value, dict) else {}
+        self._value = value
 
     def get(self, *keys: str) -> Json:
         """The value as it came."""
@@ -111,7 +108,7 @@ class JsonObject:
     def identity(self, *keys: str) -> str | None:
         """An id that can be asked for, in printable ASCII; CircleCI's are UUIDs."""
         text = self.text(*keys)
-        return text if text is not None and text.isascii() and text.isprintable() else None
+        return text if text and text.isascii() and text.isprintable() else None
 
     def revision(self, *keys: str) -> str | None:
         """A full revision as git writes it; None where it is shortened, missing or none at all."""
@@ -120,29 +117,30 @@ class JsonObject:
 
     def moment(self, *keys: str) -> datetime | None:
         """A time in RFC 3339 format, with any number of decimals."""
-        match = _RFC3339.fullmatch(self.text(*keys) or "")
+        match = _RFC3339.fullmatch((self.text(*keys) or "").upper())
         if match is None:
             return None
-        zone = "+00:00" if match[3] in ("Z", "z") else match[3]
+        zone = match[3].replace("Z", "+00:00")
         try:
             return _plausible(datetime.fromisoformat(f"{match[1]}.{(match[2] or '').ljust(6, '0')[:6]}{zone}"))
         except ValueError:
             return None
 
+    def ref(self, *keys: str, tag: str = "tag") -> Branch | Tag | None:
+        """A branch or a tag, by its short name; None where neither is told, or both are."""
+        branch, tag_name = self.text(*keys, "branch"), self.text(*keys, tag)
+        if (branch is None) is (tag_name is None):
+            return None
+        return Branch(branch.removeprefix("refs/heads/")) if branch else Tag(f"{tag_name}".removeprefix("refs/tags/"))
+
     def messages(self, *keys: str) -> tuple[str, ...]:
         """The texts that the objects of an array have as their `message`; none where there is no array."""
         errors = self.get(*keys)
         found = (JsonObject(error).text("message") for error in errors) if isinstance(errors, list) else ()
-        return tuple(words for words in found if words is not None)
+        return tuple(filter(None, found))
 
 
-def ref_of(branch: str | None, tag: str | None) -> Branch | Tag | None:
-    """A branch or a tag, by its short name; None where neither is told, or both are."""
-    if branch is not None and tag is not None:
-        return None
-    if tag is not None:
-        return Tag(tag.removeprefix("refs/tags/"))
-    return None if branch is None else Branch(branch.removeprefix("refs/heads/"))
+_RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def json_of(response: Response) -> Json:
@@ -153,9 +151,9 @@ def json_of(response: Response) -> Json:
         return None
 
 
-def body_of(result: Response | Failure) -> Json:
+def body_of(result: Result) -> Json:
     """The JSON that a read was answered with (200); None where anything else came."""
-    return json_of(result) if isinstance(result, Response) and result.status == _OK else None
+    return json_of(result) if isinstance(result, Response) and result.status == 200 else None  # noqa: PLR2004
 
 
 def every(value: Json, read: Callable[[JsonObject], T | None]) -> tuple[T, ...] | None:
@@ -163,24 +161,21 @@ def every(value: Json, read: Callable[[JsonObject], T | None]) -> tuple[T, ...] 
 
     An item that was left out would look as if it were not there, and what is not there is triggered.
     """
-    if not isinstance(value, list):
-        return None
-    found = tuple(read(JsonObject(item)) for item in value)
+    found = [read(JsonObject(item)) for item in value] if isinstance(value, list) else [None]
     whole = tuple(item for item in found if item is not None)
     return whole if len(whole) == len(found) else None
 
 
-def _plausible(moment: datetime) -> datetime | None:
-    """The time; None where it is centuries away, which no server means, and with which arithmetic can overflow."""
-    return moment if 2000 <= moment.year < 2200 else None  # noqa: PLR2004
+def page_of(read: Callable[[JsonObject], T | None], items: str, *following: str) -> Read[T]:
+    """How a page is read that has its items and the token of the next one under these keys."""
 
+    def read_page(result: Result) -> Page[T] | None:
+        body = JsonObject(body_of(result))
+        found, token = every(body.get(items), read), body.get(*following)
+        is_told = token is None or isinstance(token, str)  # what names no page does not say that it is the last
+        return (found, token or None) if found is not None and is_told else None
 
-_RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-
-
-def server_time(result: Response | Failure) -> datetime | None:
-    """What the server's clock says (the header Date, in whole seconds); None where it does not."""
-    return _date(result.headers.get("date", "")) if isinstance(result, Response) else None
+    return read_page
 
 
 def message_of(response: Response) -> str:
@@ -198,7 +193,12 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else " ".join(text[: most + 1].split(" ")[:-1])
 
 
-def fate_of(result: Response | Failure) -> Fate:
+def is_accepted(result: Result) -> bool:
+    """Whether the request was answered with 2xx."""
+    return isinstance(result, Response) and 200 <= result.status < 300  # noqa: PLR2004
+
+
+def fate_of(result: Result) -> Fate:
     """What is certain about an attempt to send a trigger or a read.
 
     A 5xx or a 408 may come after the work was done, and a redirect says nothing about it: all are unknown.
@@ -207,11 +207,11 @@ def fate_of(result: Response | Failure) -> Fate:
         return result.fate
     if result.status == 429:  # noqa: PLR2004
         return Fate.RATE_LIMITED
-    is_told = 200 <= result.status < 300 or (400 <= result.status < 500 and result.status != 408)  # noqa: PLR2004
-    return Fate.ANSWERED if is_told else Fate.UNKNOWN
+    is_no = 400 <= result.status < 500 and result.status != 408  # noqa: PLR2004
+    return Fate.ANSWERED if is_no or is_accepted(result) else Fate.UNKNOWN
 
 
-def retry_after(result: Response | Failure, now: datetime) -> float | None:
+def retry_after(result: Result, now: datetime) -> float | None:
     """Seconds that the server asks to wait, from Retry-After as a number or a date; None where it does not."""
     text = result.headers.get("retry-after", "").strip() if isinstance(result, Response) else ""
     if text.isascii() and text.isdigit():
@@ -219,6 +219,11 @@ def retry_after(result: Response | Failure, now: datetime) -> float | None:
     date = _date(text)
     # a date is by the server's clock, which this machine's need not agree with
     return None if date is None else max(0.0, (date - (server_time(result) or now)).total_seconds())
+
+
+def server_time(result: Result) -> datetime | None:
+    """What the server's clock says (the header Date, in whole seconds); None where it does not."""
+    return _date(result.headers.get("date", "")) if isinstance(result, Response) else None
 
 
 def _date(text: str) -> datetime | None:
@@ -233,12 +238,6 @@ def _date(text: str) -> datetime | None:
     return _plausible(date if date.tzinfo else date.replace(tzinfo=timezone.utc))
 
 
-def retirement(response: Response) -> str | None:
-    """A sentence about the endpoint's end, where the answer announces one (`Deprecation`, `Sunset`)."""
-    sunset = response.headers.get("sunset", "").strip()
-    date = _date(sunset)
-    if date is not None:
-        return f"CircleCI removes this endpoint on {date.day} {date:%B %Y}"
-    if sunset or response.headers.get("deprecation"):
-        return "CircleCI has deprecated this endpoint" + (f" (Sunset: {shortened(sunset, 80)})" if sunset else "")
-    return None
+def _plausible(moment: datetime) -> datetime | None:
+    """The time; None where it is centuries away, which no server means, and with which arithmetic can overflow."""
+    return moment if 2000 <= moment.year < 2200 else None  # noqa: PLR2004

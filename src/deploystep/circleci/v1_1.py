@@ -4,31 +4,17 @@ Sources: CircleCI's v1.1 reference, "Trigger a new job with a branch", "Single j
 document, `triggerJobOnBranch`.
 """
 
+from itertools import count
 from typing import Final
 
+from deploystep.circleci import http
 from deploystep.circleci.client import Client, Enough, Recent
-from deploystep.circleci.context import TriggerContext
-from deploystep.circleci.errors import accepted_body, not_created
-from deploystep.circleci.http import (
-    Failure,
-    Json,
-    JsonObject,
-    Page,
-    Request,
-    Response,
-    body_of,
-    every,
-    is_accepted,
-    message_of,
-    reading,
-    ref_of,
-    segment,
-)
+from deploystep.circleci.errors import TriggerContext, accepted_body, not_created
+from deploystep.circleci.http import Json, JsonObject, Page, Request, Response, Result, body_of, segment
+from deploystep.circleci.v2 import V2
 from deploystep.core.build import ProjectSlug
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import Refused
-from deploystep.core.frozen import replace
-from deploystep.core.parameters import Scalar
 from deploystep.core.retry import Repeat
 from deploystep.core.runs import Created, Run, WorkflowState
 
@@ -43,13 +29,10 @@ _SUCCESSES: Final = {"fixed": "success", "no_tests": "success"}
 def job_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
     """`POST …/tree/BRANCH`: the branch is one path segment (`/` is %2F), the revision is pinned where it is ours."""
     body: dict[str, Json] = {"revision": spec.revision} if spec.revision else {}
-    body["build_parameters"] = {"CIRCLE_JOB": spec.job, **{key: _text(value) for key, value in spec.parameters.items()}}
+    # they become environment variables: texts, with booleans as JSON writes them
+    texts = {key: str(v).lower() if isinstance(v, bool) else str(v) for key, v in spec.parameters.items()}
+    body["build_parameters"] = {"CIRCLE_JOB": spec.job, **texts}
     return Request("POST", f"{_path(project)}/tree/{segment(spec.ref.name)}", Repeat.ONLY_IF_NOT_RECEIVED, body)
-
-
-def _text(value: Scalar) -> str:
-    """Build parameters become environment variables: texts, with booleans as JSON writes them."""
-    return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
 def _path(project: ProjectSlug) -> str:
@@ -57,28 +40,25 @@ def _path(project: ProjectSlug) -> str:
     return "/api/v1.1/project/" + "/".join(map(segment, (vcs, project.organization, project.project)))
 
 
-class V1Job:
+class V1Job(V2):
     """API v1.1 for one project and branch: each job is seen as a run with one workflow of the job's name."""
 
     def __init__(self, client: Client, context: TriggerContext) -> None:
-        self.context = context
-        self.client = client
+        super().__init__(client, context)
+        self._place = _path(context.project)
 
     def read_created(self, response: Response) -> Created:
         """The job that was created. A 200 with words and no `build_num` is a refusal: failures can come that way."""
         body = accepted_body(response, self.context)
-        number, url, words = body.number("build_num"), body.text("build_url") or "", message_of(response)
+        number, words = body.number("build_num"), http.message_of(response)
         if number is not None:
-            shown = url if url.startswith("https://") else self.context.run_url(number)
-            return Created(None, number, shown, revision=body.revision("vcs_revision"))
+            url, revision = self.context.run_url(number), body.revision("vcs_revision")
+            return Created(None, number, url, _status(body) or "", revision)
         if response.status != 200 or not words:  # noqa: PLR2004
             raise not_created(response, self.context)
-        raise Refused(
-            "refused",
-            f"CircleCI answered {response.status} and started no job for rule '{self.context.rule}': {words}",
-            "API v1.1 cannot trigger jobs of a config that says version: 2.1; gate a workflow on a parameter"
-            " and use workflow:",
-        )
+        what = f"CircleCI answered {response.status} and started no job for rule '{self.context.rule}': {words}"
+        no_2_1 = "API v1.1 cannot trigger jobs of a config that says version: 2.1"
+        raise Refused("refused", what, f"{no_2_1}; gate a workflow on a parameter and use workflow:")
 
     def run(self, run_id: str) -> Run | None:
         """The job, seen as a run; None where it cannot be read."""
@@ -87,39 +67,25 @@ class V1Job:
     def workflows(self, run_id: str) -> tuple[WorkflowState, ...] | None:
         """The job, seen as the one workflow of its run; None where it cannot be read."""
         body = self._job(run_id)
-        name = (
-            body.text("job_name") or body.text("workflows", "job_name") or body.text("build_parameters", "CIRCLE_JOB")
-        )
-        status = _status(body)
-        return None if status is None else (WorkflowState(run_id, name or "", _SUCCESSES.get(status, status)),)
+        name, status = body.text("job_name") or body.text("build_parameters", "CIRCLE_JOB") or "", _status(body)
+        return None if status is None else (WorkflowState(run_id, name, _SUCCESSES.get(status, status)),)
 
     def _job(self, run_id: str) -> JsonObject:
         """`GET …/:build_num`. An answer of another job, or one that names no state, is taken for empty."""
-        body = JsonObject(body_of(self.client.get(f"{_path(self.context.project)}/{segment(run_id)}")))
+        body = JsonObject(body_of(self.client.get(f"{self._place}/{segment(run_id)}")))
         return body if str(body.number("build_num")) == run_id and _status(body) else JsonObject(None)
 
-    def recent(self, enough: Enough) -> Recent | Response | Failure:
+    def recent(self, enough: Enough) -> Recent | Result:
         """The branch's jobs, newest first (`GET …/tree/:branch`); those that wait to start may be missing."""
-        count = 0
+        offsets = count(_PAGE, _PAGE)
 
-        def read(result: Response | Failure) -> Page[Run] | None:
-            nonlocal count
-            jobs = every(body_of(result), _run)
-            if jobs is None:
-                return None
-            count += len(jobs)
-            return Page(jobs, str(count) if len(jobs) >= _PAGE else None)  # a full page may have another after it
+        def read(result: Result) -> Page[Run] | None:
+            jobs = http.every(body_of(result), _run)
+            # a full page may have another after it
+            return None if jobs is None else (jobs, str(next(offsets)) if len(jobs) >= _PAGE else None)
 
-        def following(first: Request, offset: str) -> Request:
-            return replace(first, query={**first.query, "offset": offset})
-
-        path = f"{_path(self.context.project)}/tree/{segment(self.context.ref.name)}"
-        return self.client.runs(reading(path, limit=str(_PAGE), shallow="true"), read, following, enough)
-
-    def details(self, run: Run) -> Run:
-        """The run with its revision, where the job itself tells it."""
-        read = self.run(run.id) if run.revision is None else None
-        return run if read is None else replace(run, revision=read.revision)
+        path = f"{self._place}/tree/{segment(self.context.ref.name)}"
+        return self.client.runs(http.listing(path, "offset", limit=str(_PAGE), shallow="true"), read, enough)
 
     def compiled_config(self, _run_id: str) -> str | None:
         """None: a job of API v1.1 has no configuration of its own."""
@@ -129,25 +95,19 @@ class V1Job:
         """Nothing: the job is all that there is, and its own state tells whether it ran."""
         return ()
 
-    def cancel(self, workflow: WorkflowState) -> bool:
-        """`POST …/:build_num/cancel`: whether it was accepted. Cancelling twice does no harm."""
-        path = f"{_path(self.context.project)}/{segment(workflow.id)}/cancel"
-        return is_accepted(self.client.send(Request("POST", path, Repeat.FREELY)))
-
 
 def _run(body: JsonObject) -> Run | None:
     number = body.number("build_num")
     if number is None:
         return None
-    # a job of a workflow was started by that workflow, whoever started the workflow
-    is_by_api = False if body.get("workflows") else _BY_API.get(body.text("why") or "")
     return Run(
         id=str(number),
         number=number,
         revision=body.revision("vcs_revision"),
-        ref=ref_of(body.text("branch"), body.text("vcs_tag")),
+        ref=body.ref(tag="vcs_tag"),
         created=body.moment("queued_at") or body.moment("usage_queued_at"),
-        is_by_api=is_by_api,
+        # a job of a workflow was started by that workflow, whoever started the workflow
+        is_by_api=False if body.get("workflows") else _BY_API.get(body.text("why") or ""),
     )
 
 

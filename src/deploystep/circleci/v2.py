@@ -1,33 +1,17 @@
-"""API v2: pipelines, their workflows and jobs, and the two ways to trigger a pipeline.
+"""API v2: pipelines, their workflows and jobs.
 
-Sources: CircleCI's v2 OpenAPI document, operations `triggerPipelineRun`, `triggerPipeline`, `getPipelineById`,
-`getPipelineConfigById`, `listPipelinesForProject`, `listWorkflowsByPipelineId`, `listWorkflowJobs`, `getJobDetails`,
-`cancelWorkflow`.
+Sources: CircleCI's v2 OpenAPI document, operations `getPipelineById`, `getPipelineConfigById`, `cancelWorkflow`,
+`listPipelinesForProject`, `listWorkflowsByPipelineId`, `listWorkflowJobs`, `getJobDetails`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, TypeVar
 
+from deploystep.circleci import http
 from deploystep.circleci.client import Client, Enough, Recent
-from deploystep.circleci.context import TriggerContext
-from deploystep.circleci.errors import accepted_body, not_created
-from deploystep.circleci.http import (
-    Failure,
-    Json,
-    JsonObject,
-    Page,
-    Request,
-    Response,
-    body_of,
-    every,
-    is_accepted,
-    message_of,
-    reading,
-    ref_of,
-    segment,
-)
+from deploystep.circleci.errors import TriggerContext, accepted_body, not_created
+from deploystep.circleci.http import JsonObject, Request, Response, Result, body_of, segment
 from deploystep.core.build import Branch, ProjectSlug, Tag
-from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import NothingRuns
 from deploystep.core.frozen import dataclass, replace
 from deploystep.core.retry import Repeat
@@ -39,75 +23,50 @@ _FORMING: Final = frozenset({"pending", "setup-pending", "setup"})
 _BY_API: Final = {"api": True, "webhook": False, "scheduled_pipeline": False}
 
 
-def pipeline_run_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
-    """`POST …/pipeline/run`: config and checkout from the same branch or tag (it has no key for a revision)."""
-    where = _where(spec.ref)
-    body: dict[str, Json] = {"definition_id": spec.definition} if spec.definition else {}
-    return _trigger(f"{project_path(project)}/pipeline/run", {**body, "config": where, "checkout": where}, spec)
-
-
-def pipeline_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
-    """`POST …/pipeline`, for a CircleCI Server that has no `pipeline/run`."""
-    return _trigger(f"{project_path(project)}/pipeline", _where(spec.ref), spec)
-
-
-def _trigger(path: str, body: Mapping[str, Json], spec: TriggerSpec) -> Request:
-    parameters = {"parameters": dict(spec.parameters)} if spec.parameters else {}
-    return Request("POST", path, Repeat.ONLY_IF_NOT_RECEIVED, {**body, **parameters})
-
-
-def _where(ref: Branch | Tag) -> dict[str, str]:
-    return {"tag": ref.name} if isinstance(ref, Tag) else {"branch": ref.name}
-
-
 def project_path(project: ProjectSlug) -> str:
-    """`/api/v2/project/{slug}`."""
-    # three segments, each encoded on its own: a joined slug (%2F) is answered with 404
+    """`/api/v2/project/{slug}`; three segments, each encoded on its own: a joined slug (%2F) is answered with 404."""
     return "/api/v2/project/" + "/".join(map(segment, (project.vcs, project.organization, project.project)))
 
 
 class V2:
-    """API v2 for one project and ref."""
+    """One API version for one project and ref: this is v2, and the others differ from it."""
 
-    _workflows = "/api/v2/workflow"
+    _place = "/api/v2/workflow"
 
     def __init__(self, client: Client, context: TriggerContext) -> None:
         self.context = context
         self.client = client
 
     def read_created(self, response: Response) -> Created:
-        """The pipeline that was created. Raises NothingRuns, Refused or Uncertain where none certainly was."""
-        body = accepted_body(response, self.context)
-        if response.status == 200 and "id" not in body.get() and message_of(response):  # noqa: PLR2004
-            raise NothingRuns(
-                "skipped",
-                f"CircleCI accepted the trigger of rule '{self.context.rule}' and created nothing: "
-                f"{message_of(response)}",
-                "a commit message with [skip ci] or [ci skip] stops API triggers too; push a commit without it",
-            )
+        """What was created. Raises NothingRuns, Refused or Uncertain where nothing certainly was."""
+        body, words = accepted_body(response, self.context), http.message_of(response)
+        if response.status == 200 and words and "id" not in body.get():  # noqa: PLR2004
+            what = f"CircleCI accepted the trigger of rule '{self.context.rule}' and created nothing: {words}"
+            hint = "a commit message with [skip ci] or [ci skip] stops API triggers too; push a commit without it"
+            raise NothingRuns("skipped", what, hint)
         identity, number = body.identity("id"), body.number("number")
         if identity is None or number is None:
             raise not_created(response, self.context)
         return Created(identity, number, self.context.run_url(number), body.text("state") or "")
 
     def run(self, run_id: str) -> Run | None:
-        """The pipeline; None where it cannot be read."""
+        """The run; None where it cannot be read."""
         return pipeline(self.client, run_id)
 
     def workflows(self, run_id: str) -> tuple[WorkflowState, ...] | None:
-        """Every workflow of the pipeline; None where they cannot be read."""
+        """Every workflow of the run; None where they cannot be read."""
         return workflows(self.client, run_id)
 
-    def recent(self, enough: Enough) -> Recent | Response | Failure:
-        """The project's pipelines, newest first, as far back as `enough` wants; of a branch only that branch's."""
+    def recent(self, enough: Enough) -> Recent | Result:
+        """The project's runs, newest first, as far back as `enough` wants; of a branch only that branch's."""
         return pipelines(self.client, self.context.project, self.context.ref, enough)
 
     def details(self, run: Run) -> Run:
-        """The run with its revision, number and how it was triggered, as far as the pipeline itself tells."""
+        """The run with its revision, number and how it was triggered, as far as the run itself tells."""
         return run if run.is_by_api is not None and run.revision else completed(run, self.run(run.id))
 
     def compiled_config(self, run_id: str) -> str | None:
-        """The pipeline's compiled configuration; empty until it has been compiled, None where it cannot be read."""
+        """The run's compiled configuration; empty until it has been compiled, None where it cannot be read."""
         return compiled_config(self.client, run_id)
 
     def jobs_not_run(self, workflow: WorkflowState) -> tuple[str, ...] | None:
@@ -116,8 +75,8 @@ class V2:
 
     def cancel(self, workflow: WorkflowState) -> bool:
         """`POST …/{id}/cancel`: whether it was accepted. Cancelling twice does no harm."""
-        path = f"{self._workflows}/{segment(workflow.id)}/cancel"
-        return is_accepted(self.client.send(Request("POST", path, Repeat.FREELY)))
+        path = f"{self._place}/{segment(workflow.id)}/cancel"
+        return http.is_accepted(self.client.send(Request("POST", path, Repeat.FREELY)))
 
 
 def completed(run: Run, read: Run | None) -> Run:
@@ -136,22 +95,23 @@ def pipeline(client: Client, pipeline_id: str) -> Run | None:
     return pipeline_answer(client, pipeline_id)[0]
 
 
-def pipeline_answer(client: Client, pipeline_id: str) -> tuple[Run | None, Response | Failure]:
+def pipeline_answer(client: Client, pipeline_id: str) -> tuple[Run | None, Result]:
     """The pipeline, None where it cannot be read, and the answer itself."""
-    result = client.get(f"/api/v2/pipeline/{segment(pipeline_id)}")
-    return _run(_pipeline_body(result, pipeline_id)), result
+    body, result = _pipeline_body(client, pipeline_id)
+    return _run(body), result
 
 
-def pipeline_project(client: Client, pipeline_id: str) -> tuple[ProjectSlug | None, Response | Failure]:
+def pipeline_project(client: Client, pipeline_id: str) -> tuple[ProjectSlug | None, Result]:
     """The project that a pipeline is of, None where that is not told, and the answer itself."""
-    _, result = pipeline_answer(client, pipeline_id)
-    return ProjectSlug.parse(_pipeline_body(result, pipeline_id).text("project_slug") or ""), result
+    body, result = _pipeline_body(client, pipeline_id)
+    return ProjectSlug.parse(body.text("project_slug") or ""), result
 
 
-def _pipeline_body(result: Response | Failure, pipeline_id: str) -> JsonObject:
+def _pipeline_body(client: Client, pipeline_id: str) -> tuple[JsonObject, Result]:
     """The pipeline that was asked for. An answer of another, or one that names no state, is taken for empty."""
+    result = client.get(f"/api/v2/pipeline/{segment(pipeline_id)}")
     body = JsonObject(body_of(result))
-    return body if body.get("id") == pipeline_id and body.text("state") else JsonObject(None)
+    return (body if body.get("id") == pipeline_id and body.text("state") else JsonObject(None)), result
 
 
 def compiled_config(client: Client, pipeline_id: str) -> str | None:
@@ -163,41 +123,29 @@ def compiled_config(client: Client, pipeline_id: str) -> str | None:
     compiled = body.get("compiled")
     if not isinstance(compiled, str):
         return None
-    return compiled and "\n".join((compiled, body.text("compiled-setup-config") or ""))
+    return compiled and f"{compiled}\n{body.text('compiled-setup-config') or ''}"
 
 
-def pipelines(client: Client, project: ProjectSlug, ref: Branch | Tag, enough: Enough) -> Recent | Response | Failure:
+def pipelines(client: Client, project: ProjectSlug, ref: Branch | Tag, enough: Enough) -> Recent | Result:
     """A project's pipelines, newest first. There is no filter for tags, so for a tag the whole project's are read."""
     branch = {"branch": ref.name} if isinstance(ref, Branch) else {}
-    return client.runs(reading(f"{project_path(project)}/pipeline", **branch), _page_of(_run), _following, enough)
+    return client.runs(http.listing(f"{project_path(project)}/pipeline", "page-token", **branch), _page(_run), enough)
 
 
-def _following(first: Request, token: str) -> Request:
-    return replace(first, query={**first.query, "page-token": token})
-
-
-def _page_of(read: Callable[[JsonObject], T | None]) -> Callable[[Response | Failure], Page[T] | None]:
-    def read_page(result: Response | Failure) -> Page[T] | None:
-        body = JsonObject(body_of(result))
-        items = every(body.get("items"), read)
-        following = body.get("next_page_token")
-        is_told = following is None or isinstance(following, str)  # what names no page does not say that it is the last
-        return Page(items, following or None) if items is not None and is_told else None
-
-    return read_page
+def _page(read: Callable[[JsonObject], T | None]) -> http.Read[T]:
+    return http.page_of(read, "items", "next_page_token")
 
 
 def _run(body: JsonObject) -> Run | None:
     identity, state = body.identity("id"), body.text("state")
-    git = ("trigger_parameters", "git")  # where `vcs` is absent (GitHub App), this says what was checked out
     if identity is None:
         return None
+    git = ("trigger_parameters", "git")  # where `vcs` is absent (GitHub App), this says what was checked out
     return Run(
         id=identity,
         number=body.number("number"),
         revision=body.revision("vcs", "revision") or body.revision(*git, "checkout_sha"),
-        ref=ref_of(body.text("vcs", "branch"), body.text("vcs", "tag"))
-        or ref_of(body.text(*git, "branch"), body.text(*git, "tag")),
+        ref=body.ref("vcs") or body.ref(*git),
         created=body.moment("created_at"),
         is_by_api=_BY_API.get(body.text("trigger", "type") or ""),
         is_errored=state == "errored",
@@ -215,22 +163,16 @@ def workflows(client: Client, pipeline_id: str) -> tuple[WorkflowState, ...] | N
     def read(item: JsonObject) -> WorkflowState | None:
         return _workflow(item) if item.get("pipeline_id") in (None, pipeline_id) else None
 
-    return client.pages(reading(f"/api/v2/pipeline/{segment(pipeline_id)}/workflow"), _page_of(read), _following)
+    return client.pages(http.listing(f"/api/v2/pipeline/{segment(pipeline_id)}/workflow", "page-token"), _page(read))
 
 
 def _workflow(item: JsonObject) -> WorkflowState | None:
     identity, name, status = item.identity("id"), item.text("name"), item.text("status")
     if identity is None or name is None or status is None:
         return None
-    return WorkflowState(
-        identity,
-        name,
-        status,
-        is_setup=item.get("tag") == "setup",
-        created=item.moment("created_at"),
-        reruns_left=max(0, (item.number("max_auto_reruns") or 0) - (item.number("auto_rerun_number") or 0)),
-        stopped=item.moment("stopped_at"),
-    )
+    is_setup, created, stopped = item.get("tag") == "setup", item.moment("created_at"), item.moment("stopped_at")
+    reruns = max(0, (item.number("max_auto_reruns") or 0) - (item.number("auto_rerun_number") or 0))
+    return WorkflowState(identity, name, status, is_setup, created, reruns, stopped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +193,7 @@ class Job:
 
 def jobs(client: Client, workflow_id: str) -> tuple[Job, ...] | None:
     """`GET /workflow/{id}/job`: every job; None where they cannot be read."""
-    return client.pages(reading(f"/api/v2/workflow/{segment(workflow_id)}/job"), _page_of(_job), _following)
+    return client.pages(http.listing(f"/api/v2/workflow/{segment(workflow_id)}/job", "page-token"), _page(_job))
 
 
 def jobs_not_run(client: Client, workflow_id: str) -> tuple[str, ...] | None:
@@ -276,24 +218,19 @@ def _job(item: JsonObject) -> Job | None:
         return None
     required = item.get("requires")
     ends = required if isinstance(required, dict) else {}
-    return Job(
-        id=item.identity("id"),
-        name=name,
-        status=status,
-        age=(started is None, started or "", item.number("job_number") or 0),
-        after=frozenset(ends),
-        is_for_failure=any(isinstance(end, list) and end and "success" not in end for end in ends.values()),
-    )
+    is_for_failure = any(isinstance(end, list) and end and "success" not in end for end in ends.values())
+    age = (started is None, started or "", item.number("job_number") or 0)
+    return Job(item.identity("id"), name, status, age, frozenset(ends), is_for_failure)
 
 
-def nodes(client: Client, project: ProjectSlug, number: int) -> tuple[tuple[NodeState, ...] | None, Response | Failure]:
+def nodes(client: Client, project: ProjectSlug, number: int) -> tuple[tuple[NodeState, ...] | None, Result]:
     """`GET /project/{slug}/job/{number}`: the job's nodes in the order of the answer, and the answer itself.
 
     The nodes are None where it does not list them, or is of another job.
     """
     result = client.get(f"{project_path(project)}/job/{number}")
     body = JsonObject(body_of(result))
-    return every(body.get("parallel_runs"), _node) if body.number("number") == number else None, result
+    return http.every(body.get("parallel_runs"), _node) if body.number("number") == number else None, result
 
 
 def _node(item: JsonObject) -> NodeState | None:

@@ -2,16 +2,19 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from deploystep import __version__
 from deploystep.app.options import Options
 from deploystep.cli.option_table import COMMANDS, FALSE, OPTIONS, TRUE, Option
 from deploystep.core.errors import UsageError
-from deploystep.core.text import shown
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
 
 #: What `--export` writes, and what the command of `gate` is given: it may call this program again.
 _HANDED_ON: Final = re.compile(
-    r"DEPLOYSTEP_(?:(?:RULE|OUTCOME|RUN_ID|RUN_URL)(?:_[0-9]+)?|ENVIRONMENT|REVISION|KEY|PARAM_\w+)"
+    r"DEPLOYSTEP_((RULE|OUTCOME|RUN_ID|RUN_URL)(_[0-9]+)?|ENVIRONMENT|REVISION|KEY|PARAM_\w+)", re.ASCII
 )
 
 
@@ -20,9 +23,10 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
     own, execute = own_words(argv)
     given = _given(own)
     command = str(given["command"])
-    values: dict[str, Any] = {}
-    if "rule" in given:
-        values |= _gated(given["rule"], execute, is_empty=len(own) + 1 == len(argv))
+    if command == "gate" and len(own) + 1 == len(argv):
+        example = "write for example  deploystep gate production -- ./deploy.sh"
+        raise UsageError("usage", "gate: no COMMAND stands behind --", example)
+    values: dict[str, Any] = {"execute": execute, "rule": given.get("rule", "")}
     from_variables: set[str] = set()
     for option in (o for o in OPTIONS if command in o.commands):
         value, written = given.get(option.name), option.flag
@@ -40,33 +44,26 @@ def asks_for_json(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
 
 
 def own_words(argv: Sequence[str]) -> tuple[Sequence[str], tuple[str, ...]]:
-    """The words that are for this program, and behind `--` those of the command that `gate` executes."""
-    if "--" not in argv or argv[0] != "gate":
-        return argv, ()
-    at = argv.index("--")
+    """The words for this program, and behind `--` those of the command that `gate` executes, or to be completed."""
+    at = argv.index("--") if "--" in argv and argv[0] in ("gate", "completion") else len(argv)
     return argv[:at], tuple(argv[at + 1 :])
 
 
-def _gated(rules: Sequence[str], execute: tuple[str, ...], *, is_empty: bool) -> dict[str, Any]:
-    example = "write for example  deploystep gate production -- ./deploy.sh"
-    if len(rules) > 1:
-        raise UsageError("usage", f"gate: one RULE is expected, found {' '.join(map(shown, rules))}", example)
-    if is_empty:
-        raise UsageError("usage", "gate: no COMMAND stands behind --", example)
-    return {"rule": rules[0], "execute": execute}
+def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Names that look like variables of options, and are none."""
+    known = {option.variable for option in OPTIONS if option.has_variable}
+    named = (name for name in environ if name.startswith("DEPLOYSTEP_") and name not in known)
+    return tuple(sorted(name for name in named if not _HANDED_ON.fullmatch(name)))
 
 
 def _given(argv: Sequence[str]) -> Mapping[str, Any]:
     """What stands on the command line, under the names of the options."""
     command = argv[0] if argv else ""
     switches = {o.flag: o.name for o in OPTIONS if o.metavar is None and command in o.commands}
-    rules = [word for word in argv[1:2] if command == "gate" and not word.startswith("-")]
-    flags = argv[1 + len(rules) :]
-    if command in COMMANDS and switches.keys() >= set(flags) and bool(rules) is (command == "gate"):
-        named = {"rule": rules} if rules else {}
+    named = {"rule": argv[1]} if command == "gate" and argv[1:] and not argv[1].startswith("-") else {}
+    flags = argv[1 + len(named) :]
+    if command in COMMANDS and switches.keys() >= set(flags) and bool(named) is (command == "gate"):
         return {"command": command, **named, **{switches[flag]: True for flag in flags}}  # as in nearly every config
-    from deploystep.cli.parser import parser  # noqa: PLC0415 - brings argparse
-
     given, unknown = parser(command if command in COMMANDS else None).parse_known_args(argv)
     if unknown:
         what = f"unrecognized arguments: {' '.join(unknown)}"
@@ -78,20 +75,50 @@ def _from_variable(option: Option, environ: Mapping[str, str]) -> str | bool | N
     text = environ.get(option.variable) if option.has_variable else None
     if text is None or (text == "" and option.metavar is not None):
         return None
-    if option.choices is not None and text not in option.choices:
-        expected = ", ".join(option.choices)
-        raise UsageError("usage", f"{option.variable} is {text!r}: expected one of {expected}", f"see {option.flag}")
-    if option.metavar is not None:
-        return text
-    if text.lower() not in TRUE | FALSE:
-        raise UsageError(
-            "usage", f"{option.variable} is {text!r}: expected true or false", f"unset it, or give {option.flag}"
-        )
-    return text.lower() in TRUE
+    is_switch = option.metavar is None
+    expected = ("true", "false") if is_switch else option.choices
+    if expected is not None and (text.lower() not in TRUE | FALSE if is_switch else text not in expected):
+        what = f"{option.variable} is {text!r}: expected one of {', '.join(expected)}"
+        raise UsageError("usage", what, f"unset it, or give {option.flag}")
+    return text.lower() in TRUE if is_switch else text
 
 
-def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Names that look like variables of options, and are none."""
-    known = {option.variable for option in OPTIONS if option.has_variable}
-    named = (name for name in environ if name.startswith("DEPLOYSTEP_") and name not in known)
-    return tuple(sorted(name for name in named if not _HANDED_ON.fullmatch(name)))
+def parser(only: str | None = None) -> "ArgumentParser":
+    """The parser of every command; with `only`, the others are known by name alone. It raises UsageError."""
+    import argparse  # noqa: PLC0415 - most command lines do without
+
+    class Parser(argparse.ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            known = f"commands: {', '.join(COMMANDS)}; " if self.prog == "deploystep" else ""
+            raise UsageError("usage", message, f"{known}see  {self.prog} --help")
+
+    about = "Decides whether a CircleCI build deploys, and triggers the deploy."
+    top = Parser(prog="deploystep", allow_abbrev=False, description=about)
+    version: dict[str, Any] = {"action": "version", "version": f"deploystep {__version__}"}
+    top.add_argument("-V", "--version", **version)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, prog=top.prog)
+    for name, about in COMMANDS.items():
+        description = f"{about[0].upper()}{about[1:]}."
+        command = commands.add_parser(name, allow_abbrev=False, help=about, description=description)
+        command.add_argument("-V", "--version", help=argparse.SUPPRESS, **version)
+        if name == "gate":
+            command.usage = "deploystep gate [OPTION ...] RULE [-- COMMAND ...]"
+            command.add_argument("rule", metavar="RULE", help="the rule; what follows -- is executed if it fires")
+        for option in OPTIONS:
+            if name in option.commands and only in (name, None):
+                _add(command, option)
+    return top
+
+
+def _add(command: "ArgumentParser", option: Option) -> None:
+    if option.metavar is None:
+        flags = (option.short, option.flag) if option.short else (option.flag,)
+        command.add_argument(*flags, action="store_true", default=None, help=option.help)
+        return
+    more: dict[str, Any] = {"metavar": option.metavar, "choices": option.choices, "help": option.help}
+    if not option.flag.startswith("-"):
+        command.add_argument(option.name, nargs="*" if option.is_repeatable else "?", **more)
+        return
+    if option.is_value_optional:  # what stands alone must not look as if it had not been given
+        more |= {"nargs": "?", "const": ""}
+    command.add_argument(option.flag, action="append" if option.is_repeatable else "store", **more)

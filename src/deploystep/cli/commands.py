@@ -1,14 +1,17 @@
 """The commands: each gives its use case what it needs."""
 
+import os
 from functools import partial
 from shlex import quote
 from typing import TYPE_CHECKING, Final
 
+from deploystep.adapters import files as disk
 from deploystep.app.options import RULES, Options
 from deploystep.app.report import Report
-from deploystep.app.run import run
+from deploystep.app.run import gate, run
 from deploystep.cli.services import CONFIG, HERE, Services
-from deploystep.core.errors import RuleFileInvalid, UsageError
+from deploystep.core.errors import EnvironmentInvalid, RuleFileInvalid, UsageError
+from deploystep.core.frozen import replace
 from deploystep.core.times import zone
 
 if TYPE_CHECKING:
@@ -19,20 +22,14 @@ if TYPE_CHECKING:
 def dispatch(options: Options, services: Services, report: Report) -> bool:
     """Carry out one command; whether its report is still to be shown. Raises ToolError and Interrupted."""
     if options.command in _OTHERS:
-        return _OTHERS[options.command](options, services, report)
+        _OTHERS[options.command](options, services, report)
+        return options.command not in ("schema", "sandbox", "completion") and options.explain is None
     if options.cancel_on_interrupt and options.wait is None:
         name = options.written("cancel_on_interrupt")
         services.console.warning(f"{name} cancels nothing without --wait: a deploy is not followed then")
     run(options, services, report)
     if options.command == "plan" and report.triggers:
         _foretell(services.config(), services, report)
-    return True
-
-
-def _gate(options: Options, services: Services, report: Report) -> bool:
-    from deploystep.app.gate import gate  # noqa: PLC0415 - most steps trigger
-
-    gate(options, services, report)
     return True
 
 
@@ -45,73 +42,72 @@ def _foretell(config: "Config | None", services: Services, report: Report) -> No
             entry.would_run = would_run(config, entry.spec.ref, entry.spec.parameters)
 
 
-def _check(options: Options, services: Services, report: Report) -> bool:
-    if options.explain is not None:
+def _check(options: Options, services: Services, report: Report) -> None:
+    if options.explain is None:
+        from deploystep.app.check import check  # noqa: PLC0415 - a deploy needs none of it
+
+        check(services.source, partial(_project, options, services), report, is_strict=options.strict)
+    else:
         from deploystep.core.codes import explained  # noqa: PLC0415 - for who asks
 
         services.console.result(explained(options.explain))
-        return False
-    from deploystep.app.check import check  # noqa: PLC0415 - a deploy needs none of it
-
-    check(services.source, partial(_project, options, services), report, is_strict=options.strict)
-    return True
 
 
-def _test(options: Options, services: Services, report: Report) -> bool:
-    from deploystep.adapters.files import write_text  # noqa: PLC0415 - a deploy needs none of it
-    from deploystep.app.cases import try_cases  # noqa: PLC0415 - as above
-    from deploystep.render import junit  # noqa: PLC0415 - as above
+def _test(options: Options, services: Services, report: Report) -> None:
+    from deploystep.app.cases import try_cases  # noqa: PLC0415 - a deploy needs none of it
+    from deploystep.render.findings import tried  # noqa: PLC0415 - as above
 
     try:
         try_cases(services.source, report, with_coverage=options.coverage)
     except RuleFileInvalid as error:
         report.fail(error)  # the file of results tells it too
     if options.junit is not None and report.source is not None:
-        write_text(HERE / options.junit, junit.render(report), options.written("junit"))
-    return True
+        disk.write_text(HERE / options.junit, tried(report), options.written("junit"))
 
 
-def _matrix(options: Options, services: Services, report: Report) -> bool:
-    from deploystep.adapters.files import write_text  # noqa: PLC0415 - a deploy needs none of it
-    from deploystep.adapters.history import GitHistory  # noqa: PLC0415 - as above
+def _matrix(options: Options, services: Services, report: Report) -> None:
+    from deploystep.adapters.history import GitHistory  # noqa: PLC0415 - a deploy needs none of it
     from deploystep.app import matrix  # noqa: PLC0415 - as above
     from deploystep.rulefile.load import load  # noqa: PLC0415 - as above
 
-    rules, repository = load(services.source), services.repository
-    branches = repository.refs("refs/remotes/origin") or repository.refs("refs/heads")
-    project = matrix.Project(branches, repository.refs("refs/tags"), partial(GitHistory, repository), services.config())
+    rules, git = load(services.source), services.repository
+    branches = git.refs("refs/remotes/origin") or git.refs("refs/heads")
+    project = matrix.Project(branches, git.refs("refs/tags"), partial(GitHistory, git), services.config())
     report.source = rules.source
     report.matrix = matrix.make(rules, project, services.now(zone(rules.timezone)) or services.clock.now())
     if options.html is not None:
         from deploystep.render.pages import matrix_page  # noqa: PLC0415 - as above
 
         page = matrix_page(report.matrix, rules.source.path, services.console.masked)
-        write_text(HERE / options.html, page, options.written("html"))
-    return True
+        disk.write_text(HERE / options.html, page, options.written("html"))
 
 
-def _schema(_options: Options, services: Services, _report: Report) -> bool:
+def _schema(_options: Options, services: Services, _report: Report) -> None:
     from deploystep.rulefile import schema  # noqa: PLC0415 - for editors, which are in no build
 
     services.console.result(schema.text())
-    return False
 
 
-def _sandbox(options: Options, services: Services, _report: Report) -> bool:
+def _sandbox(options: Options, services: Services, _report: Report) -> None:
     from deploystep.cli.sandbox import serve  # noqa: PLC0415 - a server that most runs do without
 
     token = services.variable(options.accept_token_env) if options.accept_token_env else None
     serve(options, token, services.repository, services.console, services.clock)
-    return False
 
 
-def _init(options: Options, services: Services, report: Report) -> bool:
-    from deploystep.adapters.files import create_text, read_config, repository_reader  # noqa: PLC0415 - as above
-    from deploystep.app.check import check  # noqa: PLC0415 - as above
+def _init(options: Options, services: Services, report: Report) -> None:
+    from deploystep.app.check import check  # noqa: PLC0415 - a deploy needs none of it
     from deploystep.app.init import Clone, start  # noqa: PLC0415 - as above
     from deploystep.project.wiring import Project  # noqa: PLC0415 - as above
 
-    place = services.go_to_root()
+    places, place = disk.up_to_root(HERE), options.rules
+    if places is None:
+        what = f"{HERE.absolute()} is in no git clone, in whose .circleci the rule file belongs"
+        raise EnvironmentInvalid("not-in-a-clone", what, "make it one with  git init , or go into yours")
+    if places[-1]:  # from now on all paths are seen from the root of the clone
+        place = place if place == RULES else disk.from_root(place, HERE)
+        services.console.info(f"paths are from the root of the clone: {places[-1]}")
+        os.chdir(places[-1])
     git = services.repository
     project, files, origin = git.describe(), git.files() or (), git.origin()
     names = [project.get(f"CIRCLE_PROJECT_{part}NAME") for part in ("USER", "REPO")]
@@ -120,73 +116,67 @@ def _init(options: Options, services: Services, report: Report) -> bool:
         branch=git.default_branch(),
         tags=tuple(name for name, _ in git.refs("refs/tags")),
         config_path=CONFIG,
-        config=read_config(CONFIG, HERE, is_named=False),
+        config=disk.read_config(CONFIG, HERE, is_named=False),
         is_gitlab="gitlab" in (origin.host if origin else ""),
         options="" if place == RULES else f" --rules {quote(place)}",
     )
-    read = repository_reader(HERE, files)
+    read = disk.repository_reader(HERE, files)
     found = start(clone, read)
-    create_text(place, HERE, found.rules, options.written("rules"))
+    disk.create_text(place, HERE, found.rules, options.written("rules"))
     report.start = found
+    # decide as `plan` does for what the rules name
+    services.options = replace(options, command="plan", rules=place, branch=found.branch, tag=found.tag)
     check(services.source, lambda: Project(found.config, {}, files, read), report, is_strict=False)
     if git.resolve("HEAD") is not None:
-        run(services.as_plan(found.branch, found.tag), services, report)
+        run(services.options, services, report)
         _foretell(found.config, services, report)
-    return True
 
 
-def _doctor(options: Options, services: Services, report: Report) -> bool:
+def _doctor(options: Options, services: Services, report: Report) -> None:
     from deploystep.app.doctor import Clone, examine  # noqa: PLC0415 - as above
 
     git = services.repository
-    clone = Clone(git.version(), git.is_shallow(), git.origin())
+    clone = Clone(git.version(), bool(git.is_shallow()), git.origin())
     examine(services, clone, partial(_project, options, services), report)
-    return True
 
 
-def _migrate(options: Options, services: Services, report: Report) -> bool:
+def _migrate(options: Options, services: Services, report: Report) -> None:
     from deploystep.adapters.tree import ProjectTree  # noqa: PLC0415 - a deploy needs none of it
     from deploystep.app.migrate import migrate  # noqa: PLC0415 - as above
 
     tree = ProjectTree(HERE, options.path, options.rules, services.repository)
     migrate(options, tree, report, services.console.warning)
-    return True
 
 
-def _completion(options: Options, services: Services, _report: Report) -> bool:
-    from deploystep.cli.completion import script  # noqa: PLC0415 - for shells, once
+def _completion(options: Options, services: Services, _report: Report) -> None:
+    from deploystep.cli.completion import SCRIPTS, candidates  # noqa: PLC0415 - for shells
 
-    if options.shell is None:
+    script = SCRIPTS.get(options.shell or "")
+    if script is None and not options.execute:
         raise UsageError("usage", "completion: no SHELL is named", "write for example  deploystep completion bash")
-    services.console.result(script(options.shell))
-    return False
+    for line in [script] if script else candidates(options.execute):
+        services.console.result(line)
 
 
 _OTHERS: Final = {
-    "gate": _gate, "check": _check, "test": _test, "matrix": _matrix, "init": _init, "doctor": _doctor,
+    "gate": gate, "check": _check, "test": _test, "matrix": _matrix, "init": _init, "doctor": _doctor,
     "migrate": _migrate, "schema": _schema, "sandbox": _sandbox, "completion": _completion,
 }  # fmt: skip
 
 
 def _project(options: Options, services: Services) -> "Project":
     """The configs that rules are compared with, and the files of the clone."""
-    from deploystep.adapters.files import repository_reader  # noqa: PLC0415 - a deploy needs none of it
-    from deploystep.project.wiring import Project  # noqa: PLC0415 - as above
+    from deploystep.project.wiring import Project  # noqa: PLC0415 - a deploy needs none of it
 
-    named = {}  # `FILE` is this project's config, `TARGET=FILE` that of a target
-    for text in options.config:
-        target, equals, path = text.partition("=")
-        named[target if equals else ""] = path if equals else text
-    own = _config(named.get("", CONFIG), services, is_named="" in named)
-    others = {name: path for name, path in named.items() if name}
-    targets = {name: found for name, path in others.items() if (found := _config(path, services, is_named=True))}
+    # `FILE` is this project's config, `TARGET=FILE` that of a target
+    named = dict((text if "=" in text else f"={text}").split("=", 1) for text in options.config)
+    configs = {}
+    for name, path in {"": CONFIG, **named}.items():
+        config = services.config(path, is_named=name in named)
+        if config is not None:
+            configs[name] = config
+            if config.setup:
+                what = "a setup config: what continues it is not compared with"
+                services.console.warning(f"{path}:{config.setup}: {what}")
     files = services.repository.files()
-    return Project(own, targets, files, repository_reader(HERE, files))
-
-
-def _config(path: str, services: Services, *, is_named: bool) -> "Config | None":
-    """A config; where there is nothing to compare with, that is said."""
-    config = services.config(path, is_named=is_named)
-    if config is not None and config.setup:
-        services.console.warning(f"{path}:{config.setup}: a setup config: what continues it is not compared with")
-    return config
+    return Project(configs.pop("", None), configs, files, disk.repository_reader(HERE, files))

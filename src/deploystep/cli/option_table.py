@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from deploystep.app.options import ACTING, RULES
 from deploystep.core.errors import UsageError
@@ -13,56 +13,34 @@ _READING: Final = ("run", "gate", "plan", "check", "test", "matrix")
 _ALL: Final = ("run", "gate", "plan", "check", "test", "matrix", "init", "doctor", "migrate", "schema", "sandbox")
 TRUE: Final = frozenset({"1", "true", "yes", "on"})
 FALSE: Final = frozenset({"", "0", "false", "no", "off"})
-_WAIT: Final = 3600.0
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, None: 1}
+Read: TypeAlias = Callable[[str, Any], Any]
 
 
-def _duration(flag: str, text: str) -> float:
-    match = re.fullmatch(r"(\d{1,6})(s|m|h)?", text, re.ASCII)
-    if match is None:
-        raise UsageError("usage", f"{flag}: cannot read the duration {text!r}", "write for example 90s, 10m or 1h")
-    return float(int(match[1]) * _SECONDS[match[2]])
+def _as_it_is(_flag: str, given: str | list[str]) -> str | tuple[str, ...]:
+    return given if isinstance(given, str) else tuple(given)
+
+
+def _reader(pattern: str, example: str, make: Callable[[str], Any] = str) -> Read:
+    """How a text is read, or each NAME=VALUE of several, of which none is shown: it may be a value without its name."""
+
+    def read(flag: str, given: str | list[str]) -> Any:
+        texts = [given] if isinstance(given, str) else given
+        try:
+            if all(re.fullmatch(pattern, text, re.ASCII | re.DOTALL) for text in texts):
+                return make(given) if isinstance(given, str) else dict(text.split("=", 1) for text in texts)
+        except ValueError:  # a number that is too large
+            pass
+        what = f"cannot read {given!r}" if isinstance(given, str) else "expected NAME=VALUE"
+        raise UsageError("usage", f"{flag}: {what}", f"write for example {example}")
+
+    return read
 
 
 def _wait(flag: str, text: str) -> float | None:
     """`--wait` may stand alone, and its variable may be a switch."""
     if text.lower() in FALSE - {"", "0"}:
         return None
-    return _WAIT if text == "" or text.lower() in TRUE - {"1"} else _duration(flag, text)
-
-
-def _reason(flag: str, text: str) -> str:
-    if not text.strip():
-        raise UsageError("usage", f"{flag}: it needs a reason", f"write for example {flag} 'the database was restored'")
-    return text
-
-
-def _port(flag: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text[:6]) < 65536):  # noqa: PLR2004
-        raise UsageError("usage", f"{flag}: {text!r} is not a port", "write a number from 0 (a free one) to 65535")
-    return int(text)
-
-
-def _heads(flag: str, texts: list[str]) -> Mapping[str, str]:
-    for text in texts:
-        if not all(text.partition("=")):
-            hint = f"write for example {flag} main=4f2c1aa"
-            raise UsageError("usage", f"{flag}: expected NAME=VALUE, found {text!r}", hint)
-    return dict(text.split("=", 1) for text in texts)
-
-
-def _variables(flag: str, texts: list[str]) -> Mapping[str, str]:
-    for text in texts:
-        name, equals, _ = text.partition("=")
-        if not (equals and name.isidentifier()):  # the text is not shown: it may be a value without its name
-            raise UsageError("usage", f"{flag}: expected NAME=VALUE", f"write for example {flag} DEPLOYS_OFF=1")
-    return dict(text.split("=", 1) for text in texts)
-
-
-def _request(flag: str, text: str) -> str:
-    if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text)):  # noqa: PLR2004 - fits 64 bits
-        raise UsageError("usage", f"{flag}: {text!r} is not a pull request's number", f"write for example {flag} 42")
-    return text
+    return 3600.0 if text == "" or text.lower() in TRUE - {"1"} else _duration(flag, text)
 
 
 def _code(flag: str, text: str) -> str:
@@ -73,8 +51,14 @@ def _code(flag: str, text: str) -> str:
     return text.upper()
 
 
-def _texts(_flag: str, texts: list[str]) -> tuple[str, ...]:
-    return tuple(texts)
+_duration: Final = _reader(
+    r"\d{1,6}[smh]?", "90s, 10m or 1h", lambda text: float(text.rstrip("smh")) * {"m": 60, "h": 3600}.get(text[-1], 1)
+)
+_reason: Final = _reader(r".*\S.*", "'the database was restored'")
+_port: Final = _reader(r"\d{1,5}", "8080, or 0 for a free one", lambda text: range(65536).index(int(text)))
+_request: Final = _reader(r"[1-9]\d{0,17}", "42")
+_heads: Final = _reader(r"[^=]+=.+", "main=4f2c1aa")
+_variables: Final = _reader(r"[A-Za-z_]\w*=.*", "DEPLOYS_OFF=1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +75,7 @@ class Option:
     choices: tuple[str, ...] | None = None
     is_repeatable: bool = False
     has_variable: bool = True
-    read: Callable[[str, Any], Any] = lambda _flag, text: text
+    read: Read = _as_it_is
     short: str | None = None
 
     @property
@@ -111,7 +95,7 @@ class Option:
 
 
 OPTIONS: Final = (
-    Option("PATH", ("migrate",), "a config, or a folder that holds .circleci (default: this project)", "PATH", None, True, False, _texts),  # noqa: FBT003
+    Option("PATH", ("migrate",), "a config, or a folder that holds .circleci (default: this project)", "PATH", is_repeatable=True, has_variable=False),
     Option("--rules", (*_READING, "init", "doctor", "migrate"), f"the rule file (default {RULES})", "FILE"),
     Option("--rules-ref", (*_READING, "doctor"), "read the rule file from this git ref, so that a pull request cannot edit it", "REF"),
     Option("--now", (*_DECIDING, "matrix"), "decide as if it were this time: 2026-06-16 10:00 [ZONE]", "TIME"),
@@ -139,13 +123,13 @@ OPTIONS: Final = (
     Option("--user", ("plan",), "who started the build", "NAME", has_variable=False),
     Option("--author", ("plan",), "the author's e-mail address, instead of asking git", "ADDRESS", has_variable=False),
     Option("--message", ("plan",), "the commit message, instead of asking git", "TEXT", has_variable=False),
-    Option("--env", ("plan",), "a variable of the build (repeatable)", "NAME=VALUE", None, True, False, _variables),  # noqa: FBT003
+    Option("--env", ("plan",), "a variable of the build (repeatable)", "NAME=VALUE", is_repeatable=True, has_variable=False, read=_variables),
     Option("--node-index", ("plan",), "judge as this parallel node", "N", has_variable=False),
     Option("--node-total", ("plan",), "judge as one of this many parallel nodes", "N", has_variable=False),
-    Option("--changed", ("plan",), "a changed file, instead of asking git (repeatable)", "FILE", None, True, False, _texts),  # noqa: FBT003
+    Option("--changed", ("plan",), "a changed file, instead of asking git (repeatable)", "FILE", is_repeatable=True, has_variable=False),
     Option("--env-file", ("plan",), "more variables of the build, NAME=value a line", "FILE", has_variable=False),
     Option("--given", ("plan",), "a map of facts that replaces environment, git and clock (- is standard input)", "FILE", has_variable=False),
-    Option("--config", ("check",), "the config.yml to compare with (default .circleci/config.yml); TARGET=FILE for a target (repeatable)", "FILE", None, True, False, _texts),  # noqa: FBT003
+    Option("--config", ("check",), "the config.yml to compare with (default .circleci/config.yml); TARGET=FILE for a target (repeatable)", "FILE", is_repeatable=True, has_variable=False),
     Option("--strict", ("check",), "let warnings count as errors"),
     Option("--explain", ("check",), "tell what a code means, how it comes about and what to do, and stop", "CODE", has_variable=False, read=_code),
     Option("--format", ("check",), "text (default), json, github (annotations), sarif (code scanning) or junit", "FORMAT", ("text", "json", "github", "sarif", "junit")),
@@ -153,10 +137,10 @@ OPTIONS: Final = (
     Option("--junit", ("test",), "also write the results as JUnit XML, for store_test_results", "FILE"),
     Option("--html", ("matrix",), "also write the matrix as one page, with conditions, windows and what would run", "FILE"),
     Option("--port", ("sandbox",), "the port to listen on (default: a free one)", "PORT", read=_port),
-    Option("--project", ("sandbox",), "a project that it knows, gh/acme/shop (repeatable; default: every project)", "SLUG", None, True, False, _texts),  # noqa: FBT003
-    Option("--head", ("sandbox",), "the revision of a branch or tag, main=4f2c… (repeatable)", "REF=SHA", None, True, False, _heads),  # noqa: FBT003
-    Option("--workflow", ("sandbox",), "a workflow that every run starts (repeatable; default deploy)", "NAME", None, True, False, _texts),  # noqa: FBT003
-    Option("--fault", ("sandbox",), "how the next trigger goes wrong, for example 500-after-create (repeatable)", "FAULT", None, True, False, _texts),  # noqa: FBT003
+    Option("--project", ("sandbox",), "a project that it knows, gh/acme/shop (repeatable; default: every project)", "SLUG", is_repeatable=True, has_variable=False),
+    Option("--head", ("sandbox",), "the revision of a branch or tag, main=4f2c… (repeatable)", "REF=SHA", is_repeatable=True, has_variable=False, read=_heads),
+    Option("--workflow", ("sandbox",), "a workflow that every run starts (repeatable; default deploy)", "NAME", is_repeatable=True, has_variable=False),
+    Option("--fault", ("sandbox",), "how the next trigger goes wrong, for example 500-after-create (repeatable)", "FAULT", is_repeatable=True, has_variable=False),
     Option("--accept-token-env", ("sandbox",), "take only the token that this variable holds (default: any)", "NAME", has_variable=False),
     Option("--write", ("migrate",), "write the rule file and the changed configs", has_variable=False),
     Option("--force", ("migrate",), "with --write: also where something is not committed", has_variable=False),

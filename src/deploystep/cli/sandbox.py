@@ -10,16 +10,14 @@ from deploystep.adapters.clock import SystemClock
 from deploystep.adapters.console import Console
 from deploystep.adapters.git import GitRepository
 from deploystep.app.options import Options
-from deploystep.core.address import Address, read_address
 from deploystep.core.build import Branch, BuildContext, Tag
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import UsageError
-from deploystep.core.parameters import Scalar
-from deploystep.core.secret import Secret
-from deploystep.core.trace import Answer
+from deploystep.core.facts import Answer
+from deploystep.core.secret import Address, Secret, read_address
 from deploystep.project.config import Config
 from deploystep.project.would_run import would_run
-from deploystep.sandbox import Fault, FaultError, Sandbox, TriggerBody, Workflow, parse_fault
+from deploystep.sandbox import Sandbox, TriggerBody, Workflow, parse_fault
 
 _HEARTBEAT: Final = 3600.0
 
@@ -43,13 +41,10 @@ def started_for(
             starts = None if config.setup else partial(_starts, config, console)
             if config.setup:
                 console.info(f"sandbox: {config.path}:{config.setup}: a setup config: what continues it is not known")
-            sandbox.set_config(str(build.project), config.text, defaults=_defaults(config), starts=starts)
+            declared = {name: parameter.default for name, parameter in config.parameters.items()}
+            defaults = {name: value for name, value in declared.items() if isinstance(value, (str, int))}
+            sandbox.set_config(str(build.project), config.text, defaults=defaults, starts=starts)
         yield read_address(sandbox.url)
-
-
-def _defaults(config: Config) -> dict[str, Scalar]:
-    declared = {name: parameter.default for name, parameter in config.parameters.items()}
-    return {name: value for name, value in declared.items() if isinstance(value, (str, int))}
 
 
 def _starts(config: Config, console: Console, body: TriggerBody) -> list[Workflow]:
@@ -81,8 +76,11 @@ def serve(options: Options, token: str | None, repository: GitRepository, consol
         head_of=repository.resolve,
         workflows=tuple(Workflow(name) for name in options.workflow) or (Workflow("deploy"),),
     )
-    for fault in map(_fault, options.fault):
-        sandbox.add_fault(fault)
+    try:
+        for fault in [parse_fault(text) for text in options.fault]:
+            sandbox.add_fault(fault)
+    except ValueError as error:
+        raise UsageError("fault", f"--fault: {error}", "write for example --fault 500-after-create") from None
     try:
         sandbox.start()
     except OSError as error:
@@ -94,13 +92,6 @@ def serve(options: Options, token: str | None, repository: GitRepository, consol
             clock.sleep(_HEARTBEAT)
     finally:
         sandbox.stop()
-
-
-def _fault(text: str) -> Fault:
-    try:
-        return parse_fault(text)
-    except FaultError as error:
-        raise UsageError("fault", f"--fault {text!r}: {error}", "write for example --fault 500-after-create") from None
 
 
 def _greeting(url: str, *, is_json: bool) -> str:

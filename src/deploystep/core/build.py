@@ -6,8 +6,8 @@ An unset variable, an empty one and the text `<nil>` (what an empty pipeline val
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final, TypeGuard
-from urllib.parse import SplitResult, unquote, urlsplit
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
 
 from deploystep.core.errors import EnvironmentInvalid
 from deploystep.core.frozen import dataclass
@@ -47,23 +47,30 @@ FORK_VARIABLES: Final = ("CIRCLE_PR_REPONAME", "CIRCLE_PR_USERNAME")
 _BLANK: Final = frozenset({"", "<nil>"})
 _VCS: Final = {"gh": "gh", "github": "gh", "bb": "bb", "bitbucket": "bb", "circleci": "circleci"}
 _REVISION: Final = re.compile(r"(?!0+\Z)[0-9a-f]{40}(?:[0-9a-f]{24})?", re.IGNORECASE)
+_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,17}")  # one that fits 64 bits
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+#: What variables must hold where they hold something.
+_FORMS: Final = {
+    "CIRCLE_SHA1": (_REVISION, "a full revision, 40 hexadecimal digits"),
+    **dict.fromkeys(
+        ("CIRCLE_NODE_INDEX", "CIRCLE_NODE_TOTAL", "CIRCLE_BUILD_NUM", "CIRCLE_PR_NUMBER"), (_NUMBER, "a whole number")
+    ),
+}
 #: Path of a pull request: of which repository, and its number.
 _PR_PATH: Final = re.compile(
     r"/*(?P<path>.*?)(?:/-)?(?:/(?:pulls?|pull-requests|merge_requests))?/(?P<number>\d{1,18})/?", re.ASCII
 )
 #: The branch of a forked pull request: CircleCI calls it `pull/N`; the others are git's names for it, at GitHub,
 #: Bitbucket Data Center and GitLab, by which a build can be triggered through the API.
-_PR_BRANCH: Final = re.compile(
-    r"(?:pull|pull-requests|merge-requests)/(?P<number>\d+)(?:/(?:head|merge|from))?", re.ASCII
-)
-_DIGITS: Final = 18  # of a number that fits 64 bits
+_PR_BRANCH: Final = re.compile(r"(?:pull|pull-requests|merge-requests)/(\d+)(?:/(?:head|merge|from))?", re.ASCII)
+#: What a job's URL says of its project, as in `…/gh/acme/shop/12` or `…/pipelines/github/acme/shop/12`.
+_JOB_PATH: Final = re.compile(r"/(?:[^/]+/)??(gh|github|bb|bitbucket|circleci)/([^/]+)/([^/]+)")
 _REMOTE: Final = re.compile(
     r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/@]*@)?(?P<host>[^/:@]+)(?::\d+(?=/))?[:/]/*(?P<path>[^?#]+?)(?:\.git)?/*",
     re.IGNORECASE,
 )
 #: With a subdomain (ssh.github.com), or as the aliases are called that people give hosts in ssh's config.
 _KNOWN_HOST: Final = re.compile(r"(?:.*\.)?(github\.com|bitbucket\.org)(?:-.*)?", re.IGNORECASE)
-_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class Variables:
@@ -217,148 +224,134 @@ class BuildContext:
     @property
     def project_id(self) -> str | None:
         """The project's UUID, by which API v3 knows it; None where variable and token name two."""
-        named = {n for n in (self.variables.get("CIRCLE_PROJECT_ID"), self.claims.project_id) if is_uuid(n)}
+        named = {_uuid(self.variables.get("CIRCLE_PROJECT_ID")), self.claims.project_id} - {None}
         return named.pop() if len(named) == 1 else None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "BuildContext":
         """Read a build's environment. Raises EnvironmentInvalid with every problem at once."""
-        return _Reader(Variables(environ)).build()
-
-
-class _Reader:
-    """Reads variables and collects what is wrong with them; each reader returns something harmless."""
-
-    def __init__(self, variables: Variables) -> None:
-        self.variables = variables
-        self.problems: list[str] = []
-
-    def build(self) -> BuildContext:
-        ref, claims = self._ref(), self._claims()
-        requests, foreign = self._pull_requests(ref, claims)
-        context = BuildContext(
-            project=_project(self.variables),
-            ref=ref,
-            revision=self._revision(),
-            node=self._node(),
-            pull_requests=requests,
-            fork=is_fork(self.variables, ref),
-            user=self.variables.get("CIRCLE_USERNAME"),
-            host=_host(_url(self.variables.get("CIRCLE_BUILD_URL"))),
-            pipeline_id=self.variables.get("CIRCLE_PIPELINE_ID"),
-            workflow_id=self.variables.get("CIRCLE_WORKFLOW_ID"),
-            build_num=self._whole_number("CIRCLE_BUILD_NUM"),
-            claims=claims,
-            variables=self.variables,
-            foreign_requests=foreign,
-        )
-        if self.problems:
+        variables, problems = Variables(environ), list[str]()
+        ref = _ref(variables, problems)
+        for name, (form, what) in _FORMS.items():
+            value = variables.get(name)
+            if (value is not None or name == "CIRCLE_SHA1") and not form.fullmatch(value or ""):
+                problems.append(f"{name} is {_shown(value)}: expected {what}")
+        claims = _claims(variables, problems)
+        requests, foreign = _pull_requests(variables, ref, claims, problems)
+        node = _node(variables, problems)
+        if problems:
             raise EnvironmentInvalid(
                 "environment-invalid",
                 "the environment does not describe a build",
                 "CircleCI sets these variables: see what else does, in the project's settings, contexts and config",
                 "see what a build would do from any clone with  deploystep plan",
-                problems=tuple(self.problems),
+                problems=tuple(problems),
             )
-        return context
-
-    def _ref(self) -> Branch | Tag:
-        branch, tag = self.variables.get("CIRCLE_BRANCH"), self.variables.get("CIRCLE_TAG")
-        if branch is not None and tag is not None:
-            why = "a build has a branch or a tag, never both"
-            self.problems.append(f"CIRCLE_BRANCH is {branch!r} and CIRCLE_TAG is {tag!r}: {why}")
-        elif branch is None and tag is None:
-            why = "expected the branch or the tag that is built"
-            self.problems.append(f"CIRCLE_BRANCH and CIRCLE_TAG are both unset: {why}")
-        return Branch(branch or "") if tag is None else Tag(tag)
-
-    def _revision(self) -> str:
-        revision = self.variables.get("CIRCLE_SHA1")
-        if revision is None:
-            self.problems.append("CIRCLE_SHA1 is unset: expected the full revision that is built")
-        elif not is_revision(revision):
-            self.problems.append(f"CIRCLE_SHA1 is {revision!r}: expected a full revision, 40 hexadecimal digits")
-        return (revision or "").lower()
-
-    def _node(self) -> ParallelNode:
-        index = self._whole_number("CIRCLE_NODE_INDEX", 0)
-        total = self._whole_number("CIRCLE_NODE_TOTAL", 1)
-        if index is None or total is None:
-            return ParallelNode(0, 1)
-        if total > 1 and self.variables.get("CIRCLE_NODE_INDEX") is None:
-            self.problems.append(f"CIRCLE_NODE_INDEX is unset and CIRCLE_NODE_TOTAL is {total}: expected both")
-        if index >= total:
-            why = "expected an index below the total"
-            self.problems.append(f"CIRCLE_NODE_INDEX is {index} and CIRCLE_NODE_TOTAL is {total}: {why}")
-        return ParallelNode(index, total)
-
-    def _whole_number(self, name: str, default: int | None = None) -> int | None:
-        text = self.variables.get(name)
-        if text is None:
-            return default
-        if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS) or (text[0] == "0" and text != "0"):
-            self.problems.append(f"{name} is {text!r}: expected a whole number")
-            return None
-        return int(text)
-
-    def _pull_requests(self, ref: Branch | Tag, claims: Claims) -> tuple[tuple[int, ...], tuple[str, ...]]:
-        """Numbers of this repository's pull requests, and URLs of others: a bot that syncs forks has such."""
-        named = self._whole_number("CIRCLE_PR_NUMBER")
-        own = _own_repositories(self.variables, claims)
-        numbers: set[int] = set()
-        foreign: list[str] = []
-        for name in ("CIRCLE_PULL_REQUEST", "CIRCLE_PULL_REQUESTS"):
-            for url in (text.strip() for text in (self.variables.get(name) or "").split(",")):
-                if url in _BLANK:
-                    continue
-                found = _PR_PATH.fullmatch(_url(url).path)
-                if found is None:
-                    self.problems.append(f"{name} is {url!r}: expected a URL that ends in the number")
-                elif own and found["path"].casefold() not in own:
-                    foreign.append(url)
-                else:
-                    numbers.add(int(found["number"]))
-        is_of = request_of(ref)
-        if is_of is not None:
-            numbers = {is_of}  # what the build is of is not asked of other variables
-        elif named is not None and not (numbers or foreign):
-            numbers = {named}
-        return tuple(sorted(numbers)), tuple(dict.fromkeys(foreign))
-
-    def _claims(self) -> Claims:
-        """Decode the OIDC token's payload without verifying it."""
-        token = self.variables.first(("CIRCLE_OIDC_TOKEN", "CIRCLE_OIDC_TOKEN_V2"))
-        if token is None:
-            return Claims()
-        import base64  # noqa: PLC0415 - not every build has a token with claims
-        import json  # noqa: PLC0415 - as above
-
-        try:
-            _, middle, _ = token.split(".")
-            payload = json.loads(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)))
-        except (ValueError, RecursionError):
-            payload = None  # the error would quote the token's text
-        if not isinstance(payload, dict):
-            self.problems.append("CIRCLE_OIDC_TOKEN cannot be read: expected a JSON Web Token with claims")
-            return Claims()
-        definition, project, origin = (
-            payload.get(f"oidc.circleci.com/{name}") for name in ("pipeline-definition-id", "project-id", "vcs-origin")
+        return cls(
+            project=_project(variables),
+            ref=ref,
+            revision=(variables.get("CIRCLE_SHA1") or "").lower(),
+            node=node,
+            pull_requests=requests,
+            fork=is_fork(variables, ref),
+            user=variables.get("CIRCLE_USERNAME"),
+            host=_host(variables),
+            pipeline_id=variables.get("CIRCLE_PIPELINE_ID"),
+            workflow_id=variables.get("CIRCLE_WORKFLOW_ID"),
+            build_num=_number(variables, "CIRCLE_BUILD_NUM"),
+            claims=claims,
+            variables=variables,
+            foreign_requests=foreign,
         )
-        return Claims(
-            ssh_rerun=payload.get("oidc.circleci.com/ssh-rerun") in (True, "true"),
-            definition_id=definition if is_uuid(definition) else None,
-            project_id=project if is_uuid(project) else None,
-            origin=origin if isinstance(origin, str) else None,
+
+
+def _shown(value: str | None) -> str:
+    return "unset" if value is None else repr(value)
+
+
+def _number(variables: Variables, name: str) -> int | None:
+    value = variables.get(name)
+    return int(value) if value and _NUMBER.fullmatch(value) else None
+
+
+def _ref(variables: Variables, problems: list[str]) -> Branch | Tag:
+    branch, tag = variables.get("CIRCLE_BRANCH"), variables.get("CIRCLE_TAG")
+    if branch is not None and tag is not None:
+        why = "a build has a branch or a tag, never both"
+        problems.append(f"CIRCLE_BRANCH is {branch!r} and CIRCLE_TAG is {tag!r}: {why}")
+    elif branch is None and tag is None:
+        problems.append("CIRCLE_BRANCH and CIRCLE_TAG are both unset: expected the branch or the tag that is built")
+    return Branch(branch or "") if tag is None else Tag(tag)
+
+
+def _node(variables: Variables, problems: list[str]) -> ParallelNode:
+    stated, total = _number(variables, "CIRCLE_NODE_INDEX"), _number(variables, "CIRCLE_NODE_TOTAL")
+    index, total = stated or 0, 1 if total is None else total
+    if index >= total or (total > 1 and stated is None):  # without an index each node would take itself for the first
+        found = f"CIRCLE_NODE_INDEX is {_shown(variables.get('CIRCLE_NODE_INDEX'))} and CIRCLE_NODE_TOTAL is {total}"
+        problems.append(f"{found}: expected an index below the total")
+    return ParallelNode(index, total)
+
+
+def _pull_requests(
+    variables: Variables, ref: Branch | Tag, claims: Claims, problems: list[str]
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Numbers of this repository's pull requests, and URLs of others: a bot that syncs forks has such."""
+    urls = (variables.get("CIRCLE_REPOSITORY_URL"), claims.origin)
+    # every name of this repository: after it was renamed, variables may hold two
+    own = {found.path.casefold() for url in urls if (found := Repository.parse(url))}
+    if (organization := variables.get("CIRCLE_PROJECT_USERNAME")) and (
+        name := variables.get("CIRCLE_PROJECT_REPONAME")
+    ):
+        own.add(f"{organization}/{name}".casefold())
+    numbers, foreign = set[int](), dict[str, None]()
+    for name in ("CIRCLE_PULL_REQUEST", "CIRCLE_PULL_REQUESTS"):
+        for url in (text.strip() for text in (variables.get(name) or "").split(",")):
+            request = _PR_PATH.fullmatch(_url(url).path)
+            if request is None and url not in _BLANK:
+                problems.append(f"{name} is {url!r}: expected a URL that ends in the number")
+            elif request and own and request["path"].casefold() not in own:
+                foreign[url] = None
+            elif request:
+                numbers.add(int(request["number"]))
+    of, named = request_of(ref), _number(variables, "CIRCLE_PR_NUMBER")
+    if of is not None:
+        numbers = {of}  # what the build is of is not asked of other variables
+    elif named is not None and not (numbers or foreign):
+        numbers = {named}
+    return tuple(sorted(numbers)), tuple(foreign)
+
+
+def _claims(variables: Variables, problems: list[str]) -> Claims:
+    """Decode the OIDC token's payload without verifying it."""
+    token = variables.first(("CIRCLE_OIDC_TOKEN", "CIRCLE_OIDC_TOKEN_V2"))
+    if token is None:
+        return Claims()
+    import base64  # noqa: PLC0415 - not every build has a token with claims
+    import json  # noqa: PLC0415 - as above
+
+    try:
+        _, middle, _ = token.split(".")
+        payload = json.loads(base64.urlsafe_b64decode(middle + "=="))
+        ssh_rerun, definition, project, origin = (
+            payload.get(f"oidc.circleci.com/{name}")
+            for name in ("ssh-rerun", "pipeline-definition-id", "project-id", "vcs-origin")
         )
+    except (ValueError, RecursionError, AttributeError):  # the error would quote the token's text
+        problems.append("CIRCLE_OIDC_TOKEN cannot be read: expected a JSON Web Token with claims")
+        return Claims()
+    return Claims(
+        ssh_rerun=ssh_rerun in (True, "true"),
+        definition_id=_uuid(definition),
+        project_id=_uuid(project),
+        origin=origin if isinstance(origin, str) else None,
+    )
 
 
 def request_of(ref: Branch | Tag) -> int | None:
-    """The pull request that the branch is of by its name; None where it is an ordinary branch, or a tag.
-
-    More digits than any pull request has are only a name.
-    """
+    """The pull request that the branch is of by its name, in as many digits as one can have; None for other refs."""
     found = _PR_BRANCH.fullmatch(ref.name) if isinstance(ref, Branch) else None
-    return int(found["number"]) if found and len(found["number"]) <= _DIGITS else None
+    return int(found[1]) if found and _NUMBER.fullmatch(found[1]) else None
 
 
 def is_request(ref: Branch | Tag) -> bool:
@@ -381,40 +374,22 @@ def is_revision(text: str) -> bool:
     return _REVISION.fullmatch(text) is not None
 
 
-def is_uuid(value: object) -> TypeGuard[str]:
-    """Whether a value is the text of a UUID in its usual spelling."""
-    return isinstance(value, str) and _UUID.fullmatch(value) is not None
+def _uuid(value: object) -> str | None:
+    return value if isinstance(value, str) and _UUID.fullmatch(value) else None
 
 
 def _project(variables: Variables) -> ProjectSlug | None:
     """The slug, as the variables tell it; None where they do not, or contradict one another."""
-    organization = variables.get("CIRCLE_PROJECT_USERNAME")
-    repository = variables.get("CIRCLE_PROJECT_REPONAME")
-    kind, *named = _after_kind(variables.get("CIRCLE_BUILD_URL"))
-    if not kind:
-        origin = Repository.parse(variables.get("CIRCLE_REPOSITORY_URL"))
-        kind, named = (origin and origin.vcs) or "", []
+    organization, repository = variables.get("CIRCLE_PROJECT_USERNAME"), variables.get("CIRCLE_PROJECT_REPONAME")
+    origin = Repository.parse(variables.get("CIRCLE_REPOSITORY_URL"))
+    job = _JOB_PATH.match(_url(variables.get("CIRCLE_BUILD_URL")).path)
+    kind = _VCS[job[1]] if job else origin and origin.vcs
     # slugs of kind `circleci` hold opaque ids that no variable has
     if kind not in ("gh", "bb") or organization is None or repository is None:
         return None
-    is_another = bool(named) and [n.casefold() for n in named] != [organization.casefold(), repository.casefold()]
-    return None if is_another else ProjectSlug.parse(f"{kind}/{organization}/{repository}")
-
-
-def _after_kind(build_url: str | None) -> list[str]:
-    """What a job's URL says of its project (`…/gh/acme/shop/12`): `gh`, `acme`, `shop`; an empty text where nothing."""
-    segments = [unquote(segment) for segment in _url(build_url).path.strip("/").split("/")]
-    at = next((i for i, segment in enumerate(segments[:2]) if segment in _VCS), None)
-    return [""] if at is None else [_VCS[segments[at]], *segments[at + 1 : at + 3]]
-
-
-def _own_repositories(variables: Variables, claims: Claims) -> frozenset[str]:
-    """Every name of this repository, in lower case: after it was renamed, variables may hold two."""
-    words = [variables.get("CIRCLE_PROJECT_USERNAME") or "", variables.get("CIRCLE_PROJECT_REPONAME") or ""]
-    urls = (variables.get("CIRCLE_REPOSITORY_URL"), claims.origin)
-    names = [found.path for url in urls if (found := Repository.parse(url))]
-    names += ["/".join(words)] if all(words) else []
-    return frozenset(name.casefold() for name in names)
+    slug = f"{organization}/{repository}"
+    is_another = job is not None and f"{job[2]}/{job[3]}".casefold() != slug.casefold()
+    return None if is_another else ProjectSlug.parse(f"{kind}/{slug}")
 
 
 def _url(text: str | None) -> SplitResult:
@@ -424,8 +399,9 @@ def _url(text: str | None) -> SplitResult:
         return urlsplit("")
 
 
-def _host(job: SplitResult) -> str:
+def _host(variables: Variables) -> str:
     """The API's address: CircleCI's cloud unless the job's URL is of another host (CircleCI Server)."""
+    job = _url(variables.get("CIRCLE_BUILD_URL"))
     name = job.hostname or ""
     if name in ("", "circleci.com") or name.endswith(".circleci.com"):
         return CLOUD

@@ -21,7 +21,7 @@ C101 | a case asks for a fact that it does not state | a rule consults git, Circ
 C102 | other rules fire than expected | expect: fire: names exactly the rules that must fire | correct the rule or the case; the reason stands below the message
 C103 | other rules are held than expected | expect: held: names exactly the rules that must be held | correct the rule or the case; the reason stands below the message
 C104 | a parameter is sent with another value than expected | expect: parameters: shows what a rule must send | correct the parameter or the case
-E001 | the file is not YAML | a slip that has no message of its own | look at the place; YAML's own words are in the message
+E001 | the file is not YAML | wrong indentation, a bracket or quote that is not closed, or a text that must be quoted | look at the place; YAML's own words are in the message
 E002 | a value begins with * and is not quoted | YAML takes *name for a reference | quote it: "*.md"
 E003 | a backslash in double quotes | in double quotes YAML reads it as an escape | use single quotes, or none, around a regex
 E004 | a tab where YAML wants spaces | the editor indents with tabs | indent with spaces
@@ -30,16 +30,12 @@ E006 | a list item without a space | '-name' is a key in YAML | write '- name'
 E007 | a character that does not show, or shows as another | copied text, or a text made to display differently from what it says | remove it, or write the escape that the message names
 E008 | the file is too large | over 1 MiB | split it, or shorten lists of patterns
 E009 | nested too deeply | over 40 levels | write it flatter
-E010 | a value begins with ! | YAML takes !main for a tag; patterns are not negated here | quote it, or use unless: or ignore:
-E011 | a YAML tag | the language has no use for one | remove it
+E010 | a value begins with ! | YAML takes it for a tag; patterns are not negated here | quote it, or use unless: or ignore:
 E012 | a merge key (<<) | places in merged maps are ambiguous | write the keys out, or use targets:
 E013 | more than one YAML document | a line --- or ... in the file | keep one document
 E014 | the file is empty | nothing but comments | begin with version: 1
 E015 | an alias that cannot be followed | it repeats itself, or too much | write it out
-E017 | a bracket that is not closed | a , ] or } is missing, or a text with one is not quoted | close it, or quote the text
-E018 | a line that does not fit its neighbours | wrong indentation, or a ':' is missing | indent it as its neighbours, or write key: value
-E019 | a character that cannot stand here | a second ': ' in one value, or a quote too many | quote the whole value
-E020 | a text that must be quoted | it begins with a character that means something in YAML | quote it as the message shows
+E017 | a bracket that is not closed | a ] or } is missing | close it, or quote a text that holds one
 E101 | the wrong kind of value | a text, list or map is written where another is wanted | write it as the example in the message
 E102 | an unknown key | a slip, or a word of another system | take the key that the message proposes
 E103 | a required key is missing | every map has keys that it needs | add it as the example shows
@@ -86,7 +82,6 @@ E508 | a ${name} that is not set in this build | the rule fired without that fac
 E509 | a value with characters that are not allowed | the receiving config pastes it into a shell | send ${branch.slug} or ${CIRCLE_SHA1} instead
 E510 | too many, or too long, parameters | CircleCI takes 100, and 512 characters each | send less
 E511 | a secret | tokens are never read or sent | name another variable
-E512 | ${…} in an expected parameter | what is expected stands as it is sent | write the value
 E601 | an unknown target | to: names one that targets: has not | correct the name, or describe it
 E602 | job: for a tag | API v1.1 triggers a job on a branch | use workflow:
 E603 | not the id of a pipeline definition | it is a UUID | copy it from Project Settings, Pipelines
@@ -121,7 +116,6 @@ W301 | two rules of one environment can both fire | their conditions overlap | n
 W302 | '*' as a branch | it matches names without a slash | write "**" for every branch
 W303 | '.' in a regex between digits | it stands for any character | write \\. for a dot
 W304 | a letter of another script | it looks like a Latin one | write the Latin letter
-W305 | a pattern that adds nothing | another one matches all that it matches | remove it
 W306 | author: in a production rule | anyone can set the author of a commit | use user: for who may deploy
 W307 | paths: in unless: | it stops the rule when any such file changed | write ignore: under paths: in when:
 W308 | a rule that no case expects | the file has cases, for other rules | add a case in which it fires
@@ -132,7 +126,6 @@ W312 | a bot as user: | bots have no CircleCI account, so it never matches | use
 W313 | not all of the file is compared | it holds very many or very large patterns | write fewer or simpler patterns, or split the rules
 W401 | a time in UTC | neither it nor the file names a zone | write timezone: in the file
 W601 | API v1.1 | its triggers end on 1 February 2027 | gate a workflow on a parameter and use workflow:
-W602 | a target that no rule uses | it was left behind | remove it, or use to:
 W603 | a trigger without a parameter | it starts the same workflows again, and the step with them | send a parameter, and gate the workflows by it
 W701 | something that no case shows | --coverage was asked for | add a case
 W702 | a required job that is not in the workflow of the step, or does not run there | misspelt, renamed, or filtered out in config.yml | correct the name, or its filters

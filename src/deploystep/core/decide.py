@@ -6,15 +6,11 @@ Pure. Three-valued: what cannot be known is neither yes nor no, and never makes 
 
 from enum import Enum, unique
 
-from deploystep.core.build import BuildContext
-from deploystep.core.facts import Facts, Question
+from deploystep.core.facts import Answer, Facts, Question, Reason, Trace, all_of, any_of, leaf, negate
 from deploystep.core.frozen import dataclass, replace
-from deploystep.core.holds import holds_of
-from deploystep.core.matchers import cost, match, unclear_fork
-from deploystep.core.paths import PathIndex
+from deploystep.core.matchers import PathIndex, cost, holds_of, match, unclear_fork
 from deploystep.core.rules import Alternative, Condition, FlagIs, Guard, Rule, RuleSet
 from deploystep.core.source import Diagnostic
-from deploystep.core.trace import Answer, Reason, Trace, all_of, any_of, leaf, negate
 
 
 @unique
@@ -89,23 +85,19 @@ def _guard(guard: Guard, facts: Facts, index: PathIndex) -> Trace:
 def _judge(rule: Rule, rules: RuleSet, guards: tuple[Trace, ...], facts: Facts, index: PathIndex) -> Judgement:
     """First whether the rule is for this build, then what holds it back; the latter is asked only if it matters."""
     when = condition("when", rule.when, facts, index)
-    unless = None if rule.unless is None else condition("unless", rule.unless, facts, index, stops=True)
-    stops = () if unless is None else (negate(unless, "unless: "),)
-    meant = all_of(f"rule {rule.name.value}", (*guards, when, *stops), rule.span)
+    unless = () if rule.unless is None else (condition("unless", rule.unless, facts, index, stops=True),)
+    meant = all_of(f"rule {rule.name.value}", (*guards, when, *(negate(u, "unless: ") for u in unless)), rule.span)
     holds = holds_of(rule, rules, facts) if meant.answer is not Answer.NO else ()
-    held = [h for h in holds if h.answer is Answer.NO]
-    if held:
-        reasons = tuple(r for h in held for r in h.reasons)
-        trace = Trace(meant.claim, Answer.NO, reasons, rule.span, (*meant.parts, *holds))
-        if not meant.wants:
-            return Judgement(rule, Verdict.HELD, trace)
-        # what is not known of the rule itself is asked first: a rule that is not meant is not held
-        asking = replace(trace, answer=Answer.UNKNOWN, reasons=meant.reasons, wants=meant.wants)
-        return Judgement(rule, Verdict.UNKNOWN, asking)
+    held = tuple(r for h in holds if h.answer is Answer.NO for r in h.reasons)
     whole = all_of(meant.claim, (*meant.parts, *holds), rule.span)
+    if (
+        held and meant.wants
+    ):  # what is not known of the rule itself is asked first: a rule that is not meant is not held
+        return Judgement(rule, Verdict.UNKNOWN, replace(meant, parts=whole.parts, problems=()))
+    if held:
+        return Judgement(rule, Verdict.HELD, replace(whole, reasons=held))
     if whole.answer is Answer.YES:
-        reasons = (*when.reasons, *(r for h in holds for r in h.reasons))
-        whole = replace(whole, reasons=reasons)
+        whole = replace(whole, reasons=(*when.reasons, *(r for h in holds for r in h.reasons)))
     return Judgement(rule, _VERDICT[whole.answer], whole)
 
 
@@ -121,16 +113,17 @@ def condition(
 
 
 def _alternative(alternative: Alternative, facts: Facts, index: PathIndex | None, *, stops: bool) -> Trace:
-    """Whether all matchers hold; the cheap ones are judged first, which never changes the answer."""
+    """Whether all matchers hold; the cheap ones are judged first, which never changes the answer.
+
+    In a `when` no alternative without `fork: true` holds for a build that is, or may be, of a fork.
+    """
     parts = tuple(match(m, facts, index, stops=stops) for m in sorted(alternative.matchers, key=cost))
     says_fork = any(isinstance(m, FlagIs) and m.word == "fork" and m.wanted for m in alternative.matchers)
     if not stops and facts.build.fork is not False and not says_fork:
-        parts = (_forks_must_be_named(facts.build, alternative), *parts)
+        unnamed = (
+            unclear_fork("fork false", alternative.span, facts.build)
+            if facts.build.fork is None
+            else leaf("fork true", "a fork build needs fork: true", alternative.span, holds=False)
+        )
+        parts = (unnamed, *parts)
     return all_of("all of", parts, alternative.span)
-
-
-def _forks_must_be_named(build: BuildContext, alternative: Alternative) -> Trace:
-    """What keeps an alternative without `fork: true` from holding for a build that is, or may be, of a fork."""
-    if build.fork is None:
-        return unclear_fork("fork false", alternative.span, build)
-    return leaf("fork true", "a fork build needs fork: true", alternative.span, holds=False)

@@ -1,11 +1,18 @@
-"""What a firing rule asks for, and what came of it: the values that flow from the decision to the report."""
+"""What a firing rule asks for, and what came of it: the values that flow from the decision to the report.
 
+The deploy key is a value that a run carries through its configuration, so that it names the deploy that it is. API v2
+returns no parameters of a run, but it returns the compiled configuration, in which each `<< pipeline.parameters.x >>`
+has been replaced by its value (v2 OpenAPI, `getPipelineConfigById`; CircleCI docs, "Config templating"). A found key
+proves everything; a missing one proves nothing.
+"""
+
+import re
 from collections.abc import Iterator, Mapping
 from enum import Enum, unique
+from typing import Final
 
 from deploystep.core.build import Branch, BuildContext, ProjectSlug, Tag
-from deploystep.core.deploy_key import carries_key, deploy_key, own_variables
-from deploystep.core.facts import Facts
+from deploystep.core.facts import Answer, Facts
 from deploystep.core.frozen import dataclass
 from deploystep.core.matchers import match
 from deploystep.core.parameters import (
@@ -18,10 +25,15 @@ from deploystep.core.parameters import (
     is_variable,
     value_of,
 )
-from deploystep.core.rules import ApiVersion, NameIs, Rule, RuleSet
+from deploystep.core.rules import ApiVersion, Deploy, NameIs, Rule, RuleSet
 from deploystep.core.source import Diagnostic, Span
 from deploystep.core.text import clipped
-from deploystep.core.trace import Answer
+
+NAME: Final = "deploy.key"
+_VERSION: Final = "deploystep 1"
+_DIGITS: Final = 24
+_SHARED: Final = len("ds-") + 16  # characters that every run of one deploy has, also one that was wanted again
+_ANY_KEY: Final = re.compile(rf"(?<![0-9A-Za-z])ds-[0-9a-f]{{{_DIGITS}}}(?![0-9A-Za-z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +75,6 @@ class TriggerSpec:
         return self.key is not None or (self.starts is not None and self.revision is not None)
 
 
-def trigger_specs(rules: RuleSet, firing: tuple[Rule, ...], build: BuildContext, once: str = "") -> "Specs":
-    """Fill in the parameters of every firing rule; all that is wrong with them at once.
-
-    `once` makes deploy keys that no earlier run has, for a deploy that is wanted again.
-    """
-    diagnostics: list[Diagnostic] = []
-    specs: list[TriggerSpec] = []
-    for rule in firing:
-        key = deploy_key(rule, build, once=once)
-        values = filled(rule, build, key, diagnostics)
-        specs.append(_spec(rule, rules, build, values, key))
-        diagnostics += _unsendable(rule, specs[-1])
-    return Specs(tuple(specs), tuple(diagnostics))
-
-
 @dataclass(frozen=True, slots=True)
 class Specs:
     """The triggers of all firing rules in file order, and what is wrong with them; sendable only if nothing is."""
@@ -86,37 +83,48 @@ class Specs:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def _spec(rule: Rule, rules: RuleSet, build: BuildContext, parameters: Mapping[str, Scalar], key: str) -> TriggerSpec:
-    to, job = rule.deploy.to, rule.deploy.job
-    return TriggerSpec(
-        rule=rule.name.value,
-        api=ApiVersion.V1_1 if job else (to.api if to and to.api else rules.api),
-        project=to.project if to else build.project,
-        ref=to.ref if to else api_ref(build),
-        revision=None if to else build.revision,
-        definition=to.definition if to else build.claims.definition_id,
-        job=job.value if job else None,
-        workflow=rule.deploy.workflow.value if rule.deploy.workflow else None,
-        parameters=parameters,
-        key=key if carries_key(rule.deploy) and not job else None,  # a job of API v1.1 shows no configuration
-        sharing=_sharing(rule, rules, build),
-        own_variables=tuple(sorted(own_variables(rule.deploy))),
-    )
+def trigger_specs(rules: RuleSet, firing: tuple[Rule, ...], build: BuildContext, once: str = "") -> Specs:
+    """Fill in the parameters of every firing rule; all that is wrong with them at once.
+
+    `once` makes deploy keys that no earlier run has, for a deploy that is wanted again.
+    """
+    diagnostics: list[Diagnostic] = []
+    specs: list[TriggerSpec] = []
+    for rule in firing:
+        to, job, workflow = rule.deploy.to, rule.deploy.job, rule.deploy.workflow
+        key = deploy_key(rule, build, once=once)
+        spec = TriggerSpec(
+            rule=rule.name.value,
+            api=ApiVersion.V1_1 if job else (to.api if to and to.api else rules.api),
+            project=to.project if to else build.project,
+            ref=to.ref if to else api_ref(build),
+            revision=None if to else build.revision,
+            definition=to.definition if to else build.claims.definition_id,
+            job=job.value if job else None,
+            workflow=workflow.value if workflow else None,
+            parameters=filled(rule, build, key, diagnostics),
+            key=key if carries_key(rule.deploy) and not job else None,  # a job of API v1.1 shows no configuration
+            sharing=_sharing(rule, rules, build),
+            own_variables=tuple(sorted(own_variables(rule.deploy))),
+        )
+        specs.append(spec)
+        diagnostics += _unsendable(rule, spec)
+    return Specs(tuple(specs), tuple(diagnostics))
 
 
 def _sharing(rule: Rule, rules: RuleSet, build: BuildContext) -> tuple[str, ...]:
     """Names of the other rules whose runs look like this rule's, as far as branch and tag tell."""
-    known_by = rule.deploy.known_by
+    known_by, facts = rule.deploy.known_by, Facts(build)
+
+    def may_be_for(other: Rule) -> bool:
+        named = (
+            [m for m in alternative.matchers if isinstance(m, NameIs) and m.word in ("branch", "tag")]
+            for alternative in other.when.alternatives
+        )
+        return any(all(match(m, facts).answer is Answer.YES for m in matchers) for matchers in named)
+
     alike = (other for other in rules.sending if other is not rule and known_by and other.deploy.known_by == known_by)
-    return tuple(other.name.value for other in alike if _may_be_for(other, build))
-
-
-def _may_be_for(rule: Rule, build: BuildContext) -> bool:
-    facts = Facts(build)
-    named = (
-        [m for m in a.matchers if isinstance(m, NameIs) and m.word in ("branch", "tag")] for a in rule.when.alternatives
-    )
-    return any(all(match(m, facts).answer is Answer.YES for m in matchers) for matchers in named)
+    return tuple(other.name.value for other in alike if may_be_for(other))
 
 
 def api_ref(build: BuildContext) -> Branch | Tag:
@@ -172,6 +180,73 @@ def _unsendable(rule: Rule, spec: TriggerSpec) -> Iterator[Diagnostic]:
     elif spec.api is ApiVersion.V3 and spec.definition is None:
         message = "API v3 needs the id of a pipeline definition, and this build's OIDC token names none"
         yield Diagnostic("E610", message, span, "send it to a target with definition: UUID, or use api: v2")
+
+
+def deploy_key(
+    rule: Rule, build: BuildContext, ref: Branch | Tag | None = None, revision: str | None = None, *, once: str = ""
+) -> str:
+    """`ds-` and 24 hexadecimal digits, the same for every build of one commit and ref that this rule deploys.
+
+    `ref` and `revision` are others than the build's. With `once`, for a deploy that is wanted again, the last digits
+    differ: its run can be told from the earlier ones, and still is a run of this deploy.
+    What the rule sends belongs to it as written, so that rules of one name in two files have two keys, and so do the
+    values of variables outside `CIRCLE_*` and of CIRCLE_JOB: a rule that is sent once per `${REGION}` is one deploy for
+    each.
+    """
+    ref = ref or build.ref
+    kind = "tag" if isinstance(ref, Tag) else "branch"
+    name = ref.name.removesuffix("/head") if kind == "branch" and ref.name.startswith("pull/") else ref.name
+    project = str(build.project) if build.project else build.project_id or ""
+    words = [_VERSION, project, rule.name.value, kind, name, revision or build.revision, *_written(rule.sends)]
+    for variable in sorted(own_variables(rule.sends) | ({"CIRCLE_JOB"} & _names(rule.sends))):
+        words += [variable, build.variables.get(variable) or ""]
+    key = "ds-" + _digest(*words)[:_DIGITS]
+    return key[:_SHARED] + _digest(once)[: len(key) - _SHARED] if once else key
+
+
+def _written(deploy: Deploy | None) -> Iterator[str]:
+    """What a rule sends, before variables are filled in; nothing of one for `gate` alone."""
+    if deploy is None:
+        return
+    to = deploy.to
+    yield f"{to.project} {type(to.ref).__name__} {to.ref.name}" if to else ""
+    yield from (named.value if named else "" for named in (deploy.job, deploy.workflow))
+    for parameter in deploy.parameters:
+        value = parameter.value.value
+        yield parameter.key.value
+        yield f"text {value.text}" if isinstance(value, Template) else f"{type(value).__name__} {value}"
+
+
+def _digest(*words: str) -> str:
+    from hashlib import sha256  # noqa: PLC0415 - most builds deploy nothing
+
+    texts = (word.encode("utf-8", "surrogateescape") for word in words)
+    return sha256(b"".join(b"%d:%b" % (len(text), text) for text in texts)).hexdigest()
+
+
+def holds(text: str, key: str) -> bool:
+    """Whether a text holds a key of this deploy, whatever it is joined to; also that of a run that was wanted again."""
+    return key[:_SHARED] in text
+
+
+def carries_key(deploy: Deploy) -> bool:
+    """Whether the key is sent as a parameter."""
+    return NAME in _names(deploy)
+
+
+def own_variables(deploy: Deploy | None) -> frozenset[str]:
+    """Names of the variables outside `CIRCLE_*` that the parameters use."""
+    return frozenset(name for name in _names(deploy) if is_variable(name) and not name.startswith("CIRCLE_"))
+
+
+def keys_in(text: str) -> frozenset[str]:
+    """Every deploy key that a text holds."""
+    return frozenset(_ANY_KEY.findall(text))
+
+
+def _names(deploy: Deploy | None) -> frozenset[str]:
+    values = (parameter.value.value for parameter in (deploy.parameters if deploy else ()))
+    return frozenset(r.name for value in values if isinstance(value, Template) for r in value.references)
 
 
 @unique

@@ -1,13 +1,55 @@
-"""What can keep a command from doing its job. Data only; words for the screen are made in `render`.
+"""How a command can end, and what can keep it from doing its job. Data only; words for the screen are made in `render`.
 
 Outcomes are values; only "I could not do my job" is raised, as a ToolError with an exit code of its own. A signal
 raises Interrupted, which is no Exception, so that no handler on the way can swallow it.
 """
 
+from enum import IntEnum, unique
 from typing import ClassVar
 
-from deploystep.core.exits import ExitCode
 from deploystep.core.source import Diagnostic, SourceFile
+
+
+@unique
+class ExitCode(IntEnum):
+    """How a command ended: what the shell sees, and what it means; the docs' table is built from this."""
+
+    meaning: str
+
+    def __new__(cls, number: int, meaning: str) -> "ExitCode":  # noqa: D102, PYI034 - what an enum is made of
+        code = int.__new__(cls, number)
+        code._value_, code.meaning = number, meaning
+        return code
+
+    OK = 0, "triggered and confirmed, or rightly did nothing"
+    BUG = 1, "an exception nobody foresaw"
+    USAGE = 2, "bad arguments"
+    RULES = 3, "the rule file is missing or wrong; `check` found errors; `test` had a failing case"
+    ENVIRONMENT = 4, "not in a build, a variable is missing or malformed, or there is no token"
+    UNDECIDED = 5, "a fact that the decision depends on could not be learned; nothing was sent"
+    REFUSED = 6, "CircleCI said no; nothing was triggered"
+    UNREACHABLE = 7, "certainly nothing was triggered; safe to run again"
+    UNCERTAIN = 8, "a trigger may have been accepted; look before you run it again"
+    STOPPED = 9, "a guard stopped it: another node failed, or the run that was created was of another commit"
+    NOTHING_RUNS = 10, "accepted, but nothing runs: skipped, errored, or no workflow matched"
+    DEPLOY_FAILED = 11, "what was triggered ended badly"
+    TIMED_OUT = 12, "a wait ended first"
+    HELD = 13, "with `--held fail`: a deploy that is due is held by a window, a freeze or a job"
+    NOT_DUE = 20, "`gate` without COMMAND: the rule does not fire, or nothing is to be done on this node"
+    NOT_EXECUTABLE = 126, "`gate`: COMMAND is there and cannot be executed"
+    NOT_FOUND = 127, "`gate`: there is no such COMMAND"
+    INTERRUPTED = 130, "interrupted; the last line says whether a trigger had been sent"
+    TERMINATED = 143, "terminated; the last line says whether a trigger had been sent"
+
+    @property
+    def label(self) -> str:
+        """The name as the contract writes it, for example `nothing-runs`."""
+        return self.name.lower().replace("_", "-")
+
+    @property
+    def is_result(self) -> bool:
+        """Whether it is the answer to what was asked, and no failure."""
+        return self in (ExitCode.OK, ExitCode.NOT_DUE)
 
 
 class ToolError(Exception):
@@ -18,6 +60,9 @@ class ToolError(Exception):
     """
 
     exit: ClassVar[ExitCode]
+
+    def __init_subclass__(cls, exit_code: ExitCode = ExitCode.BUG) -> None:
+        cls.exit = exit_code
 
     def __init__(
         self,
@@ -33,88 +78,60 @@ class ToolError(Exception):
         self.problems, self.source, self.diagnostics = problems, source, diagnostics
 
 
-class UsageError(ToolError):
+class UsageError(ToolError, exit_code=ExitCode.USAGE):
     """The command line, or a variable that stands for an option, cannot be understood."""
 
-    exit = ExitCode.USAGE
 
-
-class RuleFileInvalid(ToolError):
+class RuleFileInvalid(ToolError, exit_code=ExitCode.RULES):
     """The rule file is missing, unreadable or wrong."""
 
-    exit = ExitCode.RULES
 
-
-class EnvironmentInvalid(ToolError):
+class EnvironmentInvalid(ToolError, exit_code=ExitCode.ENVIRONMENT):
     """The build's environment does not tell what a build tells."""
 
-    exit = ExitCode.ENVIRONMENT
 
-
-class FactUnavailable(ToolError):
+class FactUnavailable(ToolError, exit_code=ExitCode.UNDECIDED):
     """The outcome depends on a fact that could not be learned; nothing was sent."""
 
-    exit = ExitCode.UNDECIDED
 
-
-class Refused(ToolError):
+class Refused(ToolError, exit_code=ExitCode.REFUSED):
     """CircleCI answered no; nothing was triggered."""
 
-    exit = ExitCode.REFUSED
 
-
-class Unreachable(ToolError):
+class Unreachable(ToolError, exit_code=ExitCode.UNREACHABLE):
     """No request was received; nothing was triggered, and running again is safe."""
 
-    exit = ExitCode.UNREACHABLE
 
-
-class Uncertain(ToolError):
+class Uncertain(ToolError, exit_code=ExitCode.UNCERTAIN):
     """A trigger may have been accepted; only a person (or a look at the list) can tell."""
 
-    exit = ExitCode.UNCERTAIN
 
-
-class Stopped(ToolError):
+class Stopped(ToolError, exit_code=ExitCode.STOPPED):
     """A guard stopped it: another node of the job failed, or the run that was created is of another commit."""
 
-    exit = ExitCode.STOPPED
 
-
-class NothingRuns(ToolError):
+class NothingRuns(ToolError, exit_code=ExitCode.NOTHING_RUNS):
     """The trigger was accepted, but no workflow runs because of it."""
 
-    exit = ExitCode.NOTHING_RUNS
 
-
-class DeployFailed(ToolError):
+class DeployFailed(ToolError, exit_code=ExitCode.DEPLOY_FAILED):
     """What was triggered ran, and ended badly."""
 
-    exit = ExitCode.DEPLOY_FAILED
 
-
-class TimedOut(ToolError):
+class TimedOut(ToolError, exit_code=ExitCode.TIMED_OUT):
     """A wait ended before what was waited for could be seen."""
 
-    exit = ExitCode.TIMED_OUT
 
-
-class Held(ToolError):
+class Held(ToolError, exit_code=ExitCode.HELD):
     """A deploy that is due is held, and `--held fail` asked for a failure."""
 
-    exit = ExitCode.HELD
 
-
-class NotExecutable(ToolError):
+class NotExecutable(ToolError, exit_code=ExitCode.NOT_EXECUTABLE):
     """The command of `gate` is there, and the system does not execute it."""
 
-    exit = ExitCode.NOT_EXECUTABLE
 
-
-class NotFound(ToolError):
+class NotFound(ToolError, exit_code=ExitCode.NOT_FOUND):
     """The command of `gate` is not there."""
-
-    exit = ExitCode.NOT_FOUND
 
 
 class Interrupted(BaseException):

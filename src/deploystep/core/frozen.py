@@ -32,17 +32,12 @@ def _made(written: Any) -> Any:
     key: Callable[[Any], Any] = attrgetter(*names) if names else lambda _value: ()
     body = {name: value for name, value in written.__dict__.items() if name not in {*usual, "__dict__", "__weakref__"}}
 
-    def default(name: str) -> object:
-        if name not in usual:
-            raise TypeError(f"{made.__name__} was given no value for {name}")
-        value = usual[name]
-        return value.make() if isinstance(value, _Field) else value
-
     def init(self: object, *values: object, **named: object) -> None:
         if named or len(values) != len(names):
-            values += tuple([named.pop(name) if name in named else default(name) for name in names[len(values) :]])
-            if named or len(values) > len(names):
-                raise TypeError(f"{made.__name__} has no more fields than {', '.join(names)}, each given once")
+            given = {**usual, **dict(zip(names, values)), **named}  # noqa: B905 - there may be fewer of either
+            if len(given) != len(names) or len(values) > len(names) or not named.keys() <= set(names[len(values) :]):
+                raise TypeError(f"{made.__name__} takes {', '.join(names)}, each given once")
+            values = tuple([value.make() if isinstance(value, _Field) else value for value in map(given.get, names)])
         for put, value in zip(puts, values):  # noqa: B905 - both are as long as the names
             put(self, value)
 

@@ -12,7 +12,6 @@ from deploystep.core.frozen import dataclass
 from deploystep.core.text import visible
 
 _VOID: Final = frozenset({"meta", "br"})
-_PRINTED: Final = 8  # columns that fit on paper
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
@@ -52,7 +51,7 @@ def facts(*pairs: tuple[str, Node]) -> Element:
 
 
 def table(label: str, head: tuple[str, ...], rows: tuple[tuple[Node, ...], ...]) -> Element:
-    """A table whose first column names the rows; where it does not fit each row is a block of its own.
+    """A table whose first column names the rows; on a narrow screen and on paper each row is a block of its own.
 
     The roles say again what the tags say, as a browser forgets that for tags that are shown as blocks.
     """
@@ -65,13 +64,12 @@ def table(label: str, head: tuple[str, ...], rows: tuple[tuple[Node, ...], ...])
         element("thead", element("tr", *top, role="row"), role="rowgroup"),
         element("tbody", *lines, role="rowgroup"),
     )
-    kind = "wide many" if len(head) > _PRINTED else "wide"
-    return scrolled(label, element("table", *body, role="table", aria_label=label), kind)
+    return scrolled(label, element("table", *body, role="table", aria_label=label))
 
 
-def scrolled(label: str, wide: Element, kind: str = "wide") -> Element:
+def scrolled(label: str, wide: Element) -> Element:
     """What may be wider than the page: it alone is scrolled, with the keyboard too."""
-    return element("div", wide, class_=kind, role="region", aria_label=label, tabindex="0")
+    return element("div", wide, class_="wide", role="region", aria_label=label, tabindex="0")
 
 
 def page(title: str, *body: Node, mask: Callable[[str], str] = str) -> str:
@@ -103,21 +101,8 @@ def _escaped(text: str) -> str:
     return escape(re.sub(r"[^\n\t]+", lambda part: visible(part[0]), text))
 
 
-#: A table as a block for each row.
-_BLOCKS: Final = """
-table,tbody,tr,th,td{display:block;min-width:0}
-thead{position:absolute;clip-path:inset(50%);height:1px;width:1px;overflow:hidden}
-tr{border:1px solid var(--edge);border-radius:8px;margin:.6rem 0}
-tbody th{background:var(--panel);border-radius:8px 8px 0 0}
-td{display:grid;grid-template-columns:minmax(6rem,1fr) auto;gap:0 .6rem;align-items:center}
-td::before{content:attr(data-name);color:var(--soft);font-size:.875rem}
-td>div{display:contents}
-td .badge{grid-column:2;justify-self:end}
-td small{grid-column:1/-1}
-td:last-child{border-bottom:0}
-"""
-STYLE: Final = (
-    """
+#: On a narrow screen and on paper each row of a table is a block.
+STYLE: Final = """
 :root{color-scheme:light dark;--paper:#fff;--ink:#1b2430;--soft:#545e6d;--edge:#d3d9e1;--panel:#f4f6f9;--link:#0a54a0;
 --fire:#0a6638;--held:#7d4a00;--open:#6337a0;--bad:#a81f18;--bar:#3f8f63;--ice:#4f83c4}
 @media(prefers-color-scheme:dark){:root{--paper:#12171e;--ink:#e3e8ee;--soft:#a3adba;--edge:#333d49;--panel:#1a2129;
@@ -125,18 +110,23 @@ STYLE: Final = (
 *{box-sizing:border-box}
 body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
 main{max-width:76rem;margin:0 auto;padding:1.5rem 1rem 3rem}
-h1{font-size:1.6rem;line-height:1.25;margin:0 0 .5rem}
+h1{font-size:1.5rem;line-height:1.25;margin:0 0 .5rem}
 h2{font-size:1.2rem;margin:2.2rem 0 .6rem}
-h3{font-size:1rem;margin:0 0 .3rem}
-article>h2{margin-top:0}
-p{margin:.4rem 0}
+h3{font-size:1rem}
+h3,article>h2{margin:0 0 .3rem}
+p,ul{margin:.4rem 0}
+ul{padding-left:1.2rem}
+li{margin:.2rem 0}
+ul.tree,ul.tree ul{list-style:none;padding-left:0}
+ul.tree ul{margin-left:.7rem;padding-left:.9rem;border-left:1px solid var(--edge)}
 a{color:var(--link)}
-small,.soft{color:var(--soft);font-size:.875rem}
+small,.soft,dt{color:var(--soft)}
+small,.soft{font-size:.875rem}
 code,pre{font:.875rem/1.5 ui-monospace,monospace}
 pre{margin:0;padding:.8rem 1rem;white-space:pre;overflow-wrap:normal}
-article,.wide{border:1px solid var(--edge);border-radius:8px}
-article{background:var(--panel);padding:.8rem 1rem;margin:.7rem 0}
-.wide{overflow-x:auto;margin:.7rem 0}
+article,.wide{border:1px solid var(--edge);border-radius:8px;margin:.7rem 0}
+article{background:var(--panel);padding:.8rem 1rem}
+.wide{overflow-x:auto}
 :focus-visible{outline:2px solid var(--link);outline-offset:2px}
 .badge{display:inline-block;min-width:3.2rem;padding:0 .5rem;border:1px solid;border-radius:99px;text-align:center;
 font-size:.8125rem;font-weight:600;color:var(--soft);white-space:nowrap}
@@ -146,43 +136,30 @@ font-size:.8125rem;font-weight:600;color:var(--soft);white-space:nowrap}
 .failed,.error,.errored,.refused,.unreachable,.stopped,.nothing-runs,.bad{color:var(--bad)}
 dl{margin:.5rem 0;display:grid;gap:.2rem}
 dl>div{display:grid;grid-template-columns:9rem 1fr;gap:.8rem}
-dt{color:var(--soft)}
 dd{margin:0}
-ul{margin:.3rem 0;padding-left:1.2rem}
-li{margin:.2rem 0}
-ul.tree,ul.tree ul{list-style:none;padding-left:0}
-ul.tree ul{margin-left:.7rem;padding-left:.9rem;border-left:1px solid var(--edge)}
 table{border-collapse:collapse;width:100%}
 th,td{padding:.5rem .7rem;border-bottom:1px solid var(--edge);text-align:left;vertical-align:top;min-width:9rem}
 tbody tr:last-child>*{border-bottom:0}
-thead th{background:var(--panel)}
-tbody th{font-weight:600}
-td small,th small{display:block;font-weight:400}
+th{background:var(--panel)}
+td small,th small,.lane small{display:block;font-weight:400}
 .lane{display:grid;grid-template-columns:14rem 1fr;gap:.2rem 1rem;align-items:start;margin:.6rem 0}
 .week,.days{position:relative;height:1.5rem;border-radius:4px}
 .week{background:repeating-linear-gradient(to right,var(--edge) 0 1px,transparent 1px calc(100%/7)),var(--panel);
 border:1px solid var(--edge);overflow:hidden}
 .week i{position:absolute;top:0;bottom:0;min-width:2px;background:var(--bar)}
-.lane small{display:block}
 .week i.freeze{background:var(--ice)}
 .week i.now{background:var(--ink);z-index:1}
-.days{display:grid;grid-template-columns:repeat(7,1fr)}
-.days span{font-size:.8125rem;color:var(--soft);white-space:nowrap;overflow:hidden}
-@media(max-width:44rem){
-h1{font-size:1.35rem}
-dl>div,.lane{grid-template-columns:1fr;gap:0}
-dl{gap:.5rem}
-.days span{font-size:.6875rem}}
-@media screen and (min-width:44.01rem){tr>:first-child{position:sticky;left:0;background:var(--paper)}
-thead th:first-child{background:var(--panel)}}
-@media(max-width:44rem){.wide:has(table){overflow:visible;border:0}
-BLOCKS}
-@media print{:root{color-scheme:light;font-size:12px}body{font-size:1rem}
-main{max-width:none;padding:0}article,tr,.lane{break-inside:avoid}
-.wide{overflow:visible}pre{white-space:pre-wrap}.week,.week i,.badge{print-color-adjust:exact}
-table{table-layout:fixed}th,td{min-width:0;padding:.3rem .4rem}td small,th small{font-size:.75rem}
-.many{border:0;BLOCKStr{break-inside:auto}td{break-inside:avoid}}}
-""".strip()
-    .replace("BLOCKS", _BLOCKS)
-    .replace("\n", "")
-)
+.days{display:grid;grid-template-columns:repeat(7,1fr);font-size:.75rem;color:var(--soft);white-space:nowrap}
+@media(max-width:44rem){dl>div,.lane{grid-template-columns:1fr;gap:0}}
+@media print,(max-width:44rem){.wide:has(table){overflow:visible;border:0}
+table,tbody,tr,th,td{display:block;min-width:0}
+thead{position:absolute;clip-path:inset(50%);height:1px;width:1px;overflow:hidden}
+tr{border:1px solid var(--edge);border-radius:8px;margin:.6rem 0}
+td{display:grid;grid-template-columns:minmax(6rem,1fr) auto;gap:0 .6rem;align-items:center;break-inside:avoid}
+td::before{content:attr(data-name);color:var(--soft);font-size:.875rem}
+td>div{display:contents}
+td .badge{grid-column:2;justify-self:end}
+td small{grid-column:1/-1}}
+@media print{:root{color-scheme:light}main{max-width:none;padding:0}article,.lane{break-inside:avoid}
+.wide{overflow:visible}pre{white-space:pre-wrap}.week,.week i,.badge{print-color-adjust:exact}}
+""".replace("\n", "")

@@ -14,32 +14,27 @@ from deploystep.core.frozen import dataclass
 from deploystep.core.source import Problem
 
 MAX_PARAMETERS: Final = 100
-MAX_KEY: Final = 128
 MAX_VALUE: Final = 512
 MAX_SLUG: Final = 40
 
 #: Public built-in variables that a parameter may name. The OIDC tokens and CircleCI's internals are not here.
-PUBLIC_VARIABLES: Final = frozenset(
-    {
-        "CIRCLE_BRANCH", "CIRCLE_BUILD_NUM", "CIRCLE_BUILD_URL", "CIRCLE_JOB", "CIRCLE_NODE_INDEX",
-        "CIRCLE_NODE_TOTAL", "CIRCLE_ORGANIZATION_ID", "CIRCLE_PIPELINE_ID", "CIRCLE_PR_NUMBER",
-        "CIRCLE_PR_REPONAME", "CIRCLE_PR_USERNAME", "CIRCLE_PREVIOUS_BUILD_NUM", "CIRCLE_PROJECT_ID",
-        "CIRCLE_PROJECT_REPONAME", "CIRCLE_PROJECT_USERNAME", "CIRCLE_PULL_REQUEST", "CIRCLE_PULL_REQUESTS",
-        "CIRCLE_REPOSITORY_URL", "CIRCLE_SHA1", "CIRCLE_TAG", "CIRCLE_USERNAME", "CIRCLE_WORKFLOW_ID",
-        "CIRCLE_WORKFLOW_JOB_ID", "CIRCLE_WORKFLOW_WORKSPACE_ID", "CIRCLE_WORKING_DIRECTORY",
-    }
-)  # fmt: skip
+PUBLIC_VARIABLES: Final = frozenset({
+    "CIRCLE_BRANCH", "CIRCLE_BUILD_NUM", "CIRCLE_BUILD_URL", "CIRCLE_JOB", "CIRCLE_NODE_INDEX",
+    "CIRCLE_NODE_TOTAL", "CIRCLE_ORGANIZATION_ID", "CIRCLE_PIPELINE_ID", "CIRCLE_PR_NUMBER",
+    "CIRCLE_PR_REPONAME", "CIRCLE_PR_USERNAME", "CIRCLE_PREVIOUS_BUILD_NUM", "CIRCLE_PROJECT_ID",
+    "CIRCLE_PROJECT_REPONAME", "CIRCLE_PROJECT_USERNAME", "CIRCLE_PULL_REQUEST", "CIRCLE_PULL_REQUESTS",
+    "CIRCLE_REPOSITORY_URL", "CIRCLE_SHA1", "CIRCLE_TAG", "CIRCLE_USERNAME", "CIRCLE_WORKFLOW_ID",
+    "CIRCLE_WORKFLOW_JOB_ID", "CIRCLE_WORKFLOW_WORKSPACE_ID", "CIRCLE_WORKING_DIRECTORY",
+})  # fmt: skip
 
 #: Where a token may be found, in this order. No parameter may name one of them.
 TOKEN_VARIABLES: Final = ("CIRCLE_TOKEN", "CIRCLE_API_USER_TOKEN", "CIRCLE_API_TOKEN", "CIRCLECI_TOKEN")
 
 #: Variables that no rule may read or send: tokens, and what CircleCI keeps for itself.
-SECRET_VARIABLES: Final = frozenset(
-    {
-        *TOKEN_VARIABLES, "CIRCLE_OIDC_TOKEN", "CIRCLE_OIDC_TOKEN_V2", "CIRCLE_INTERNAL_TASK_DATA",
-        "CIRCLE_CONTINUATION_KEY",
-    }
-)  # fmt: skip
+SECRET_VARIABLES: Final = frozenset({
+    *TOKEN_VARIABLES, "CIRCLE_OIDC_TOKEN", "CIRCLE_OIDC_TOKEN_V2", "CIRCLE_INTERNAL_TASK_DATA",
+    "CIRCLE_CONTINUATION_KEY",
+})  # fmt: skip
 
 #: What a text with `${…}` is made of; each alternative is tried where none before it fits.
 _PART: Final = re.compile(

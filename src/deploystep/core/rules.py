@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping
 from enum import Enum, unique
 from typing import Literal, TypeAlias
 
-from deploystep.core.build import Branch, ProjectSlug, Tag
-from deploystep.core.cases import Case
+from deploystep.core.build import Branch, BuildContext, ProjectSlug, Tag
 from deploystep.core.facts import ChangedSince
 from deploystep.core.frozen import dataclass
-from deploystep.core.parameters import Value
+from deploystep.core.parameters import Scalar, Value
 from deploystep.core.patterns import Pattern
 from deploystep.core.source import SourceFile, Span, Spanned
 from deploystep.core.times import Interval, Window
@@ -199,6 +198,41 @@ class Guard:
     name: str | None
     when: Condition
     reason: str | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The facts of a case: a build, and what git, the API and the clock would say; None where that is not stated."""
+
+    build: BuildContext
+    now: Spanned[str] | None
+    changed: tuple[str, ...] | None
+    merged_into: tuple[str, ...] | None
+    author: str | None
+    message: str | None
+    jobs: Mapping[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What must come of a case; None where the case says nothing about it.
+
+    `fire` and `held` name exactly the rules that must fire or be held, `parameters` some of what a rule must send.
+    """
+
+    fire: tuple[Spanned[str], ...] | None
+    held: tuple[Spanned[str], ...] | None
+    parameters: tuple[tuple[Spanned[str], Mapping[str, Scalar]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An example in the rule file: facts about a build, and what must become of the rules."""
+
+    name: str
+    given: Given
+    expect: Expected
     span: Span
 
 

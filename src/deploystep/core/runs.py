@@ -1,18 +1,20 @@
 """Runs of CircleCI as they are seen: what a trigger created, its workflows, and what their states mean.
 
 API v2 calls a run a pipeline; API v1.1 starts a single job, which is seen as a run with one workflow of the job's name.
+Was a deploy triggered before? A run is known by the deploy key that its compiled configuration holds; a run that holds
+none, by its commit and by the workflow that the rule starts.
 States are CircleCI's own words (v2 OpenAPI, Workflow.status and Job.status). The lists are open: a word that is not
 known here is taken to mean that it goes on.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from operator import attrgetter
+from typing import ClassVar, Final
 
 from deploystep.core.build import Branch, Tag
 from deploystep.core.frozen import dataclass
 
-_ENDED_WELL: Final = frozenset({"success"})
 _ENDED_BADLY: Final = frozenset(
     {"failed", "error", "canceled", "unauthorized", "not_run", "infrastructure_fail", "timedout", "terminated-unknown"}
 )
@@ -27,7 +29,7 @@ RERUN: Final = 120.0
 class Created:
     """What CircleCI says it created: a run (`id`, and its `number` where that is told) or, by API v1.1, one job.
 
-    `revision` is the commit it is of, where that is known; `state` is the pipeline's, in CircleCI's words.
+    `revision` is the commit it is of, where that is known; `state` is the pipeline's or the job's, in CircleCI's words.
     """
 
     id: str | None
@@ -37,8 +39,31 @@ class Created:
     revision: str | None = None
 
 
+class _State:
+    """What CircleCI's word for a state means."""
+
+    __slots__ = ()
+    _bad: ClassVar = _ENDED_BADLY
+    status: str
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has ended well."""
+        return self.status == "success"
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has ended, and not well."""
+        return self.status in self._bad
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it has not ended, as far as is known."""
+        return not (self.succeeded or self.failed)
+
+
 @dataclass(frozen=True, slots=True)
-class WorkflowState:
+class WorkflowState(_State):
     """A workflow of a run, by name, with CircleCI's word for its state.
 
     `created` orders workflows of one name, of which the newest counts: a rerun has the name of what it repeats.
@@ -52,21 +77,6 @@ class WorkflowState:
     created: datetime | None = None
     reruns_left: int = 0
     stopped: datetime | None = None
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether it has ended well."""
-        return self.status in _ENDED_WELL
-
-    @property
-    def failed(self) -> bool:
-        """Whether it has ended, and not well."""
-        return self.status in _ENDED_BADLY
-
-    @property
-    def is_active(self) -> bool:
-        """Whether it has not ended, as far as is known."""
-        return not (self.succeeded or self.failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +102,9 @@ def newest_first(runs: tuple[Run, ...]) -> tuple[Run, ...]:
 
     A list that grows while its pages are read names some twice.
     """
-    once = {run.id: run for run in runs}
-    times = {run.id: run.created for run in runs if run.created is not None}
-    if len(times) < len(once):
-        return tuple(once.values())
-    return tuple(sorted(once.values(), key=lambda run: times[run.id], reverse=True))
+    once = tuple({run.id: run for run in runs}.values())
+    is_dated = all(run.created is not None for run in once)
+    return tuple(sorted(once, key=attrgetter("created"), reverse=True)) if is_dated else once
 
 
 def newest(workflows: Iterable[WorkflowState], name: str | None = None) -> tuple[WorkflowState, ...]:
@@ -108,16 +116,14 @@ def newest(workflows: Iterable[WorkflowState], name: str | None = None) -> tuple
     for workflow in workflows:
         if workflow.is_setup or name not in (None, workflow.name):
             continue
-        other = found.get(workflow.name)
-        if other is None or _counts_before(workflow, other):
+        other = found.setdefault(workflow.name, workflow)
+        if workflow.created and other.created and workflow.created != other.created:
+            is_newer = workflow.created > other.created
+        else:
+            is_newer = (workflow.is_active, workflow.succeeded) > (other.is_active, other.succeeded)
+        if is_newer:
             found[workflow.name] = workflow
     return tuple(found.values())
-
-
-def _counts_before(one: WorkflowState, other: WorkflowState) -> bool:
-    if one.created is not None and other.created is not None and one.created != other.created:
-        return one.created > other.created
-    return (one.is_active, one.succeeded) > (other.is_active, other.succeeded)
 
 
 def ends_in_setup(workflows: Iterable[WorkflowState]) -> bool:
@@ -127,18 +133,50 @@ def ends_in_setup(workflows: Iterable[WorkflowState]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeState:
+class NodeState(_State):
     """One node of a parallel job, with CircleCI's word for its state (v2 OpenAPI, Job Details, parallel_runs)."""
 
+    _bad = _ENDED_BADLY | {"retried"}
     index: int
     status: str
 
+
+@dataclass(frozen=True, slots=True)
+class EarlierRun:
+    """An earlier run of a deploy with the workflows that count. `has_key`: its configuration holds the deploy key."""
+
+    run: Run
+    workflows: tuple[WorkflowState, ...]
+    has_key: bool = False
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it has not ended, as far as is known."""
+        return any(workflow.is_active for workflow in self.workflows)
+
     @property
     def succeeded(self) -> bool:
-        """Whether it has ended well."""
-        return self.status in _ENDED_WELL
+        """Whether every workflow that counts has ended well."""
+        return bool(self.workflows) and all(workflow.succeeded for workflow in self.workflows)
 
     @property
     def failed(self) -> bool:
-        """Whether it has ended, and not well."""
-        return self.status in _ENDED_BADLY or self.status == "retried"
+        """Whether it ended badly, or never ran."""
+        return not self.is_active and not self.succeeded
+
+    @property
+    def status(self) -> str:
+        """CircleCI's words for its workflows' states, as in `success` or `running, on_hold`."""
+        return ", ".join(dict.fromkeys(workflow.status for workflow in self.workflows))
+
+
+def adoptable(found: Sequence[EarlierRun]) -> EarlierRun | None:
+    """The run, of those given newest first, that makes another trigger a second deploy; None where none does."""
+    for earlier in found:
+        if earlier.is_active:
+            return earlier  # never two, whatever came after it
+    for earlier in found:
+        # what never ran, or was cancelled, has undone nothing: a build cancels a run that is of another commit
+        if any(workflow.status not in NEVER_RAN for workflow in earlier.workflows):
+            return earlier if earlier.succeeded else None
+    return None

@@ -15,7 +15,7 @@ from typing import Final
 from deploystep.core.frozen import dataclass
 from deploystep.core.text import shown
 
-_WRITTEN: Final = r"(\d{4}-\d{2}-\d{2})[ T]((?:[01]\d|2[0-3]):\d{2}(?::\d{2}(?:\.\d{1,6})?)?)(?: ?(\S+))?"
+_WRITTEN: Final = r"(\d{4}-\d{2}-\d{2})[ T]((?:[01]\d|2[0-3]):\d{2}(?::\d{2})?)(?: ?([^\s.:]\S*))?"
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _DAY: Final = "|".join(DAYS)
 _CLOCK: Final = r"(?:[01]\d|2[0-3]):[0-5]\d|24:00"
@@ -62,12 +62,12 @@ def read_moment(text: str, default: tzinfo) -> datetime:
         raise ValueError(f"cannot read the time {text!r}: expected for example {example}")
     day, clock, place = match.groups()
     try:
-        # fractions of a second with six digits, as Python 3.10 wants them
-        whole, dot, fraction = clock.partition(".")
-        naive = datetime.fromisoformat(f"{day}T{whole}" + (dot + fraction.ljust(6, "0") if dot else ""))
+        naive = datetime.fromisoformat(f"{day}T{clock}")
     except ValueError as error:
         raise ValueError(f"cannot read the time {text!r}: {error}") from None
-    return naive.replace(tzinfo=_place(place, default))
+    if place and re.fullmatch(r"Z|[+-]\d{2}:?\d{2}", place, re.ASCII):
+        return naive.replace(tzinfo=datetime.strptime(place, "%z").tzinfo)
+    return naive.replace(tzinfo=zone(place) if place else default)
 
 
 def read_now(text: str, default: tzinfo) -> datetime:
@@ -76,16 +76,6 @@ def read_now(text: str, default: tzinfo) -> datetime:
     if not 1900 < moment.year < 2200:  # noqa: PLR2004 - at the very ends Python's calendar cannot be reckoned with
         raise ValueError(f"cannot read the time {text!r}: no build runs in the year {moment.year}")
     return moment
-
-
-def _place(text: str | None, default: tzinfo) -> tzinfo:
-    if text is None:
-        return default
-    if text in ("Z", "z"):
-        return timezone.utc
-    if re.fullmatch(r"[+-]\d{2}:?\d{2}", text, re.ASCII):
-        return datetime.strptime(text, "%z").tzinfo or default
-    return zone(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +100,6 @@ class Window:
         is_evening = local.weekday() in self.days and minute >= self.start
         return is_evening or ((local.weekday() - 1) % 7 in self.days and minute < self.end)
 
-    def next_opening(self, moment: datetime) -> datetime | None:
-        """The first moment from now on that is inside, in UTC."""
-        moment = moment.astimezone(timezone.utc)
-        return moment if self.is_open(moment) else self.next_change(moment)
-
-    def next_change(self, moment: datetime) -> datetime | None:
-        """The first minute after this moment at which it opens or closes, in UTC; None where it never does."""
-        return _changed_minute(self, moment.astimezone(timezone.utc).replace(second=0, microsecond=0))
-
 
 @lru_cache(maxsize=256)  # rules share windows, and a decision is made in rounds
 def _changed_minute(window: Window, before: datetime) -> datetime | None:
@@ -142,30 +123,27 @@ class Interval:
     @property
     def begins(self) -> datetime:
         """The start, in UTC."""
-        return min(_readings(self.start))
+        return min(_utc(self.start, fold) for fold in (0, 1))
 
     @property
     def ends(self) -> datetime:
         """The end, in UTC."""
-        return max(_readings(self.end))
+        return max(_utc(self.end, fold) for fold in (0, 1))
 
     def holds(self, moment: datetime) -> bool:
         """Whether this moment is inside."""
         return self.begins <= moment.astimezone(timezone.utc) < self.ends
 
 
-def _readings(written: datetime) -> tuple[datetime, datetime]:
-    """What a time can mean, in UTC: two moments, where the clock shows it twice or not at all."""
-    return _utc(written.replace(fold=0)), _utc(written.replace(fold=1))
+def _utc(moment: datetime, fold: int) -> datetime:
+    """A moment in UTC, in one of its readings: the clock may show it twice, or not at all.
 
-
-def _utc(moment: datetime) -> datetime:
-    """A moment in UTC; the ends of the calendar, which mean `always`, stay where they are in every zone."""
+    The ends of the calendar, which mean `always`, stay where they are in every zone.
+    """
     try:
-        return moment.astimezone(timezone.utc)
+        return moment.replace(fold=fold).astimezone(timezone.utc)
     except OverflowError:
-        utc = timezone.utc
-        return datetime.max.replace(tzinfo=utc) if moment.year == MAXYEAR else datetime.min.replace(tzinfo=utc)
+        return moment.replace(tzinfo=timezone.utc)
 
 
 def read_window(text: str, default: tzinfo) -> Window:
@@ -182,25 +160,20 @@ def read_window(text: str, default: tzinfo) -> Window:
 
 def next_opening(moment: datetime, windows: tuple[Window, ...], freezes: tuple[Interval, ...]) -> datetime | None:
     """The first moment from now on, in UTC, at which a window is open (or there is none) and no freeze holds."""
-    moment = moment.astimezone(timezone.utc)
-    while moment.year < MAXYEAR:  # who freezes until the year 9999 means for ever
-        frozen = [freeze.ends for freeze in freezes if freeze.holds(moment)]
-        if frozen:
-            moment = max(frozen)
-            continue
-        if not windows:
-            return moment
-        opening = min((o for w in windows if (o := w.next_opening(moment)) is not None), default=None)
-        if opening is None or opening == moment:
-            return opening
-        moment = opening
+    at: datetime | None = moment.astimezone(timezone.utc)
+    while at is not None and at.year < MAXYEAR:  # who freezes until the year 9999 means for ever
+        frozen = [freeze.ends for freeze in freezes if freeze.holds(at)]
+        if not frozen and (not windows or any(window.is_open(at) for window in windows)):
+            return at
+        at = max(frozen, default=None) or next_change(at, windows, ())
     return None
 
 
 def next_change(moment: datetime, windows: Iterable[Window], freezes: Iterable[Interval]) -> datetime | None:
     """The first moment after this one, in UTC, at which a window opens or closes or a freeze begins or ends."""
+    before = moment.astimezone(timezone.utc).replace(second=0, microsecond=0)
     edges = [edge for freeze in freezes for edge in (freeze.begins, freeze.ends) if edge.year < MAXYEAR]
-    edges += [edge for window in windows if (edge := window.next_change(moment)) is not None]
+    edges += [edge for window in windows if (edge := _changed_minute(window, before)) is not None]
     return min((edge for edge in edges if edge > moment), default=None)
 
 
@@ -208,7 +181,7 @@ def open_spans(window: Window, start: datetime, end: datetime) -> Iterator[tuple
     """When a window is open between two moments, in UTC: from when, until when."""
     at = start.astimezone(timezone.utc)
     while at < end:
-        until = min(window.next_change(at) or end, end)
+        until = min(next_change(at, [window], ()) or end, end)
         if window.is_open(at):
             yield at, until
         at = until

@@ -1,111 +1,304 @@
-"""Whether a gate (`when:`, `unless:`) or a job's filters let a pipeline through, and why not.
+"""Whether a gate (`when:`, `unless:`) or a job's filters let a pipeline through, and why not; three-valued.
 
-CircleCI docs, "Configuration reference": "Logic statements" (`and`, `or`, `not`, `equal`, `matches`; what is falsy; an
-empty list is refused), "filters", "branches", "tags". A filter's `/regex/` matches the whole name.
+CircleCI docs, "Configuration reference": "Logic statements" (what is falsy; an empty list is refused), "filters",
+"branches", "tags", "Using expressions in your configuration"; "Pipeline values", not all of which every repository and
+Server has. README of CircleCI-Public/expr, which evaluates expressions:
+
+    or < and < == != starts-with contains matches < >= > <= < < not; all associate to the left
+
+A value that is not there (`pipeline.git.branch` of a tag) makes every comparison undefined, also `!=`, and counts as
+false. `matches`, and a filter's `/regex/`, compare with the whole text. `=~` is no operator of theirs: an expression
+with it is not known.
 """
 
+import operator as operators
+import re
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Final
+from functools import lru_cache
+from itertools import product
+from typing import Any, Final, TypeAlias
 
-from deploystep.core.build import Tag
-from deploystep.core.frozen import dataclass
-from deploystep.core.trace import OPPOSITE, Answer, kleene_and, kleene_or
-from deploystep.project.expressions import (
-    UNKNOWN,
-    Trigger,
-    Unknown,
-    Value,
-    as_value,
-    evaluate,
-    filled,
-    holds,
-    is_expression,
-    matches,
-    parameters_in,
-    truth,
-    written,
+from deploystep.core.build import Branch, Tag
+from deploystep.core.facts import OPPOSITE, Answer, kleene_and, kleene_or
+from deploystep.core.frozen import dataclass, replace
+from deploystep.core.patterns import Kind, Pattern, PatternError
+from deploystep.core.patterns.automaton import state_count
+from deploystep.core.patterns.reading import MOST_STATES, RegexReader
+from deploystep.project.reading import Items, Map, Node, Text, Typed, all_texts, at, key_line, typed
+
+
+class Unknown(Enum):
+    """The value of what cannot be known; of `SOMETHING` only that it is a text which is not empty."""
+
+    UNKNOWN = "unknown"
+    SOMETHING = "something"
+
+
+UNKNOWN: Final = Unknown.UNKNOWN
+Value: TypeAlias = Typed | Unknown  #: None is CircleCI's `undefined`, and YAML's null
+
+_TAG: Final = re.compile(r"(?<!\\)<<(?![#^/])((?:(?!<<|>>).)*)>>", re.DOTALL)
+_TOKEN: Final = re.compile(
+    r'\s*(?:(?P<string>"(?:\\.|[^"\\])*")|(?P<pattern>/(?:\\.|[^/\\])*/)|(?P<number>\d+)'
+    r"|(?P<word>[A-Za-z](?:[\w?-]|\.(?=[\w?-]))*)|(?P<sign>==|!=|>=|<=|[!<>()]))",
+    re.ASCII | re.DOTALL,
 )
-from deploystep.project.reading import Items, Map, Node, Text, all_texts, at, key_line
+_PARAMETER: Final = "pipeline.parameters."
+_TAG_NAME: Final = "pipeline.git.tag"
+#: What a value may be that tells how a pipeline began: by a push, through the API. None where it is not there.
+_BEGAN: Final[Mapping[str, tuple[tuple[Value, ...], tuple[Value, ...]]]] = {
+    "pipeline.trigger_source": (("webhook", None), ("api", None)),
+    "pipeline.trigger.type": (
+        ("github_app", "github_server", "github_oauth", "github", "bitbucket_cloud", "bitbucket_dc", "bitbucket",
+         "gitlab", "webhook", None),
+        ("api",),
+    ),
+    "pipeline.event.name": (("push", None), ("api", None)),
+    "pipeline.event.action": (("push", None), ("api", None)),
+    "pipeline.schedule.name": (("", None), ("", None)),
+    "pipeline.schedule.id": (("", None), ("", None)),
+}  # fmt: skip
+_TAGS_CURE: Final = "add to the job, and to all that it requires,  filters: {tags: {only: /.*/}}"
+_LONGEST: Final = 2048  # of an expression, in characters
+_MOST_OPEN: Final = 40  # parentheses
+_MOST_DEEP: Final = 100  # of logic statements in each other
+#: Operators by how tightly they bind, the loosest first.
+_LEVELS: Final = (("or",), ("and",), ("==", "!=", "starts-with", "contains", "matches"), (">=", ">", "<=", "<"))
+_OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    ">=": operators.ge, ">": operators.gt, "<=": operators.le, "<": operators.lt,
+    "starts-with": str.startswith, "contains": operators.contains,
+}  # fmt: skip
+_ALIASES: Final = frozenset({"AND", "OR", "NOT", "TRUE", "FALSE"})
 
-_MOST_DEEP: Final = 100
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """What starts a pipeline: at a ref, by a push or through the API, with a value for every declared parameter.
+
+    `is_any` stands for every way in which a pipeline can start; its parameters are not known. Among the parameters are
+    also, by their whole names, those values about the start that are taken for granted.
+    """
+
+    ref: Branch | Tag
+    by_api: bool
+    parameters: Mapping[str, Value]
+    is_any: bool = False
+
+    def value(self, name: str) -> Value:
+        """A pipeline value by its name."""
+        if name in ("pipeline.git.branch", _TAG_NAME):
+            return self.ref.name if isinstance(self.ref, Tag) is (name == _TAG_NAME) else None
+        return self.parameters.get(name.removeprefix(_PARAMETER), UNKNOWN)
 
 
-class Reason(Enum):
-    """What keeps something from running, as far as what to do depends on it."""
+def parameters_in(text: str) -> set[str]:
+    """The pipeline parameters that a text names."""
+    return {n.removeprefix(_PARAMETER) for n in re.findall(r"pipeline\.parameters\.[\w-]+(?:\.[\w-]+)*", text)}
 
-    OTHER = "other"  # a condition, most often
-    FILTERS = "filters"
-    NO_TAGS = "no tags"  # no filter for tags
-    SCHEDULE = "schedule"
-    UNDECLARED = "undeclared"  # a parameter
-    REFUSED = "refused"  # a name that there is not
+
+def filled_parameters(text: str) -> set[str]:
+    """The pipeline parameters that are filled into a text."""
+    return {name for found in _TAG.finditer(text) for name in parameters_in(found[1])}
+
+
+def truth(value: Value) -> Answer:
+    """What counts as true: all but false, null, 0 and the empty text (docs, "Logic statements")."""
+    return Answer.UNKNOWN if value is UNKNOWN else Answer.YES if value else Answer.NO
+
+
+def written(value: Value) -> str:
+    """A value as YAML and CircleCI write it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _as_value(answer: Answer) -> Value:
+    return UNKNOWN if answer is Answer.UNKNOWN else answer is Answer.YES
+
+
+def filled(text: Text, trigger: Trigger) -> Value:
+    """A scalar with its `<< … >>` filled in; one that is nothing else keeps the type of what stands there.
+
+    A tag that there is not is the empty text (docs, "Pipeline values"); of a branch they do not tell.
+    """
+    whole = _TAG.fullmatch(text.strip())
+    if whole is not None:
+        value = evaluate(whole[1], trigger)
+        return "" if value is None and whole[1].strip() == _TAG_NAME else value
+    values = [evaluate(found[1], trigger) for found in _TAG.finditer(text)]
+    if any(isinstance(value, Unknown) or value is None for value in values) or "<<" in _TAG.sub("", text):
+        return UNKNOWN  # how nothing is written into a text is not documented for all of them
+    texts = iter(map(written, values))
+    return _TAG.sub(lambda _: next(texts), text) if values else typed(text)
+
+
+# --- expressions
+
+
+_Tokens: TypeAlias = list[tuple[str, str]]  # kinds and texts, the next one last
+
+
+def evaluate(expression: str, trigger: Trigger) -> Value:
+    """The value of an expression; unknown where it is none."""
+    rest = [*reversed(_tokens(expression))]
+    try:
+        value = _joined(rest, trigger.value, 0)
+    except (ValueError, RecursionError):  # it is none, or one that CircleCI would refuse
+        return UNKNOWN
+    return UNKNOWN if rest else value
+
+
+@lru_cache(maxsize=1024)
+def _tokens(text: str) -> tuple[tuple[str, str], ...]:
+    """Kinds and texts of the tokens; none where the text is no expression."""
+    text, position = text.strip(), 0
+    found: _Tokens = []
+    while position < len(text) <= _LONGEST and text.count("(") <= _MOST_OPEN:
+        match = _TOKEN.match(text, position)
+        if match is None:
+            return ()
+        kind, token = match.lastgroup or "", match[match.lastgroup or ""]
+        found.append((kind, token.lower() if token in _ALIASES else token))
+        position = match.end()
+    return tuple(found)
+
+
+def _joined(rest: _Tokens, value_of: Callable[[str], Value], level: int) -> Value:
+    """Evaluate what is joined by operators of a level, or of one that binds tighter, and take it away."""
+    if level == len(_LEVELS):
+        return _operand(rest, value_of)
+    left = _joined(rest, value_of, level + 1)
+    while rest and rest[-1][1] in _LEVELS[level] and rest[-1][0] != "string":
+        operator = rest.pop()[1]
+        if (operator == "matches") is not (rest[-1:] != [] and rest[-1][0] == "pattern"):
+            raise ValueError
+        left = _combined(operator, left, _joined(rest, value_of, level + 1))
+    return left
+
+
+def _operand(rest: _Tokens, value_of: Callable[[str], Value]) -> Value:
+    kind, text = rest.pop() if rest else ("", "")
+    if (kind, text) in (("word", "not"), ("sign", "!")):
+        return _as_value(OPPOSITE[_holds(_operand(rest, value_of))])
+    if (kind, text) == ("sign", "("):
+        value = _joined(rest, value_of, 0)
+        if not rest or rest.pop() != ("sign", ")"):
+            raise ValueError
+        return value
+    if kind == "string":
+        return re.sub(r'\\(["\\])', r"\1", text[1:-1])
+    if kind in ("number", "pattern"):
+        return int(text) if kind == "number" else text
+    if kind != "word" or any(text in level for level in _LEVELS):
+        raise ValueError
+    return text == "true" if text in ("true", "false") else value_of(text)
+
+
+def _holds(value: Value) -> Answer:
+    """Truth inside an expression: undefined is false; of 0 and the empty text the docs and their engine disagree."""
+    if value is not True and value is not False and value in ("", 0):
+        return Answer.UNKNOWN
+    return truth(value)
+
+
+def _combined(operator: str, left: Value, right: Value) -> Value:
+    if operator not in ("or", "and"):
+        return _compared(operator, left, right)
+    answer = _holds(left)
+    if answer is not Answer.UNKNOWN:
+        return left if (answer is Answer.YES) is (operator == "or") else right
+    # either side may be the value: it is known where the right one settles it too
+    return right if isinstance(right, bool) and right is (operator == "or") else UNKNOWN
+
+
+def _compared(operator: str, left: Value, right: Value) -> Value:
+    if left is None or right is None:
+        return None
+    is_equality = operator in ("==", "!=")
+    if isinstance(left, Unknown) or isinstance(right, Unknown):
+        is_told = is_equality and "" in (left, right) and UNKNOWN not in (left, right)
+        return operator == "!=" if is_told else UNKNOWN
+    if is_equality:
+        return (type(left) is type(right) and left == right) is (operator == "==")
+    wanted = int if operator in _LEVELS[-1] else str
+    if type(left) is not wanted or type(right) is not wanted:
+        raise ValueError
+    if operator == "matches":
+        return _as_value(matches(str(right), str(left)))
+    return _OPERATORS[operator](left, right)
+
+
+@lru_cache(maxsize=1024)
+def pattern_of(regex: str) -> Pattern | None:
+    """A `/regex/` as a pattern; None where the engine here does not read what Java's would."""
+    try:
+        node = RegexReader(regex).read()
+        return Pattern(regex, Kind.REF, node) if state_count(node) <= MOST_STATES else None
+    except (PatternError, RecursionError):
+        return None
+
+
+def matches(regex: str, text: str) -> Answer:
+    """Whether the regex between slashes matches the whole text, as CircleCI's filters and `matches` ask."""
+    pattern = pattern_of(regex)
+    return truth(pattern.matches(text) if pattern else UNKNOWN)
+
+
+# --- gates
 
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Whether something runs, the line of the config that decides it (0: nothing there does), and why.
+    """Whether something runs, the line of the config that decides it (0: nothing there does), why, and what to do.
 
-    `is_required`: it is another job that does not run, and that this one requires.
+    No cure: it is a condition that decides, and what to do depends on what is sent.
     """
 
     answer: Answer
     line: int = 0
     why: str = ""
-    reason: Reason = Reason.OTHER
-    is_required: bool = False
-
-    @property
-    def is_out(self) -> bool:
-        """Whether it does not run, or requires what does not, of which the docs tell two things for a tag."""
-        return self.answer is Answer.NO or (self.answer is Answer.UNKNOWN and self.is_required)
-
-
-YES: Final = Runs(Answer.YES)
+    cure: str = ""
 
 
 def gate(fields: Map, trigger: Trigger) -> Runs:
     """Whether `when:` and `unless:` of a workflow let the pipeline through."""
-    for word in ("when", "unless"):
-        node = at(fields, word)
-        if node is None:
-            continue
-        answer = _anyhow(node, trigger) if word == "when" else OPPOSITE[_anyhow(node, trigger)]
-        if answer is not Answer.YES:
+    for word, node in ((word, at(fields, word)) for word in ("when", "unless")):
+        answer = Answer.YES if node is None else _anyhow(node, trigger)
+        answer = OPPOSITE[answer] if node is not None and word == "unless" else answer
+        if node is not None and answer is not Answer.YES:
             return Runs(answer, key_line(fields, word), f"its {word}: {_because(node, trigger)}")
-    return YES
+    return Runs(Answer.YES)
 
 
 def _anyhow(node: Node, trigger: Trigger) -> Answer:
     """Whether a condition holds however the pipeline began, as far as the trigger leaves that open."""
-    answers = {condition(node, each) for each in trigger.beginnings(all_texts(node))}
+    text = " ".join(all_texts(node))
+    names = [name for name in _BEGAN if name in text and not trigger.is_any]
+    began = product(*(_BEGAN[name][trigger.by_api] for name in names))
+    all_of = ({**trigger.parameters, **dict(zip(names, values, strict=True))} for values in began)
+    answers = {condition(node, replace(trigger, parameters=values)) for values in all_of}
     return answers.pop() if len(answers) == 1 else Answer.UNKNOWN
 
 
 def _because(node: Node, trigger: Trigger) -> str:
     """The values that a condition asks for, as far as they are known."""
-    texts = [str(text) for text in all_texts(node)]
-    names = sorted(set[str]().union(*map(parameters_in, texts)))
-    facts = [f"{name} is {_shown(trigger.parameters.get(name, UNKNOWN))}" for name in names]
-    if any("pipeline.git." in text for text in texts):
-        facts.append(said(trigger))
-    if any(each.began for each in trigger.beginnings(texts)):
-        facts.append("it is triggered through the API" if trigger.by_api else "it is pushed")
+    text, facts = " ".join(all_texts(node)), []
+    for name in sorted(parameters_in(text)):
+        value = trigger.parameters.get(name, UNKNOWN)
+        shown = "not known" if isinstance(value, Unknown) else "not set" if value is None else written(value)
+        facts.append(f"{name} is '{value}'" if isinstance(value, str) else f"{name} is {shown}")
+    facts += [_said(trigger)] if "pipeline.git." in text else []
+    began = not trigger.is_any and any(name in text for name in _BEGAN)
+    facts += ["it is triggered through the API" if trigger.by_api else "it is pushed"] if began else []
     return ", ".join(facts) or "it does not depend on the trigger"
 
 
-def said(trigger: Trigger) -> str:
-    """The ref in words."""
+def _said(trigger: Trigger) -> str:
     return f"{'tag' if isinstance(trigger.ref, Tag) else 'branch'} {trigger.ref.name}"
 
 
-def _shown(value: Value) -> str:
-    if isinstance(value, Unknown) or value is None:
-        return "not known" if value is not None else "not set"
-    return f"'{value}'" if isinstance(value, str) else written(value)
-
-
 def condition(node: Node, trigger: Trigger, depth: int = 0) -> Answer:
-    """Whether a logic statement or an expression holds. Raises Undeclared."""
+    """Whether a logic statement or an expression holds."""
     if isinstance(node, Text):
         return _text_holds(node, trigger)
     if isinstance(node, Items) or len(node) != 1 or depth > _MOST_DEEP:
@@ -116,25 +309,22 @@ def condition(node: Node, trigger: Trigger, depth: int = 0) -> Answer:
     if word not in ("equal", "and", "or") or not isinstance(argument, Items) or not argument:
         return Answer.UNKNOWN
     if word == "equal":
-        return _equal([_value(item, trigger, depth) for item in argument])
+        return _equal([
+            filled(item, trigger) if isinstance(item, Text) else _as_value(condition(item, trigger, depth + 1))
+            for item in argument
+        ])  # fmt: skip
     combined = kleene_and if word == "and" else kleene_or
     return combined(condition(item, trigger, depth + 1) for item in argument)
 
 
 def _text_holds(text: Text, trigger: Trigger) -> Answer:
     if "<<" in text:
-        is_only_tag = text.startswith("<<") and text.rstrip().endswith(">>") and text.count("<<") == 1
-        return truth(filled(text, trigger)) if is_only_tag else Answer.UNKNOWN
-    value = evaluate(text, text.line, trigger)
-    if is_expression(text):
-        return holds(value)
-    literal = truth(filled(text, trigger))  # CircleCI may take a text for an expression, and refuse it
-    is_doubtful = literal is Answer.YES and (value is False or "pipeline." in text)
-    return Answer.UNKNOWN if is_doubtful else literal
-
-
-def _value(node: Node, trigger: Trigger, depth: int) -> Value:
-    return filled(node, trigger) if isinstance(node, Text) else as_value(condition(node, trigger, depth + 1))
+        return truth(filled(text, trigger)) if _TAG.fullmatch(text.strip()) else Answer.UNKNOWN
+    value = evaluate(text, trigger)
+    if any(kind == "word" and word.startswith("pipeline.") for kind, word in _tokens(text)):
+        return _holds(value)
+    is_doubtful = value is False or "pipeline." in text  # CircleCI may take it for an expression, and refuse it
+    return Answer.UNKNOWN if is_doubtful and truth(typed(text)) is Answer.YES else truth(typed(text))
 
 
 def _equal(values: list[Value]) -> Answer:
@@ -152,10 +342,13 @@ def _matches(node: Node, trigger: Trigger) -> Answer:
     if not isinstance(pattern, Text) or not isinstance(value, Text):
         return Answer.UNKNOWN
     regex, text = filled(pattern, trigger), filled(value, trigger)
-    if not isinstance(regex, str) or not (isinstance(text, str) or text is None):
+    if not isinstance(regex, str) or not isinstance(text, str | None):
         return Answer.UNKNOWN
     answer = matches(f"/{regex}/", text or "")
-    return answer if text is not None or answer is Answer.NO else Answer.UNKNOWN
+    return Answer.UNKNOWN if text is None and answer is Answer.YES else answer
+
+
+# --- filters
 
 
 def filtered(filters: Node | None, trigger: Trigger, line: int) -> Runs:
@@ -164,36 +357,33 @@ def filtered(filters: Node | None, trigger: Trigger, line: int) -> Runs:
     A job without a filter for tags never runs for one; without a filter for branches it runs for all. A filter that is
     an expression is asked about either.
     """
+    is_tag = isinstance(trigger.ref, Tag)
+    cure = _TAGS_CURE if is_tag else f"let the filters there allow {_said(trigger)}, or keep it out of the rule"
     if isinstance(filters, Text) and filters:
-        why = f"its filters: {_because(filters, trigger)}"
-        return Runs(_anyhow(filters, trigger), filters.line, why, Reason.FILTERS)
-    kind = "tags" if isinstance(trigger.ref, Tag) else "branches"
-    rules = at(filters, kind)
+        return Runs(_anyhow(filters, trigger), filters.line, f"its filters: {_because(filters, trigger)}", cure)
+    rules = at(filters, "tags" if is_tag else "branches")
+    if rules is None and not is_tag:
+        return Runs(Answer.YES)
     if rules is None:
-        if kind == "branches":
-            return YES
         why = "a job without a filter for tags never runs for a tag"
-        return Runs(Answer.NO, line if filters is None else filters.line, why, Reason.NO_TAGS)
+        return Runs(Answer.NO, line if filters is None else filters.line, why, cure)
     if not isinstance(rules, Map):
         return Runs(Answer.UNKNOWN, line)
     only, ignore = at(rules, "only"), at(rules, "ignore")
-    asked = [_named(node, trigger.ref.name) for node in (only, ignore) if node is not None]
+    asked = [_is_named(node, trigger.ref.name) for node in (only, ignore) if node is not None]
     if only is not None and ignore is not None and kleene_and(asked) is not Answer.NO:
         answer = Answer.UNKNOWN  # `only` is "considered before" `ignore`
     elif only is not None:
         answer = asked[0]
     else:
-        answer = OPPOSITE[asked[0]] if asked else (Answer.YES if kind == "branches" else Answer.NO)
-    return Runs(answer, (only or ignore or rules).line, f"its filters: {said(trigger)}", Reason.FILTERS)
+        answer = OPPOSITE[asked[0]] if asked else (Answer.NO if is_tag else Answer.YES)
+    return Runs(answer, (only or ignore or rules).line, f"its filters: {_said(trigger)}", cure)
 
 
-def _named(node: Node, name: str) -> Answer:
-    """Whether one of the names or regexes is the name."""
-    listed = node if isinstance(node, Items) else [node]
-    return kleene_or(_is_named(each, name) for each in listed)
-
-
-def _is_named(text: Node, name: str) -> Answer:
-    if not isinstance(text, Text) or "<<" in text:
+def _is_named(node: Node, name: str) -> Answer:
+    """Whether a name or regex, or one of several, is the name."""
+    if isinstance(node, Items):
+        return kleene_or(Answer.UNKNOWN if isinstance(each, Items) else _is_named(each, name) for each in node)
+    if not isinstance(node, Text) or "<<" in node:
         return Answer.UNKNOWN
-    return matches(text, name) if len(text) > 1 and text[0] == text[-1] == "/" else truth(text == name)
+    return matches(node, name) if len(node) > 1 and node[0] == node[-1] == "/" else truth(node == name)

@@ -1,56 +1,44 @@
 """What a config runs: given a ref, an origin and parameters, which workflows and jobs, and on which lines it says so.
 
 CircleCI docs, "Configuration reference": a workflow with `triggers:` runs by its schedule alone; a config without
-workflows runs the job `build`; a job all of whose `requires` are filtered out does not run either, and of several of
-which one is, for a tag, the page says two things; a matrix is required by its `alias`. Version 2 knows no parameters.
+workflows runs the job `build`; a job all of whose `requires` are filtered out does not run either, for a tag one of
+which is; a matrix is required by its `alias`. Version 2 knows no parameters.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import permutations, product
-from math import prod
+from math import factorial, prod
 from typing import Final
 
 from deploystep.core.build import Branch, Tag
+from deploystep.core.facts import Answer, kleene_and, kleene_or
 from deploystep.core.frozen import dataclass, replace
-from deploystep.core.source import Place
-from deploystep.core.trace import Answer, kleene_and, kleene_or
-from deploystep.project.conditions import Reason, Runs, filtered, gate
-from deploystep.project.expressions import UNKNOWN, Trigger, Undeclared, Value, filled_parameters
-from deploystep.project.reading import (
-    ConfigUnreadable,
-    Items,
-    Map,
-    Node,
-    Text,
-    all_texts,
-    at,
-    items_of,
-    key_line,
-    map_of,
-    read_yaml,
-    size,
-    texts_of,
-    typed,
-)
+from deploystep.core.source import Diagnostic, Place, Severity, Span
+from deploystep.project import conditions, reading
+from deploystep.project.conditions import UNKNOWN, Runs, Trigger, Value
+from deploystep.project.reading import ConfigUnreadable, Map, Text, at, items_of, key_line, map_of
 
-_MOST_JOBS: Final = 500  # of one matrix
-_MOST_ORDERED: Final = 4  # parameters of a matrix that are put into every order
+DEPLOYS: Final = re.compile(r"deploy(?!step)|release|publish|ship", re.IGNORECASE)
+_VERSION_2: Final = ("2", "2.0")  # of it CircleCI reads no parameters
 _MOST_NODES: Final = 100_000  # with what aliases repeat
+_MOST_NAMES: Final = 5000  # of one matrix, in every order
 _MOST_CHAINED: Final = 200  # jobs of which each requires the next
-_ONE_JOB: Final = "build"
+_STEPS: Final = frozenset({"pre-steps", "post-steps"})
 _SUCCEEDED: Final = frozenset({"success", "terminal"})
 _REFUSED: Final = "CircleCI refuses this config: "
+_DECLARE: Final = "declare it under parameters: there, or correct its name"
+_SCHEDULE: Final = "name a workflow without triggers:, or make one of the same jobs"
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A pipeline parameter: its type in CircleCI's words, the values of an enum, and its default where it has one."""
+    """A pipeline parameter: its type in CircleCI's words, the values of an enum, and its default if it has one."""
 
     type: str
     line: int
     values: tuple[str, ...] = ()
     default: Value = UNKNOWN
-    has_default: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +51,25 @@ class Job:
     line: int
     fields: Map
 
-    @classmethod
-    def plain(cls, key: Text) -> "Job":
-        """One of which nothing is written but its name."""
-        return cls(str(key), (str(key),), str(key), key.line, Map())
-
     @property
     def requires(self) -> list[str]:
         """Names of the jobs that it waits for, with whatever status."""
         found = at(self.fields, "requires")
-        return [*map(str, texts_of(found)), *(str(key) for item in items_of(found) for key in map_of(item))]
+        return [*map(str, reading.texts_of(found)), *(str(key) for item in items_of(found) for key in map_of(item))]
 
-    @property
-    def after(self) -> Map:
-        """Of the jobs that it waits for those whose success it does not start on."""
-        found = [pair for item in items_of(at(self.fields, "requires")) for pair in map_of(item).items()]
-        return Map({key: node for key, node in found if not {*texts_of(node)} & _SUCCEEDED})
+    def is_called(self, name: str) -> bool:
+        """Whether it, or one that its matrix makes of it, has a name, or may have it once the config is compiled."""
+        return any(name == n or ("<<" in n and name.startswith(n.partition("<<")[0])) for n in self.names)
 
     @property
     def is_approval(self) -> bool:
         """Whether it is a person's word, and runs nothing."""
         return at(self.fields, "type") == "approval"
+
+    @property
+    def deploys(self) -> bool:
+        """Whether it deploys, as far as its name tells."""
+        return not self.is_approval and any(map(DEPLOYS.search, (self.alias, self.key)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +82,23 @@ class Workflow:
     jobs: tuple[Job, ...]
     named: Mapping[str, tuple[Job, ...]]
 
-    def required(self, job: Job) -> list[Job]:
-        """The jobs that a job waits for, directly; where a matrix fills in a name, all that it may be."""
-        found = [other for need in job.requires for other in self.named.get(need, ())]
-        for start in (need.partition("<<")[0] for need in job.requires if "<<" in need):
-            found += [other for name, others in self.named.items() if name.startswith(start) for other in others]
-        return list({id(other): other for other in found}.values())
+    def called(self, name: str) -> list[Job]:
+        """The jobs that have a name, or may have it once CircleCI has compiled the config."""
+        start, is_open, _ = name.partition("<<")
+        if not is_open and name in self.named:
+            return [*self.named[name]]
+        return [j for j in self.jobs if j.is_called(name) or (is_open and any(n.startswith(start) for n in j.names))]
 
-    def all_required(self, *jobs: Job) -> list[Job]:
-        """The jobs that these wait for, directly or through others; not in order."""
-        found: dict[int, Job] = {}
-        waiting = list(jobs)
-        while waiting:
-            new = [other for other in self.required(waiting.pop()) if id(other) not in found]
-            found |= {id(other): other for other in new}
-            waiting += new
-        return list(found.values())
+    def required(self, job: Job) -> list[Job]:
+        """The jobs that a job waits for, directly."""
+        return list({id(other): other for need in job.requires for other in self.called(need)}.values())
+
+    def all_required(self, job: Job) -> list[Job]:
+        """The jobs that a job waits for, directly or through others."""
+        found = self.required(job)
+        for each in found:
+            found += [other for other in self.required(each) if not any(other is one for one in found)]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,50 +132,39 @@ class Config:
     @property
     def is_version_2(self) -> bool:
         """Whether it is one of those that know no parameters, and whose jobs API v1.1 can start."""
-        return self.version in ("2", "2.0")
+        return self.version in _VERSION_2
 
     @property
     def jobs(self) -> list[Job]:
         """The jobs of all workflows."""
         return [job for workflow in self.workflows for job in workflow.jobs]
 
-    @property
-    def job_names(self) -> list[str]:
-        """What they are called, with names that only compiling tells."""
-        return [name for job in self.jobs for name in job.names]
-
     def place(self, line: int) -> Place:
         """A line of it; 0 is the whole file."""
         return Place(self.path, line)
 
+    def warning(self, code: str, what: str, span: Span, hint: str, line: int) -> Diagnostic:
+        """Say what is cured on a line of it, and keeps nothing from running."""
+        return Diagnostic(code, what, span, hint, Severity.WARNING).cured_in(self.place(line))
+
     def trigger(self, ref: Branch | Tag, sent: Mapping[str, Value], *, by_api: bool = True) -> Trigger:
         """A trigger that sends some parameters; the others have their defaults."""
-        return Trigger(
-            ref, by_api, {name: sent.get(name, declared.default) for name, declared in self.parameters.items()}
-        )
-
-    def any_trigger(self, ref: Branch | Tag) -> Trigger:
-        """Whatever starts a pipeline at a ref."""
-        return Trigger(ref, by_api=True, parameters={}, is_any=True)
+        return Trigger(ref, by_api, {name: sent.get(name, each.default) for name, each in self.parameters.items()})
 
     def runs(self, trigger: Trigger) -> tuple[WorkflowRuns, ...]:
         """What runs for a trigger, in the order written."""
-        none = None if trigger.is_any else self.refused
-        try:
-            if none is None:
-                return tuple(_workflow_runs(workflow, trigger) for workflow in self.workflows)
-        except Undeclared as error:
-            why = f"parameter '{error.name}' is not declared in this config"
-            none = Runs(Answer.NO, error.line, why, Reason.UNDECLARED)
-        return tuple(WorkflowRuns(w, none, tuple((job, none) for job in w.jobs)) for w in self.workflows)
+        no = self.refused
+        if no is None or trigger.is_any:
+            return tuple(_workflow_runs(workflow, trigger) for workflow in self.workflows)
+        return tuple(WorkflowRuns(w, no, tuple((job, no) for job in w.jobs)) for w in self.workflows)
 
 
 def _workflow_runs(workflow: Workflow, trigger: Trigger) -> WorkflowRuns:
-    opened = gate(workflow.fields, trigger)
+    opened = conditions.gate(workflow.fields, trigger)
     if items_of(at(workflow.fields, "triggers")) and opened.answer is not Answer.NO:
         line = key_line(workflow.fields, "triggers")
         why = "a workflow with triggers: runs by its schedule alone"
-        opened = Runs(Answer.UNKNOWN if trigger.is_any else Answer.NO, line, why, Reason.SCHEDULE)
+        opened = Runs(Answer.UNKNOWN if trigger.is_any else Answer.NO, line, why, _SCHEDULE)
     found: dict[int, Runs] = {}
     jobs = []
     for job in workflow.jobs:
@@ -205,7 +181,7 @@ def _job_runs(job: Job, workflow: Workflow, found: dict[int, Runs], trigger: Tri
     """Whether the filters of a job and of what it requires let it run; each job is looked at once."""
     if id(job) in found:
         return found[id(job)]
-    mine = filtered(at(job.fields, "filters"), trigger, job.line)
+    mine = conditions.filtered(at(job.fields, "filters"), trigger, job.line)
     if not workflow.fields and isinstance(trigger.ref, Tag):
         mine = Runs(Answer.UNKNOWN)  # of a config without workflows the docs do not tell
     found[id(job)] = mine  # a circle of jobs ends here
@@ -214,15 +190,16 @@ def _job_runs(job: Job, workflow: Workflow, found: dict[int, Runs], trigger: Tri
     if most == 0:
         return Runs(Answer.UNKNOWN)
     needed = [(other, _job_runs(other, workflow, found, trigger, most - 1)) for other in workflow.required(job)]
+    statuses = (node for item in items_of(at(job.fields, "requires")) for node in map_of(item).values())
     out = [(other, runs) for other, runs in needed if runs.answer is Answer.NO]
     if out:
         other, runs = out[0]
-        is_open = isinstance(trigger.ref, Tag) or any("<<" in need for need in job.requires)
-        answer = Answer.NO if len(out) == len(needed) else Answer.UNKNOWN if is_open else mine.answer
-        mine = Runs(answer, runs.line, f"it requires '{other.alias}': {runs.why}", runs.reason, is_required=True)
-    elif mine.answer is Answer.YES and (statuses := job.after):
-        name = next(iter(statuses))
-        mine = Runs(Answer.UNKNOWN, name.line, f"it waits for job '{name}' to end in another way than success")
+        is_certain = len(needed) == len(job.requires)  # no name may be that of several jobs
+        is_out = len(out) == len(needed) or (is_certain and isinstance(trigger.ref, Tag))
+        answer = Answer.NO if is_out else mine.answer if is_certain else Answer.UNKNOWN
+        mine = Runs(answer, runs.line, f"it requires '{other.alias}': {runs.why}", runs.cure)
+    elif mine.answer is Answer.YES and any(_SUCCEEDED.isdisjoint(reading.texts_of(node)) for node in statuses):
+        mine = Runs(Answer.UNKNOWN, job.line, "it waits for another status of a job than success")
     elif needed and mine.answer is Answer.YES and all(runs.answer is Answer.UNKNOWN for _, runs in needed):
         mine = needed[0][1]
     found[id(job)] = mine
@@ -231,48 +208,38 @@ def _job_runs(job: Job, workflow: Workflow, found: dict[int, Runs], trigger: Tri
 
 def read_config(path: str, text: str) -> Config:
     """Read a config. Raises ConfigUnreadable."""
-    root = read_yaml(text)
+    root = reading.read_yaml(text)
     if not isinstance(root, Map):
         raise ConfigUnreadable(root.line, "it is not a map")
-    if any(size(node, {}) > _MOST_NODES for key, node in root.items() if key in ("workflows", "jobs", "commands")):
+    parts = [node for key in ("workflows", "jobs", "commands") if (node := at(root, key)) is not None]
+    if any(reading.size(node, {}) > _MOST_NODES for node in parts):
         raise ConfigUnreadable(1, "it is too large, with what its aliases repeat")
     version, setup = at(root, "version"), at(root, "setup")
-    is_setup = setup is not None and not (isinstance(setup, Text) and typed(setup) is False)
+    is_setup = setup is not None and not (isinstance(setup, Text) and reading.typed(setup) is False)
     written, jobs = map_of(at(root, "workflows")), map_of(at(root, "jobs"))
     workflows = [_workflow(name, fields) for name, fields in written.items() if isinstance(fields, Map)]
-    if not written and _ONE_JOB in jobs:
-        only = Job.plain(next(key for key in jobs if key == _ONE_JOB))
-        workflows = [Workflow(_ONE_JOB, only.line, Map(), (only,), {_ONE_JOB: (only,)})]
-    parameters = {str(name): _declared(name, map_of(node)) for name, node in map_of(at(root, "parameters")).items()}
-    return Config(
-        path=path,
-        text=text,
-        root=root,
-        version=str(version) if isinstance(version, Text) else "",
-        setup=key_line(root, "setup") if is_setup else 0,
-        parameters=parameters,
-        workflows=() if is_setup else tuple(workflows),
-        has_workflows=bool(written),
-        refused=next(_refusals(workflows, root, parameters if version == "2.1" else None), None),
-    )
+    for only in [job_of(key) for key in jobs if key == "build" and not written]:
+        workflows = [Workflow(only.key, only.line, Map(), (only,), {only.key: (only,)})]
+    declared = map_of(at(root, "parameters")) if version not in _VERSION_2 else {}
+    parameters = {str(name): _declared(name, map_of(node)) for name, node in declared.items()}
+    refused = next(_refusals(workflows, root, parameters if version == "2.1" else None), None)
+    line, kind = key_line(root, "setup") if is_setup else 0, str(version) if isinstance(version, Text) else ""
+    shown = () if is_setup else tuple(workflows)
+    return Config(path, text, root, kind, line, parameters, shown, bool(written), refused)
 
 
 def _declared(name: Text, fields: Map) -> Declared:
-    default, kind = at(fields, "default"), at(fields, "type")
+    default, found = at(fields, "default"), at(fields, "type")
+    kind = str(found) if isinstance(found, Text) else "string"
     value: Value = UNKNOWN
     if isinstance(default, Text):
-        value = str(default) if kind in ("string", "enum") else typed(default)
-    return Declared(
-        type=str(kind) if isinstance(kind, Text) else "string",
-        line=name.line,
-        values=tuple(map(str, texts_of(at(fields, "enum")))),
-        default=value,
-        has_default=default is not None,
-    )
+        value = str(default) if found in ("string", "enum") else reading.typed(default)
+    return Declared(kind, name.line, tuple(map(str, reading.texts_of(at(fields, "enum")))), value)
 
 
 def _workflow(name: Text, fields: Map) -> Workflow:
-    jobs = tuple(job for entry in items_of(at(fields, "jobs")) for job in _jobs(entry))
+    entries = items_of(at(fields, "jobs"))
+    jobs = tuple(job_of(entry) for entry in entries if isinstance(entry, Text | Map) and entry)
     named: dict[str, tuple[Job, ...]] = {}
     for job in jobs:
         for each in {job.alias, *job.names}:
@@ -284,63 +251,43 @@ def _refusals(workflows: Iterable[Workflow], root: Map, parameters: Mapping[str,
     """Why CircleCI refuses a config: workflows name jobs, and jobs parameters, that there are not."""
     jobs = map_of(at(root, "jobs"))
     for workflow in workflows:
-        # of groups, and of names that compiling makes, it is not said
-        if "job-groups" not in root and all("<<" not in n and len(found) == 1 for n, found in workflow.named.items()):
-            yield from _lost(workflow, jobs)
-        nodes = [node for job in workflow.jobs for node in (at(jobs, job.key), job.fields)]
-        texts = (text for node in nodes for text in all_texts(node) if "pipeline.parameters." in text)
-        for text in texts if parameters is not None else ():
-            for name in sorted(filled_parameters(text) - (parameters or {}).keys()):
-                yield Runs(Answer.NO, text.line, f"{_REFUSED}parameter '{name}' is not declared", Reason.UNDECLARED)
+        names = {*workflow.named, *(job.key for job in workflow.jobs)}
+        # a name that only compiling tells, or a second one that CircleCI numbers, may be the one that is required
+        is_clear = all("<<" not in name and len(found) == 1 for name, found in workflow.named.items())
+        for job in workflow.jobs if "job-groups" not in root else ():
+            for need in (n for n in job.requires if is_clear and "<<" not in n and n not in names):
+                why = f"{_REFUSED}job '{job.alias}' requires '{need}', which workflow '{workflow.name}' has not"
+                yield Runs(Answer.NO, job.line, why, "correct the name there")
+            if jobs and "/" not in job.key and job.key not in jobs and not job.is_approval:
+                yield Runs(Answer.NO, job.line, f"{_REFUSED}there is no job '{job.key}'", "correct the name there")
+        nodes = [workflow.fields, *(at(jobs, job.key) for job in workflow.jobs)]
+        found = [(text, conditions.filled_parameters(text)) for node in nodes for text in reading.all_texts(node)]
+        for word in ("when", "unless", "filters"):
+            found += [(text, conditions.parameters_in(text)) for text in reading.under(workflow.fields, word, _STEPS)]
+        for text, names in found if parameters is not None else ():
+            for name in sorted(names - (parameters or {}).keys()):
+                yield Runs(Answer.NO, text.line, f"{_REFUSED}parameter '{name}' is not declared", _DECLARE)
 
 
-def _lost(workflow: Workflow, jobs: Map) -> Iterator[Runs]:
-    names = {*workflow.named, *(job.key for job in workflow.jobs)}
-    for job in workflow.jobs:
-        lost = next((need for need in job.requires if "<<" not in need and need not in names), None)
-        if jobs and "/" not in job.key and job.key not in jobs and not job.is_approval:
-            yield Runs(Answer.NO, job.line, f"{_REFUSED}there is no job '{job.key}'", Reason.REFUSED)
-        elif lost is not None:
-            why = f"job '{job.alias}' requires '{lost}', which workflow '{workflow.name}' has not"
-            yield Runs(Answer.NO, job.line, _REFUSED + why, Reason.REFUSED)
+def job_of(entry: Text | Map) -> Job:
+    """A job as it is written in the list of a workflow."""
+    key = entry if isinstance(entry, Text) else next(iter(entry))
+    matrix, names = at(entry, key, "matrix"), _names(str(key), map_of(at(entry, key)))
+    alias = at(matrix, "alias") or (names[0] if matrix is None else key)
+    return Job(str(key), names, str(alias), key.line, map_of(at(entry, key)))
 
 
-def _jobs(entry: Node) -> Iterator[Job]:
-    if isinstance(entry, Text):
-        yield Job.plain(entry)
-    elif isinstance(entry, Map) and len(entry) == 1:
-        key, node = next(iter(entry.items()))
-        fields = map_of(node)
-        matrix = map_of(at(fields, "matrix"))
-        name, alias = at(fields, "name"), at(matrix, "alias")
-        names = _names(str(name) if isinstance(name, Text) else str(key), matrix, is_named=name is not None)
-        shown = str(alias) if isinstance(alias, Text) else str(key) if matrix else names[0]
-        yield Job(str(key), names, shown, key.line, fields)
-
-
-def _names(name: str, matrix: Map, *, is_named: bool) -> tuple[str, ...]:
+def _names(key: str, fields: Map) -> tuple[str, ...]:
     """Every name that a matrix gives a job; those of an unnamed one in each order, which the docs do not tell."""
-    if not matrix:
-        return (name,)
-    parameters = map_of(at(matrix, "parameters"))
-    lists = [[str(text) for text in texts_of(node)] for node in parameters.values()]
-    known = all(
-        isinstance(n, Items) and all(isinstance(i, Text) and "<<" not in i for i in n) for n in parameters.values()
-    )
-    if not known or not 0 < prod(map(len, lists)) <= _MOST_JOBS:
-        return (f"{name}<<",)
-    excluded = [{str(k): str(v) for k, v in map_of(item).items()} for item in items_of(at(matrix, "exclude"))]
-    found: list[str] = []
-    for values in product(*lists):
-        chosen = dict(zip(map(str, parameters), values, strict=True))
-        if chosen in excluded:
-            continue
-        if is_named:
-            made = name
-            for key, value in chosen.items():
-                for form in (f"<< matrix.{key} >>", f"<<matrix.{key}>>"):
-                    made = made.replace(form, value)
-            found.append(made)
-        elif len(values) <= _MOST_ORDERED:
-            found += ["-".join((name, *order)) for order in permutations(values)]
-    return tuple(found) or (f"{name}<<",)
+    name, matrix = at(fields, "name"), at(fields, "matrix")
+    values = map_of(at(matrix, "parameters"))
+    lists = [items_of(each) for each in values.values()]
+    is_literal = all(isinstance(item, Text) and "<<" not in item for each in lists for item in each)
+    chosen: list[dict[str, str]] = []
+    if lists and is_literal and prod(map(len, lists)) * factorial(len(lists)) <= _MOST_NAMES:
+        every = (dict(zip(map(str, values), map(str, each), strict=True)) for each in product(*lists))
+        chosen = [each for each in every if each not in items_of(at(matrix, "exclude"))]
+    if isinstance(name, Text):
+        return tuple(reading.with_values(name, "matrix", each) for each in chosen) or (str(name),)
+    found = tuple("-".join((key, *order)) for each in chosen for order in permutations(each.values()))
+    return found or (key if matrix is None else f"{key}-<<",)

@@ -3,7 +3,8 @@
 The last of several anchors of one name counts, merge keys (`<<`) are merged, tabs at the end of a line do not matter.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 import yaml
@@ -18,23 +19,22 @@ _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 class Text(str):
     """A scalar as it was written; `is_plain` without quotes, so that YAML may give it another type.
 
-    It begins on a line, at a column, and ends before the place `end`; all count from 1.
+    It begins on a line (0 is nowhere), at a column, and ends before the place `end`; all count from 1.
     """
 
     __slots__ = ("column", "end", "is_plain", "line")
-
-    def __new__(  # noqa: PYI034 - Self is newer
-        cls, value: str, line: int = 0, column: int = 0, end: tuple[int, int] = (0, 0), *, is_plain: bool = False
-    ) -> "Text":
-        """Keep the place beside the text; line 0 is nowhere."""
-        made = super().__new__(cls, value)
-        made.line, made.column, made.end, made.is_plain = line, column, end, is_plain
-        return made
-
     line: int
     column: int
     end: tuple[int, int]
     is_plain: bool
+
+    def __new__(  # noqa: PYI034 - Self is newer
+        cls, value: str, line: int = 0, column: int = 0, end: tuple[int, int] = (0, 0), *, is_plain: bool = False
+    ) -> "Text":
+        """Keep the place beside the text."""
+        made = super().__new__(cls, value)
+        made.line, made.column, made.end, made.is_plain = line, column, end, is_plain
+        return made
 
 
 class Items(list["Node"]):
@@ -58,8 +58,7 @@ class ConfigUnreadable(Exception):
 
     def __init__(self, line: int, why: str, column: int = 1) -> None:
         super().__init__(why)
-        self.line, self.column = line, column
-        self.why = why
+        self.line, self.why, self.column = line, why, column
 
 
 class _Composer(yaml.composer.Composer):
@@ -87,7 +86,9 @@ def read_yaml(text: str) -> Node:
     try:
         loader = _Loader(text)
         root = loader.get_single_node()
-        made = _made(root, loader, {}) if root is not None else None
+        if root is None:
+            raise ConfigUnreadable(1, "it is empty")
+        return _made(root, loader, {})
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -96,9 +97,6 @@ def read_yaml(text: str) -> Node:
         raise ConfigUnreadable(1, "it is nested too deeply") from None
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigUnreadable(1, f"YAML cannot read it: {error}") from None
-    if made is None:
-        raise ConfigUnreadable(1, "it is empty")
-    return made
 
 
 def size(node: Node, known: dict[int, int]) -> int:
@@ -113,31 +111,24 @@ def size(node: Node, known: dict[int, int]) -> int:
 
 def _made(node: yaml.Node, loader: Any, known: dict[int, Node]) -> Node:
     """The node as a text, list or map; what an alias repeats is made once."""
+    if isinstance(node, yaml.ScalarNode):
+        start, end = node.start_mark, node.end_mark
+        place = (start.line + 1, start.column + 1, (end.line + 1, end.column + 1))
+        return Text(node.value, *place, is_plain=not node.style)
     if id(node) in known:
         return known[id(node)]
-    line = node.start_mark.line + 1
-    if isinstance(node, yaml.ScalarNode):
-        return _text(node)
-    if isinstance(node, yaml.MappingNode):
-        loader.flatten_mapping(node)
-        found = known[id(node)] = Map()
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                made = _text(key)
-                found.pop(made, None)  # the last of several keys counts, and its line
-                found[made] = _made(value, loader, known)
-        found.line = line
-        return found
-    listed = known[id(node)] = Items()
-    listed.extend(_made(item, loader, known) for item in node.value)
-    listed.line = line
-    return listed
-
-
-def _text(node: yaml.ScalarNode) -> Text:
-    start, end = node.start_mark, node.end_mark
-    place = (start.line + 1, start.column + 1, (end.line + 1, end.column + 1))
-    return Text(node.value, *place, is_plain=not node.style)
+    made = known[id(node)] = Map() if isinstance(node, yaml.MappingNode) else Items()
+    made.line = node.start_mark.line + 1
+    if isinstance(made, Items):
+        made.extend(_made(item, loader, known) for item in node.value)
+        return made
+    loader.flatten_mapping(node)
+    for key, value in node.value:
+        name = _made(key, loader, known)
+        if isinstance(name, Text):
+            made.pop(name, None)  # the last of several keys counts, and its line
+            made[name] = _made(value, loader, known)
+    return made
 
 
 def typed(text: Text) -> Typed:
@@ -150,6 +141,12 @@ def typed(text: Text) -> Typed:
     if digits.isascii() and digits.isdigit() and (digits == "0" or digits[0] != "0"):
         return int(text)
     return _BOOLEANS.get(str(text), str(text))
+
+
+def with_values(text: Text, scope: str, values: Mapping[str, str]) -> Text:
+    """The text with what is filled in for `<< SCOPE.NAME >>`, where that is known."""
+    made = re.sub(rf"<<\s*{scope}\.([\w-]+)\s*>>", lambda found: values.get(found[1], found[0]), text)
+    return Text(made, text.line, text.column, text.end, is_plain=text.is_plain)
 
 
 def at(node: Node | None, *keys: str) -> Node | None:

@@ -9,8 +9,8 @@ from deploystep.core.parameters import Scalar, Template
 from deploystep.core.patterns import Pattern, is_legal_ref
 from deploystep.core.patterns.proofs import overlap, witness
 from deploystep.core.rules import Alternative, Deploy, FlagIs, NameIs, Rule, RuleSet
+from deploystep.project.conditions import Unknown, Value, pattern_of
 from deploystep.project.config import Config
-from deploystep.project.expressions import Unknown, Value, pattern_of
 from deploystep.project.reading import all_texts, under
 
 _MOST_REFS: Final = 6  # that are tried for one pattern

@@ -1,14 +1,13 @@
 """Whether a job runs this step, followed through the commands and scripts that are at hand."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from deploystep.core.frozen import dataclass, replace
-from deploystep.core.trace import Answer
+from deploystep.core.facts import Answer, kleene_or
+from deploystep.core.frozen import dataclass
 from deploystep.project.config import Config, Job
-from deploystep.project.reading import Items, Map, Node, Text, at, items_of, map_of, typed
+from deploystep.project.reading import Items, Node, Text, at, items_of, map_of, typed, with_values
 
 Read = Callable[[str], str | None]  #: the text of a file of the repository; None where there is none
 
@@ -18,11 +17,10 @@ _IDLE: Final = re.compile(r"--(?:dry-run|sandbox)\b")
 _FILE: Final = re.compile(r"(?<![\w./-])(?:\./)?([\w-][\w./-]*)")
 _BUILT_IN: Final = frozenset({
     "checkout", "run", "when", "unless", "save_cache", "restore_cache", "setup_remote_docker", "store_artifacts",
-    "store_test_results", "persist_to_workspace", "attach_workspace", "add_ssh_keys", "deploy",
+    "store_test_results", "persist_to_workspace", "add_ssh_keys", "deploy",
 })  # fmt: skip
 _MOST_DEEP: Final = 8
 _MOST_STEPS: Final = 2000
-_PARAMETER: Final = re.compile(r"<<\s*parameters\.([\w-]+)\s*>>")
 #: A value that is filled in where the shell expects a command, or the name of a script.
 _MAY_RUN: Final = re.compile(
     r"(?:^|[;&|(`]|(?<!\S)(?:then|do|else|bash|sh|zsh|source|\.|eval|exec|sudo|env|xargs|time|nohup|deploystep)\s)"
@@ -30,103 +28,45 @@ _MAY_RUN: Final = re.compile(
     re.MULTILINE,
 )
 _END: Final = re.compile(r" -- |[;&|]")
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 RUN: Final = "run "  #: stands for `deploystep run`; no rule is called so
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a job as far as it concerns this one.
+class Call:
+    """A call of this step: whether it is made, on which line, and whether the repository has been checked out by then.
 
-    `runs` holds for each call of it `RUN`, or the words among which `gate` has the name of its rule. `is_idle` calls it
-    and does nothing.
+    `words` has `RUN`, or the words among which `gate` has the name of its rule.
     """
-
-    line: int
-    has_checkout: bool = False
-    runs: tuple[tuple[str, ...], ...] = ()
-    is_idle: bool = False
-    is_open: bool = False  # what it does is not known
-    is_certain: bool = True  # it stands under no condition
-    attaches: bool = False  # the workspace that other jobs of the pipeline have left
-
-
-@dataclass(frozen=True, slots=True)
-class RunsStep:
-    """Whether a job runs the step, on which line, and whether the repository has been checked out by then."""
 
     answer: Answer
     line: int
-    has_checkout: Answer
-    is_idle: bool = False
+    has_checkout: Answer = Answer.UNKNOWN
     words: tuple[str, ...] = ()
 
-    @property
-    def is_gate(self) -> bool:
-        """Whether the step is `gate`, which sends nothing."""
-        return bool(self.words) and self.words != (RUN,)
 
-
-@dataclass(frozen=True, slots=True)
-class JobSteps:
-    """All calls of the step in a job; `otherwise` is what is known where none of them is meant.
-
-    `workspace` is the line on which the job attaches the workspace of its pipeline; 0 where it does not.
-    """
-
-    calls: tuple[RunsStep, ...]
-    otherwise: RunsStep
-    workspace: int = 0
-
-    def of(self, *names: str) -> RunsStep:
-        """The first call for one of the names: `RUN`, or a rule that `gate` judges."""
-        meant = [call for call in self.calls if not {*names}.isdisjoint(call.words)]
-        found = next((call for call in meant if call.answer is Answer.YES), next(iter(meant), None))
-        may_be = any("$" in word or "<<" in word for call in self.calls for word in call.words) and names != (RUN,)
-        otherwise = replace(self.otherwise, answer=Answer.UNKNOWN) if may_be else self.otherwise
-        return found or otherwise
-
-    @property
-    def unlike(self) -> Iterator[tuple[str, int]]:
-        """Yield the rule that each `gate` names for certain, with its line."""
-        for call in self.calls:
-            if call.is_gate and len(call.words) == 1 and _NAME.fullmatch(call.words[0]):
-                yield call.words[0], call.line
-
-
-def runs_step(config: Config, job: Job, read: Read) -> JobSteps:
+def runs_step(config: Config, job: Job, read: Read) -> "JobSteps":
     """Look at the steps of a job in their order, with `pre-steps` and `post-steps` of its workflow.
 
     Another job may stand in for one with `override-with`, where its orb has that.
     """
+    found = JobSteps(config, read, job.line)
     definition = None if at(job.fields, "override-with") else at(config.root, "jobs", job.key)
-    if job.is_approval:
-        return JobSteps((), RunsStep(Answer.NO, job.line, Answer.UNKNOWN))
-    listed = [*items_of(at(job.fields, "pre-steps")), *items_of(at(definition, "steps"))]
-    listed += items_of(at(job.fields, "post-steps"))
-    checkout, answer = Answer.NO, Answer.NO if isinstance(definition, Map) else Answer.UNKNOWN
-    if definition is None and (named := _of_orb(job.key, job.fields, config)):
-        ours = tuple(RunsStep(Answer.YES, job.line, Answer.UNKNOWN, words=words) for words in named)
-        return JobSteps(ours, RunsStep(Answer.NO, job.line, Answer.UNKNOWN))
-    idle: RunsStep | None = None
-    calls: list[RunsStep] = []
-    workspace = 0
-    values = _arguments(definition, job.fields, {})
-    steps = (found for node in listed for found in _steps(node, config, read, values, 0))
-    for step in (*islice(steps, _MOST_STEPS), *(Step(job.line, is_open=True) for _ in islice(steps, 1))):
-        if step.has_checkout and checkout is not Answer.YES:
-            checkout = Answer.YES if step.is_certain else Answer.UNKNOWN
-        runs = Answer.YES if step.is_certain else Answer.UNKNOWN
-        calls += [RunsStep(runs, step.line, checkout, words=words) for words in step.runs]
-        if step.is_idle:
-            idle = idle or RunsStep(Answer.NO, step.line, checkout, is_idle=True)
-        if step.attaches:
-            workspace = workspace or step.line
-        if step.is_open:
-            answer = Answer.UNKNOWN
-            checkout = checkout if checkout is Answer.YES else Answer.UNKNOWN
-    otherwise = idle if idle and answer is Answer.NO else RunsStep(answer, job.line, checkout)
-    return JobSteps(tuple(calls), otherwise, workspace)
+    ours = _of_orb(job.key, job.fields, config) if definition is None else ()
+    found.calls += [Call(Answer.YES, job.line, words=words) for words in ours]
+    if not job.is_approval and not ours:
+        found.answer = Answer.UNKNOWN if definition is None else Answer.NO
+        values = _arguments(definition, job.fields, {})
+        for node in (at(job.fields, "pre-steps"), at(definition, "steps"), at(job.fields, "post-steps")):
+            found.follow(items_of(node), Answer.YES, 0, values)
+    return found
+
+
+def _arguments(definition: Node | None, given: Node | None, outer: Mapping[str, str]) -> dict[str, str]:
+    """The parameters of a job or command whose values are texts, given to it or in their declarations."""
+    values = {name: at(declared, "default") for name, declared in map_of(at(definition, "parameters")).items()}
+    varied = dict.fromkeys(map_of(at(given, "matrix", "parameters")))
+    values |= {name: value for name, value in (map_of(given) | varied).items() if name in values}
+    return {str(n): with_values(v, "parameters", outer) for n, v in values.items() if isinstance(v, Text)}
 
 
 def _of_orb(name: str, fields: Node | None, config: Config) -> tuple[tuple[str, ...], ...]:
@@ -138,55 +78,75 @@ def _of_orb(name: str, fields: Node | None, config: Config) -> tuple[tuple[str, 
     return ((RUN,) if command == "run" else (rule,) if isinstance(rule, Text) else ("$",),)
 
 
-def _arguments(definition: Node | None, given: Node | None, outer: Mapping[str, str]) -> dict[str, str]:
-    """The values of the parameters of a job or command, where one stands there or in its place."""
-    found: dict[str, str] = {}
-    for name, declared in map_of(at(definition, "parameters")).items():
-        value = at(given, name) or at(declared, "default")
-        if isinstance(value, Text) and at(given, "matrix", "parameters", name) is None:
-            found[str(name)] = _filled(value, outer)
-    return found
+class JobSteps:
+    """What the steps of a job do; `answer` is NO until one of them may run anything.
 
+    `calls` are those of this step; `idle` is the line of one that does nothing, 0 where there is none.
+    """
 
-def _filled(text: Text, values: Mapping[str, str]) -> Text:
-    made = _PARAMETER.sub(lambda found: values.get(found[1], found[0]), text)
-    return Text(made, text.line, text.column, text.end, is_plain=text.is_plain)
+    def __init__(self, config: Config, read: Read, line: int) -> None:
+        self.config, self.read, self.line = config, read, line
+        self.answer = self.checkout = Answer.NO
+        self.calls: list[Call] = []
+        self.idle = self.count = 0
 
+    def of(self, *names: str) -> Call:
+        """The first call for one of the names: `RUN`, or a rule that `gate` judges; else whether there may be one."""
+        meant = [call for call in self.calls if not {*names}.isdisjoint(call.words)]
+        may_be = any("$" in word or "<<" in word for call in self.calls for word in call.words) and names != (RUN,)
+        if meant:
+            return next((call for call in meant if call.answer is Answer.YES), meant[0])
+        return Call(Answer.UNKNOWN if may_be else self.answer, self.line, self.checkout)
 
-def _steps(node: Node, config: Config, read: Read, values: Mapping[str, str], depth: int) -> Iterator[Step]:
-    name, fields = (node, None) if isinstance(node, Text) else next(iter(map_of(node).items()), (Text(""), None))
-    if depth > _MOST_DEEP or isinstance(node, Items) or "<<" in name:
-        yield Step(node.line, is_open=True)
-    elif name == "checkout":
-        yield Step(name.line, has_checkout=True)
-    elif name in ("run", "deploy"):
-        command = fields if isinstance(fields, Text) else at(fields, "command")
-        yield _command(_filled(command, values), read) if isinstance(command, Text) else Step(name.line, is_open=True)
-    elif name in ("when", "unless"):
-        condition = at(fields, "condition")
-        holds = typed(_filled(condition, values)) if isinstance(condition, Text) else None
-        for inner in items_of(at(fields, "steps")) if holds is not (name == "unless") else ():
-            for step in _steps(inner, config, read, values, depth + 1):
-                yield step if isinstance(holds, bool) else replace(step, is_certain=False)
-    elif name in map_of(at(config.root, "commands")):
-        command = at(config.root, "commands", name)
-        inside = _arguments(command, fields, values)
-        for inner in items_of(at(command, "steps")):
-            yield from _steps(inner, config, read, inside, depth + 1)
-    elif name == "attach_workspace" or name not in _BUILT_IN:
-        yield Step(name.line, runs=_of_orb(name, fields, config), is_open=True, attaches=name == "attach_workspace")
+    def follow(self, steps: Sequence[Node], certain: Answer, depth: int, values: Mapping[str, str]) -> None:
+        """Follow steps, which are run for certain or perhaps, into commands and conditions."""
+        for node in steps:
+            name = node if isinstance(node, Text) else next(iter(map_of(node)), Text(""))
+            fields = at(node, name)
+            self.count += 1
+            if depth > _MOST_DEEP or self.count > _MOST_STEPS or isinstance(node, Items) or "<<" in name:
+                self.is_open()
+            elif name == "checkout":
+                self.checkout = kleene_or((self.checkout, certain))
+            elif name in ("run", "deploy"):
+                command = fields if isinstance(fields, Text) else at(fields, "command")
+                command = with_values(command, "parameters", values) if isinstance(command, Text) else None
+                self.run(command, certain) if command is not None else self.is_open()
+            elif name in ("when", "unless"):
+                condition = at(fields, "condition")
+                holds = typed(with_values(condition, "parameters", values)) if isinstance(condition, Text) else None
+                if holds is not (name == "unless"):
+                    is_known = certain if isinstance(holds, bool) else Answer.UNKNOWN
+                    self.follow(items_of(at(fields, "steps")), is_known, depth + 1, values)
+            elif name in map_of(at(self.config.root, "commands")):
+                command = at(self.config.root, "commands", name)
+                inside = _arguments(command, fields, values)
+                self.follow(items_of(at(command, "steps")), certain, depth + 1, inside)
+            elif name not in _BUILT_IN:
+                ours = _of_orb(name, fields, self.config)
+                self.calls += [Call(certain, name.line, self.checkout, words) for words in ours]
+                self.is_open()
 
+    def is_open(self) -> None:
+        """Something is done that is not known."""
+        self.answer, self.checkout = Answer.UNKNOWN, kleene_or((self.checkout, Answer.UNKNOWN))
 
-def _command(command: Text, read: Read) -> Step:
-    """What a shell command, or a script of the repository that it names, does."""
-    texts: list[str] = [command]
-    texts += [text for name in dict.fromkeys(_FILE.findall(command)) if (text := read(name)) is not None]
-    found = [(m[1], m[2]) for text in texts for m in _STEP.finditer(_COMMENT.sub("", text))]
-    live = [(w, _END.split(rest)[0]) for w, rest in found if w != "plan" and not _IDLE.search(rest)]
-    runs = tuple((RUN,) if word == "run" else _words(rest) for word, rest in live)
-    clones = any("git clone" in text or "git fetch" in text for text in texts)
-    is_open = not found and _MAY_RUN.search(command) is not None
-    return Step(command.line, clones, runs=runs, is_idle=bool(found) and not live, is_open=is_open)
+    def run(self, command: Text, certain: Answer) -> None:
+        """Look at a shell command, and the scripts of the repository that it names."""
+        texts: list[str] = [command]
+        texts += [text for name in dict.fromkeys(_FILE.findall(command)) if (text := self.read(name)) is not None]
+        if any("git clone" in text or "git fetch" in text for text in texts):
+            self.checkout = kleene_or((self.checkout, certain))
+        found = [(m[1], m[2]) for text in texts for m in _STEP.finditer(_COMMENT.sub("", text))]
+        for word, rest in found:
+            if word == "plan" or _IDLE.search(rest):
+                self.idle = self.idle or command.line
+                continue
+            options = _END.split(rest)[0]
+            answer = Answer.UNKNOWN if "<<" in options else certain
+            self.calls.append(Call(answer, command.line, self.checkout, (RUN,) if word == "run" else _words(options)))
+        if not found and _MAY_RUN.search(command):
+            self.is_open()
 
 
 def _words(rest: str) -> tuple[str, ...]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
+from deploystep.core.facts import Answer
 from deploystep.core.frozen import dataclass
-from deploystep.core.trace import Answer
+from deploystep.project.conditions import Value
 from deploystep.project.config import Config, WorkflowRuns
-from deploystep.project.expressions import Value
 from deploystep.project.refs import Ref
 
 
@@ -34,10 +34,7 @@ def would_run(config: Config, ref: Ref, parameters: Mapping[str, Value]) -> Woul
 
 def _told(w: WorkflowRuns) -> str:
     """A workflow and its jobs; "perhaps" is said of a job only where it is not said of all of them."""
-    is_certain = w.runs.answer is Answer.YES
-    jobs = [
-        f"{'perhaps ' * (is_certain and runs.answer is Answer.UNKNOWN)}{job.alias}"
-        for job, runs in w.jobs
-        if runs.answer is not Answer.NO
-    ]
-    return f"{'' if is_certain else 'perhaps '}workflow {w.workflow.name}: {', '.join(jobs)}"
+    perhaps, maybe = ("", "perhaps ") if w.runs.answer is Answer.YES else ("perhaps ", "")
+    words = {Answer.YES: "", Answer.UNKNOWN: maybe}
+    jobs = [f"{words[runs.answer]}{job.alias}" for job, runs in w.jobs if runs.answer in words]
+    return f"{perhaps}workflow {w.workflow.name}: {', '.join(jobs)}"

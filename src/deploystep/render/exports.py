@@ -1,6 +1,5 @@
 """The outcome as lines for bash, for a file such as the one that `$BASH_ENV` names: later steps of the job read it."""
 
-from collections.abc import Iterator
 from shlex import quote
 
 from deploystep.app.report import Report
@@ -9,23 +8,16 @@ from deploystep.core.decide import Verdict
 
 def lines(report: Report) -> str:
     """An `export` for each variable, whatever its value holds. The second trigger's names end in `_2`, and so on."""
-    found = (f"export {name}={quote(value)}\n" for name, value in _variables(report))
-    return "".join(found).replace("\0", "")
-
-
-def _variables(report: Report) -> Iterator[tuple[str, str]]:
-    if not report.triggers:
-        yield from _numbered(1, _outcome(report), report.gated.rule if report.gated else "", "", "")
-    for number, trigger in enumerate(report.triggers, 1):
-        created = trigger.created
-        run_id, url = (created.id or "", created.url) if created else ("", "")
-        yield from _numbered(number, trigger.outcome.value, trigger.spec.rule, run_id, url)
-
-
-def _numbered(number: int, *values: str) -> Iterator[tuple[str, str]]:
-    suffix = f"_{number}" if number > 1 else ""
-    names = ("OUTCOME", "RULE", "RUN_ID", "RUN_URL")
-    yield from zip((f"DEPLOYSTEP_{name}{suffix}" for name in names), values, strict=True)
+    told = [(_outcome(report), report.gated.rule if report.gated else "", "", "")] if not report.triggers else []
+    for trigger in report.triggers:
+        run = (trigger.created.id or "", trigger.created.url) if trigger.created else ("", "")
+        told.append((trigger.outcome.value, trigger.spec.rule, *run))
+    found = ""
+    for number, values in enumerate(told, start=1):
+        suffix = f"_{number}" if number > 1 else ""
+        for name, value in zip(("OUTCOME", "RULE", "RUN_ID", "RUN_URL"), values, strict=True):
+            found += f"export DEPLOYSTEP_{name}{suffix}={quote(value)}\n"
+    return found.replace("\0", "")
 
 
 def _outcome(report: Report) -> str:

@@ -5,11 +5,11 @@ import unicodedata
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from deploystep.app.report import Finding, Gated, GateOutcome, Report, TriedCase, TriggerEntry
+from deploystep.app.report import Finding, Gated, GateOutcome, Report, TriggerEntry
 from deploystep.core.build import BuildContext, Tag
-from deploystep.core.decide import Decision, Judgement, Verdict
+from deploystep.core.decide import Decision, Verdict
 from deploystep.core.deploy import Outcome
-from deploystep.core.exits import ExitCode
+from deploystep.core.errors import ExitCode
 from deploystep.core.frozen import dataclass
 from deploystep.core.nodes import NOT_EXECUTED
 from deploystep.core.parameters import Scalar
@@ -17,6 +17,8 @@ from deploystep.core.source import Diagnostic, SourceFile
 from deploystep.core.text import visible
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from deploystep.app.init import Start
     from deploystep.migrate.plan import Change, Migration
 
@@ -31,7 +33,6 @@ _COLOURS: Final = {
     "warning": "33;1",
 }
 _MOST: Final = 100  # diagnostics that are shown
-_FINDING: Final = 11  # columns of what was looked at
 _WINDOW: Final = 160  # characters of a source line
 
 
@@ -65,7 +66,7 @@ def result(report: Report, style: Style) -> str:
     if report.skipped:
         lines.append(report.skipped + NOT_EXECUTED * bool(report.gated and report.gated.command))
     elif report.gated is not None:
-        lines += _gated(report.gated) if report.exit.is_result else []
+        lines += of_gate(report.gated) if report.exit.is_result else []
     elif report.decision is not None and not report.triggers and report.exit is ExitCode.OK:
         lines.append(_nothing(report.decision))
     if report.start is not None and report.exit is ExitCode.OK:
@@ -82,7 +83,7 @@ def _nothing(decision: Decision) -> str:
     return _FOR_GATE if fires else "no rule fires: there is nothing to deploy"
 
 
-def _gated(gated: Gated) -> list[str]:
+def of_gate(gated: Gated) -> list[str]:
     """What becomes of the command, and in a dry run what it would be given."""
     outcome, program = gated.outcome, visible(gated.program)
     not_executed = f": {program} is not executed" if program else ""
@@ -104,35 +105,34 @@ _FOR_GATE: Final = "nothing is sent: what fires is for deploystep gate alone"
 def _headline(report: Report, build: BuildContext) -> str:
     where = report.source.path if report.source else ""
     ref = f"{'tag' if isinstance(build.ref, Tag) else 'branch'} {build.ref.name} @ {build.revision[:7]}"
-    zone = getattr(report.now.tzinfo, "key", None) or report.now.tzname() if report.now else None
-    now = f"{report.now:%Y-%m-%d %H:%M} {zone}" if report.now else None
-    user = f"user {build.user}" if build.user else None
-    return visible(" · ".join(part for part in (where, ref, now, user) if part))
+    now, user = moment(report.now) if report.now else "", f"user {build.user}" if build.user else ""
+    return visible(" · ".join(filter(None, (where, ref, now, user))))
+
+
+def moment(at: "datetime") -> str:
+    """A moment for people, with its zone."""
+    return f"{at:%Y-%m-%d %H:%M} {getattr(at.tzinfo, 'key', None) or at.tzname()}"
 
 
 def _judged(decision: Decision, report: Report, style: Style) -> Iterator[str]:
     """Each rule with its verdict and why, and what it sends."""
     width = max((len(j.rule.name.value) for j in decision.judgements), default=0)
     for judgement in decision.judgements:
-        yield from _line(judgement, report, width, style)
+        verdict, name = judgement.verdict.value, judgement.rule.name.value
+        alone = "" if judgement.rule.sends or report.gated else "gate only: "
+        yield style.paint(f"{verdict:<5}", verdict) + f" {name:<{width}}  {alone}{visible(judgement.because)}"
+        if judgement.verdict is Verdict.FIRE:
+            triggers = [t for t in report.triggers if t.spec.rule == name]
+            yield from (f"      {' ' * width}  {line}" for t in triggers for line in sent(t))
 
 
-def _line(judgement: Judgement, report: Report, width: int, style: Style) -> list[str]:
-    verdict = judgement.verdict.value
-    name = judgement.rule.name.value
-    alone = "" if judgement.rule.sends or report.gated else "gate only: "
-    head = style.paint(f"{verdict:<5}", verdict) + f" {name:<{width}}  {alone}{visible(judgement.because)}"
-    if judgement.verdict is not Verdict.FIRE:
-        return [head]
-    triggers = [t for t in report.triggers if t.spec.rule == name]
-    return [head, *(f"      {' ' * width}  {line}" for t in triggers for line in _sent(t))]
-
-
-def _sent(trigger: TriggerEntry) -> list[str]:
+def sent(trigger: TriggerEntry) -> list[str]:
     """One trigger, some lines: what is or was sent, what came of it."""
-    lines = [f"→ {trigger.request.method} {trigger.url}", *contents(trigger)]
+    lines = [f"→ {trigger.request.method} {trigger.url}", *_contents(trigger)]
     created = trigger.created
-    lines.append(f"= {trigger.outcome.value}: {created.url}" if created else f"= {_ENDING[trigger.outcome]}")
+    word = trigger.outcome.value
+    ending = f"{word}: {created.url}" if created else _ENDING.get(trigger.outcome, word.replace("-", " "))
+    lines.append(f"= {ending}")
     lines += [f"  {trigger.because}"] if trigger.because else []
     lines += [f"  revision {created.revision}"] if created and created.revision else []
     lines += [f"  workflow {w.name}: {w.status}" for w in trigger.workflows]
@@ -141,19 +141,15 @@ def _sent(trigger: TriggerEntry) -> list[str]:
 
 _ENDING: Final = {
     Outcome.PLANNED: "not sent: this is a dry run",
-    Outcome.NOT_SENT: "not sent",
-    Outcome.TRIGGERED: "triggered",
-    Outcome.ALREADY_TRIGGERED: "already triggered",
     Outcome.SUPERSEDED: "superseded: nothing was sent",
     Outcome.REFUSED: "refused: nothing was triggered",
     Outcome.UNREACHABLE: "unreachable: nothing was triggered",
     Outcome.UNCERTAIN: "uncertain: it may have been triggered",
-    Outcome.STOPPED: "stopped",
     Outcome.NOTHING_RUNS: "accepted, but nothing runs",
 }
 
 
-def contents(trigger: TriggerEntry) -> list[str]:
+def _contents(trigger: TriggerEntry) -> list[str]:
     """What a trigger says, and what it would run, a line each."""
     spec = trigger.spec
     kind = "tag" if isinstance(spec.ref, Tag) else "branch"
@@ -168,8 +164,7 @@ def contents(trigger: TriggerEntry) -> list[str]:
 #: A text that no reader of YAML takes for something else, and that ends where it seems to.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./@+-](?:[A-Za-z0-9_./@+ -]|:(?! ))*(?<![ :])")
 _READ_OTHERWISE: Final = re.compile(
-    r"true|false|yes|no|on|off|null|[+-]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?|0x[0-9a-f]+",
-    re.IGNORECASE,
+    r"(?i:true|false|yes|no|on|off|null|0x[0-9a-f]+|[+-]?[0-9_]*\.?[0-9_]*(e[+-]?[0-9]+)?)"
 )
 
 
@@ -264,10 +259,8 @@ def _next(start: "Start", *, has_commit: bool) -> str:
 
 
 def _finding(finding: Finding, style: Style) -> str:
-    """A line: how it is, what was looked at, what was found and the cure."""
-    word = finding.grade.value
-    cure = f" — {finding.cure}" if finding.cure else ""
-    return f"{style.paint(f'{word:<7}', word)}  {finding.name:<{_FINDING}}  {visible(finding.text + cure)}"
+    word, cure = finding.grade.value, f" — {finding.cure}" if finding.cure else ""
+    return f"{style.paint(f'{word:<7}', word)}  {finding.name:<11}  {visible(finding.text + cure)}"
 
 
 def _migrated(found: "Migration", report: Report) -> list[str]:
@@ -281,27 +274,23 @@ def _migrated(found: "Migration", report: Report) -> list[str]:
     alarms = [f for f in found.findings if f.is_alarm]
     by_hand = sum(not f.is_written for f in alarms)
     if alarms:
+        kinds = [f.kind for f in alarms]
+        numbers = {"deploy step": kinds.count("deploy-step"), "call": kinds.count("call")}
+        ending = " and ".join(_count(number, word) for word, number in numbers.items() if number)
         which = {0: "", len(alarms): ", all of them by hand"}.get(by_hand, f", {by_hand} of them by hand")
-        lines.append(f"{_ending(found)} to migrate{', by hand' if by_hand == len(alarms) == 1 else which}")
+        lines.append(f"{ending} to migrate{', by hand' if by_hand == len(alarms) == 1 else which}")
     elif not any(problem.why.is_error for problem in found.problems):
         lines.append(f"nothing that stops working is in what was read: {visible(', '.join(found.read))}")
         lines.append("not read: what images, orbs of others and compiled programs do")
-    files = [
-        f"{c.path} ({'new' if c.old is None else _count(len(c.replaced), 'line') + ' replaced'})" for c in found.changes
+    changed = [
+        (c.path, "new" if c.old is None else f"{_count(len(c.replaced), 'line')} replaced") for c in found.changes
     ]
+    files = ", ".join(f"{path} ({how})" for path, how in changed)
     if files and report.has_written:
-        lines.append(f"written: {', '.join(files)}; next:")
-        lines += [f"  {line}" for line in found.next]
+        lines += [f"written: {files}; next:", *(f"  {line}" for line in found.next)]
     elif files:
-        lines.append(f"--write changes {', '.join(files)}; --diff shows how")
+        lines.append(f"--write changes {files}; --diff shows how")
     return lines
-
-
-def _ending(found: "Migration") -> str:
-    """How many deploy steps and calls end."""
-    kinds = [f.kind for f in found.findings if f.is_alarm]
-    numbers = {"deploy step": kinds.count("deploy-step"), "call": kinds.count("call")}
-    return " and ".join(_count(number, word) for word, number in numbers.items() if number)
 
 
 def diff_of(change: "Change") -> str:
@@ -315,25 +304,18 @@ def diff_of(change: "Change") -> str:
 
 
 def _tested(report: Report, style: Style) -> list[str]:
-    lines = [line for tried in report.tried for line in _tried(tried, style)]
-    gaps = [_short(gap, report.source, style) for gap in report.gaps] if report.source else []
+    """A line for each case, and below it what became of each rule that is not as it should be."""
+    lines = [] if report.tried else ["there are no cases: write some under cases:"]
+    for tried in report.tried:
+        word = style.paint("FAIL", "error") + "  " if tried.failures else "ok    "
+        lines.append(word + visible(tried.case.name))
+        for failure in tried.failures:
+            what = failure.message.removeprefix(f"case '{tried.case.name}': ")
+            lines.append(visible(f"      line {failure.span.line}: {what}"))
+            lines += [visible(f"        {failure.hint}")] if failure.hint else []
+    lines += [short(gap, report.source, style) for gap in report.gaps] if report.source else []
     failed = sum(bool(t.failures) for t in report.tried)
-    if not report.tried:
-        lines.append("there are no cases: write some under cases:")
-    return [*lines, *gaps, f"{len(report.tried) - failed} passed, {failed} failed"]
-
-
-def _tried(tried: TriedCase, style: Style) -> list[str]:
-    """One case: a line, and below it what became of each rule that is not as it should be."""
-    name = visible(tried.case.name)
-    if not tried.failures:
-        return [f"ok    {name}"]
-    lines = [style.paint("FAIL", "error") + f"  {name}"]
-    for failure in tried.failures:
-        what = failure.message.removeprefix(f"case '{tried.case.name}': ")
-        lines.append(visible(f"      line {failure.span.line}: {what}"))
-        lines += [visible(f"        {failure.hint}")] if failure.hint else []
-    return lines
+    return [*lines, f"{len(report.tried) - failed} passed, {failed} failed"]
 
 
 def _count(number: int, word: str) -> str:
@@ -344,11 +326,12 @@ def diagnostics(found: tuple[Diagnostic, ...], source: SourceFile, style: Style)
     """Diagnostics, errors before warnings where there are many: a line each, or on a terminal with the source line."""
     kept = {id(d) for d in sorted(found, key=lambda d: not d.is_error)[:_MOST]}
     shown = [d for d in found if id(d) in kept]
-    lines = [line for d in shown for line in (_long(d, source, style) if style.is_long else [_short(d, source, style)])]
+    lines = [line for d in shown for line in (_long(d, source, style) if style.is_long else [short(d, source, style)])]
     return lines if len(found) <= _MOST else [*lines, f"and {len(found) - _MOST} more"]
 
 
-def _short(diagnostic: Diagnostic, source: SourceFile, style: Style) -> str:
+def short(diagnostic: Diagnostic, source: SourceFile, style: Style) -> str:
+    """A diagnostic on one line."""
     where = f"{visible(source.path)}:{diagnostic.span.start.line}:{diagnostic.span.start.column}"
     kind = style.paint(diagnostic.severity.value, diagnostic.severity.value)
     hint = f" — {diagnostic.hint}" if diagnostic.hint else ""

@@ -1,51 +1,30 @@
-"""Requests and replies as values: what arrives, what is kept of it, what is answered, and how that is delivered."""
+"""Requests and replies as values, and the routes between them."""
 
-import enum
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from email.utils import format_datetime
-from typing import Any, TypeAlias, TypeVar
-from urllib.parse import parse_qsl
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
-from .state import AS_ASKED, RunOverride
+from .state import NOTHING, RunOverride
 
 JsonValue: TypeAlias = Any
-"""A decoded JSON value; it stays untyped until `schema` has checked it."""
+"""A decoded JSON value; it stays untyped until `shapes` has checked it."""
 T = TypeVar("T")
 CREDENTIALS = frozenset({"authorization", "circle-token", "proxy-authorization", "cookie"})
 """Headers, and members of a query, that are not kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request as it arrived.
-
-    `path` is still percent-encoded and has no query, because `%2F` and `/` differ on some routes. `headers` has
-    lower-case names.
-    """
-
-    method: str
-    path: str
-    query_text: str
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def query(self) -> dict[str, str]:
-        """The decoded pairs of the query; the last of a repeated name counts."""
-        return dict(parse_qsl(self.query_text, keep_blank_values=True))
-
-
 @dataclass(slots=True)
-class Recorded:
-    """One request as it came, and how it was answered.
+class Request:
+    """One request as it arrives; as it is kept it has no credentials, and its body is parsed or, if not JSON, text.
 
-    `path` is as sent (percent-encoded), `query` decoded, `headers` have lower-case names; credentials are left out.
-    `body` is the parsed JSON where it is JSON, else text. `status` is None while no answer has been chosen, and stays
-    None when the connection was ended without one. `at` is the time of arrival.
+    `path` is percent-encoded, because `%2F` and `/` differ on some routes. `query` is decoded; of a repeated name the
+    last counts. `headers` has lower-case names. `status` is None while no answer has been chosen, and stays None when
+    the connection was ended without one.
     """
 
     method: str
@@ -57,31 +36,32 @@ class Recorded:
     status: int | None = None
 
 
-class Delivery(enum.Enum):
-    """What becomes of a reply on its way to the client.
-
-    With `CUT` fewer bytes follow than Content-Length promises, with `NONE` not one; then the connection ends.
-    """
-
-    WHOLE = "whole"
-    CUT = "cut"
-    NONE = "none"
+Delivery: TypeAlias = Literal["whole", "cut", "none"]
+"""What becomes of a reply on its way to the client: with `cut` fewer bytes follow than Content-Length promises, with
+`none` not one; then the connection ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer; `body` is JSON unless it is already bytes. `delay` is how many seconds late it is delivered."""
+    """An answer. `body` is bytes, or JSON that may hold times and values by their fields. `delay` is in seconds."""
 
     status: int
     body: JsonValue = None
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str = "application/json;charset=utf-8"
-    delivery: Delivery = Delivery.WHOLE
+    delivery: Delivery = "whole"
     delay: float = 0.0
 
     def payload(self) -> bytes:
         """Return the body as it goes over the wire."""
-        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body, default=_plain).encode()
+
+
+def _plain(value: Any) -> JsonValue:
+    """Write a time as the API does: UTC, milliseconds, `Z`."""
+    if isinstance(value, datetime):
+        return value.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return asdict(value)
 
 
 def message(status: int, text: str, *headers: tuple[str, str]) -> Reply:
@@ -89,15 +69,15 @@ def message(status: int, text: str, *headers: tuple[str, str]) -> Reply:
     return Reply(status, {"message": text}, headers)
 
 
-class RefusedError(Exception):
+class RefusedError(ValueError):
     """A request that is answered with a message instead of what it asks for: with 200 where nothing is to be created.
 
-    `pointer` and `title` are said by v3 alone, of an error.
+    `pointer`, to what is wrong in a body, is said by v3 alone.
     """
 
-    def __init__(self, status: int, text: str, pointer: str = "", title: str = "") -> None:
+    def __init__(self, status: int, text: str, pointer: str = "") -> None:
         super().__init__(text)
-        self.status, self.pointer, self.title = status, pointer, title
+        self.status, self.pointer = status, pointer
 
 
 Client: TypeAlias = Callable[[float], bool]
@@ -105,19 +85,40 @@ Client: TypeAlias = Callable[[float], bool]
 `ConnectionError` if the server is being stopped. That of a simulation moves its own clock."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request on its way to its handler: what its path says (decoded), and what a fault makes of it.
+class Call(NamedTuple):
+    """A request on its way to its handler, and what a fault makes of it.
 
     `nodes` are the states, by index, that nodes of the job asked for are to show from now on.
     """
 
     request: Request
-    args: Mapping[str, str]
-    now: datetime
     client: Client
-    override: RunOverride = AS_ASKED
-    nodes: Mapping[int, str] = field(default_factory=dict)
+    override: RunOverride = RunOverride()
+    nodes: Mapping[int, str] = NOTHING
+
+
+class Route(NamedTuple):
+    """Which handler answers which requests. `kind` is `trigger`, `job` (the reading of one), or empty.
+
+    The handler is given the store, the call, and by name what the parts of the path name (`Store.named`). It returns
+    a `Reply`, or the JSON of a 200.
+    """
+
+    method: str
+    pattern: re.Pattern[str]
+    handler: Callable[..., JsonValue]
+    kind: str = ""
+
+
+def route(text: str, handler: Callable[..., JsonValue], kind: str = "") -> Route:
+    """Make a route from a method and a path as sent, percent-encoded, with `{parts}` that vary.
+
+    A branch is one segment: its slashes are `%2F` (v1.1 reference). A slug has three, and none of them is joined so.
+    """
+    forms = {"project": "[^/%]+/[^/]+/[^/]+", "job": "[0-9]{1,15}", "number": "[0-9]{1,15}"}
+    method, path = text.split()
+    parts = re.sub(r"\{(\w+)\}", lambda part: f"(?P<{part[1]}>{forms.get(part[1], '[^/]+')})", path.replace(".", r"\."))
+    return Route(method, re.compile(parts), handler, kind)
 
 
 def page_of(items: Sequence[T], token: str, size: int) -> tuple[Sequence[T], str | None]:
@@ -133,12 +134,11 @@ def page_of(items: Sequence[T], token: str, size: int) -> tuple[Sequence[T], str
     return items[start : start + size], str(left - size) if left > size else None
 
 
-def stamp(moment: datetime | None) -> str | None:
-    """Write a time, if there is one, as the API does: UTC, milliseconds, `Z`."""
-    text = moment.astimezone(timezone.utc).isoformat(timespec="milliseconds") if moment else None
-    return text and text.replace("+00:00", "Z")
-
-
 def http_date(moment: datetime) -> str:
     """Write a time as HTTP does: `Tue, 16 Jun 2026 08:02:11 GMT`."""
     return format_datetime(moment.astimezone(timezone.utc), usegmt=True)
+
+
+def told(value: object, *names: str, **renamed: str) -> dict[str, JsonValue]:
+    """Return parts of a value by the names that they have in the API."""
+    return {name: attrgetter(path)(value) for name, path in ({name: name for name in names} | renamed).items()}

@@ -1,54 +1,121 @@
-"""The mock CircleCI server as one object, and how it answers one request from end to end."""
-
-from __future__ import annotations
+"""The mock CircleCI server: HTTP/1.1 on loopback, and how one request is answered from end to end."""
 
 import base64
-import hmac
+import re
+import select
+import socket
+import socketserver
+import sys
+import threading
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote
 
-from . import control, pages, v1_1, v2, v3
-from .messages import (
-    CREDENTIALS,
-    Call,
-    Delivery,
-    Recorded,
-    RefusedError,
-    Reply,
-    Request,
-    http_date,
-    message,
-)
-from .schema import decoded
-from .server import LOOPBACK, Server
+from . import own_routes, v1_1, v2, v3
+from .faults import FAULTS
+from .messages import CREDENTIALS, Call, Client, RefusedError, Reply, Request, http_date, message
+from .shapes import decoded
 from .state import NOTHING
 from .store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
     from typing_extensions import Self
 
-    from .messages import Client
-    from .routes import Route
-
-CONTROL = "/sandbox/"
-ROUTES = (*v2.ROUTES, *v3.ROUTES, *v1_1.ROUTES, *control.ROUTES, *pages.ROUTES)
-OPEN = (CONTROL, pages.PLACE)
-"""Paths for people and tests: they need no token, are not recorded, and meet no fault."""
-QUERY_REFUSED = (
-    "Support for query parameter authentication has been deprecated to improve security. "
-    "Please use a supported authentication method such as header-based, or basic authentication."
-)
+ROUTES = (*v2.ROUTES, *v3.ROUTES, *v1_1.ROUTES, *own_routes.ROUTES)
+QUERY_REFUSED = "Support for query parameter authentication has been deprecated to improve security."
 """v2 OpenAPI, 401_invalid_token, example `query_auth`."""
 INVALID_TOKEN = "Invalid token provided."  # noqa: S105 - the answer's words (v2 OpenAPI, 401_invalid_token)
 LOG_IN = "You must log in first."
-"""Seen from v1.1 and the older v2 routes; v2's `me` says it to project tokens too."""
+"""Seen from v1.1 and the older v2 routes."""
+LOOPBACK = "127.0.0.1"
+POLL = 0.02
+"""Seconds after which the server looks whether it is to stop."""
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """A server that runs in threads of its own, until it is stopped: then nothing answers any more."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, port: int, answer: Callable[..., Reply]) -> None:
+        self.answer = answer
+        self.stopping = threading.Event()
+        super().__init__((LOOPBACK, port), Connection)
+        threading.Thread(target=self.serve_forever, args=(POLL,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Accept nothing, and answer nothing on the connections that are open."""
+        self.stopping.set()
+        self.shutdown()
+        self.server_close()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Stay silent about connections that broke: clients in tests break them on purpose."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+class Connection(BaseHTTPRequestHandler):
+    """One connection and the requests that come over it, one after the other."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = 60.0
+    """Seconds that a connection may stay silent."""
+    wbufsize = 65_536
+    """Head and body leave in one piece; two would wait for each other on loopback (delayed ACK)."""
+    server: Server
+
+    def wait(self, seconds: float) -> bool:
+        """Let time pass and tell whether the client is still there; raises `ConnectionError` if the server stops."""
+        if self.server.stopping.wait(seconds):
+            raise ConnectionAbortedError("the server stops")
+        readable, _, _ = select.select([self.connection], [], [], 0)
+        try:
+            return not readable or self.connection.recv(1, socket.MSG_PEEK) != b""
+        except OSError:
+            return False
+
+    def _serve(self) -> None:
+        """Answer one request; after one that cannot be read the connection must end."""
+        length = self.headers.get("Content-Length", "0").strip()
+        if "Transfer-Encoding" in self.headers or not re.fullmatch("[0-9]{1,6}", length):
+            self.close_connection = True
+            self._send(message(400, "Content-Length must say how long the body is, in less than 1000000 bytes"))
+            return
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            raise ConnectionResetError("the request ended early")
+        self.wait(0)
+        path, _, query = self.path.partition("?")
+        self._send(self.server.answer(self.command, path, query, dict(self.headers), body, self.wait))
+
+    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - names of http.server
+
+    def _send(self, reply: Reply) -> None:
+        if reply.delay:
+            self.wait(reply.delay)
+        if reply.delivery != "whole":
+            self.close_connection = True
+        if reply.delivery == "none":
+            return
+        payload = b"" if reply.status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED} else reply.payload()
+        self.send_response_only(reply.status)
+        fields = [("Content-Type", reply.content_type), ("Content-Length", str(len(payload))), *reply.headers]
+        fields += [("Connection", "close")] if self.close_connection else []
+        for name, value in fields:
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(payload[: len(payload) // 2] if reply.delivery == "cut" else payload)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
+        """Say nothing: what was asked is in the record."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -64,18 +131,18 @@ class Sandbox(Store):
         super().__post_init__()
         self._server: Server | None = None
 
-    def start(self) -> Self:
+    def start(self) -> "Self":
         """Listen; raises `OSError` if the port is taken."""
-        self._server = Server(self.port, self._answer)
+        self._server = Server(self.port, self.respond)
         return self
 
     def stop(self) -> None:
-        """Stop listening and end every connection; what was recorded stays readable."""
+        """Stop listening, and answer nothing any more; what was recorded stays readable."""
         server, self._server = self._server, None
         if server is not None:
             server.stop()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Self":
         return self.start()
 
     def __exit__(self, *_: object) -> None:
@@ -86,7 +153,7 @@ class Sandbox(Store):
         """The address to use in place of https://circleci.com; no slash at the end."""
         if self._server is None:
             raise RuntimeError("the sandbox has not been started")
-        return f"http://{LOOPBACK}:{self._server.server_port}"
+        return f"http://{LOOPBACK}:{self._server.server_address[1]}"
 
     def respond(  # noqa: PLR0913, PLR0917 - the parts of a request, and who sends it
         self,
@@ -97,109 +164,96 @@ class Sandbox(Store):
         body: bytes = b"",
         client: Client = lambda _seconds: True,
     ) -> Reply:
-        """Answer one request without a socket, whether or not it was started; for simulations.
+        """Answer one request, with or without a socket, in the error shape of the API asked; and record it.
 
         `path` is percent-encoded and has no query. Faults that wait before they handle the request call `client` with
-        the seconds to let pass; it returns whether the client is still there.
+        the seconds to let pass; it returns whether the client is still there. The answer's date is when it leaves.
         """
         lower = {name.lower(): value for name, value in headers.items()}
-        return self._answer(Request(method, path, query, lower, body), client)
-
-    def _answer(self, request: Request, client: Client) -> Reply:
-        """Answer in the error shape of the API that was asked, dated when the reply leaves; and record the request."""
-        record = recorded(request, self.now())
-        if not request.path.startswith(OPEN):
+        decoded_query = dict(parse_qsl(query, keep_blank_values=True))
+        request = Request(method, path, decoded_query, lower, body, self.now())
+        record = without_credentials(request)
+        if not path.startswith(own_routes.PLACES):
             with self.lock:
                 self.recorded.append(record)
-        pointer = title = ""
+        pointer = ""
         try:
             reply = self._handled(request, client)
-        except RefusedError as error:
-            reply, pointer, title = message(error.status, str(error)), error.pointer, error.title
-        if request.path.startswith("/api/v3/") and reply.status >= HTTPStatus.BAD_REQUEST:
-            reply = v3.problem(reply, pointer, title)
-        if request.path.startswith("/api/v1.1/") and "accept" not in request.headers:
+        except ValueError as error:
+            status, pointer = (error.status, error.pointer) if isinstance(error, RefusedError) else (400, "")
+            reply = message(status, str(error))
+        if path.startswith("/api/v3/") and reply.status >= HTTPStatus.BAD_REQUEST:
+            reply = v3.problem(reply, pointer)
+        if path.startswith("/api/v1.1/") and "accept" not in lower:
             # v1.1 gives EDN to who does not ask for JSON; that it is no JSON is all that matters here.
             reply = replace(reply, body=b'{:message "ask for application/json"}', content_type="application/edn")
-        record.status = None if reply.delivery is Delivery.NONE else reply.status
+        record.status = None if reply.delivery == "none" else reply.status
         leaves = self.now() + timedelta(seconds=reply.delay)
         return replace(reply, headers=(*reply.headers, ("Date", http_date(leaves))))
 
     def _handled(self, request: Request, client: Client) -> Reply:
         """Answer one request; raises `RefusedError`.
 
-        A request without a route or a good token uses up no fault, and neither does one that is refused for what it
-        says: a fault is there to befall a request that was right.
+        The server's own routes need no token, are not recorded, and meet no fault. Neither does a request without a
+        route or a good token use one up, nor one that is refused for what it says: a fault is there to befall a
+        request that was right.
         """
-        route, args = find(request)
-        call = Call(request, args, self.now(), client)
-        if request.path.startswith(OPEN):
-            return route.handler(self, call)
-        raise_unless_allowed(request, self.token)
+        found = ((route, route.pattern.fullmatch(request.path)) for route in ROUTES)
+        matches = {route.method: (route, match.groupdict()) for route, match in found if match}
+        if request.method not in matches:
+            raise RefusedError(405, "Method not allowed") if matches else RefusedError(404, "Not found")
+        (route, parts), is_own = matches[request.method], request.path.startswith(own_routes.PLACES)
+        if not is_own:
+            raise_unless_allowed(request, self.token)
 
         def handle(call: Call) -> Reply:
+            known: dict[str, Any] = {}
             with self.lock:
-                return route.handler(self, call)
+                for name, text in parts.items():
+                    known[name] = self.named(name, unquote(text), call, known)
+                answer = route.handler(self, call, **known)
+            return answer if isinstance(answer, Reply) else Reply(200, answer)
 
-        fault = self.take_fault(request.method, request.path, route.kind)
+        call = Call(request, client)
+        with self.lock:
+            met = (fault for fault in self.faults if fault.meets(request.method, request.path, route.kind))
+            fault = None if is_own else next(met, None)
+            if fault is None:
+                return handle(call)
+            self.faults.remove(fault)
         try:
-            return fault.answer(handle, call) if fault else handle(call)
+            return FAULTS[fault.kind].action(fault.argument, handle, call)
         except RefusedError as error:
-            if fault and error.status >= HTTPStatus.BAD_REQUEST:
-                self.give_back(fault)
+            if error.status >= HTTPStatus.BAD_REQUEST:
+                self.faults.insert(0, fault)
             raise
 
 
-def find(request: Request) -> tuple[Route, Mapping[str, str]]:
-    """Find the route of a request, and what its path says; raises `RefusedError` as the real one would."""
-    is_known = False
-    for route in ROUTES:
-        match = route.pattern.fullmatch(request.path)
-        if match and route.method == request.method:
-            return route, {name: unquote(text) for name, text in match.groupdict().items()}
-        is_known = is_known or match is not None
-    raise RefusedError(405, "Method not allowed") if is_known else RefusedError(404, "Not found")
-
-
 def raise_unless_allowed(request: Request, accepted: str | None) -> None:
-    """Let a request pass or raise `RefusedError`, in the words of the API asked; `Store` says which tokens are good.
+    """Let a request pass or raise `RefusedError`, in the words of the API asked; without `accepted` any token is good.
 
-    A project token is good for v1.1, while v2 answers as if the project did not exist (API developer's guide);
-    elsewhere it is no token at all, which for v3 is a guess. v3 takes only Bearer tokens, as far as is attested.
+    v3 takes only Bearer tokens, as far as is attested.
     """
-    path, headers = request.path, request.headers
     if "circle-token" in request.query:
         raise RefusedError(401, QUERY_REFUSED)
-    scheme, _, value = headers.get("authorization", "").strip().partition(" ")
-    token = "" if "authorization" in headers else headers.get("circle-token", "")
+    scheme, _, value = request.headers.get("authorization", "").strip().partition(" ")
+    token = "" if scheme else request.headers.get("circle-token", "")
     if scheme.lower() == "bearer":
         token = value.strip()
     elif scheme.lower() == "basic":
         with suppress(ValueError):
             # The token goes where the user name belongs; the password stays empty.
             token = base64.b64decode(value.strip(), validate=True).decode().partition(":")[0]
-    if accepted is None:
-        is_good = bool(token) and not token.startswith("invalid")
-    else:
-        is_good = hmac.compare_digest(token.encode(errors="replace"), accepted.encode(errors="replace"))
-    if not is_good or (path.startswith("/api/v3/") and scheme.lower() != "bearer"):
-        raise RefusedError(401, INVALID_TOKEN if path.endswith("/pipeline/run") else LOG_IN)
-    if token.startswith("project") and not path.startswith("/api/v1.1/"):
-        has_project = path.startswith("/api/v2/") and path != "/api/v2/me"
-        raise RefusedError(404, "Project not found") if has_project else RefusedError(401, LOG_IN)
+    is_taken = scheme.lower() == "bearer" or not request.path.startswith("/api/v3/")
+    if not token or not is_taken or accepted not in {None, token}:
+        raise RefusedError(401, INVALID_TOKEN if request.path.endswith("/pipeline/run") else LOG_IN)
 
 
-def recorded(request: Request, at: datetime) -> Recorded:
-    """Turn a request into its record, without credentials."""
-    body = request.body.decode(errors="replace") or None
-    if body:
-        with suppress(RefusedError):
-            body = decoded(request.body)
-    return Recorded(
-        method=request.method,
-        path=request.path,
-        query={name: text for name, text in request.query.items() if name not in CREDENTIALS},
-        headers={name: text for name, text in request.headers.items() if name not in CREDENTIALS},
-        body=body,
-        at=at,
-    )
+def without_credentials(request: Request) -> Request:
+    """Return a request as it is kept."""
+    body: Any = request.body.decode(errors="replace") or None
+    with suppress(RefusedError):
+        body = decoded(request.body)
+    kept = ({n: text for n, text in part.items() if n not in CREDENTIALS} for part in (request.query, request.headers))
+    query, headers = kept
+    return replace(request, query=query, headers=headers, body=body)

@@ -4,7 +4,7 @@ A run is kept as it will end; `Run.at` shows it as it is at one moment. Nothing 
 owns the clock owns the whole progress.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -17,16 +17,13 @@ ENDED = frozenset({"success", "failed", "error", "canceled", "unauthorized", "no
 """Workflow states that do not change any more (v2 OpenAPI, Workflow.status)."""
 WORKFLOW_STATES = ENDED | {"running", "failing", "on_hold", "queued"}
 """`queued` is missing in the OpenAPI enumeration, but the documentation shows it for serial groups."""
-JOB_ENDED = ENDED | {"infrastructure_fail", "timedout"}
-"""Job states that do not change any more (v2 OpenAPI, Job.status)."""
-JOB_OF_WORKFLOW = MappingProxyType({"error": "failed", "failing": "failed"})
+JOB_OF_WORKFLOW = {"error": "failed", "failing": "failed"}
 """Workflow states for which the job's word is another one (v2 OpenAPI, Job.status)."""
 SETUP = "setup"
 """The tag of the workflow that a dynamic config starts with (v2 OpenAPI, Workflow.tag), and its name here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(NamedTuple):
     """How long things take, in seconds since a run was created.
 
     After `appear` its workflows are listed, after `finish` they reach their outcome. After `listed` it appears in lists
@@ -42,7 +39,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """A workflow of the imaginary config; raises `ValueError` for an outcome that is no state of a workflow.
+    """A workflow of the imaginary config.
 
     It starts in a created run if every pair in `when` equals the request's parameter of that name, in type too.
     An `outcome` that is no end (`on_hold`, `failing`) is where it stays. It has one job, of its own name.
@@ -52,45 +49,25 @@ class Workflow:
     when: Mapping[str, Scalar] = field(default_factory=dict)
     outcome: str = "success"
 
-    def __post_init__(self) -> None:
-        if self.outcome not in WORKFLOW_STATES:
-            known = ", ".join(sorted(WORKFLOW_STATES))
-            raise ValueError(f"`{self.outcome}` is not a state of a workflow, one of {known}")
-
     def starts_with(self, parameters: Mapping[str, Scalar]) -> bool:
         """Tell whether a run with these parameters contains this workflow."""
         return all((type(value), value) == (type(sent := parameters.get(n)), sent) for n, value in self.when.items())
 
 
-@dataclass(frozen=True, slots=True)
-class TriggerBody:
+class TriggerBody(NamedTuple):
     """What was asked for, whichever API asked. Without branch and tag the default branch is meant.
 
-    Only v1.1 can pin a `revision` and names a `job`; only v2 and v3 name a pipeline definition.
+    Only v1.1 can pin a `revision` and names a `job`.
     """
 
     branch: str | None = None
     tag: str | None = None
-    parameters: Mapping[str, Scalar] = field(default_factory=dict)
-    definition_id: str | None = None
+    parameters: Mapping[str, Scalar] = NOTHING
     revision: str | None = None
     job: str = "build"
 
 
-class ProjectConfig(NamedTuple):
-    """A project's config: its text, what its parameters are where they are not sent, and the workflows of a trigger.
-
-    `starts` raises `ValueError` with CircleCI's words for a trigger or a config that is refused. Without it, the
-    workflows are those of the server.
-    """
-
-    text: str
-    defaults: Mapping[str, Scalar] = NOTHING
-    starts: Callable[[TriggerBody], Sequence[Workflow]] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunOverride:
+class RunOverride(NamedTuple):
     """How a created run differs from what was asked.
 
     With `instead` nothing is created: the answer is 200 with this message. `errors` is the message of a config error.
@@ -107,9 +84,6 @@ class RunOverride:
     setup: bool = False
 
 
-AS_ASKED = RunOverride()
-
-
 class Change(NamedTuple):
     """A status and when it begins."""
 
@@ -119,13 +93,18 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job of a workflow; `status` is its own where it differs from the workflow's. `nodes` has one per node."""
+    """A job of a workflow; `nodes` has one status per node. As it is kept, both are empty where the workflow's hold."""
 
     id: str
     number: int
     name: str
     status: str = ""
     nodes: tuple[str, ...] = ()
+
+    def within(self, workflow_status: str) -> "Job":
+        """Show it as it is where its workflow has this status."""
+        status = self.status or JOB_OF_WORKFLOW.get(workflow_status, workflow_status)
+        return replace(self, status=status, nodes=self.nodes or (status,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +163,6 @@ class Run:
     workflows: tuple[WorkflowRun, ...]
     errors: tuple[str, ...] = ()
     parameters: Mapping[str, Scalar] = field(default_factory=dict)
-    definition_id: str | None = None
     trigger: str = "api"
     state: str = ""
 
@@ -201,79 +179,15 @@ class Run:
         shown: dict[str, WorkflowRun] = {}
         for workflow in self.workflows:
             changes = tuple(change for change in workflow.changes if change.at <= now)
-            before = shown.get(workflow.follows[0]) if workflow.follows else None
-            if changes and (workflow.follows is None or (before and before.status == workflow.follows[1])):
-                shown[workflow.id] = replace(workflow, changes=changes)
-        setup = next((shown.get(w.id, w) for w in self.workflows if w.tag == SETUP), None)
-        is_set_up = setup is None or (setup.id in shown and setup.status == "success")
+            before, status = workflow.follows or ("", "")
+            if changes and (not before or (before in shown and shown[before].status == status)):
+                jobs = tuple(job.within(changes[-1].status) for job in workflow.jobs)
+                shown[workflow.id] = replace(workflow, changes=changes, jobs=jobs)
+        setups = [workflow.id for workflow in self.workflows if workflow.tag == SETUP]
+        is_set_up = all(name in shown and shown[name].status == "success" for name in setups)
+        has_formed = now >= self.formed_at
         state = "errored" if self.errors else "created" if is_set_up else "setup"
-        if now < self.formed_at:
-            state = "setup-pending" if setup else "pending"
-        errors = self.errors if now >= self.formed_at else ()
+        if not has_formed:
+            state = "setup-pending" if setups else "pending"
+        errors = self.errors if has_formed else ()
         return replace(self, state=state, errors=errors, workflows=tuple(shown.values()))
-
-
-@dataclass(frozen=True, slots=True)
-class JobState:
-    """What a scripted job shows from one moment on.
-
-    `parallel_runs` has one status per node, by index. The state holds once `after_polls` readings have been
-    answered and `after_seconds` have passed, both since the job was set.
-    """
-
-    parallel_runs: tuple[str, ...]
-    status: str = "running"
-    after_polls: int = 0
-    after_seconds: float = 0.0
-
-
-class JobView(NamedTuple):
-    """A job as it is now, in its workflow and run. Nothing queues here: it starts when its workflow is created."""
-
-    run: Run
-    workflow: WorkflowRun
-    job: Job
-
-    @property
-    def status(self) -> str:
-        """Its state, in v2's words."""
-        return self.job.status or JOB_OF_WORKFLOW.get(self.workflow.status, self.workflow.status)
-
-    @property
-    def stopped_at(self) -> datetime | None:
-        """When it ended; None if it has not."""
-        return self.workflow.created_at if self.job.status in JOB_ENDED else self.workflow.stopped_at
-
-    @property
-    def parallel_runs(self) -> tuple[str, ...]:
-        """One state per node."""
-        return self.job.nodes or (self.status,)
-
-
-def jobs_of(run: Run) -> list[JobView]:
-    """Return the jobs of a run as it is shown, in the order of their creation."""
-    return [JobView(run, workflow, job) for workflow in run.workflows for job in workflow.jobs]
-
-
-class ScriptedJob:
-    """A parallel job: of the states of its script the last one whose conditions hold is shown.
-
-    `nodes` are the states, by index, that faults have given to nodes for good.
-    """
-
-    def __init__(self, view: JobView, states: Sequence[JobState]) -> None:
-        self.view, self.states, self.polls = view, tuple(states), 0
-        self.nodes: Mapping[int, str] = NOTHING
-
-    def shown(self, now: datetime) -> JobView:
-        """Return the job as it is now."""
-        passed = (now - self.view.workflow.created_at).total_seconds()
-        holding = [s for s in self.states if self.polls >= s.after_polls and passed >= s.after_seconds]
-        state = (holding or self.states)[-1 if holding else 0]
-        nodes = tuple(self.nodes.get(index, status) for index, status in enumerate(state.parallel_runs))
-        return self.view._replace(job=replace(self.view.job, status=state.status, nodes=nodes))
-
-    def cancel(self) -> None:
-        """Let all its nodes be canceled from now on."""
-        nodes = ("canceled",) * len(self.states[0].parallel_runs)
-        self.states, self.nodes = (JobState(nodes, "canceled"),), NOTHING

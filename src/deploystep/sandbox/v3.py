@@ -4,54 +4,61 @@ There is no OpenAPI document of it to check against. A run here is what v2 calls
 pipeline here is what v2 calls a definition.
 """
 
+import json
+import re
 from collections.abc import Callable, Sequence
-from http import HTTPStatus
 from http.client import responses
 from typing import TypeVar
 
-from .messages import Call, JsonValue, RefusedError, Reply, page_of, stamp
-from .routes import created, found, route, run_in, workflow_in
-from .schema import MAX_LIMIT, V3_RUN, V3_SEARCH, body_of
+from .messages import Call, JsonValue, RefusedError, Reply, page_of, route
+from .shapes import PARAMETERS, STRING, TIME, UUID, Kind, Shape, body_of
 from .state import ENDED, SETUP, Run, TriggerBody, WorkflowRun
-from .store import Store, canonical, made_up_uuid, repository_url
+from .store import Store, made_up_uuid, repository_url
 
 T = TypeVar("T")
 
 PAGE = 20
-"""Items of a list that says nothing of its size; a guess."""
-PHASES: dict[str, tuple[str, str | None]] = {
-    "success": ("ended", "succeeded"),
-    "failed": ("ended", "failed"),
-    "canceled": ("ended", "canceled"),
-    "error": ("ended", "errored"),
-    "not_run": ("ended", "not_run"),
-    "unauthorized": ("ended", "unauthorized"),
-    "failing": ("started", "failed"),
-    "running": ("started", None),
-    "queued": ("queued", None),
-    "on_hold": ("started", None),  # guess: nothing public says what v3 calls it
-    "pending": ("created", None),
-}
-"""Phase and outcome by status, as CircleCI's CLI relates them. A word that nobody knows stays one, as a phase."""
+"""Items: the most that a search may ask for (CircleCI's CLI), and a guess for lists that say nothing of it."""
+PHASES = {"failing": "started", "running": "started", "on_hold": "started", "pending": "created"}
+"""Phases of what has not ended (CircleCI's CLI; `on_hold` is a guess). Any other word is one, also one nobody knows."""
+OUTCOMES = {"success": "succeeded", "error": "errored", "failing": "failed"}
+"""Outcomes that are no words of v2 (CircleCI's CLI)."""
 WORST_FIRST = ("failed", "error", "unauthorized", "canceled", "not_run")
 """Guess: which of several ends counts for the whole run."""
 
 
-def problem(reply: Reply, pointer: str = "", title: str = "") -> Reply:
+FILTER = re.compile(r'\s*|pipeline\.git\.branch == ".*"')
+BRANCH: Shape = {"branch": STRING}
+RUN: Shape = {
+    "data!": {
+        "attributes": {"config": BRANCH, "checkout": BRANCH, "parameters": PARAMETERS},
+        "references!": {"pipeline!": {"id!": UUID}},
+    }
+}
+"""`POST /runs`. Only one such body has been seen in public, with a branch. So a tag is refused here, and so is what
+v2 does not have either: a commit. Guess: v2's limits hold."""
+SEARCH: Shape = {
+    "scope!": {"project_ids!": [UUID], "from!": TIME, "to!": TIME},
+    "filter": Kind(
+        'empty or `pipeline.git.branch == "NAME"`: no other filter is known',
+        lambda v: isinstance(v, str) and FILTER.fullmatch(v),
+        lambda v: json.loads(v.partition(" == ")[2] or "null"),
+    ),
+    "order_by": Kind("empty: no other order is known", lambda v: not v),
+    "page": {"cursor": STRING, "limit": Kind(f"from 1 to {PAGE}", lambda v: type(v) is int and 1 <= v <= PAGE)},
+}
+"""`POST /runs/search`. Guess: the scope must be given as a whole, as CircleCI's CLI gives it."""
+
+
+def problem(reply: Reply, pointer: str = "") -> Reply:
     """Put an error into v3's shape: one object, with a pointer where a body is to blame.
 
     Of its types only `validation_error` was seen.
     """
     status, detail = reply.status, reply.body["message"]
-    phrase = "Validation Error" if status == HTTPStatus.BAD_REQUEST else responses.get(status, "Error")
-    error = {
-        "id": made_up_uuid(f"error {status} {detail}"),
-        "type": phrase.lower().replace(" ", "_"),
-        "title": title or phrase,
-        "detail": detail,
-        **({"source": {"pointer": pointer}} if pointer else {}),
-    }
-    return Reply(status, {"error": error}, reply.headers)
+    title = "Validation Error" if status == 400 else responses.get(status, "Error")  # noqa: PLR2004
+    named = {"id": made_up_uuid(detail), "type": title.lower().replace(" ", "_"), "title": title, "detail": detail}
+    return Reply(status, {"error": named | ({"source": {"pointer": pointer}} if pointer else {})}, reply.headers)
 
 
 # Routes
@@ -62,22 +69,21 @@ def _create(store: Store, call: Call) -> Reply:
 
     A definition is taken to be of the only project that is known.
     """
-    data = body_of(call.request, V3_RUN)["data"]
+    data = body_of(call.request, RUN)["data"]
     attributes = data.get("attributes", {})
     where = attributes.get("checkout") or attributes.get("config") or {}
-    definition = data["references"]["pipeline"]["id"]
     projects = set(store.projects) or {run.project for run in store.stored_runs()}
     if len(projects) != 1:
         raise RefusedError(404, "Pipeline not found", "/data/references/pipeline/id")
-    asked = TriggerBody(**where, parameters=attributes.get("parameters", {}), definition_id=definition)
-    run = created(store, call, "v3", projects.pop(), asked)
+    asked = TriggerBody(where.get("branch"), parameters=attributes.get("parameters", {}))
+    run = store.create("v3", projects.pop(), asked, call.override)
     # The number was seen in newer answers; that it is in this one is a guess.
-    return Reply(201, {"data": {"id": run.id, "type": "run", "attributes": {**_progress(run), "number": run.number}}})
+    return Reply(201, {"data": _item("run", run.id, _stands(run) | {"number": run.number})})
 
 
-def _search(store: Store, call: Call) -> Reply:
+def _search(store: Store, call: Call) -> JsonValue:
     """Answer with what lists know by now, newest first."""
-    body = body_of(call.request, V3_SEARCH)
+    body = body_of(call.request, SEARCH)
     scope, page, branch = body["scope"], body.get("page", {}), body.get("filter")
 
     def is_wanted(run: Run) -> bool:
@@ -85,67 +91,71 @@ def _search(store: Store, call: Call) -> Reply:
         is_in_scope = is_in_time and made_up_uuid(run.project) in scope["project_ids"]
         return run.is_pipeline and is_in_scope and branch in {None, run.branch}
 
-    return _page(list(store.listed(is_wanted)), page.get("cursor", ""), page.get("limit", MAX_LIMIT), _run)
+    return _page(store.listed(is_wanted), page.get("cursor", ""), page.get("limit", PAGE), _run)
 
 
-def _workflows(store: Store, call: Call) -> Reply:
+def _workflows(store: Store, call: Call) -> JsonValue:
     """Answer 404 for as long as there are none."""
-    run = found("run", _filter(call, "run_id"), store.pipeline)
+    run = store.named("pipeline", _filter(call, "run_id"), call)
     if not run.workflows:
         raise RefusedError(404, "Workflows not found")
-    return _page(run.workflows, call.request.query.get("page[cursor]", ""), PAGE, lambda w: _workflow(run, w))
+
+    def show(workflow: WorkflowRun) -> JsonValue:
+        standing = {"name": workflow.name, **_stands(workflow), "ended_at": workflow.stopped_at}
+        return _item("workflow", workflow.id, standing, run={"id": run.id}, project=_project(run.project))
+
+    return _page(run.workflows, call.request.query.get("page[cursor]", ""), PAGE, show)
 
 
-def _cancel(store: Store, call: Call) -> Reply:
-    """Cancel a workflow; one that has ended stays as it ended."""
-    _, workflow = workflow_in(store, call)
-    store.cancel(workflow)
-    return Reply(202, {"data": {"id": workflow.id, "type": "workflow"}})
+def _cancel(store: Store, _call: Call, workflow: tuple[Run, WorkflowRun]) -> Reply:
+    store.cancel(workflow[1])
+    return Reply(202, {"data": _item("workflow", workflow[1].id, {})})
 
 
-def _projects(store: Store, call: Call) -> Reply:
+def _projects(store: Store, call: Call) -> JsonValue:
     """Answer with an empty list where there is no such project. Of its attributes only the id matters to anybody."""
-    slug = canonical(_filter(call, "slug"))
-    project = {"id": made_up_uuid(slug), "type": "project", "attributes": {"slug": slug}}
-    known = [project] if store.knows(slug) else []
-    return Reply(200, {"data": known, "page": {"next": None, "prev": None}})
+    slug = store.known(_filter(call, "slug"))
+    return _page([slug] if slug else [], "", PAGE, _project)
 
 
 def _filter(call: Call, name: str) -> str:
     text = call.request.query.get(f"filter[{name}]")
     if not text:
-        raise RefusedError(400, f"filter[{name}] is required", title="Missing Required Filter")
+        raise RefusedError(400, f"filter[{name}] is required")
     return text
 
 
-def _page(items: Sequence[T], cursor: str, size: int, show: Callable[[T], JsonValue]) -> Reply:
+def _page(items: Sequence[T], cursor: str, size: int, show: Callable[[T], JsonValue]) -> JsonValue:
     page, following = page_of(items, cursor, size)
-    return Reply(200, {"data": [show(item) for item in page], "page": {"next": following, "prev": None}})
+    return {"data": [show(item) for item in page], "page": {"next": following, "prev": None}}
 
 
 # Values in v3's words
 
 
+def _item(kind: str, name: str, attributes: JsonValue, **references: JsonValue) -> JsonValue:
+    return {"id": name, "type": kind, "attributes": attributes, "references": references}
+
+
+def _project(slug: str) -> JsonValue:
+    return _item("project", made_up_uuid(slug), {"slug": slug})
+
+
 def _run(run: Run) -> JsonValue:
-    """Put a run into v3's words."""
-    repository = repository_url(run.project)
-    vcs = {
-        **({"branch": run.branch} if run.branch is not None else {"tag": run.tag}),
-        "revision": run.revision,
-        **({"origin_repository_url": repository} if repository else {}),
-    }
-    return {
-        "id": run.id,
-        "type": "run",
-        "attributes": {**_progress(run), "errors": [{"type": "config", "message": text} for text in run.errors]},
-        "references": {"event": {"attributes": {"vcs": vcs}}, "project": {"id": made_up_uuid(run.project)}},
-    }
+    ref = {"branch": run.branch} if run.branch is not None else {"tag": run.tag}
+    vcs = {**ref, "revision": run.revision, "origin_repository_url": repository_url(run.project)}
+    errors = {"errors": [{"type": "config", "message": text} for text in run.errors]}
+    event = {"attributes": {"vcs": vcs}}
+    return _item("run", run.id, _stands(run) | errors, event=event, project=_project(run.project))
 
 
-def _progress(run: Run) -> JsonValue:
-    """Runs say where they stand in `current_outcome` only, also at their end."""
-    phase, outcome = PHASES.get(status := _status(run), (status, None))
-    return {"phase": phase, **({"current_outcome": outcome} if outcome else {}), "created_at": stamp(run.created_at)}
+def _stands(of: Run | WorkflowRun) -> dict[str, JsonValue]:
+    """Say where something stands; a run says its outcome in `current_outcome` only, also at its end."""
+    status = _status(of) if isinstance(of, Run) else of.status
+    phase = "ended" if status in ENDED else PHASES.get(status, status)
+    words = ["current_outcome"] if status in ENDED or status in OUTCOMES else []
+    words += ["outcome"] if phase == "ended" and isinstance(of, WorkflowRun) else []
+    return {"phase": phase, **dict.fromkeys(words, OUTCOMES.get(status, status)), "created_at": of.created_at}
 
 
 def _status(run: Run) -> str:
@@ -164,29 +174,11 @@ def _status(run: Run) -> str:
     return next((word for word in WORST_FIRST if word in statuses.values()), "success")
 
 
-def _workflow(run: Run, workflow: WorkflowRun) -> JsonValue:
-    """Put a workflow into v3's words; it has an `outcome` only once it has ended."""
-    phase, outcome = PHASES.get(workflow.status, (workflow.status, None))
-    return {
-        "id": workflow.id,
-        "type": "workflow",
-        "attributes": {
-            "name": workflow.name,
-            "phase": phase,
-            **({"outcome": outcome} if phase == "ended" else {}),
-            **({"current_outcome": outcome} if outcome else {}),
-            "created_at": stamp(workflow.created_at),
-            "ended_at": stamp(workflow.stopped_at),
-        },
-        "references": {"run": {"id": run.id}, "project": {"id": made_up_uuid(run.project)}},
-    }
-
-
 ROUTES = (
     route("POST /api/v3/runs", _create, "trigger"),
     route("POST /api/v3/runs/search", _search),
-    route("GET /api/v3/runs/{id}", lambda store, call: Reply(200, {"data": _run(run_in(store, call))})),
+    route("GET /api/v3/runs/{pipeline}", lambda _s, _c, pipeline: {"data": _run(pipeline)}),
     route("GET /api/v3/workflows", _workflows),
-    route("POST /api/v3/workflows/{id}/cancel", _cancel),
+    route("POST /api/v3/workflows/{workflow}/cancel", _cancel),
     route("GET /api/v3/projects", _projects),
 )

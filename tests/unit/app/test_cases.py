@@ -8,10 +8,9 @@ import pytest
 
 from deploystep.app.cases import try_cases
 from deploystep.app.report import Report
-from deploystep.core.errors import RuleFileInvalid
-from deploystep.core.exits import ExitCode
+from deploystep.core.errors import ExitCode, RuleFileInvalid
 from deploystep.core.source import SourceFile
-from deploystep.render import document, junit
+from deploystep.render import document, findings
 from deploystep.render.text import Style, result
 
 RULES = """\
@@ -123,6 +122,13 @@ def test_what_a_case_finds(case: str, told: str | None) -> None:
     assert (len(found), told is None or found[0].startswith(told)) == (told is not None, True), found
 
 
+def test_a_fact_that_a_rule_asks_for_twice_is_told_once() -> None:
+    either = "when: [{branch: main, message_contains: a}, {branch: main, message_contains: b}]"
+    text = f"version: 1\nrules:\n  - {{name: a, {either}, deploy: {{workflow: x}}}}\ncases:\n"
+    (told,) = failures(tried("given: {branch: main}, expect: {fire: [a]}", text=text))
+    assert told.startswith("C101 case 'case 1': rule 'a' asks what the commit message says")
+
+
 def test_two_rules_that_send_the_same_fail_the_case() -> None:
     text = """\
         version: 1
@@ -193,7 +199,7 @@ def test_no_cases_are_no_failure() -> None:
 
 def test_results_for_machines() -> None:
     report = tried(f"given: {{{FULL}}}, expect: {{fire: []}}", "given: {branch: x}, expect: {fire: []}")
-    suite = ET.fromstring(junit.render(report)).find("testsuite")  # noqa: S314 - our own
+    suite = ET.fromstring(findings.tried(report)).find("testsuite")  # noqa: S314 - our own
     assert suite is not None
     assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
     first, second = suite.findall("testcase")

@@ -13,7 +13,7 @@ from fakes import FakeServices, RoutedTransport, ScriptedTransport, answer, lost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploystep.app.facts import LiveFacts, raise_if_undecided, resolve, stated_facts
+from deploystep.app.facts import live_facts, raise_if_undecided, resolve, stated_facts
 from deploystep.app.options import Options
 from deploystep.core.build import BuildContext
 from deploystep.core.decide import Decision, decide
@@ -243,14 +243,6 @@ def test_every_problem_is_told_once_in_the_order_of_the_file(
         assert kind is RuleFileInvalid or "what to deploy at 4f2c1aa: required information is" in error.message
 
 
-def test_one_unknown_rule_stops_those_that_fire() -> None:
-    two = EITHER + "  - {name: b, when: {branch: main, message_contains: x}, deploy: {workflow: b}}\n"
-    decision, _ = resolved(two, {MESSAGE: LOST})
-    assert (words(decision), decision.firing) == ("fire unknown", ())
-    with pytest.raises(FactUnavailable):
-        raise_if_undecided(decision, rules(two), build())
-
-
 # Who is asked
 
 
@@ -269,7 +261,7 @@ class Live:
             has_token=transport is not None,
             answers=self._answer,
         )
-        self.answer = LiveFacts(chosen, self.services, rules(text)).answer
+        self.answer = live_facts(chosen, self.services, rules(text))
 
     def _answer(self, question: Question) -> Answered:
         self.git.append(question)

@@ -9,10 +9,9 @@ from builds import OTHER_SHA, PIPELINE, SHA, build, fork_environ, rules, tag_bui
 from fakes import RoutedTransport, answer, client, config, lost
 from triggers import LIST, ago, pipeline, workflow, workflows
 
-from deploystep.app.last_deploy import last_deployed
+from deploystep.app.earlier_runs import last_deployed
 from deploystep.core.build import Branch, BuildContext, Tag
-from deploystep.core.deploy import api_ref
-from deploystep.core.deploy_key import deploy_key
+from deploystep.core.deploy import api_ref, deploy_key
 from deploystep.core.facts import Base, ChangedSince, Unavailable
 
 if TYPE_CHECKING:

@@ -34,8 +34,7 @@ from triggers import (
 )  # fmt: skip
 
 from deploystep.core.deploy import Outcome
-from deploystep.core.errors import NothingRuns, Stopped, Uncertain
-from deploystep.core.exits import ExitCode
+from deploystep.core.errors import ExitCode, NothingRuns, Stopped, Uncertain
 from deploystep.core.rules import ApiVersion
 
 if TYPE_CHECKING:
@@ -197,6 +196,7 @@ def test_a_key_is_advised_only_where_it_would_help() -> None:
 def test_what_may_have_been_there_before_is_not_its_run(of: TriggerSpec, lists: list[Event], options: Any) -> None:
     routes = {LIST: lists, "GET /config": MINE, "GET /workflow": workflows("failed")}
     assert Scene(of=of, routes=routes, **options).verdict in ("", NOBODY)
+    assert Scene(ONE, again="it was rolled back").verdict == A
 
 
 def test_a_branch_that_has_moved_on_is_found_and_its_run_cancelled() -> None:
@@ -223,7 +223,7 @@ def test_what_is_new_is_not_looked_for_beyond_what_was_there_before() -> None:
 
 
 def test_what_is_found_is_confirmed_as_if_it_had_been_answered() -> None:
-    more = {"GET /config": MINE, f"GET /{A}": seen(A), "GET /workflow": [*[RUNNING] * 4, workflows("error")]}
+    more = {"GET /config": MINE, f"GET /{A}": seen(A), "GET /workflow": [*[RUNNING] * 2, workflows("error")]}
     Scene(ONE, routes=more, confirm=30.0).fails(NothingRuns, "did-not-run")
     error = [RUNNING, workflows("error")]
     Scene(ONE, of=keyed(), routes={**more, "GET /workflow": error}, confirm=5.0).fails(NothingRuns, "did-not-run")

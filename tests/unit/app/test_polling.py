@@ -65,15 +65,6 @@ def test_a_sign_of_life_says_how_long_and_how_it_stands() -> None:
     assert console.infos[-1] == "waiting for the tide (62:05): ebb"
 
 
-def test_only_a_change_is_a_line_and_a_line_is_a_sign_of_life() -> None:
-    console = TimedConsole(clock=FakeClock())
-    look = Look(console.clock, console, "waiting for the tide")
-    for state in ("a", "a", "b", "b", "a"):
-        look.tell(state)
-        look.sleep(25.0 if state == "b" else 30.0)
-    assert console.infos == ["a", "waiting for the tide (1:00): a", "b", "a"]
-
-
 def test_a_look_that_takes_until_the_limit_is_not_the_last() -> None:
     """It tells how it was when it began."""
     clock = FakeClock()

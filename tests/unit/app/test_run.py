@@ -13,8 +13,7 @@ from deploystep.app.options import Options
 from deploystep.app.report import Report
 from deploystep.app.run import run
 from deploystep.core.deploy import Outcome
-from deploystep.core.errors import Interrupted, ToolError
-from deploystep.core.exits import ExitCode
+from deploystep.core.errors import ExitCode, Interrupted, ToolError
 from deploystep.core.facts import Answered, Known, Question, Unavailable
 from deploystep.core.source import SourceFile
 from deploystep.rulefile.given import read_given

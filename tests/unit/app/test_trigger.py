@@ -5,28 +5,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builds import DEFINITION, OTHER_SHA, RUN, SHA, SHOP, build, oidc, rules, spec
+from builds import DEFINITION, OTHER_SHA, PIPELINE, RUN, SHA, SHOP, build, environ, oidc, rules, spec
 from fakes import (
     HOST,
     NO_RUNS,
+    OWN_PATH,
     FakeClock,
     FakeRemote,
     FakeServices,
     RoutedTransport,
     ScriptedTransport,
     answer,
+    config,
     lost,
     refused_connection,
 )
-from triggers import ACCEPTED, KEY, OTHER, URL, Attempt, listing, pipeline, seen, workflows
+from triggers import ACCEPTED, KEY, OTHER, URL, Attempt, listing, pipeline, seen, workflow, workflows
+from triggers import DEPLOYER as ELSEWHERE
 
 from deploystep.app import trigger
+from deploystep.app.options import Options
 from deploystep.app.ports import Head
-from deploystep.app.trigger import duplicates, planned
+from deploystep.app.report import Report
+from deploystep.app.run import duplicates, planned
+from deploystep.app.trigger import drop_own_deploys
 from deploystep.core.build import Branch, ProjectSlug
+from deploystep.core.decide import Verdict, decide
 from deploystep.core.deploy import Outcome
 from deploystep.core.errors import (
     DeployFailed,
+    ExitCode,
     FactUnavailable,
     Interrupted,
     NothingRuns,
@@ -37,7 +45,7 @@ from deploystep.core.errors import (
     Uncertain,
     Unreachable,
 )
-from deploystep.core.exits import ExitCode
+from deploystep.core.facts import Facts
 from deploystep.core.rules import ApiVersion
 
 if TYPE_CHECKING:
@@ -48,6 +56,7 @@ if TYPE_CHECKING:
     from deploystep.app.report import TriggerEntry
     from deploystep.circleci.apis import Api
     from deploystep.circleci.http import Request, Response
+    from deploystep.core.deploy import TriggerSpec
 
 STOP = Interrupted(ExitCode.TERMINATED)
 RUNNING, NONE_YET = workflows("running"), workflows()
@@ -82,31 +91,57 @@ def test_all_is_well() -> None:
 
 
 @pytest.mark.parametrize(
-    ("events", "kind", "outcome"),
+    ("events", "kind", "outcomes"),
     [
-        ([answer(404, {"message": "x"})], Refused, Outcome.REFUSED),
-        ([refused_connection()] * 5, Unreachable, Outcome.UNREACHABLE),
-        ([answer(429, retry_after="999")], Unreachable, Outcome.UNREACHABLE),
-        ([lost()], Uncertain, Outcome.UNCERTAIN),
-        ([answer(500)], Uncertain, Outcome.UNCERTAIN),
-        ([answer(201, b"<html>")], Uncertain, Outcome.UNCERTAIN),
-        ([answer(200, {"message": "CI skip"})], NothingRuns, Outcome.NOTHING_RUNS),
-        ([ACCEPTED, seen(state="errored")], NothingRuns, Outcome.NOTHING_RUNS),
-        ([ACCEPTED, WRONG, RUNNING, answer(202), workflows("canceled")], Stopped, Outcome.STOPPED),
-        ([ACCEPTED, *[answer(404), answer(404)] * 9], TimedOut, Outcome.TRIGGERED),
+        ([answer(404, {"message": "x"})], Refused, "refused"),
+        ([refused_connection()] * 5, Unreachable, "unreachable"),
+        ([answer(429, retry_after="999")], Unreachable, "unreachable"),
+        ([lost()], Uncertain, "uncertain"),
+        ([answer(500)], Uncertain, "uncertain"),
+        ([answer(201, b"<html>")], Uncertain, "uncertain"),
+        ([answer(200, {"message": "CI skip"})], NothingRuns, "nothing-runs"),
+        ([ACCEPTED, seen(state="errored")], NothingRuns, "nothing-runs"),
+        ([ACCEPTED, WRONG, RUNNING, answer(202), workflows("canceled")], Stopped, "stopped"),
+        ([ACCEPTED, *[answer(404), answer(404)] * 9], TimedOut, "triggered"),
+        ([*WHOLE, answer(403)], Refused, "triggered refused"),
+        # an interruption between any two steps
+        ([*WHOLE, STOP], Interrupted, "triggered uncertain"),
+        ([STOP], Interrupted, "uncertain"),
+        ([ACCEPTED, STOP], Interrupted, "triggered"),
+        ([ACCEPTED, seen(), STOP], Interrupted, "triggered"),
+        ([ACCEPTED, seen(), NONE_YET, STOP], Interrupted, "triggered"),
+        ([ACCEPTED, WRONG, RUNNING, STOP], Interrupted, "triggered"),
+        ([answer(429), STOP], Interrupted, "uncertain"),
+        ([refused_connection(), STOP], Interrupted, "uncertain"),
     ],
 )
-def test_how_it_can_end(events: list[Event], kind: type[ToolError], outcome: Outcome) -> None:
+def test_how_it_can_end(events: list[Event], kind: type[BaseException], outcomes: str) -> None:
+    """What follows a failure or an interruption is not sent."""
     tried = attempt(events, count=3)
+    told = outcomes.split()
     assert type(tried.raised) is kind
-    assert tried.outcomes == [outcome, Outcome.NOT_SENT, Outcome.NOT_SENT]
+    assert [outcome.value for outcome in tried.outcomes] == [*told, *["not-sent"] * (3 - len(told))]
+    assert kind is not Interrupted or (tried.report.triggers[0].created is not None) is (told[0] == "triggered")
 
 
-@pytest.mark.parametrize(("then", "outcome"), [(answer(403), Outcome.REFUSED), (STOP, Outcome.UNCERTAIN)])
-def test_what_follows_a_failure_or_an_interruption_is_not_sent(then: Event, outcome: Outcome) -> None:
-    tried = attempt([*WHOLE, then], count=3)
-    assert tried.outcomes == [Outcome.TRIGGERED, outcome, Outcome.NOT_SENT]
-    assert tried.transport.is_used_up
+@pytest.mark.parametrize(
+    ("heads", "newer", "outcome", "looks"),
+    [
+        ([OTHER_SHA], OTHER_SHA, Outcome.SUPERSEDED, 1),
+        ([OTHER_SHA], "", Outcome.NOT_SENT, 5),
+        # were it read for each rule, one could be superseded and the next be sent, which a rerun sends once more
+        ([SHA, OTHER_SHA], OTHER_SHA, Outcome.TRIGGERED, 1),
+    ],
+)
+def test_the_branch_is_looked_at_once_for_all_rules(heads: list[str], newer: str, outcome: Outcome, looks: int) -> None:
+    remote = FakeRemote([Head(head) for head in heads], newer=frozenset({newer}))
+    specs = [spec(rule=name, workflow=name) for name in "ab"]
+    routes = {"GET /shop/pipeline": NO_RUNS, "POST /pipeline/run": ACCEPTED}
+    tried = Attempt(RoutedTransport(routes), *specs, remote=remote).run()
+    assert (tried.outcomes, remote.looks) == ([outcome] * 2, looks)
+    assert (tried.raised is not None) is (outcome is Outcome.NOT_SENT)
+    is_told = all("main has moved on to" in entry.because for entry in tried.report.triggers)
+    assert is_told is (outcome is Outcome.SUPERSEDED)
 
 
 @pytest.mark.parametrize(("waits", "kind"), [(60.0, DeployFailed), (None, type(None))])
@@ -141,13 +176,6 @@ def test_the_project_id_of_the_build_is_not_taken_for_that_of_a_target(monkeypat
     monkeypatch.setattr(FakeServices, "build", ours)
     tried.run()
     assert known == ["11111111-2222-4333-8444-555555555555", None]
-
-
-def test_a_branch_that_has_moved_on_is_read_once_and_stops_every_rule() -> None:
-    remote = FakeRemote([Head(OTHER_SHA)], newer=frozenset({OTHER_SHA}))
-    tried = Attempt(ScriptedTransport(), spec(), spec(project=DEPLOYER, revision=None), remote=remote).run()
-    assert (tried.raised, tried.outcomes, remote.looks) == (None, [Outcome.SUPERSEDED] * 2, 1)
-    assert all("main has moved on to" in entry.because for entry in tried.report.triggers)
 
 
 @pytest.mark.parametrize(
@@ -198,36 +226,7 @@ def test_again_sends_whatever_the_list_says_or_does_not(listed: Response) -> Non
     assert (Outcome.TRIGGERED in usual.outcomes, usual.sent) == (False, 0)
 
 
-@pytest.mark.parametrize(("before", "outcome"), [(listing(), Outcome.TRIGGERED), (answer(404), Outcome.UNCERTAIN)])
-def test_a_trigger_that_is_lost_again_is_found_where_the_list_could_be_read_before(
-    before: Response, outcome: Outcome
-) -> None:
-    after = listing(pipeline(RUN, age=-1.0))
-    routes: dict[str, Any] = {"GET /shop/pipeline": [before, after], "POST /pipeline/run": lost()}
-    tried = Attempt(RoutedTransport({**routes, "GET /workflow": RUNNING}), again="rolled back").run()
-    assert tried.outcomes == [outcome]
-
-
 # Interruptions
-
-
-@pytest.mark.parametrize(
-    ("events", "outcome", "is_created"),
-    [
-        ([STOP], Outcome.UNCERTAIN, False),
-        ([ACCEPTED, STOP], Outcome.TRIGGERED, True),
-        ([ACCEPTED, seen(), STOP], Outcome.TRIGGERED, True),
-        ([ACCEPTED, seen(), NONE_YET, STOP], Outcome.TRIGGERED, True),
-        ([ACCEPTED, WRONG, RUNNING, STOP], Outcome.TRIGGERED, True),
-        ([answer(429), STOP], Outcome.UNCERTAIN, False),
-        ([refused_connection(), STOP], Outcome.UNCERTAIN, False),
-    ],
-)
-def test_an_interruption_between_any_two_steps(events: list[Event], outcome: Outcome, is_created: object) -> None:
-    tried = attempt(events, count=2)
-    assert tried.raised is STOP
-    assert tried.outcomes == [outcome, Outcome.NOT_SENT]
-    assert (tried.report.triggers[0].created is not None) is is_created
 
 
 @pytest.mark.parametrize("event", [answer(429, retry_after="30"), refused_connection()])
@@ -262,44 +261,35 @@ def test_a_signal_whose_exception_was_swallowed_keeps_the_trigger_from_leaving(b
 CANCEL = "POST /api/v2/workflow/w0/cancel"
 
 
-def interrupted(events: Sequence[Event], **options: Any) -> tuple[Attempt, list[str]]:
-    """Somebody interrupts in between: the attempt, and every line that was said."""
+def interrupted(events: Sequence[Event], **options: Any) -> Attempt:
+    """Somebody interrupts in between."""
     tried = attempt(events, **{"confirm": 5.0, "wait": 60.0, "cancel_on_interrupt": True, **options})
     assert tried.raised is STOP
     assert tried.transport.is_used_up
-    return tried, [*tried.console.infos, *tried.console.warnings]
+    return tried
 
 
 @pytest.mark.parametrize(
-    "before",
+    ("events", "told"),
     [
-        [ACCEPTED, STOP],
-        [ACCEPTED, seen(), STOP],
-        [ACCEPTED, seen(), NONE_YET, seen(), STOP],
-        [*WHOLE, STOP],
-        [*WHOLE, RUNNING, RUNNING, STOP],
+        *(
+            ([*before, workflows("running", workflow("success", "lint")), answer(202)], {"deploy": True})
+            for before in (
+                *([ACCEPTED, STOP], [ACCEPTED, seen(), STOP], [ACCEPTED, seen(), NONE_YET, seen(), STOP]),
+                *([*WHOLE, STOP], [*WHOLE, RUNNING, RUNNING, STOP]),
+            )
+        ),
+        ([ACCEPTED, STOP, RUNNING, answer(403)], {"deploy": False}),
+        ([ACCEPTED, STOP, RUNNING, *[answer(500)] * 5], {"deploy": False}),
+        ([*WHOLE, RUNNING, STOP, answer(404), answer(202)], {"deploy": True}),  # what was seen before is known
+        ([ACCEPTED, STOP, NONE_YET], {}),
+        ([ACCEPTED, STOP, answer(404)], {}),
     ],
 )
-def test_what_was_triggered_is_cancelled_whenever_somebody_interrupts(before: list[Event]) -> None:
-    there = workflows("running", {"name": "lint", "status": "success"})
-    tried, said = interrupted([*before, there, answer(202)])
-    assert tried.transport.paths[-1] == CANCEL
-    assert said[-1] == f"CircleCI was told to cancel workflow deploy of {URL}/25"
-    assert tried.outcomes == [Outcome.TRIGGERED]
-
-
-@pytest.mark.parametrize(
-    ("then", "said"),
-    [
-        ([RUNNING, answer(403)], "CircleCI could NOT be told to cancel workflow deploy of"),
-        ([RUNNING, *[answer(500)] * 5], "CircleCI could NOT be told to cancel workflow deploy of"),
-        ([NONE_YET], f"no workflow of {URL}/25 was seen, so none was cancelled"),
-        ([answer(404)], f"no workflow of {URL}/25 was seen, so none was cancelled"),
-    ],
-)
-def test_what_could_not_be_cancelled_is_told(then: list[Event], said: str) -> None:
-    _, lines = interrupted([ACCEPTED, STOP, *then])
-    assert lines[-1].startswith(said)
+def test_what_was_triggered_is_cancelled_whenever_somebody_interrupts(events: list[Event], told: Any) -> None:
+    tried = interrupted(events)
+    assert (tried.transport.paths[-1] == CANCEL) is bool(told)
+    assert (tried.outcomes, tried.report.triggers[0].cancelled) == ([Outcome.TRIGGERED], told)
 
 
 @pytest.mark.parametrize(
@@ -312,21 +302,134 @@ def test_what_could_not_be_cancelled_is_told(then: list[Event], said: str) -> No
     ],
 )
 def test_nothing_else_is_cancelled(events: list[Event], options: dict[str, Any], outcome: Outcome) -> None:
-    tried, _ = interrupted(events, **options)
+    tried = interrupted(events, **options)
     assert (CANCEL in tried.transport.paths, tried.outcomes) == (False, [outcome])
 
 
-def test_the_head_is_read_once_for_rules_of_which_one_waits() -> None:
-    """Were it read for each, one rule could be superseded and the next be sent, which a rerun sends once more."""
-    remote = FakeRemote([Head(SHA), Head(OTHER_SHA)], newer=frozenset({OTHER_SHA}))
-    specs = [spec(rule=name, workflow=name) for name in "ab"]
-    routes = {"GET /shop/pipeline": NO_RUNS, "POST /pipeline/run": ACCEPTED}
-    tried = Attempt(RoutedTransport(routes), *specs, remote=remote).run()
-    assert (tried.raised, tried.outcomes, remote.looks) == (None, [Outcome.TRIGGERED] * 2, 1)
+# Which rules' deploy is the build's own pipeline? For a push at the price of one request
+
+OWN = f"GET {OWN_PATH}"
+BARE: dict[str, Any] = {"workflow": None}
+TO_ITSELF: dict[str, Any] = {"project": SHOP, "revision": None}
 
 
-def test_a_head_that_is_not_known_to_be_newer_stops_every_rule() -> None:
-    remote = FakeRemote([Head(OTHER_SHA)])
-    tried = Attempt(RoutedTransport({}), spec(rule="a"), spec(rule="b", project=DEPLOYER), remote=remote).run()
-    assert tried.fails(FactUnavailable, "undecided")
-    assert (tried.outcomes, tried.sent, remote.looks) == ([Outcome.NOT_SENT] * 2, 0, 5)
+def own_pipeline(kind: str | None = "api") -> Any:
+    return seen(PIPELINE, by=kind)
+
+
+def running(*names: str) -> Any:
+    return workflows(*(workflow("running", name) for name in names))
+
+
+def asked(
+    of: TriggerSpec, own: Any, text: Any = None, started: Any = None, *, is_again: bool = False, **changes: str | None
+) -> tuple[str, list[str]]:
+    """Why the rule does not fire, empty where it does; and what was asked."""
+    routes = {OWN: own, f"{OWN}/config": text or answer(404), f"{OWN}/workflow": started or running()}
+    transport, report = RoutedTransport(routes), Report("run", is_dry=False)
+    report.triggers = [planned(of, SHOP, HOST, Outcome.NOT_SENT)]
+    report.decision = decide(rules(RULES.replace("name: a", f"name: {of.rule}")), Facts(build()))
+    services: Any = FakeServices(transport, environ=environ(**changes))
+    drop_own_deploys(SHOP, Options("run", again="x" if is_again else None), services, report)
+    judgement = report.decision.judgements[0]
+    assert (judgement.verdict is Verdict.FIRE, report.decision.judgements[1].verdict) == (
+        bool(report.triggers),
+        Verdict.FIRE,
+    )
+    return "" if report.triggers else judgement.because, [path.removeprefix(OWN) for path in transport.paths]
+
+
+@pytest.mark.parametrize("kind", ["webhook", "scheduled_pipeline"])
+@pytest.mark.parametrize("of", [spec(), spec(key=KEY), spec(**BARE)])
+def test_a_build_of_a_push_costs_one_request(of: TriggerSpec, kind: str) -> None:
+    assert asked(of, own_pipeline(kind)) == ("", [""])
+
+
+def test_what_goes_to_another_project_costs_none() -> None:
+    assert asked(spec(project=ELSEWHERE, revision=None), own_pipeline()) == ("", [])
+    assert asked(spec(**BARE), own_pipeline(), CIRCLE_PIPELINE_ID=None) == ("", [])
+
+
+@pytest.mark.parametrize(
+    ("of", "text", "started", "is_again", "why"),
+    [
+        (spec(key=KEY), config(f"x: {KEY}"), None, False, "it holds its deploy key"),
+        (spec(key=KEY, **BARE), config(f"x: {KEY}"), None, False, "it holds its deploy key"),
+        (spec(key=KEY, **TO_ITSELF), config(f"x: {KEY}"), None, False, "it holds its deploy key"),
+        (spec(key=KEY, workflow="lint"), config(f"x: {OTHER}"), running("lint"), False, ""),
+        (spec(key=KEY), config(f"x: {OTHER}"), None, True, "it holds a deploy key, and --again"),
+        (spec(key=KEY), config("x: y"), running("deploy"), False, "it was triggered through the API and holds"),
+        (spec(), None, running("deploy"), False, "it was triggered through the API and holds workflow deploy"),
+        (spec(), None, running("lint"), False, ""),
+        (spec(sharing=("other",)), None, running("deploy"), False, ""),  # which of the two it is, nobody knows
+        (spec(job="deploy", workflow=None), None, None, False, "this is job deploy"),
+        (spec(job="other", workflow=None), None, None, False, ""),
+    ],
+)
+def test_a_pipeline_that_the_api_started(of: TriggerSpec, text: Any, started: Any, is_again: bool, why: str) -> None:  # noqa: FBT001 - a column
+    reason, _ = asked(of, own_pipeline(), text, started, is_again=is_again, CIRCLE_JOB="deploy")
+    assert (why in reason, bool(why)) == (True, bool(reason))
+
+
+@pytest.mark.parametrize("own", [own_pipeline(), answer(404), answer(200, {"id": "another", "state": "created"})])
+@pytest.mark.parametrize("of", [spec(**BARE), spec(**TO_ITSELF)])
+def test_what_nothing_could_tell(of: TriggerSpec, own: Any) -> None:
+    with pytest.raises(FactUnavailable) as caught:
+        asked(of, own, None, answer(404))
+    assert (caught.value.code, len(caught.value.hints)) == ("undecided", 2)
+
+
+@pytest.mark.parametrize(
+    ("of", "started"),
+    [
+        (spec(key=KEY, **BARE), None),
+        (spec(key=KEY, **TO_ITSELF, sharing=("other",)), running("deploy")),
+    ],
+)
+def test_a_key_that_its_config_does_not_show_ends_no_loop(of: TriggerSpec, started: Any) -> None:
+    with pytest.raises(FactUnavailable, match="shows no deploy key, and no workflow tells"):
+        asked(of, own_pipeline(), config("x: y"), started)
+
+
+@pytest.mark.parametrize("started", ["lint", "deploy"])
+@pytest.mark.parametrize(("branch", "may_be"), [("main", True), ("dev", False)])
+def test_a_rule_for_its_own_project_is_known_by_branch_and_workflow(started: str, branch: str, *, may_be: bool) -> None:
+    own = seen(PIPELINE, by="api", ref={"branch": branch})
+    reason, _ = asked(spec(key=KEY, **TO_ITSELF), own, config("x: y"), running(started))
+    assert bool(reason) == (may_be and started == "deploy")
+
+
+@pytest.mark.parametrize(
+    ("own", "error"),
+    [(refused_connection(), Unreachable), (answer(429), Unreachable), (answer(401), Refused), (answer(403), Refused)],
+)
+def test_where_nobody_could_be_asked_that_is_the_reason(own: Any, error: type[ToolError]) -> None:
+    with pytest.raises(error, match="nothing was triggered for rule"):
+        asked(spec(**BARE), own)
+
+
+@pytest.mark.parametrize(("text", "started"), [(answer(500), running("lint")), (config("x: y"), answer(404))])
+def test_what_the_api_started_and_cannot_be_read_is_not_guessed(text: Any, started: Any) -> None:
+    with pytest.raises(FactUnavailable, match="is made of could not be read"):
+        asked(spec(key=KEY), own_pipeline(), text, started)
+    assert asked(spec(key=KEY), own_pipeline("a new word"), text, started)[0] == "", (
+        "an earlier run is still looked for"
+    )
+
+
+@pytest.mark.parametrize(
+    ("own", "text"), [(answer(404), None), (own_pipeline(), answer(500)), (own_pipeline(), answer(404))]
+)
+def test_again_is_not_believed_where_the_own_pipeline_may_be_the_deploy(own: Any, text: Any) -> None:
+    """No earlier run is looked for then, so nothing else would end a loop."""
+    with pytest.raises(FactUnavailable) as caught:
+        asked(spec(key=KEY), own, text, running("lint"), is_again=True)
+    assert caught.value.code == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("of", "own"), [(spec(), answer(404)), (spec(key=KEY), answer(500)), (spec(**BARE), own_pipeline(None))]
+)
+def test_a_pipeline_that_does_not_tell_stops_nothing(of: TriggerSpec, own: Any) -> None:
+    """An earlier run is still looked for, and most builds are of pushes."""
+    assert asked(of, own)[0] == ""

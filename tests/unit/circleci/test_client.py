@@ -10,8 +10,7 @@ from fakes import FakeClock, RecordingConsole, ScriptedTransport, answer, client
 
 from deploystep.circleci.apis import trigger_request
 from deploystep.circleci.client import MOST_PAGES, Client, Recent
-from deploystep.circleci.http import Failure, Page, Request, Response, reading
-from deploystep.core.frozen import replace
+from deploystep.circleci.http import Failure, Page, Request, Response, listing, reading
 from deploystep.core.retry import DEFAULT, Policy, Repeat
 from deploystep.core.runs import Run
 
@@ -113,10 +112,12 @@ def test_what_is_limited_is_one_read_and_no_act() -> None:
 
 
 def test_the_end_of_an_endpoint_is_told() -> None:
-    console = RecordingConsole()
-    transport = ScriptedTransport([answer(200, sunset="Mon, 01 Feb 2027 00:00:00 GMT")])
-    client(transport, console=console).send(TRIGGER)
-    assert console.warnings == ["CircleCI removes this endpoint on 1 February 2027: see docs/migrating.md"]
+    console, day = RecordingConsole(), "Mon, 01 Feb 2027 00:00:00 GMT"
+    for headers in ({"sunset": day}, {"deprecation": "@1777593600"}, {}):
+        client(ScriptedTransport([answer(200, **headers)]), console=console).send(TRIGGER)
+    assert console.warnings == [
+        f"CircleCI removes this endpoint ({when}): see docs/migrating.md" for when in (day, "it does not say when")
+    ]
 
 
 # Lists
@@ -130,17 +131,12 @@ def read(result: Response | Failure) -> Page[Run] | None:
     if isinstance(result, Failure) or result.status != 200:
         return None
     ids = result.headers["ids"]
-    return Page(tuple(map(Run, ids.split(","))) if ids else (), result.headers["following"] or None)
-
-
-def following(first: Request, token: str) -> Request:
-    assert "page" not in first.query, "each page is asked for by the first request"
-    return replace(first, query={**first.query, "page": token})
+    return tuple(map(Run, ids.split(","))) if ids else (), result.headers["following"] or None
 
 
 def pages(*events: Event) -> tuple[object, list[str | None]]:
     transport = ScriptedTransport(events)
-    found = client(transport).pages(reading("/list", branch="main"), read, following)
+    found = client(transport).pages(listing("/list", "page", branch="main"), read)
     assert all(request.query["branch"] == "main" for request in transport.sent)
     return found and [run.id for run in found], [request.query.get("page") for request in transport.sent]
 
@@ -158,7 +154,7 @@ def test_all_pages() -> None:
 
 def runs(*events: Event, enough: int = 1000) -> Recent | Response | Failure:
     transport = ScriptedTransport(events)
-    found = client(transport).runs(reading("/list"), read, following, lambda runs: len(runs) >= enough)
+    found = client(transport).runs(listing("/list", "page"), read, lambda runs: len(runs) >= enough)
     assert transport.is_used_up
     return found
 

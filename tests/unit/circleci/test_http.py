@@ -1,27 +1,34 @@
-"""What every version of the API has in common: fates, waits, announcements, and reading JSON."""
+"""What every version of the API has in common: fates, waits, reading JSON, and the errors that answers lead to.
+
+Every error is in its words in `tests/golden/circleci/errors.out`, which is written with UPDATE_GOLDEN=1.
+"""
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
+from builds import context
 from fakes import START, answer, lost, refused_connection
 
+from deploystep.circleci.errors import describe_failure, not_created, refused, unanswered, uncertain, unread
 from deploystep.circleci.http import (
     JsonObject,
     every,
     fate_of,
     json_of,
     message_of,
-    ref_of,
-    retirement,
     retry_after,
     segment,
     server_time,
 )
 from deploystep.core.build import Branch, Tag
+from deploystep.core.errors import FactUnavailable, Refused, ToolError, Uncertain, Unreachable
 from deploystep.core.retry import Fate
+from deploystep.core.rules import ApiVersion
 
 DATE = "Tue, 16 Jun 2026 08:02:41 GMT"
 
@@ -68,20 +75,6 @@ def test_a_wait_until_a_date_is_by_the_servers_clock() -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "sentence"),
-    [
-        ({"sunset": "Mon, 01 Feb 2027 00:00:00 GMT"}, "CircleCI removes this endpoint on 1 February 2027"),
-        ({"deprecation": "@1777593600"}, "CircleCI has deprecated this endpoint"),
-        ({"sunset": "some day"}, "CircleCI has deprecated this endpoint (Sunset: some day)"),
-        ({"sunset": "x " + "y" * 80}, "CircleCI has deprecated this endpoint (Sunset: x)"),
-        ({}, None),
-    ],
-)
-def test_an_endpoint_that_ends(headers: dict[str, str], sentence: str | None) -> None:
-    assert retirement(answer(200, **headers)) == sentence
-
-
-@pytest.mark.parametrize(
     ("body", "words"),
     [
         ({"message": "No"}, "No"),
@@ -97,7 +90,7 @@ def test_an_endpoint_that_ends(headers: dict[str, str], sentence: str | None) ->
         ([], ""),
     ],
 )
-def test_their_words(body: Any, words: str) -> None:
+def test_circlecis_words(body: Any, words: str) -> None:
     assert message_of(answer(400, body)) == words
 
 
@@ -107,10 +100,8 @@ def test_no_body_is_too_odd_to_read(body: bytes) -> None:
 
 
 def test_a_segment() -> None:
-    """A byte of a name that is no UTF-8 stays that byte; half a character stands for nothing."""
     assert segment("a/b c+d%2F~._-") == "a%2Fb%20c%2Bd%252F~._-"
-    assert segment("a\udcffb") == "a%FFb"
-    assert segment("a\ud800b\udfff") == "a%EF%BF%BDb%EF%BF%BD"
+    assert segment("ü\ud800\udcff") == "%C3%BC%ED%A0%80%ED%B3%BF", "what is no text harms nothing"
 
 
 @pytest.mark.parametrize(
@@ -174,7 +165,75 @@ def test_every_item_or_none() -> None:
     assert [every(value, read) for value in odd] == [None] * 5
 
 
-def test_refs() -> None:
-    assert ref_of("refs/heads/main", None) == ref_of("main", None) == Branch("main")
-    assert ref_of(None, "refs/tags/v1") == ref_of(None, "v1") == Tag("v1")
-    assert (ref_of("main", "v1"), ref_of(None, None)) == (None, None)
+# Errors
+
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "circleci" / "errors.out"
+SAID = {"message": "Computer says no"}
+V3, V1_1, V2 = (context(api=api) for api in (ApiVersion.V3, ApiVersion.V1_1, ApiVersion.V2_RUN))
+CASES: dict[str, ToolError] = {
+    **{f"trigger by v2: {status}": refused(answer(status, SAID), V2) for status in (400, 401, 403, 404, 410, 418)},
+    "trigger by v2 of a tag: 400": refused(answer(400, b"not json"), context(ref=Tag("v1"))),
+    "trigger by v2 without parameters: 404": refused(answer(404), context(has_parameters=False)),
+    "trigger by v3: 404": refused(answer(404, SAID), V3),
+    **{f"trigger by v1.1: {status}": refused(answer(status), V1_1) for status in (404, 410)},
+    **{f"list by v2: {status}": unread(answer(status, SAID), V2) for status in (403, 404, 429, 500)},
+    "list by v2: lost": unread(lost(), V2),
+    "list by v2: not reached": unread(refused_connection(), V2),
+    "trigger: not reached": unanswered(refused_connection(), V2),
+    "trigger: 429": unanswered(answer(429), V2),
+    "trigger: 429 with a wait": unanswered(answer(429, retry_after="600"), V2),
+    "trigger: lost": unanswered(lost(), V2),
+    "trigger: 500": unanswered(answer(500, {"message": "Oh dear"}), V2),
+    "trigger: 502": unanswered(answer(502, b"<html>"), V2),
+    "trigger: 302": unanswered(answer(302, location="https://evil.example"), V2),
+    "trigger: 201 without a run": not_created(answer(201), V2),
+    "trigger of an odd branch: lost": unanswered(lost(), context(ref=Branch("feature/x y#1&a=b"))),
+    "trigger of a tag: lost": uncertain("it was lost", context(ref=Tag("v1"))),
+}
+
+
+def test_their_words() -> None:
+    text = "".join(
+        f"{case}\n  {error.exit.value} {error.code}: {error.message}\n"
+        + "".join(f"    hint: {hint}\n" for hint in error.hints)
+        for case, error in CASES.items()
+    )
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.write_text(text, encoding="utf-8")
+    assert text == GOLDEN.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("status", "given_up", "before"),
+    [
+        (200, Uncertain, FactUnavailable),
+        (302, Uncertain, FactUnavailable),
+        (400, Uncertain, Refused),
+        (408, Uncertain, Refused),
+        (429, Unreachable, Unreachable),
+        (499, Uncertain, Refused),
+        (503, Uncertain, FactUnavailable),
+    ],
+)
+def test_only_what_may_have_been_received_is_uncertain(
+    status: int, given_up: type[ToolError], before: type[ToolError]
+) -> None:
+    assert (type(unanswered(answer(status), V2)), type(unread(answer(status), V2))) == (given_up, before)
+
+
+def test_what_came_instead() -> None:
+    assert describe_failure(lost(), "https://x") == "the connection was closed before an answer"
+    assert describe_failure(answer(404, SAID), "https://x") == "https://x answered 404: Computer says no"
+
+
+def test_half_a_token_is_not_shown() -> None:
+    """It would not be recognised where the token is masked."""
+    message = unanswered(answer(429, retry_after="30 Bearer " + "t" * 40), V2).message
+    assert "(it asks to wait: 30 Bearer)" in message
+
+
+def test_where_a_person_looks() -> None:
+    assert V2.run_url(31) == "https://app.circleci.com/pipelines/gh/acme/shop/31"
+    assert V2.run_url(None) == "https://app.circleci.com/pipelines/gh/acme/shop?branch=main"
+    assert V1_1.run_url(31) == "https://circleci.com/gh/acme/shop/31", "a job is not the pipeline of its number"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import select
 import signal
 import stat
 import tempfile
 from contextlib import suppress
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -55,6 +57,27 @@ def test_what_is_raised_is_told(argv: list[str]) -> None:
     assert document["error"]["hints"]
     assert err.startswith("error[")
     assert call(*argv)[1] == ""
+
+
+def test_who_reads_the_export_from_a_pipe_is_not_lost_on_the_way(tmp_path: Path) -> None:
+    """A pipe that is closed has ended for its reader; to open it once more would fail, after a deploy."""
+    pipe, page, read = tmp_path / "pipe", str(tmp_path), []
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+    def cat() -> None:
+        waiting = select.poll()
+        waiting.register(end, select.POLLIN)
+        waiting.poll(10_000)
+        read.append(os.read(end, 10_000))
+        os.close(end)
+
+    reader = Thread(target=cat)
+    reader.start()
+    code, _, err = call("run", "--export", str(pipe), "--report", page)
+    reader.join()
+    assert (code, err.count("cannot write")) == (2, 1), "of the page, which is a folder"
+    assert read[0].startswith(b"export DEPLOYSTEP_OUTCOME=usage\n")
 
 
 def test_help_and_version_leave_with_0(capsys: pytest.CaptureFixture[str]) -> None:

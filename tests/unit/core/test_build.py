@@ -37,7 +37,7 @@ def test_a_build_of_a_branch_and_of_a_tag() -> None:
 def test_unset_empty_and_nil_are_one(blank: str) -> None:
     read = build(CIRCLE_TAG=blank, CIRCLE_USERNAME=blank, CIRCLE_PULL_REQUEST=blank, CIRCLE_NODE_TOTAL=blank)
     assert (read.tag, read.user, read.pull_requests, read.node.total) == (None, None, (), 1)
-    assert problems(CIRCLE_SHA1=blank) == ("CIRCLE_SHA1 is unset: expected the full revision that is built",)
+    assert problems(CIRCLE_SHA1=blank) == ("CIRCLE_SHA1 is unset: expected a full revision, 40 hexadecimal digits",)
 
 
 def test_everything_wrong_at_once() -> None:
@@ -49,7 +49,7 @@ def test_everything_wrong_at_once() -> None:
         CIRCLE_BUILD_NUM="-1",
         CIRCLE_OIDC_TOKEN="one.two",
     )
-    names = ("BRANCH", "OIDC_TOKEN", "PULL_REQUEST", "SHA1", "NODE_INDEX", "BUILD_NUM")
+    names = ("BRANCH", "SHA1", "NODE_INDEX", "BUILD_NUM", "OIDC_TOKEN", "PULL_REQUEST")
     assert [p.split(" ")[0] for p in found] == [f"CIRCLE_{name}" for name in names]
 
 
@@ -58,22 +58,17 @@ def test_a_branch_and_a_tag() -> None:
     assert problem == "CIRCLE_BRANCH is 'main' and CIRCLE_TAG is 'v1': a build has a branch or a tag, never both"
 
 
-@pytest.mark.parametrize(
-    "sha", [SHA[:39], SHA + "0", SHA[:-1] + "g", SHA + "\n", " " + SHA, "HEAD", "0" * 40, "0" * 64]
-)
-def test_what_is_no_revision(sha: str) -> None:
-    assert problems(CIRCLE_SHA1=sha)[0].startswith("CIRCLE_SHA1 is ")
-
-
-def test_revisions_are_compared_in_lower_case() -> None:
-    assert build(CIRCLE_SHA1=SHA.upper()).revision == SHA
+def test_revisions() -> None:
+    for sha in (SHA[:39], SHA + "0", SHA[:-1] + "g", SHA + "\n", " " + SHA, "HEAD", "0" * 40, "0" * 64):
+        assert problems(CIRCLE_SHA1=sha)[0].startswith("CIRCLE_SHA1 is ")
+    assert build(CIRCLE_SHA1=SHA.upper()).revision == SHA, "they are compared in lower case"
     assert build(CIRCLE_SHA1="a" * 64).revision == "a" * 64
 
 
 def test_a_parallel_job_without_an_index_is_malformed() -> None:
     """Every node would take itself for the first, and each would deploy."""
     found = problems(CIRCLE_NODE_INDEX=None, CIRCLE_NODE_TOTAL="4")
-    assert found == ("CIRCLE_NODE_INDEX is unset and CIRCLE_NODE_TOTAL is 4: expected both",)
+    assert found == ("CIRCLE_NODE_INDEX is unset and CIRCLE_NODE_TOTAL is 4: expected an index below the total",)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +104,11 @@ def test_projects(build_url: str | None, repository_url: str | None, slug: str |
     assert (None if read.project is None else str(read.project)) == slug
 
 
+def test_an_organization_that_is_called_as_slugs_begin() -> None:
+    read = build(CIRCLE_BUILD_URL="https://circleci.com/gh/gh/shop/12", CIRCLE_PROJECT_USERNAME="gh")
+    assert str(read.project) == "gh/gh/shop"
+
+
 @pytest.mark.parametrize("text", ["gh/acme", "gh/acme/shop/x", "gl/acme/shop", "gh//shop", "gh/./x", "gh/../x", ""])
 def test_what_is_no_slug(text: str) -> None:
     assert ProjectSlug.parse(text) is None
@@ -139,8 +139,7 @@ def test_hosts(url: str | None, host: str) -> None:
         *(({"CIRCLE_BRANCH": f"pull/5{end}"}, (5,)) for end in ("", "/head", "/merge")),
         *(({"CIRCLE_BRANCH": name}, (5,)) for name in ("pull-requests/5/from", "merge-requests/5/head")),
         ({"CIRCLE_BRANCH": "pull/5", "CIRCLE_PULL_REQUEST": f"{OWN}/pull/4", "CIRCLE_PR_NUMBER": "3"}, (5,)),
-        ({"CIRCLE_BRANCH": "pull/5/tail"}, ()),
-        ({"CIRCLE_BRANCH": "pull/" + "9" * 19}, ()),
+        *(({"CIRCLE_BRANCH": name}, ()) for name in ("pull/5/tail", "pull/" + "9" * 19, "pull/" + "9" * 5_000)),
         ({"CIRCLE_BRANCH": None, "CIRCLE_TAG": "pull/5"}, ()),
         ({}, ()),
     ],
@@ -183,16 +182,10 @@ def test_a_pull_request_of_another_repository_is_none_of_this_build(changes: dic
     url = "https://github.com/upstream/shop/pull/4"
     read = build(CIRCLE_PULL_REQUEST=url, CIRCLE_PULL_REQUESTS=url, **changes)
     assert (read.pull_requests, read.foreign_requests) == ((), (url,))
-
-
-def test_a_pull_request_is_believed_where_nothing_names_the_repository() -> None:
     nameless = {"CIRCLE_PROJECT_REPONAME": None, "CIRCLE_REPOSITORY_URL": None}
-    assert build(CIRCLE_PULL_REQUEST="https://github.com/acme/shop/pull/4", **nameless).pull_requests == (4,)
-
-
-def test_a_renamed_repository_is_known_by_both_names() -> None:
-    renamed = {"CIRCLE_REPOSITORY_URL": "git@github.com:acme/store.git"}
-    assert build(CIRCLE_PULL_REQUEST="https://github.com/acme/store/pull/4", **renamed).pull_requests == (4,)
+    assert build(CIRCLE_PULL_REQUEST=url, **nameless).pull_requests == (4,), "where nothing names the repository"
+    renamed = "git@github.com:upstream/shop.git"
+    assert build(CIRCLE_PULL_REQUEST=url, CIRCLE_REPOSITORY_URL=renamed).pull_requests == (4,), "by both names"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ UNCLEAR_WORDS = (
     "cannot tell whether this is a fork build: CIRCLE_PR_USERNAME is set, and branch main is no pull request's — "
     "CircleCI sets CIRCLE_PR_USERNAME only for forks: take it out of the project's settings, contexts and config"
 )
+FOREIGN, OTHER = "https://github.com/up/shop/pull/4", "another repository"
+NONE = "line 5: pull_request — there is none"
 AT_X = "branch feature/x (line 5)"
 UPPER = "line 5: branch MAIN does not match main; upper and lower case differ"
 
@@ -50,12 +52,7 @@ def one(when: str, of: BuildContext | None = None, more: str = "") -> tuple[Verd
         (r"{tag: /v\d\.\d/}", tag_build("v1"), "no", r"line 5: tag v1 does not match /v\d\.\d/; it matches up to `v1`"),
         (r"{tag: /v\d+/}", tag_build("x1"), "no", r"line 5: tag x1 does not match /v\d+/"),
         (r"{tag: [/v\d+/, w*]}", tag_build("vx"), "no", r"line 5: tag vx does not match /v\d+/ or w*"),
-        (
-            "{branch: feature/x, pull_request: true}",
-            PULL,
-            "fire",
-            f"{AT_X}, pull request 42 (line 5)",
-        ),
+        ("{branch: feature/x, pull_request: true}", PULL, "fire", f"{AT_X}, pull request 42 (line 5)"),
         ('{branch: "**", pull_request: false}', PULL, "no", "line 5: pull request 42"),
         ("{branch: main, user: [anna, bjorn]}", None, "fire", "branch main (line 5), user anna (line 5)"),
         ('{branch: "**"}', FORK, "no", "line 5: a fork build needs fork: true"),
@@ -69,9 +66,9 @@ def one(when: str, of: BuildContext | None = None, more: str = "") -> tuple[Verd
         ("{branch: x}", UNCLEAR, "no", "line 5: branch main does not match x"),
         (
             "{branch: main, pull_request: true}",
-            build(CIRCLE_PULL_REQUEST="https://github.com/up/shop/pull/4"),
+            build(CIRCLE_PULL_REQUEST=FOREIGN),
             "no",
-            "line 5: pull_request — there is none; https://github.com/up/shop/pull/4 is of another repository",
+            f"{NONE}; {FOREIGN} is of {OTHER}",
         ),
     ],
 )
@@ -162,84 +159,50 @@ def test_never_and_unless(variables: Any, expected: list[tuple[str, str]]) -> No
     assert [(j.verdict.value, j.because) for j in found] == expected
 
 
-def test_unless_speaks_of_forks_that_do_not_name_themselves() -> None:
-    """Only a `when` needs fork: true; what stops a rule stops it on a fork, too."""
+MERGED = IsMergedInto("main")
+YES, NO, LOST = Known(value=True), Known(value=False), Unavailable("U102", "not fetched", "fetch it")
+MEANT = "{branch: main, merged_into: main}"
+FROZEN = MEANT + "; during: Mon 09:00-10:00"
+CASES: list[tuple[list[str], Answered | None, str, set[Question], list[str]]] = [
+    # nothing fires while the outcome of any rule is unknown
+    (["{branch: main}", MEANT], None, "fire unknown", {MERGED}, []),
+    (["{branch: main}", MEANT], LOST, "fire unknown", set(), ["U102"]),
+    (["{branch: main}", MEANT], NO, "fire no", set(), []),
+    (["{branch: main}", MEANT], YES, "fire fire", set(), []),
+    # what cannot matter is neither asked nor told
+    (["{branch: other, merged_into: main}; requires: [test]"], None, "no", set(), []),
+    (["[{branch: main}, {branch: 'm*', merged_into: main}]"], None, "fire", set(), []),
+    # the cheapest question is asked first
+    (["{merged_into: main, branch: main, author: x}"], None, "unknown", {AuthorOf()}, []),
+    # only a rule that is meant is held
+    ([FROZEN], None, "unknown", {MERGED}, []),
+    ([FROZEN], YES, "held", set(), []),
+    ([FROZEN], NO, "no", set(), []),
+    ([FROZEN.replace("main", "other", 1)], None, "no", set(), []),
+]
+
+
+@pytest.mark.parametrize(("whens", "merged", "verdicts", "wants", "problems"), CASES)
+def test_what_is_decided_and_asked(
+    whens: list[str], merged: Answered | None, verdicts: str, wants: set[Question], problems: list[str]
+) -> None:
+    written = "".join(
+        f"  - {{name: r{n}, when: {when.replace(';', ',')}, deploy: {{workflow: w{n}}}}}\n"
+        for n, when in enumerate(whens)
+    )
+    tuesday = datetime(2026, 6, 16, tzinfo=timezone.utc)
+    known = Facts(build(), tuesday, {} if merged is None else {MERGED: merged})
+    found = decide(rules(f"version: 1\nrules:\n{written}"), known)
+    assert [j.verdict.value for j in found.judgements] == verdicts.split()
+    assert (set(found.wants), [p.code for p in found.problems]) == (wants, problems)
+    assert len(found.firing) == (0 if "unknown" in verdicts else verdicts.count("fire"))
+
+
+def test_what_stops_a_rule_stops_it_on_a_fork_too() -> None:
+    """Only a `when` needs fork: true."""
     text = """
         version: 1
-        rules:
-          - name: a
-            when: {branch: "**", fork: true}
-            unless: [{branch: pull/7}]
-            deploy: {workflow: x}
+        rules: [{name: a, when: {branch: "**", fork: true}, unless: [{branch: pull/7}], deploy: {workflow: x}}]
         """
     (judged,) = decided(text, FORK).judgements
-    assert (judged.verdict, judged.because) == (Verdict.NO, "line 6: unless: branch pull/7")
-
-
-MERGED = IsMergedInto("main")
-
-
-@pytest.mark.parametrize(
-    ("answers", "verdict", "fires", "wants", "problems"),
-    [
-        ({}, "unknown", [], {MERGED}, []),
-        ({MERGED: Unavailable("U102", "not fetched", "fetch it")}, "unknown", [], set(), ["U102"]),
-        ({MERGED: Known(value=False)}, "no", ["a"], set(), []),
-        ({MERGED: Known(value=True)}, "fire", ["a", "b"], set(), []),
-    ],
-)
-def test_nothing_fires_while_the_outcome_of_any_rule_is_unknown(
-    answers: dict[Question, Answered], verdict: str, fires: list[str], wants: set[Question], problems: list[str]
-) -> None:
-    text = """
-        version: 1
-        rules:
-          - {name: a, when: {branch: main}, deploy: {workflow: x}}
-          - {name: b, when: {branch: main, merged_into: main}, deploy: {workflow: y}}
-        """
-    found = decide(rules(text), Facts(build(), None, answers))
-    assert [j.verdict.value for j in found.judgements] == ["fire", verdict]
-    assert [r.name.value for r in found.firing] == fires
-    assert (set(found.wants), [p.code for p in found.problems]) == (wants, problems)
-
-
-def test_what_cannot_matter_is_neither_asked_nor_told() -> None:
-    text = """
-        version: 1
-        rules:
-          - {name: a, when: {branch: other, merged_into: main}, requires: [test], deploy: {workflow: x}}
-          - {name: b, when: [{branch: main}, {branch: 'm*', merged_into: main}], deploy: {workflow: y}}
-        """
-    found = decided(text)
-    assert [j.verdict.value for j in found.judgements] == ["no", "fire"]
-    assert (found.wants, found.problems) == (frozenset(), ())
-
-
-def test_the_cheapest_question_is_asked_first() -> None:
-    text = """
-        version: 1
-        rules: [{name: a, when: {merged_into: main, branch: main, author: x}, deploy: {workflow: x}}]
-        """
-    assert decided(text).wants == {AuthorOf()}
-
-
-@pytest.mark.parametrize(
-    ("branch", "answers", "verdict", "wants"),
-    [
-        ("main", {}, "unknown", {MERGED}),
-        ("main", {MERGED: Known(value=True)}, "held", set()),
-        ("main", {MERGED: Known(value=False)}, "no", set()),
-        ("other", {}, "no", set()),
-    ],
-)
-def test_only_a_rule_that_is_meant_is_held(
-    branch: str, answers: dict[Question, Answered], verdict: str, wants: set[Question]
-) -> None:
-    text = """
-        version: 1
-        freezes: [{name: f, from: 2026-01-01 00:00, until: 2027-01-01 00:00}]
-        rules: [{name: a, when: {branch: main, merged_into: main}, deploy: {workflow: x}}]
-        """
-    moment = datetime(2026, 6, 16, tzinfo=timezone.utc)
-    found = decide(rules(text), Facts(build(CIRCLE_BRANCH=branch), moment, answers))
-    assert ([j.verdict.value for j in found.judgements], set(found.wants)) == ([verdict], wants)
+    assert (judged.verdict, judged.because) == (Verdict.NO, "line 3: unless: branch pull/7")

@@ -8,10 +8,9 @@ import pytest
 from builds import build, rules
 
 from deploystep.core.decide import Judgement, Verdict, decide
-from deploystep.core.facts import Answered, Facts, JobsOf, Known, Question, Unavailable
-from deploystep.core.holds import holds_of
+from deploystep.core.facts import Answer, Answered, Facts, JobsOf, Known, Question, Unavailable
+from deploystep.core.matchers import holds_of
 from deploystep.core.times import read_moment, zone
-from deploystep.core.trace import Answer
 
 if TYPE_CHECKING:
     from deploystep.core.rules import RuleSet
@@ -131,71 +130,37 @@ REQUIRES = rules(
 )
 
 
-def required(**jobs: str) -> tuple[Verdict, str]:
-    answer = Known({name.replace("_", "-"): status for name, status in jobs.items()})
-    found = judged(None, answer, REQUIRES)["a"]
-    return found.verdict, found.because
+MISSING = "(a job that was filtered out is missing too)"
+OWN = "leave it out: what the job did before the step has succeeded"
+NONE = "line 6: no job 'build-image' in this workflow — "
+NOT = "line 6: job {} has not succeeded (status: {})".format
+# fmt: off
+#: What the jobs test, build-image and scan have come to, and which runs the step; what is said, and the problems.
+REQUIRED: list[tuple[str, str, str, str, list[tuple[str, int, str]]]] = [
+    ("success success success", "", "fire", "branch main (line 5), requires test ✓ build-image ✓ scan ✓ (line 6)", []),
+    *((f"{word} success success", "", "held", NOT("test", word), [])  # only success is success
+      for word in ("failed", "running", "on_hold", "blocked", "not_run", "canceled", "Success")),
+    ("failed success running", "", "held", f"{NOT('test', 'failed')}; {NOT('scan', 'running')}", []),
+    # a failed job settles it, so the rule is held; the one that is not there is told all the same
+    ("success - failed", "", "held", f"{NONE}{MISSING}; {NOT('scan', 'failed')}", []),
+    ("success - -", "", "unknown", NONE, [("E701", 22, MISSING), ("E701", 35, f"did you mean 'scann'? {MISSING}")]),
+    # the job that runs the step would hold its rule for ever
+    ("success success running", "scan", "unknown", "line 6: job 'scan' runs this step", [("E702", 35, OWN)]),
+    ("success success -", "scan", "unknown", "line 6: job 'scan' runs this step", [("E702", 35, OWN)]),
+    ("success success success", "scan", "fire", "branch main", []),
+    ("success success running", "other", "held", NOT("scan", "running"), []),
+]
+# fmt: on
 
 
-def test_jobs_that_succeeded_are_told_in_one_reason() -> None:
-    assert required(test="success", build_image="success", scan="success", other="failed") == (
-        Verdict.FIRE,
-        "branch main (line 5), requires test ✓ build-image ✓ scan ✓ (line 6)",
-    )
-
-
-@pytest.mark.parametrize("status", ["failed", "running", "on_hold", "blocked", "not_run", "canceled", "Success", ""])
-def test_only_success_is_success(status: str) -> None:
-    verdict, words = required(test=status, build_image="success", scan="success")
-    assert (verdict, words) == (Verdict.HELD, f"line 6: job test has not succeeded (status: {status})")
-
-
-def test_every_job_that_has_not_succeeded_is_told() -> None:
-    assert required(test="failed", build_image="success", scan="running") == (
-        Verdict.HELD,
-        "line 6: job test has not succeeded (status: failed); line 6: job scan has not succeeded (status: running)",
-    )
-
-
-def test_a_job_that_is_not_there_is_told_with_those_that_failed() -> None:
-    """A failed job settles it, so the rule is held; the misspelt one is told all the same."""
-    verdict, words = required(test="success", biuld_image="success", scan="failed")
-    assert verdict is Verdict.HELD
-    assert words == (
-        "line 6: no job 'build-image' in this workflow — did you mean 'biuld-image'? "
-        "(a job that was filtered out is missing too); line 6: job scan has not succeeded (status: failed)"
-    )
-
-
-def test_jobs_that_are_not_there_are_errors_at_their_places() -> None:
-    found = judged(None, Known({"test": "success", "scann": "success"}), REQUIRES)["a"]
-    assert found.verdict is Verdict.UNKNOWN
-    assert [(d.code, d.is_error, d.message, d.span.start.column) for d in found.trace.problems] == [
-        ("E701", True, "no job 'build-image' in this workflow", 22),
-        ("E701", True, "no job 'scan' in this workflow", 35),
-    ]
-    assert [d.hint for d in found.trace.problems] == [
-        "(a job that was filtered out is missing too)",
-        "did you mean 'scann'? (a job that was filtered out is missing too)",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("own", "status", "verdict"),
-    [
-        ("scan", "running", "unknown"),
-        ("scan", None, "unknown"),
-        ("scan", "success", "fire"),
-        ("other", "running", "held"),
-    ],
-)
-def test_the_job_that_runs_the_step_would_hold_its_rule_for_ever(own: str, status: str | None, verdict: str) -> None:
-    jobs = {"test": "success", "build-image": "success", **({} if status is None else {"scan": status})}
-    (found,) = decide(REQUIRES, Facts(build(CIRCLE_JOB=own), None, {JobsOf(): Known(jobs)})).judgements
-    assert found.verdict.value == verdict
-    told = [(d.code, d.is_error, d.span.start.column, d.hint) for d in found.trace.problems]
-    hint = "leave it out: what the job did before the step has succeeded"
-    assert told == ([("E702", True, 35, hint)] if verdict == "unknown" else [])
+@pytest.mark.parametrize(("statuses", "own", "verdict", "words", "problems"), REQUIRED)
+def test_required_jobs(statuses: str, own: str, verdict: str, words: str, problems: list[tuple[str, int, str]]) -> None:
+    listed = dict(zip(("test", "build-image", "scan"), statuses.split(), strict=True)) | {"scann": "success"}
+    answer = Known({name: status for name, status in listed.items() if status != "-"})
+    (found,) = decide(REQUIRES, Facts(build(CIRCLE_JOB=own), None, {JobsOf(): answer})).judgements
+    assert (found.verdict.value, found.because[: len(words)]) == (verdict, words)
+    assert [(d.code, d.span.start.column, d.hint) for d in found.trace.problems] == problems
+    assert all(d.is_error for d in found.trace.problems)
 
 
 def test_jobs_that_cannot_be_listed() -> None:

@@ -55,11 +55,8 @@ def test_what_goes_in_as_text_comes_out_as_text(text: str, value: str) -> None:
 def test_no_text_breaks_the_document(text: str) -> None:
     seen = Seen(page(text, text, table(text, (text, text), ((text, text),))))
 
-    assert [
-        tag
-        for tag, _ in seen.tags
-        if tag not in {tag for tag, _ in Seen(page("", table("", ("", ""), (("", ""),)))).tags}
-    ] == []
+    empty = Seen(page("", table("", ("", ""), (("", ""),))))
+    assert {tag for tag, _ in seen.tags} == {tag for tag, _ in empty.tags}
     page(text, text).encode()
 
 
@@ -71,22 +68,14 @@ def test_what_is_invisible_or_turns_text_around_is_written_as_an_escape(text: st
     assert shown.startswith("a\\")
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        *("javascript:alert(1)", "JaVaScRiPt:x", "data:text/html,x", "//evil.example", "vbscript:x", " http://x", ""),
-        *("/\\evil.example", "/\t/evil.example"),  # a browser reads // there
-    ],
-)
-def test_only_addresses_of_the_web_are_links(url: str) -> None:
-    assert body_of(link(url, "x")).tags == []
+WEB = ["https://circleci.com/x?a=1&b=2", "http://127.0.0.1:1/x", "/pipelines/gh/acme/shop/1"]
+NOT_WEB = ["javascript:alert(1)", "JaVaScRiPt:x", "data:text/html,x", "//evil.example", "vbscript:x", " http://x", ""]
+NOT_WEB += ["/\\evil.example", "/\t/evil.example"]  # a browser reads // there
 
 
-@pytest.mark.parametrize("url", ["https://circleci.com/x?a=1&b=2", "http://127.0.0.1:1/x", "/pipelines/gh/acme/shop/1"])
-def test_an_address_of_the_web_is_a_link(url: str) -> None:
-    ((tag, attributes),) = body_of(link(url)).tags
-
-    assert (tag, attributes["href"]) == ("a", url)
+def test_only_addresses_of_the_web_are_links() -> None:
+    assert [body_of(link(url, "x")).tags for url in NOT_WEB] == [[] for _ in NOT_WEB]
+    assert [[(tag, a["href"]) for tag, a in body_of(link(url)).tags] for url in WEB] == [[("a", url)] for url in WEB]
 
 
 def test_a_secret_is_masked_wherever_it_stands() -> None:

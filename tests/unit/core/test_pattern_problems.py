@@ -40,44 +40,78 @@ def test_the_messages_that_are_promised(  # noqa: PLR0913, PLR0917 - a row of th
     assert problem(text, kind) == Problem(code, message, hint, offset, width)
 
 
-@pytest.mark.parametrize(
-    ("text", "offset", "message", "hint"),
-    [
-        ("v?", 1, "'?' is not a wildcard here", r"\? for the character itself"),
-        ("a/b{c,d}", 3, "'{' is not a wildcard here", r"\{ for"),
-        ("a]", 1, "']' is not a wildcard here", r"\] for"),
-        ("a}", 1, "'}' is not a wildcard here", r"\} for"),
-        ("!main", 0, "patterns are not negated with ! in '!main'", r"under unless: or ignore:, or write \!"),
-        ("!", 0, "patterns are not negated", "unless:"),
-        ("./main", 0, "names are written in full, without './'", "write main"),
-        ("././x", 0, "without './'", "write x"),
-        ("./", 0, "without './'", "write **"),
-        ("/main", 0, "pattern starts with '/' in '/main'", "write main, or put a / at both ends of a regex"),
-        ("/", 0, "pattern starts with '/'", "write **,"),
-        ("//x", 0, "pattern starts with '/'", "write x,"),
-        (r"/main\/", 0, "pattern starts with '/'", "a / that has no backslash before it"),
-        ("a//b", 1, "'//' is never part of a name", "write a/b"),
-        ("a//", 1, "'//' is never part of a name", "write a/**"),
-        ("a/**/", 4, "pattern ends with '/'", "write a/**"),
-        ("feature**", 7, "** must stand alone", "write feature*/** for everything below"),
-        ("a**b", 1, "** must stand alone", "write a*/**/*b for any depth"),
-        ("x/**.py/y", 2, "** must stand alone", "write x/**/*.py/y for any depth"),
-        ("a/***", 2, "** must stand alone", "write a/** for any depth"),
-        ("a/****b**c/d", 2, "** must stand alone", "write a/**/*b*c/d for any depth"),
-        (r"v\d+", 1, r"\d is not an escape", r"write /v\d+/ for a regex"),
-        (r"a\.b", 1, r"\. is not an escape", "write a.b"),
-        (r"a/b\/c", 3, r"\ is not an escape".replace("\\ ", "\\/ "), "write a/b/c"),
-        ("a\\", 1, "pattern ends with a backslash", r"write \\ for the character itself"),
-        (r"x/\q", 2, r"\q is not an escape", "write x/q"),
-        (r"\*\[?", 4, "'?' is not a wildcard here", r"\?"),
-        ("x" * 5_001, 0, "a pattern that needs over 5,000 states", "write a shorter one"),
-    ],
-)
-def test_globs(text: str, offset: int, message: str, hint: str) -> None:
-    found = problem(text)
-    assert (found.code, found.offset) == ("E201", offset)
-    assert message in found.message
-    assert hint in found.hint
+# fmt: off
+GLOBS = [
+    ("v?", 1, "'?' is not a wildcard here", r"\? for the character itself"),
+    ("a/b{c,d}", 3, "'{' is not a wildcard here", r"\{ for"),
+    (r"\*\[]", 4, "']' is not a wildcard here", r"\] for"),
+    ("a}", 1, "'}' is not a wildcard here", r"\} for"),
+    ("!main", 0, "patterns are not negated with ! in '!main'", r"under unless: or ignore:, or write \!"),
+    ("././x", 0, "names are written in full, without './'", "write x"),
+    ("./", 0, "without './'", "write **"),
+    ("/main", 0, "pattern starts with '/' in '/main'", "write main, or put a / at both ends of a regex"),
+    (r"/main\/", 0, "pattern starts with '/'", "put a / at both ends of a regex"),
+    ("a//b", 1, "'//' is never part of a name", "write a/b"),
+    ("a//", 1, "'//' is never part of a name", "write a/**"),
+    ("feature**", 7, "** must stand alone", "write feature*/** for any depth"),
+    ("a**b", 1, "** must stand alone", "write a*/**/*b for any depth"),
+    ("x/**.py/y", 2, "** must stand alone", "write x/**/*.py/y for any depth"),
+    ("a/***", 2, "** must stand alone", "write a/** for any depth"),
+    (r"v\d+", 1, r"\d is not an escape", r"write vd+, or /v\d+/ for a regex"),
+    (r"a/b\.c", 3, r"\. is not an escape", "write a/b.c"),
+    ("a\\", 1, r"\ is not an escape", "write a"),
+    ("x" * 5_001, 0, "a pattern that needs over 5,000 states", "write a shorter one"),
+]
+REGEXES = [
+    ("/a(?=b)/", 2, 3, "lookaround is not supported", "write what it looks at"),
+    ("/(?<!a)b/", 1, 4, "lookbehind is not supported", "name what to leave out under unless:"),
+    ("/(?P<n>a)/", 1, 4, "a named group is not supported", "write ( without a name"),
+    ("/(?<n>a)/", 1, 3, "a named group is not supported", "write ( without a name"),
+    ("/(?i)main/", 1, 3, "an inline flag is not supported", "write both cases, for example [Mm]ain"),
+    ("/(?>a)/", 1, 3, "this kind of group is not supported", "write ( or (?:"),
+    ("/(*COMMIT)a/", 1, 3, "this kind of group is not supported", "write ( or (?:"),
+    ("/(?/", 1, 2, "this kind of group is not supported", "write ( or (?:"),
+    (r"/(a)\1/", 4, 2, "a backreference is not supported", "write out each case"),
+    (r"/\p{L}/", 1, 2, "a Unicode property is not supported", "write a class such as [A-Za-z0-9]"),
+    (r"/a\b.*/", 2, 2, "an anchor is not supported", "leave it out"),
+    (r"/[\b]/", 2, 2, "an anchor is not supported", "leave it out"),
+    (r"/\Qa\E/", 1, 2, "this escape is not supported", "write the character itself"),
+    (r"/\x4/", 1, 2, "this escape is not supported", "write the character itself"),
+    (r"/\u12g4/", 1, 2, "this escape is not supported", "write the character itself"),
+    ("/[[:alpha:]]/", 2, 1, "a [ inside [ ]", r"write \[ for the character itself"),
+    ("/[a&&b]/", 3, 2, "a && inside [ ]", r"write \&& for the character itself"),
+    ("/a{1,201}/", 2, 7, "a repeat count over 200", "write +"),
+    ("/a{" + "9" * 5_000 + "}/", 2, 5_002, "a repeat count over 200", "write +"),
+    ("/a{3,1}/", 2, 5, "a repeat count over 200, or down to less", "write + or *, or the lower one first"),
+    ("/a{,2}/", 2, 1, "a { that is no repeat count", r"write \{"),
+    ("/{2}/", 1, 1, "a { that is no repeat count", r"write \{"),
+    ("/*.js/", 1, 1, "nothing to repeat before *", r"write \* for the character itself, or .* for any text"),
+    ("/a|+/", 3, 1, "nothing to repeat before +", r"write \+"),
+    ("/^*a/", 2, 1, "nothing to repeat before *", r"write \*"),
+    ("/a**/", 3, 1, "nothing to repeat before *", r"write \*"),
+    ("/a++/", 2, 2, "a possessive repeat is not supported", "write + alone"),
+    ("/a{2}+/", 2, 4, "a possessive repeat is not supported", "write {2} alone"),
+    ("/a*???/", 4, 1, "nothing to repeat before ?", r"write \?"),
+    ("/a)/", 2, 1, "unmatched )", r"write \) for the character itself"),
+    ("/(?:a|b/", 1, 1, "missing )", ""),
+    ("/a[b/", 2, 1, "missing ]", r"write \[ for the character itself"),
+    ("/[]/", 1, 1, "missing ]", r"write \["),
+    ("/[a-/", 1, 1, "missing ]", r"write \["),
+    ("/[^/", 1, 1, "missing ]", r"write \["),
+    ("/x[z-a]/", 3, 3, "a range without one character at each end, the lower one first", r"write \-"),
+    (r"/[a-\d]/", 2, 4, "a range without one character at each end", r"write \-"),
+    (r"/[\w-z]/", 2, 4, "a range without one character at each end", r"write \-"),
+    (r"/a[^\s\S]/", 2, 7, "a class without characters", "leave it out"),
+    ("/a^b/", 2, 1, "^ is only allowed at the start", r"write \^ for the character itself"),
+    ("/a$b/", 2, 1, "$ is only allowed at the end", r"write \$ for the character itself"),
+    ("/(^a)*/", 1, 1, "^ and $ cannot be repeated", "leave out"),
+    ("/(a$|b)c/", 3, 1, "$ is only allowed at the end", r"write \$"),
+    ("/(a^b)/", 3, 1, "^ is only allowed at the start", r"write \^"),
+    ("/(a|b$)c/", 5, 1, "$ is only allowed at the end", r"write \$"),
+    (f"/{'(' * 9}a{'{200})' * 9}/", 0, 66, "a pattern that needs over 5,000 states", "write a shorter one"),
+    ("/((a{200}){13})+/", 0, 17, "a pattern that needs over 5,000 states", "write a shorter one"),
+]
+# fmt: on
 
 
 @pytest.mark.parametrize(("text", "offset"), [("a/../b", 2), ("a/./b", 2), ("../a", 0), ("a/..", 2), (".", 0)])
@@ -88,94 +122,21 @@ def test_a_changed_path_has_no_dots_as_folders(text: str, offset: int) -> None:
     assert parse("...", Kind.PATH).matches("...")
 
 
-@pytest.mark.parametrize(
-    ("text", "offset", "width", "message", "hint"),
-    [
-        ("/a(?=b)/", 2, 3, "lookahead is not supported", "write what follows"),
-        ("/(?<=a)b/", 1, 4, "lookbehind is not supported", "write what comes before"),
-        ("/(?<!a)b/", 1, 4, "lookbehind is not supported", "under unless:"),
-        ("/(?P<n>a)/", 1, 4, "a named group is not supported", "write ( without a name"),
-        ("/(?<n>a)/", 1, 3, "a named group is not supported", "write ( without a name"),
-        ("/(?'n'a)/", 1, 3, "a named group is not supported", "write ( without a name"),
-        ("/(a)(?P=n)/", 4, 4, "a backreference is not supported", "write out each case"),
-        ("/(?P>n)/", 1, 4, "a recursive group is not supported", "write out each case"),
-        (r"/(a)\1/", 4, 2, "a backreference is not supported", "write out each case"),
-        (r"/(a)\k<n>/", 4, 2, "a backreference is not supported", "write out each case"),
-        ("/(?i)main/", 1, 2, "an inline flag is not supported", "[Mm]ain"),
-        ("/(?i:main)/", 1, 2, "an inline flag is not supported", "[Mm]ain"),
-        ("/(?/", 1, 2, "an inline flag is not supported", "[Mm]ain"),
-        ("/(?>a)/", 1, 3, "an atomic group is not supported", "write (?: instead"),
-        ("/(?|a|b)/", 1, 3, "a branch reset group is not supported", "write (?: instead"),
-        ("/(?#c)a/", 1, 3, "a comment is not supported", "YAML comment"),
-        ("/(?(1)a|b)/", 1, 3, "a condition is not supported", "write out each case"),
-        ("/(*COMMIT)a/", 1, 2, "a control verb is not supported", r"(\*"),
-        ("/a++/", 2, 2, "a possessive repeat is not supported", "write + alone"),
-        ("/a*+/", 2, 2, "a possessive repeat is not supported", "write * alone"),
-        ("/a{1,2}+/", 2, 6, "a possessive repeat is not supported", "write {1,2} alone"),
-        (r"/\p{L}/", 1, 2, "a Unicode property is not supported", "[A-Za-z0-9]"),
-        (r"/[\P{L}]/", 2, 2, "a Unicode property is not supported", "[A-Za-z0-9]"),
-        ("/[[:alpha:]]/", 2, 2, "a POSIX class is not supported", "[A-Za-z0-9]"),
-        ("/[[=a=]]/", 2, 2, "a POSIX class is not supported", "[A-Za-z0-9]"),
-        (r"/\Qa.b\E/", 1, 2, r"quoting with \Q and \E is not supported", "a backslash before each"),
-        (r"/a\E/", 2, 2, r"quoting with \Q and \E is not supported", "a backslash before each"),
-        (r"/a\b.*/", 2, 2, "a word boundary is not supported", "write the characters"),
-        (r"/a\B.*/", 2, 2, "a word boundary is not supported", "write the characters"),
-        (r"/[\b]/", 2, 2, "a word boundary is not supported", "write the characters"),
-        (r"/\Aa/", 1, 2, r"\A is not supported", "leave it out"),
-        (r"/a\Z/", 2, 2, r"\Z is not supported", "leave it out"),
-        (r"/a\z/", 2, 2, r"\z is not supported", "leave it out"),
-        (r"/\Ga/", 1, 2, r"\G is not supported", "leave it out"),
-        (r"/\R/", 1, 2, r"unknown escape \R", "write R for the character itself"),
-        (r"/\0/", 1, 2, r"unknown escape \0", "write 0 for the character itself"),
-        (r"/\x4/", 1, 2, r"unknown escape \x", "write x for the character itself"),
-        (r"/\u12g4/", 1, 2, r"unknown escape \u", "write u for the character itself"),
-        ("/a{201}/", 2, 5, "a repeat count over 200", "write +"),
-        ("/a{1,201}/", 2, 7, "a repeat count over 200", "write +"),
-        ("/a{" + "9" * 5_000 + "}/", 2, 5_002, "a repeat count over 200", "write +"),
-        ("/a{3,1}/", 2, 5, "a repeat count from 3 down to 1", "write {1,3}"),
-        ("/a{,2}/", 2, 1, "a { that is no repeat count", r"write \{"),
-        ("/a{x}/", 2, 1, "a { that is no repeat count", r"write \{"),
-        ("/{2}/", 1, 1, "a { that is no repeat count", r"write \{"),
-        ("/*.js/", 1, 1, "nothing to repeat before *", r"write .* for any text, or \* for the character itself"),
-        ("/a|+/", 3, 1, "nothing to repeat before +", "write .+ for any text"),
-        ("/(?:?)/", 4, 1, "nothing to repeat before ?", "write .? for any text"),
-        ("/a**/", 3, 1, "a repeat of a repeat", "put the inner one in ( )"),
-        ("/a{2}{3}/", 5, 1, "a repeat of a repeat", "put the inner one in ( )"),
-        ("/a*???/", 4, 1, "a repeat of a repeat", "put the inner one in ( )"),
-        ("/a*?+/", 4, 1, "a repeat of a repeat", "put the inner one in ( )"),
-        ("/a)/", 2, 1, "unmatched )", r"write \) for the character itself"),
-        ("/)/", 1, 1, "unmatched )", r"write \)"),
-        ("/((a)/", 1, 1, "missing )", ""),
-        ("/(?:a|b/", 1, 1, "missing )", ""),
-        ("/a[b/", 2, 1, "missing ]", r"write \[ for the character itself"),
-        ("/[]/", 1, 1, "missing ]", r"write \["),
-        ("/[a-/", 1, 1, "missing ]", r"write \["),
-        ("/[^/", 1, 1, "missing ]", r"write \["),
-        ("/[a[b]]/", 3, 1, "a [ inside [ ]", r"write \["),
-        ("/[a&&b]/", 3, 2, "an intersection inside [ ]", "write the remaining characters"),
-        ("/x[z-a]/", 3, 3, "a range that runs backwards", "write a-z"),
-        (r"/[a-\d]/", 2, 4, "a range without one character at each end", r"write \-"),
-        (r"/[\w-z]/", 2, 4, "a range without one character at each end", r"write \-"),
-        (r"/a[^\s\S]/", 2, 7, "a class without characters", "leave it out"),
-        ("/a^b/", 2, 1, "^ is only allowed at the start", r"write \^ for the character itself"),
-        ("/a(b|^c)/", 5, 1, "^ is only allowed at the start", r"write \^"),
-        ("/a$b/", 2, 1, "$ is only allowed at the end", r"write \$ for the character itself"),
-        ("/(a|b$)c/", 5, 1, "$ is only allowed at the end", r"write \$"),
-        ("/(^a)*/", 1, 1, "^ and $ cannot be repeated", "leave out"),
-        ("/(a$){1,2}/", 1, 1, "^ and $ cannot be repeated", "leave out"),
-        ("/^*a/", 1, 1, "^ and $ cannot be repeated", "leave out"),
-        ("/a{2000}/", 2, 6, "a repeat count over 200", "write +"),
-        (f"/{'(' * 9}a{'{200})' * 9}/", 0, 66, "a pattern that needs over 5,000 states", "write a shorter one"),
-        ("/((a{200}){13})+/", 0, 17, "a pattern that needs over 5,000 states", "write a shorter one"),
-        ("/(a{200}){200}/", 0, 15, "a pattern that needs over 5,000 states", "write a shorter one"),
-    ],
-)
+@pytest.mark.parametrize(("text", "offset", "message", "hint"), GLOBS)
+def test_globs(text: str, offset: int, message: str, hint: str) -> None:
+    found = problem(text)
+    assert (found.code, found.offset) == ("E201", offset)
+    assert message in found.message
+    assert hint in found.hint
+
+
+@pytest.mark.parametrize(("text", "offset", "width", "message", "hint"), REGEXES)
 def test_regexes(text: str, offset: int, width: int, message: str, hint: str) -> None:
     for kind in Kind:
         found = problem(text, kind)
         assert (found.code, found.offset, found.width) == ("E202", offset, width)
         assert message in found.message
-        assert found.hint.startswith(hint) or (hint and hint in found.hint)
+        assert found.hint.startswith(hint)
 
 
 @pytest.mark.parametrize("depth", [51, 1_000, 100_000])
@@ -217,6 +178,7 @@ def test_a_regex_meant_for_searching_is_refused(text: str, kind: Kind, message: 
         ("refs/tags/v*", "v*"),
         ("refs/heads/**", "**"),
         ("refs/heads/", "**"),
+        ("/origin/main", "main"),
         (r"/^refs\/heads\/(main|dev)$/", "/^(main|dev)$/"),
         ("/refs/tags/.*/", "/.*/"),
     ],

@@ -1,4 +1,4 @@
-"""What CircleCI's words mean, and which of several workflows of one name counts."""
+"""What CircleCI's words mean, which of several workflows of one name counts, and which earlier run is adopted."""
 
 from __future__ import annotations
 
@@ -10,51 +10,50 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploystep.core.frozen import replace
-from deploystep.core.runs import NEVER_RAN, NodeState, WorkflowState, ends_in_setup, newest
+from deploystep.core.runs import NEVER_RAN, EarlierRun, NodeState, Run, WorkflowState, adoptable, ends_in_setup, newest
 
 NOON = datetime(2026, 6, 16, 12, 0, tzinfo=timezone.utc)
-#: v2 OpenAPI, Workflow.status, and `queued`, which the documentation has too
-WORKFLOW_WORDS = {
-    "alive": {"running", "failing", "on_hold", "queued"},
-    "succeeded": {"success"},
-    "failed": {"failed", "error", "canceled", "unauthorized", "not_run"},
-}
-#: v2 OpenAPI, Job.status; of a node the document says only that it is a text
-NODE_WORDS = {
-    "alive": {"running", "queued", "not_running", "on_hold", "blocked"},
-    "succeeded": {"success"},
-    "failed": {
-        *("failed", "retried", "infrastructure_fail", "timedout", "terminated-unknown", "canceled"),
-        *("unauthorized", "not_run"),
-    },
-}
+#: v2 OpenAPI: Workflow.status, and `queued`, which the documentation has too; then what only Job.status and nodes have
+ALIVE = ("running", "failing", "on_hold", "queued", "not_running", "blocked", "a word that nobody knows", "Success", "")
+FAILED = (
+    "failed",
+    "error",
+    "canceled",
+    "unauthorized",
+    "not_run",
+    "infrastructure_fail",
+    "timedout",
+    "terminated-unknown",
+)
 
 
-@pytest.mark.parametrize(("meaning", "status"), [(m, s) for m, words in WORKFLOW_WORDS.items() for s in sorted(words)])
-def test_every_word_for_a_workflow(meaning: str, status: str) -> None:
-    workflow = WorkflowState("w", "deploy", status)
-    found = {"alive": workflow.is_active, "succeeded": workflow.succeeded, "failed": workflow.failed}
-    assert [name for name, holds in found.items() if holds] == [meaning]
+@pytest.mark.parametrize(
+    ("status", "succeeded", "failed"),
+    [*((word, False, False) for word in ALIVE), ("success", True, False), *((word, False, True) for word in FAILED)],
+)
+def test_every_word(status: str, succeeded: object, failed: object) -> None:
+    for state in (WorkflowState("w", "deploy", status), NodeState(1, status)):
+        assert (state.succeeded, state.failed, state.is_active) == (succeeded, failed, not (succeeded or failed))
 
 
-@pytest.mark.parametrize(("meaning", "status"), [(m, s) for m, words in NODE_WORDS.items() for s in sorted(words)])
-def test_every_word_for_a_node(meaning: str, status: str) -> None:
-    node = NodeState(1, status)
-    assert (node.succeeded, node.failed) == (meaning == "succeeded", meaning == "failed")
+def test_a_node_that_was_retried_has_failed_and_a_workflow_goes_on() -> None:
+    assert NodeState(1, "retried").failed
+    assert WorkflowState("w", "deploy", "retried").is_active
 
 
-@given(st.text(max_size=12) | st.sampled_from(["Success", "SUCCESS", "success ", "succeeded", ""]))
+@given(st.text(max_size=12) | st.sampled_from(["SUCCESS", "success ", "succeeded"]))
 def test_a_word_that_nobody_knows_goes_on(status: str) -> None:
-    known = {word for words in (*WORKFLOW_WORDS.values(), *NODE_WORDS.values()) for word in words}
-    if status not in known:
-        node = NodeState(1, status)
+    if status not in (*ALIVE, "success", "retried", *FAILED):
         assert WorkflowState("w", "deploy", status).is_active
-        assert (node.succeeded, node.failed) == (False, False)
+        assert NodeState(1, status).is_active
 
 
 def test_what_never_ran_has_ended_badly() -> None:
-    assert all(WorkflowState("w", "deploy", status).failed for status in NEVER_RAN)
+    assert set(FAILED) > NEVER_RAN
     assert "failed" not in NEVER_RAN
+
+
+# which workflow counts
 
 
 def at(seconds: float | None, name: str = "deploy", *, is_setup: bool = False) -> WorkflowState:
@@ -70,34 +69,82 @@ def test_where_no_time_tells_the_one_counts_that_may_deploy(time: int | None) ->
         assert newest([w for w in some if w.id != "running"]) == (states[1],)
 
 
-def test_setup_workflows_do_not_count() -> None:
-    assert newest([at(9, is_setup=True), at(1)]) == (at(1),)
-    assert newest([at(9, is_setup=True)]) == ()
-
-
-@pytest.mark.parametrize(
-    ("states", "ends"),
-    [
-        *(([], False), (["failed"], True), (["canceled"], True), (["success"], False), (["running"], False)),
-        (["a word that nobody knows"], False),
-        (["failed", "running"], False),  # it was run again
-        (["failed", "success"], False),
-        (["failed", "failed"], True),
-    ],
-)
-def test_nothing_comes_after_a_setup_workflow_that_failed(states: list[str], ends: bool) -> None:  # noqa: FBT001 - a column
-    setups = [WorkflowState(f"s{n}", "setup", state, is_setup=True) for n, state in enumerate(states)]
-    assert ends_in_setup(setups) is ends
-    assert ends_in_setup([*setups, WorkflowState("w", "deploy", "failed")]) is ends
-
-
-def test_with_a_name_only_that_one() -> None:
-    both = [at(1, "lint"), at(2, "deploy"), at(3, "lint")]
+def test_setup_workflows_and_other_names_do_not_count() -> None:
+    both = [at(1, "lint"), at(9, is_setup=True), at(2, "deploy"), at(3, "lint")]
     assert newest(both) == (at(3, "lint"), at(2, "deploy"))
     assert newest(both, "deploy") == (at(2, "deploy"),)
-    assert newest(both, "Deploy") == ()
+    assert newest(both, "Deploy") == newest([at(9, is_setup=True)]) == ()
 
 
 @given(st.permutations([at(n, name) for n, name in enumerate(["a", "b", "a", "b", "a"])]))
 def test_the_order_of_a_list_is_not_trusted(found: list[WorkflowState]) -> None:
     assert {w.created for w in newest(found)} == {NOON + timedelta(seconds=4), NOON + timedelta(seconds=3)}
+
+
+@pytest.mark.parametrize("states", ["", "success", "running", "unheard-of", "failed running", "failed success"])
+def test_nothing_comes_after_a_setup_workflow_that_failed(states: str) -> None:
+    def ends(states: str) -> bool:
+        setups = [WorkflowState(f"s{n}", "setup", state, is_setup=True) for n, state in enumerate(states.split())]
+        return ends_in_setup([*setups, WorkflowState("w", "deploy", "failed")])
+
+    assert not ends(states)  # a later one was run again
+    assert ends("failed")
+    assert ends("failed canceled")
+
+
+# which earlier run is adopted
+
+
+def runs(*states: str) -> tuple[EarlierRun, ...]:
+    """Earlier runs, newest first; the number of a run is its age."""
+    return tuple(EarlierRun(Run(f"run-{n}", n), (WorkflowState(f"w-{n}", "deploy", s),)) for n, s in enumerate(states))
+
+
+# fmt: off
+ADOPTED = {
+    "": None, "running": 0, "success": 0, "failed": None, "canceled": None,
+    "failed running": 1,  # somebody triggered again, and that failed first
+    "success running": 1, "running running": 0, "running success": 0, "running failed": 0,
+    "failed success": None,  # the newest that has run decides: what is there now is not deployed
+    "canceled success": 1,  # what never ran has undone nothing
+    "not_run error unauthorized canceled success": 4, "canceled failed": None, "canceled canceled": None,
+    "failed canceled success": None, "canceled failed success": None, "canceled running": 1,
+    "success failed": 0, "failed failed failed queued": 3, "success success": 0,
+    "no-such-word": 0,  # what nobody knows goes on
+}
+# fmt: on
+
+
+@pytest.mark.parametrize(("states", "expected"), ADOPTED.items())
+def test_what_is_adopted(states: str, expected: int | None) -> None:
+    found = adoptable(runs(*states.split()))
+    assert (None if found is None else found.run.number) == expected
+
+
+def test_a_run_without_workflows_never_ran() -> None:
+    earlier = EarlierRun(Run("run-1"), ())
+    assert (earlier.succeeded, earlier.is_active, earlier.failed) == (False, False, True)
+    assert adoptable([earlier, *runs("success")]) == runs("success")[0]
+
+
+histories = st.lists(st.sampled_from([*ALIVE, "success", *FAILED]), max_size=6).map(lambda states: runs(*states))
+
+
+@given(histories)
+def test_it_never_fires_beside_one_that_is_active_nor_after_a_success(found: tuple[EarlierRun, ...]) -> None:
+    choice = adoptable(found)
+    assert choice is None or (choice in found and not choice.failed)
+    if any(e.is_active for e in found):
+        assert choice is not None
+        assert choice.is_active
+    elif found and found[0].succeeded:
+        assert choice == found[0]
+
+
+@given(histories, histories, st.lists(st.sampled_from(sorted(NEVER_RAN)), max_size=3))
+def test_what_never_ran_or_ended_long_ago_does_not_matter(
+    found: tuple[EarlierRun, ...], older: tuple[EarlierRun, ...], newer: list[str]
+) -> None:
+    assert adoptable(runs(*newer) + found) == adoptable(found)
+    if any(e.status not in NEVER_RAN for e in found):
+        assert adoptable(found + tuple(e for e in older if not e.is_active)) == adoptable(found)

@@ -1,17 +1,17 @@
-"""A token is not printed by accident, in whichever spelling it comes back."""
+"""A token is not printed by accident, in whichever spelling it comes back, and goes only where it may."""
 
 from __future__ import annotations
 
-import base64
 import copy
 import json
+from base64 import b64encode
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploystep.core.secret import Secret
+from deploystep.core.secret import Secret, is_loopback, read_address
 
 TOKEN = 'to"ken\\with/+odd=%characters'
 
@@ -21,22 +21,9 @@ def test_it_shows_a_mask() -> None:
     assert f"{secret} {secret!r} {[secret]} {copy.copy(secret)}" == "*** *** [***] ***"
     assert secret.reveal() == TOKEN
     assert not hasattr(secret, "__dict__")
-
-
-@pytest.mark.parametrize(
-    "spelling",
-    [
-        TOKEN,
-        json.dumps(TOKEN)[1:-1],
-        quote(TOKEN),
-        quote(TOKEN, safe=""),
-        repr(TOKEN)[1:-1],
-        base64.b64encode(TOKEN.encode()).decode(),
-        base64.b64encode(f"{TOKEN}:".encode()).decode(),
-    ],
-)
-def test_spellings(spelling: str) -> None:
-    assert Secret(TOKEN).masked(f"a {spelling} b {spelling}") == "a *** b ***"
+    basic = [b64encode(text.encode()).decode() for text in (TOKEN, f"{TOKEN}:")]
+    for spelling in (TOKEN, json.dumps(TOKEN)[1:-1], quote(TOKEN), quote(TOKEN, safe=""), repr(TOKEN)[1:-1], *basic):
+        assert secret.masked(f"a {spelling} b {spelling}") == "a *** b ***"
 
 
 @given(st.text(st.sampled_from("abc12+/=-_"), min_size=6), st.text(st.sampled_from("xyz ")))
@@ -48,3 +35,58 @@ def test_no_text_that_was_masked_holds_it(token: str, around: str) -> None:
 def test_what_is_too_short_to_be_one_is_left_alone(short: str) -> None:
     """An empty or one-letter variable must not blot out innocent words."""
     assert Secret(short).masked("a on 12345") == "a on 12345"
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "app"),
+    [
+        ("https://circleci.com", "https://circleci.com", "https://app.circleci.com"),
+        ("https://circleci.com/", "https://circleci.com", "https://app.circleci.com"),
+        ("circleci.acme.dev", "https://circleci.acme.dev", None),
+        ("HTTPS://Circleci.Acme.dev:8443", "https://circleci.acme.dev:8443", None),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080", None),
+        ("http://127.9.9.9", "http://127.9.9.9", None),
+        ("http://localhost:1", "http://localhost:1", None),
+        ("http://[::1]:80", "http://[::1]:80", None),
+        ("https://bücher.example", "https://bücher.example", None),
+        ("https://my_host.example.", "https://my_host.example.", None),
+    ],
+)
+def test_read(text: str, address: str, app: str | None) -> None:
+    read = read_address(text)
+    assert (str(read), read.app, read.is_secure) == (address, app or address, address.startswith("https"))
+
+
+LOCAL, USER, PATH, HOST = (
+    "plain http is for this machine",
+    "must not hold a user",
+    "without a path",
+    "expected https://HOST",
+)
+
+
+@pytest.mark.parametrize(
+    ("texts", "why"),
+    [
+        ("http://circleci.com http://localhost.evil.example http://127.0.0.1.evil.example http://2130706433", LOCAL),
+        ("http://0.0.0.0", LOCAL),
+        ("https://user@circleci.com https://:pw@circleci.com", USER),
+        ("https://circleci.com\\@evil.example", f"expected|{USER}"),
+        ("https://circleci.com/api/v2 https://circleci.com?x=1 https://circleci.com#x", PATH),
+        ("ftp://circleci.com file:///etc/passwd https:// https://*.circleci.com https://.circleci.com", HOST),
+        ("https://a\x1b[31m", f"{HOST}|not a URL"),
+        ("https://circleci.com:x https://circleci.com:99999 https://[::1", "not a URL"),
+    ],
+)
+def test_refused(texts: str, why: str) -> None:
+    for text in texts.split(" "):
+        with pytest.raises(ValueError, match=why):
+            read_address(text)
+    for text in ("", "https://circle ci.com"):
+        with pytest.raises(ValueError, match=HOST):
+            read_address(text)
+
+
+def test_loopback() -> None:
+    names = ("127.0.0.1", "::1", "localhost", "10.0.0.1", "localhos")
+    assert [is_loopback(name) for name in names] == [True, True, True, False, False]

@@ -32,6 +32,7 @@ SHAPES: list[tuple[str, int, str, dict[str, object]]] = [
      {"parameters": {"CIRCLE_JOB": "${JOB}"}}),
     (f'curl -d @- {V1}/tree/main <<EOF\n{{"build_parameters": {{"CIRCLE_JOB": "ship"}}}}\nEOF', 0, "tree",
      {"parameters": {"CIRCLE_JOB": "ship"}}),
+    (f'curl {V1}/tree/main -d @- \\<<EOF\n{{"build_parameters": {{"A": "1"}}}}\nEOF', 0, "tree", {"parameters": {"A": "1"}}),
     (f'D=$(cat <<EOF\n{{"build_parameters": {{"A": "$B"}}}}\nEOF\n)\ncurl -d "$D" {V1}/tree/main', 4, "tree",
      {"parameters": {"A": "${B}"}}),
     (f'D=$(cat <<EOF\n{{"build_parameters": {{"A": "$B"}}}}\nEOF)\ncurl -d "${{D}}" {V1}/tree/main', 3, "tree",
@@ -50,10 +51,10 @@ SHAPES: list[tuple[str, int, str, dict[str, object]]] = [
     (f'A=(-X POST -u "$T:")\nA+=(-d revision=x)\ncurl "${{A[@]}}" {V1}/tree/main', 2, "tree", {"revision": "x"}),
     (f'cmd="curl -X POST {V1}/9/retry"\necho $cmd\n$cmd', 2, "retry", {}),
     (f'for J in a b; do\n  R=$(curl -u $T: -d "build_parameters[CIRCLE_JOB]=$J" {V1}/tree/main)\ndone', 1, "tree", {}),
-    ('post() {\n  curl -X POST "https://circleci.com/api/v1.1/$1"\n}\npost project/gh/acme/shop/build', 3, "build", {}),
+    ('post() {\n  curl -X POST "https://circleci.com/api/v1.1/$1"\n}\npost project/gh/acme/shop/build', 1, "build", {}),
     ('post() {\n  local path=$1\n  curl -X POST "$API/$path"\n}\nAPI=https://circleci.com/api/v1.1/project/gh/a/b\n'
-     "post 7/cancel\npost tree/main", 6, "tree", {"project": "gh/a/b"}),
-    ("source lib.sh\nsend tree/main", 1, "tree", {}),
+     "post 7/cancel\npost tree/main", 2, "tree", {"project": "gh/a/b"}),
+    ("source lib.sh\nsend tree/main", 0, "tree", {"branch": "main"}),  # in that file
     (f'bash -c "curl -X POST {V1}/build"', 0, "build", {}),
     (f"sudo retry 3 curl -X POST {V1}/build", 0, "build", {}),
     (f"circle_post {V1}/build", 0, "build", {}),
@@ -80,46 +81,26 @@ def test_a_call_is_found_where_it_stands(script: str, line: int, endpoint: str, 
     assert {name: getattr(call.request, name) for name in more} == more
 
 
-PYTHON = """
-import os, requests
-BASE = "https://circleci.com/api/v1.1"
-url = BASE + "/project/"
-url += f"github/{os.environ['REPO']}/build"
-# requests.post(BASE + "/project/gh/a/b/build")
-requests.get(f"{BASE}/project/gh/a/b/tree/main")
-requests.post(url, data={"branch": "main"})
-requests.request("POST", "%s/project/gh/a/b/tree/%s" % (BASE, "x"))
-session.post("{}/project/gh/a/b/7/cancel".format(BASE))
-"""
-
-
-def test_python_is_read_with_its_constants() -> None:
-    calls = found(PYTHON, "python")
-
-    assert [(PYTHON.count("\n", 0, c.offset), c.request.endpoint) for c in calls] == [(7, "build"), (8, "tree")]
-
-
+A = "https://circleci.com/api/v1.1"
+U = f"{A}/project/gh/a/b"
 OTHERS = [
-    ("await got.post(`https://circleci.com/api/v1.1/project/${ VCS }/${OWNER}/${NAME}/build`)", ["build"]),
-    ("fetch(`https://circleci.com/api/v1.1/project/gh/a/b/tree/${x}`, {\n  method: 'POST'\n})", ["tree"]),
-    ("request(`https://circleci.com/api/v1.1/project/${ vcs }/${ user }/${ name }/tree/${ b }`)", []),
-    ("# Net::HTTP.post https://circleci.com/api/v1.1/project/gh/a/b/build", []),
-    ('HTTParty.post("https://circleci.com/api/v1.1/project/gh/#{org}/#{name}/#{n}/retry")', ["retry"]),
-    (
-        'require "net/http"\nNet::HTTP.post_form(URI("https://circleci.com/api/v1.1/project/gh/a/b/tree/x"), "a" => "b")',
-        ["tree"],
-    ),
-    (
-        "u = 'https://circleci.com/api/v1.1/project/gh/a/b/tree/x'\n" + "\n" * 9 + "http.PostForm(u, url.Values{})",
-        ["tree"],
-    ),
-    ("curl_setopt($c, CURLOPT_URL, 'https://circleci.com/api/v1.1/project/gh/a/b/build');", ["build"]),
-    ("trigger('https://circleci.com/api/v1.1/project/gh/a/b/tree/x')", ["tree"]),
-    ("B = 'https://circleci.com/api/v1.1'\nHTTP.post(\"#{B}/project/gh/a/b/tree/x\")", ["trigger"]),
-    ("B = 'https://circleci.com/api/v1.1'\nHTTP.get(\"#{B}/project/gh/a/b/tree/x\")", []),
-    ("JSON.parse(Net::HTTP.get(URI('https://circleci.com/api/v1.1/project/gh/a/b/tree/x')))", []),
-    ('Invoke-RestMethod -Method Post -Uri "https://circleci.com/api/v1.1/project/gh/a/b/tree/main"', ["tree"]),
-]
+    (f"import requests\nrequests.post('{U}/build', json={{}})", ["build"]),
+    (f'B = "{A}"\n# post\nu = B + "/project/"\nu += f"gh/{{X}}/build"\nrequests.post(u)', ["trigger"]),
+    (f'B = "{A}"\nrequests.get(f"{{B}}/project/gh/a/b/tree/main")', []),
+    (f"await got.post(`{A}/project/${{ VCS }}/${{OWNER}}/${{NAME}}/build`)", ["build"]),
+    (f"fetch(`{U}/tree/${{x}}`, {{\n  method: 'POST'\n}})", ["tree"]),
+    (f"request(`{A}/project/${{ vcs }}/${{ user }}/${{ name }}/tree/${{ b }}`)", []),
+    (f"# Net::HTTP.post {U}/build", []),
+    (f'HTTParty.post("{A}/project/gh/#{{org}}/#{{name}}/#{{n}}/retry")', ["retry"]),
+    (f'require "net/http"\nNet::HTTP.post_form(URI("{U}/tree/x"), "a" => "b")', ["tree"]),
+    (f"u = '{U}/tree/x'\n" + "\n" * 9 + "http.PostForm(u, url.Values{})", ["tree"]),
+    (f"curl_setopt($c, CURLOPT_URL, '{U}/build');", ["build"]),
+    (f"trigger('{U}/tree/x')", ["tree"]),
+    (f"B = '{A}'\nHTTP.post(\"#{{B}}/project/gh/a/b/tree/x\")", ["trigger"]),
+    (f"B = '{A}'\nHTTP.get(\"#{{B}}/project/gh/a/b/tree/x\")", []),
+    (f"JSON.parse(Net::HTTP.get(URI('{U}/tree/x')))", []),
+    (f'Invoke-RestMethod -Method Post -Uri "{U}/tree/main"', ["tree"]),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "endpoints"), OTHERS)
@@ -128,34 +109,25 @@ def test_other_languages_are_read_by_shape(text: str, endpoints: list[str]) -> N
 
 
 FALSE_FRIENDS = [
-    f"# curl -X POST {V1}/build",
-    f"true # curl -X POST {V1}/build",
-    f"echo 'curl -X POST {V1}/build'",
-    f"deploystep gate x -- echo curl -X POST {V1}/build",
-    f"cat <<EOF\ncurl -X POST {V1}/build\nEOF",
-    f"curl -u $T: {V1}/tree/main",
-    f"curl -X GET -d limit=1 {V1}/tree/main",
-    f"curl -G -d limit=1 {V1}/tree/main",
-    f"curl -I {V1}/tree/main",
-    f"curl -X POST {V1}/$CIRCLE_PREVIOUS_BUILD_NUM/cancel?circle-token=$T",
-    f"curl -X POST {V1}/follow",
-    f"curl -X POST {V1}/envvar -d '{{}}'",
-    f"curl -X POST {V1}/checkout-key",
-    f"curl -X POST {V1}/ssh-key -d x=1",
+    f"# curl -X POST {V1}/build", f"true # curl -X POST {V1}/build", f"echo 'curl -X POST {V1}/build'",
+    f"deploystep gate x -- echo curl -X POST {V1}/build", f"cat <<EOF\ncurl -X POST {V1}/build\nEOF",
+    f"curl -u $T: {V1}/tree/main", f"curl -X GET -d limit=1 {V1}/tree/main", f"curl -G -d limit=1 {V1}/tree/main",
+    f"curl -I {V1}/tree/main", f"curl {V1}/latest/artifacts?branch=main", f"curl -o a.json {V1}/12/artifacts",
+    *(
+        f"curl -X POST {V1}/{path}"
+        for path in ("7/cancel?circle-token=$T", "follow", "envvar -d '{}'", "checkout-key", "ssh-key -d x=1")
+    ),
     f"curl -X DELETE {V1}/build-cache",
-    f"curl {V1}/latest/artifacts?branch=main",
-    f"curl -o a.json {V1}/12/artifacts",
+    "curl -X POST https://circleci.com/api/v1.1/project/$SLUG/envvar -d '{}'",
     "curl -X POST https://circleci.com/api/v2/project/gh/acme/shop/schedule -d '{}'",
     "curl -X POST https://circleci.com/api/v2/workflow/$ID/cancel",
     "curl -X POST https://circleci.com/api/v2/pipeline/continue -d '{\"parameters\": {}}'",
-    'curl -X POST -d \'{"text": "done"}\' "$SLACK_HOOK"',
-    "curl -X POST https://sonar.acme.dev/api/v1/project/acme/shop/build",
+    'curl -X POST -d \'{"text": "done"}\' "$SLACK_HOOK"', 'curl -X POST -d a=b "$HOST/project/x/build"',
+    "curl -X POST https://sonar.acme.dev/api/v1/project/acme/shop/build", f"LINK={V1}/tree/main",
     'curl -X POST https://api.github.com/repos/acme/shop/dispatches -d \'{"event_type": "build"}\'',
-    'curl -X POST -d a=b "$HOST/project/x/build"',
     'xargs -n4 curl -u "$1:" -o "$3" "https://circleci.com/api/v1.1/project/$SLUG/tree/$B?limit=100"',
     "open https://circleci.com/gh/acme/shop/tree/main",
-    f"LINK={V1}/tree/main",
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("script", FALSE_FRIENDS)
@@ -163,29 +135,22 @@ def test_what_only_looks_like_a_call_is_none(script: str) -> None:
     assert [call for call in found(script) if call.request.is_doomed] == []
 
 
-def test_a_config_that_is_sent_is_no_deploy() -> None:
-    (call,) = found(f"curl --user $T: --request POST --form config=@config.yml --form notify=false {V1}/tree/main")
-
-    assert call.request.endpoint == "config"
-    assert not call.request.is_doomed
-
-
 V2 = "https://circleci.com/api/v2/project/gh/acme/shop/pipeline"
 
 
 @pytest.mark.parametrize(
-    "script",
+    ("script", "api", "endpoint"),
     [
-        f'curl -X POST --url {V2} --header "Circle-Token: $K" --data \'{{"branch": "main"}}\'',
-        f"curl -X POST {V2}/run -d '{{}}'",
-        'curl -u "$T:" -d "{\\"branch\\": \\"main\\",\\"parameters\\":{\\"TAG\\": \\"${R:-$CIRCLE_TAG}\\"}}" '
-        '"${ENDPOINT}/${PROJECT}/pipeline"',
+        (f"curl --user $T: --form config=@config.yml --form notify=false {V1}/tree/main", "v1.1", "config"),
+        (f'curl -X POST --url {V2} --header "Circle-Token: $K" --data \'{{"branch": "main"}}\'', "v2", "trigger"),
+        (f"curl -X POST {V2}/run -d '{{}}'", "v2", "trigger"),
+        ("curl -u $T: -d '{\"parameters\": {\"TAG\": ${R:-$CIRCLE_TAG}}}' ${ENDPOINT}/${PROJECT}/pipeline", "v2", "trigger"),
     ],
-)
-def test_a_trigger_of_api_v2_is_told_apart(script: str) -> None:
+)  # fmt: skip
+def test_what_does_not_end_or_is_no_deploy_is_told_apart(script: str, api: str, endpoint: str) -> None:
     (call,) = found(script)
 
-    assert (call.request.api, call.request.is_doomed) == ("v2", False)
+    assert (call.request.api, call.request.endpoint, call.request.is_doomed) == (api, endpoint, False)
 
 
 def test_values_come_from_the_config_too() -> None:

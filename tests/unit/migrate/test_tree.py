@@ -23,7 +23,7 @@ def test_an_interruption_leaves_nothing_behind(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        tree.replace({"config.yml": "new"})
+        tree.write({"config.yml": "new"}, is_forced=True)
 
     assert [path.name for path in tmp_path.iterdir()] == ["config.yml"]
     assert (tmp_path / "config.yml").read_text(encoding="utf-8") == "old"

@@ -8,6 +8,7 @@ from textwrap import dedent
 import pytest
 
 from deploystep.core.build import Branch, Tag
+from deploystep.project.conditions import Trigger
 from deploystep.project.config import Config, read_config
 from deploystep.project.reading import ConfigUnreadable
 from deploystep.project.steps import RUN, runs_step
@@ -19,6 +20,10 @@ BROKEN = {"mozilla__normandy__2.yml": 238, "DOI-ONRR__nrrd__2.yml": 536}
 
 def config(text: str) -> Config:
     return read_config(".circleci/config.yml", dedent(text))
+
+
+def anyhow(ref: Branch | Tag) -> Trigger:
+    return Trigger(ref, by_api=True, parameters={}, is_any=True)
 
 
 def jobs(text: str, ref: str) -> str:
@@ -81,10 +86,13 @@ def test_the_filters_of_a_job(filters: str, runs: str) -> None:
          "main", "a no 4, b no 4"),
         ("- a: {filters: {branches: {only: x}}}\n- aa\n- b: {requires: [a<< matrix.v >>]}", "main",
          "a no 4, aa yes, b unknown 4"),
+        ("- a\n- aa: {filters: TAGS}\n- b: {requires: [a<< matrix.v >>], filters: TAGS}", "tag v1",
+         "a no 4, aa yes 5, b unknown 4"),
+        ("- a\n- aa: {filters: TAGS}\n- b: {requires: [a, aa], filters: TAGS}", "tag v1", "a no 4, aa yes 5, b no 4"),
     ],
 )  # fmt: skip
 def test_a_job_needs_one_of_those_that_it_requires(text: str, ref: str, runs: str) -> None:
-    lines = text.replace("NO", "{branches: {only: x}}").split("\n")
+    lines = text.replace("NO", "{branches: {only: x}}").replace("TAGS", "{tags: {only: /.*/}}").split("\n")
     assert jobs("".join(f"      {line}\n" for line in lines), ref) == runs
 
 
@@ -97,26 +105,37 @@ def test_a_job_needs_one_of_those_that_it_requires(text: str, ref: str, runs: st
         ("{test: {name: t-<< matrix.v >>, matrix: {parameters: {v: [1, 2, 3], w: [a]}, exclude: [{v: 2, w: a}]}}}",
          ["t-1", "t-3"]),
         ("{test: {matrix: {parameters: {a: [1], b: [x]}}}}", ["test-1-x", "test-x-1"]),
-        ("{test: {matrix: {parameters: {v: << pipeline.parameters.x >>}}}}", ["test<<"]),
+        ("{test: {matrix: {parameters: {v: << pipeline.parameters.x >>}}}}", ["test-<<"]),
+        ("{test: {matrix: {parameters: {v: [1, << pipeline.number >>]}}}}", ["test-<<"]),
         ("{test: {name: r-<< pipeline.number >>}}", ["r-<< pipeline.number >>"]),
-        ("{test: {matrix: {parameters: {v: [1, 2, 3, 4], w: []}}}}", ["test<<"]),
+        ("{test: {matrix: {parameters: {v: [1, 2, 3, 4], w: []}}}}", ["test-<<"]),
+        ("{test: {matrix: {alias: all, parameters: {}}, name: t}}", ["t"]),
+        ("[test]", []),
     ],
 )  # fmt: skip
-def test_the_names_that_a_matrix_makes(entry: str, names: list[str]) -> None:
-    assert config(f"workflows: {{w: {{jobs: [{entry}]}}}}").job_names == names
+def test_what_a_job_is_called(entry: str, names: list[str]) -> None:
+    assert [n for job in config(f"workflows: {{w: {{jobs: [{entry}]}}}}").jobs for n in job.names] == names
 
 
 def test_a_config_without_workflows_runs_the_job_build() -> None:
     found = config("version: 2\njobs: {build: {steps: [checkout]}, other: {}}\n")
     assert [w.runs.answer.value for w in found.runs(found.trigger(Branch("x"), {}))] == ["yes"]
     assert [w.runs.answer.value for w in found.runs(found.trigger(Tag("x"), {}))] == ["unknown"]
-    assert found.job_names == ["build"]
+    assert [job.names for job in found.jobs] == [("build",)]
 
 
 def test_a_workflow_with_triggers_runs_by_its_schedule_alone() -> None:
     found = config("workflows: {w: {triggers: [{schedule: {cron: 0 0 * * *}}], jobs: [a]}}\n")
     assert [w.runs.answer.value for w in found.runs(found.trigger(Branch("x"), {}))] == ["no"]
-    assert [w.runs.answer.value for w in found.runs(found.any_trigger(Branch("x")))] == ["unknown"]
+    assert [w.runs.answer.value for w in found.runs(anyhow(Branch("x")))] == ["unknown"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "default"),
+    [("type: boolean", False), ("type: bool", False), ("tpye: boolean", False), ("type: string", "false")],
+)
+def test_the_default_of_a_parameter(kind: str, default: str | int) -> None:
+    assert config(f"parameters: {{p: {{{kind}, default: false}}}}").parameters["p"].default == default
 
 
 def test_the_config_is_read_as_circleci_reads_it() -> None:
@@ -133,7 +152,7 @@ def test_the_config_is_read_as_circleci_reads_it() -> None:
         """).replace("\n", "\r\n")
     found = config(text)
     assert found.root["jobs"] == {"build": {"shell": "bash", "steps": ["two"], "docker": []}}  # type: ignore[index]
-    assert found.job_names == ["build"]
+    assert [job.names for job in found.jobs] == [("build",)]
 
 
 @pytest.mark.parametrize(
@@ -158,6 +177,7 @@ def test_what_cannot_be_read_is_one_message_with_a_line(text: str, line: int, wh
     ("text", "why"),
     [
         ("jobs: [a, {b: {requires: [aa]}}]", "job 'b' requires 'aa', which workflow 'w' has not"),
+        ("jobs: [a, {b: {requires: [{aa: failed}]}}]", "job 'b' requires 'aa', which workflow 'w' has not"),
         ("jobs: [a, c]", "there is no job 'c'"),
         ("jobs: [a, {b: {requires: [o/x]}}, o/x, {hold: {type: approval}}]", ""),
         ("jobs: [{a: {matrix: {alias: m, parameters: {v: [1]}}}}, {b: {requires: [m, a-1, a]}}]", ""),
@@ -195,7 +215,7 @@ def test_public_configs_are_read(path: Path) -> None:
         return
     found = read_config(path.name, text)
     for ref in (Branch("main"), Branch("feature/x"), Tag("v1.0.0")):
-        for trigger in (found.trigger(ref, {}), found.any_trigger(ref)):
+        for trigger in (found.trigger(ref, {}), anyhow(ref)):
             for runs in found.runs(trigger):
                 assert all(r.line for _, r in runs.jobs if r.answer.value == "no")
     steps = [runs_step(found, job, lambda _: None) for w in found.workflows for job in w.jobs]

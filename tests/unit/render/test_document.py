@@ -6,14 +6,14 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 from builds import RUN, SHA, tag_build
 from reports import URL, outcome, report
 
 from deploystep.app.report import Report
 from deploystep.core import errors
 from deploystep.core.deploy import Outcome
-from deploystep.core.errors import EnvironmentInvalid, RuleFileInvalid, ToolError
-from deploystep.core.exits import ExitCode
+from deploystep.core.errors import EnvironmentInvalid, ExitCode, RuleFileInvalid, ToolError
 from deploystep.core.runs import Created, WorkflowState
 from deploystep.core.source import Diagnostic, Pos, SourceFile, Span
 from deploystep.render.document import render
@@ -31,54 +31,38 @@ def document(shown: Report) -> Any:
     return json.loads(render(shown))
 
 
+RAN = f"""
+schema: 1
+command: run
+mode: live
+build: {{project: gh/acme/shop, branch: main, tag: null, revision: {SHA}, node: {{index: 0, total: 1}},
+  pull_request: null, fork: false, user: anna}}
+now: "2026-06-16T10:02:11+02:00"
+rules:
+- {{name: staging, line: 4, verdict: fire, because: branch main (line 5)}}
+- {{name: production, line: 7, verdict: "no", because: "line 8: tag — this is a branch build"}}
+triggers:
+- rule: staging
+  outcome: triggered
+  request:
+    method: POST
+    url: https://circleci.com/api/v2/project/gh/acme/shop/pipeline/run
+    body: {{config: {{branch: main}}, checkout: {{branch: main}}, parameters: {{sha: 4f2c1aa, dry: false, n: 3}}}}
+  id: {RUN}
+  number: 25
+  url: {URL}
+  revision: {SHA}
+  workflows: [{{name: deploy, status: running}}]
+exit: {{code: 0, name: ok}}
+error: null
+"""
+
+
 def test_a_run() -> None:
-    read = document(
-        outcome(Outcome.TRIGGERED, Created(RUN, 25, URL, revision=SHA), WorkflowState("1", "deploy", "running"))
-    )
+    made = outcome(Outcome.TRIGGERED, Created(RUN, 25, URL, revision=SHA), WorkflowState("1", "deploy", "running"))
+    read = document(made)
     traces = [rule.pop("trace") for rule in read["rules"]]
-    assert list(read) == KEYS
-    assert read == {
-        "schema": 1,
-        "command": "run",
-        "mode": "live",
-        "build": {
-            "project": "gh/acme/shop",
-            "branch": "main",
-            "tag": None,
-            "revision": SHA,
-            "node": {"index": 0, "total": 1},
-            "pull_request": None,
-            "fork": False,
-            "user": "anna",
-        },
-        "now": "2026-06-16T10:02:11+02:00",
-        "rules": [
-            {"name": "staging", "line": 4, "verdict": "fire", "because": "branch main (line 5)"},
-            {"name": "production", "line": 7, "verdict": "no", "because": "line 8: tag — this is a branch build"},
-        ],
-        "triggers": [
-            {
-                "rule": "staging",
-                "outcome": "triggered",
-                "request": {
-                    "method": "POST",
-                    "url": "https://circleci.com/api/v2/project/gh/acme/shop/pipeline/run",
-                    "body": {
-                        "config": {"branch": "main"},
-                        "checkout": {"branch": "main"},
-                        "parameters": {"sha": "4f2c1aa", "dry": False, "n": 3},
-                    },
-                },
-                "id": RUN,
-                "number": 25,
-                "url": URL,
-                "revision": SHA,
-                "workflows": [{"name": "deploy", "status": "running"}],
-            }
-        ],
-        "exit": {"code": 0, "name": "ok"},
-        "error": None,
-    }
+    assert (list(read), read) == (KEYS, yaml.safe_load(RAN))
     assert depth(traces[0]) >= 3
 
 
@@ -102,15 +86,8 @@ MORE: dict[type[ToolError], dict[str, Any]] = {
     EnvironmentInvalid: {"problems": ("A", "B")},
     errors.Refused: {},
 }
-SHOWN = {
-    "file": "deploy.yml",
-    "line": 2,
-    "column": 8,
-    "severity": "error",
-    "code": "E102",
-    "message": "unknown",
-    "hint": "did you mean",
-}
+SHOWN: dict[str, Any] = {"file": "deploy.yml", "line": 2, "column": 8, "severity": "error", "code": "E102"}
+SHOWN |= {"message": "unknown", "hint": "did you mean"}
 DETAILS: dict[type, Any] = {RuleFileInvalid: [SHOWN], EnvironmentInvalid: [{"message": "A"}, {"message": "B"}]}
 
 
@@ -119,15 +96,9 @@ DETAILS: dict[type, Any] = {RuleFileInvalid: [SHOWN], EnvironmentInvalid: [{"mes
 def test_every_error(kind: type[ToolError], is_early: bool) -> None:  # noqa: FBT001 - a column
     shown = Report("run", is_dry=False) if is_early else outcome(Outcome.NOT_SENT)
     shown.fail(kind("some-code", "what happened", "a hint", **MORE[kind]))
-    read = document(shown)
-    assert list(read) == KEYS
-    assert (read["exit"]["code"], read["exit"]["name"]) == (kind.exit, kind.exit.label)
-    assert read["error"] == {
-        "code": "some-code",
-        "message": "what happened",
-        "hints": ["a hint"],
-        "diagnostics": DETAILS.get(kind, []),
-    }
+    read, told = document(shown), {"code": "some-code", "message": "what happened", "hints": ["a hint"]}
+    assert (list(read), read["exit"]) == (KEYS, {"code": kind.exit, "name": kind.exit.label})
+    assert read["error"] == {**told, "diagnostics": DETAILS.get(kind, [])}
 
 
 @pytest.mark.parametrize(("code", "number"), [(ExitCode.INTERRUPTED, 128 + 2), (ExitCode.TERMINATED, 128 + 15)])

@@ -34,7 +34,7 @@ def read(text: str, folder: Path) -> dict[str, str]:
     return dict(part.split("=", 1) for part in done.stdout.decode().split("\0")[:-1])
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(value=st.text(st.sampled_from("a'\"$`\\\n;|&!#(){}*\0é \r\t"), max_size=20), name=st.text(max_size=5))
 def test_hostile_values(value: str, name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     made = outcome(Outcome.TRIGGERED, Created(value, 1, f"https://{name}{value}"))

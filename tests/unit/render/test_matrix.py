@@ -41,20 +41,6 @@ def test_builds_are_rows_where_that_fits() -> None:
     assert other == "* branch 'x0/a'  fire > held  no"
 
 
-def test_rules_are_rows_where_only_that_fits() -> None:
-    case = "  - name: {0}\n    given: {{branch: main}}\n    expect: {{fire: [a, b, c, d, e]}}\n"
-    text = "version: 1\nrules:\n"
-    for name in "abcde":
-        text += f"  - {{name: {name * 12}, when: {{branch: main}}, deploy: {{workflow: {name}}}}}\n"
-    text += "cases:\n" + case.format("one").replace("[a, b, c, d, e]", "[]")
-    found = make(load(SourceFile("deploy.yml", text)), PROJECT, MONDAY)
-
-    assert table(found, Style(width=60)).splitlines()[2:4] == [
-        "              one   * branch 'main'",
-        "aaaaaaaaaaaa  fire  fire",
-    ]
-
-
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 200])
 @pytest.mark.parametrize("rules", [1, 3, 12])
 def test_no_line_of_the_table_is_wider_than_the_terminal(rules: int, width: int) -> None:

@@ -7,9 +7,8 @@ from deploystep.rulefile.load import examine
 
 
 def short(diagnostic: Diagnostic) -> str:
-    start, hint = diagnostic.span.start, f" — {diagnostic.hint}" if diagnostic.hint else ""
-    place = f"deploy.yml:{start.line}:{start.column}"
-    return f"{place}: {diagnostic.severity.value}[{diagnostic.code}]: {diagnostic.message}{hint}"
+    (line, column), hint = diagnostic.span.start, f" — {diagnostic.hint}" if diagnostic.hint else ""
+    return f"deploy.yml:{line}:{column}: {diagnostic.severity.value}[{diagnostic.code}]: {diagnostic.message}{hint}"
 
 
 @pytest.fixture(scope="session")

@@ -94,14 +94,6 @@ def test_matchers_stand_in_the_order_and_at_the_place_where_they_are_written() -
     assert [(n.value, [p.value.text for p in ps]) for n, ps in env.variables] == [("A", ["x"]), ("B", ["y", "z"])]
 
 
-def test_parameters_have_the_type_that_their_spelling_says() -> None:
-    values = {p.key.value: p.value.value for p in loaded(FULL).rules[0].deploy.parameters}
-    assert (values["five"], values["no"]) == (5, False)
-    assert isinstance(values["quoted"], Template)
-    assert isinstance(values["text"], Template)
-    assert [r.name for r in values["text"].references] == ["CIRCLE_SHA1"]
-
-
 def test_what_is_left_out_has_its_default() -> None:
     rules = loaded(with_rule("    when: {branch: main}\n" + DEPLOY))
     assert (rules.timezone, rules.default_branch, rules.api) == ("UTC", None, ApiVersion.V2_RUN)
@@ -109,11 +101,19 @@ def test_what_is_left_out_has_its_default() -> None:
     rule = rules.rules[0]
     assert (rule.environment, rule.unless, rule.deploy.to, rule.deploy.job) == (None, None, None, None)
     assert rule.deploy.workflow is not None
+    assert loaded(FULL.replace("tag: v1", "branch: main")).targets["deployer"].ref == Branch("main")
 
 
-def test_a_target_may_be_at_a_branch() -> None:
-    text = FULL.replace("tag: v1", "branch: main")
-    assert loaded(text).targets["deployer"].ref == Branch("main")
+def test_a_time_is_in_its_own_zone_or_in_the_files() -> None:
+    text = with_rule("    when: {branch: main}\n    during: Mon 09:00-10:00\n" + DEPLOY).replace(
+        "rules:",
+        "timezone: Europe/Berlin\nfreezes: [{name: z, from: 2026-01-01 10:00, until: 2026-01-02 10:00 UTC}]\nrules:",
+    )
+    rules = loaded(text)
+    interval, during = rules.freezes[0].interval, rules.rules[0].during
+    assert [moment.hour for moment in (interval.begins, interval.ends)] == [9, 10]
+    assert during is not None
+    assert [str(window.zone) for window in during.value] == ["Europe/Berlin"]
 
 
 @pytest.mark.parametrize("text", ["1.10", "on", "No", "0777", "0123456", "12e4567", "2024-01-01", "true", "1_000"])
@@ -124,50 +124,41 @@ def test_a_pattern_is_the_text_that_is_written(text: str) -> None:
 
 
 AMBIGUOUS = (
-    "yes no on off Yes NO y n N True FALSE ~ null NULL 1.10 1. .5 0777 0o17 08 22:30 12:30:45 190:20:30.15 1e3 12e4567"
+    "yes no on off Yes NO y n N True FALSE 1.10 1. .5 0777 0o17 08 22:30 12:30:45 190:20:30.15 1e3 12e4567"
     " 12E03 .inf -.Inf .nan 2024-01-01 2024-1-1T10:00:00Z 0x1F 0b11 1_000 +5 0123456 ="
 )
 
 
+def sending(value: str) -> str:
+    return with_rule(f"    when: {{branch: main}}\n    deploy:\n      parameters:\n        x: {value}\n")
+
+
 @pytest.mark.parametrize("text", AMBIGUOUS.split())
 def test_a_parameter_that_yaml_versions_read_differently_is_refused(text: str, said: Said) -> None:
-    (message,) = said(with_rule(f"    when: {{branch: main}}\n    deploy:\n      parameters:\n        x: {text}\n"))
-    assert message == (
-        f'deploy.yml:7:12: error[E502]: {text} means different things in different YAML versions — quote it: "{text}"'
-    )
+    what = f'{text} means different things in different YAML versions — quote it: "{text}"'
+    assert said(sending(text)) == [f"deploy.yml:7:12: error[E502]: {what}"]
 
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("true", True), ("false", False), ("0", 0), ("-5", -5), ("9223372036854775807", 2**63 - 1)],
+    [
+        *(("true", True), ("false", False), ("0", 0), ("-5", -5), ("9223372036854775807", 2**63 - 1)),
+        *((text, text) for text in ("1.4.0", "v1", "12e45g7", "main-1", "12:60a", "truely", "1e")),
+        *(("'yes'", "yes"), ('"1.10"', "1.10"), ('""', "")),
+    ],
 )
-def test_a_parameter_of_another_type_than_text(text: str, value: object) -> None:
-    rules = loaded(with_rule(f"    when: {{branch: main}}\n    deploy: {{parameters: {{x: {text}}}}}\n"))
-    found = rules.rules[0].deploy.parameters[0].value.value
-    assert found == value
-    assert type(found) is type(value)
-
-
-@pytest.mark.parametrize(
-    "text", ["1.4.0", "v1", "12e45g7", "main-1", "12:60a", "'yes'", '"1.10"', "truely", "1e", '""']
-)
-def test_a_parameter_that_is_a_text_in_every_version(text: str) -> None:
-    rules = loaded(with_rule(f"    when: {{branch: main}}\n    deploy: {{parameters: {{x: {text}}}}}\n"))
-    found = rules.rules[0].deploy.parameters[0].value.value
-    assert isinstance(found, Template)
-    assert found.text == text.strip("'\"")
+def test_a_parameter_has_the_type_of_its_spelling(text: str, value: object) -> None:
+    found = loaded(sending(text)).rules[0].deploy.parameters[0].value.value
+    plain = found.text if isinstance(found, Template) else found
+    assert (plain, type(plain)) == (value, type(value))
 
 
 def test_the_error_counts_and_holds_every_problem_in_order() -> None:
     with pytest.raises(RuleFileInvalid) as caught:
         loaded(with_rule("    when: {brnch: main}\n    deploi: {}\n  - name: a\n    when: {user: x}\n" + DEPLOY))
-    assert caught.value.code == "rules-invalid"
-    assert caught.value.message == "4 problems in deploy.yml"
+    assert (caught.value.code, caught.value.message) == ("rules-invalid", "4 problems in deploy.yml")
     assert [d.code for d in caught.value.diagnostics] == ["E102", "E102", "E106", "E302"]
     assert list(caught.value.diagnostics) == sorted(caught.value.diagnostics, key=lambda d: d.span)
-
-
-def test_one_problem_is_not_called_problems() -> None:
     with pytest.raises(RuleFileInvalid, match=r"\A1 problem in deploy\.yml\Z"):
         loaded("")
 
@@ -179,73 +170,91 @@ def test_warnings_do_not_keep_a_file_from_being_loaded() -> None:
     assert examined.rules == loaded(text)
 
 
-@pytest.mark.parametrize(("deploy", "workflow"), [("workflow: d", "d"), ("workflow: d, to: other", None), ("", None)])
-def test_the_last_deploy_is_that_of_the_rules_workflow(deploy: str, workflow: str | None) -> None:
-    """Of another project's runs the commit is not known."""
-    targets = "targets: {other: {project: gh/a/b, branch: main}}\n"
-    when = "{branch: main, paths: {only: a, since: last-deploy}}"
-    text = f"version: 1\n{targets}rules: [{{name: a, when: {when}, deploy: {{{deploy}}}}}]\n"
-    (_, paths) = loaded(text).rules[0].when.alternatives[0].matchers
-    assert isinstance(paths, PathsChanged)
-    assert paths.since == ChangedSince(Base.LAST_DEPLOY, workflow=workflow)
-
-
-def test_files_can_be_compared_with_a_ref_by_its_full_name() -> None:
-    rule = with_rule("    when: {branch: main, paths: {only: a, since: {ref: refs/heads/x}}}\n" + DEPLOY)
-    (_, paths) = loaded(rule).rules[0].when.alternatives[0].matchers
-    assert isinstance(paths, PathsChanged)
-    assert paths.since == ChangedSince(ref="refs/heads/x")
-
-
-# --- limits
-
-
-def codes(text: str) -> list[str]:
-    return sorted({d.code for d in examine(SourceFile("deploy.yml", text)).diagnostics})
-
-
-def test_a_file_of_over_one_mebibyte_is_refused() -> None:
-    head = "version: 1\n#"
-    assert codes(head + "x" * (1024 * 1024 - len(head))) == ["E103"]
-    assert codes(head + "é" * (512 * 1024)) == ["E008"]
-
-
-def test_over_two_thousand_rules_are_refused() -> None:
-    assert codes("version: 1\nrules: [" + "x, " * 2001 + "]") == ["E114"]
-    assert codes("version: 1\nrules: [" + "x, " * 2000 + "]") == ["E101"]
-
-
-def test_over_two_hundred_patterns_in_a_rule_are_refused() -> None:
-    def rule(count: int) -> str:
-        names = ", ".join(f"b{n}" for n in range(count))
-        return with_rule(f"    when: {{branch: [{names}]}}\n{DEPLOY}")
-
-    assert codes(rule(200)) == []
-    assert codes(rule(201)) == ["E115"]
+KEYED = "parameters: {k: '${deploy.key}'}"
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "expected"),
+    ("since", "deploy", "question"),
     [
-        ("k" * 128, "v", []),
-        ("k" * 129, "v", ["E510"]),
-        ("k", "v" * 512, []),
-        ("k", "v" * 513, ["E510"]),
-        ("k", "'" + "${CIRCLE_SHA1}" * 200 + "'", []),
-        ("k", "'" + "$x" * 9000 + "'", ["E510"]),
-        ("k", "9223372036854775808", ["E502"]),
-        ("k", "-9223372036854775808", []),
-        ("k", "9" * 5000, ["E502"]),
+        ("last-deploy", "workflow: d", ChangedSince(Base.LAST_DEPLOY, workflow="d")),
+        ("last-deploy", "workflow: d, to: other", ChangedSince(Base.LAST_DEPLOY)),  # whose commits are not known
+        ("last-deploy", "", ChangedSince(Base.LAST_DEPLOY)),
+        ("last-deploy", f"workflow: d, {KEYED}", ChangedSince(Base.LAST_DEPLOY, workflow="d", rule="a")),
+        ("previous-commit", "workflow: d", ChangedSince(Base.PREVIOUS_COMMIT)),
+        ("{ref: refs/heads/x}", "workflow: d", ChangedSince(ref="refs/heads/x")),
     ],
 )
-def test_limits_of_parameters(key: str, value: str, expected: list[str]) -> None:
-    deploy = f"{{parameters: {{{key}: {value}}}}}"
-    assert codes(with_rule(f"    when: {{branch: main}}\n    deploy: {deploy}\n")) == expected
+def test_what_files_are_compared_with(since: str, deploy: str, question: ChangedSince) -> None:
+    targets = "targets: {other: {project: gh/a/b, branch: main}}\n"
+    when = f"{{branch: main, paths: {{only: a, since: {since}}}}}"
+    text = f"version: 1\n{targets}rules: [{{name: a, when: {when}, deploy: {{{deploy}}}}}]\n"
+    (_, paths) = loaded(text).rules[0].when.alternatives[0].matchers
+    assert isinstance(paths, PathsChanged)
+    assert paths.since == question
 
 
-@pytest.mark.parametrize(("api", "code"), [("v2", []), ("v2-pipeline", []), ("v1.1", ["E104"]), ("v2.1", ["E104"])])
-def test_the_interfaces_that_can_be_named(api: str, code: list[str]) -> None:
-    assert codes(f"version: 1\napi: {api}\nrules:\n  - name: a\n    when: {{branch: main}}\n{DEPLOY}") == code
+def branches(count: int) -> str:
+    return with_rule(f"    when: {{branch: [{', '.join(f'b{n}' for n in range(count))}]}}\n{DEPLOY}")
+
+
+def with_key(key: str, value: str = "v") -> str:
+    return with_rule(f"    when: {{branch: main}}\n    deploy: {{parameters: {{{key}: {value}}}}}\n")
+
+
+def with_when(when: str, parameters: str) -> str:
+    return with_rule(f"    when: {when}\n    deploy: {{parameters: {{{parameters}}}}}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("version: 1\n#" + "x" * (1024 * 1024 - 12), ["E103"]),
+        ("version: 1\n#" + "é" * (512 * 1024), ["E008"]),
+        ("version: 1\nrules: [" + "x, " * 2001 + "]", ["E114"]),
+        ("version: 1\nrules: [" + "x, " * 2000 + "]", ["E101"]),
+        (branches(200), []),
+        (branches(201), ["E115"]),
+        (with_key("k" * 128), []),
+        (with_key("k" * 129), ["E501"]),
+        (with_key("k", "v" * 512), []),
+        (with_key("k", "v" * 513), ["E510"]),
+        (with_key("k", "'" + "v" * 500 + "${CIRCLE_SHA1}'"), []),
+        (with_key("k", "'" + "${CIRCLE_SHA1}" * 200 + "'"), []),
+        (with_key("k", "'" + "$x" * 9000 + "'"), ["E503"]),
+        (with_key("k", "~"), ["E108"]),
+        (with_key("k", "9223372036854775808"), ["E502"]),
+        (with_key("k", "-9223372036854775808"), []),
+        (with_key("k", "9" * 5000), ["E502"]),
+        *((f"api: {api}\n{branches(1)}", []) for api in ("v2", "v2-pipeline")),
+        *((f"api: {api}\n{branches(1)}", ["E104"]) for api in ("v1.1", "v2.1")),
+        # what one alternative leaves unset fails there
+        (with_when("[{branch: x, pull_request: false}, {tag: v*}]", "a: '${CIRCLE_TAG}', c: '${pr.number}'"), ["E507"]),
+        (with_when("{branch: main, env: {CIRCLE_PULL_REQUEST: '*'}}", "a: '${CIRCLE_PULL_REQUEST}'"), []),
+        (with_when("[{branch: x, env: {CIRCLE_TAG: '*'}}, {branch: y}]", "a: '${CIRCLE_TAG}'"), ["E507"]),
+        # nothing is called unset where a matcher could not be read, or says nothing of refs
+        (with_when("{user: x}", "a: '${CIRCLE_TAG}'"), ["E302"]),
+        (with_when("{tga: v*}", "a: '${CIRCLE_TAG}'"), ["E102"]),
+        (with_when("{branch: main, tga: v*}", "a: '${CIRCLE_TAG}'"), ["E102"]),
+        # a deploy that is wrong is not one that is missing
+        (with_rule("    when: {branch: main}\n    deploy: {to: nowhere}\n"), ["E601"]),
+        (with_rule("    when: {branch: main}\n    deploy:\n"), ["E101"]),
+        # a job needs a branch
+        (FULL.replace("      parameters:", "      job: j\n      parameters:"), ["E602"]),
+        (with_rule("    when: {tag: v*}\n    deploy: {job: j}\n"), ["E602"]),
+        (with_rule("    when: [{tag: v*}, {branch: main}]\n    deploy: {job: j}\n"), ["W601"]),
+        # a name that could not be read is there all the same
+        (branches(1).replace("rules:", "windows: {w: 9-17}\nrules:") + "    during: w\n", ["E402"]),
+        (
+            "targets: {d: {project: x, branch: m}}\n" + with_rule("    when: {branch: x}\n    deploy: {to: d}\n"),
+            ["E604"],
+        ),
+    ],
+)
+def test_limits_and_what_is_said_of_them(text: str, codes: list[str]) -> None:
+    assert sorted({d.code for d in examine(SourceFile("deploy.yml", text)).diagnostics}) == codes
+
+
+KNOWN = f"known: variables in upper case such as CIRCLE_SHA1, and {', '.join(sorted(DERIVED))}"
 
 
 @pytest.mark.parametrize(
@@ -255,76 +264,39 @@ def test_the_interfaces_that_can_be_named(api: str, code: list[str]) -> None:
         ("version", "did you mean ${tag.version}?"),
         ("sha.shrt", "did you mean ${sha.short}?"),
         ("MY_KEY", 'to send a variable of the project, add env: {MY_KEY: "*"} to when'),
-        ("whatever it is", f"known: variables in upper case such as CIRCLE_SHA1, and {', '.join(sorted(DERIVED))}"),
+        ("whatever it is", KNOWN),
+        ("key", KNOWN),  # env: names it, but in lower case it would be a derived value
     ],
 )
 def test_an_unknown_value_comes_with_a_cure(name: str, hint: str, said: Said) -> None:
-    (message,) = said(with_rule(f"    when: {{branch: main}}\n    deploy: {{parameters: {{x: '${{{name}}}'}}}}\n"))
+    (message,) = said(with_when("{branch: main, env: {key: '*', OWN: '*'}}", f"x: '${{{name}}}', y: '${{OWN}}'"))
     assert message.endswith(f"error[E506]: unknown value ${{{name}}} — {hint}")
 
 
-def test_a_variable_in_lower_case_cannot_be_sent(said: Said) -> None:
-    deploy = "    deploy: {parameters: {x: '${key}'}}\n"
-    (message,) = said(with_rule("    when: {branch: main, env: {key: '*'}}\n" + deploy))
-    assert "unknown value ${key} — known: variables in upper case" in message
-
-
-def test_what_one_alternative_leaves_unset_fails_there() -> None:
-    parameters = "{a: '${CIRCLE_TAG}', b: '${CIRCLE_BRANCH}', c: '${pr.number}'}"
-    when = "[{branch: main, pull_request: false}, {tag: v*}]"
-    assert codes(with_rule(f"    when: {when}\n    deploy: {{parameters: {parameters}}}\n")) == ["E507"]
-
-
-@pytest.mark.parametrize("when", ["{tga: v*}", "{branch: main, tga: v*}"])
-def test_nothing_is_called_unset_where_a_matcher_could_not_be_read(when: str) -> None:
-    text = with_rule(f"    when: {when}\n    deploy: {{parameters: {{a: '${{CIRCLE_TAG}}'}}}}\n")
-    assert codes(text) == ["E102"]
+ONE_VALUE = "must be a single value, found a"
 
 
 @pytest.mark.parametrize(
-    ("to", "when", "expected"),
+    ("old", "new", "message"),
     [
-        ("", "{tag: v*}", ["E602"]),
-        ("to: d, ", "{tag: v*}", ["W601"]),
-        ("", "[{tag: v*}, {branch: main}]", ["W601"]),
+        ("trunk", "a b", "3:17: error[E207]: no branch can be called 'a b' — write its bare name"),
+        ("trunk", "[a]", f"3:17: error[E101]: default_branch {ONE_VALUE} list"),
+        ("v2-pipeline", "{}", f"4:6: error[E101]: api {ONE_VALUE} map"),
+        ("    reason: off", "    reason: ''", "13:13: error[E108]: 'reason' has no value — write one, or leave it out"),
+        ("name: production", "name: [a]", f"15:11: error[E101]: name {ONE_VALUE} list"),
+        ("environment: live", "env: live", "16:5: error[E102]: unknown rule key 'env' — did you mean 'environment'?"),
+        ("pull_request: false", "pull_request: []", f"20:23: error[E101]: pull_request {ONE_VALUE} list"),
+        ("text: v-${CIRCLE_SHA1}", "text:", "29:9: error[E108]: 'text' has no value — write one, or leave it out"),
+        ("five: 5", 'five: "\\ud800"', "30:15: error[E007]: half a character cannot be written here — write"),
+        ("tag: v1\n", "tag: refs/tags/v1\n", "9:10: error[E206]: write the bare name, not 'refs/tags/v1' — v1"),
+        ("env: {A: x, B: [y, z]}", "env: {[A]: x}", "21:15: error[E101]: a key must be a text"),
+        ("github/acme", "github/ac me", "7:14: error[E604]: 'github/ac me/deployer' is not the slug of a project"),
+        ("github/acme", "github/..", "7:14: error[E604]: 'github/../deployer' is not the slug of a project"),
     ],
 )
-def test_a_job_needs_a_branch(to: str, when: str, expected: list[str]) -> None:
-    targets = "targets: {d: {project: gh/a/b, branch: main}}\n" if to else ""
-    text = f"version: 1\n{targets}rules:\n  - name: a\n    when: {when}\n    deploy: {{{to}job: j}}\n"
-    assert codes(text) == expected
-
-
-def test_a_job_cannot_be_sent_to_a_target_at_a_tag() -> None:
-    text = FULL.replace("      parameters:", "      job: j\n      parameters:")
-    assert codes(text) == ["E602"]
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (("trunk", "a b"), "3:17: error[E207]: no branch can be called 'a b' — write its bare name"),
-        (("trunk", "[a]"), "3:17: error[E101]: default_branch must be a string, found a list"),
-        (("v2-pipeline", "{}"), "4:6: error[E101]: api must be a string, found a map"),
-        (("    reason: off", "    reason: ''"), "13:13: error[E108]: 'reason' is empty"),
-        (("name: production", "name: [a]"), "15:11: error[E101]: name must be a string, found a list"),
-        (
-            ("pull_request: false", "pull_request: []"),
-            "20:23: error[E101]: pull_request must be a string, found a list",
-        ),
-        (("text: v-${CIRCLE_SHA1}", "text:"), "29:9: error[E108]: 'text' has no value — for example  text: \"\""),
-        (
-            ("five: 5", 'five: "\\ud800"'),
-            "30:15: error[E007]: half a character cannot be written here — write the character itself",
-        ),
-        (("tag: v1\n", "tag: refs/tags/v1\n"), "9:10: error[E206]: write the bare name, not 'refs/tags/v1' — v1"),
-        (("env: {A: x, B: [y, z]}", "env: {[A]: x}"), "21:15: error[E101]: a key must be a text"),
-        (("github/acme", "github/ac me"), None),
-    ],
-)
-def test_one_change_one_message(change: tuple[str, str], message: str | None, said: Said) -> None:
-    (found,) = said(FULL.replace(*change))
-    assert message is None or found == f"deploy.yml:{message}"
+def test_one_change_one_message(old: str, new: str, message: str, said: Said) -> None:
+    (found,) = said(FULL.replace(old, new))
+    assert found.startswith(f"deploy.yml:{message}")
 
 
 def test_a_rule_without_a_deploy_is_for_gate_alone() -> None:
@@ -333,8 +305,3 @@ def test_a_rule_without_a_deploy_is_for_gate_alone() -> None:
     assert (alone.sends, rules.sending) == (None, (other,))
     with pytest.raises(LookupError, match="for gate alone"):
         _ = alone.deploy
-
-
-def test_a_deploy_that_is_wrong_is_not_one_that_is_missing() -> None:
-    assert codes(with_rule("    when: {branch: main}\n    deploy: {to: nowhere}\n")) == ["E601"]
-    assert codes(with_rule("    when: {branch: main}\n    deploy:\n")) == ["E108"]

@@ -1,24 +1,151 @@
 """Patterns and what they match, found by automata over code points: in time linear in the text.
 
-Trees become one nondeterministic automaton; the states of a deterministic one are built from it where some text leads.
+A pattern is a tree over intervals of code points. Trees become one nondeterministic automaton; the states of a
+deterministic one are built from it where some text leads.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from enum import Enum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from deploystep.core.frozen import dataclass
-from deploystep.core.patterns.nodes import LAST_CODE_POINT, Chars, Concat, Kind, Node, Repeat, beginning, example
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_REMEMBERED_CHARACTERS: Final = 4_096
+LAST_CODE_POINT: Final = 0x10FFFF
 _ONE_PATTERN_CACHE: Final = 100_000
-_PER_NUMBER: Final = 5  # what it costs to build the automaton, beside a member looked at
 _LARGE_CACHE: Final = 1_000_000
+_PER_NUMBER: Final = 5  # what it costs to build the automaton, beside a member looked at
+
+
+class Kind(Enum):
+    """What a pattern is for, which decides how it is read."""
+
+    REF = "name"  # the word for what a regex of this kind must match as a whole
+    PATH = "path"
+    NAME = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Chars:
+    """Exactly one character out of sorted intervals that neither overlap nor touch (both ends included)."""
+
+    ranges: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, ranges: Iterable[tuple[int, int]]) -> Chars:
+        """Merge intervals given in any order."""
+        merged: list[tuple[int, int]] = []
+        for low, high in sorted(ranges):
+            if merged and low <= merged[-1][1] + 1:
+                merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+            else:
+                merged.append((low, high))
+        return cls(tuple(merged))
+
+    @staticmethod
+    @lru_cache(maxsize=512)
+    def one(character: str) -> Chars:
+        """Match this character alone."""
+        return Chars(((ord(character), ord(character)),))
+
+    def inverted(self) -> Chars:
+        """Match every other character."""
+        before = [0, *(high + 1 for _, high in self.ranges)]
+        after = [*(low - 1 for low, _ in self.ranges), LAST_CODE_POINT]
+        return Chars(tuple((low, high) for low, high in zip(before, after, strict=True) if low <= high))
+
+    def holds(self, code_point: int) -> bool:
+        """Tell whether the character is one of them."""
+        return any(low <= code_point <= high for low, high in self.ranges)
+
+    def sole(self) -> str | None:
+        """Name the character if there is only one."""
+        low, high = self.ranges[0]
+        return chr(low) if len(self.ranges) == 1 and low == high else None
+
+
+@dataclass(frozen=True, slots=True)
+class Concat:
+    """One part after the other; no parts match the empty text."""
+
+    parts: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Any one of the parts, of which there is at least one."""
+
+    parts: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """The part at least `low` and at most `high` times; without `high` there is no upper limit."""
+
+    part: Node
+    low: int
+    high: int | None
+
+
+Node: TypeAlias = Chars | Concat | Choice | Repeat
+
+SLASH: Final = Chars.one("/")
+ANYTHING: Final = Repeat(Chars(((0, LAST_CODE_POINT),)), 0, None)
+SOMETHING: Final = Repeat(ANYTHING.part, 1, None)
+
+
+def concat(parts: Iterable[Node]) -> Node:
+    """Put parts in a row, leaving out those that are empty and unfolding a row within a row."""
+    flat: list[Node] = []
+    for part in parts:
+        flat.extend(part.parts if isinstance(part, Concat) else (part,))
+    return flat[0] if len(flat) == 1 else Concat(tuple(flat))
+
+
+def state_count(node: Node) -> int:
+    """Tell how many automaton states the node needs, without building them: a repeat may ask for billions."""
+    if isinstance(node, Chars):
+        return 1
+    if isinstance(node, Repeat):
+        copies = node.low + 1 if node.high is None else node.high
+        return 1 + copies * state_count(node.part)
+    return 1 + sum(map(state_count, node.parts))
+
+
+def beginning(node: Node) -> tuple[str, bool]:
+    """Name a text that all begins with which the node matches, and tell whether it is the only text that matches."""
+    if isinstance(node, Chars):
+        character = node.sole()
+        return character or "", character is not None
+    if isinstance(node, Repeat):
+        text, is_all = ("", True) if node.high == 0 else beginning(node.part)
+        is_sole = is_all and (text == "" or node.low == node.high)
+        return text * (node.low if is_all else min(node.low, 1)), is_sole
+    if isinstance(node, Choice):
+        several = {beginning(part) for part in node.parts}
+        return several.pop() if len(several) == 1 else ("", False)
+    found = ""
+    for part in node.parts:
+        text, is_all = beginning(part)
+        found += text
+        if not is_all:
+            return found, False
+    return found, True
+
+
+def example(node: Node) -> str:
+    """Name some text that the node matches, found without a search."""
+    if isinstance(node, Chars):
+        return next((c for c in "a0" if node.holds(ord(c))), chr(node.ranges[0][0]))
+    if isinstance(node, Repeat):
+        return example(node.part) * (node.low if node.high == node.low else max(node.low, 1))
+    if isinstance(node, Choice):
+        return example(node.parts[0])
+    return "".join(map(example, node.parts))
 
 
 class Work:
@@ -27,8 +154,7 @@ class Work:
     It is counted and not timed, so that the same is said of a file on each machine; a million takes up to a second.
     """
 
-    MOST: Final = 4_000_000
-    left = MOST
+    left = MOST = 4_000_000
 
     def begin(self) -> None:
         """Begin with another file."""
@@ -57,9 +183,6 @@ class Pattern:
     def __hash__(self) -> int:
         return hash(self.text)
 
-    def __repr__(self) -> str:
-        return f"Pattern({self.text!r}, {self.kind})"
-
     def matches(self, value: str) -> bool:
         """Tell whether the pattern matches the whole value."""
         only = self.only_match  # most patterns are a plain name, for which no automaton is needed
@@ -71,7 +194,7 @@ class Pattern:
         state = automaton.start
         for length, character in enumerate(value):
             state = automaton.run(character, state)
-            if state.is_dead:
+            if not state.members:
                 return value[:length]
         return value
 
@@ -106,7 +229,7 @@ class PatternSet:
             if value[:length] != folder:
                 folder = value[:length]
                 after_folder = run(folder)
-            yield after_folder.labels if after_folder.is_dead else run(value[length:], after_folder).labels
+            yield run(value[length:], after_folder).labels if after_folder.members else after_folder.labels
 
 
 @lru_cache(maxsize=1_024)
@@ -116,50 +239,33 @@ def automaton_of(patterns: tuple[Pattern, ...]) -> Automaton:
 
 
 class Alphabet(dict[int, str]):
-    """Maps each code point to its equivalence class, so that a state needs few transitions.
+    """Maps each code point to the first character that was seen of its class, so that a state needs few transitions.
 
-    Characters that no edge tells apart form a class. Classes are numbered, and each is written as the character of
-    that number, for `str.translate`: nothing in Python reads text faster.
+    Characters that no set tells apart form a class. This is for `str.translate`: nothing in Python reads text faster.
     """
 
     def __init__(self, sets: Iterable[Chars]) -> None:
         super().__init__()
-        distinct = tuple(dict.fromkeys(sets))
-        cuts = {cut for chars in distinct for low, high in chars.ranges for cut in (low, high + 1)}
-        self.starts = sorted({0, *cuts} - {LAST_CODE_POINT + 1})
-        inside: list[list[int]] = [[] for _ in self.starts]
-        for number, chars in enumerate(distinct):
-            for low, high in chars.ranges:
-                for interval in range(bisect_left(self.starts, low), bisect_right(self.starts, high)):
-                    inside[interval].append(number)
-        symbols: dict[tuple[int, ...], str] = {}
-        self._class_of = [symbols.setdefault(tuple(numbers), chr(len(symbols))) for numbers in inside]
-        self.classes: dict[Chars, set[str]] = {
-            chars: {symbol for numbers, symbol in symbols.items() if number in numbers}
-            for number, chars in enumerate(distinct)
-        }
+        self.sets = tuple(dict.fromkeys(sets))
+        self._symbols: dict[tuple[bool, ...], str] = {}
 
     def __missing__(self, code_point: int) -> str:
-        symbol = self._class_of[bisect_right(self.starts, code_point) - 1]
-        if len(self) < _REMEMBERED_CHARACTERS:
-            self[code_point] = symbol
+        told = tuple([chars.holds(code_point) for chars in self.sets])
+        symbol = self[code_point] = self._symbols.setdefault(told, chr(code_point))
         return symbol
 
 
 class State:
-    """All that the text so far may have led to; the labels name the trees that match the text as it is."""
+    """All that the text so far may have led to; without members nothing that follows can match any more.
+
+    The labels name the trees that match the text as it is.
+    """
 
     __slots__ = ("labels", "members", "moves")
 
     def __init__(self, members: frozenset[int], labels: frozenset[int]) -> None:
-        self.members = members
-        self.labels = labels
+        self.members, self.labels = members, labels
         self.moves: dict[str, State] = {}
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether nothing that follows can match any more."""
-        return not self.members
 
 
 class Automaton:
@@ -170,28 +276,19 @@ class Automaton:
     """
 
     def __init__(self, nodes: Iterable[Node], cache_limit: int) -> None:
-        self._sets: list[list[tuple[Chars, int]]] = []
-        self._jumps: list[list[int]] = []  # ways that take no character
+        self._sets: list[list[tuple[Chars, int]]] = [[]]
+        self._jumps: list[list[int]] = [[]]  # ways that take no character
         self._labels: dict[int, list[int]] = {}
         self._shared: dict[tuple[int, Node], int] = {}
-        root = self._add_number()
         for label, node in enumerate(nodes):
-            self._labels.setdefault(self._append(root, node), []).append(label)
+            self._labels.setdefault(self._append(0, node), []).append(label)
         self._shared.clear()
         WORK.left -= _PER_NUMBER * len(self._jumps)
         self.alphabet = Alphabet(chars for ways in self._sets for chars, _ in ways)
-        self._edges = [[(self.alphabet.classes[chars], to) for chars, to in ways] for ways in self._sets]
-        self._cache_limit = cache_limit
-        self._cells = 0
+        self._room = self._cache_limit = cache_limit
         self._states: dict[frozenset[int], State] = {}
         self._steps: dict[str, dict[int, frozenset[int]]] = {}
-        self._known_labels: dict[frozenset[int], frozenset[int]] = {}
-        self._first = self._closure([root])
-
-    def _add_number(self) -> int:
-        self._sets.append([])
-        self._jumps.append([])
-        return len(self._jumps) - 1
+        self._first = self._closure([0])
 
     def _append(self, entry: int, node: Node) -> int:
         """Lead from `entry` over `node`, and return the number behind it."""
@@ -199,32 +296,26 @@ class Automaton:
             for part in node.parts:
                 entry = self._append(entry, part)
             return entry
-        if (entry, node) not in self._shared:
-            self._shared[entry, node] = self._build(entry, node)
-        return self._shared[entry, node]
-
-    def _build(self, entry: int, node: Node) -> int:
-        if isinstance(node, Repeat):
-            return self._build_repeat(entry, node)
-        behind = self._add_number()
+        key = entry, node
+        if key in self._shared:
+            return self._shared[key]
+        behind = self._shared[key] = len(self._jumps)
+        self._sets.append([])
+        self._jumps.append([])
         if isinstance(node, Chars):
             self._sets[entry].append((node, behind))
-        else:
+        elif isinstance(node, Choice):
             for part in node.parts:
                 self._jumps[self._append(entry, part)].append(behind)
-        return behind
-
-    def _build_repeat(self, entry: int, node: Repeat) -> int:
-        for _ in range(node.low):
-            entry = self._append(entry, node.part)
-        behind = self._add_number()
-        self._jumps[entry].append(behind)
-        if node.high is None:
-            self._jumps[self._append(behind, node.part)].append(behind)
-            return behind
-        for _ in range(node.high - node.low):
-            entry = self._append(entry, node.part)
+        else:
+            for _ in range(node.low):
+                entry = self._append(entry, node.part)
             self._jumps[entry].append(behind)
+            if node.high is None:
+                self._jumps[self._append(behind, node.part)].append(behind)
+            for _ in range(node.low, node.high or 0):
+                entry = self._append(entry, node.part)
+                self._jumps[entry].append(behind)
         return behind
 
     @property
@@ -241,12 +332,15 @@ class Automaton:
 
     def move(self, state: State, symbol: str) -> State:
         """Read one character of a class for the first time from this state."""
-        known = self._steps.setdefault(symbol, {})  # where a member's edges lead; many states have the same member
-        for at in state.members:
-            if at not in known:
-                known[at] = self._closure(to for classes, to in self._edges[at] if symbol in classes)
-                self._cells += len(known[at]) + 1
-        following = state.moves[symbol] = self._state(frozenset().union(*map(known.__getitem__, state.members)))
+        known, code = (
+            self._steps.setdefault(symbol, {}),
+            ord(symbol),
+        )  # where a member's edges lead; many states have the same member
+        for at in state.members.difference(known):
+            known[at] = self._closure(to for chars, to in self._sets[at] if chars.holds(code))
+            self._room -= len(known[at]) + 1
+        following = self._state(frozenset().union(*map(known.__getitem__, state.members)))
+        state.moves[symbol] = following
         return following
 
     def _closure(self, numbers: Iterable[int]) -> frozenset[int]:
@@ -261,21 +355,14 @@ class Automaton:
         return frozenset(at for at in reached if self._sets[at] or at in self._labels)
 
     def _state(self, members: frozenset[int]) -> State:
-        known = self._states.get(members)
-        if known is None:
-            if self._cells > self._cache_limit:
-                self._forget()
-            self._cells += len(members) + 1
+        if members not in self._states:
+            if self._room < 0:  # to start afresh is cheaper and simpler than to choose what to forget
+                for state in self._states.values():
+                    state.moves = {}  # so that the old states do not keep each other alive
+                self._states.clear()
+                self._steps.clear()
+                self._room = self._cache_limit
+            self._room -= len(members) + 1
             labels = frozenset(label for at in members for label in self._labels.get(at, ()))
-            # equal sets of labels are one object, so that who counts by them compares no contents
-            labels = self._known_labels.setdefault(labels, labels)
-            known = self._states[members] = State(members, labels)
-        return known
-
-    def _forget(self) -> None:
-        """Start afresh when full, which is cheaper and simpler than choosing what to forget."""
-        for state in self._states.values():
-            state.moves = {}  # so that the old states do not keep each other alive
-        for remembered in (self._states, self._steps, self._known_labels):
-            remembered.clear()
-        self._cells = 0
+            self._states[members] = State(members, labels)
+        return self._states[members]

@@ -5,60 +5,59 @@ Each function says in which direction its answer is a claim, because a search th
 
 from __future__ import annotations
 
+from collections import deque
 from functools import lru_cache
-from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
-from deploystep.core.patterns.automaton import WORK, Automaton, Pattern, State, automaton_of
-from deploystep.core.patterns.glob import parse
-from deploystep.core.patterns.nodes import ANYTHING, Concat, Kind, beginning
+from deploystep.core.patterns.automaton import (
+    ANYTHING,
+    LAST_CODE_POINT,
+    WORK,
+    Automaton,
+    Concat,
+    Kind,
+    Pattern,
+    State,
+    automaton_of,
+    beginning,
+)
+from deploystep.core.patterns.reading import parse
 from deploystep.core.source import Problem
 from deploystep.core.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
 _REMEMBERED: Final = 8_192  # the rules of a file repeat what they say
 _PER_SEARCH: Final = 200  # what it costs to begin, for each automaton
 _SEARCH_LIMIT: Final = 200_000  # some tenths of a second; what people write takes a hundredth of it
 
-# In the order in which a witness prefers them. Each other character counts as ten of these.
+#: In the order in which a witness prefers them.
 _FRIENDLY: Final = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_./"
-_PRINTABLE: Final = range(ord("!"), ord("~") + 1)
-_OTHER_PRICE: Final = 10
 
 
-def _forbidden(words: dict[str, str]) -> dict[Pattern, str]:
-    return {parse(text, Kind.NAME): wrong for text, wrong in words.items()}
-
-
-_SLASHES: Final = {"/*": "'/' at the start", "*/": "'/' at the end", "*//*": "'//'"}
 # fmt: off
-#: Names that cannot exist, as patterns, and what is wrong with them: the rules of `git check-ref-format` with one level
-#: allowed; what git can have in a tree; users and other values. No name is empty.
-FORBIDDEN: Final = {
-    Kind.REF: _forbidden({
-        "*..*": "'..'", "* *": "spaces", r"/[\s\S]*[\x00-\x1f\x7f][\s\S]*/": "control characters",
-        **{f"*{character}*": f"'{character}'" for character in "~^:?"}, r"/[\s\S]*\*[\s\S]*/": "'*'",
-        **{f"*{text}*": f"'{text}'" for text in ("[", "\\", "@{")}, **_SLASHES,
-        ".*": "'.' at the start", "*/.*": "'.' after '/'", "*.": "'.' at the end",
-        "*.lock": "'.lock' at the end", "*.lock/*": "'.lock' before '/'", "@": "'@' alone",
-    }),
-    Kind.PATH: _forbidden({
-        **_SLASHES, r"/[\s\S]*\x00[\s\S]*/": "a null character",
-        **dict.fromkeys(("./*", "../*", "*/./*", "*/../*"), "'.' or '..' as a folder"),
-        **dict.fromkeys((".", "..", "*/.", "*/.."), "'.' or '..' as a file"),
-    }),
-    Kind.NAME: {},
+#: What no branch or tag can be called, as patterns, and what is wrong with it: the rules of `git check-ref-format` with
+#: one level allowed. No name of any kind is empty.
+_ILLEGAL: Final = {
+    "*..*": "'..'", "* *": "spaces", r"/[\s\S]*[\x00-\x1f\x7f][\s\S]*/": "control characters",
+    **{f"*{text}*": f"'{text}'" for text in ("~", "^", ":", "?", "[", "\\", "@{")}, r"/[\s\S]*\*[\s\S]*/": "'*'",
+    "/*": "'/' at the start", "*/": "'/' at the end", "*//*": "'//'", ".*": "'.' at the start", "*/.*": "'.' after '/'",
+    "*.": "'.' at the end", "*.lock": "'.lock' at the end", "*.lock/*": "'.lock' before '/'", "@": "'@' alone",
 }
 # fmt: on
+FORBIDDEN: Final[dict[Kind, dict[Pattern, str]]] = {
+    Kind.REF: {parse(text, Kind.NAME): wrong for text, wrong in _ILLEGAL.items()},
+    Kind.PATH: {},
+    Kind.NAME: {},
+}
 _FORBIDDEN: Final = {kind: tuple(patterns) for kind, patterns in FORBIDDEN.items()}
 
 
 def overlap(a: Sequence[Pattern], b: Sequence[Pattern]) -> str | None:
-    """Return a legal name that a pattern of `a` and a pattern of `b` both match.
+    """Return a legal name that a pattern of `a` and a pattern of `b`, all of one kind, both match.
 
-    A name is a proof. None claims nothing: the search may have been cut short. All patterns are of one kind.
+    A name is a proof. None claims nothing: the search may have been cut short.
     """
     WORK.left -= len(a) * len(b) // 8
     return None if WORK.is_done else _overlap(tuple(a), tuple(b))
@@ -67,15 +66,10 @@ def overlap(a: Sequence[Pattern], b: Sequence[Pattern]) -> str | None:
 @lru_cache(maxsize=_REMEMBERED)
 def _overlap(a: tuple[Pattern, ...], b: tuple[Pattern, ...]) -> str | None:
     # what both begin with may leave no room for a common name; plain names are all beginning
-    pairs = ((_beginning(one), _beginning(other)) for one in a for other in b)
-    if not any(one.startswith(other) or other.startswith(one) for one, other in pairs):
+    mine, yours = (tuple(beginning(pattern.node)[0] for pattern in patterns) for patterns in (a, b))
+    if not any(one.startswith(yours) or any(other.startswith(one) for other in yours) for one in mine):
         return None
     return find_name((a, b), (_FORBIDDEN[a[0].kind],)) or None
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _beginning(pattern: Pattern) -> str:
-    return beginning(pattern.node)[0]
 
 
 def witness(pattern: Pattern, unlike: Sequence[Pattern]) -> str | None:
@@ -131,15 +125,11 @@ def find_name(
     wanted = len(all_of)
     # all that begins with a text which `x*` matches is matched as well
     hopeless = [frozenset(at for at, pattern in enumerate(patterns) if _ends_open(pattern)) for patterns in none_of]
-    steps = [
-        (character, price, [automaton.alphabet[ord(character)] for automaton in automata])
-        for character, price in _characters(automata)
-    ]
-    queue = [(0, 0, "", [automaton.start for automaton in automata])]
+    steps = _steps(automata)
+    queue = deque([("", [automaton.start for automaton in automata])])
     seen = set()
-    pushed = 0
     while queue:
-        cost, _, text, states = heappop(queue)
+        text, states = queue.popleft()
         key = tuple(state.members for state in states)
         if key in seen:
             continue
@@ -150,18 +140,17 @@ def find_name(
                 return text
         if WORK.left <= enough:
             return None
-        for character, price, symbols in steps:
+        for symbols, character in steps.items():
             following: list[State] = []
             for automaton, state, symbol in zip(automata, states, symbols, strict=True):
                 after = state.moves.get(symbol) or automaton.move(state, symbol)
                 is_wanted = len(following) < wanted
                 WORK.left -= len(after.members)
-                if after.is_dead if is_wanted else after.labels & hopeless[len(following) - wanted]:
+                if not after.members if is_wanted else after.labels & hopeless[len(following) - wanted]:
                     break
                 following.append(after)
             else:
-                pushed += 1  # equals leave in the order they came: the friendlier character first
-                heappush(queue, (cost + price, pushed, text + character, following))
+                queue.append((text + character, following))
     return ""
 
 
@@ -170,14 +159,12 @@ def _ends_open(pattern: Pattern) -> bool:
     return (node.parts[-1] if isinstance(node, Concat) else node) == ANYTHING
 
 
-def _characters(automata: Iterable[Automaton]) -> Iterator[tuple[str, int]]:
-    """Give a character, and its price, for each set of characters that no automaton tells apart; friendliest first."""
-    alphabets = [automaton.alphabet for automaton in automata]
-    starts = {chr(start) for alphabet in alphabets for start in alphabet.starts}
-    candidates = (*_FRIENDLY, *map(chr, _PRINTABLE), *sorted(starts, key=lambda c: (not c.isprintable(), c)))
-    seen: set[tuple[str, ...]] = set()
-    for character in candidates:
-        classes = tuple(alphabet[ord(character)] for alphabet in alphabets)
-        if classes not in seen:
-            seen.add(classes)
-            yield character, 1 if character in _FRIENDLY else _OTHER_PRICE
+def _steps(automata: Sequence[Automaton]) -> dict[tuple[str, ...], str]:
+    """Give, for each set of characters that no automaton tells apart, its symbols and its friendliest character."""
+    ranges = {edge for automaton in automata for chars in automaton.alphabet.sets for edge in chars.ranges}
+    edges = {0, *(code for low, high in ranges for code in (low, high + 1))} - {LAST_CODE_POINT + 1}
+    others = sorted(map(chr, edges), key=lambda c: (not c.isprintable(), c))
+    steps: dict[tuple[str, ...], str] = {}
+    for character in (*_FRIENDLY, *map(chr, range(ord("!"), ord("~"))), *others):
+        steps.setdefault(tuple(automaton.alphabet[ord(character)] for automaton in automata), character)
+    return steps

@@ -1,0 +1,123 @@
+"""The server's own routes: pages for people, and JSON for other processes on the same machine.
+
+The web application's address of a run, which clients print, answers with a page of all there is to know. What is below
+`/sandbox/` tells what was asked, and is told what is to go wrong next.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from urllib.parse import quote
+
+from deploystep.core.html import Node, badge, element, facts, link, page, scrolled, table
+
+from .faults import parse_fault
+from .messages import Call, JsonValue, RefusedError, Reply, Route, route
+from .shapes import INTEGER, STRING, TIME, UUID, Shape, checked, decoded
+from .state import Run
+from .store import ProjectConfig, Store, jobs_of, project_slug
+from .v2 import config_of
+
+PAGES = "/pipelines/"
+PLACES = ("/sandbox/", PAGES)
+
+
+# Pages
+
+
+def _run(store: Store, _call: Call, project: str, number: str) -> Reply:
+    """Answer with the page of one run, as it is now."""
+    runs = (run for run in store.stored_runs() if (run.project, run.number) == (project, int(number)))
+    run = next((run.at(store.now()) for run in runs if run.is_pipeline), None)
+    if run is None:
+        raise RefusedError(404, "Pipeline not found")
+    told: list[tuple[str, Node]] = [("project", link(PAGES + quote(project), project))]
+    told += [*zip(("state", "ref", "revision"), _summary(run), strict=True), ("id", element("code", run.id))]
+    told += [("triggered", f"{run.api}, {run.created_at:%Y-%m-%d %H:%M:%S}")]
+    sent = facts(*((name, element("code", json.dumps(value))) for name, value in run.parameters.items()))
+    rows = tuple(
+        (workflow.name, badge(workflow.status), job.name, badge(job.status), str(job.number))
+        for _, workflow, job in jobs_of(run)
+    )
+    head = ("Workflow", "State", "Job", "State of the job", "Number")
+    text = config_of(store, run)["compiled"]
+    return _page(
+        f"Run {run.number} of {project}",
+        facts(*told),
+        *(element("p", badge("error"), f" {text}") for text in run.errors),
+        element("h2", "Parameters"),
+        sent if run.parameters else element("p", "None were sent."),
+        element("h2", "Workflows"),
+        table("Workflows", head, rows) if rows else element("p", "None has started."),
+        element("h2", "Compiled config"),
+        scrolled("Compiled config", element("pre", text)) if text else element("p", "It is not compiled."),
+    )
+
+
+def _list(store: Store, call: Call, project: str) -> Reply:
+    """Answer with a page that lists a project's runs, newest first, on request only one branch's."""
+    runs = store.pipelines(project, call.request.query.get("branch"))
+    rows = tuple((link(f"{PAGES}{quote(project)}/{run.number}", f"run {run.number}"), *_summary(run)) for run in runs)
+    return _page(f"Runs of {project}", table("Runs", ("Run", "State", "Ref", "Revision"), rows))
+
+
+def _page(title: str, *body: Node) -> Reply:
+    note = element("p", "On a mock CircleCI server of deploystep's sandbox. Reload to see it move on.", class_="soft")
+    return Reply(200, page(title, note, *body).encode(), content_type="text/html;charset=utf-8")
+
+
+def _summary(run: Run) -> tuple[Node, Node, Node]:
+    ref = f"tag {run.tag}" if run.tag is not None else f"branch {run.branch or ''}"
+    return badge(run.state), ref, element("code", run.revision)
+
+
+# For other processes
+
+
+def _runs(store: Store, _call: Call) -> JsonValue:
+    shown = [(asdict(run), [asdict(w) | {"status": w.status} for w in run.workflows]) for run in store.runs]
+    return {"runs": [run | {"workflows": workflows} for run, workflows in shown]}
+
+
+def _add_faults(store: Store, body: JsonValue) -> None:
+    """Queue all of them or, if one is wrong, none."""
+    for fault in [parse_fault(text) for text in (*body.get("faults", ()), *filter(None, [body.get("fault")]))]:
+        store.add_fault(fault)
+
+
+def _set_configs(store: Store, body: JsonValue) -> None:
+    store.configs |= {project_slug(name): ProjectConfig(text) for name, text in body.items()}
+
+
+TEXTS: Shape = {"*": STRING}
+REF = dict.fromkeys(("branch", "tag", "revision", "trigger"), STRING)
+BUILD: Shape = {"pipeline_id!": UUID, "project!": STRING, "workflow_id": UUID, "created": TIME, "jobs": TEXTS, **REF}
+JOB: Shape = {"project!": STRING, "number!": INTEGER, "parallel_runs!": [STRING], "status": STRING}
+
+
+def _change(name: str, shape: Shape, act: Callable[[Store, JsonValue], None]) -> Route:
+    """Answer with the body as it was understood, or say why it cannot be."""
+
+    def handle(store: Store, call: Call) -> JsonValue:
+        body = checked(decoded(call.request.body or b"{}"), shape)
+        act(store, body)
+        return body
+
+    return route(f"POST /sandbox/{name}", handle)
+
+
+STATUS: Shape = {"id!": UUID, "status!": STRING}
+ROUTES = (
+    route(f"GET {PAGES}{{project}}/{{number}}", _run),
+    route(f"GET {PAGES}{{project}}", _list),
+    route("GET /sandbox/requests", lambda store, _call: {"requests": store.requests}),
+    route("GET /sandbox/runs", _runs),
+    route("GET /sandbox/faults", lambda store, _call: {"faults": store.faults}),
+    _change("faults", {"fault": STRING, "faults": [STRING]}, _add_faults),
+    _change("heads", TEXTS, lambda store, body: store.moved.update(body)),
+    _change("configs", TEXTS, _set_configs),
+    _change("jobs", JOB, lambda store, body: store.set_job(**body)),
+    _change("builds", BUILD, lambda store, body: store.add_build(**body)),
+    _change("workflows", STATUS, lambda store, body: store.set_workflow(body["id"], body["status"])),
+    _change("reset", {}, lambda store, _body: store.reset()),
+)

@@ -1,0 +1,345 @@
+"""The other nodes: believed only when they have certainly succeeded, asked about politely, and never for ever."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builds import OTHER_SHA, SHA, SHOP, build, environ, fork_environ, spec, tag_build
+from fakes import (
+    FakeClock,
+    FakeRemote,
+    FakeServices,
+    RecordingConsole,
+    ScriptedTransport,
+    TimedConsole,
+    answer,
+    client,
+    lost,
+    refused_connection,
+)
+
+from deploystep.app.guards import other_nodes, superseded_by, wait_for_nodes
+from deploystep.app.ports import Head
+from deploystep.app.report import Report
+from deploystep.app.run import planned
+from deploystep.core.build import Branch, BuildContext, Tag
+from deploystep.core.deploy import Outcome
+from deploystep.core.errors import EnvironmentInvalid, ExitCode, FactUnavailable, Stopped, TimedOut, ToolError
+from deploystep.core.runs import NodeState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fakes import Event
+
+    from deploystep.circleci.http import Failure, Request, Response
+
+
+def listed(*entries: Any) -> Response:
+    """A reading of the job: pairs of index and state, in this order."""
+    runs = [{"index": e[0], "status": e[1]} if isinstance(e, tuple) else e for e in entries]
+    return answer(200, {"number": 12, "status": "running", "parallel_runs": runs})
+
+
+def nodes(*states: str) -> Response:
+    return listed(*enumerate(states))
+
+
+RUNNING, WELL = nodes("running", "running", "running"), nodes("running", "success", "success")
+
+
+class Scene:
+    """One wait for the nodes 1 and 2 (or more) of job 12; answered by a script, or by what there is at that second."""
+
+    host = "https://circleci.com"
+
+    def __init__(
+        self, *events: Event, at: Callable[[float], Response] | None = None, total: int = 3, limit: float = 60.0,
+        job: str | None = "12",
+    ) -> None:  # fmt: skip
+        self.script, self.at, self.limit = ScriptedTransport(events), at, limit
+        self.moments: list[float] = []
+        self.report = Report("run")
+        self.report.triggers = [planned(spec(), SHOP, self.host, Outcome.NOT_SENT) for _ in range(2)]
+        self.services = FakeServices(self, environ=environ(CIRCLE_NODE_TOTAL=str(total), CIRCLE_BUILD_NUM=job))
+        self.clock = self.services.clock
+        self.console = TimedConsole(clock=self.clock)
+        self.services.client = lambda _specs=(): client(self, self.clock, self.console)  # type: ignore[method-assign]
+
+    def send(self, request: Request) -> Response | Failure:
+        self.moments.append(self.clock.monotonic())
+        return self.script.send(request) if self.at is None else self.at(self.clock.monotonic())
+
+    def wait(self) -> Scene:
+        wait_for_nodes(SHOP, self.limit, self.services, self.report)
+        assert self.script.is_used_up
+        return self
+
+    def fails(self, kind: type[ToolError], code: str) -> ToolError:
+        with pytest.raises(kind) as caught:
+            self.wait()
+        assert caught.value.code == code
+        assert caught.value.hints
+        assert self.script.is_used_up
+        return caught.value
+
+    @property
+    def timeout(self) -> str:
+        return self.fails(TimedOut, "nodes-timeout").message
+
+
+# That all have succeeded
+
+
+def test_success_is_believed_when_it_was_read_twice() -> None:
+    scene = Scene(WELL, WELL).wait()
+    assert scene.script.paths == ["GET /api/v2/project/gh/acme/shop/job/12"] * 2
+    assert scene.clock.slept == [2.0]
+    assert scene.console.infos[-1] == "all 2 other nodes of job 12 have succeeded"
+    pair = Scene(*[nodes("running", "success")] * 2, total=2).wait()
+    assert pair.console.infos[-1] == "the other node of job 12 has succeeded"
+
+
+@pytest.mark.parametrize(
+    "between", [[RUNNING], [listed((0, "running"), (1, "success"))], [lost()] * 5, [nodes("running", "x", "success")]]
+)
+def test_the_two_readings_follow_one_another(between: list[Event]) -> None:
+    Scene(WELL, *between, WELL, WELL, limit=1800.0).wait()
+
+
+@pytest.mark.parametrize("own", ["running", "success", "failed", "canceled", "no such word"])
+def test_the_first_node_does_not_wait_for_itself(own: str) -> None:
+    Scene(*[nodes(own, "success", "success")] * 2).wait()
+    Scene(*[listed((2, "success"), (0, own), (1, "success"))] * 2).wait()
+
+
+@pytest.mark.parametrize(
+    ("entries", "state"),
+    [
+        (["success"], "success"),
+        (["success", "success"], "success"),
+        (["failed", "success"], "failed"),
+        (["success", "failed"], "failed"),
+        (["running", "success"], "running"),
+        (["success", "running"], "running"),
+        (["running", "failed"], "failed"),
+        (["failed", "running"], "failed"),
+        (["failed", "success", "success"], "failed"),
+        (["success", "running", "success"], "running"),
+        (["running", "success", "canceled", "success"], "canceled"),
+        (["success", ""], ""),
+        ([], ""),
+    ],
+)
+def test_a_node_that_is_listed_more_than_once_must_have_succeeded_in_every_entry(
+    entries: list[str], state: str
+) -> None:
+    found = other_nodes([NodeState(0, "failed"), *(NodeState(1, status) for status in entries)], total=2)
+    assert found == (NodeState(1, state),)
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        ([], "1 2 unknown"),
+        *(
+            ([(1, "success"), *more], "2 unknown")
+            for more in ([], [(3, "success")], [{"index": 2}], [(2, None)], [(2, ["success"])], [(2, "")])
+        ),
+        *(
+            ([(1, "success"), (2, word)], f"2 {word}")
+            for word in ("queued", "not_running", "blocked", "on_hold", "SUCCESS", "succeeded", "x")
+        ),
+    ],
+)
+def test_a_node_that_is_not_listed_or_in_a_state_that_nobody_knows_has_not_ended(entries: list[Any], told: str) -> None:
+    assert f"within 60 s: {told}" in Scene(at=lambda _: listed(*entries)).timeout
+
+
+# That one has not
+
+
+STOPPING = [nodes("running", "running", word) for word in ("failed", "timedout", "canceled", "not_run")]
+
+
+@pytest.mark.parametrize(
+    ("events", "words"),
+    [
+        *zip(([event] for event in STOPPING), ("failed", "timed out", "was cancelled", "did not run"), strict=True),
+        *(
+            ([nodes("running", "running", word)], f"is {word}")
+            for word in ("infrastructure_fail", "unauthorized", "retried", "terminated-unknown")
+        ),
+        ([nodes("running", "success", "failed", "timedout")], "failed, node 3 timed out"),  # one more than expected
+        ([WELL, nodes("running", "success", "failed")], "failed"),  # although it had succeeded
+    ],
+)
+def test_a_node_that_did_not_succeed_stops_it_at_once(events: list[Event], words: str) -> None:
+    """The others are not waited for: the job has failed whatever becomes of them."""
+    scene = Scene(*events)
+    error = scene.fails(Stopped, "node-failed")
+    assert error.message == f"not every node of job 12 has succeeded: node 2 {words}"
+    assert (error.exit, len(scene.clock.slept)) == (ExitCode.STOPPED, len(events) - 1)
+    assert [entry.outcome for entry in scene.report.triggers] == [Outcome.STOPPED, Outcome.NOT_SENT]
+
+
+# What cannot be read
+
+
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        ([answer(401, {"message": "You must log in first."})], "answered 401: You must log in first."),
+        ([answer(404, {"message": "Job not found"})], "answered 404: Job not found"),
+        ([answer(302, location="https://elsewhere")] * 5, "a redirect (302)"),
+        ([answer(200, b"<html>")], "answered 200"),
+        ([answer(200, {"number": 12, "parallel_runs": None})], "answered 200"),
+        ([answer(200, {"number": 13, "parallel_runs": [{"index": 1, "status": "success"}]})], "answered 200"),
+        ([listed((1, "success"), (2, "success"), ("2", "failed"))], "answered 200"),
+        ([answer(500)] * 5, "answered 500"),
+        ([refused_connection()] * 5, "connection refused"),
+        # later a no is believed at once, and silence the third time
+        *(([RUNNING, answer(status)], f"answered {status}") for status in (401, 403, 404)),
+        *(([RUNNING, *[trouble] * 15], "") for trouble in (answer(500), lost(), answer(503), refused_connection())),
+    ],
+)
+def test_nodes_that_cannot_be_read(events: list[Event], said: str) -> None:
+    error = Scene(*events, limit=1800.0).fails(FactUnavailable, "nodes-unknown")
+    assert error.exit is ExitCode.UNDECIDED
+    assert said in error.message
+    assert "nothing was" not in error.message, "the last line says it, in the words of the command"
+    assert ("token" in error.hints[0]) is said.startswith("answered 40")
+    assert "--nodes first" in error.hints[-1]
+
+
+@pytest.mark.parametrize("trouble", [answer(500), lost(), answer(503), refused_connection()])
+def test_a_hiccup_later_is_tolerated_twice_in_a_row(trouble: Event) -> None:
+    """A look is five attempts. A limit is none."""
+    Scene(RUNNING, *[trouble] * 10, RUNNING, *[trouble] * 10, WELL, WELL, limit=1800.0).wait()
+    Scene(RUNNING, *[answer(429)] * 15, *[trouble] * 10, WELL, WELL, limit=1800.0).wait()
+
+
+@pytest.mark.parametrize("since", [0.0, 1.0])
+def test_a_limit_that_lasts_long_is_obeyed_and_is_no_hiccup(since: float) -> None:
+    def at(now: float) -> Response:
+        if now < since:
+            return RUNNING
+        return answer(429, retry_after=f"{700 - now:.0f}") if now < 699 else WELL
+
+    assert "within 600 s" in Scene(at=lambda _: answer(429), limit=600.0).timeout
+    scene = Scene(at=at, limit=1800.0).wait()
+    assert not any(1 < moment < 699 for moment in scene.moments)
+    assert scene.console.longest_silence <= 60.0
+
+
+# The deadline
+
+
+@pytest.mark.parametrize("limit", [0.0, 1.0, 59.0, 600.0, 1800.0])
+def test_the_deadline(limit: float) -> None:
+    scene = Scene(at=lambda _: RUNNING, limit=limit)
+    assert scene.timeout == (f"the other nodes have not ended within {limit:.0f} s: 1 2 running")
+    assert scene.clock.monotonic() == limit
+
+
+def test_success_must_have_been_read_a_second_time_at_the_deadline() -> None:
+    late = Scene(at=lambda now: WELL if now >= 30 else RUNNING, limit=30.0)
+    assert "all were seen to succeed only once" in late.timeout
+    assert Scene(at=lambda now: WELL if now >= 7 else RUNNING, limit=8.0).wait().clock.monotonic() == 8.0
+
+
+def test_a_line_for_each_change_and_none_between() -> None:
+    half = nodes("running", "success", "running")
+    assert Scene(RUNNING, RUNNING, half, nodes("x", "success", "running"), WELL, WELL).wait().console.infos == [
+        "nodes: 1 2 running",
+        "nodes: 1 success, 2 running",
+        "nodes: 1 2 success",
+        "all 2 other nodes of job 12 have succeeded",
+    ]
+
+
+def test_a_job_without_a_number_cannot_be_asked_about() -> None:
+    error = Scene(total=4, job=None).fails(EnvironmentInvalid, "job-unknown")
+    assert "3 nodes" in error.message
+    assert "--nodes first" in error.hints[-1]
+
+
+# Has the branch moved on? Only where a newer commit is known; what cannot be read stops nothing
+
+OLD_SHA = "0123456789012345678901234567890123456789"
+OURS, TAGGED, FORK = build(), tag_build("v1"), BuildContext.from_environ(fork_environ(7))
+UNREADABLE = Head(None, "no answer within 30 s")
+UNREAD = "the head of branch main could not be read (no answer within 30 s): nothing tells whether it has moved on"
+LAGS = [2.0, 4.0, 8.0, 16.0]
+UNCLEAR = f"branch main is at {OLD_SHA}, which is not known to be newer"
+
+
+class Remote(FakeRemote):
+    """OTHER_SHA is after the build's commit, and OLD_SHA is not known to be; `asked` is what refs were asked for."""
+
+    def __init__(self, heads: Sequence[str | Head | None]) -> None:
+        super().__init__([h if isinstance(h, Head) else Head(h) for h in heads])
+        self.asked: list[Branch | Tag] = []
+
+    def head(self, ref: Branch | Tag) -> Head:
+        self.asked.append(ref)
+        return super().head(ref)
+
+    def contains(self, revision: str, other: str) -> bool:
+        assert other, "what is not there is not compared"
+        return (revision, other) == (OTHER_SHA, SHA)
+
+
+class Build:
+    """A build, and where its branch or tag is seen."""
+
+    def __init__(self, of: BuildContext, heads: Sequence[str | Head | None]) -> None:
+        self.build, self.remote, self.clock, self.console = of, Remote(heads), FakeClock(), RecordingConsole()
+
+
+def moved(what: str) -> str:
+    return f"{what} has moved on to {OTHER_SHA}, which is newer"
+
+
+def once_more(pause: float) -> str:
+    return f"{UNCLEAR}: looking again in {pause:.0f} s"
+
+
+@pytest.mark.parametrize(
+    ("of", "heads", "reason", "said", "slept"),
+    [
+        (OURS, [SHA], "", [], []),
+        (OURS, [OTHER_SHA], moved("branch main"), [], []),
+        (OURS, [OLD_SHA, OLD_SHA, SHA], "", [once_more(2), once_more(4)], [2.0, 4.0]),  # a host that is behind
+        (OURS, [OLD_SHA, OTHER_SHA], moved("branch main"), [once_more(2)], [2.0]),
+        (OURS, [*[OLD_SHA] * 4, SHA], "", [once_more(pause) for pause in LAGS], LAGS),
+        (OURS, [UNREADABLE], "", [UNREAD], []),
+        (OURS, [OLD_SHA, UNREADABLE], "", [once_more(2), UNREAD], [2.0]),
+        (OURS, [None], "", ["branch main is not in the repository any more"], []),
+        (OURS, [OLD_SHA, None], "", [once_more(2), "branch main is not in the repository any more"], [2.0]),
+        (TAGGED, [OTHER_SHA], moved("tag v1"), [], []),
+        (TAGGED, [None], "", ["tag v1 is not in the repository any more"], []),
+        (FORK, [SHA], "", [], []),
+    ],
+)
+def test_where_the_branch_or_tag_is(
+    of: BuildContext, heads: list[Any], reason: str, said: list[str], slept: Any
+) -> None:
+    services: Any = Build(of, heads)
+    assert superseded_by(services) == reason
+    assert [*services.console.infos, *services.console.warnings] == said
+    assert (services.remote.asked, services.clock.slept) == ([of.ref] * (len(slept) + 1), slept)
+
+
+@pytest.mark.parametrize("of", [OURS, TAGGED])
+def test_a_head_that_is_not_known_to_be_newer_decides_nothing(of: BuildContext) -> None:
+    """It may have been set back, or rewritten, or a host is behind: green without a deploy would be a lie."""
+    services: Any = Build(of, [OLD_SHA])
+    with pytest.raises(FactUnavailable) as caught:
+        superseded_by(services)
+    error = caught.value
+    assert (error.code, error.exit, services.clock.slept) == ("undecided", ExitCode.UNDECIDED, LAGS)
+    assert f"whether {SHA} is still to be deployed" in error.message
+    assert f"is at {OLD_SHA}, which is not known to be newer" in error.message
+    assert error.hints[1].startswith("possible causes: ")
