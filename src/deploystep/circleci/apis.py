@@ -1,13 +1,11 @@
 """The API versions behind one interface: each triggers, shows what was created, lists what there is, and cancels."""
 
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from deploystep.circleci.client import Client
 from deploystep.circleci.errors import TriggerContext
 from deploystep.circleci.http import Json, Request
-from deploystep.circleci.v1_1 import V1Job, job_request
 from deploystep.circleci.v2 import V2, project_path
-from deploystep.circleci.v3 import V3
 from deploystep.core.build import ProjectSlug, Tag
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.retry import Repeat
@@ -18,7 +16,6 @@ __all__ = ["Api", "TriggerContext", "api_for", "run_key", "trigger_request"]
 
 #: One API version, for the project and ref of one trigger. A run is asked for by its `run_key`.
 Api: TypeAlias = V2
-_APIS: Final = {ApiVersion.V3: V3, ApiVersion.V1_1: V1Job}
 
 
 def trigger_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
@@ -29,6 +26,8 @@ def trigger_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
     CircleCI's v2 OpenAPI document, operations `triggerPipelineRun` and `triggerPipeline`; for v3 see there.
     """
     if spec.api is ApiVersion.V1_1:
+        from deploystep.circleci.v1_1 import job_request  # noqa: PLC0415 - most triggers are of v2
+
         return job_request(spec, project)
     where: dict[str, Json] = {"tag" if isinstance(spec.ref, Tag) else "branch": spec.ref.name}
     parameters = {"parameters": dict(spec.parameters)} if spec.parameters else {}
@@ -44,7 +43,15 @@ def trigger_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
 
 def api_for(client: Client, context: TriggerContext) -> Api:
     """The API version of this trigger."""
-    return _APIS.get(context.api, V2)(client, context)
+    if context.api is ApiVersion.V1_1:
+        from deploystep.circleci.v1_1 import V1Job  # noqa: PLC0415 - most triggers are of v2
+
+        return V1Job(client, context)
+    if context.api is ApiVersion.V3:
+        from deploystep.circleci.v3 import V3  # noqa: PLC0415 - as above
+
+        return V3(client, context)
+    return V2(client, context)
 
 
 def run_key(created: Created) -> str:
