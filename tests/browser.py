@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shutil
@@ -83,11 +82,6 @@ class Browser:
         self.js(files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8") + ";1")
         found = self.js("axe.run().then(r => r.violations.map(v => [v.id, v.help, v.nodes.map(n => n.html)]))")
         return [f"{name}: {text}: {nodes[:3]}" for name, text, nodes in found]
-
-    def screenshot(self, path: Path) -> None:
-        """The whole page as a PNG."""
-        shot = self.call("Page.captureScreenshot", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(shot["data"]))
 
 
 @contextmanager

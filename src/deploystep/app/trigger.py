@@ -150,9 +150,8 @@ def drop_own_deploys(project: ProjectSlug, options: Options, services: Services,
         return
     own, result = v2.pipeline_answer(client, build.pipeline_id)
     unknown = next((spec for spec in here if is_again or not spec.is_recognised), None)
-    if (
-        own is None and unknown is not None
-    ):  # what is recognised is found among the earlier runs, or they cannot be read
+    # what is recognised is found among the earlier runs, or they cannot be read
+    if own is None and unknown is not None:
         unread = f"pipeline {build.pipeline_id} could not be read ({describe_failure(result, client.host)})"
         raise kept_out(result, context_of(unknown, project, services)) or _undecided(unknown, unread)
     if own is None or own.is_by_api is False:

@@ -90,9 +90,8 @@ def _judge(rule: Rule, rules: RuleSet, guards: tuple[Trace, ...], facts: Facts, 
     holds = holds_of(rule, rules, facts) if meant.answer is not Answer.NO else ()
     held = tuple(r for h in holds if h.answer is Answer.NO for r in h.reasons)
     whole = all_of(meant.claim, (*meant.parts, *holds), rule.span)
-    if (
-        held and meant.wants
-    ):  # what is not known of the rule itself is asked first: a rule that is not meant is not held
+    # what is not known of the rule itself is asked first: a rule that is not meant is not held
+    if held and meant.wants:
         return Judgement(rule, Verdict.UNKNOWN, replace(meant, parts=whole.parts, problems=()))
     if held:
         return Judgement(rule, Verdict.HELD, replace(whole, reasons=held))

@@ -82,7 +82,8 @@ def _read(source: SourceFile, report: Report) -> core.RuleSet:
     node = read(source, report, f.VERSION.example)
     before = report.diagnostics[:]
     file = f.FILE.read(node, "the rule file", report)
-    if other := [d for d in report.diagnostics if d.message.startswith("unknown version")]:
+    line = file.at(f.VERSION).line
+    if other := [d for d in report.diagnostics if d.code == "E104" and d.span.line == line and file.has(f.VERSION)]:
         report.diagnostics[:] = before + other  # the rest was written for another language
         raise Stopped
     return _Loader(file, report).file(source)
