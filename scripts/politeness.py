@@ -9,8 +9,9 @@ from datetime import datetime, timedelta, timezone
 from deploystep.app.confirm import Watched
 from deploystep.app.guards import wait_for_nodes
 from deploystep.app.report import Report, TriggerEntry
-from deploystep.circleci.apis import TriggerContext, api_for, trigger_request
+from deploystep.circleci.apis import api_for, trigger_request
 from deploystep.circleci.client import Client
+from deploystep.circleci.errors import TriggerContext
 from deploystep.circleci.http import Failure, Request, Response
 from deploystep.core.build import Branch, BuildContext, ProjectSlug
 from deploystep.core.deploy import Outcome, TriggerSpec

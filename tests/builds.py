@@ -7,7 +7,7 @@ import json
 from textwrap import dedent
 from typing import Any
 
-from deploystep.circleci.apis import TriggerContext
+from deploystep.circleci.errors import TriggerContext
 from deploystep.core.build import Branch, BuildContext, ProjectSlug
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.rules import ApiVersion, RuleSet

@@ -193,7 +193,7 @@ class HttpTransport:
         self, session: requests.Session, request: Request, exchange: _Exchange, limit: float
     ) -> requests.Response:
         # plain http goes to loopback only, and must not pass through a proxy on the way
-        session.trust_env = self._address.is_secure
+        session.trust_env = self._address.scheme == "https"
         session.mount(f"{self._address.scheme}://", _Adapter(exchange))
         query = "&".join(f"{segment(name)}={segment(value)}" for name, value in request.query.items())
         url = self.host + request.path + ("?" * bool(query)) + query

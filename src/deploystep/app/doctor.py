@@ -147,7 +147,7 @@ class _Doctor:
 
     def integration(self, clone: Clone) -> None:
         """A project that no API can start, as far as its repository's address tells."""
-        named = self.build.claims.origin if self.build else None
+        named = self.build.origin if self.build else None
         origin = Repository.parse(named) if named else clone.origin
         is_own = self.rules is None or any(rule.deploy.to is None for rule in self.sending)
         if origin is not None and "gitlab" in origin.host and is_own:
@@ -229,7 +229,7 @@ class _Doctor:
             cure = "outside a build a remote origin at github.com or bitbucket.org tells it; a build's variables do"
             self.warn("project", "nothing tells which project this is", cure)
         else:
-            body = self._project(client, own, build.claims.definition_id)
+            body = self._project(client, own, build.definition_id)
             if body is not None:
                 settings = JsonObject(body_of(client.get(f"{v2.project_path(own)}/settings")))
                 is_on = settings.get("advanced", "autocancel_builds")

@@ -83,7 +83,7 @@ class Step:
         report.skipped = self.services.other_node
         if not report.skipped:
             report.build = self.services.build
-            report.skipped = _SSH_RERUN if report.build.claims.ssh_rerun and not self.options.allow_ssh else ""
+            report.skipped = _SSH_RERUN if report.build.ssh_rerun and not self.options.allow_ssh else ""
         return not report.skipped
 
     def judge(self, rules: RuleSet) -> Decision:

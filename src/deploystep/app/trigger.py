@@ -10,8 +10,8 @@ from deploystep.app.options import Options
 from deploystep.app.ports import Services
 from deploystep.app.report import Report, TriggerEntry
 from deploystep.circleci import v2
-from deploystep.circleci.apis import Api, TriggerContext, api_for, run_key
-from deploystep.circleci.errors import describe_failure, kept_out, unanswered
+from deploystep.circleci.apis import Api, api_for, run_key
+from deploystep.circleci.errors import TriggerContext, describe_failure, kept_out, unanswered
 from deploystep.circleci.http import Failure, Response, fate_of
 from deploystep.core.build import ProjectSlug
 from deploystep.core.decide import Decision, Judgement, Verdict

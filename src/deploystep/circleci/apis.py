@@ -1,21 +1,21 @@
 """The API versions behind one interface: each triggers, shows what was created, lists what there is, and cancels."""
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from deploystep.circleci.client import Client
-from deploystep.circleci.errors import TriggerContext
-from deploystep.circleci.http import Json, Request
-from deploystep.circleci.v2 import V2, project_path
+from deploystep.circleci.http import Request, project_path
 from deploystep.core.build import ProjectSlug, Tag
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.retry import Repeat
 from deploystep.core.rules import ApiVersion
 from deploystep.core.runs import Created
 
-__all__ = ["Api", "TriggerContext", "api_for", "run_key", "trigger_request"]
+if TYPE_CHECKING:  # a dry run needs none of them
+    from deploystep.circleci.client import Client
+    from deploystep.circleci.errors import TriggerContext
+    from deploystep.circleci.v2 import V2
 
 #: One API version, for the project and ref of one trigger. A run is asked for by its `run_key`.
-Api: TypeAlias = V2
+Api: TypeAlias = "V2"
 
 
 def trigger_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
@@ -29,7 +29,7 @@ def trigger_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
         from deploystep.circleci.v1_1 import job_request  # noqa: PLC0415 - most triggers are of v2
 
         return job_request(spec, project)
-    where: dict[str, Json] = {"tag" if isinstance(spec.ref, Tag) else "branch": spec.ref.name}
+    where: dict[str, Any] = {"tag" if isinstance(spec.ref, Tag) else "branch": spec.ref.name}
     parameters = {"parameters": dict(spec.parameters)} if spec.parameters else {}
     path, body = f"{project_path(project)}/pipeline", where | parameters
     if spec.api is not ApiVersion.V2_PIPELINE:
@@ -41,16 +41,18 @@ def trigger_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
     return Request("POST", path, Repeat.ONLY_IF_NOT_RECEIVED, body)
 
 
-def api_for(client: Client, context: TriggerContext) -> Api:
-    """The API version of this trigger."""
+def api_for(client: "Client", context: "TriggerContext") -> Api:
+    """The API version of this trigger, which alone is imported."""
     if context.api is ApiVersion.V1_1:
-        from deploystep.circleci.v1_1 import V1Job  # noqa: PLC0415 - most triggers are of v2
+        from deploystep.circleci.v1_1 import V1Job  # noqa: PLC0415
 
         return V1Job(client, context)
     if context.api is ApiVersion.V3:
-        from deploystep.circleci.v3 import V3  # noqa: PLC0415 - as above
+        from deploystep.circleci.v3 import V3  # noqa: PLC0415
 
         return V3(client, context)
+    from deploystep.circleci.v2 import V2  # noqa: PLC0415
+
     return V2(client, context)
 
 

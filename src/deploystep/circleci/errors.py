@@ -4,17 +4,8 @@ Meanings of the statuses: CircleCI docs, "API developer's guide"; "Pipeline valu
 undeclared parameter; the changelog of scoped API tokens; the deprecation notice of the v1 and v1.1 triggers for 410.
 """
 
-from deploystep.circleci.http import (
-    Failure,
-    JsonObject,
-    Response,
-    Result,
-    is_accepted,
-    json_of,
-    message_of,
-    segment,
-    shortened,
-)
+from deploystep.circleci import http
+from deploystep.circleci.http import Failure, JsonObject, Response, Result, message_of, segment
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.errors import FactUnavailable, Refused, ToolError, Uncertain, Unreachable
 from deploystep.core.frozen import dataclass
@@ -41,9 +32,10 @@ class TriggerContext:
 
     def run_url(self, number: int | None) -> str:
         """The web page of a run (by API v1.1: of a job); without its number, of the list that it is in."""
-        if self.api is ApiVersion.V1_1 and number is not None:
-            return f"{self.host}/{self.project}/{number}"
-        return self.list_url if number is None else f"{self.app}/pipelines/{self.project}/{number}"
+        if number is None:
+            return self.list_url
+        is_job = self.api is ApiVersion.V1_1
+        return f"{self.host}/{self.project}/{number}" if is_job else f"{self.app}/pipelines/{self.project}/{number}"
 
     @property
     def list_url(self) -> str:
@@ -52,16 +44,17 @@ class TriggerContext:
         return f"{self.app}/pipelines/{self.project}{branch}"
 
 
-def accepted_body(response: Response, context: TriggerContext) -> JsonObject:
-    """The JSON of an answer that accepts the trigger; empty where the body is not JSON. Raises Refused."""
-    if not is_accepted(response):
+def accepted(response: Response, context: TriggerContext) -> tuple[JsonObject, str, Uncertain]:
+    """The JSON of an answer that accepts the trigger, the words of a 200, and what to raise if nothing was created.
+
+    Raises Refused.
+    """
+    status, accepting = response.status, range(200, 300)
+    if status not in accepting:
         raise refused(response, context)
-    return JsonObject(json_of(response))
-
-
-def not_created(response: Response, context: TriggerContext) -> Uncertain:
-    """The trigger was accepted, and the answer names nothing that was created."""
-    return uncertain(f"CircleCI answered {response.status}, but not with what it created", context)
+    nothing = uncertain(f"CircleCI answered {status}, but not with what it created", context)
+    words = message_of(response) if status == accepting.start else ""
+    return JsonObject(http.body_of(response, accepting)), words, nothing
 
 
 def uncertain(reason: str, context: TriggerContext) -> Uncertain:
@@ -105,21 +98,15 @@ def not_received(result: Result, host: str, rule: str) -> Unreachable | None:
     """The error that says that nothing was triggered; None where that is not certain. Without a rule, of a reading."""
     nothing = f"nothing was triggered for rule '{rule}'" if rule else "nothing could be decided"
     if isinstance(result, Failure) and result.fate is Fate.NOT_RECEIVED:
-        return Unreachable(
-            "unreachable",
-            f"{host} was not reached ({result.reason}); {nothing}",
-            "it is safe to run this step again",
-            "behind a proxy or a private CA, set HTTPS_PROXY or REQUESTS_CA_BUNDLE in the job",
-        )
+        what = f"{host} was not reached ({result.reason}); {nothing}"
+        proxy = "behind a proxy or a private CA, set HTTPS_PROXY or REQUESTS_CA_BUNDLE in the job"
+        return Unreachable("unreachable", what, "it is safe to run this step again", proxy)
     if isinstance(result, Response) and result.status == 429:  # noqa: PLR2004
-        wait = shortened(result.headers.get("retry-after", ""), 40)
+        wait = http.shortened(result.headers.get("retry-after", ""), 40)
         until = f" (it asks to wait: {wait})" if wait else ""
-        return Unreachable(
-            "rate-limited",
-            f"CircleCI answered 429, too many requests{until}; {nothing}",
-            "it is safe to run this step again later",
-            "the limit counts all requests of this token's user: give the deploy a token of its own",
-        )
+        what = f"CircleCI answered 429, too many requests{until}; {nothing}"
+        limit = "the limit counts all requests of this token's user: give the deploy a token of its own"
+        return Unreachable("rate-limited", what, "it is safe to run this step again later", limit)
     return None
 
 
@@ -127,15 +114,11 @@ def describe_failure(result: Result, host: str) -> str:
     """What came instead of the answer that was wanted, in a few words."""
     if isinstance(result, Failure):
         return result.reason
-    if 300 <= result.status < 400:  # noqa: PLR2004
-        causes = "a proxy or a wrong --host may be why"
-        return f"the answer was a redirect ({result.status}), which is not followed; {causes}"
-    return f"{host} answered {result.status}{_quoted(result)}"
-
-
-def _quoted(response: Response) -> str:
-    words = message_of(response)
-    return f": {words}" if words else ""
+    words = f": {message_of(result)}".removesuffix(": ")
+    if result.status // 100 == 3:  # noqa: PLR2004
+        why = "a proxy or a wrong --host may be why"
+        return f"the answer was a redirect ({result.status}), which is not followed{words}; {why}"
+    return f"{host} answered {result.status}{words}"
 
 
 def cannot_see(token_name: str) -> str:
@@ -155,6 +138,8 @@ def refused(response: Response, context: TriggerContext, *, is_trigger: bool = T
     token, name = f"the token in {context.token_name}", context.token_name
     ref = f"{'tag' if isinstance(context.ref, Tag) else 'branch'} {context.ref.name}"
     undeclared = f"a parameter is not declared under parameters: in the config of {project} at {context.ref.name}"
+    may_read = f"{token} may only read, and a trigger needs write permission"
+    who = "ask who the token is by a step of this job:  deploystep doctor"
     causes = (
         (400, True, f"{ref} is no longer in the repository of {project}"),
         (400, True, "CircleCI does not take the request as it is"),
@@ -162,31 +147,29 @@ def refused(response: Response, context: TriggerContext, *, is_trigger: bool = T
         (401, True, "it is too old: tokens made before 23 June 2023 are no longer accepted"),
         (404, context.api is ApiVersion.V3, "API v3 is on CircleCI's cloud only: on CircleCI Server use api: v2"),
         (404, not is_v1_1, f"{token} is a project token: API v2 and v3 take personal API tokens only"),
-        (403, is_trigger, f"{token} may only read, and a trigger needs write permission"),
-        (404, is_trigger, f"{token} may only read, and a trigger needs write permission"),
+        (status, is_trigger and status in (403, 404), may_read),
         (403, True, f"the token's user may not {'build' if is_trigger else 'see'} {project}"),
         (403, is_trigger, "the project's settings block new pipelines"),
         (404, True, f"the project slug {project} is wrong, or the token's user cannot see the project"),
         (404, is_trigger and context.has_parameters, undeclared),
     )
-    ended = f"{context.host} has removed this endpoint", "try  api: v2-pipeline  on an older CircleCI Server"
-    if is_v1_1:
-        ended = (
-            "CircleCI has removed the API v1.1 triggers (1 February 2027): job: no longer works",
-            "gate a workflow on a pipeline parameter in config.yml and use workflow: with parameters:",
-        )
     steps = {
         400: ("see the exact request with  deploystep run --dry-run --json",),
         401: (f"make a new personal API token in {context.app}/settings/user/tokens and store it in {name}",),
-        403: ("ask who the token is by a step of this job:  deploystep doctor",),
-        404: ("ask who the token is by a step of this job:  deploystep doctor",),
-        410: ended,
+        403: (who,),
+        404: (who,),
+        410: (f"{context.host} has removed this endpoint", "try  api: v2-pipeline  on an older CircleCI Server"),
     }
+    if is_v1_1:
+        steps[410] = (
+            "CircleCI has removed the API v1.1 triggers (1 February 2027): job: no longer works",
+            "gate a workflow on a pipeline parameter in config.yml and use workflow: with parameters:",
+        )
     possible = [words for of, fits, words in causes if of == status and fits]
     first = "possible causes:" if len(possible) > 1 else "possible cause:"
     return Refused(
         f"refused-{status}",
-        f"CircleCI answered {status}{_quoted(response)}; nothing was triggered for rule '{context.rule}'",
+        f"{describe_failure(response, 'CircleCI')}; nothing was triggered for rule '{context.rule}'",
         *(f"{'or' if at else first} {words}" for at, words in enumerate(possible)),
         *steps.get(status, (f"is {context.host} CircleCI's API? see  --host",)),
     )

@@ -5,16 +5,14 @@ Statuses and limits: CircleCI docs, "API developer's guide"; RFC 9110 for Retry-
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote
 
-from deploystep.core.build import Branch, Tag
+from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.frozen import dataclass, field
 from deploystep.core.retry import Fate, Repeat
-
-Json: TypeAlias = Any  #: JSON as it came; read into values where it arrives and nowhere else
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +22,7 @@ class Request:
     method: str
     path: str
     repeat: Repeat
-    body: Mapping[str, Json] | None = None
+    body: Mapping[str, Any] | None = None
     query: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -45,10 +43,8 @@ class Failure:
     reason: str
 
 
-Result: TypeAlias = Response | Failure
 T = TypeVar("T")
-
-
+Result: TypeAlias = Response | Failure
 #: One page of a list, and the token of the next; None where it is the last.
 Page: TypeAlias = tuple[tuple[T, ...], str | None]
 #: How a page is read (None where it cannot be), and the request for the page that a token names, or for the first.
@@ -82,15 +78,20 @@ def segment(text: str) -> str:
     return quote(text, safe="", errors="surrogatepass")
 
 
+def project_path(project: ProjectSlug, api: str = "v2") -> str:
+    """`/api/v2/project/{slug}`; three segments, each encoded on its own: a joined slug (%2F) is answered with 404."""
+    return f"/api/{api}/project/{'/'.join(map(segment, (project.vcs, project.organization, project.project)))}"
+
+
 class JsonObject:
     """A JSON object to read from. The keys of each method lead to one value; None where that is anything else."""
 
-    def __init__(self, value: Json) -> None:
+    def __init__(self, value: Any) -> None:
         self._value = value
 
-    def get(self, *keys: str) -> Json:
+    def get(self, *keys: str) -> Any:
         """The value as it came."""
-        value: Json = self._value
+        value = self._value
         for key in keys:
             value = value.get(key) if isinstance(value, dict) else None
         return value
@@ -116,47 +117,32 @@ class JsonObject:
         return text if re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", text) else None
 
     def moment(self, *keys: str) -> datetime | None:
-        """A time in RFC 3339 format, with any number of decimals."""
-        match = _RFC3339.fullmatch((self.text(*keys) or "").upper())
-        if match is None:
-            return None
-        zone = match[3].replace("Z", "+00:00")
-        try:
-            return _plausible(datetime.fromisoformat(f"{match[1]}.{(match[2] or '').ljust(6, '0')[:6]}{zone}"))
+        """A time in RFC 3339 format, of this century or the next; decimals after the sixth are dropped."""
+        form = r"(2[01]\d\d-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)"
+        found = re.fullmatch(form, (self.text(*keys) or "").upper(), re.ASCII)
+        try:  # Python 3.10 reads no Z, and no decimals but three or six
+            at, decimals, zone = found.groups("") if found else ("", "", "")
+            return datetime.fromisoformat(f"{at}.{decimals:0<6.6}{zone.replace('Z', '+00:00')}")
         except ValueError:
             return None
 
-    def ref(self, *keys: str, tag: str = "tag") -> Branch | Tag | None:
+    def ref(self, *keys: str) -> Branch | Tag | None:
         """A branch or a tag, by its short name; None where neither is told, or both are."""
-        branch, tag_name = self.text(*keys, "branch"), self.text(*keys, tag)
-        if (branch is None) is (tag_name is None):
+        branch, tag = self.text(*keys, "branch"), self.text(*keys, "tag")
+        if (branch is None) is (tag is None):
             return None
-        return Branch(branch.removeprefix("refs/heads/")) if branch else Tag(f"{tag_name}".removeprefix("refs/tags/"))
-
-    def messages(self, *keys: str) -> tuple[str, ...]:
-        """The texts that the objects of an array have as their `message`; none where there is no array."""
-        errors = self.get(*keys)
-        found = (JsonObject(error).text("message") for error in errors) if isinstance(errors, list) else ()
-        return tuple(filter(None, found))
+        return Branch(branch.removeprefix("refs/heads/")) if branch else Tag(f"{tag}".removeprefix("refs/tags/"))
 
 
-_RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)
-
-
-def json_of(response: Response) -> Json:
-    """The body as JSON; None where it is none."""
+def body_of(result: Result, statuses: Container[int] = (200,)) -> Any:
+    """The JSON of an answer with one of these statuses; None where anything else came."""
     try:
-        return json.loads(response.body)
+        return json.loads(result.body) if isinstance(result, Response) and result.status in statuses else None
     except (ValueError, RecursionError):
         return None
 
 
-def body_of(result: Result) -> Json:
-    """The JSON that a read was answered with (200); None where anything else came."""
-    return json_of(result) if isinstance(result, Response) and result.status == 200 else None  # noqa: PLR2004
-
-
-def every(value: Json, read: Callable[[JsonObject], T | None]) -> tuple[T, ...] | None:
+def every(value: Any, read: Callable[[JsonObject], T | None]) -> tuple[T, ...] | None:
     """Every item of a JSON array, read; None where it is no array or one of them cannot be read.
 
     An item that was left out would look as if it were not there, and what is not there is triggered.
@@ -166,7 +152,9 @@ def every(value: Json, read: Callable[[JsonObject], T | None]) -> tuple[T, ...] 
     return whole if len(whole) == len(found) else None
 
 
-def page_of(read: Callable[[JsonObject], T | None], items: str, *following: str) -> Read[T]:
+def page_of(
+    read: Callable[[JsonObject], T | None], items: str = "items", following: Sequence[str] = ("next_page_token",)
+) -> Read[T]:
     """How a page is read that has its items and the token of the next one under these keys."""
 
     def read_page(result: Result) -> Page[T] | None:
@@ -180,35 +168,24 @@ def page_of(read: Callable[[JsonObject], T | None], items: str, *following: str)
 
 def message_of(response: Response) -> str:
     """CircleCI's own words in an answer, shortened; empty where there are none."""
-    body = JsonObject(json_of(response))
+    body = JsonObject(body_of(response, range(1000)))
     of_v3 = (words for key in ("title", "detail") if (words := body.text("error", key)))
     return shortened(body.text("message") or body.text("error") or ": ".join(of_v3), 500)
 
 
 def shortened(text: str, most: int) -> str:
-    """At most so many characters of a server's words, cut between two words.
-
-    What is shown has the token masked, and half a token would not be recognised.
-    """
+    """At most so many characters of a server's words, cut between two: half a token would not be masked."""
     return text if len(text) <= most else " ".join(text[: most + 1].split(" ")[:-1])
 
 
-def is_accepted(result: Result) -> bool:
-    """Whether the request was answered with 2xx."""
-    return isinstance(result, Response) and 200 <= result.status < 300  # noqa: PLR2004
-
-
 def fate_of(result: Result) -> Fate:
-    """What is certain about an attempt to send a trigger or a read.
-
-    A 5xx or a 408 may come after the work was done, and a redirect says nothing about it: all are unknown.
-    """
+    """What is certain about an attempt: a 5xx or 408 may come after the work was done, a redirect says nothing."""
     if isinstance(result, Failure):
         return result.fate
     if result.status == 429:  # noqa: PLR2004
         return Fate.RATE_LIMITED
-    is_no = 400 <= result.status < 500 and result.status != 408  # noqa: PLR2004
-    return Fate.ANSWERED if is_no or is_accepted(result) else Fate.UNKNOWN
+    is_clear = result.status // 100 in (2, 4) and result.status != 408  # noqa: PLR2004
+    return Fate.ANSWERED if is_clear else Fate.UNKNOWN
 
 
 def retry_after(result: Result, now: datetime) -> float | None:
@@ -235,9 +212,5 @@ def _date(text: str) -> datetime | None:
         date = parsedate_to_datetime(text)
     except (TypeError, ValueError, OverflowError):
         return None
-    return _plausible(date if date.tzinfo else date.replace(tzinfo=timezone.utc))
-
-
-def _plausible(moment: datetime) -> datetime | None:
-    """The time; None where it is centuries away, which no server means, and with which arithmetic can overflow."""
-    return moment if 2000 <= moment.year < 2200 else None  # noqa: PLR2004
+    # with a time that is centuries away, which no server means, arithmetic can overflow
+    return date.replace(tzinfo=date.tzinfo or timezone.utc) if 2000 <= date.year < 2200 else None  # noqa: PLR2004

@@ -1,56 +1,49 @@
-"""API v2: pipelines, their workflows and jobs.
+"""API v2: pipelines, their workflows and jobs; the other versions differ from it.
 
 Sources: CircleCI's v2 OpenAPI document, operations `getPipelineById`, `getPipelineConfigById`, `cancelWorkflow`,
 `listPipelinesForProject`, `listWorkflowsByPipelineId`, `listWorkflowJobs`, `getJobDetails`.
 """
 
-from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final
 
 from deploystep.circleci import http
 from deploystep.circleci.client import Client, Enough, Recent
-from deploystep.circleci.errors import TriggerContext, accepted_body, not_created
-from deploystep.circleci.http import JsonObject, Request, Response, Result, body_of, segment
+from deploystep.circleci.errors import TriggerContext, accepted
+from deploystep.circleci.http import JsonObject, Request, Response, Result, body_of, project_path, segment
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.errors import NothingRuns
 from deploystep.core.frozen import dataclass, replace
 from deploystep.core.retry import Repeat
 from deploystep.core.runs import Created, NodeState, Run, WorkflowState
 
-T = TypeVar("T")
-_FORMING: Final = frozenset({"pending", "setup-pending", "setup"})
+__all__ = ["project_path"]
+
 #: Of other words it is not known whether a trigger through the API made the run (v2 OpenAPI, Pipeline.trigger).
 _BY_API: Final = {"api": True, "webhook": False, "scheduled_pipeline": False}
 
 
-def project_path(project: ProjectSlug) -> str:
-    """`/api/v2/project/{slug}`; three segments, each encoded on its own: a joined slug (%2F) is answered with 404."""
-    return "/api/v2/project/" + "/".join(map(segment, (project.vcs, project.organization, project.project)))
-
-
 class V2:
-    """One API version for one project and ref: this is v2, and the others differ from it."""
+    """One API version for one project and ref. The other versions write what they read as v2 does."""
 
     _place = "/api/v2/workflow"
 
     def __init__(self, client: Client, context: TriggerContext) -> None:
-        self.context = context
-        self.client = client
+        self.client, self.context = client, context
 
     def read_created(self, response: Response) -> Created:
-        """What was created. Raises NothingRuns, Refused or Uncertain where nothing certainly was."""
-        body, words = accepted_body(response, self.context), http.message_of(response)
-        if response.status == 200 and words and "id" not in body.get():  # noqa: PLR2004
-            what = f"CircleCI accepted the trigger of rule '{self.context.rule}' and created nothing: {words}"
-            hint = "a commit message with [skip ci] or [ci skip] stops API triggers too; push a commit without it"
-            raise NothingRuns("skipped", what, hint)
+        """What was created. Raises Refused, NothingRuns or Uncertain where nothing certainly was."""
+        body, words, nothing = accepted(response, self.context)
         identity, number = body.identity("id"), body.number("number")
-        if identity is None or number is None:
-            raise not_created(response, self.context)
-        return Created(identity, number, self.context.run_url(number), body.text("state") or "")
+        if identity is not None and number is not None:
+            return Created(identity, number, self.context.run_url(number), body.text("state") or "")
+        if not words or "id" in body.get():
+            raise nothing
+        what = f"CircleCI accepted the trigger of rule '{self.context.rule}' and created nothing: {words}"
+        hint = "a commit message with [skip ci] or [ci skip] stops API triggers too; push a commit without it"
+        raise NothingRuns("skipped", what, hint)
 
     def run(self, run_id: str) -> Run | None:
-        """The run; None where it cannot be read."""
+        """The run; None where it cannot be read, or the answer is of another."""
         return pipeline(self.client, run_id)
 
     def workflows(self, run_id: str) -> tuple[WorkflowState, ...] | None:
@@ -75,8 +68,8 @@ class V2:
 
     def cancel(self, workflow: WorkflowState) -> bool:
         """`POST …/{id}/cancel`: whether it was accepted. Cancelling twice does no harm."""
-        path = f"{self._place}/{segment(workflow.id)}/cancel"
-        return http.is_accepted(self.client.send(Request("POST", path, Repeat.FREELY)))
+        result = self.client.send(Request("POST", f"{self._place}/{segment(workflow.id)}/cancel", Repeat.FREELY))
+        return isinstance(result, Response) and result.status // 100 == 2  # noqa: PLR2004
 
 
 def completed(run: Run, read: Run | None) -> Run:
@@ -92,23 +85,22 @@ def completed(run: Run, read: Run | None) -> Run:
 
 def pipeline(client: Client, pipeline_id: str) -> Run | None:
     """`GET /pipeline/{id}`; None where it cannot be read."""
-    return pipeline_answer(client, pipeline_id)[0]
+    return read_run(_pipeline(client, pipeline_id)[0])
 
 
 def pipeline_answer(client: Client, pipeline_id: str) -> tuple[Run | None, Result]:
     """The pipeline, None where it cannot be read, and the answer itself."""
-    body, result = _pipeline_body(client, pipeline_id)
-    return _run(body), result
+    body, result = _pipeline(client, pipeline_id)
+    return read_run(body), result
 
 
 def pipeline_project(client: Client, pipeline_id: str) -> tuple[ProjectSlug | None, Result]:
     """The project that a pipeline is of, None where that is not told, and the answer itself."""
-    body, result = _pipeline_body(client, pipeline_id)
+    body, result = _pipeline(client, pipeline_id)
     return ProjectSlug.parse(body.text("project_slug") or ""), result
 
 
-def _pipeline_body(client: Client, pipeline_id: str) -> tuple[JsonObject, Result]:
-    """The pipeline that was asked for. An answer of another, or one that names no state, is taken for empty."""
+def _pipeline(client: Client, pipeline_id: str) -> tuple[JsonObject, Result]:
     result = client.get(f"/api/v2/pipeline/{segment(pipeline_id)}")
     body = JsonObject(body_of(result))
     return (body if body.get("id") == pipeline_id and body.text("state") else JsonObject(None)), result
@@ -129,17 +121,16 @@ def compiled_config(client: Client, pipeline_id: str) -> str | None:
 def pipelines(client: Client, project: ProjectSlug, ref: Branch | Tag, enough: Enough) -> Recent | Result:
     """A project's pipelines, newest first. There is no filter for tags, so for a tag the whole project's are read."""
     branch = {"branch": ref.name} if isinstance(ref, Branch) else {}
-    return client.runs(http.listing(f"{project_path(project)}/pipeline", "page-token", **branch), _page(_run), enough)
+    ask = http.listing(f"{project_path(project)}/pipeline", "page-token", **branch)
+    return client.runs(ask, http.page_of(read_run), enough)
 
 
-def _page(read: Callable[[JsonObject], T | None]) -> http.Read[T]:
-    return http.page_of(read, "items", "next_page_token")
-
-
-def _run(body: JsonObject) -> Run | None:
+def read_run(body: JsonObject) -> Run | None:
+    """A pipeline as v2 writes it; None where it has no id."""
     identity, state = body.identity("id"), body.text("state")
     if identity is None:
         return None
+    errors = body.get("errors") if isinstance(body.get("errors"), list) else ()
     git = ("trigger_parameters", "git")  # where `vcs` is absent (GitHub App), this says what was checked out
     return Run(
         id=identity,
@@ -149,8 +140,8 @@ def _run(body: JsonObject) -> Run | None:
         created=body.moment("created_at"),
         is_by_api=_BY_API.get(body.text("trigger", "type") or ""),
         is_errored=state == "errored",
-        is_forming=state in _FORMING,
-        errors=body.messages("errors"),
+        is_forming=state in ("pending", "setup-pending", "setup"),
+        errors=tuple(message for error in errors if (message := JsonObject(error).text("message"))),
     )
 
 
@@ -161,12 +152,15 @@ def workflows(client: Client, pipeline_id: str) -> tuple[WorkflowState, ...] | N
     """`GET /pipeline/{id}/workflow`: every workflow; None where they cannot be read, or are of another pipeline."""
 
     def read(item: JsonObject) -> WorkflowState | None:
-        return _workflow(item) if item.get("pipeline_id") in (None, pipeline_id) else None
+        return read_workflow(item) if item.get("pipeline_id") in (None, pipeline_id) else None
 
-    return client.pages(http.listing(f"/api/v2/pipeline/{segment(pipeline_id)}/workflow", "page-token"), _page(read))
+    return client.pages(
+        http.listing(f"/api/v2/pipeline/{segment(pipeline_id)}/workflow", "page-token"), http.page_of(read)
+    )
 
 
-def _workflow(item: JsonObject) -> WorkflowState | None:
+def read_workflow(item: JsonObject) -> WorkflowState | None:
+    """A workflow as v2 writes it; None where its id, name or status is missing."""
     identity, name, status = item.identity("id"), item.text("name"), item.text("status")
     if identity is None or name is None or status is None:
         return None
@@ -193,7 +187,17 @@ class Job:
 
 def jobs(client: Client, workflow_id: str) -> tuple[Job, ...] | None:
     """`GET /workflow/{id}/job`: every job; None where they cannot be read."""
-    return client.pages(http.listing(f"/api/v2/workflow/{segment(workflow_id)}/job", "page-token"), _page(_job))
+
+    def read(item: JsonObject) -> Job | None:
+        name, status, started = item.text("name"), item.text("status"), item.text("started_at")
+        if name is None or status is None:
+            return None
+        ends = item.get("requires") if isinstance(item.get("requires"), dict) else {}
+        is_for_failure = any(isinstance(end, list) and end and "success" not in end for end in ends.values())
+        age = (started is None, started or "", item.number("job_number") or 0)
+        return Job(item.identity("id"), name, status, age, frozenset(ends), is_for_failure)
+
+    return client.pages(http.listing(f"/api/v2/workflow/{segment(workflow_id)}/job", "page-token"), http.page_of(read))
 
 
 def jobs_not_run(client: Client, workflow_id: str) -> tuple[str, ...] | None:
@@ -212,27 +216,16 @@ def jobs_not_run(client: Client, workflow_id: str) -> tuple[str, ...] | None:
     return tuple(job.name for job in not_run if job.id not in idle)
 
 
-def _job(item: JsonObject) -> Job | None:
-    name, status, started = item.text("name"), item.text("status"), item.text("started_at")
-    if name is None or status is None:
-        return None
-    required = item.get("requires")
-    ends = required if isinstance(required, dict) else {}
-    is_for_failure = any(isinstance(end, list) and end and "success" not in end for end in ends.values())
-    age = (started is None, started or "", item.number("job_number") or 0)
-    return Job(item.identity("id"), name, status, age, frozenset(ends), is_for_failure)
-
-
 def nodes(client: Client, project: ProjectSlug, number: int) -> tuple[tuple[NodeState, ...] | None, Result]:
     """`GET /project/{slug}/job/{number}`: the job's nodes in the order of the answer, and the answer itself.
 
     The nodes are None where it does not list them, or is of another job.
     """
+
+    def read(item: JsonObject) -> NodeState | None:
+        index = item.number("index")
+        return None if index is None else NodeState(index, item.text("status") or "")
+
     result = client.get(f"{project_path(project)}/job/{number}")
     body = JsonObject(body_of(result))
-    return http.every(body.get("parallel_runs"), _node) if body.number("number") == number else None, result
-
-
-def _node(item: JsonObject) -> NodeState | None:
-    index = item.number("index")
-    return None if index is None else NodeState(index, item.text("status") or "")
+    return http.every(body.get("parallel_runs"), read) if body.number("number") == number else None, result

@@ -5,19 +5,17 @@ published script for the trigger. A run's id is that of its v2 pipeline. Not att
 revision in the request, and how a run was triggered, for which v2 is asked by the same id.
 """
 
-from datetime import datetime, timedelta, timezone
-from typing import Final
+from datetime import timedelta, timezone
+from typing import Any, Final
 
 from deploystep.circleci import http
 from deploystep.circleci.client import Enough, Recent
-from deploystep.circleci.errors import accepted_body, not_created
+from deploystep.circleci.errors import accepted
 from deploystep.circleci.http import JsonObject, Page, Request, Response, Result, body_of, segment
-from deploystep.circleci.v2 import V2, completed, pipeline
+from deploystep.circleci.v2 import V2, completed, pipeline, read_run, read_workflow
 from deploystep.core.retry import Repeat
 from deploystep.core.runs import Created, Run, WorkflowState
 
-_PAGE: Final = 20  # larger pages are refused
-_SINCE: Final = timedelta(days=90)  # no workflow can be rerun after that
 #: Phase and, where it matters, outcome as v2's one word; what is not here stays what it is.
 _STATUS: Final = {
     ("ended", "succeeded"): "success",
@@ -36,30 +34,35 @@ class V3(V2):
     _place = "/api/v3/workflows"
 
     def read_created(self, response: Response) -> Created:
-        """The run that was created. Raises Refused or Uncertain where none certainly was."""
-        body = accepted_body(response, self.context)
-        identity, number = body.identity("data", "id"), body.number("data", "attributes", "number")
+        """The run that was created. Raises Refused or Uncertain where none certainly was: no words are attested."""
+        body, _, nothing = accepted(response, self.context)
+        made = as_v2(body.get("data"))
+        identity, number = made.identity("id"), made.number("number")
         if identity is None:
-            raise not_created(response, self.context)
-        return Created(identity, number, self.context.run_url(number), _status(JsonObject(body.get("data"))))
+            raise nothing
+        return Created(identity, number, self.context.run_url(number), made.text("state") or "")
 
     def run(self, run_id: str) -> Run | None:
         """`GET /runs/{id}`; None where it cannot be read. An answer of another, or without a phase, is no answer."""
-        data = JsonObject(JsonObject(body_of(self.client.get(f"/api/v3/runs/{segment(run_id)}"))).get("data"))
-        return _run(data) if data.get("id") == run_id and data.text("attributes", "phase") else None
+        data = as_v2(JsonObject(body_of(self.client.get(f"/api/v3/runs/{segment(run_id)}"))).get("data"))
+        return read_run(data) if data.get("id") == run_id and data.get("state") else None
 
     def workflows(self, run_id: str) -> tuple[WorkflowState, ...] | None:
         """`GET /workflows?filter[run_id]=`; a 404 means that there are none yet, or that they may not be seen."""
+        read_page = http.page_of(lambda item: read_workflow(as_v2(item.get())), "data", ("page", "next"))
 
         def read(result: Result) -> Page[WorkflowState] | None:
             is_missing = isinstance(result, Response) and result.status == 404  # noqa: PLR2004
-            return ((), None) if is_missing else _WORKFLOWS(result)
+            return ((), None) if is_missing else read_page(result)
 
         return self.client.pages(http.listing(self._place, "page[cursor]", **{"filter[run_id]": run_id}), read)
 
     def recent(self, enough: Enough) -> Recent | Result:
-        """The branch's runs of the last 90 days (`POST /runs/search`); how each was triggered is not told."""
-        project, now = self.context.project_id, self.client.clock.now()
+        """The branch's runs of the last 90 days (`POST /runs/search`), after which no workflow can be rerun.
+
+        How each was triggered is not told, and pages of more than 20 are refused.
+        """
+        project, now = self.context.project_id, self.client.clock.now().astimezone(timezone.utc)
         if project is None:
             result = self.client.get("/api/v3/projects", **{"filter[slug]": str(self.context.project)})
             found = http.every(JsonObject(body_of(result)).get("data"), lambda item: item.identity("id"))
@@ -67,14 +70,17 @@ class V3(V2):
                 return result
             project = found[0]
         quoted = self.context.ref.name.replace("\\", "\\\\").replace('"', '\\"')
-        scope = {"project_ids": [project], "from": _stamp(now - _SINCE), "to": _stamp(now + timedelta(days=1))}
+        first, last = (f"{now + timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}" for days in (-90, 1))
+        scope = {"project_ids": [project], "from": first, "to": last}
 
         def ask(cursor: str) -> Request:
-            page = {"cursor": cursor, "limit": _PAGE}
+            page = {"cursor": cursor, "limit": 20}
             body = {"scope": scope, "filter": f'pipeline.git.branch == "{quoted}"', "page": page}
             return Request("POST", "/api/v3/runs/search", Repeat.FREELY, body)
 
-        return self.client.runs(ask, http.page_of(_run, "data", "page", "next"), enough)
+        return self.client.runs(
+            ask, http.page_of(lambda item: read_run(as_v2(item.get())), "data", ("page", "next")), enough
+        )
 
     def details(self, run: Run) -> Run:
         """The run with how it was triggered, which v2 tells by the same id, and its revision."""
@@ -83,38 +89,13 @@ class V3(V2):
         return run if run.revision else completed(run, self.run(run.id))
 
 
-def _run(data: JsonObject) -> Run | None:
-    identity, vcs = data.identity("id"), ("references", "event", "attributes", "vcs")
-    if identity is None:
-        return None
-    return Run(
-        id=identity,
-        number=data.number("attributes", "number"),
-        revision=data.revision(*vcs, "revision"),
-        ref=data.ref(*vcs),
-        created=data.moment("attributes", "created_at"),
-        is_errored=_status(data) == "error",
-        is_forming=data.get("attributes", "phase") in ("created", "queued"),
-        errors=data.messages("attributes", "errors"),
-    )
-
-
-def _workflow(item: JsonObject) -> WorkflowState | None:
-    identity, name = item.identity("id"), item.text("attributes", "name")
-    if identity is None or name is None:
-        return None
-    is_setup, created = item.get("attributes", "tag") == "setup", item.moment("attributes", "created_at")
-    return WorkflowState(identity, name, _status(item), is_setup, created)
-
-
-_WORKFLOWS: Final = http.page_of(_workflow, "data", "page", "next")
-
-
-def _status(data: JsonObject) -> str:
+def as_v2(value: Any) -> JsonObject:
+    """A run, or a workflow, as v2 writes it; one that names no phase has no state."""
+    data = JsonObject(value)
     phase = data.text("attributes", "phase") or ""
     outcome = data.text("attributes", "outcome") or data.text("attributes", "current_outcome") or ""
-    return _STATUS.get((phase, outcome)) or (outcome if phase == "ended" else _STATUS.get(phase, phase))
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    status = _STATUS.get((phase, outcome)) or (outcome if phase == "ended" else _STATUS.get(phase, phase))
+    state = "errored" if status == "error" else "pending" if phase in ("created", "queued") else phase and "created"
+    same = {key: data.get("attributes", key) for key in ("number", "created_at", "errors", "name", "tag")}
+    vcs = data.get("references", "event", "attributes", "vcs")
+    return JsonObject({"id": data.get("id"), "state": state, "status": status or "unknown", "vcs": vcs, **same})

@@ -20,7 +20,7 @@ from deploystep.core.errors import EnvironmentInvalid, FactUnavailable, UsageErr
 from deploystep.core.frozen import replace
 from deploystep.core.nodes import other_node
 from deploystep.core.parameters import TOKEN_VARIABLES
-from deploystep.core.retry import DEFAULT, Policy
+from deploystep.core.retry import ATTEMPTS
 from deploystep.core.rules import Given
 from deploystep.core.secret import MASK, Address, Secret, read_address
 from deploystep.core.source import SourceFile
@@ -230,7 +230,7 @@ class Services:
             self.console.hide(token)
             is_hasty = self.options.command == "doctor"  # who asks it is waiting
             transport = HttpTransport(self.address, token, read_timeout=CONNECT_TIMEOUT if is_hasty else None)
-            self._client = Client(transport, self.clock, self.console, Policy(attempts=1) if is_hasty else DEFAULT)
+            self._client = Client(transport, self.clock, self.console, 1 if is_hasty else ATTEMPTS)
         return self._client
 
     def _sandbox(self, specs: "tuple[TriggerSpec, ...]") -> Secret:

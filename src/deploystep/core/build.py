@@ -46,31 +46,7 @@ CLOUD: Final = "https://circleci.com"
 FORK_VARIABLES: Final = ("CIRCLE_PR_REPONAME", "CIRCLE_PR_USERNAME")
 _BLANK: Final = frozenset({"", "<nil>"})
 _VCS: Final = {"gh": "gh", "github": "gh", "bb": "bb", "bitbucket": "bb", "circleci": "circleci"}
-_REVISION: Final = re.compile(r"(?!0+\Z)[0-9a-f]{40}(?:[0-9a-f]{24})?", re.IGNORECASE)
-_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,17}")  # one that fits 64 bits
-_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-#: What variables must hold where they hold something.
-_FORMS: Final = {
-    "CIRCLE_SHA1": (_REVISION, "a full revision, 40 hexadecimal digits"),
-    **dict.fromkeys(
-        ("CIRCLE_NODE_INDEX", "CIRCLE_NODE_TOTAL", "CIRCLE_BUILD_NUM", "CIRCLE_PR_NUMBER"), (_NUMBER, "a whole number")
-    ),
-}
-#: Path of a pull request: of which repository, and its number.
-_PR_PATH: Final = re.compile(
-    r"/*(?P<path>.*?)(?:/-)?(?:/(?:pulls?|pull-requests|merge_requests))?/(?P<number>\d{1,18})/?", re.ASCII
-)
-#: The branch of a forked pull request: CircleCI calls it `pull/N`; the others are git's names for it, at GitHub,
-#: Bitbucket Data Center and GitLab, by which a build can be triggered through the API.
-_PR_BRANCH: Final = re.compile(r"(?:pull|pull-requests|merge-requests)/(\d+)(?:/(?:head|merge|from))?", re.ASCII)
-#: What a job's URL says of its project, as in `…/gh/acme/shop/12` or `…/pipelines/github/acme/shop/12`.
-_JOB_PATH: Final = re.compile(r"/(?:[^/]+/)??(gh|github|bb|bitbucket|circleci)/([^/]+)/([^/]+)")
-_REMOTE: Final = re.compile(
-    r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/@]*@)?(?P<host>[^/:@]+)(?::\d+(?=/))?[:/]/*(?P<path>[^?#]+?)(?:\.git)?/*",
-    re.IGNORECASE,
-)
-#: With a subdomain (ssh.github.com), or as the aliases are called that people give hosts in ssh's config.
-_KNOWN_HOST: Final = re.compile(r"(?:.*\.)?(github\.com|bitbucket\.org)(?:-.*)?", re.IGNORECASE)
+_NUMBERS: Final = ("CIRCLE_NODE_INDEX", "CIRCLE_NODE_TOTAL", "CIRCLE_BUILD_NUM", "CIRCLE_PR_NUMBER")
 
 
 class Variables:
@@ -79,12 +55,11 @@ class Variables:
     __slots__ = ("_values",)
 
     def __init__(self, values: Mapping[str, str]) -> None:
-        self._values = dict(values)
+        self._values = {name: value for name, value in values.items() if value not in _BLANK}
 
     def get(self, name: str) -> str | None:
         """The value, or None where the variable is unset, empty or `<nil>`."""
-        value = self._values.get(name, "")
-        return None if value in _BLANK else value
+        return self._values.get(name)
 
     def first(self, names: Iterable[str]) -> str | None:
         """The first of these variables that is not blank."""
@@ -92,7 +67,7 @@ class Variables:
 
     def names(self) -> frozenset[str]:
         """Names of the variables that are not blank."""
-        return frozenset(name for name, value in self._values.items() if value not in _BLANK)
+        return frozenset(self._values)
 
     def __repr__(self) -> str:
         return f"Variables({len(self._values)} masked)"
@@ -123,10 +98,9 @@ class ProjectSlug:
     @classmethod
     def parse(cls, text: str) -> "ProjectSlug | None":
         """Read `vcs/organization/project`; None where it is not one. `github` becomes `gh`."""
-        parts = text.split("/")
-        if len(parts) != 3 or parts[0] not in _VCS or any(p in ("", ".", "..") for p in parts):  # noqa: PLR2004
-            return None
-        return cls(_VCS[parts[0]], parts[1], parts[2])
+        vcs, *names = text.split("/")
+        is_slug = vcs in _VCS and len(names) == 2 and not {"", ".", ".."} & {*names}  # noqa: PLR2004
+        return cls(_VCS[vcs], *names) if is_slug else None
 
     def __str__(self) -> str:
         return f"{self.vcs}/{self.organization}/{self.project}"
@@ -142,11 +116,14 @@ class Repository:
     @classmethod
     def parse(cls, url: str | None) -> "Repository | None":
         """Read a remote's URL: `git@github.com:acme/shop.git`, with https, or without a scheme; else None."""
-        found = _REMOTE.fullmatch(url or "")
+        before, host = r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/@]*@)?", r"(?P<host>[^/:@]+)(?::\d+(?=/))?"
+        form = rf"{before}{host}[:/]/*(?P<path>[^?#]+?)(?:\.git)?/*"
+        found = re.fullmatch(form, url or "", re.IGNORECASE)
         if found is None:
             return None
-        known = _KNOWN_HOST.fullmatch(found["host"])
-        return cls(known[1].lower() if known else found["host"], found["path"])
+        # with a subdomain (ssh.github.com), or as the aliases are called that people give hosts in ssh's config
+        known = re.fullmatch(r"(?:.*\.)?(github\.com|bitbucket\.org)(?:-.*)?", found["host"].lower())
+        return cls(known[1] if known else found["host"], found["path"])
 
     @property
     def vcs(self) -> str | None:
@@ -171,24 +148,13 @@ class ParallelNode:
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
-    """What the build's OIDC token says (CircleCI docs, "Using OpenID Connect tokens in jobs").
-
-    The signature is not checked: the token comes from the job's own environment and is used as a hint.
-    """
-
-    ssh_rerun: bool = False
-    definition_id: str | None = None
-    project_id: str | None = None
-    origin: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class BuildContext:
     """One build, as far as its environment tells.
 
     `project` is None where only CircleCI's API knows it, `fork` where variables contradict one another.
-    `foreign_requests` are URLs of pull requests of other repositories, which are none of this build's.
+    `foreign_requests` are URLs of pull requests of other repositories, which are none of this build's. What follows is
+    claimed by the OIDC token (CircleCI docs, "Using OpenID Connect tokens in jobs"); its signature is not checked.
+    `project_id` is the UUID by which API v3 knows the project; None where variable and token name two.
     """
 
     project: ProjectSlug | None
@@ -203,8 +169,11 @@ class BuildContext:
     pipeline_id: str | None = None
     workflow_id: str | None = None
     build_num: int | None = None
-    claims: Claims = Claims()
     foreign_requests: tuple[str, ...] = ()
+    ssh_rerun: bool = False
+    definition_id: str | None = None
+    project_id: str | None = None
+    origin: str | None = None
 
     @property
     def branch(self) -> str | None:
@@ -221,47 +190,51 @@ class BuildContext:
         """The pull request's number; the oldest where there are several."""
         return min(self.pull_requests, default=None)
 
-    @property
-    def project_id(self) -> str | None:
-        """The project's UUID, by which API v3 knows it; None where variable and token name two."""
-        named = {_uuid(self.variables.get("CIRCLE_PROJECT_ID")), self.claims.project_id} - {None}
-        return named.pop() if len(named) == 1 else None
-
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "BuildContext":
         """Read a build's environment. Raises EnvironmentInvalid with every problem at once."""
         variables, problems = Variables(environ), list[str]()
-        ref = _ref(variables, problems)
-        for name, (form, what) in _FORMS.items():
-            value = variables.get(name)
-            if (value is not None or name == "CIRCLE_SHA1") and not form.fullmatch(value or ""):
-                problems.append(f"{name} is {_shown(value)}: expected {what}")
-        claims = _claims(variables, problems)
-        requests, foreign = _pull_requests(variables, ref, claims, problems)
-        node = _node(variables, problems)
+        ref, sha = _ref(variables, problems), variables.get("CIRCLE_SHA1")
+        if not is_revision(sha or ""):
+            problems.append(f"CIRCLE_SHA1 is {_shown(sha)}: expected a full revision, 40 hexadecimal digits")
+        numbers = {name: _number(variables.get(name) or "") for name in _NUMBERS}
+        wrong = [name for name in _NUMBERS if numbers[name] is None and variables.get(name)]
+        problems += [f"{name} is {variables.get(name)!r}: expected a whole number" for name in wrong]
+        index, total, build_num, request = numbers.values()
+        node = ParallelNode(index or 0, 1 if total is None else total)
+        ssh_rerun, definition_id, claimed_id, origin = _claims(variables, problems)
+        ids = {_uuid(variables.get("CIRCLE_PROJECT_ID")), claimed_id} - {None}
+        requests, foreign = _pull_requests(variables, origin, problems)
+        if (of := request_of(ref)) is not None:
+            requests = {of}  # what the build is of is not asked of other variables
+        elif request is not None and not (requests or foreign):
+            requests = {request}
+        if node.index >= node.total or (index is None and node.total > 1):  # each node would take itself for the first
+            found = f"CIRCLE_NODE_INDEX is {_shown(variables.get(_NUMBERS[0]))} and CIRCLE_NODE_TOTAL is {node.total}"
+            problems.append(f"{found}: expected an index below the total")
         if problems:
-            raise EnvironmentInvalid(
-                "environment-invalid",
-                "the environment does not describe a build",
-                "CircleCI sets these variables: see what else does, in the project's settings, contexts and config",
-                "see what a build would do from any clone with  deploystep plan",
-                problems=tuple(problems),
-            )
+            what = "the environment does not describe a build"
+            see = "CircleCI sets these variables: see what else does, in the project's settings, contexts and config"
+            plan = "see what a build would do from any clone with  deploystep plan"
+            raise EnvironmentInvalid("environment-invalid", what, see, plan, problems=tuple(problems))
         return cls(
             project=_project(variables),
             ref=ref,
-            revision=(variables.get("CIRCLE_SHA1") or "").lower(),
+            revision=(sha or "").lower(),
             node=node,
-            pull_requests=requests,
+            pull_requests=tuple(sorted(requests)),
             fork=is_fork(variables, ref),
             user=variables.get("CIRCLE_USERNAME"),
+            variables=variables,
             host=_host(variables),
             pipeline_id=variables.get("CIRCLE_PIPELINE_ID"),
             workflow_id=variables.get("CIRCLE_WORKFLOW_ID"),
-            build_num=_number(variables, "CIRCLE_BUILD_NUM"),
-            claims=claims,
-            variables=variables,
-            foreign_requests=foreign,
+            build_num=build_num,
+            foreign_requests=tuple(foreign),
+            ssh_rerun=ssh_rerun,
+            definition_id=definition_id,
+            project_id=ids.pop() if len(ids) == 1 else None,
+            origin=origin,
         )
 
 
@@ -269,9 +242,14 @@ def _shown(value: str | None) -> str:
     return "unset" if value is None else repr(value)
 
 
-def _number(variables: Variables, name: str) -> int | None:
-    value = variables.get(name)
-    return int(value) if value and _NUMBER.fullmatch(value) else None
+def _number(text: str) -> int | None:
+    return int(text) if re.fullmatch("0|[1-9][0-9]{0,17}", text) else None  # one that fits 64 bits
+
+
+def _name(variables: Variables) -> str:
+    """The repository's name, as `acme/shop`; empty where the variables do not tell."""
+    parts = variables.get("CIRCLE_PROJECT_USERNAME"), variables.get("CIRCLE_PROJECT_REPONAME")
+    return f"{parts[0]}/{parts[1]}" if all(parts) else ""
 
 
 def _ref(variables: Variables, problems: list[str]) -> Branch | Tag:
@@ -284,79 +262,58 @@ def _ref(variables: Variables, problems: list[str]) -> Branch | Tag:
     return Branch(branch or "") if tag is None else Tag(tag)
 
 
-def _node(variables: Variables, problems: list[str]) -> ParallelNode:
-    stated, total = _number(variables, "CIRCLE_NODE_INDEX"), _number(variables, "CIRCLE_NODE_TOTAL")
-    index, total = stated or 0, 1 if total is None else total
-    if index >= total or (total > 1 and stated is None):  # without an index each node would take itself for the first
-        found = f"CIRCLE_NODE_INDEX is {_shown(variables.get('CIRCLE_NODE_INDEX'))} and CIRCLE_NODE_TOTAL is {total}"
-        problems.append(f"{found}: expected an index below the total")
-    return ParallelNode(index, total)
-
-
-def _pull_requests(
-    variables: Variables, ref: Branch | Tag, claims: Claims, problems: list[str]
-) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def _pull_requests(variables: Variables, origin: str | None, problems: list[str]) -> tuple[set[int], dict[str, None]]:
     """Numbers of this repository's pull requests, and URLs of others: a bot that syncs forks has such."""
-    urls = (variables.get("CIRCLE_REPOSITORY_URL"), claims.origin)
+    get = variables.get
     # every name of this repository: after it was renamed, variables may hold two
-    own = {found.path.casefold() for url in urls if (found := Repository.parse(url))}
-    if (organization := variables.get("CIRCLE_PROJECT_USERNAME")) and (
-        name := variables.get("CIRCLE_PROJECT_REPONAME")
-    ):
-        own.add(f"{organization}/{name}".casefold())
+    repositories = (Repository.parse(url) for url in (get("CIRCLE_REPOSITORY_URL"), origin))
+    own = {name.casefold() for name in (_name(variables), *(found.path for found in repositories if found)) if name}
     numbers, foreign = set[int](), dict[str, None]()
     for name in ("CIRCLE_PULL_REQUEST", "CIRCLE_PULL_REQUESTS"):
-        for url in (text.strip() for text in (variables.get(name) or "").split(",")):
-            request = _PR_PATH.fullmatch(_url(url).path)
-            if request is None and url not in _BLANK:
+        for url in filter(None, map(str.strip, (get(name) or "").split(","))):
+            form = r"/*(.*?)(?:/-)?(?:/(?:pulls?|pull-requests|merge_requests))?/(\d{1,18})/?"
+            request = re.fullmatch(form, _url(url).path, re.ASCII)
+            if request is None:
                 problems.append(f"{name} is {url!r}: expected a URL that ends in the number")
-            elif request and own and request["path"].casefold() not in own:
+            elif own and request[1].casefold() not in own:
                 foreign[url] = None
-            elif request:
-                numbers.add(int(request["number"]))
-    of, named = request_of(ref), _number(variables, "CIRCLE_PR_NUMBER")
-    if of is not None:
-        numbers = {of}  # what the build is of is not asked of other variables
-    elif named is not None and not (numbers or foreign):
-        numbers = {named}
-    return tuple(sorted(numbers)), tuple(foreign)
+            else:
+                numbers.add(int(request[2]))
+    return numbers, foreign
 
 
-def _claims(variables: Variables, problems: list[str]) -> Claims:
-    """Decode the OIDC token's payload without verifying it."""
+def _claims(variables: Variables, problems: list[str]) -> tuple[bool, str | None, str | None, str | None]:
+    """Whether it is a rerun with SSH, the ids of definition and project, and where the repository is."""
     token = variables.first(("CIRCLE_OIDC_TOKEN", "CIRCLE_OIDC_TOKEN_V2"))
     if token is None:
-        return Claims()
+        return False, None, None, None
     import base64  # noqa: PLC0415 - not every build has a token with claims
     import json  # noqa: PLC0415 - as above
 
     try:
         _, middle, _ = token.split(".")
-        payload = json.loads(base64.urlsafe_b64decode(middle + "=="))
-        ssh_rerun, definition, project, origin = (
-            payload.get(f"oidc.circleci.com/{name}")
-            for name in ("ssh-rerun", "pipeline-definition-id", "project-id", "vcs-origin")
-        )
+        claim = json.loads(base64.urlsafe_b64decode(middle + "==")).get
+        ssh_rerun, origin = claim("oidc.circleci.com/ssh-rerun"), claim("oidc.circleci.com/vcs-origin")
+        definition, project = (claim(f"oidc.circleci.com/{what}-id") for what in ("pipeline-definition", "project"))
     except (ValueError, RecursionError, AttributeError):  # the error would quote the token's text
         problems.append("CIRCLE_OIDC_TOKEN cannot be read: expected a JSON Web Token with claims")
-        return Claims()
-    return Claims(
-        ssh_rerun=ssh_rerun in (True, "true"),
-        definition_id=_uuid(definition),
-        project_id=_uuid(project),
-        origin=origin if isinstance(origin, str) else None,
-    )
+        return False, None, None, None
+    return ssh_rerun in (True, "true"), _uuid(definition), _uuid(project), origin if isinstance(origin, str) else None
 
 
 def request_of(ref: Branch | Tag) -> int | None:
     """The pull request that the branch is of by its name, in as many digits as one can have; None for other refs."""
-    found = _PR_BRANCH.fullmatch(ref.name) if isinstance(ref, Branch) else None
-    return int(found[1]) if found and _NUMBER.fullmatch(found[1]) else None
+    return _number(ref.name.split("/")[1]) if is_request(ref) else None
 
 
 def is_request(ref: Branch | Tag) -> bool:
-    """Whether the branch is of a pull request by its name: CircleCI calls it so only where that comes from a fork."""
-    return isinstance(ref, Branch) and _PR_BRANCH.fullmatch(ref.name) is not None
+    """Whether the branch is of a pull request by its name: CircleCI calls it so only where that comes from a fork.
+
+    That is `pull/N`; the others are git's names for it, at GitHub, Bitbucket Data Center and GitLab, by which a build
+    can be triggered through the API.
+    """
+    form = r"(?:pull|pull-requests|merge-requests)/\d+(?:/(?:head|merge|from))?"
+    return isinstance(ref, Branch) and re.fullmatch(form, ref.name, re.ASCII) is not None
 
 
 def is_fork(variables: Variables, ref: Branch | Tag) -> bool | None:
@@ -364,32 +321,30 @@ def is_fork(variables: Variables, ref: Branch | Tag) -> bool | None:
 
     None where a variable that CircleCI sets only for forks is set beside another branch: one of them is not CircleCI's.
     """
-    if is_request(ref):
-        return True
-    return None if variables.first(FORK_VARIABLES) is not None else False
+    return is_request(ref) or (None if variables.first(FORK_VARIABLES) is not None else False)
 
 
 def is_revision(text: str) -> bool:
     """Whether the text is a full revision."""
-    return _REVISION.fullmatch(text) is not None
+    return re.fullmatch(r"(?!0+\Z)[0-9a-f]{40}(?:[0-9a-f]{24})?", text, re.IGNORECASE) is not None
 
 
 def _uuid(value: object) -> str | None:
-    return value if isinstance(value, str) and _UUID.fullmatch(value) else None
+    form = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    return value if isinstance(value, str) and re.fullmatch(form, value, re.IGNORECASE) else None
 
 
 def _project(variables: Variables) -> ProjectSlug | None:
     """The slug, as the variables tell it; None where they do not, or contradict one another."""
-    organization, repository = variables.get("CIRCLE_PROJECT_USERNAME"), variables.get("CIRCLE_PROJECT_REPONAME")
+    slug = _name(variables)
     origin = Repository.parse(variables.get("CIRCLE_REPOSITORY_URL"))
-    job = _JOB_PATH.match(_url(variables.get("CIRCLE_BUILD_URL")).path)
+    # as in `…/gh/acme/shop/12` or `…/pipelines/github/acme/shop/12`
+    form = r"/(?:[^/]+/)??(gh|github|bb|bitbucket|circleci)/([^/]+/[^/]+)"
+    job = re.match(form, _url(variables.get("CIRCLE_BUILD_URL")).path)
     kind = _VCS[job[1]] if job else origin and origin.vcs
     # slugs of kind `circleci` hold opaque ids that no variable has
-    if kind not in ("gh", "bb") or organization is None or repository is None:
-        return None
-    slug = f"{organization}/{repository}"
-    is_another = job is not None and f"{job[2]}/{job[3]}".casefold() != slug.casefold()
-    return None if is_another else ProjectSlug.parse(f"{kind}/{slug}")
+    is_told = kind in ("gh", "bb") and (job is None or job[2].casefold() == slug.casefold())
+    return ProjectSlug.parse(f"{kind}/{slug}") if is_told else None
 
 
 def _url(text: str | None) -> SplitResult:
@@ -402,7 +357,5 @@ def _url(text: str | None) -> SplitResult:
 def _host(variables: Variables) -> str:
     """The API's address: CircleCI's cloud unless the job's URL is of another host (CircleCI Server)."""
     job = _url(variables.get("CIRCLE_BUILD_URL"))
-    name = job.hostname or ""
-    if name in ("", "circleci.com") or name.endswith(".circleci.com"):
-        return CLOUD
-    return f"{job.scheme}://{job.netloc}"
+    name = job.hostname or "circleci.com"
+    return CLOUD if f".{name}".endswith(".circleci.com") else f"{job.scheme}://{job.netloc}"

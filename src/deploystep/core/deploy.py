@@ -8,32 +8,21 @@ proves everything; a missing one proves nothing.
 
 import re
 from collections.abc import Iterator, Mapping
-from enum import Enum, unique
+from enum import Enum
 from typing import Final
 
+from deploystep.core import parameters as fill
 from deploystep.core.build import Branch, BuildContext, ProjectSlug, Tag
 from deploystep.core.facts import Answer, Facts
 from deploystep.core.frozen import dataclass
 from deploystep.core.matchers import match
-from deploystep.core.parameters import (
-    MAX_VALUE,
-    PUBLIC_VARIABLES,
-    Scalar,
-    Subject,
-    Template,
-    is_safe,
-    is_variable,
-    value_of,
-)
+from deploystep.core.parameters import Scalar, Template
 from deploystep.core.rules import ApiVersion, Deploy, NameIs, Rule, RuleSet
-from deploystep.core.source import Diagnostic, Span
+from deploystep.core.source import Diagnostic
 from deploystep.core.text import clipped
 
 NAME: Final = "deploy.key"
-_VERSION: Final = "deploystep 1"
-_DIGITS: Final = 24
 _SHARED: Final = len("ds-") + 16  # characters that every run of one deploy has, also one that was wanted again
-_ANY_KEY: Final = re.compile(rf"(?<![0-9A-Za-z])ds-[0-9a-f]{{{_DIGITS}}}(?![0-9A-Za-z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +55,12 @@ class TriggerSpec:
     @property
     def is_known_by_workflow(self) -> bool:
         """Whether a run of this commit with the workflow can only be of this rule's deploy."""
-        is_named = self.starts is not None and self.revision is not None
-        return is_named and not self.sharing and not self.own_variables
+        return None not in (self.starts, self.revision) and not (self.sharing or self.own_variables)
 
     @property
     def is_recognised(self) -> bool:
         """Whether an earlier run is looked for: a rerun then does not send it again."""
-        return self.key is not None or (self.starts is not None and self.revision is not None)
+        return self.key is not None or None not in (self.starts, self.revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +87,7 @@ def trigger_specs(rules: RuleSet, firing: tuple[Rule, ...], build: BuildContext,
             project=to.project if to else build.project,
             ref=to.ref if to else api_ref(build),
             revision=None if to else build.revision,
-            definition=to.definition if to else build.claims.definition_id,
+            definition=to.definition if to else build.definition_id,
             job=job.value if job else None,
             workflow=workflow.value if workflow else None,
             parameters=filled(rule, build, key, diagnostics),
@@ -114,14 +102,13 @@ def trigger_specs(rules: RuleSet, firing: tuple[Rule, ...], build: BuildContext,
 
 def _sharing(rule: Rule, rules: RuleSet, build: BuildContext) -> tuple[str, ...]:
     """Names of the other rules whose runs look like this rule's, as far as branch and tag tell."""
-    known_by, facts = rule.deploy.known_by, Facts(build)
+    known_by, facts, words = rule.deploy.known_by, Facts(build), ("branch", "tag")
 
     def may_be_for(other: Rule) -> bool:
-        named = (
-            [m for m in alternative.matchers if isinstance(m, NameIs) and m.word in ("branch", "tag")]
-            for alternative in other.when.alternatives
+        return any(
+            all(match(m, facts).answer is Answer.YES for m in it.matchers if isinstance(m, NameIs) and m.word in words)
+            for it in other.when.alternatives
         )
-        return any(all(match(m, facts).answer is Answer.YES for m in matchers) for matchers in named)
 
     alike = (other for other in rules.sending if other is not rule and known_by and other.deploy.known_by == known_by)
     return tuple(other.name.value for other in alike if may_be_for(other))
@@ -136,50 +123,46 @@ def api_ref(build: BuildContext) -> Branch | Tag:
 
 def filled(rule: Rule, build: BuildContext, key: str, problems: list[Diagnostic]) -> Mapping[str, Scalar]:
     """The parameters with the values of this build; what is wrong with them is added to `problems`."""
-    subject = Subject(build, rule.name.value, rule.environment.value if rule.environment else None, key)
+    subject = fill.Subject(build, rule.name.value, rule.environment.value if rule.environment else None, key)
     values: dict[str, Scalar] = {}
     for parameter in rule.sends.parameters if rule.sends else ():
-        name, value, span = parameter.key.value, parameter.value.value, parameter.value.span
-        if not isinstance(value, Template):
-            values[name] = value
+        name, template, span = parameter.key.value, parameter.value.value, parameter.value.span
+        if not isinstance(template, Template):
+            values[name] = template
             continue
-        problems += (p for reference in value.references for p in _unfit(reference.name, subject, span))
-        text = "".join(p if isinstance(p, str) else value_of(p.name, subject) or "" for p in value.parts)
-        if len(text) > MAX_VALUE:
-            message = f"parameter '{name}' is too long: {len(text)} characters"
-            problems.append(Diagnostic("E510", message, span, f"CircleCI takes {MAX_VALUE} at most"))
+        for wanted in (reference.name for reference in template.references):
+            value = fill.value_of(wanted, subject)
+            if value is None:
+                what, hint = f"${{{wanted}}} is not set in this build", "set it, or take it out of the parameter"
+                problems.append(Diagnostic("E508", what, span, hint))
+            elif not fill.is_safe(value):
+                # only what CircleCI itself sets may be shown: other variables can hold secrets
+                is_public = wanted in fill.PUBLIC_VARIABLES or not fill.is_variable(wanted)
+                what = f"the value of ${{{wanted}}} has characters that are not allowed"
+                what += f': "{clipped(value)}"' if is_public else ""
+                is_branch = wanted == "CIRCLE_BRANCH"
+                hint = "use ${branch.slug}" if is_branch else "allowed are letters, digits and _ . / : @ + -"
+                problems.append(Diagnostic("E509", what, span, hint))
+        text = "".join(p if isinstance(p, str) else fill.value_of(p.name, subject) or "" for p in template.parts)
+        if len(text) > fill.MAX_VALUE:
+            what = f"parameter '{name}' is too long: {len(text)} characters"
+            problems.append(Diagnostic("E510", what, span, f"CircleCI takes {fill.MAX_VALUE} at most"))
         values[name] = text
     return values
-
-
-def _unfit(name: str, subject: Subject, span: Span) -> Iterator[Diagnostic]:
-    """Why a value cannot be filled in."""
-    value = value_of(name, subject)
-    if value is None:
-        hint = "set it, or take it out of the parameter"
-        yield Diagnostic("E508", f"${{{name}}} is not set in this build", span, hint)
-    elif not is_safe(value):
-        # only what CircleCI itself sets may be shown: other variables can hold secrets
-        is_public = name in PUBLIC_VARIABLES or not is_variable(name)
-        message = f"the value of ${{{name}}} has characters that are not allowed"
-        hint = "use ${branch.slug}" if name == "CIRCLE_BRANCH" else "allowed are letters, digits and _ . / : @ + -"
-        yield Diagnostic("E509", message + (f': "{clipped(value)}"' if is_public else ""), span, hint)
 
 
 def _unsendable(rule: Rule, spec: TriggerSpec) -> Iterator[Diagnostic]:
     """What the rule's API cannot do, or is not known to do."""
     span = rule.deploy.span
-    if spec.job is not None and isinstance(spec.ref, Tag):
-        why = f"API v1.1 triggers a job on a branch, and this is tag {spec.ref.name}"
-        message = f"'job' cannot be sent for a tag: {why}"
-        span = rule.deploy.job.span if rule.deploy.job else span
-        yield Diagnostic("E602", message, span, "gate a workflow on a parameter and use workflow:")
+    if rule.deploy.job and isinstance(spec.ref, Tag):
+        what = f"'job' cannot be sent for a tag: API v1.1 triggers a job on a branch, and this is tag {spec.ref.name}"
+        yield Diagnostic("E602", what, rule.deploy.job.span, "gate a workflow on a parameter and use workflow:")
     elif spec.api is ApiVersion.V3 and isinstance(spec.ref, Tag):
-        message = f"API v3 is not known to take a tag, and this is tag {spec.ref.name}"
-        yield Diagnostic("E609", message, span, "send this rule to a target with api: v2, or leave api: out")
+        what = f"API v3 is not known to take a tag, and this is tag {spec.ref.name}"
+        yield Diagnostic("E609", what, span, "send this rule to a target with api: v2, or leave api: out")
     elif spec.api is ApiVersion.V3 and spec.definition is None:
-        message = "API v3 needs the id of a pipeline definition, and this build's OIDC token names none"
-        yield Diagnostic("E610", message, span, "send it to a target with definition: UUID, or use api: v2")
+        what = "API v3 needs the id of a pipeline definition, and this build's OIDC token names none"
+        yield Diagnostic("E610", what, span, "send it to a target with definition: UUID, or use api: v2")
 
 
 def deploy_key(
@@ -188,45 +171,41 @@ def deploy_key(
     """`ds-` and 24 hexadecimal digits, the same for every build of one commit and ref that this rule deploys.
 
     `ref` and `revision` are others than the build's. With `once`, for a deploy that is wanted again, the last digits
-    differ: its run can be told from the earlier ones, and still is a run of this deploy.
-    What the rule sends belongs to it as written, so that rules of one name in two files have two keys, and so do the
-    values of variables outside `CIRCLE_*` and of CIRCLE_JOB: a rule that is sent once per `${REGION}` is one deploy for
-    each.
+    differ: its run can be told from the earlier ones, and still is a run of this deploy. What the rule sends belongs to
+    it as written, and so do the values of CIRCLE_JOB and of variables outside `CIRCLE_*`.
     """
-    ref = ref or build.ref
+    from hashlib import sha256  # noqa: PLC0415 - most builds deploy nothing
+
+    def digest(*words: str) -> str:
+        texts = (word.encode("utf-8", "surrogateescape") for word in words)
+        return sha256(b"".join(b"%d:%b" % (len(text), text) for text in texts)).hexdigest()
+
+    ref, sent = ref or build.ref, rule.sends
     kind = "tag" if isinstance(ref, Tag) else "branch"
     name = ref.name.removesuffix("/head") if kind == "branch" and ref.name.startswith("pull/") else ref.name
     project = str(build.project) if build.project else build.project_id or ""
-    words = [_VERSION, project, rule.name.value, kind, name, revision or build.revision, *_written(rule.sends)]
-    for variable in sorted(own_variables(rule.sends) | ({"CIRCLE_JOB"} & _names(rule.sends))):
+    words = ["deploystep 1", project, rule.name.value, kind, name, revision or build.revision]
+    if sent is not None:
+        words.append(f"{sent.to.project} {type(sent.to.ref).__name__} {sent.to.ref.name}" if sent.to else "")
+        words += [named.value if named else "" for named in (sent.job, sent.workflow)]
+        for parameter in sent.parameters:
+            value = parameter.value.value
+            text = f"text {value.text}" if isinstance(value, Template) else f"{type(value).__name__} {value}"
+            words += [parameter.key.value, text]
+    for variable in sorted(own_variables(sent) | ({"CIRCLE_JOB"} & _names(sent))):
         words += [variable, build.variables.get(variable) or ""]
-    key = "ds-" + _digest(*words)[:_DIGITS]
-    return key[:_SHARED] + _digest(once)[: len(key) - _SHARED] if once else key
-
-
-def _written(deploy: Deploy | None) -> Iterator[str]:
-    """What a rule sends, before variables are filled in; nothing of one for `gate` alone."""
-    if deploy is None:
-        return
-    to = deploy.to
-    yield f"{to.project} {type(to.ref).__name__} {to.ref.name}" if to else ""
-    yield from (named.value if named else "" for named in (deploy.job, deploy.workflow))
-    for parameter in deploy.parameters:
-        value = parameter.value.value
-        yield parameter.key.value
-        yield f"text {value.text}" if isinstance(value, Template) else f"{type(value).__name__} {value}"
-
-
-def _digest(*words: str) -> str:
-    from hashlib import sha256  # noqa: PLC0415 - most builds deploy nothing
-
-    texts = (word.encode("utf-8", "surrogateescape") for word in words)
-    return sha256(b"".join(b"%d:%b" % (len(text), text) for text in texts)).hexdigest()
+    key = f"ds-{digest(*words)[:24]}"
+    return key[:_SHARED] + digest(once)[: len(key) - _SHARED] if once else key
 
 
 def holds(text: str, key: str) -> bool:
     """Whether a text holds a key of this deploy, whatever it is joined to; also that of a run that was wanted again."""
     return key[:_SHARED] in text
+
+
+def keys_in(text: str) -> frozenset[str]:
+    """Every deploy key that a text holds."""
+    return frozenset(re.findall(r"(?<![0-9A-Za-z])ds-[0-9a-f]{24}(?![0-9A-Za-z])", text))
 
 
 def carries_key(deploy: Deploy) -> bool:
@@ -236,12 +215,7 @@ def carries_key(deploy: Deploy) -> bool:
 
 def own_variables(deploy: Deploy | None) -> frozenset[str]:
     """Names of the variables outside `CIRCLE_*` that the parameters use."""
-    return frozenset(name for name in _names(deploy) if is_variable(name) and not name.startswith("CIRCLE_"))
-
-
-def keys_in(text: str) -> frozenset[str]:
-    """Every deploy key that a text holds."""
-    return frozenset(_ANY_KEY.findall(text))
+    return frozenset(name for name in _names(deploy) if fill.is_variable(name) and not name.startswith("CIRCLE_"))
 
 
 def _names(deploy: Deploy | None) -> frozenset[str]:
@@ -249,7 +223,6 @@ def _names(deploy: Deploy | None) -> frozenset[str]:
     return frozenset(r.name for value in values if isinstance(value, Template) for r in value.references)
 
 
-@unique
 class Outcome(Enum):
     """What came of one trigger."""
 

@@ -4,13 +4,12 @@ Outcomes are values; only "I could not do my job" is raised, as a ToolError with
 raises Interrupted, which is no Exception, so that no handler on the way can swallow it.
 """
 
-from enum import IntEnum, unique
+from enum import IntEnum
 from typing import ClassVar
 
 from deploystep.core.source import Diagnostic, SourceFile
 
 
-@unique
 class ExitCode(IntEnum):
     """How a command ended: what the shell sees, and what it means; the docs' table is built from this."""
 

@@ -2,16 +2,14 @@
 
 The standard library writes and compiles the source of six methods for each class, and loads `inspect` to do so: for a
 hundred classes that takes longer than a step that finds nothing to do. Here the methods are closures. A type checker
-sees the standard library's decorator, of which no more is offered than is used.
+sees the standard library's decorator, of which no more is offered than is used; no field is inherited.
 """
 
 from collections.abc import Callable
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 __all__ = ["dataclass", "field", "replace"]
-
-T = TypeVar("T")
 
 
 class _Field:
@@ -19,8 +17,7 @@ class _Field:
         self.make = default_factory
 
 
-def _dataclass(*, frozen: bool, slots: bool) -> Callable[[type[T]], type[T]]:
-    """Make a class one of frozen values. Nothing else can be asked for, and nothing is inherited."""
+def _dataclass(*, frozen: bool, slots: bool) -> Callable[[Any], Any]:
     if not (frozen and slots):
         raise TypeError("only frozen values with slots")
     return _made
@@ -30,7 +27,6 @@ def _made(written: Any) -> Any:
     names = tuple(written.__annotations__)
     usual = {name: written.__dict__[name] for name in names if name in written.__dict__}
     key: Callable[[Any], Any] = attrgetter(*names) if names else lambda _value: ()
-    body = {name: value for name, value in written.__dict__.items() if name not in {*usual, "__dict__", "__weakref__"}}
 
     def init(self: object, *values: object, **named: object) -> None:
         if named or len(values) != len(names):
@@ -46,32 +42,22 @@ def _made(written: Any) -> Any:
             return NotImplemented
         return self is other or key(self) == key(other)
 
-    methods: dict[str, object] = {
-        "__slots__": names,
-        "__match_args__": names,
-        "__qualname__": written.__qualname__,
-        "__init__": init,
-        "__repr__": _repr,
-        "__eq__": is_equal,
-        "__hash__": lambda self: hash(key(self)),
-        "__setattr__": _refuse,
-        "__delattr__": _refuse,
-    }
-    made: Any = type(written)(written.__name__, written.__bases__, {**methods, **body})
+    def shown(self: object) -> str:
+        return f"{made.__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
+    def refuse(_self: object, name: str, _value: object = None) -> None:
+        raise AttributeError(f"{made.__name__}.{name} is frozen")
+
+    methods = {"__init__": init, "__eq__": is_equal, "__hash__": lambda self: hash(key(self)), "__repr__": shown}
+    methods |= {"__setattr__": refuse, "__delattr__": refuse}
+    body = {name: value for name, value in written.__dict__.items() if name not in {*usual, "__dict__", "__weakref__"}}
+    form = {"__slots__": names, "__match_args__": names, "__qualname__": written.__qualname__}
+    made: Any = type(written)(written.__name__, written.__bases__, {**methods, **form, **body})
     puts = tuple(made.__dict__[name].__set__ for name in names)
     return made
 
 
-def _repr(self: Any) -> str:
-    return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
-
-
-def _refuse(self: object, name: str, _value: object = None) -> None:
-    raise AttributeError(f"{type(self).__name__}.{name} is frozen")
-
-
 def _replace(value: Any, **changes: object) -> Any:
-    """The value with other contents in some of its fields."""
     return type(value)(**{**{name: getattr(value, name) for name in value.__slots__}, **changes})
 
 

@@ -1,8 +1,6 @@
 """Runs of CircleCI as they are seen: what a trigger created, its workflows, and what their states mean.
 
 API v2 calls a run a pipeline; API v1.1 starts a single job, which is seen as a run with one workflow of the job's name.
-Was a deploy triggered before? A run is known by the deploy key that its compiled configuration holds; a run that holds
-none, by its commit and by the workflow that the rule starts.
 States are CircleCI's own words (v2 OpenAPI, Workflow.status and Job.status). The lists are open: a word that is not
 known here is taken to mean that it goes on.
 """
@@ -15,11 +13,9 @@ from typing import ClassVar, Final
 from deploystep.core.build import Branch, Tag
 from deploystep.core.frozen import dataclass
 
-_ENDED_BADLY: Final = frozenset(
-    {"failed", "error", "canceled", "unauthorized", "not_run", "infrastructure_fail", "timedout", "terminated-unknown"}
-)
 #: Ended without having run at all.
 NEVER_RAN: Final = frozenset({"error", "canceled", "not_run", "unauthorized"})
+_ENDED_BADLY: Final = NEVER_RAN | {"failed", "infrastructure_fail", "timedout", "terminated-unknown"}
 ON_HOLD: Final = "on_hold"
 #: Seconds in which CircleCI's own rerun of a failed workflow is to appear.
 RERUN: Final = 120.0
@@ -40,8 +36,6 @@ class Created:
 
 
 class _State:
-    """What CircleCI's word for a state means."""
-
     __slots__ = ()
     _bad: ClassVar = _ENDED_BADLY
     status: str
@@ -80,6 +74,15 @@ class WorkflowState(_State):
 
 
 @dataclass(frozen=True, slots=True)
+class NodeState(_State):
+    """One node of a parallel job, with CircleCI's word for its state (v2 OpenAPI, Job Details, parallel_runs)."""
+
+    _bad = _ENDED_BADLY | {"retried"}
+    index: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """A run as it was seen at one moment. None stands for what the answer does not tell.
 
@@ -95,50 +98,6 @@ class Run:
     is_errored: bool = False
     is_forming: bool = False
     errors: tuple[str, ...] = ()
-
-
-def newest_first(runs: tuple[Run, ...]) -> tuple[Run, ...]:
-    """Each run once, by the times they tell; where one does not, as they were listed.
-
-    A list that grows while its pages are read names some twice.
-    """
-    once = tuple({run.id: run for run in runs}.values())
-    is_dated = all(run.created is not None for run in once)
-    return tuple(sorted(once, key=attrgetter("created"), reverse=True)) if is_dated else once
-
-
-def newest(workflows: Iterable[WorkflowState], name: str | None = None) -> tuple[WorkflowState, ...]:
-    """The workflows that count, without setup workflows: of each name the newest; with `name` only that one.
-
-    Where nothing tells which is the newest, one that is alive, or else one that succeeded, is taken for it.
-    """
-    found: dict[str, WorkflowState] = {}
-    for workflow in workflows:
-        if workflow.is_setup or name not in (None, workflow.name):
-            continue
-        other = found.setdefault(workflow.name, workflow)
-        if workflow.created and other.created and workflow.created != other.created:
-            is_newer = workflow.created > other.created
-        else:
-            is_newer = (workflow.is_active, workflow.succeeded) > (other.is_active, other.succeeded)
-        if is_newer:
-            found[workflow.name] = workflow
-    return tuple(found.values())
-
-
-def ends_in_setup(workflows: Iterable[WorkflowState]) -> bool:
-    """Whether a setup workflow did not succeed, and none was run again: nothing comes after it."""
-    setups = [workflow for workflow in workflows if workflow.is_setup]
-    return bool(setups) and all(workflow.failed for workflow in setups)
-
-
-@dataclass(frozen=True, slots=True)
-class NodeState(_State):
-    """One node of a parallel job, with CircleCI's word for its state (v2 OpenAPI, Job Details, parallel_runs)."""
-
-    _bad = _ENDED_BADLY | {"retried"}
-    index: int
-    status: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +129,44 @@ class EarlierRun:
         return ", ".join(dict.fromkeys(workflow.status for workflow in self.workflows))
 
 
+def newest_first(runs: tuple[Run, ...]) -> tuple[Run, ...]:
+    """Each run once, by the times they tell, or as they were listed where one does not: a list may grow while read."""
+    once = tuple({run.id: run for run in runs}.values())
+    is_dated = all(run.created is not None for run in once)
+    return tuple(sorted(once, key=attrgetter("created"), reverse=True)) if is_dated else once
+
+
+def newest(workflows: Iterable[WorkflowState], name: str | None = None) -> tuple[WorkflowState, ...]:
+    """The workflows that count, without setup workflows: of each name the newest; with `name` only that one.
+
+    Where nothing tells which is the newest, one that is alive, or else one that succeeded, is taken for it.
+    """
+    found: dict[str, WorkflowState] = {}
+    for one in workflows:
+        if one.is_setup or name not in (None, one.name):
+            continue
+        other = found.setdefault(one.name, one)
+        is_newer = (one.is_active, one.succeeded) > (other.is_active, other.succeeded)
+        if one.created and other.created and one.created != other.created:
+            is_newer = one.created > other.created
+        found[one.name] = one if is_newer else other
+    return tuple(found.values())
+
+
+def ends_in_setup(workflows: Iterable[WorkflowState]) -> bool:
+    """Whether a setup workflow did not succeed, and none was run again: nothing comes after it."""
+    setups = [workflow for workflow in workflows if workflow.is_setup]
+    return bool(setups) and all(workflow.failed for workflow in setups)
+
+
 def adoptable(found: Sequence[EarlierRun]) -> EarlierRun | None:
-    """The run, of those given newest first, that makes another trigger a second deploy; None where none does."""
+    """The run, of those given newest first, that makes another trigger a second deploy; None where none does.
+
+    One that is active does, whatever came after it; else the newest that ran, if it succeeded. What never ran, or was
+    cancelled, has undone nothing: a build cancels a run that is of another commit.
+    """
     for earlier in found:
         if earlier.is_active:
-            return earlier  # never two, whatever came after it
-    for earlier in found:
-        # what never ran, or was cancelled, has undone nothing: a build cancels a run that is of another commit
-        if any(workflow.status not in NEVER_RAN for workflow in earlier.workflows):
-            return earlier if earlier.succeeded else None
-    return None
+            return earlier
+    ran = [earlier for earlier in found if any(workflow.status not in NEVER_RAN for workflow in earlier.workflows)]
+    return ran[0] if ran and ran[0].succeeded else None

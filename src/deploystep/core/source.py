@@ -1,6 +1,6 @@
 """Text that remembers where it was written, and what can be said about a place in it."""
 
-from enum import Enum, unique
+from enum import Enum
 from typing import Generic, NamedTuple, TypeVar
 
 from deploystep.core.frozen import dataclass, replace
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Pos(NamedTuple):
-    """A place in a text file; line and column both count from 1, in characters."""
+    """A place in a text file; line and column count from 1, in characters."""
 
     line: int
     column: int
@@ -75,7 +75,6 @@ class Place(NamedTuple):
         return f"{self.path}:{self.line}" if self.line else self.path
 
 
-@unique
 class Severity(Enum):
     """How much a diagnostic weighs; `undecided` is about a fact that could not be learned, `failed` about a case."""
 

@@ -1,10 +1,6 @@
 """Texts for people: untrusted ones made harmless to look at, and names that were nearly right."""
 
 from collections.abc import Iterable
-from typing import Final
-
-_SHOWN: Final = 60
-_CLOSE: Final = 0.75
 
 
 def visible(text: str) -> str:
@@ -14,15 +10,11 @@ def visible(text: str) -> str:
 
 def clipped(text: str) -> str:
     """The text, or its beginning where it is long."""
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return text if len(text) <= 60 else f"{text[:59]}…"  # noqa: PLR2004
 
 
 def shown(text: str) -> str:
-    """A text in quotes as a message shows it: on one line, nothing invisible, not long.
-
-    >>> shown("main")
-    "'main'"
-    """
+    """A text in quotes as a message shows it: on one line, nothing invisible, not long."""
     return f"'{visible(clipped(text))}'"
 
 
@@ -37,6 +29,6 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
 
     lowered = {k.lower(): k for k in known}
-    near = get_close_matches(name.lower(), lowered, 1, _CLOSE)
+    near = get_close_matches(name.lower(), lowered, 1, 0.75)
     near = near or [k for k in lowered if sorted(k) == sorted(name.lower())]  # `tga`: a short word is soon far away
     return lowered[near[0]] if near else None

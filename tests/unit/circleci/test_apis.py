@@ -455,10 +455,10 @@ def of_v3(phase: str = "", outcome: str = "", current: str = "", **more: Any) ->
         (V3, of_v3("ended", "errored"), {"status": "error"}),
         (V3, of_v3("ended", current="errored"), {"status": "error"}),
         (V3, of_v3("ended", "brand new"), {"status": "brand new"}),
-        (V3, of_v3("ended"), {"status": ""}),
+        (V3, of_v3("ended"), {"status": "unknown"}),
         (V3, of_v3("brand new", "succeeded"), {"status": "brand new"}),
         # an outcome without its phase is of a workflow that goes on
-        (V3, of_v3("", "succeeded", tag="setup"), {"status": "", "is_setup": True, "succeeded": False}),
+        (V3, of_v3("", "succeeded", tag="setup"), {"status": "unknown", "is_setup": True, "succeeded": False}),
         (V1_1, {"status": "queued", "outcome": None}, {"status": "queued"}),
         (V1_1, {"status": "fixed"}, {"status": "success"}),
         (V1_1, {"status": "no_tests", "outcome": "no_tests"}, {"status": "success"}),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
-from base64 import b64encode
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploystep.core.secret import Secret, is_loopback, read_address
+from deploystep.core.secret import Secret, read_address
 
 TOKEN = 'to"ken\\with/+odd=%characters'
 
@@ -21,8 +20,7 @@ def test_it_shows_a_mask() -> None:
     assert f"{secret} {secret!r} {[secret]} {copy.copy(secret)}" == "*** *** [***] ***"
     assert secret.reveal() == TOKEN
     assert not hasattr(secret, "__dict__")
-    basic = [b64encode(text.encode()).decode() for text in (TOKEN, f"{TOKEN}:")]
-    for spelling in (TOKEN, json.dumps(TOKEN)[1:-1], quote(TOKEN), quote(TOKEN, safe=""), repr(TOKEN)[1:-1], *basic):
+    for spelling in (TOKEN, json.dumps(TOKEN)[1:-1], quote(TOKEN), quote(TOKEN, safe=""), repr(TOKEN)[1:-1]):
         assert secret.masked(f"a {spelling} b {spelling}") == "a *** b ***"
 
 
@@ -45,7 +43,6 @@ def test_what_is_too_short_to_be_one_is_left_alone(short: str) -> None:
         ("circleci.acme.dev", "https://circleci.acme.dev", None),
         ("HTTPS://Circleci.Acme.dev:8443", "https://circleci.acme.dev:8443", None),
         ("http://127.0.0.1:8080", "http://127.0.0.1:8080", None),
-        ("http://127.9.9.9", "http://127.9.9.9", None),
         ("http://localhost:1", "http://localhost:1", None),
         ("http://[::1]:80", "http://[::1]:80", None),
         ("https://bücher.example", "https://bücher.example", None),
@@ -54,7 +51,7 @@ def test_what_is_too_short_to_be_one_is_left_alone(short: str) -> None:
 )
 def test_read(text: str, address: str, app: str | None) -> None:
     read = read_address(text)
-    assert (str(read), read.app, read.is_secure) == (address, app or address, address.startswith("https"))
+    assert (str(read), read.app) == (address, app or address)
 
 
 LOCAL, USER, PATH, HOST = (
@@ -69,7 +66,7 @@ LOCAL, USER, PATH, HOST = (
     ("texts", "why"),
     [
         ("http://circleci.com http://localhost.evil.example http://127.0.0.1.evil.example http://2130706433", LOCAL),
-        ("http://0.0.0.0", LOCAL),
+        ("http://0.0.0.0 http://127.9.9.9 http://10.0.0.1 http://localhos", LOCAL),
         ("https://user@circleci.com https://:pw@circleci.com", USER),
         ("https://circleci.com\\@evil.example", f"expected|{USER}"),
         ("https://circleci.com/api/v2 https://circleci.com?x=1 https://circleci.com#x", PATH),
@@ -85,8 +82,3 @@ def test_refused(texts: str, why: str) -> None:
     for text in ("", "https://circle ci.com"):
         with pytest.raises(ValueError, match=HOST):
             read_address(text)
-
-
-def test_loopback() -> None:
-    names = ("127.0.0.1", "::1", "localhost", "10.0.0.1", "localhos")
-    assert [is_loopback(name) for name in names] == [True, True, True, False, False]
