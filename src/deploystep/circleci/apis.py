@@ -19,22 +19,20 @@ Api: TypeAlias = "V2"
 
 
 def trigger_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
-    """The one request that triggers the deploy; it is never repeated once it may have been received.
-
-    Config and checkout come from the same branch or tag; neither v2 nor v3 has a key for a revision. To v3 the pipeline
-    definition stands for the project. `POST …/pipeline` is for a CircleCI Server that has no `pipeline/run`. Sources:
-    CircleCI's v2 OpenAPI document, operations `triggerPipelineRun` and `triggerPipeline`; for v3 see there.
-    """
+    """The one request that triggers the deploy; it is never repeated once it may have been received."""
+    # v2 OpenAPI, `triggerPipelineRun`, and for a CircleCI Server that lacks it `triggerPipeline`; for v3 see there
     if spec.api is ApiVersion.V1_1:
         from deploystep.circleci.v1_1 import job_request  # noqa: PLC0415 - most triggers are of v2
 
         return job_request(spec, project)
+    # config and checkout come from one place; neither v2 nor v3 has a key for a revision
     where: dict[str, Any] = {"tag" if isinstance(spec.ref, Tag) else "branch": spec.ref.name}
     parameters = {"parameters": dict(spec.parameters)} if spec.parameters else {}
     path, body = f"{project_path(project)}/pipeline", where | parameters
     if spec.api is not ApiVersion.V2_PIPELINE:
         path, body = f"{path}/run", {"config": where, "checkout": where, **parameters}
     if spec.api is ApiVersion.V3:
+        # the pipeline definition stands for the project
         path, body = "/api/v3/runs", {"data": {"attributes": body, "references": {"pipeline": {"id": spec.definition}}}}
     elif spec.api is ApiVersion.V2_RUN and spec.definition:
         body["definition_id"] = spec.definition

@@ -52,14 +52,11 @@ class Console(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """Runs, newest first. `is_whole`: the list ended, or went as far back as was wanted.
-
-    `moment` is the time by the server's clock when the newest of them were listed; None where it does not tell.
-    """
+    """Runs, newest first."""
 
     runs: tuple[Run, ...]
-    is_whole: bool
-    moment: datetime | None
+    is_whole: bool  # the list ended, or went as far back as was wanted
+    moment: datetime | None  # when the newest were listed, by the server's clock; None where it does not tell
 
 
 class Client:
@@ -73,10 +70,7 @@ class Client:
         self._limited: dict[str, tuple[Result, float]] = {}  # path: the 429, and until when (monotonic time)
 
     def send(self, request: Request, on_attempt: Attempt = lambda _: None) -> Result:
-        """The last attempt's result: an answer, or what is certain about why there is none.
-
-        `on_attempt` is called with None right before each attempt leaves, and with its result right after it ended.
-        """
+        """The last attempt's result; `on_attempt` gets None before each attempt leaves, and its result after it."""
         limit, until = self._limited.get(request.path, (None, 0.0))
         if limit is not None and request.method == "GET" and self.clock.monotonic() < until:
             return limit

@@ -1,11 +1,10 @@
 """What a trigger is about, and what an unexpected answer to it means: possible causes and the next step.
 
-Meanings of the statuses: CircleCI docs, "API developer's guide"; "Pipeline values and parameters" for the 404 of an
-undeclared parameter; the changelog of scoped API tokens; the deprecation notice of the v1 and v1.1 triggers for 410.
+CircleCI docs, "API developer's guide", "Pipeline values and parameters" (404 of an undeclared parameter), changelog of
+scoped API tokens, and deprecation notice of the v1 and v1.1 triggers (410).
 """
 
-from deploystep.circleci import http
-from deploystep.circleci.http import Failure, JsonObject, Response, Result, message_of, segment
+from deploystep.circleci.http import Failure, Response, Result, message_of, segment, shortened
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.errors import FactUnavailable, Refused, ToolError, Uncertain, Unreachable
 from deploystep.core.frozen import dataclass
@@ -15,20 +14,17 @@ from deploystep.core.rules import ApiVersion
 
 @dataclass(frozen=True, slots=True)
 class TriggerContext:
-    """One rule's trigger: its project and ref, and the API. `app` is the web application's address.
-
-    `project_id` is the project's UUID, where the build knows it: API v3 has no slugs.
-    """
+    """One rule's trigger: its project and ref, and the API."""
 
     rule: str
     project: ProjectSlug
     ref: Branch | Tag
     api: ApiVersion
     host: str
-    app: str
+    app: str  # the web application's address
     token_name: str
     has_parameters: bool
-    project_id: str | None = None
+    project_id: str | None = None  # its UUID, where the build knows it: API v3 has no slugs
 
     def run_url(self, number: int | None) -> str:
         """The web page of a run (by API v1.1: of a job); without its number, of the list that it is in."""
@@ -42,19 +38,6 @@ class TriggerContext:
         """The web page that lists the runs of this project's branch."""
         branch = f"?branch={segment(self.ref.name)}" if isinstance(self.ref, Branch) else ""
         return f"{self.app}/pipelines/{self.project}{branch}"
-
-
-def accepted(response: Response, context: TriggerContext) -> tuple[JsonObject, str, Uncertain]:
-    """The JSON of an answer that accepts the trigger, the words of a 200, and what to raise if nothing was created.
-
-    Raises Refused.
-    """
-    status, accepting = response.status, range(200, 300)
-    if status not in accepting:
-        raise refused(response, context)
-    nothing = uncertain(f"CircleCI answered {status}, but not with what it created", context)
-    words = message_of(response) if status == accepting.start else ""
-    return JsonObject(http.body_of(response, accepting)), words, nothing
 
 
 def uncertain(reason: str, context: TriggerContext) -> Uncertain:
@@ -102,8 +85,7 @@ def not_received(result: Result, host: str, rule: str) -> Unreachable | None:
         proxy = "behind a proxy or a private CA, set HTTPS_PROXY or REQUESTS_CA_BUNDLE in the job"
         return Unreachable("unreachable", what, "it is safe to run this step again", proxy)
     if isinstance(result, Response) and result.status == 429:  # noqa: PLR2004
-        wait = http.shortened(result.headers.get("retry-after", ""), 40)
-        until = f" (it asks to wait: {wait})" if wait else ""
+        until = f" (it asks to wait: {wait})" if (wait := shortened(result.headers.get("retry-after", ""), 40)) else ""
         what = f"CircleCI answered 429, too many requests{until}; {nothing}"
         limit = "the limit counts all requests of this token's user: give the deploy a token of its own"
         return Unreachable("rate-limited", what, "it is safe to run this step again later", limit)
@@ -130,46 +112,34 @@ def cannot_see(token_name: str) -> str:
 
 
 def refused(response: Response, context: TriggerContext, *, is_trigger: bool = True) -> Refused:
-    """The trigger, or with `is_trigger` False a read before it, was answered with no. The likeliest cause comes first.
-
-    Fewer causes refuse a read than a trigger.
-    """
-    status, is_v1_1, project = response.status, context.api is ApiVersion.V1_1, context.project
-    token, name = f"the token in {context.token_name}", context.token_name
-    ref = f"{'tag' if isinstance(context.ref, Tag) else 'branch'} {context.ref.name}"
-    undeclared = f"a parameter is not declared under parameters: in the config of {project} at {context.ref.name}"
-    may_read = f"{token} may only read, and a trigger needs write permission"
-    who = "ask who the token is by a step of this job:  deploystep doctor"
+    """The trigger, or a read before it, was answered with no; the likeliest of possible causes comes first."""
+    status, is_v1_1, project, ref = response.status, context.api is ApiVersion.V1_1, context.project, context.ref
+    token, undeclared = f"the token in {context.token_name}", is_trigger and context.has_parameters
+    doctor = "ask who the token is by a step of this job:  deploystep doctor"
     causes = (
-        (400, True, f"{ref} is no longer in the repository of {project}"),
-        (400, True, "CircleCI does not take the request as it is"),
+        (400, True, f"{'tag' if isinstance(ref, Tag) else 'branch'} {ref.name} is no longer in {project}"),
         (401, True, f"{token} is mistyped, revoked or expired (personal tokens expire after a year at most)"),
         (401, True, "it is too old: tokens made before 23 June 2023 are no longer accepted"),
         (404, context.api is ApiVersion.V3, "API v3 is on CircleCI's cloud only: on CircleCI Server use api: v2"),
         (404, not is_v1_1, f"{token} is a project token: API v2 and v3 take personal API tokens only"),
-        (status, is_trigger and status in (403, 404), may_read),
+        (status, is_trigger and status in (403, 404), f"{token} may only read, and a trigger needs write permission"),
         (403, True, f"the token's user may not {'build' if is_trigger else 'see'} {project}"),
-        (403, is_trigger, "the project's settings block new pipelines"),
         (404, True, f"the project slug {project} is wrong, or the token's user cannot see the project"),
-        (404, is_trigger and context.has_parameters, undeclared),
+        (410, is_v1_1, "CircleCI has removed the API v1.1 triggers (1 February 2027): job: no longer works"),
+        (404, undeclared, f"a parameter is not declared under parameters: in its config at {ref.name}"),
     )
     steps = {
-        400: ("see the exact request with  deploystep run --dry-run --json",),
-        401: (f"make a new personal API token in {context.app}/settings/user/tokens and store it in {name}",),
-        403: (who,),
-        404: (who,),
-        410: (f"{context.host} has removed this endpoint", "try  api: v2-pipeline  on an older CircleCI Server"),
+        400: "see the exact request with  deploystep run --dry-run --json",
+        401: f"store a new personal API token, of {context.app}/settings/user/tokens, in {context.token_name}",
+        403: doctor,
+        404: doctor,
+        410: "gate a workflow on a pipeline parameter in config.yml and use workflow: with parameters:",
     }
-    if is_v1_1:
-        steps[410] = (
-            "CircleCI has removed the API v1.1 triggers (1 February 2027): job: no longer works",
-            "gate a workflow on a pipeline parameter in config.yml and use workflow: with parameters:",
-        )
     possible = [words for of, fits, words in causes if of == status and fits]
-    first = "possible causes:" if len(possible) > 1 else "possible cause:"
+    step = steps.get(status) if possible else None
     return Refused(
         f"refused-{status}",
         f"{describe_failure(response, 'CircleCI')}; nothing was triggered for rule '{context.rule}'",
-        *(f"{'or' if at else first} {words}" for at, words in enumerate(possible)),
-        *steps.get(status, (f"is {context.host} CircleCI's API? see  --host",)),
+        *(f"{'or' if at else 'possible causes:'} {words}" for at, words in enumerate(possible)),
+        step or f"is {context.host} CircleCI's API? see  --host",
     )

@@ -143,10 +143,8 @@ def body_of(result: Result, statuses: Container[int] = (200,)) -> Any:
 
 
 def every(value: Any, read: Callable[[JsonObject], T | None]) -> tuple[T, ...] | None:
-    """Every item of a JSON array, read; None where it is no array or one of them cannot be read.
-
-    An item that was left out would look as if it were not there, and what is not there is triggered.
-    """
+    """Every item of a JSON array, read; None where it is no array or one of them cannot be read."""
+    # one that was left out would look as if it were not there, and what is not there is triggered
     found = [read(JsonObject(item)) for item in value] if isinstance(value, list) else [None]
     whole = tuple(item for item in found if item is not None)
     return whole if len(whole) == len(found) else None

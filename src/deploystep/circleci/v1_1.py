@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from deploystep.circleci import http
 from deploystep.circleci.client import Client, Enough, Recent
-from deploystep.circleci.errors import TriggerContext, accepted
-from deploystep.circleci.http import JsonObject, Page, Request, Response, Result, body_of, segment
+from deploystep.circleci.errors import TriggerContext
+from deploystep.circleci.http import JsonObject, Page, Request, Result, body_of, segment
 from deploystep.circleci.v2 import V2, read_run
 from deploystep.core.build import ProjectSlug
 from deploystep.core.deploy import TriggerSpec
-from deploystep.core.errors import Refused
+from deploystep.core.errors import Refused, ToolError
 from deploystep.core.frozen import replace
 from deploystep.core.retry import Repeat
 from deploystep.core.runs import Created, Run, WorkflowState
@@ -45,34 +45,29 @@ class V1Job(V2):
         super().__init__(client, context)
         self._place = _path(context.project)
 
-    def read_created(self, response: Response) -> Created:
-        """The job that was created. A 200 with words and no `build_num` is a refusal: failures can come that way."""
-        body, words, nothing = accepted(response, self.context)
+    def _created(self, body: JsonObject) -> Created | None:
         job, number = _as_v2(body), body.number("build_num")
-        if number is not None:
-            url, revision = self.context.run_url(number), job.revision("vcs", "revision")
-            return Created(None, number, url, job.text("state") or "", revision)
-        if not words:
-            raise nothing
+        if number is None:
+            return None
+        url, revision = self.context.run_url(number), job.revision("vcs", "revision")
+        return Created(None, number, url, job.text("state") or "", revision)
+
+    def _no(self, words: str, /) -> ToolError | None:
+        """Failures can come so."""
         what = f"CircleCI answered 200 and started no job for rule '{self.context.rule}': {words}"
         no_2_1 = "API v1.1 cannot trigger jobs of a config that says version: 2.1"
-        raise Refused("refused", what, f"{no_2_1}; gate a workflow on a parameter and use workflow:")
+        return Refused("refused", what, f"{no_2_1}; gate a workflow on a parameter and use workflow:")
 
-    def run(self, run_id: str) -> Run | None:
-        """The job, seen as a run; None where it cannot be read."""
-        return read_run(self._job(run_id))
+    def _one(self, run_id: str) -> JsonObject:
+        job = _as_v2(JsonObject(body_of(self.client.get(f"{self._place}/{segment(run_id)}"))))
+        return job if job.get("id") == run_id and job.text("state") else JsonObject(None)
 
     def workflows(self, run_id: str) -> tuple[WorkflowState, ...] | None:
         """The job, seen as the one workflow of its run; None where it cannot be read."""
-        job = self._job(run_id)
+        job = self._one(run_id)
         state = job.text("state")
         status = "success" if state in ("fixed", "no_tests") else state  # v1.1 reference, "Build status"
         return (WorkflowState(run_id, job.text("name") or "", status),) if status else None
-
-    def _job(self, run_id: str) -> JsonObject:
-        """`GET …/:build_num`. An answer of another job, or one that names no state, is taken for empty."""
-        job = _as_v2(JsonObject(body_of(self.client.get(f"{self._place}/{segment(run_id)}"))))
-        return job if job.get("id") == run_id and job.text("state") else JsonObject(None)
 
     def recent(self, enough: Enough) -> Recent | Result:
         """The branch's jobs, newest first (`GET …/tree/:branch`); those that wait to start may be missing."""

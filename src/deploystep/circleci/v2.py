@@ -8,16 +8,16 @@ from typing import Final
 
 from deploystep.circleci import http
 from deploystep.circleci.client import Client, Enough, Recent
-from deploystep.circleci.errors import TriggerContext, accepted
-from deploystep.circleci.http import JsonObject, Request, Response, Result, body_of, project_path, segment
+from deploystep.circleci.errors import TriggerContext, refused, uncertain
+from deploystep.circleci.http import JsonObject, Request, Response, Result, body_of, segment
 from deploystep.core.build import Branch, ProjectSlug, Tag
-from deploystep.core.errors import NothingRuns
+from deploystep.core.errors import NothingRuns, ToolError
 from deploystep.core.frozen import dataclass, replace
 from deploystep.core.retry import Repeat
 from deploystep.core.runs import Created, NodeState, Run, WorkflowState
 
-__all__ = ["project_path"]
-
+project_path: Final = http.project_path
+_ACCEPTED: Final = range(200, 300)
 #: Of other words it is not known whether a trigger through the API made the run (v2 OpenAPI, Pipeline.trigger).
 _BY_API: Final = {"api": True, "webhook": False, "scheduled_pipeline": False}
 
@@ -32,19 +32,36 @@ class V2:
 
     def read_created(self, response: Response) -> Created:
         """What was created. Raises Refused, NothingRuns or Uncertain where nothing certainly was."""
-        body, words, nothing = accepted(response, self.context)
+        status = response.status
+        if status not in _ACCEPTED:
+            raise refused(response, self.context)
+        body = JsonObject(body_of(response, _ACCEPTED))
+        created = self._created(body)
+        if created is not None:
+            return created
+        words = http.message_of(response) if status == _ACCEPTED.start else ""
+        nothing = uncertain(f"CircleCI answered {status}, but not with what it created", self.context)
+        raise (self._no(words) if words and "id" not in body.get() else None) or nothing
+
+    def _created(self, body: JsonObject) -> Created | None:
         identity, number = body.identity("id"), body.number("number")
-        if identity is not None and number is not None:
-            return Created(identity, number, self.context.run_url(number), body.text("state") or "")
-        if not words or "id" in body.get():
-            raise nothing
+        if identity is None or number is None:
+            return None
+        return Created(identity, number, self.context.run_url(number), body.text("state") or "")
+
+    def _no(self, words: str, /) -> ToolError | None:
+        """What words mean that a 200 holds in place of what was created."""
         what = f"CircleCI accepted the trigger of rule '{self.context.rule}' and created nothing: {words}"
         hint = "a commit message with [skip ci] or [ci skip] stops API triggers too; push a commit without it"
-        raise NothingRuns("skipped", what, hint)
+        return NothingRuns("skipped", what, hint)
 
     def run(self, run_id: str) -> Run | None:
-        """The run; None where it cannot be read, or the answer is of another."""
-        return pipeline(self.client, run_id)
+        """The run; None where it cannot be read."""
+        return read_run(self._one(run_id))
+
+    def _one(self, run_id: str) -> JsonObject:
+        """A run as v2 writes it; empty where the answer is of another, or names no state."""
+        return _pipeline(self.client, run_id)[0]
 
     def workflows(self, run_id: str) -> tuple[WorkflowState, ...] | None:
         """Every workflow of the run; None where they cannot be read."""
@@ -69,7 +86,7 @@ class V2:
     def cancel(self, workflow: WorkflowState) -> bool:
         """`POST …/{id}/cancel`: whether it was accepted. Cancelling twice does no harm."""
         result = self.client.send(Request("POST", f"{self._place}/{segment(workflow.id)}/cancel", Repeat.FREELY))
-        return isinstance(result, Response) and result.status // 100 == 2  # noqa: PLR2004
+        return isinstance(result, Response) and result.status in _ACCEPTED
 
 
 def completed(run: Run, read: Run | None) -> Run:
@@ -78,9 +95,6 @@ def completed(run: Run, read: Run | None) -> Run:
         return run
     by_api = run.is_by_api if run.is_by_api is not None else read.is_by_api
     return replace(run, number=run.number or read.number, revision=run.revision or read.revision, is_by_api=by_api)
-
-
-# Pipelines
 
 
 def pipeline(client: Client, pipeline_id: str) -> Run | None:
@@ -107,14 +121,12 @@ def _pipeline(client: Client, pipeline_id: str) -> tuple[JsonObject, Result]:
 
 
 def compiled_config(client: Client, pipeline_id: str) -> str | None:
-    """`GET /pipeline/{id}/config`: what `<< pipeline.parameters.x >>` was replaced in; None where it cannot be read.
-
-    With a setup workflow there are two configurations, and both count once the second has been compiled.
-    """
+    """`GET /pipeline/{id}/config`: what `<< pipeline.parameters.x >>` was replaced in; None where it cannot be read."""
     body = JsonObject(body_of(client.get(f"/api/v2/pipeline/{segment(pipeline_id)}/config")))
     compiled = body.get("compiled")
     if not isinstance(compiled, str):
         return None
+    # with a setup workflow there are two configurations, and both count once the second has been compiled
     return compiled and f"{compiled}\n{body.text('compiled-setup-config') or ''}"
 
 
@@ -145,9 +157,6 @@ def read_run(body: JsonObject) -> Run | None:
     )
 
 
-# Workflows and jobs
-
-
 def workflows(client: Client, pipeline_id: str) -> tuple[WorkflowState, ...] | None:
     """`GET /pipeline/{id}/workflow`: every workflow; None where they cannot be read, or are of another pipeline."""
 
@@ -171,18 +180,14 @@ def read_workflow(item: JsonObject) -> WorkflowState | None:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job of a workflow. `age` orders jobs of one name: one that has not started is newer than any that has.
-
-    `after` holds the ids of the jobs that it requires; `is_for_failure`: of one of them it requires another end than
-    success (v2 OpenAPI, Job.requires).
-    """
+    """A job of a workflow (v2 OpenAPI, Job)."""
 
     id: str | None
     name: str
     status: str
-    age: tuple[bool, str, int]
-    after: frozenset[str] = frozenset()
-    is_for_failure: bool = False
+    age: tuple[bool, str, int]  # orders jobs of one name: one that has not started is newer than any that has
+    after: frozenset[str] = frozenset()  # ids of the jobs that it requires
+    is_for_failure: bool = False  # of one of them it requires another end than success
 
 
 def jobs(client: Client, workflow_id: str) -> tuple[Job, ...] | None:
@@ -201,15 +206,13 @@ def jobs(client: Client, workflow_id: str) -> tuple[Job, ...] | None:
 
 
 def jobs_not_run(client: Client, workflow_id: str) -> tuple[str, ...] | None:
-    """Names of the jobs whose newest attempt was skipped; None where they cannot be read.
-
-    A job that was only to run if another one failed, and what comes after it, has not been skipped.
-    """
+    """Names of the jobs whose newest attempt was skipped; None where they cannot be read."""
     found = jobs(client, workflow_id)
     if found is None:
         return None
     newest = {job.name: job for job in sorted(found, key=lambda job: job.age)}
     not_run = [job for job in newest.values() if job.status == "not_run"]
+    # what was only to run if another job failed, and what comes after it, has not been skipped
     idle: set[str | None] = set()
     while more := [j for j in not_run if j.id not in idle and (j.is_for_failure or not j.after.isdisjoint(idle))]:
         idle |= {job.id for job in more}
@@ -217,10 +220,7 @@ def jobs_not_run(client: Client, workflow_id: str) -> tuple[str, ...] | None:
 
 
 def nodes(client: Client, project: ProjectSlug, number: int) -> tuple[tuple[NodeState, ...] | None, Result]:
-    """`GET /project/{slug}/job/{number}`: the job's nodes in the order of the answer, and the answer itself.
-
-    The nodes are None where it does not list them, or is of another job.
-    """
+    """`GET /project/{slug}/job/{number}`: the job's nodes (None where it lists none, or is another), and the answer."""
 
     def read(item: JsonObject) -> NodeState | None:
         index = item.number("index")

@@ -1,8 +1,7 @@
 """API v3: runs and their workflows (CircleCI's cloud only), as far as it is attested.
 
-No reference of these endpoints could be read. What is here is what CircleCI's own command line sends and reads, and one
-published script for the trigger. A run's id is that of its v2 pipeline. Not attested, and so not done: a tag, a
-revision in the request, and how a run was triggered, for which v2 is asked by the same id.
+No reference could be read: this is what CircleCI's own command line sends and reads, and one published script triggers.
+A run's id is that of its v2 pipeline, by which v2 tells how it was triggered. Not attested: to run a tag or a revision.
 """
 
 from datetime import timedelta, timezone
@@ -10,9 +9,9 @@ from typing import Any, Final
 
 from deploystep.circleci import http
 from deploystep.circleci.client import Enough, Recent
-from deploystep.circleci.errors import accepted
 from deploystep.circleci.http import JsonObject, Page, Request, Response, Result, body_of, segment
 from deploystep.circleci.v2 import V2, completed, pipeline, read_run, read_workflow
+from deploystep.core.errors import ToolError
 from deploystep.core.retry import Repeat
 from deploystep.core.runs import Created, Run, WorkflowState
 
@@ -33,19 +32,18 @@ class V3(V2):
 
     _place = "/api/v3/workflows"
 
-    def read_created(self, response: Response) -> Created:
-        """The run that was created. Raises Refused or Uncertain where none certainly was: no words are attested."""
-        body, _, nothing = accepted(response, self.context)
+    def _created(self, body: JsonObject) -> Created | None:
         made = as_v2(body.get("data"))
         identity, number = made.identity("id"), made.number("number")
-        if identity is None:
-            raise nothing
-        return Created(identity, number, self.context.run_url(number), made.text("state") or "")
+        state = made.text("state") or ""
+        return Created(identity, number, self.context.run_url(number), state) if identity else None
 
-    def run(self, run_id: str) -> Run | None:
-        """`GET /runs/{id}`; None where it cannot be read. An answer of another, or without a phase, is no answer."""
-        data = as_v2(JsonObject(body_of(self.client.get(f"/api/v3/runs/{segment(run_id)}"))).get("data"))
-        return read_run(data) if data.get("id") == run_id and data.get("state") else None
+    def _no(self, _words: str, /) -> ToolError | None:
+        return None  # none are attested
+
+    def _one(self, run_id: str) -> JsonObject:
+        run = as_v2(JsonObject(body_of(self.client.get(f"/api/v3/runs/{segment(run_id)}"))).get("data"))
+        return run if run.get("id") == run_id and run.text("state") else JsonObject(None)
 
     def workflows(self, run_id: str) -> tuple[WorkflowState, ...] | None:
         """`GET /workflows?filter[run_id]=`; a 404 means that there are none yet, or that they may not be seen."""
@@ -58,10 +56,7 @@ class V3(V2):
         return self.client.pages(http.listing(self._place, "page[cursor]", **{"filter[run_id]": run_id}), read)
 
     def recent(self, enough: Enough) -> Recent | Result:
-        """The branch's runs of the last 90 days (`POST /runs/search`), after which no workflow can be rerun.
-
-        How each was triggered is not told, and pages of more than 20 are refused.
-        """
+        """The branch's runs of the last 90 days (`POST /runs/search`), after which no workflow can be rerun."""
         project, now = self.context.project_id, self.client.clock.now().astimezone(timezone.utc)
         if project is None:
             result = self.client.get("/api/v3/projects", **{"filter[slug]": str(self.context.project)})
@@ -74,7 +69,7 @@ class V3(V2):
         scope = {"project_ids": [project], "from": first, "to": last}
 
         def ask(cursor: str) -> Request:
-            page = {"cursor": cursor, "limit": 20}
+            page = {"cursor": cursor, "limit": 20}  # more are refused
             body = {"scope": scope, "filter": f'pipeline.git.branch == "{quoted}"', "page": page}
             return Request("POST", "/api/v3/runs/search", Repeat.FREELY, body)
 

@@ -1,8 +1,4 @@
-"""The build that is being judged, read from the environment that CircleCI gives a job.
-
-Facts about the variables: CircleCI docs, "Project values and variables", built-in environment variables.
-An unset variable, an empty one and the text `<nil>` (what an empty pipeline value becomes) are the same: blank.
-"""
+"""The build that is judged, read from the environment of a job (CircleCI docs, "Project values and variables")."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -44,6 +40,7 @@ ENV: Final[Mapping[str, str]] = {
 CLOUD: Final = "https://circleci.com"
 #: CircleCI sets these only in builds of forks (GitHub OAuth, Bitbucket Cloud).
 FORK_VARIABLES: Final = ("CIRCLE_PR_REPONAME", "CIRCLE_PR_USERNAME")
+#: As good as unset; the second is what an empty pipeline value becomes.
 _BLANK: Final = frozenset({"", "<nil>"})
 _VCS: Final = {"gh": "gh", "github": "gh", "bb": "bb", "bitbucket": "bb", "circleci": "circleci"}
 _NUMBERS: Final = ("CIRCLE_NODE_INDEX", "CIRCLE_NODE_TOTAL", "CIRCLE_BUILD_NUM", "CIRCLE_PR_NUMBER")
@@ -149,30 +146,25 @@ class ParallelNode:
 
 @dataclass(frozen=True, slots=True)
 class BuildContext:
-    """One build, as far as its environment tells.
+    """One build, as far as its environment tells."""
 
-    `project` is None where only CircleCI's API knows it, `fork` where variables contradict one another.
-    `foreign_requests` are URLs of pull requests of other repositories, which are none of this build's. What follows is
-    claimed by the OIDC token (CircleCI docs, "Using OpenID Connect tokens in jobs"); its signature is not checked.
-    `project_id` is the UUID by which API v3 knows the project; None where variable and token name two.
-    """
-
-    project: ProjectSlug | None
+    project: ProjectSlug | None  # None where only CircleCI's API knows it
     ref: Branch | Tag
     revision: str
     node: ParallelNode
     pull_requests: tuple[int, ...]
-    fork: bool | None
+    fork: bool | None  # None where variables contradict one another
     user: str | None
     variables: Variables
     host: str = CLOUD
     pipeline_id: str | None = None
     workflow_id: str | None = None
     build_num: int | None = None
-    foreign_requests: tuple[str, ...] = ()
+    foreign_requests: tuple[str, ...] = ()  # URLs of pull requests of other repositories
+    # claims of the OIDC token (CircleCI docs, "Using OpenID Connect tokens in jobs"); its signature is not checked
     ssh_rerun: bool = False
     definition_id: str | None = None
-    project_id: str | None = None
+    project_id: str | None = None  # by which API v3 knows it; None where variable and token name two
     origin: str | None = None
 
     @property
@@ -198,8 +190,8 @@ class BuildContext:
         if not is_revision(sha or ""):
             problems.append(f"CIRCLE_SHA1 is {_shown(sha)}: expected a full revision, 40 hexadecimal digits")
         numbers = {name: _number(variables.get(name) or "") for name in _NUMBERS}
-        wrong = [name for name in _NUMBERS if numbers[name] is None and variables.get(name)]
-        problems += [f"{name} is {variables.get(name)!r}: expected a whole number" for name in wrong]
+        wrong = [f"{n} is {variables.get(n)!r}" for n in _NUMBERS if numbers[n] is None and variables.get(n)]
+        problems += [f"{what}: expected a whole number" for what in wrong]
         index, total, build_num, request = numbers.values()
         node = ParallelNode(index or 0, 1 if total is None else total)
         ssh_rerun, definition_id, claimed_id, origin = _claims(variables, problems)
@@ -217,8 +209,10 @@ class BuildContext:
             see = "CircleCI sets these variables: see what else does, in the project's settings, contexts and config"
             plan = "see what a build would do from any clone with  deploystep plan"
             raise EnvironmentInvalid("environment-invalid", what, see, plan, problems=tuple(problems))
+        job = _url(variables.get("CIRCLE_BUILD_URL"))
+        is_cloud = f".{job.hostname or 'circleci.com'}".endswith(".circleci.com")
         return cls(
-            project=_project(variables),
+            project=_project(variables, job.path),
             ref=ref,
             revision=(sha or "").lower(),
             node=node,
@@ -226,7 +220,7 @@ class BuildContext:
             fork=is_fork(variables, ref),
             user=variables.get("CIRCLE_USERNAME"),
             variables=variables,
-            host=_host(variables),
+            host=CLOUD if is_cloud else f"{job.scheme}://{job.netloc}",  # of a CircleCI Server
             pipeline_id=variables.get("CIRCLE_PIPELINE_ID"),
             workflow_id=variables.get("CIRCLE_WORKFLOW_ID"),
             build_num=build_num,
@@ -307,20 +301,14 @@ def request_of(ref: Branch | Tag) -> int | None:
 
 
 def is_request(ref: Branch | Tag) -> bool:
-    """Whether the branch is of a pull request by its name: CircleCI calls it so only where that comes from a fork.
-
-    That is `pull/N`; the others are git's names for it, at GitHub, Bitbucket Data Center and GitLab, by which a build
-    can be triggered through the API.
-    """
+    """Whether the branch is of a pull request by its name: CircleCI calls it `pull/N` only where it is of a fork."""
+    # and git's names for it, at GitHub, Bitbucket Data Center and GitLab, by which the API can trigger a build
     form = r"(?:pull|pull-requests|merge-requests)/\d+(?:/(?:head|merge|from))?"
     return isinstance(ref, Branch) and re.fullmatch(form, ref.name, re.ASCII) is not None
 
 
 def is_fork(variables: Variables, ref: Branch | Tag) -> bool | None:
-    """Whether the build is of a forked pull request: its branch is then called `pull/N`.
-
-    None where a variable that CircleCI sets only for forks is set beside another branch: one of them is not CircleCI's.
-    """
+    """Whether the build is of a forked pull request; None where a fork's variable is set beside another branch."""
     return is_request(ref) or (None if variables.first(FORK_VARIABLES) is not None else False)
 
 
@@ -334,15 +322,12 @@ def _uuid(value: object) -> str | None:
     return value if isinstance(value, str) and re.fullmatch(form, value, re.IGNORECASE) else None
 
 
-def _project(variables: Variables) -> ProjectSlug | None:
-    """The slug, as the variables tell it; None where they do not, or contradict one another."""
-    slug = _name(variables)
-    origin = Repository.parse(variables.get("CIRCLE_REPOSITORY_URL"))
-    # as in `…/gh/acme/shop/12` or `…/pipelines/github/acme/shop/12`
-    form = r"/(?:[^/]+/)??(gh|github|bb|bitbucket|circleci)/([^/]+/[^/]+)"
-    job = re.match(form, _url(variables.get("CIRCLE_BUILD_URL")).path)
+def _project(variables: Variables, path: str) -> ProjectSlug | None:
+    """The slug, as the variables tell it; None where they do not, or contradict one another. `path` is of the job."""
+    slug, origin = _name(variables), Repository.parse(variables.get("CIRCLE_REPOSITORY_URL"))
+    # as in `/gh/acme/shop/12` or `/pipelines/github/acme/shop/12`; kind `circleci` holds ids that no variable has
+    job = re.match(r"/(?:[^/]+/)??(gh|github|bb|bitbucket|circleci)/([^/]+/[^/]+)", path)
     kind = _VCS[job[1]] if job else origin and origin.vcs
-    # slugs of kind `circleci` hold opaque ids that no variable has
     is_told = kind in ("gh", "bb") and (job is None or job[2].casefold() == slug.casefold())
     return ProjectSlug.parse(f"{kind}/{slug}") if is_told else None
 
@@ -352,10 +337,3 @@ def _url(text: str | None) -> SplitResult:
         return urlsplit(text or "")
     except ValueError:
         return urlsplit("")
-
-
-def _host(variables: Variables) -> str:
-    """The API's address: CircleCI's cloud unless the job's URL is of another host (CircleCI Server)."""
-    job = _url(variables.get("CIRCLE_BUILD_URL"))
-    name = job.hostname or "circleci.com"
-    return CLOUD if f".{name}".endswith(".circleci.com") else f"{job.scheme}://{job.netloc}"

@@ -1,9 +1,8 @@
 """What a firing rule asks for, and what came of it: the values that flow from the decision to the report.
 
-The deploy key is a value that a run carries through its configuration, so that it names the deploy that it is. API v2
-returns no parameters of a run, but it returns the compiled configuration, in which each `<< pipeline.parameters.x >>`
-has been replaced by its value (v2 OpenAPI, `getPipelineConfigById`; CircleCI docs, "Config templating"). A found key
-proves everything; a missing one proves nothing.
+The deploy key names the deploy that a run is: API v2 returns the compiled configuration of a run, in which each
+`<< pipeline.parameters.x >>` has been replaced by its value (v2 OpenAPI, `getPipelineConfigById`; CircleCI docs,
+"Config templating"). A found key proves everything; a missing one proves nothing.
 """
 
 import re
@@ -27,25 +26,20 @@ _SHARED: Final = len("ds-") + 16  # characters that every run of one deploy has,
 
 @dataclass(frozen=True, slots=True)
 class TriggerSpec:
-    """One trigger, complete: everything that its request says. `project` None is still to be asked of CircleCI.
-
-    `revision` is the commit that the run must be of; None for another project, whose commits are not this build's.
-    `key` is the deploy key, where a parameter carries it. `sharing` names the other rules that may start the same
-    workflow in a build of this ref. `own_variables` are those outside CIRCLE_* that the parameters use.
-    """
+    """One trigger, complete: everything that its request says."""
 
     rule: str
     api: ApiVersion
-    project: ProjectSlug | None
+    project: ProjectSlug | None  # None is still to be asked of CircleCI
     ref: Branch | Tag
-    revision: str | None
+    revision: str | None  # the commit that the run must be of; None for another project, whose commits are its own
     definition: str | None
     job: str | None
     workflow: str | None
     parameters: Mapping[str, Scalar]
-    key: str | None = None
-    sharing: tuple[str, ...] = ()
-    own_variables: tuple[str, ...] = ()
+    key: str | None = None  # the deploy key, where a parameter carries it
+    sharing: tuple[str, ...] = ()  # the other rules that may start the same workflow in a build of this ref
+    own_variables: tuple[str, ...] = ()  # those outside CIRCLE_* that the parameters use
 
     @property
     def starts(self) -> str | None:
@@ -72,10 +66,7 @@ class Specs:
 
 
 def trigger_specs(rules: RuleSet, firing: tuple[Rule, ...], build: BuildContext, once: str = "") -> Specs:
-    """Fill in the parameters of every firing rule; all that is wrong with them at once.
-
-    `once` makes deploy keys that no earlier run has, for a deploy that is wanted again.
-    """
+    """Fill in the parameters of every firing rule. `once` makes new deploy keys, for a deploy that is wanted again."""
     diagnostics: list[Diagnostic] = []
     specs: list[TriggerSpec] = []
     for rule in firing:
@@ -168,12 +159,9 @@ def _unsendable(rule: Rule, spec: TriggerSpec) -> Iterator[Diagnostic]:
 def deploy_key(
     rule: Rule, build: BuildContext, ref: Branch | Tag | None = None, revision: str | None = None, *, once: str = ""
 ) -> str:
-    """`ds-` and 24 hexadecimal digits, the same for every build of one commit and ref that this rule deploys.
-
-    `ref` and `revision` are others than the build's. With `once`, for a deploy that is wanted again, the last digits
-    differ: its run can be told from the earlier ones, and still is a run of this deploy. What the rule sends belongs to
-    it as written, and so do the values of CIRCLE_JOB and of variables outside `CIRCLE_*`.
-    """
+    """`ds-` and 24 hexadecimal digits, the same for every build of one commit and ref that this rule deploys."""
+    # What the rule sends belongs to it as written, as do the values of CIRCLE_JOB and of variables outside CIRCLE_*.
+    # With `once` the last digits differ: the run can be told from earlier ones, and still is one of this deploy.
     from hashlib import sha256  # noqa: PLC0415 - most builds deploy nothing
 
     def digest(*words: str) -> str:

@@ -1,8 +1,4 @@
-"""How a command can end, and what can keep it from doing its job. Data only; words for the screen are made in `render`.
-
-Outcomes are values; only "I could not do my job" is raised, as a ToolError with an exit code of its own. A signal
-raises Interrupted, which is no Exception, so that no handler on the way can swallow it.
-"""
+"""How a command can end, and what can keep it from doing its job: only that is raised; outcomes are values."""
 
 from enum import IntEnum
 from typing import ClassVar
@@ -52,11 +48,7 @@ class ExitCode(IntEnum):
 
 
 class ToolError(Exception):
-    """A foreseen failure: what happened, in one sentence, and concrete next steps.
-
-    `problems` holds a line for each of several things wrong. An error about places in the rule file names the file,
-    and holds them all in `diagnostics`, sorted.
-    """
+    """A foreseen failure: what happened, in one sentence, and concrete next steps."""
 
     exit: ClassVar[ExitCode]
 
@@ -68,9 +60,9 @@ class ToolError(Exception):
         code: str,
         message: str,
         *hints: str,
-        problems: tuple[str, ...] = (),
+        problems: tuple[str, ...] = (),  # a line for each of several things wrong
         source: SourceFile | None = None,
-        diagnostics: tuple[Diagnostic, ...] = (),
+        diagnostics: tuple[Diagnostic, ...] = (),  # all that is wrong in the source, sorted
     ) -> None:
         super().__init__(message)
         self.code, self.message, self.hints = code, message, hints
@@ -134,7 +126,7 @@ class NotFound(ToolError, exit_code=ExitCode.NOT_FOUND):
 
 
 class Interrupted(BaseException):
-    """A signal asked to stop. `exit` says which."""
+    """A signal asked to stop; `exit` says which. It is no Exception, so that no handler on the way swallows it."""
 
     def __init__(self, exit_code: ExitCode) -> None:
         super().__init__(exit_code.label)

@@ -1,8 +1,7 @@
 """Frozen values: `@dataclass(frozen=True, slots=True)` for a program that starts often and lives for a moment.
 
-The standard library writes and compiles the source of six methods for each class, and loads `inspect` to do so: for a
-hundred classes that takes longer than a step that finds nothing to do. Here the methods are closures. A type checker
-sees the standard library's decorator, of which no more is offered than is used; no field is inherited.
+The standard library compiles six methods for each class and loads `inspect`: for a hundred classes that takes longer
+than a step that finds nothing to do. Here they are closures, and only what is used is offered: no field is inherited.
 """
 
 from collections.abc import Callable

@@ -10,10 +10,7 @@ NOT_EXECUTED: "Final" = ": the command is not executed"
 
 
 def other_node(environ: "Mapping[str, str]") -> "str | None":
-    """What a node that is not the first says before it ends; None on the first, and where the index is malformed.
-
-    CIRCLE_NODE_INDEX counts from 0 (CircleCI docs, built-in environment variables).
-    """
+    """What a node other than 0, the first, says before it ends; None on that, and where the index is malformed."""
     index = environ.get("CIRCLE_NODE_INDEX", "")
     if not (index.isascii() and index.isdigit()) or index.startswith("0"):
         return None

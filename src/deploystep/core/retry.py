@@ -1,8 +1,7 @@
 """May this request be sent again? The one question that decides whether there can be two deploys.
 
-Pure. A request carries its `Repeat`; what happened to an attempt is a `Fate`; `next_step` answers.
-A trigger is repeated only when it certainly was not received: no connection was ready for it, or CircleCI
-answered 429. After anything else it may have been received, and is never repeated.
+A trigger is repeated only when it certainly was not received: no connection was ready for it, or CircleCI answered 429.
+After anything else it may have been received, and is never repeated.
 """
 
 from enum import Enum
@@ -29,11 +28,8 @@ class Fate(Enum):
 
 
 def next_step(repeat: Repeat, fate: Fate, attempt: int, attempts: int, asked: float | None = None) -> float | None:
-    """Seconds to wait before sending again, after attempt number `attempt` (from 1) met `fate`; None: do not send.
-
-    The seconds that the server `asked` for are kept to the letter: where they are too many, the answer is to stop, not
-    to come back early.
-    """
+    """Seconds to wait before sending again, after attempt number `attempt` (from 1) met `fate`; None: do not send."""
+    # the seconds that the server asked for are kept to the letter: it stops rather than come back early
     if not may_repeat(repeat, fate) or attempt >= attempts or (asked or 0.0) > LONGEST_WAIT:
         return None
     return min(max(2.0 ** (attempt - 1), asked or 0.0), LONGEST_WAIT)

@@ -23,12 +23,9 @@ RERUN: Final = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """What CircleCI says it created: a run (`id`, and its `number` where that is told) or, by API v1.1, one job.
+    """What CircleCI says it created: a run, or by API v1.1 one job; `state` is in CircleCI's words."""
 
-    `revision` is the commit it is of, where that is known; `state` is the pipeline's or the job's, in CircleCI's words.
-    """
-
-    id: str | None
+    id: str | None  # None of a job
     number: int | None
     url: str
     state: str = ""
@@ -58,18 +55,14 @@ class _State:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowState(_State):
-    """A workflow of a run, by name, with CircleCI's word for its state.
-
-    `created` orders workflows of one name, of which the newest counts: a rerun has the name of what it repeats.
-    `reruns_left` is how often CircleCI will yet rerun it by itself if it fails; `stopped` is when it ended.
-    """
+    """A workflow of a run, by name, with CircleCI's word for its state."""
 
     id: str
     name: str
     status: str
     is_setup: bool = False
-    created: datetime | None = None
-    reruns_left: int = 0
+    created: datetime | None = None  # of those of one name the newest counts: a rerun has the name of what it repeats
+    reruns_left: int = 0  # how often CircleCI will yet rerun it by itself if it fails
     stopped: datetime | None = None
 
 
@@ -84,19 +77,16 @@ class NodeState(_State):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as it was seen at one moment. None stands for what the answer does not tell.
-
-    `is_forming`: its workflows may not have been made yet. `is_by_api`: a trigger through the API made it.
-    """
+    """A run as it was seen at one moment. None stands for what the answer does not tell."""
 
     id: str
     number: int | None = None
     revision: str | None = None
     ref: Branch | Tag | None = None
     created: datetime | None = None
-    is_by_api: bool | None = None
+    is_by_api: bool | None = None  # whether a trigger through the API made it
     is_errored: bool = False
-    is_forming: bool = False
+    is_forming: bool = False  # its workflows may not have been made yet
     errors: tuple[str, ...] = ()
 
 
@@ -137,15 +127,13 @@ def newest_first(runs: tuple[Run, ...]) -> tuple[Run, ...]:
 
 
 def newest(workflows: Iterable[WorkflowState], name: str | None = None) -> tuple[WorkflowState, ...]:
-    """The workflows that count, without setup workflows: of each name the newest; with `name` only that one.
-
-    Where nothing tells which is the newest, one that is alive, or else one that succeeded, is taken for it.
-    """
+    """The workflows that count, without setup workflows: of each name the newest; with `name` only that one."""
     found: dict[str, WorkflowState] = {}
     for one in workflows:
         if one.is_setup or name not in (None, one.name):
             continue
         other = found.setdefault(one.name, one)
+        # where nothing tells which is the newest, one that is alive, or else one that succeeded, is taken for it
         is_newer = (one.is_active, one.succeeded) > (other.is_active, other.succeeded)
         if one.created and other.created and one.created != other.created:
             is_newer = one.created > other.created
@@ -160,13 +148,10 @@ def ends_in_setup(workflows: Iterable[WorkflowState]) -> bool:
 
 
 def adoptable(found: Sequence[EarlierRun]) -> EarlierRun | None:
-    """The run, of those given newest first, that makes another trigger a second deploy; None where none does.
-
-    One that is active does, whatever came after it; else the newest that ran, if it succeeded. What never ran, or was
-    cancelled, has undone nothing: a build cancels a run that is of another commit.
-    """
+    """The run, of those given newest first, that makes another trigger a second deploy; None where none does."""
     for earlier in found:
         if earlier.is_active:
-            return earlier
+            return earlier  # never two, whatever came after it
+    # what never ran, or was cancelled, has undone nothing: a build cancels a run that is of another commit
     ran = [earlier for earlier in found if any(workflow.status not in NEVER_RAN for workflow in earlier.workflows)]
     return ran[0] if ran and ran[0].succeeded else None

@@ -86,17 +86,14 @@ class Severity(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One thing wrong or suspicious at one place: what was found, and what to do about it.
-
-    `cured_at` is where it is cured if that is another file: the message begins with it.
-    """
+    """One thing wrong or suspicious at one place: what was found, and what to do about it."""
 
     code: str
     message: str
     span: Span
     hint: str = ""
     severity: Severity = Severity.ERROR
-    cured_at: Place | None = None
+    cured_at: Place | None = None  # where, if that is another file: the message begins with it
 
     @property
     def is_error(self) -> bool:

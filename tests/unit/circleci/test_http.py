@@ -14,7 +14,7 @@ import pytest
 from builds import context
 from fakes import START, answer, lost, refused_connection
 
-from deploystep.circleci.errors import accepted, describe_failure, refused, unanswered, uncertain, unread
+from deploystep.circleci.errors import describe_failure, refused, unanswered, uncertain, unread
 from deploystep.circleci.http import JsonObject, body_of, every, fate_of, message_of, retry_after, segment, server_time
 from deploystep.core.build import Branch, Tag
 from deploystep.core.errors import FactUnavailable, Refused, ToolError, Uncertain, Unreachable
@@ -176,7 +176,7 @@ CASES: dict[str, ToolError] = {
     "trigger: 500": unanswered(answer(500, {"message": "Oh dear"}), V2),
     "trigger: 502": unanswered(answer(502, b"<html>"), V2),
     "trigger: 302": unanswered(answer(302, location="https://evil.example"), V2),
-    "trigger: 201 without a run": accepted(answer(201), V2)[2],
+    "trigger: 201 without a run": uncertain("CircleCI answered 201, but not with what it created", V2),
     "trigger of an odd branch: lost": unanswered(lost(), context(ref=Branch("feature/x y#1&a=b"))),
     "trigger of a tag: lost": uncertain("it was lost", context(ref=Tag("v1"))),
 }

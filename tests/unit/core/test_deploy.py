@@ -67,8 +67,10 @@ ALLOWED = "has characters that are not allowed"
     ("name", "value", "found"),
     [
         ("CIRCLE_JOB", "", ("E508", "${CIRCLE_JOB} is not set in this build", "set it, or take it out")),
-        *(("CIRCLE_BRANCH", b, ("E509", f'{ALLOWED}: "{b}"', "use ${branch.slug}")) for b in ("a;b", "$(id)", "a`b`")),
-        *(("CIRCLE_BRANCH", b, ("E509", f'{ALLOWED}: "{b}"', "use ${branch.slug}")) for b in ("a b", "ü", "a&&b")),
+        *(
+            ("CIRCLE_BRANCH", b, ("E509", f'{ALLOWED}: "{b}"', "use ${branch.slug}"))
+            for b in ("a;b", "$(id)", "a b", "ü")
+        ),
         ("PASSWORD", "hunter 2", ("E509", ALLOWED, "allowed are letters")),  # what may be secret is not shown
         ("CIRCLE_BRANCH", "x" * 513, ("E510", "'n' is too long: 513 characters", "CircleCI takes 512 at most")),
         ("CIRCLE_BRANCH", "x" * 512, None),
@@ -85,21 +87,11 @@ def test_what_cannot_be_filled_in(name: str, value: str, found: tuple[str, str, 
 
 
 def test_every_problem_of_every_rule() -> None:
-    text = """
-        version: 1
-        rules:
-          - name: a
-            when: {branch: "**"}
-            deploy: {workflow: x, parameters: {p: "${CIRCLE_JOB}", q: "${CIRCLE_BRANCH}"}}
-          - name: b
-            when: {branch: "**"}
-            deploy: {workflow: x, parameters: {r: "${CIRCLE_JOB}"}}
-        """
+    line = '  - {name: NAME, when: {branch: "**"}, deploy: {parameters: {p: "${CIRCLE_JOB}", q: "${CIRCLE_BRANCH}"}}}\n'
+    text = "version: 1\nrules:\n" + line.replace("NAME", "a") + line.replace("NAME", "b")
     found = specs(text, build(CIRCLE_BRANCH="a b")).diagnostics
-    assert [(d.code, d.span.line) for d in found] == [("E508", 6), ("E509", 6), ("E508", 9)]
+    assert [(d.code, d.span.line) for d in found] == [("E508", 3), ("E509", 3), ("E508", 4), ("E509", 4)]
 
-
-# What an API cannot do, or is not known to do
 
 V3 = "api: v3"
 OIDC = oidc(pipeline_definition_id=DEFINITION)
@@ -121,9 +113,6 @@ def test_what_an_api_cannot_do(deploy: str, of: BuildContext, top: str, code: st
     assert [d.code for d in found] == ([code] if code else [])
 
 
-# How a run of it is known
-
-
 def known(*deploys: str, of: BuildContext | None = None) -> list[tuple[str | None, bool, tuple[str, ...]]]:
     """Of rules a, b, … : what their runs are known by, whether a rerun is recognised, and who shares that."""
     lines = "".join(
@@ -141,7 +130,6 @@ BOTH = [("x", True, ("b",)), ("x", True, ("a",))]
 @pytest.mark.parametrize(
     ("deploys", "found"),
     [
-        ([ALWAYS + "workflow: x"], [("x", True, ())]),
         ([ALWAYS + "job: x"], [("x", True, ())]),
         ([ALWAYS + "workflow: x", ALWAYS + "workflow: y"], [("x", True, ()), ("y", True, ())]),
         ([ALWAYS + "workflow: x"] * 3, [("x", True, ("b", "c")), ("x", True, ("a", "c")), ("x", True, ("a", "b"))]),
