@@ -14,7 +14,6 @@ from acceptance.wire import (
     CREATED,
     DATE,
     LIST,
-    LOST,
     NEW,
     NO,
     NOW,
@@ -40,37 +39,6 @@ PROJECT_ID, TARGET_ID = "11111111-0000-4000-8000-000000000001", "22222222-0000-4
 TARGET = "targets: {shop: {project: gh/acme/other, branch: main}}\n"
 V3_TARGET = f"targets: {{shop: {{project: gh/acme/other, branch: main, api: v3, definition: {DEFINITION}}}}}\n"
 ANY = rule("parameters: {deploy: true}")
-
-
-# What was created
-
-
-@pytest.mark.parametrize(
-    ("deploy", "states", "code", "error"),
-    [
-        ("parameters: {deploy: true}", {"lint": "error", "deploy": "failed"}, 0, None),
-        ("parameters: {deploy: true}", {"lint": "not_run", "deploy": "canceled"}, 10, "did-not-run"),
-        ("workflow: deploy", {"lint": "running", "deploy": "canceled"}, 10, "did-not-run"),
-        ("workflow: deploy", {"setup": "failed"}, 10, "setup-failed"),
-    ],
-)
-def test_what_was_created(project: Project, deploy: str, states: dict[str, str], code: int, error: str | None) -> None:
-    """A rule that names no workflow has started something as long as one runs; nothing follows a failed setup."""
-    project.write(rule(deploy))
-    ended, _ = step(project, {**created_run(**states), NEW: read(pipeline(state="setup"))}, "--confirm", "30s")
-    assert (ended.code, (ended.json["error"] or {}).get("code")) == (code, error), ended.err
-
-
-@pytest.mark.parametrize(("status", "code"), [("not_running", 0), ("not_run", 10), ("canceled", 10)])
-def test_a_job_of_the_old_api_that_is_skipped_is_not_green(project: Project, status: str, code: int) -> None:
-    """API v1.1 answers with the job itself: where that says it does not run, no deploy was made."""
-    job = {"build_num": 9, "vcs_revision": SHA, "job_name": "deploy", "status": status}
-    project.write(rule("job: deploy"))
-    ended, _ = step(project, {f"GET {JOBS}/tree/main": read([]), f"POST {JOBS}/tree/main": read(job)})
-    assert ended.code == code, ended.err
-
-
-# What was there before
 
 
 @pytest.mark.parametrize("unreadable", [NO, Answer(200, {"items": "?"})], ids=["403", "garbage"])
@@ -142,34 +110,6 @@ def test_a_list_that_is_not_read_to_its_end_decides_nothing(project: Project) ->
     for listed in (read({"items": [pipeline(OLD_ID, 3600.0, **ELSEWHERE)], "next_page_token": "x"}), page("?", OWN)):
         ended, _ = step(project, {LIST: listed})
         assert (ended.code, ended.outcomes, ended.json["error"]["code"]) == (5, ["not-sent"], "undecided")
-
-
-# Triggers of unknown fate
-
-
-@pytest.mark.parametrize(
-    ("listed", "outcome"),
-    [
-        ([page(OWN), page(pipeline(), OWN)], "triggered"),
-        ([page(OWN), page(pipeline(OLD_2), pipeline(), OWN)], "uncertain"),
-        ([page(pipeline(age=3600.0), OWN)], "uncertain"),
-        ([page(OWN), Answer(500)], "uncertain"),
-    ],
-)
-def test_what_a_lost_trigger_may_have_created(project: Project, listed: list[Answer], outcome: str) -> None:
-    """Only the one new run that two looks in a row show is it."""
-    states = (
-        [workflows(deploy="failed"), workflows(deploy="running")] if len(listed) == 1 else workflows(deploy="running")
-    )
-    routes = {**created_run(), LIST: listed, POST: LOST, f"{NEW}/workflow": states}
-    routes |= {f"GET /api/v2/pipeline/{OLD_2}": read(pipeline(OLD_2))}
-    routes |= {f"GET /api/v2/pipeline/{OLD_2}/workflow": workflows(deploy="running")}
-    ended, server = step(project, routes)
-    assert (ended.code, ended.outcomes) == (8 if outcome == "uncertain" else 0, [outcome]), ended.err
-    assert len(server.asked(POST)) == 1
-
-
-# Another project
 
 
 def test_what_a_target_deployed_last_is_not_asked_of_this_project(clone: Clone) -> None:

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from datetime import datetime
 from math import inf
+from operator import attrgetter
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 from deploystep.circleci import http
 from deploystep.circleci.http import Ask, Failure, Read, Request, Response, Result, Transport
 from deploystep.core.frozen import dataclass
 from deploystep.core.retry import ATTEMPTS, Fate, next_step
-from deploystep.core.runs import Run, newest_first
+from deploystep.core.runs import Run
 
 T = TypeVar("T")
 Attempt: TypeAlias = Callable[[Result | None], None]
@@ -52,7 +53,7 @@ class Console(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """Runs, newest first."""
+    """Runs, newest first; where one does not tell its time, as they were listed."""
 
     runs: tuple[Run, ...]
     is_whole: bool  # the list ended, or went as far back as was wanted
@@ -109,7 +110,12 @@ class Client:
     def runs(self, ask: Ask, read: Read[Run], enough: Enough) -> Recent | Result:
         """Read pages until the list ends or there is `enough`; where a page cannot be read, what came instead of it."""
         found = self._listed(ask, read, enough)
-        return Recent(newest_first(found[0]), *found[1:]) if isinstance(found, tuple) else found
+        if not isinstance(found, tuple):
+            return found
+        runs = tuple({run.id: run for run in found[0]}.values())  # a list that grows meanwhile names some twice
+        if all(run.created is not None for run in runs):
+            runs = tuple(sorted(runs, key=attrgetter("created"), reverse=True))
+        return Recent(runs, *found[1:])
 
     def _listed(
         self, ask: Ask, read: Read[T], enough: Callable[[tuple[T, ...]], bool]

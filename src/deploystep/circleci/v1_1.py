@@ -11,13 +11,13 @@ from deploystep.circleci import http
 from deploystep.circleci.client import Client, Enough, Recent
 from deploystep.circleci.errors import TriggerContext
 from deploystep.circleci.http import JsonObject, Page, Request, Result, body_of, segment
-from deploystep.circleci.v2 import V2, read_run
+from deploystep.circleci.v2 import V2, one, read_run
 from deploystep.core.build import ProjectSlug
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import Refused, ToolError
 from deploystep.core.frozen import replace
 from deploystep.core.retry import Repeat
-from deploystep.core.runs import Created, Run, WorkflowState
+from deploystep.core.runs import Run, WorkflowState
 
 _PAGE: Final = 100  # v1.1 reference: the most that `limit` may be
 #: The words of `why` as v2 writes them; the reference shows `edit` for what recorded answers call `api`.
@@ -41,16 +41,11 @@ def _path(project: ProjectSlug) -> str:
 class V1Job(V2):
     """API v1.1 for one project and branch: each job is seen as a run with one workflow of the job's name."""
 
+    _is_job = True
+
     def __init__(self, client: Client, context: TriggerContext) -> None:
         super().__init__(client, context)
-        self._place = _path(context.project)
-
-    def _created(self, body: JsonObject) -> Created | None:
-        job, number = _as_v2(body), body.number("build_num")
-        if number is None:
-            return None
-        url, revision = self.context.run_url(number), job.revision("vcs", "revision")
-        return Created(None, number, url, job.text("state") or "", revision)
+        self._runs = self._workflows = _path(context.project)
 
     def _no(self, words: str, /) -> ToolError | None:
         """Failures can come so."""
@@ -58,13 +53,23 @@ class V1Job(V2):
         no_2_1 = "API v1.1 cannot trigger jobs of a config that says version: 2.1"
         return Refused("refused", what, f"{no_2_1}; gate a workflow on a parameter and use workflow:")
 
-    def _one(self, run_id: str) -> JsonObject:
-        job = _as_v2(JsonObject(body_of(self.client.get(f"{self._place}/{segment(run_id)}"))))
-        return job if job.get("id") == run_id and job.text("state") else JsonObject(None)
+    def _as_v2(self, body: JsonObject) -> JsonObject:
+        number = body.number("build_num")
+        # a job of a workflow was started by that workflow
+        why = "webhook" if body.get("workflows") else _WHY.get(body.text("why") or "")
+        return JsonObject({
+            "id": None if number is None else str(number),
+            "number": number,
+            "name": body.text("job_name") or body.text("build_parameters", "CIRCLE_JOB"),
+            "state": body.text("outcome") or body.text("status"),
+            "created_at": body.text("queued_at") or body.get("usage_queued_at"),
+            "trigger": {"type": why},
+            "vcs": {"revision": body.get("vcs_revision"), "branch": body.get("branch"), "tag": body.get("vcs_tag")},
+        })  # fmt: skip
 
     def workflows(self, run_id: str) -> tuple[WorkflowState, ...] | None:
         """The job, seen as the one workflow of its run; None where it cannot be read."""
-        job = self._one(run_id)
+        job = one(self.client, self._runs, run_id, self._as_v2)[0]
         state = job.text("state")
         status = "success" if state in ("fixed", "no_tests") else state  # v1.1 reference, "Build status"
         return (WorkflowState(run_id, job.text("name") or "", status),) if status else None
@@ -74,11 +79,11 @@ class V1Job(V2):
         offsets = count(_PAGE, _PAGE)
 
         def read(result: Result) -> Page[Run] | None:
-            jobs = http.every(body_of(result), lambda job: read_run(_as_v2(job)))
+            jobs = http.every(body_of(result), lambda job: read_run(self._as_v2(job)))
             # a full page may have another after it
             return None if jobs is None else (jobs, str(next(offsets)) if len(jobs) >= _PAGE else None)
 
-        path = f"{self._place}/tree/{segment(self.context.ref.name)}"
+        path = f"{self._runs}/tree/{segment(self.context.ref.name)}"
         return self.client.runs(http.listing(path, "offset", limit=str(_PAGE), shallow="true"), read, enough)
 
     def compiled_config(self, _run_id: str) -> str | None:
@@ -88,19 +93,3 @@ class V1Job(V2):
     def jobs_not_run(self, _workflow: WorkflowState) -> tuple[str, ...] | None:
         """Nothing: the job is all that there is, and its own state tells whether it ran."""
         return ()
-
-
-def _as_v2(job: JsonObject) -> JsonObject:
-    """A job as v2 writes a run; its number is its id. A job of a workflow was started by that workflow."""
-    number = job.number("build_num")
-    why = "webhook" if job.get("workflows") else _WHY.get(job.text("why") or "")
-    vcs = {"revision": job.get("vcs_revision"), "branch": job.get("branch"), "tag": job.get("vcs_tag")}
-    return JsonObject({
-        "id": None if number is None else str(number),
-        "number": number,
-        "name": job.text("job_name") or job.text("build_parameters", "CIRCLE_JOB"),
-        "state": job.text("outcome") or job.text("status"),
-        "created_at": job.text("queued_at") or job.get("usage_queued_at"),
-        "trigger": {"type": why},
-        "vcs": vcs,
-    })  # fmt: skip

@@ -4,6 +4,7 @@ Sources: CircleCI's v2 OpenAPI document, operations `getPipelineById`, `getPipel
 `listPipelinesForProject`, `listWorkflowsByPipelineId`, `listWorkflowJobs`, `getJobDetails`.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from deploystep.circleci import http
@@ -23,9 +24,10 @@ _BY_API: Final = {"api": True, "webhook": False, "scheduled_pipeline": False}
 
 
 class V2:
-    """One API version for one project and ref. The other versions write what they read as v2 does."""
+    """One API version for one project and ref. Another tells where things are, and writes what it reads as v2 does."""
 
-    _place = "/api/v2/workflow"
+    _runs, _workflows = "/api/v2/pipeline", "/api/v2/workflow"
+    _is_job, _has_number = False, True
 
     def __init__(self, client: Client, context: TriggerContext) -> None:
         self.client, self.context = client, context
@@ -36,18 +38,14 @@ class V2:
         if status not in _ACCEPTED:
             raise refused(response, self.context)
         body = JsonObject(body_of(response, _ACCEPTED))
-        created = self._created(body)
-        if created is not None:
-            return created
+        made = self._as_v2(body)
+        identity, number, state = made.identity("id"), made.number("number"), made.text("state") or ""
+        if identity is not None and (number is not None or not self._has_number):
+            is_of = made.revision("vcs", "revision") if self._is_job else None
+            return Created(None if self._is_job else identity, number, self.context.run_url(number), state, is_of)
         words = http.message_of(response) if status == _ACCEPTED.start else ""
         nothing = uncertain(f"CircleCI answered {status}, but not with what it created", self.context)
         raise (self._no(words) if words and "id" not in body.get() else None) or nothing
-
-    def _created(self, body: JsonObject) -> Created | None:
-        identity, number = body.identity("id"), body.number("number")
-        if identity is None or number is None:
-            return None
-        return Created(identity, number, self.context.run_url(number), body.text("state") or "")
 
     def _no(self, words: str, /) -> ToolError | None:
         """What words mean that a 200 holds in place of what was created."""
@@ -57,11 +55,10 @@ class V2:
 
     def run(self, run_id: str) -> Run | None:
         """The run; None where it cannot be read."""
-        return read_run(self._one(run_id))
+        return read_run(one(self.client, self._runs, run_id, self._as_v2)[0])
 
-    def _one(self, run_id: str) -> JsonObject:
-        """A run as v2 writes it; empty where the answer is of another, or names no state."""
-        return _pipeline(self.client, run_id)[0]
+    def _as_v2(self, body: JsonObject) -> JsonObject:
+        return body
 
     def workflows(self, run_id: str) -> tuple[WorkflowState, ...] | None:
         """Every workflow of the run; None where they cannot be read."""
@@ -85,7 +82,7 @@ class V2:
 
     def cancel(self, workflow: WorkflowState) -> bool:
         """`POST …/{id}/cancel`: whether it was accepted. Cancelling twice does no harm."""
-        result = self.client.send(Request("POST", f"{self._place}/{segment(workflow.id)}/cancel", Repeat.FREELY))
+        result = self.client.send(Request("POST", f"{self._workflows}/{segment(workflow.id)}/cancel", Repeat.FREELY))
         return isinstance(result, Response) and result.status in _ACCEPTED
 
 
@@ -97,27 +94,30 @@ def completed(run: Run, read: Run | None) -> Run:
     return replace(run, number=run.number or read.number, revision=run.revision or read.revision, is_by_api=by_api)
 
 
+def one(
+    client: Client, path: str, run_id: str, as_v2: Callable[[JsonObject], JsonObject] = lambda body: body
+) -> tuple[JsonObject, Result]:
+    """A run as v2 writes it, empty where the answer is of another or names no state; and the answer itself."""
+    result = client.get(f"{path}/{segment(run_id)}")
+    body = as_v2(JsonObject(body_of(result)))
+    return (body if body.get("id") == run_id and body.text("state") else JsonObject(None)), result
+
+
 def pipeline(client: Client, pipeline_id: str) -> Run | None:
     """`GET /pipeline/{id}`; None where it cannot be read."""
-    return read_run(_pipeline(client, pipeline_id)[0])
+    return pipeline_answer(client, pipeline_id)[0]
 
 
 def pipeline_answer(client: Client, pipeline_id: str) -> tuple[Run | None, Result]:
     """The pipeline, None where it cannot be read, and the answer itself."""
-    body, result = _pipeline(client, pipeline_id)
+    body, result = one(client, "/api/v2/pipeline", pipeline_id)
     return read_run(body), result
 
 
 def pipeline_project(client: Client, pipeline_id: str) -> tuple[ProjectSlug | None, Result]:
     """The project that a pipeline is of, None where that is not told, and the answer itself."""
-    body, result = _pipeline(client, pipeline_id)
+    body, result = one(client, "/api/v2/pipeline", pipeline_id)
     return ProjectSlug.parse(body.text("project_slug") or ""), result
-
-
-def _pipeline(client: Client, pipeline_id: str) -> tuple[JsonObject, Result]:
-    result = client.get(f"/api/v2/pipeline/{segment(pipeline_id)}")
-    body = JsonObject(body_of(result))
-    return (body if body.get("id") == pipeline_id and body.text("state") else JsonObject(None)), result
 
 
 def compiled_config(client: Client, pipeline_id: str) -> str | None:

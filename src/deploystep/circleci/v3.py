@@ -5,15 +5,15 @@ A run's id is that of its v2 pipeline, by which v2 tells how it was triggered. N
 """
 
 from datetime import timedelta, timezone
-from typing import Any, Final
+from typing import Final
 
 from deploystep.circleci import http
 from deploystep.circleci.client import Enough, Recent
-from deploystep.circleci.http import JsonObject, Page, Request, Response, Result, body_of, segment
+from deploystep.circleci.http import JsonObject, Page, Request, Response, Result, body_of
 from deploystep.circleci.v2 import V2, completed, pipeline, read_run, read_workflow
 from deploystep.core.errors import ToolError
 from deploystep.core.retry import Repeat
-from deploystep.core.runs import Created, Run, WorkflowState
+from deploystep.core.runs import Run, WorkflowState
 
 #: Phase and, where it matters, outcome as v2's one word; what is not here stays what it is.
 _STATUS: Final = {
@@ -30,30 +30,31 @@ _STATUS: Final = {
 class V3(V2):
     """API v3 for one project and branch. What a run was compiled to, and its jobs, v2 tells by the same ids."""
 
-    _place = "/api/v3/workflows"
-
-    def _created(self, body: JsonObject) -> Created | None:
-        made = as_v2(body.get("data"))
-        identity, number = made.identity("id"), made.number("number")
-        state = made.text("state") or ""
-        return Created(identity, number, self.context.run_url(number), state) if identity else None
+    _runs, _workflows = "/api/v3/runs", "/api/v3/workflows"
+    _has_number = False
 
     def _no(self, _words: str, /) -> ToolError | None:
         return None  # none are attested
 
-    def _one(self, run_id: str) -> JsonObject:
-        run = as_v2(JsonObject(body_of(self.client.get(f"/api/v3/runs/{segment(run_id)}"))).get("data"))
-        return run if run.get("id") == run_id and run.text("state") else JsonObject(None)
+    def _as_v2(self, body: JsonObject) -> JsonObject:
+        data = JsonObject(body.get("data")) if body.get("attributes") is None else body  # an item of a list is bare
+        phase = data.text("attributes", "phase") or ""
+        outcome = data.text("attributes", "outcome") or data.text("attributes", "current_outcome") or ""
+        status = _STATUS.get((phase, outcome)) or (outcome if phase == "ended" else _STATUS.get(phase, phase))
+        state = "errored" if status == "error" else "pending" if phase in ("created", "queued") else phase and "created"
+        same = {key: data.get("attributes", key) for key in ("number", "created_at", "errors", "name", "tag")}
+        vcs = data.get("references", "event", "attributes", "vcs")
+        return JsonObject({"id": data.get("id"), "state": state, "status": status or "unknown", "vcs": vcs, **same})
 
     def workflows(self, run_id: str) -> tuple[WorkflowState, ...] | None:
         """`GET /workflows?filter[run_id]=`; a 404 means that there are none yet, or that they may not be seen."""
-        read_page = http.page_of(lambda item: read_workflow(as_v2(item.get())), "data", ("page", "next"))
+        read_page = http.page_of(lambda item: read_workflow(self._as_v2(item)), "data", ("page", "next"))
 
         def read(result: Result) -> Page[WorkflowState] | None:
             is_missing = isinstance(result, Response) and result.status == 404  # noqa: PLR2004
             return ((), None) if is_missing else read_page(result)
 
-        return self.client.pages(http.listing(self._place, "page[cursor]", **{"filter[run_id]": run_id}), read)
+        return self.client.pages(http.listing(self._workflows, "page[cursor]", **{"filter[run_id]": run_id}), read)
 
     def recent(self, enough: Enough) -> Recent | Result:
         """The branch's runs of the last 90 days (`POST /runs/search`), after which no workflow can be rerun."""
@@ -74,7 +75,7 @@ class V3(V2):
             return Request("POST", "/api/v3/runs/search", Repeat.FREELY, body)
 
         return self.client.runs(
-            ask, http.page_of(lambda item: read_run(as_v2(item.get())), "data", ("page", "next")), enough
+            ask, http.page_of(lambda item: read_run(self._as_v2(item)), "data", ("page", "next")), enough
         )
 
     def details(self, run: Run) -> Run:
@@ -82,15 +83,3 @@ class V3(V2):
         if run.is_by_api is None:
             run = completed(run, pipeline(self.client, run.id))
         return run if run.revision else completed(run, self.run(run.id))
-
-
-def as_v2(value: Any) -> JsonObject:
-    """A run, or a workflow, as v2 writes it; one that names no phase has no state."""
-    data = JsonObject(value)
-    phase = data.text("attributes", "phase") or ""
-    outcome = data.text("attributes", "outcome") or data.text("attributes", "current_outcome") or ""
-    status = _STATUS.get((phase, outcome)) or (outcome if phase == "ended" else _STATUS.get(phase, phase))
-    state = "errored" if status == "error" else "pending" if phase in ("created", "queued") else phase and "created"
-    same = {key: data.get("attributes", key) for key in ("number", "created_at", "errors", "name", "tag")}
-    vcs = data.get("references", "event", "attributes", "vcs")
-    return JsonObject({"id": data.get("id"), "state": state, "status": status or "unknown", "vcs": vcs, **same})

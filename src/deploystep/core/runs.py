@@ -7,7 +7,6 @@ known here is taken to mean that it goes on.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from operator import attrgetter
 from typing import ClassVar, Final
 
 from deploystep.core.build import Branch, Tag
@@ -117,13 +116,6 @@ class EarlierRun:
     def status(self) -> str:
         """CircleCI's words for its workflows' states, as in `success` or `running, on_hold`."""
         return ", ".join(dict.fromkeys(workflow.status for workflow in self.workflows))
-
-
-def newest_first(runs: tuple[Run, ...]) -> tuple[Run, ...]:
-    """Each run once, by the times they tell, or as they were listed where one does not: a list may grow while read."""
-    once = tuple({run.id: run for run in runs}.values())
-    is_dated = all(run.created is not None for run in once)
-    return tuple(sorted(once, key=attrgetter("created"), reverse=True)) if is_dated else once
 
 
 def newest(workflows: Iterable[WorkflowState], name: str | None = None) -> tuple[WorkflowState, ...]:

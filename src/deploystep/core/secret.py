@@ -7,7 +7,6 @@ from urllib.parse import quote, urlsplit
 from deploystep.core.frozen import dataclass
 
 MASK: Final = "***"
-_SHORTEST: Final = 6  # masking shorter texts would mangle words; no token is that short
 
 
 class Secret:
@@ -24,7 +23,8 @@ class Secret:
             import json  # noqa: PLC0415 - CircleCI's own tokens need no escape
 
             found.add(json.dumps(value)[1:-1])
-        self._spellings = sorted(found, key=len, reverse=True) if len(value) >= _SHORTEST else []
+        # masking shorter texts would mangle words; no token is that short
+        self._spellings = sorted(found, key=len, reverse=True) if len(value) > 5 else []  # noqa: PLR2004
 
     def reveal(self) -> str:
         """The token itself."""
