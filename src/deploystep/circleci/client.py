@@ -16,6 +16,8 @@ T = TypeVar("T")
 Attempt: TypeAlias = Callable[[Result | None], None]
 #: Whether a list of runs, in the order in which CircleCI gave them, goes back far enough.
 Enough: TypeAlias = Callable[[tuple[Run, ...]], bool]
+#: Items, whether they are whole, and when the first were listed.
+Listed: TypeAlias = tuple[tuple[T, ...], bool, datetime | None]
 MOST_PAGES: Final = 50
 
 
@@ -117,9 +119,7 @@ class Client:
             runs = tuple(sorted(runs, key=attrgetter("created"), reverse=True))
         return Recent(runs, *found[1:])
 
-    def _listed(
-        self, ask: Ask, read: Read[T], enough: Callable[[tuple[T, ...]], bool]
-    ) -> tuple[tuple[T, ...], bool, datetime | None] | Result:
+    def _listed(self, ask: Ask, read: Read[T], enough: Callable[[tuple[T, ...]], bool]) -> Listed[T] | Result:
         found: tuple[T, ...] = ()
         moment, token = None, ""
         for _ in range(MOST_PAGES):

@@ -42,13 +42,10 @@ class TriggerContext:
 
 def uncertain(reason: str, context: TriggerContext) -> Uncertain:
     """Something went wrong after the trigger may have been received."""
-    return Uncertain(
-        "uncertain",
-        f"the trigger of rule '{context.rule}' may have been accepted: {reason}",
-        f"look for a run that the API started at {context.list_url}",
-        "if it is there, do not run this step again: the deploy is under way",
-        "if it is still not there after some minutes, rerun this job",
-    )
+    what = f"the trigger of rule '{context.rule}' may have been accepted: {reason}"
+    look = f"look for a run that the API started at {context.list_url}"
+    there = "if it is there, do not run this step again: the deploy is under way"
+    return Uncertain("uncertain", what, look, there, "if it is still not there after some minutes, rerun this job")
 
 
 def unanswered(result: Result, context: TriggerContext) -> ToolError:
@@ -61,13 +58,13 @@ def unread(result: Result, context: TriggerContext) -> ToolError:
     """Something had to be read before the trigger, and could not be: nothing was sent."""
     if isinstance(result, Response) and 400 <= result.status < 500 and result.status != 429:  # noqa: PLR2004
         return refused(result, context, is_trigger=False)
-    return not_received(result, context.host, context.rule) or FactUnavailable(
-        "undecided",
-        f"cannot tell whether rule '{context.rule}' was triggered for this commit before: "
-        f"the runs of {context.project} could not be read ({describe_failure(result, context.host)}); it was not sent",
-        "it is safe to run this step again",
-        "to send without looking, give  --again REASON",
+    what = (
+        f"cannot tell whether rule '{context.rule}' was triggered for this commit before: the runs of {context.project}"
     )
+    why = f"could not be read ({describe_failure(result, context.host)}); it was not sent"
+    hints = "it is safe to run this step again", "to send without looking, give  --again REASON"
+    unknown = FactUnavailable("undecided", f"{what} {why}", *hints)
+    return not_received(result, context.host, context.rule) or unknown
 
 
 def kept_out(result: Result, context: TriggerContext) -> ToolError | None:
@@ -105,10 +102,8 @@ def describe_failure(result: Result, host: str) -> str:
 
 def cannot_see(token_name: str) -> str:
     """Why CircleCI may hide something from this token; for reads that only say that they failed."""
-    return (
-        f"possible causes: the token in {token_name} is a project token (API v2 takes personal API tokens only), "
-        "it has expired, or its user cannot see this project"
-    )
+    token = f"the token in {token_name} is a project token (API v2 takes personal API tokens only)"
+    return f"possible causes: {token}, it has expired, or its user cannot see this project"
 
 
 def refused(response: Response, context: TriggerContext, *, is_trigger: bool = True) -> Refused:
@@ -137,9 +132,6 @@ def refused(response: Response, context: TriggerContext, *, is_trigger: bool = T
     }
     possible = [words for of, fits, words in causes if of == status and fits]
     step = steps.get(status) if possible else None
-    return Refused(
-        f"refused-{status}",
-        f"{describe_failure(response, 'CircleCI')}; nothing was triggered for rule '{context.rule}'",
-        *(f"{'or' if at else 'possible causes:'} {words}" for at, words in enumerate(possible)),
-        step or f"is {context.host} CircleCI's API? see  --host",
-    )
+    what = f"{describe_failure(response, 'CircleCI')}; nothing was triggered for rule '{context.rule}'"
+    hints = (f"{'or' if at else 'possible causes:'} {words}" for at, words in enumerate(possible))
+    return Refused(f"refused-{status}", what, *hints, step or f"is {context.host} CircleCI's API? see  --host")

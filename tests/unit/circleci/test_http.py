@@ -24,18 +24,15 @@ from deploystep.core.rules import ApiVersion
 DATE = "Tue, 16 Jun 2026 08:02:41 GMT"
 
 
-@pytest.mark.parametrize(
-    ("result", "fate"),
-    [
-        *((answer(s), Fate.ANSWERED) for s in (200, 201, 202, 299, 400, 401, 403, 404, 410, 422, 499)),
-        *((answer(s), Fate.UNKNOWN) for s in (301, 302, 307, 308, 408, 500, 502, 503, 504, 599)),
-        (answer(429), Fate.RATE_LIMITED),
-        (lost(), Fate.UNKNOWN),
-        (refused_connection(), Fate.NOT_RECEIVED),
-    ],
-)
-def test_fates(result: Any, fate: Fate) -> None:
-    assert fate_of(result) is fate
+def test_fates() -> None:
+    fates: dict[Fate, Any] = {
+        Fate.ANSWERED: map(answer, (200, 201, 202, 299, 400, 401, 403, 404, 410, 422, 499)),
+        Fate.UNKNOWN: [lost(), *map(answer, (199, 301, 302, 307, 308, 408, 500, 502, 503, 504, 599))],
+        Fate.RATE_LIMITED: [answer(429)],
+        Fate.NOT_RECEIVED: [refused_connection()],
+    }
+    for fate, results in fates.items():
+        assert {fate_of(result) for result in results} == {fate}
 
 
 @pytest.mark.parametrize(
@@ -59,10 +56,12 @@ def test_retry_after(text: str, seconds: float | None) -> None:
     assert retry_after(answer(429, retry_after=text), START.astimezone(timezone(timedelta(hours=-7)))) == seconds
 
 
-def test_a_wait_until_a_date_is_by_the_servers_clock() -> None:
+def test_times_by_the_servers_clock() -> None:
     told = answer(429, retry_after=DATE, date="Tue, 16 Jun 2026 08:02:31 GMT")
-    assert retry_after(told, START - timedelta(days=1)) == 10.0
-    assert retry_after(lost(), START) is None
+    assert (retry_after(told, START - timedelta(days=1)), retry_after(lost(), START)) == (10.0, None)
+    assert server_time(answer(200, date=DATE)) == START + timedelta(seconds=30)
+    for date in ("", "soon", *(f"Fri, 01 Jan {year} 00:00:00 GMT" for year in (1999, 2200, 9999))):
+        assert server_time(answer(200, date=date)) is None
 
 
 @pytest.mark.parametrize(
@@ -85,9 +84,9 @@ def test_circlecis_words(body: Any, words: str) -> None:
     assert message_of(answer(400, body)) == words
 
 
-@pytest.mark.parametrize("body", [b"", b"\x80", b"[" * 50_000, b"1" * 5000, b"{}x"])
-def test_no_body_is_too_odd_to_read(body: bytes) -> None:
-    assert JsonObject(body_of(answer(200, body))).get("id") is None
+def test_no_body_is_too_odd_to_read() -> None:
+    for body in (b"", b"\x80", b"[" * 50_000, b"1" * 5000, b"{}x"):
+        assert JsonObject(body_of(answer(200, body))).get("id") is None
 
 
 def test_a_segment() -> None:
@@ -111,12 +110,6 @@ def test_a_segment() -> None:
 )
 def test_times(text: object, moment: datetime | None) -> None:
     assert JsonObject({"at": {"x": text}}).moment("at", "x") == moment
-
-
-def test_the_servers_time() -> None:
-    assert server_time(answer(200, date=DATE)) == START + timedelta(seconds=30)
-    for date in ("", "soon", *(f"Fri, 01 Jan {year} 00:00:00 GMT" for year in (1999, 2200, 9999))):
-        assert server_time(answer(200, date=date)) is None
 
 
 @pytest.mark.parametrize(
@@ -145,16 +138,9 @@ def test_readers(read: Any, value: object, expected: object) -> None:
 
 
 def test_every_item_or_none() -> None:
-    def read(item: JsonObject) -> int | None:
-        return item.number("n")
-
-    assert every([{"n": 1}, {"n": 2}], read) == (1, 2)
-    assert every([], read) == ()
-    odd: tuple[Any, ...] = ([{"n": 1}, {}], ["x"], {"n": 1}, None, "[]")
-    assert [every(value, read) for value in odd] == [None] * 5
-
-
-# Errors
+    assert every([{"n": 1}, {"n": 2}], lambda item: item.number("n")) == (1, 2)
+    odd: tuple[Any, ...] = ([{"n": 1}, {}], ["x"], {"n": 1}, None, "[]", [])
+    assert [every(value, lambda item: item.number("n")) for value in odd] == [*[None] * 5, ()]
 
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "circleci" / "errors.out"
@@ -193,33 +179,18 @@ def test_their_words() -> None:
     assert text == GOLDEN.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    ("status", "given_up", "before"),
-    [
-        (200, Uncertain, FactUnavailable),
-        (302, Uncertain, FactUnavailable),
-        (400, Uncertain, Refused),
-        (408, Uncertain, Refused),
-        (429, Unreachable, Unreachable),
-        (499, Uncertain, Refused),
-        (503, Uncertain, FactUnavailable),
-    ],
-)
-def test_only_what_may_have_been_received_is_uncertain(
-    status: int, given_up: type[ToolError], before: type[ToolError]
-) -> None:
-    assert (type(unanswered(answer(status), V2)), type(unread(answer(status), V2))) == (given_up, before)
-
-
-def test_what_came_instead() -> None:
-    assert describe_failure(lost(), "https://x") == "the connection was closed before an answer"
-    assert describe_failure(answer(404, SAID), "https://x") == "https://x answered 404: Computer says no"
+def test_only_what_may_have_been_received_is_uncertain() -> None:
+    for before, statuses in {FactUnavailable: (200, 302, 503), Refused: (400, 408, 499), Unreachable: (429,)}.items():
+        for status in statuses:
+            given_up = Unreachable if status == 429 else Uncertain
+            assert (type(unanswered(answer(status), V2)), type(unread(answer(status), V2))) == (given_up, before)
 
 
 def test_half_a_token_is_not_shown() -> None:
     """It would not be recognised where the token is masked."""
     message = unanswered(answer(429, retry_after="30 Bearer " + "t" * 40), V2).message
     assert "(it asks to wait: 30 Bearer)" in message
+    assert describe_failure(answer(404, SAID), "https://x") == "https://x answered 404: Computer says no"
 
 
 def test_where_a_person_looks() -> None:
