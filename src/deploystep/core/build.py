@@ -40,34 +40,27 @@ ENV: Final[Mapping[str, str]] = {
 CLOUD: Final = "https://circleci.com"
 #: CircleCI sets these only in builds of forks (GitHub OAuth, Bitbucket Cloud).
 FORK_VARIABLES: Final = ("CIRCLE_PR_REPONAME", "CIRCLE_PR_USERNAME")
-#: As good as unset; the second is what an empty pipeline value becomes.
-_BLANK: Final = frozenset({"", "<nil>"})
 _VCS: Final = {"gh": "gh", "github": "gh", "bb": "bb", "bitbucket": "bb", "circleci": "circleci"}
 _NUMBERS: Final = ("CIRCLE_NODE_INDEX", "CIRCLE_NODE_TOTAL", "CIRCLE_BUILD_NUM", "CIRCLE_PR_NUMBER")
 
 
-class Variables:
-    """An environment in which blank is one thing. Its repr shows no value, for values may be secrets."""
-
-    __slots__ = ("_values",)
+class Variables(dict[str, str]):
+    """An environment without its blank variables. Its repr shows no value, for values may be secrets."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
-        self._values = {name: value for name, value in values.items() if value not in _BLANK}
-
-    def get(self, name: str) -> str | None:
-        """The value, or None where the variable is unset, empty or `<nil>`."""
-        return self._values.get(name)
+        # the second is what an empty pipeline value becomes
+        super().__init__({name: value for name, value in values.items() if value not in ("", "<nil>")})
 
     def first(self, names: Iterable[str]) -> str | None:
         """The first of these variables that is not blank."""
-        return next((value for name in names if (value := self.get(name)) is not None), None)
+        return next((self[name] for name in names if name in self), None)
 
     def names(self) -> frozenset[str]:
         """Names of the variables that are not blank."""
-        return frozenset(self._values)
+        return frozenset(self)
 
     def __repr__(self) -> str:
-        return f"Variables({len(self._values)} masked)"
+        return f"Variables({len(self)} masked)"
 
 
 @dataclass(frozen=True, slots=True)
