@@ -121,13 +121,16 @@ class Client:
 
     def _listed(self, ask: Ask, read: Read[T], enough: Callable[[tuple[T, ...]], bool]) -> Listed[T] | Result:
         found: tuple[T, ...] = ()
-        moment, token = None, ""
-        for _ in range(MOST_PAGES):
+        moment, token, tokens = None, "", {""}
+        while len(tokens) <= MOST_PAGES:
             result = self.send(ask(token))
             page = read(result)
             if page is None:
                 return result
-            found, moment, token = found + page[0], moment or http.server_time(result), page[1] or ""
-            if not token or enough(found):
+            found, moment, following = found + page[0], moment or http.server_time(result), page[1]
+            if following is None or enough(found):
                 return found, True, moment
+            if following in tokens:  # it goes in a circle
+                break
+            tokens.add(token := following)
         return found, False, moment

@@ -54,14 +54,15 @@ class V1Job(V2):
         return Refused("refused", what, f"{no_2_1}; gate a workflow on a parameter and use workflow:")
 
     def _as_v2(self, body: JsonObject) -> JsonObject:
-        number = body.number("build_num")
+        number, status = body.number("build_num"), body.text("outcome") or body.text("status")
         # a job of a workflow was started by that workflow
         why = "webhook" if body.get("workflows") else _WHY.get(body.text("why") or "")
         return JsonObject({
             "id": None if number is None else str(number),
             "number": number,
             "name": body.text("job_name") or body.text("build_parameters", "CIRCLE_JOB"),
-            "state": body.text("outcome") or body.text("status"),
+            "state": status and "created",
+            "status": status,
             "created_at": body.text("queued_at") or body.get("usage_queued_at"),
             "trigger": {"type": why},
             "vcs": {"revision": body.get("vcs_revision"), "branch": body.get("branch"), "tag": body.get("vcs_tag")},
@@ -70,8 +71,8 @@ class V1Job(V2):
     def workflows(self, run_id: str) -> tuple[WorkflowState, ...] | None:
         """The job, seen as the one workflow of its run; None where it cannot be read."""
         job = one(self.client, self._runs, run_id, self._as_v2)[0]
-        state = job.text("state")
-        status = "success" if state in ("fixed", "no_tests") else state  # v1.1 reference, "Build status"
+        word = job.text("status")
+        status = "success" if word in ("fixed", "no_tests") else word  # v1.1 reference, "Build status"
         return (WorkflowState(run_id, job.text("name") or "", status),) if status else None
 
     def recent(self, enough: Enough) -> Recent | Result:

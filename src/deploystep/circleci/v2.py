@@ -39,10 +39,11 @@ class V2:
             raise refused(response, self.context)
         body = JsonObject(body_of(response, _ACCEPTED))
         made = self._as_v2(body)
-        identity, number, state = made.identity("id"), made.number("number"), made.text("state") or ""
+        identity, number = made.identity("id"), made.number("number")
         if identity is not None and (number is not None or not self._has_number):
+            url, state = self.context.run_url(number), made.text("status" if self._is_job else "state") or ""
             is_of = made.revision("vcs", "revision") if self._is_job else None
-            return Created(None if self._is_job else identity, number, self.context.run_url(number), state, is_of)
+            return Created(None if self._is_job else identity, number, url, state, is_of)
         words = http.message_of(response) if status == _ACCEPTED.start else ""
         nothing = uncertain(f"CircleCI answered {status}, but not with what it created", self.context)
         raise (self._no(words) if words and "id" not in body.get() else None) or nothing

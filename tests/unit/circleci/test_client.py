@@ -122,6 +122,8 @@ def test_all_pages() -> None:
     assert pages(page("1", "2", following="b"), page(following="c"), page("3")) == (["1", "2", "3"], [None, "b", "c"])
     assert pages(page()) == ((), [None])
     assert pages(page("1", following="b"), answer(404))[0] is None, "all or nothing"
+    circle = [page("1", following="b"), page("2", following="c"), page("3", following="b")]
+    assert pages(*circle) == (None, [None, "b", "c"])
     endless = [page("x", following=str(n)) for n in range(MOST_PAGES)]
     assert pages(*endless)[0] is None
     assert len(pages(*endless)[1]) == MOST_PAGES
@@ -143,7 +145,8 @@ def test_runs_are_read_until_there_is_enough() -> None:
 
 
 def test_runs_that_do_not_end() -> None:
-    recent = runs(*[page("x", following="b")] * MOST_PAGES)
-    assert isinstance(recent, Recent)
-    assert not recent.is_whole
+    for events in ([page("x", following=str(n)) for n in range(MOST_PAGES)], [page("1", following="b")] * 2):
+        recent = runs(*events, enough=MOST_PAGES + 1)
+        assert isinstance(recent, Recent)
+        assert not recent.is_whole, "one page that comes again and again does not go back far"
     assert runs(page("1", following="b"), answer(403)) == answer(403)
