@@ -5,8 +5,7 @@ A case or two of each kind, through the whole process; every case is in tests/un
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from acceptance.server import Answer
@@ -16,7 +15,6 @@ from acceptance.wire import (
     LIST,
     NEW,
     NO,
-    NOW,
     OLD,
     OLD_ID,
     OWN,
@@ -38,7 +36,6 @@ JOBS = "/api/v1.1/project/github/acme/shop"
 PROJECT_ID, TARGET_ID = "11111111-0000-4000-8000-000000000001", "22222222-0000-4000-8000-000000000002"
 TARGET = "targets: {shop: {project: gh/acme/other, branch: main}}\n"
 V3_TARGET = f"targets: {{shop: {{project: gh/acme/other, branch: main, api: v3, definition: {DEFINITION}}}}}\n"
-ANY = rule("parameters: {deploy: true}")
 
 
 @pytest.mark.parametrize("unreadable", [NO, Answer(200, {"items": "?"})], ids=["403", "garbage"])
@@ -69,45 +66,9 @@ def test_a_list_of_jobs_is_read_as_far_as_it_can_matter(clone: Clone) -> None:
     assert len(server.asked(jobs)) == 1
 
 
-OLD_2 = "bbbbbbbb-0000-4000-8000-000000000002"
-ELSEWHERE: Any = {"vcs": {"revision": OTHER_SHA, "branch": "main"}}
-STOPPED = (NOW - timedelta(seconds=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
-FAILED_ONCE = {"id": "w", "name": "deploy", "status": "failed", "stopped_at": STOPPED, "max_auto_reruns": 1}
-RERUN = {"id": "x", "name": "deploy", "status": "running", "created_at": STOPPED, "auto_rerun_number": 1}
-
-
-def is_(*statuses: str) -> list[Answer]:
-    """How the workflow is at one look after the other."""
-    return [workflows(deploy=status) for status in statuses]
-
-
-@pytest.mark.parametrize(
-    ("runs", "outcome"),
-    [
-        ([(pipeline(OLD_ID, 3600.0), is_("success"))], "already-triggered"),
-        ([(pipeline(OLD_ID, 3600.0), is_("failed"))], "triggered"),
-        ([(pipeline(OLD_2, 60.0), is_("canceled")), (pipeline(OLD_ID, 3600.0), is_("success"))], "already-triggered"),
-        ([(pipeline(OLD_ID, 3600.0, **ELSEWHERE), is_("success"))], "triggered"),
-        ([(pipeline(OLD_ID, 3600.0, trigger={"type": "who knows"}), is_("success"))], "not-sent"),
-        ([(pipeline(OLD_ID, 3600.0), [Answer(500)])], "not-sent"),
-        ([(pipeline(OLD_ID, 2.0), is_("running", "canceled"))], "triggered"),
-        ([(pipeline(OLD_ID, 60.0), [page(FAILED_ONCE), page(FAILED_ONCE, RERUN)])], "already-triggered"),
-    ],
-)
-def test_what_is_taken_for_an_earlier_run(
-    project: Project, runs: list[tuple[dict[str, Any], list[Answer]]], outcome: str
-) -> None:
-    """The newest is listed first. Nobody is asked twice for what is certain, and what is not certain is not sent."""
-    routes = {**created_run(deploy="running"), LIST: page(*(run for run, _ in runs), OWN)}
-    for run, states in runs:
-        routes |= {f"GET /api/v2/pipeline/{run['id']}": read(run), f"GET /api/v2/pipeline/{run['id']}/workflow": states}
-    ended, server = step(project, routes)
-    assert (ended.code, ended.outcomes) == (5 if outcome == "not-sent" else 0, [outcome]), ended.err
-    assert len(server.asked(POST)) == (outcome == "triggered")
-
-
 def test_a_list_that_is_not_read_to_its_end_decides_nothing(project: Project) -> None:
-    for listed in (read({"items": [pipeline(OLD_ID, 3600.0, **ELSEWHERE)], "next_page_token": "x"}), page("?", OWN)):
+    other = pipeline(OLD_ID, 3600.0, vcs={"revision": OTHER_SHA, "branch": "main"})
+    for listed in (read({"items": [other], "next_page_token": "x"}), page("?", OWN)):
         ended, _ = step(project, {LIST: listed})
         assert (ended.code, ended.outcomes, ended.json["error"]["code"]) == (5, ["not-sent"], "undecided")
 

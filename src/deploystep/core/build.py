@@ -251,13 +251,12 @@ def _ref(variables: Variables, problems: list[str]) -> Branch | Tag:
 
 def _pull_requests(variables: Variables, origin: str | None, problems: list[str]) -> tuple[set[int], dict[str, None]]:
     """Numbers of this repository's pull requests, and URLs of others: a bot that syncs forks has such."""
-    get = variables.get
-    # every name of this repository: after it was renamed, variables may hold two
-    repositories = (Repository.parse(url) for url in (get("CIRCLE_REPOSITORY_URL"), origin))
-    own = {name.casefold() for name in (_name(variables), *(found.path for found in repositories if found)) if name}
     numbers, foreign = set[int](), dict[str, None]()
     for name in ("CIRCLE_PULL_REQUEST", "CIRCLE_PULL_REQUESTS"):
-        for url in filter(None, map(str.strip, (get(name) or "").split(","))):
+        for url in filter(None, map(str.strip, variables.get(name, "").split(","))):
+            # every name of this repository: after it was renamed, variables may hold two
+            named = (Repository.parse(text) for text in (variables.get("CIRCLE_REPOSITORY_URL"), origin))
+            own = {text.casefold() for text in (_name(variables), *(found.path for found in named if found)) if text}
             form = r"/*(.*?)(?:/-)?(?:/(?:pulls?|pull-requests|merge_requests))?/(\d{1,18})/?"
             request = re.fullmatch(form, _url(url).path, re.ASCII)
             if request is None:
@@ -317,9 +316,10 @@ def _uuid(value: object) -> str | None:
 
 def _project(variables: Variables, path: str) -> ProjectSlug | None:
     """The slug, as the variables tell it; None where they do not, or contradict one another. `path` is of the job."""
-    slug, origin = _name(variables), Repository.parse(variables.get("CIRCLE_REPOSITORY_URL"))
+    slug = _name(variables)
     # as in `/gh/acme/shop/12` or `/pipelines/github/acme/shop/12`; kind `circleci` holds ids that no variable has
     job = re.match(r"/(?:[^/]+/)??(gh|github|bb|bitbucket|circleci)/([^/]+/[^/]+)", path)
+    origin = None if job else Repository.parse(variables.get("CIRCLE_REPOSITORY_URL"))
     kind = _VCS[job[1]] if job else origin and origin.vcs
     is_told = kind in ("gh", "bb") and (job is None or job[2].casefold() == slug.casefold())
     return ProjectSlug.parse(f"{kind}/{slug}") if is_told else None
