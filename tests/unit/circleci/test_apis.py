@@ -314,6 +314,18 @@ def test_jobs_that_did_not_run(wire: V2Wire) -> None:
         assert speaking(wire, JOB_PAGES[0], *[came] * 9)[0].jobs_not_run(WORKFLOW) is None
 
 
+def test_what_was_to_run_only_if_another_job_failed_was_not_skipped() -> None:
+    """Who counted it would take each success for a run that never was, and deploy again."""
+    after: dict[str, Any] = {
+        "alarm": {"build": ["failed"]},
+        "page": {"alarm": ["success"]},
+        "deploy": {"build": ["success"]},
+    }
+    items = [{"id": name, "name": name, "status": "not_run", "requires": after[name]} for name in after]
+    assert speaking(V2Wire(), answer(200, {"items": items[:2]}))[0].jobs_not_run(WORKFLOW) == ()
+    assert speaking(V2Wire(), answer(200, {"items": items}))[0].jobs_not_run(WORKFLOW) == ("deploy",)
+
+
 def test_a_job_of_v1_1_has_no_configuration_and_no_jobs() -> None:
     api, transport = speaking(V1Wire())
     assert (api.compiled_config("25"), api.jobs_not_run(WORKFLOW), transport.sent) == (None, (), [])
@@ -362,6 +374,8 @@ ERRORS = [{"type": "config", "message": "one"}, {"message": 2}, "three", {"messa
         (V2, {"trigger": {"type": "api"}}, {"is_by_api": True}),
         *((V2, {"trigger": {"type": word}}, {"is_by_api": False}) for word in ("webhook", "scheduled_pipeline")),
         *((V2, {"trigger": said}, {"is_by_api": None}) for said in ({"type": "explicit"}, {"type": "new"}, None)),
+        # words of a job are no states of a pipeline: what errored there has deployed nothing
+        *((V1_1, {"status": w}, {"is_errored": False, "is_forming": False}) for w in ("errored", "pending", "setup")),
         (V1_1, {"why": "api"}, {"is_by_api": True}),
         (V1_1, {"why": "edit", "workflows": None}, {"is_by_api": True}),
         *((V1_1, {"why": word}, {"is_by_api": False}) for word in ("github", "bitbucket")),
