@@ -20,7 +20,7 @@ Api: TypeAlias = "V2"
 
 def trigger_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
     """The one request that triggers the deploy; it is never repeated once it may have been received."""
-    # v2 OpenAPI, `triggerPipelineRun`, and for a CircleCI Server that lacks it `triggerPipeline`; for v3 see there
+    # v2 OpenAPI, `triggerPipelineRun`, and for a CircleCI Server that lacks it `triggerPipeline`
     if spec.api is ApiVersion.V1_1:
         from deploystep.circleci.v1_1 import job_request  # noqa: PLC0415 - most triggers are of v2
 

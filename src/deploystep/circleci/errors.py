@@ -1,7 +1,6 @@
 """What a trigger is about, and what an unexpected answer to it means: possible causes and the next step.
 
-CircleCI docs, "API developer's guide", "Pipeline values and parameters" (404 of an undeclared parameter), changelog of
-scoped API tokens, and deprecation notice of the v1 and v1.1 triggers (410).
+CircleCI docs, "API developer's guide", "Pipeline values and parameters"; changelog of scoped API tokens.
 """
 
 from deploystep.circleci.http import Failure, Response, Result, message_of, segment, shortened

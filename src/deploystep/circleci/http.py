@@ -1,7 +1,4 @@
-"""Requests and responses as values, the transport that carries them, and what every API version has in common.
-
-Statuses and limits: CircleCI docs, "API developer's guide"; RFC 9110 for Retry-After.
-"""
+"""Requests, responses, and what all API versions have in common (CircleCI docs, "API developer's guide"; RFC 9110)."""
 
 import json
 import re
@@ -68,7 +65,7 @@ def reading(path: str, **query: str) -> Request:
     return Request("GET", path, Repeat.FREELY, query=query)
 
 
-def listing(path: str, token: str, **query: str) -> Ask:
+def listing(path: str, token: str = "page-token", **query: str) -> Ask:
     """The requests for the pages of a list: `token` is what names each but the first in the query."""
     return lambda page: reading(path, **query, **({token: page} if page else {}))
 

@@ -1,8 +1,4 @@
-"""API v1.1: one job on a branch, at a given revision. CircleCI removes these triggers on 1 February 2027.
-
-Sources: CircleCI's v1.1 reference, "Trigger a new job with a branch", "Single job", "Recent builds"; the v1.1 OpenAPI
-document, `triggerJobOnBranch`.
-"""
+"""API v1.1 (its reference, and OpenAPI document): a job on a branch, at a revision. Triggers end on 1 February 2027."""
 
 from itertools import count
 from typing import Any, Final

@@ -1,8 +1,4 @@
-"""API v2: pipelines, their workflows and jobs; the other versions differ from it.
-
-Sources: CircleCI's v2 OpenAPI document, operations `getPipelineById`, `getPipelineConfigById`, `cancelWorkflow`,
-`listPipelinesForProject`, `listWorkflowsByPipelineId`, `listWorkflowJobs`, `getJobDetails`.
-"""
+"""API v2 (CircleCI's v2 OpenAPI document): pipelines, their workflows and jobs; the other versions differ from it."""
 
 from collections.abc import Callable
 from typing import Final
@@ -134,7 +130,7 @@ def compiled_config(client: Client, pipeline_id: str) -> str | None:
 def pipelines(client: Client, project: ProjectSlug, ref: Branch | Tag, enough: Enough) -> Recent | Result:
     """A project's pipelines, newest first. There is no filter for tags, so for a tag the whole project's are read."""
     branch = {"branch": ref.name} if isinstance(ref, Branch) else {}
-    ask = http.listing(f"{project_path(project)}/pipeline", "page-token", **branch)
+    ask = http.listing(f"{project_path(project)}/pipeline", **branch)
     return client.runs(ask, http.page_of(read_run), enough)
 
 
@@ -164,9 +160,7 @@ def workflows(client: Client, pipeline_id: str) -> tuple[WorkflowState, ...] | N
     def read(item: JsonObject) -> WorkflowState | None:
         return read_workflow(item) if item.get("pipeline_id") in (None, pipeline_id) else None
 
-    return client.pages(
-        http.listing(f"/api/v2/pipeline/{segment(pipeline_id)}/workflow", "page-token"), http.page_of(read)
-    )
+    return client.pages(http.listing(f"/api/v2/pipeline/{segment(pipeline_id)}/workflow"), http.page_of(read))
 
 
 def read_workflow(item: JsonObject) -> WorkflowState | None:
@@ -203,7 +197,7 @@ def jobs(client: Client, workflow_id: str) -> tuple[Job, ...] | None:
         age = (started is None, started or "", item.number("job_number") or 0)
         return Job(item.identity("id"), name, status, age, frozenset(ends), is_for_failure)
 
-    return client.pages(http.listing(f"/api/v2/workflow/{segment(workflow_id)}/job", "page-token"), http.page_of(read))
+    return client.pages(http.listing(f"/api/v2/workflow/{segment(workflow_id)}/job"), http.page_of(read))
 
 
 def jobs_not_run(client: Client, workflow_id: str) -> tuple[str, ...] | None:
