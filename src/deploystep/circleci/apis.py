@@ -40,18 +40,14 @@ def trigger_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
 
 
 def api_for(client: "Client", context: "TriggerContext") -> Api:
-    """The API version of this trigger, which alone is imported."""
-    if context.api is ApiVersion.V1_1:
-        from deploystep.circleci.v1_1 import V1Job  # noqa: PLC0415
+    """The API version of this trigger; those other than v2 are imported only where one of them is used."""
+    from deploystep.circleci import v2  # noqa: PLC0415
 
-        return V1Job(client, context)
-    if context.api is ApiVersion.V3:
-        from deploystep.circleci.v3 import V3  # noqa: PLC0415
+    if context.api not in (ApiVersion.V1_1, ApiVersion.V3):
+        return v2.V2(client, context)
+    from deploystep.circleci import v1_1, v3  # noqa: PLC0415
 
-        return V3(client, context)
-    from deploystep.circleci.v2 import V2  # noqa: PLC0415
-
-    return V2(client, context)
+    return v3.V3(client, context) if context.api is ApiVersion.V3 else v1_1.V1Job(client, context)
 
 
 def run_key(created: Created) -> str:

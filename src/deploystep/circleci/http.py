@@ -65,9 +65,9 @@ def reading(path: str, **query: str) -> Request:
     return Request("GET", path, Repeat.FREELY, query=query)
 
 
-def listing(path: str, token: str = "page-token", **query: str) -> Ask:
-    """The requests for the pages of a list: `token` is what names each but the first in the query."""
-    return lambda page: reading(path, **query, **({token: page} if page else {}))
+def listing(path: str, named: str = "page-token", **query: str) -> Ask:
+    """The requests for the pages of a list: `named` is what names each but the first in the query."""
+    return lambda page: reading(path, **query, **({named: page} if page else {}))
 
 
 def segment(text: str) -> str:

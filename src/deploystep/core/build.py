@@ -8,8 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 from deploystep.core.errors import EnvironmentInvalid
 from deploystep.core.frozen import dataclass
 
-#: Every variable of the build's environment that is read, and what for. The docs table is made from it; when each is
-#: set, and what happens when it is missing or contradicts another, is in docs/environment.md.
+#: Every variable of the build's environment that is read, and what for; more of each is in docs/environment.md.
 ENV: Final[Mapping[str, str]] = {
     "CIRCLECI": "`true` in a build; without it `run` refuses to trigger anything",
     "CIRCLE_NODE_INDEX": "which parallel node this is; every node but 0 ends at once",
