@@ -1,7 +1,7 @@
 """API v2 (CircleCI's v2 OpenAPI document): pipelines, their workflows and jobs; the other versions differ from it."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 from deploystep.circleci import http
 from deploystep.circleci.client import Client, Enough, Recent
@@ -13,6 +13,7 @@ from deploystep.core.frozen import dataclass, replace
 from deploystep.core.retry import Repeat
 from deploystep.core.runs import Created, NodeState, Run, WorkflowState
 
+AsV2: TypeAlias = Callable[[JsonObject], JsonObject]
 project_path: Final = http.project_path
 _ACCEPTED: Final = range(200, 300)
 #: Of other words it is not known whether a trigger through the API made the run (v2 OpenAPI, Pipeline.trigger).
@@ -91,9 +92,7 @@ def completed(run: Run, read: Run | None) -> Run:
     return replace(run, number=run.number or read.number, revision=run.revision or read.revision, is_by_api=by_api)
 
 
-def one(
-    client: Client, path: str, run_id: str, as_v2: Callable[[JsonObject], JsonObject] = lambda body: body
-) -> tuple[JsonObject, Result]:
+def one(client: Client, path: str, run_id: str, as_v2: AsV2 = lambda body: body) -> tuple[JsonObject, Result]:
     """A run as v2 writes it, empty where the answer is of another or names no state; and the answer itself."""
     result = client.get(f"{path}/{segment(run_id)}")
     body = as_v2(JsonObject(body_of(result)))

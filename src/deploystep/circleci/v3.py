@@ -15,16 +15,9 @@ from deploystep.core.errors import ToolError
 from deploystep.core.retry import Repeat
 from deploystep.core.runs import Run, WorkflowState
 
-#: Phase and, where it matters, outcome as v2's one word; what is not here stays what it is.
-_STATUS: Final = {
-    ("ended", "succeeded"): "success",
-    ("ended", "errored"): "error",
-    ("started", "failed"): "failing",
-    ("started", "on_hold"): "on_hold",
-    "created": "queued",
-    "queued": "queued",
-    "started": "running",
-}
+#: Outcomes in v2's words; what is not here stays what it is, or runs.
+_ENDED: Final = {"succeeded": "success", "errored": "error"}
+_STARTED: Final = {"failed": "failing", "on_hold": "on_hold"}
 
 
 class V3(V2):
@@ -40,8 +33,10 @@ class V3(V2):
         data = JsonObject(body.get("data")) if body.get("attributes") is None else body  # an item of a list is bare
         phase = data.text("attributes", "phase") or ""
         outcome = data.text("attributes", "outcome") or data.text("attributes", "current_outcome") or ""
-        status = _STATUS.get((phase, outcome)) or (outcome if phase == "ended" else _STATUS.get(phase, phase))
-        state = "errored" if status == "error" else "pending" if phase in ("created", "queued") else phase and "created"
+        is_new = phase in ("created", "queued")
+        status = "queued" if is_new else _STARTED.get(outcome, "running") if phase == "started" else phase
+        status = _ENDED.get(outcome, outcome) if phase == "ended" else status
+        state = "errored" if status == "error" else "pending" if is_new else phase and "created"
         same = {key: data.get("attributes", key) for key in ("number", "created_at", "errors", "name", "tag")}
         vcs = data.get("references", "event", "attributes", "vcs")
         return JsonObject({"id": data.get("id"), "state": state, "status": status or "unknown", "vcs": vcs, **same})
