@@ -202,8 +202,7 @@ class _Planner:
                 new += f"deploystep gate {rule}{self.option} -- {words}".split("\n")
             config.edits += [Edit((line, column), step.key.end, "run"), files.rewritten(command, new)]
             before = config.lines[line - 1][: column - 1]
-            is_kept = any(_DECIDES.search(words) for _, words in parts)
-            if is_kept and re.fullmatch(r"\s*-\s+", before):
+            if any(_DECIDES.search(words) for _, words in parts) and re.fullmatch(r"\s*-\s+", before):
                 config.edits.append(files.insert(line, [before[: before.index("-")] + _MARK]))
             lines = [f"- run: {new[0]}"] if len(new) == 1 else ["- run: |", *(f"    {text}" for text in new)]
         place = (config.source.path, line, column)

@@ -9,8 +9,8 @@ from deploystep.migrate.calls import Call, in_text
 V1 = "https://circleci.com/api/v1.1/project/github/acme/shop"
 
 
-def found(text: str, *, is_shell: bool = True, **values: str) -> list[Call]:
-    return in_text(text, values, is_shell=is_shell)
+def found(text: str, values: dict[str, str] | None = None, *, is_shell: bool = True) -> list[Call]:
+    return in_text(text, values or {}, is_shell=is_shell)
 
 
 #: A script, and of each call the line (from 0), endpoint and what else is read.
@@ -138,8 +138,8 @@ def test_what_does_not_end_or_is_no_deploy_is_told_apart(script: str, api: str, 
 
 
 def test_values_come_from_the_config_too() -> None:
-    (call,) = found("curl -X POST $API/project/gh/a/b/build", API="https://circleci.acme.dev/api/v1.1")
-    (other,) = found("curl -X POST << parameters.url >>", **{"parameters.url": f"{V1}/build"})
+    (call,) = found("curl -X POST $API/project/gh/a/b/build", {"API": "https://circleci.acme.dev/api/v1.1"})
+    (other,) = found("curl -X POST << parameters.url >>", {"parameters.url": f"{V1}/build"})
 
     assert {call.request.endpoint, other.request.endpoint} == {"build"}
 

@@ -49,7 +49,7 @@ CERTAIN = [
     'if [ "$CIRCLE_BRANCH" != main ]; then if [ "$CIRCLE_BRANCH" = develop ]; then exit 0; fi; D 1; else [ -n "" ] || D 2; fi',
     'if [ "$CIRCLE_BRANCH" = main ]; then D > /dev/stderr; D 9 >&1; fi',
     'case "$CIRCLE_TAG" in v1) D 1;; **) D 2;; esac',
-    'case $CIRCLE_BRANCH in main) [[ -z $CIRCLE_TAG ]] && D 1;; (v* | *mai*) D 2; D || true;; esac',
+    "case $CIRCLE_BRANCH in main) [[ -z $CIRCLE_TAG ]] && D 1;; (v* | *mai*) D 2; D || true;; esac",
     'if [[ $CIRCLE_BRANCH == release/* ]]; then declare A=1; D "$(cat <<EOF\n$A\nEOF\n)"; set -u; D 2 | cat >&2; fi',
     'set -e; echo "a" >&2; [ -n "$CIRCLE_BRANCH" ] && [[ $CIRCLE_BRANCH == feature* || main == $CIRCLE_BRANCH ]] && D',
     'if [ "$CIRCLE_BRANCH" != develop ] || [ "$CIRCLE_BRANCH" = main ]; then D; fi',
