@@ -150,6 +150,7 @@ def test_values_come_from_the_config_too() -> None:
         (f"curl -X POST {V1}/build", True),
         (f"if x; then curl -X POST {V1}/build; fi", True),
         (f"while x; do curl -X POST {V1}/build; done", False),
+        (f"for B in a; do x; done\ncurl -X POST {V1}/tree/$B", False),
         (f"f() {{ g() {{ curl -X POST {V1}/build; }}; }}", False),
         (f"curl -X POST << parameters.x >> {V1}/build", False),
         (f"curl -X POST -H @<(x) {V1}/build", False),

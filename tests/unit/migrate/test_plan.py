@@ -428,14 +428,14 @@ def test_a_call_that_is_all_a_step_does_is_rewritten(script: str) -> None:
             SEND.replace(old, new)
             for old, new in (
                 ("$T:", "me:$T"), ("$T:", "${T%x}:"), ("-u $T: ", ""), ("-u $T:", "-H 'Circle-Token: a-$T'"),
-                ("circleci.com", "circleci.example.com"), ("=live", "=${X:-live}"), ("=live", "=live -d '{\"a\": $B}'"),
+                ("circleci.com", "circleci.example.com"), ("=live", "=${X:-live}"), ("=live", "=a,b"), ("=live", "=live -d '{\"a\": $B}'"),
             )
         ),
         *(
             f"{SEND}{more}"
             for more in (
                 "?circle-token=$U", " > resp.json", " -o out.json", " -sSoout.json", " --dump-header heads",
-                " --next https://example.com", " https://example.com", " -d x=$(./side-effect.sh)", " -d parallel=4",
+                " --next https://example.com", " https://example.com", " -d x=$(./side-effect.sh)", " -d parallel=4", " -d revision=abc",
                 " -H @<(./side-effect.sh)", " -H @file", " | tee resp.json", "\nexport NUM=1",
             )
         ),
@@ -465,6 +465,8 @@ OWN_CALL = f"curl -u $T: -d revision=$CIRCLE_SHA1 -d build_parameters[CIRCLE_JOB
         config(recipe("run").replace("--data revision", "--data build_parameters[X]=1 --data revision"), tail=JOB + TAIL),
         # in the first of two, `deploystep run` would send what the second one does
         config(f"{recipe('run')}\n{recipe('run', 'develop')}", tail=JOB + TAIL),
+        config(recipe("run").replace("$CIRCLE_SHA1", "abc"), tail=JOB + TAIL),
+        config(f"{recipe('run')}\n- run: |\n    cat <<X\n    X", HEAD.replace("2.1", "2"), JOB + TAIL),
         config(f"- run: '{OWN_CALL.replace('=J', '=2024')}'", tail=JOB.replace("deploy_docker", "'2024'") + TAIL),
         config(f"- run: {{environment: {{B: main}}, command: '{SEND.removesuffix('/main')}/$B'}}"),
     ],
