@@ -46,11 +46,10 @@ def steps(root: Map) -> list[Step]:
         name = executor if isinstance(executor, Text) else at(executor, "name")
         usual = at(holder, "shell") or at(home, "executors", str(name), "shell")
         own = at(home, "commands", "deploy")
-        parameters = map_of(at(own, "parameters")).keys()
         lists = (each for node in below(holder) if isinstance(node, Map) for each in node.items())
         for item in (item for key, each in lists if key not in ("jobs", "requires") for item in items_of(each)):
             word, value = next(iter(map_of(item).items()), (Text(""), Text("")))
-            is_own = own is not None and isinstance(value, Map) and value.keys() <= parameters
+            is_own = own is not None and isinstance(value, Map) and value.keys() <= map_of(at(own, "parameters")).keys()
             is_step = word == "run" or (word == "deploy" and not is_own)
             if is_step and isinstance(item, Map) and (len(item) == 1 or "command" in item):
                 shell = at(value, "shell") or usual

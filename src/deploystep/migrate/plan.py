@@ -123,7 +123,8 @@ def plan(
     is_sole = len(senders) == 1 and not planner.sends
     for config in found:
         for step, command, calls in config.steps:
-            planner.step(config, step, command, calls, is_sole=is_sole and config.is_exact)
+            can_send = is_sole and config.is_exact and command is not None and command.can_change
+            planner.step(config, step, command, calls, can_send=can_send)
             planner.scripts_of(config, step)
     changes = [Change(c.source.path, c.source.text, files.apply(c.source.text, c.edits)) for c in found if c.edits]
     unique = {(f.path, f.line, f.column, f.kind, f.endpoint): f for f in reversed(planner.findings)}
@@ -173,17 +174,17 @@ class _Planner:
         self.problems += [Problem(source, why)] if source.text.strip() else []
         return None
 
-    def step(self, config: _Config, step: Step, command: Written | None, calls: list[Call], *, is_sole: bool) -> None:
+    def step(self, config: _Config, step: Step, command: Written | None, calls: list[Call], *, can_send: bool) -> None:
         """Tell of a step and of the calls in it, and plan its change."""
         sent: Condition | None = None
-        if command is not None and is_sole and len(calls) == 1 and command.can_change:
+        if command is not None and can_send and len(calls) == 1:
             with suppress(Uncertain):
                 sent = self._send(config, step, command, calls[0])
         if step.key == "deploy" and sent is None:
             self._deploy(config, step, command, calls)
         for call in calls:
             by_hand = "the step does more than send it once, or not all that it sends is certain"
-            by_hand = by_hand if is_sole else "another step or rule sends too, or this config cannot be changed"
+            by_hand = by_hand if can_send else "another step or rule sends too, or this config cannot be changed"
             by_hand = "a value in it looks like a secret" if call.request.has_secret else by_hand if not sent else ""
             place = (config.source.path, *(command.place(call.offset) if command else (0, 0)))
             self.findings.append(rules.of_call(call.request, place, self.own, by_hand, sent))
