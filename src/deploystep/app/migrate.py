@@ -12,29 +12,22 @@ from deploystep.migrate.plan import plan
 
 
 class Tree(Protocol):
-    """The files of a project, by their paths as they are shown.
-
-    `rule_path` is where the rule file is, or will be; `own` is the project, where the clone's origin tells it.
-    """
+    """The files of a project, by their paths as they are shown: also of the rule file that there may be."""
 
     rule_path: str
-    own: ProjectSlug | None
+    own: ProjectSlug | None  # the project, where the clone's origin tells it
 
     def configs(self) -> list[SourceFile]:
         """The configs to look through. Raises UsageError where there are none."""
-        ...
 
     def read(self, path: str) -> str | None:
         """A file of the project by its path from the root."""
-        ...
 
     def rule_file(self) -> SourceFile | None:
         """The rule file, where there is one."""
-        ...
 
     def write(self, texts: dict[str, str], *, is_forced: bool) -> None:
         """Write files. Raises UsageError where one may not or cannot be written; unless forced, git must have all."""
-        ...
 
 
 def migrate(options: Options, tree: Tree, report: Report, warn: Callable[[str], None]) -> None:
@@ -44,21 +37,18 @@ def migrate(options: Options, tree: Tree, report: Report, warn: Callable[[str], 
     read or changed, or with --check where something remains that stops working.
     """
     report.shows_diff = options.diff
-    found = plan(tree.configs(), tree.rule_file(), tree.rule_path, tree.read, tree.own)
-    report.migration = found
+    report.migration = found = plan(tree.configs(), tree.rule_file(), tree.rule_path, tree.read, tree.own)
+    fatal = [problem for problem in found.problems if problem.why.is_error]
     for source, why in found.problems:
         if not why.is_error:
-            (line, column), hint = why.span.start, f" — {why.hint}" if why.hint else ""
-            warn(f"{source.path}:{line}:{column}: {why.message}{hint}")
+            warn(f"{source.path}:{why.span.start.line}:{why.span.start.column}: {why.message}")
     if options.write and found.changes:
         tree.write({change.path: change.new for change in found.changes}, is_forced=options.force)
         report.has_written = True
     elif options.write and any(f.is_alarm for f in found.findings):
         warn("--write: nothing is written: no call or step that was found can be changed for certain")
-    fatal = next((problem for problem in found.problems if problem.why.is_error), None)
-    if fatal is not None:
-        what = f"{fatal.source.path} is not migrated"
-        raise RuleFileInvalid("unreadable", what, source=fatal.source, diagnostics=(fatal.why,))
+    for source, why in fatal:
+        raise RuleFileInvalid("unreadable", f"{source.path} is not migrated", source=source, diagnostics=(why,))
     left = [f for f in found.findings if f.is_alarm and not (options.write and f.is_written)]
     if options.check and left:
         kinds = [f.kind for f in left]

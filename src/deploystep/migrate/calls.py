@@ -1,294 +1,364 @@
-"""Which triggers of CircleCI's API a script sends: shell by following its values, other languages by their shape."""
+"""Which triggers of CircleCI's API a script sends: shell by following its values, other languages by their shape.
 
+Source of the endpoints that end: CircleCI changelog, "Deprecation of v1 and v1.1 trigger and rerun APIs". Values that
+are not known stand as `${NAME}`.
+"""
+
+import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from posixpath import normpath
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
-from deploystep.migrate import requests, shell
-from deploystep.migrate.requests import Request
-from deploystep.migrate.shell import TAG, Command, List, Unreadable, Word
+from deploystep.core.frozen import dataclass, replace
+from deploystep.migrate import shell
+from deploystep.migrate.shell import ASSIGNMENT, TAG, Command, List, Uncertain
 
+_SAYS: Final = re.compile(
+    r"echo|printf|cat|tee|e?grep|sed|awk|which|type|apt(-get)?|apk|yum|brew|true|:|\[\[?|\(\(|test|git|gh|die|log|info"
+)
+_METHOD: Final = ("-X", "--request", "--method")
+_DATA: Final = re.compile(r"-[dF]|--(?:data(?:-\w+)?|json|form|post-data)")
+_VALUED: Final = re.compile(rf"{_DATA.pattern}|-[XuH]|--(?:request|method|user|header|url)")
+_SHORT: Final = re.compile(r"(-[sSfLkiv]*?)([XudFH])=?((?s:.*))")
+#: Options with which curl still only sends one request.
+_HARMLESS: Final = re.compile(r"-[sSfLkiv]+|--(?:silent|show-error|location|fail|fail-with-body|insecure|verbose)|")
+_VARIABLE: Final = r"\$\{[^{}]*\}"
+_ONE_TOKEN: Final = re.compile(r"(?i)(?:circle-token[:=]\s*)?\$\{(?!_\})\w+\}:?")
+_ONE_ADDRESS: Final = re.compile(r"(?:https?://)?(?:app\.)?circleci\.com/[^?#]*(?:\?circle-token=[^&#]*)?")
+_ELSEWHERE: Final = re.compile(r"http(?!.*(?:\$|/api/v1))")
+#: A literal value that looks like a secret, by the name before it or by its form.
+_SECRET: Final = re.compile(
+    r"(?i)[^=]*(?:KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL)[^=]*=(?!true$|false$).*\w"
+    r"|[^=]*=.*?(?:(?=\w*\d)(?=\w*[a-z])\w{20,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-)"
+)
+_ONE_FIELD: Final = re.compile(r"[^=@]+=(?![@<]).*|@-", re.DOTALL)
+_KNOWN_FIELDS: Final = re.compile(r"branch|tag|revision|job|build_parameters\[[\w-]+\]")
+_NAMED: Final = re.compile(r"(?:build_parameters|parameters)\[([^\]]+)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that triggers: `api` is v1, v1.1 or v2, `endpoint` one of trigger, tree, build, retry, ssh, config.
+
+    `project` is as written, `token` the variable that holds the token; what cannot be read is empty. It `is_whole`
+    where all that is sent could be read and the command does nothing else. For a secret in it, `${NAME}` stands.
+    """
+
+    api: str
+    endpoint: str
+    project: str = ""
+    branch: str = ""
+    tag: str = ""
+    revision: str = ""
+    parameters: Mapping[str, str] = {}
+    token: str = ""
+    is_whole: bool = False
+    has_secret: bool = False
+
+    @property
+    def is_doomed(self) -> bool:
+        """Whether the endpoint ends and a deploy may depend on it; `config` runs a config that is sent, no deploy."""
+        return self.api != "v2" and self.endpoint != "config"
+
+
+def read(words: Sequence[str], given: Mapping[str, str]) -> Request | None:
+    """The request that a command sends; None where it is none of these. `given` are the texts of files by name."""
+    names = [word.rpartition("/")[2] for word in words]
+    at = next((i for i, name in enumerate(names) if name in ("curl", "wget")), None)
+    if not words or _SAYS.fullmatch(names[0]) or {"echo", "printf"} & set(words[: at or 0]):
+        return None
+    if at is not None:
+        return _sent(words[at + 1 :], given, is_curl=names[at] == "curl")
+    # a command that is not known sends where one of its words, or its own name, says POST
+    is_post = any(re.fullmatch(r"(?i)-?-?(?:x|method|request)?=?'?post'?", word) for word in words[1:])
+    urls = [word for word in words[1:] if "/api/v" in word] if is_post or "post" in names[0].lower() else []
+    return next((found for url in urls if (found := endpoint(url, {}))), None)
+
+
+def _sent(words: Sequence[str], given: Mapping[str, str], *, is_curl: bool) -> Request | None:
+    options = list(_options(words))
+    data = [value for name, value in options if _DATA.fullmatch(name)]
+    urls = [value for name, value in options if name in ("--url", "")]
+    methods = [value.upper() for name, value in options if name in _METHOD and value.isalpha()]
+    reads = {"-G", "--get", "-I", "--head"} & {name for name, _ in options}
+    is_post = bool(data) or any(name in _METHOD for name, _ in options)
+    if (methods or ["POST" if is_post and not reads else "GET"])[-1] != "POST":
+        return None
+    texts = [given.get(text[1:], "") if text.startswith("@") else text for text in data]
+    fields = _fields(texts)
+    found = next((found for url in urls if (found := endpoint(url, fields))), None)
+    if found is None and _sends_v1(fields) and not any(map(_ELSEWHERE.match, urls)):
+        found = Request("v1.1", "trigger")
+    if found is None:
+        return None
+    if found.is_doomed and found.endpoint not in ("retry", "ssh") and fields.get("config", "").startswith("@"):
+        return replace(found, endpoint="config")
+    tokens = [
+        value
+        for name, value in options
+        if name in ("-u", "--user") or re.match(r"(?i)circle-token|authorization", value)
+    ]
+    tokens += [url.partition("circle-token=")[2] for url in urls if "circle-token=" in url]
+    parameters = {named[1]: value for key, value in fields.items() if (named := _NAMED.fullmatch(key))}
+    parameters |= {"CIRCLE_JOB": fields["job"]} if "job" in fields else {}
+    secrets = [name for name, value in parameters.items() if _SECRET.match(f"{name}={re.sub(_VARIABLE, '', value)}")]
+    is_whole = (
+        is_curl
+        and all(_VALUED.fullmatch(name) or _HARMLESS.fullmatch(name) for name, _ in options)
+        and not any(value[:1] == "@" and value != "@-" for _, value in options)
+        and all(text.startswith("{") or _ONE_FIELD.fullmatch(text) for text in data)
+        and all(map(_KNOWN_FIELDS.fullmatch, fields))
+        and [bool(_ONE_ADDRESS.fullmatch(url)) for url in urls] == [True]
+        and [bool(_ONE_TOKEN.fullmatch(token)) for token in tokens] == [True]
+        and all(texts)
+    )
+    return replace(
+        found, branch=found.branch or fields.get("branch", ""), tag=fields.get("tag", ""),
+        revision=fields.get("revision", ""), is_whole=is_whole and not secrets, has_secret=bool(secrets),
+        parameters=parameters | {name: f"${{{re.sub('[^A-Z0-9]', '_', name.upper())}}}" for name in secrets},
+        token=next((name for text in tokens for name in re.findall(r"\$\{(\w+)\}", text)), ""),
+    )  # fmt: skip
+
+
+def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The options of a command with their values; words that are none have no name."""
+    waiting = list(words)
+    while waiting:
+        word = waiting.pop(0)
+        name, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
+        if short := _SHORT.fullmatch(word):
+            name, equals, value = f"-{short[2]}", short[3], short[3]
+        if _VALUED.fullmatch(name) and not equals:
+            value = waiting.pop(0) if waiting else ""
+        yield (name, value) if name.startswith("-") else ("", name)
+
+
+def endpoint(url: str, fields: Mapping[str, str]) -> Request | None:
+    """The endpoint that an address names, if it triggers something; None for others."""
+    path = url.partition("?")[0].partition("#")[0].strip("'\" \n").rstrip("/")
+    found = re.search(r"/api/(v1\.1|v1|v2)/project/(.+)", path)
+    api, rest = (found[1], found[2]) if found else ("", "")
+    if not found:  # a base that is not known
+        before, _, after = path.partition("project/")
+        base = re.match(rf"(?:https?://)?{_VARIABLE}/?(.+)", path)
+        rest = after if after and "$" in before else base[1] if base else ""
+    elif api == "v1" and "circle" not in path.lower() and not path.startswith("$"):
+        return None
+    if api in ("v2", "") and (pipeline := re.fullmatch(r"(.+?)/pipeline(?:/run)?", rest)):
+        is_sure = api == "v2" or {"branch", "parameters", "tag"} & {name.partition("[")[0] for name in fields}
+        return Request("v2", "trigger", pipeline[1]) if is_sure else None
+    sends, known = _sends_v1(fields), api or "v1.1"
+    if not rest or api == "v2" or not (api or sends or re.match(r"(?:gh|bb|github|bitbucket)/", rest)):
+        return None
+    if shape := re.fullmatch(r"(.+?)/tree/(.+)|(.+)/build|(.+)/[^/]+/(retry|ssh)", rest):
+        name = shape[5] or ("tree" if shape[1] else "build")
+        return Request(known, name, shape[1] or shape[3] or shape[4], shape[2] or "")
+    more = rest.count("/") - (1 if api == "v1" else 2)
+    is_project = more == 0 or (more < 0 and "$" in rest.rpartition("/")[2])
+    return Request(known, "trigger", rest) if is_project and (api or sends) else None
+
+
+def _sends_v1(fields: Mapping[str, str]) -> bool:
+    return any(key.startswith("build_parameters") for key in fields)
+
+
+def _fields(data: Sequence[str]) -> dict[str, str]:
+    """What a body sends: a form's fields, and those of JSON as `build_parameters[NAME]`."""
+    found: dict[str, str] = {}
+    for text in data:
+        if not text.strip().startswith("{") or re.match(_VARIABLE, text.strip()):
+            pairs = (part.partition("=") for part in text.replace("%5B", "[").replace("%5D", "]").split("&"))
+            found |= {key: value for key, equals, value in pairs if equals}
+            continue
+        try:
+            document: Any = json.loads(text, strict=False)
+        except ValueError:  # a value that is put in bare, `{"deploy": ${FLAG}}`
+            document = {word: "?" for word in ("build_parameters", "parameters", "") if word in text}
+        for key, value in document.items():
+            each = {f"{key}[{name}]": one for name, one in value.items()} if isinstance(value, dict) else {key: value}
+            found |= {name: one if isinstance(one, str) else json.dumps(one) for name, one in each.items()}
+    return found
+
+
+_COMMAND: Final = r"\$\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)|`[^`]*`"
 _VALUE: Final = (
     rf"(?P<tag>{TAG.pattern})|\$\{{(?P<braced>(?:[^{{}}]|\$\{{[^{{}}]*\}})*)\}}|\$(?P<bare>\w+|[@*#?$!-])"
-    r"|(?P<command>\$\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)|`[^`]*`)|(?P<plain>(?s:.))"
+    rf"|(?P<command>{_COMMAND})|(?P<plain>(?s:.))"
 )
 _PIECE: Final = re.compile(
     r"'(?P<single>[^']*)'|\"(?P<double>(?:[^\"\\$`]|\\(?s:.)|\$\((?:[^()]|\([^()]*\))*\)|\$\{[^}]*\}|`[^`]*`|\$)*)\""
     rf"|\\(?P<escaped>(?s:.))|{_VALUE}"
 )
 _INNER: Final = re.compile(rf"\\(?P<escaped>[$`\"\\\n])|{_VALUE}")  # in double quotes, and in a here-document
-_DEFAULT: Final = re.compile(r"(\w+)(?::?[-=](.*))?", re.DOTALL)
-_RUNS_TEXT: Final = frozenset({
-    "bash", "sh", "zsh", "dash", "eval", "ssh", "su", "xargs", "docker", "sudo", "time", "retry", "env", "timeout",
-    "nohup",
-})  # fmt: skip
+_PRINTED: Final = re.compile(r"\$\(\s*cat\s*<<-?\s*\W?(\w+)\W?\n(.*)\n\s*\1\s*\)", re.DOTALL)
+_IN_TEXT: Final = re.compile(r"\bcurl\b|\bwget\b|/api/v")
+_GUESSED: Final = re.compile(r"<<|[<>]\(|`|\$\(|\$\{\w+[^\w}]")  # also by a default, or filled in by CircleCI
 _DECLARES: Final = frozenset({"local", "export", "declare", "readonly", "typeset"})
-_INTERPRETER: Final = re.compile(r"(?:python|ruby|node|perl|php|pwsh|deno|bun)[\d.]*")
-_IN_TEXT: Final = re.compile(r"\bcurl\b|\bwget\b|/api/v|\bhttp\b")
-_MAY_CALL: Final = re.compile(r"/api/|project/|build_parameters|/pipeline|(?:^|\s)(?:\.|source)\s")
 _MOST_DEEP: Final = 6
 _MOST_STEPS: Final = 20_000
-Read = Callable[[str], "str | None"]
-Place = Callable[[int], int]  # where in a file an offset of the text at hand is
+_Place = Callable[[int], int]  # where in the script an offset of the text at hand is
 
 
 class Call(NamedTuple):
-    """A request, and where its command begins: in the file `path`, or in the script itself where that is empty.
-
-    `is_plain`: the command stands in the script itself, not in a function, a loop or a text that another shell reads,
-    and is sure. `is_sure`: nothing that it sends is guessed or depends on conditions.
-    """
+    """A request, and where its command begins; it `is_plain` in the script itself, without loops and guesses."""
 
     offset: int
     request: Request
     is_plain: bool = False
-    path: str = ""
-    is_sure: bool = True
 
 
-def in_text(text: str, language: str, values: Mapping[str, str], read: Read, path: str = "") -> list[Call]:
-    """The calls in a script, which is the file `path` or stands in a config.
-
-    `language` is shell or empty for others; `values` are variables, `read` gives named files.
-    """
-    if not values and not _MAY_CALL.search(text):
-        return []
-    if language != "shell":
-        return [call._replace(path=path) for call in _by_shape(text)]
-    walk = _Walk(values, read, path)
-    walk.script(text)
-    found: dict[tuple[str, int, str, str], Call] = {}
-    called = {(call.path, call.offset) for call in walk.calls}
-    for call in [*walk.calls, *(call for call in walk.defined if (call.path, call.offset) not in called)]:
-        found.setdefault((call.path, call.offset, call.request.endpoint, call.request.api), call)
+def in_text(text: str, values: Mapping[str, str], *, is_shell: bool) -> list[Call]:
+    """The calls in a script; `values` are the variables that a config sets, and the defaults of its parameters."""
+    walk = _Walk(values)
+    walk.script(text, lambda offset: offset, is_shell=is_shell)
+    walk.depth += 1
+    while left := walk.functions.keys() - walk.called:
+        walk.called.add(min(left))
+        walk.commands(*walk.functions[min(left)])
+    found = {(call.offset, call.request.endpoint, call.request.api): call for call in reversed(walk.calls)}
     return sorted(found.values(), key=lambda call: call.offset)
 
 
 class _Walk:
     """A script as far as it can be carried out without doing anything."""
 
-    def __init__(self, values: Mapping[str, str], read: Read, path: str) -> None:
-        self.read = read
+    def __init__(self, values: Mapping[str, str]) -> None:
         self.values = dict(values)
-        self.unsure = dict(self.values)  # other jobs may give others, and who calls a command another parameter
-        self.is_sure = True
-        self.functions: dict[str, tuple[Command, tuple[str, Place]]] = {}
+        self.functions: dict[str, tuple[List, _Place]] = {}
+        self.called: set[str] = set()
         self.files: dict[str, str] = {}
         self.calls: list[Call] = []
-        self.defined: list[Call] = []  # in functions, whether or not they are called
         self.steps = 0
         self.depth = 0  # of loops, functions and texts
-        self.where: tuple[str, Place] = (path, lambda offset: offset)  # the text at hand
 
-    def script(self, text: str) -> None:
+    def script(self, text: str, place: _Place, *, is_shell: bool = True) -> None:
         """Carry out a text; of one that is no bash, the shape tells."""
         try:
-            self.commands(shell.parse(text).body)
-        except Unreadable:
-            self.add(0, _by_shape(text))
+            self.commands(shell.parse(text if is_shell else "(")[0], place)
+        except Uncertain:
+            self.calls += [Call(place(call.offset), call.request) for call in _by_shape(text)]
 
-    def commands(self, commands: List) -> None:
-        for item in commands.items:
+    def commands(self, body: List, place: _Place, *, is_plain: bool = False) -> None:
+        """Carry out commands; those of a loop, a function or another text are not plain."""
+        self.depth += not is_plain
+        for node in body.items if self.depth <= _MOST_DEEP else ():
             self.steps += 1
-            if self.steps < _MOST_STEPS:
-                self.node(item)
+            if self.steps > _MOST_STEPS:
+                break
+            if node.kind == "simple":
+                self.simple(node, place)
+            elif node.kind == "function":
+                self.functions[node.words[0].raw] = (node.sections[0], place)
+            elif node.kind in ("for", "select"):
+                name = node.sections[0].items[0].first
+                self.values[name] = f"${{{name}}}"
+                self.commands(node.sections[1], place)
+            else:
+                for section in node.sections:
+                    self.commands(section, place, is_plain=node.kind in ("if", "case", "{", "("))
+        self.depth -= not is_plain
 
-    def node(self, node: Command) -> None:
-        if node.kind == "simple":
-            self.simple(node)
-        elif node.kind == "function":
-            self.functions[node.words[0].raw] = (node, self.where)
-            calls, self.calls = self.calls, []
-            self.within(node.branches[0].body, self.where, {})
-            self.defined, self.calls = self.defined + self.calls, calls
-        elif node.kind == "group":
-            self.commands(node.branches[0].body)
-        elif node.kind == "loop":
-            if node.words:
-                name, *words = (text for word in node.words for text in self.expand(word.raw))
-                is_one = len(words) == 1 and "$" not in words[0]
-                self.values[name] = words[0] if is_one else f"${{{name}}}"
-            for each in (node.branches[0].test, node.branches[0].body):
-                self.within(each or List((), 0, 0), self.where)
-        else:
-            for branch in node.branches:
-                self.commands(branch.test or List((), 0, 0))
-                before = dict(self.values)
-                self.commands(branch.body)
-                # it may not run: what it assigns is no certain value
-                self.unsure |= {name: value for name, value in self.values.items() if value != before.get(name)}
-
-    def within(self, body: List | str, where: tuple[str, Place], values: Mapping[str, str] | None = None) -> None:
-        """Carry out commands of a loop, of a text that stands elsewhere, or of a function that is given `values`."""
-        if self.depth >= _MOST_DEEP:
-            return
-        around, mine = self.where, self.values
-        self.where, self.values = where, mine if values is None else {**mine, **values}
-        self.depth += 1
-        if isinstance(body, str):
-            self.script(body)
-        else:
-            self.commands(body)
-        self.depth -= 1
-        self.where, self.values = around, self.values if values is None else mine
-
-    def inner(self, start: int, quoted: str = "") -> tuple[str, Place]:
-        """The places in a text that begins at an offset; in a quoted one, each single quote has four characters."""
-        path, place = self.where
-        return path, lambda offset: place(start + offset + 3 * quoted.count("'", 0, offset))
-
-    def nested(self, word: Word) -> None:
-        for start, text in word.inner:
-            self.within(text, self.inner(start))
-
-    def simple(self, node: Command) -> None:
-        for assignment in node.assignments:
-            self.nested(assignment.value)
-            self.assign(assignment.name, assignment.value.raw, adds=assignment.adds)
+    def simple(self, node: Command, place: _Place) -> None:
         for word in node.words:
-            self.nested(word)
-        self.is_sure = True
-        words = [text for word in node.words for text in self.expand(word.raw)]
-        first = words[0].rpartition("/")[2] if words else ""
-        self.heredocs(node, first)
-        if first in _DECLARES:
-            for word in node.words[1:]:
-                name, equals, value = word.raw.partition("=")
-                if equals:
-                    self.assign(name, value)
-        elif first in self.functions and first not in ("curl", "wget"):
-            function, where = self.functions[first]
-            given = {str(i): text for i, text in enumerate(words[1:], 1)}
-            values = {**given, "@": " ".join(words[1:]), "*": " ".join(words[1:])}
-            self.within(function.branches[0].body, where, values)
-        elif first in (".", "source") and len(words) > 1:
-            folder = self.where[0].rpartition("/")[0] or "."
-            path = normpath(re.sub(r"^\$\{\w+\}/", f"{folder}/", words[1]))  # `$(dirname "$0")/lib.sh`
-            self.within(self.read(path) or "", (path, lambda offset: offset))
-        elif words:
-            self.request(node, words)
-
-    def heredocs(self, node: Command, first: str) -> None:
-        for heredoc in node.heredocs:
-            self.files |= {self.pieces(to.raw): self.pieces(heredoc.raw, _INNER) for to in node.redirections}
-            if _INTERPRETER.fullmatch(first):
-                self.add(heredoc.start, _by_shape(heredoc.raw))
-            elif first in _RUNS_TEXT:
-                self.within(heredoc.raw, self.inner(heredoc.start))
-
-    def add(self, start: int, calls: Iterable[Call]) -> None:
-        """Note calls in a text that begins at an offset."""
-        path, place = self.where
-        self.calls += [call._replace(offset=place(start + call.offset), path=path) for call in calls]
-
-    def request(self, node: Command, words: list[str]) -> None:
-        """Whether a command sends a request, or has a text carried out that does."""
-        if words[0] == "deploystep" and "--" in words[:-1]:
-            words = words[words.index("--") + 1 :]  # what `gate` executes
-        given = {**self.files, "-": "".join(self.pieces(each.raw, _INNER) for each in node.heredocs)}
-        found = requests.read(words, given)
-        if found is not None:
-            is_plain = self.depth == 0 and self.is_sure and node.first == "curl"
-            self.add(node.start, [Call(0, found, is_plain, is_sure=self.is_sure)])
+            for found in re.finditer(_COMMAND, word.raw if word.raw[0] != "'" else ""):
+                inner = found[0].strip("`").removeprefix("$(").removesuffix(")")
+                self.script(inner, _from(place, word.start + found.start() + found[0].index(inner)))
+        words = list(node.words)
+        while words and (words[0].raw in _DECLARES or ASSIGNMENT.match(words[0].raw)):
+            self.assign(words.pop(0).raw)
+        said = [text for word in words for text in self.expand(word.raw)]
+        given = {**self.files, "-": "".join(self.text(each.raw, _INNER) for each in node.heredocs)}
+        self.files |= {self.text(to.raw): given["-"] for to in node.redirections if node.heredocs}
+        first = said[0].rpartition("/")[2] if said else ""
+        if first in self.functions and first not in ("curl", "wget"):
+            self.called.add(first)
+            around, numbered = self.values, {str(i): text for i, text in enumerate(said[1:], 1)}
+            self.values = {**around, **numbered, "@": " ".join(said[1:]), "*": " ".join(said[1:])}
+            self.commands(*self.functions[first])
+            self.values = around
             return
-        first = words[0].rpartition("/")[2]
-        text = next((word for word in words[1:] if re.search(r"\s", word) and _IN_TEXT.search(word)), None)
-        if text is not None and _INTERPRETER.fullmatch(first):
-            self.add(node.start, (call._replace(offset=0) for call in _by_shape(text)))
-        elif text is not None and first in _RUNS_TEXT:
-            raw = "'" + text.replace("'", "'\\''") + "'"
-            start = next((word.start + 1 for word in node.words if word.raw == raw), None)
-            path, place = self.where
-            here = place(node.start)
-            self.within(text, (path, lambda _: here) if start is None else self.inner(start, text))
+        if request := read(said, given):
+            raw = " ".join(each.raw for each in (*node.words, *node.heredocs))
+            is_sure = node.first == "curl" and not _GUESSED.search(raw)
+            is_sure = is_sure and not self.values.keys() & set(re.findall(r"\$\{?(\w+)", raw))
+            self.calls.append(Call(place(node.start), request, is_sure and self.depth == 1))
+        elif said and not _SAYS.fullmatch(first):
+            # what another program is given to carry out
+            text = next((text for text in said[1:] if re.search(r"\s", text) and _IN_TEXT.search(text)), "")
+            quoted = "'" + text.replace("'", "'\\''") + "'"
+            start = next((word.start + 1 for word in words if word.raw == quoted), None)
+            scripts = [(each.raw, _from(place, each.start)) for each in node.heredocs]
+            scripts.append((text, _from(place, start, text) if start else lambda _: place(node.start)))
+            for text, where in scripts:
+                self.script(text, where, is_shell=re.search(r"\b(?:curl|wget)\s", text) is not None)
 
-    # --- values
-
-    def assign(self, name: str, raw: str, *, adds: bool = False) -> None:
+    def assign(self, word: str) -> None:
         """`NAME=value`, also of a list of words, whose texts are joined."""
-        before, self.is_sure = self.values.get(name, "") if adds else "", True
-        is_list = raw.startswith("(") and raw.endswith(")")
-        self.values[name] = f"{before} {self.pieces(raw[1:-1])}" if is_list else before + self.pieces(raw)
-        if not self.is_sure:
-            self.unsure[name] = self.values[name]
+        if found := ASSIGNMENT.match(word):
+            raw = word[found.end() :]
+            before = self.values.get(found[1], "") if found[3] else ""
+            is_list = raw.startswith("(") and raw.endswith(")")
+            self.values[found[1]] = f"{before} {self.text(raw[1:-1])}" if is_list else before + self.text(raw)
 
     def expand(self, raw: str) -> list[str]:
         """The words that a word stands for. A value that is not known stays as `${NAME}`."""
         whole = re.fullmatch(r'"?\$(?:\{(\w+|@)(?:\[[@*]\])?\}|(\w+|@))"?', raw)
         is_list = "@" in raw or "[*]" in raw or raw[:1] == "$"
-        return self.value(whole[1] or whole[2]).split() if whole and is_list else [self.pieces(raw)]
+        return self.value(whole[1] or whole[2]).split() if whole and is_list else [self.text(raw)]
 
-    def pieces(self, raw: str, pattern: re.Pattern[str] = _PIECE) -> str:
+    def text(self, raw: str, pattern: re.Pattern[str] = _PIECE) -> str:
         text = ""
         for piece in pattern.finditer(raw):
             kind, value = piece.lastgroup or "", piece[piece.lastgroup or 0]
             if kind in ("single", "plain"):
                 text += value
             elif kind == "double":
-                text += self.pieces(value, _INNER)
+                text += self.text(value, _INNER)
             elif kind == "escaped":
                 text += "" if value == "\n" else value
             elif kind == "tag":
-                name, self.is_sure = value.strip("<> "), False
-                text += self.values.get(name, f"${{{name}}}")
+                text += self.value(value.strip("<> "))
             elif kind == "command":
-                text += self.output(value)
+                printed = _PRINTED.fullmatch(value)
+                text += self.text(printed[2], _INNER) if printed else "${_}"
             else:
                 text += self.value(value)
         return text
 
-    def output(self, command: str) -> str:
-        """What a substituted command prints, where it prints a here-document."""
-        try:
-            items = shell.parse(command.strip("`").removeprefix("$(").removesuffix(")")).body.items
-        except Unreadable:
-            return "${_}"
-        if len(items) == 1 and items[0].heredocs and items[0].first == "cat":
-            return self.pieces(items[0].heredocs[0].raw, _INNER)
-        return "${_}"
-
     def value(self, reference: str) -> str:
         """What `${…}` stands for."""
-        found = _DEFAULT.fullmatch(reference)
-        name = found[1] if found else re.sub(r"\W.*", "", reference, flags=re.DOTALL)
-        if found and name in self.values:
-            self.is_sure &= self.unsure.get(name) != self.values[name]
-            return self.values[name]
-        self.is_sure &= bool(found and not found[2])
-        return self.pieces(found[2]) if found and found[2] else f"${{{name or '_'}}}"
+        if reference in self.values:
+            return self.values[reference]
+        name, *more = re.split(r"(:?[-=]|\W)", reference, maxsplit=1, flags=re.ASCII)
+        has_default = more[:1] in (["-"], [":-"], ["="], [":="])
+        if has_default and (name in self.values or more[1]):
+            return self.values[name] if name in self.values else self.text(more[1])
+        return f"${{{name or '_'}}}"
 
 
-# --- other languages
+def _from(place: _Place, start: int, text: str = "") -> _Place:
+    """The places in a text that begins there; in a quoted one, each single quote has four characters."""
+    return lambda offset: place(start + offset + 3 * text.count("'", 0, offset))
+
 
 _POSTS: Final = re.compile(r"(?i)(?:\b|_|http|do)post(?!gres|fix|ed|er|s\b)|\s(?:-d|--data[a-z-]*)[\s=]")
-_READS: Final = re.compile(r"(?i)(?:(?<!-)\b|[._])get\b|get_contents|open\(|request\(|fetch\(|[?&](?:limit|filter)=")
 _IN_PARTS: Final = re.compile(r"/api/v1(?:\.1)?\b(?=(?s:.*)(?:build_parameters|/tree/|/build\b|/retry\b|/ssh\b))")
 _ADDRESS: Final = re.compile(
     r"[\w:/.${}@()+-]*/api/v1(?:\.1)?/project/[^\s\"'`,;)]*(?:[\"'`]\s*[+.]\s*[\"'`]?[^\s,;)]*)*"
 )
 _VALUE_IN_IT: Final = re.compile(r"\$\w+|[\"'`]\s*[+.]\s*[\w.()\[\]]*(?:\s*[+.]\s*[\"'`])?")
-_COMMENT: Final = re.compile(r"\s*(?:#|//|\*|--|rem ).*", re.IGNORECASE)
+_HIDDEN: Final = re.compile(r"(?im)^[ \t]*(?:#|//|\*|--|rem ).{2,}|[#$]\{[^{}]*\}")  # comments, and values put in
 
 
 def _by_shape(text: str) -> Iterator[Call]:
-    """Addresses outside of comments, unless all that the script does is to read from them."""
-    code = "\n".join(
-        re.sub(r".", " ", line) if _COMMENT.match(line) else re.sub(r"[#$]\{[^{}]*\}", _blanked, line)
-        for line in text.split("\n")
-    )
-    is_known = False
+    """Addresses outside of comments in a text that also posts; `build`, `retry` and `ssh` take nothing else."""
+    code = _HIDDEN.sub(lambda found: "${".ljust(len(found[0]) - 1, "_") + "}", text)
+    posts, is_known = _POSTS.search(code) is not None, False
     for found in _ADDRESS.finditer(code):
-        request = requests.endpoint(_VALUE_IN_IT.sub("${_}", found[0]), {})
+        request = endpoint(_VALUE_IN_IT.sub("${_}", found[0]), {})
         is_known |= request is not None
-        sends = request and (request.endpoint in ("build", "retry", "ssh") or not _READS.search(code))
-        if request and (sends or _POSTS.search(code)):
+        if request and (posts or request.endpoint in ("build", "retry", "ssh")):
             yield Call(found.start() + found[0].index("/api/v1"), request)
     in_parts = None if is_known else _IN_PARTS.search(code)
-    if in_parts and "circle" in code.lower() and _POSTS.search(code):
+    if in_parts and posts and "circle" in code.lower():
         yield Call(in_parts.start(), Request("v1.1", "trigger"))
-
-
-def _blanked(found: re.Match[str]) -> str:
-    """A value that is put in, as long as before and without what it is."""
-    return "${" + "_" * (len(found[0]) - 3) + "}"

@@ -12,7 +12,8 @@ from deploystep.core.decide import Verdict, decide
 from deploystep.core.facts import Facts
 from deploystep.core.source import SourceFile
 from deploystep.migrate import rules, shell
-from deploystep.migrate.conditions import ALWAYS, Condition, Part, Uncertain, asks, divide
+from deploystep.migrate.conditions import ALWAYS, Condition, Part, divide
+from deploystep.project.reading import Map
 from deploystep.rulefile.given import read_given
 from deploystep.rulefile.load import load
 
@@ -25,64 +26,53 @@ BUILDS: list[dict[str, str]] = [
     )),
     *({"CIRCLE_TAG": name} for name in ("v1.0", "v2", "main", "1.0")),
 ]  # fmt: skip
-MORE: list[dict[str, str]] = [{}, {"CIRCLE_PROJECT_USERNAME": "acme"}]
-ALL = [{**build, **more} for build in BUILDS for more in MORE]
 
 CERTAIN = [
     'if [ "${CIRCLE_BRANCH}" == "master" ]; then\n  D\nelse\n  echo no\nfi',
     "if [[ $CIRCLE_BRANCH == master ]]; then D; fi",
     'if [ "$CIRCLE_BRANCH" = main ] && [ -z "$CIRCLE_TAG" ]; then D; fi',
-    'if [[ "$CIRCLE_BRANCH" =~ ^release/.*$ || "$CIRCLE_BRANCH" == "main" ]]; then D; fi',
-    'if [ "$CIRCLE_BRANCH" != "master" ]; then echo skip; exit 0; fi\nD',
-    '[ "$CIRCLE_BRANCH" = master ] || exit 0\nD',
     "[[ -n $CIRCLE_TAG ]] && D",
     'if [ -n "$CIRCLE_TAG" ]; then D; elif [ "$CIRCLE_BRANCH" = develop ]; then D 2; else echo; fi',
     'case "$CIRCLE_BRANCH" in\n  main|master) D 1 ;;\n  release/*) D 2 ;;\n  *) echo nothing ;;\nesac',
     "case $CIRCLE_BRANCH in\n  main) D 1 ;;\n  *) D 3 ;;\nesac",
     'case "${CIRCLE_TAG:-}" in\n  "") D branch ;;\n  v[0-9]*) D version ;;\nesac',
     'if test "$CIRCLE_BRANCH" != "main"; then D; fi',
-    "if [ $CIRCLE_BRANCH != main ]; then D; fi",  # an error of `[` on a tag, and so false
     "if [ -z $CIRCLE_TAG ]; then D; fi",
-    'if [[ ! "$CIRCLE_BRANCH" =~ (feature|fix)/ ]]; then D; fi',
-    r"if [[ $CIRCLE_TAG =~ ^v[0-9]+\.[0-9]+$ ]]; then D; fi",
     'if [[ "$CIRCLE_TAG" == v* && -z "$CIRCLE_BRANCH" ]]; then D; fi',
-    'if [ "$CIRCLE_PROJECT_USERNAME" == "acme" ] && [ "$CIRCLE_BRANCH" == "main" ]; then D; fi',
-    'if [ "<< pipeline.git.branch >>" = "main" ]; then D; fi',
     'if ! [ "$CIRCLE_BRANCH" = main ]; then D; fi',
     'if [ "main" = "$CIRCLE_BRANCH" ]; then D; fi',
     'if [ "$CIRCLE_BRANCH" == main ] || [[ -n "$CIRCLE_TAG" ]]; then D; fi',
-    'if [ "$CIRCLE_NODE_INDEX" = 0 ] && [ "$CIRCLE_BRANCH" = main ]; then D; fi',
     'if [[ "${CIRCLE_TAG:-}" = "" ]]; then D; fi',
-    "if [[ $CIRCLE_BRANCH =~ main ]]; then D; fi",
     "if [[ $CIRCLE_BRANCH == feature-* ]]; then D 1; elif [[ $CIRCLE_BRANCH != hotfix* ]]; then D 2; fi",
     'if [ "$CIRCLE_BRANCH" = main ]; then echo no; else echo "$(D 7)"; fi',
     'if [[ $CIRCLE_BRANCH == release/* ]]; then\n  echo a\n  if [ "$CIRCLE_BRANCH" != release/1 ]; then D; else exit 0; fi\nfi',
-    'case $CIRCLE_BRANCH in main) [ -n "$CIRCLE_PROJECT_USERNAME" ] && D 1;; v* | *mai*) D 2; D || true;; esac',
     'if [ "$CIRCLE_BRANCH" != main ]; then if [ "$CIRCLE_BRANCH" = develop ]; then exit 0; fi; D 1; else [ -n "" ] || D 2; fi',
     'if [ "$CIRCLE_BRANCH" = main ]; then D > /dev/stderr; D 9 >&1; fi',
-    'if [[ "$CIRCLE_TAG" =~ ^(v.*|)$ ]]; then D; fi',
     'case "$CIRCLE_TAG" in v1) D 1;; **) D 2;; esac',
+    "case $CIRCLE_BRANCH in main) [[ -z $CIRCLE_TAG ]] && D 1;; (v* | *mai*) D 2; D || true;; esac",
+    'if [[ $CIRCLE_BRANCH == release/* ]]; then declare A=1; D "$(cat <<EOF\n$A\nEOF\n)"; set -u; D 2 | cat >&2; fi',
+    'set -e; echo "a" >&2; [ -n "$CIRCLE_BRANCH" ] && [[ $CIRCLE_BRANCH == feature* || main == $CIRCLE_BRANCH ]] && D',
     'if [ "$CIRCLE_BRANCH" != develop ] || [ "$CIRCLE_BRANCH" = main ]; then D; fi',
     "if [[ $CIRCLE_BRANCH == release/* || -n $CIRCLE_TAG || $CIRCLE_BRANCH == release/1 ]]; then D; fi",
-    'if [ "$CIRCLE_BRANCH" != main ]; then exit 0; fi\ndeclare A=1\nD "$(cat <<EOF\n$A\nEOF\n)"\nset -u\nD 2 | cat > /dev/null',
-    '[ "$CIRCLE_BRANCH" = main ] || exit 0; test() { D 3; }; test; read x <<< 1; D $x',
     'if [ "$CIRCLE_BRANCH" = main ]; then D; else echo ${V:?}; fi',
     '[ "$CIRCLE_BRANCH" = main ] && cat <<EOF\nx\nEOF',
-    '[ -n $CIRCLE_TAG ] && [ "$CIRCLE_BRANCH" = main ] && D',
-    '[ "$CIRCLE_TAG" ] || exit 0\n! test "$FOO" = 1 && D',
 ]  # fmt: skip
 
 UNCERTAIN = [
     # tests that are not read
     "if git log -1 | grep foo; then D; fi",
     "if [[ true ]]; then D; fi",
+    'if [ "$CIRCLE_BRANCH" != main ]; then exit 0; fi\nD',
+    '[ "$CIRCLE_BRANCH" = master ] || exit 0\nD',
+    'if [ "$CIRCLE_PROJECT_USERNAME" = acme ]; then D; fi',
+    'test() { D 3; }; if test "$CIRCLE_BRANCH" = main; then D; fi',
     *(
         f"if [ {test} ]; then D; fi"
         for test in (
             '"x$CIRCLE_BRANCH" = xmain', '"${CIRCLE_BRANCH:0:4}" = main', '"$CIRCLE_BRANCH" = "$DEPLOY_BRANCH"', '-z "$FOO"',
             '"$CIRCLE_BRANCH" == main -o "$CIRCLE_BRANCH" = x', "$CIRCLE_BRANCH = main -a -n x", "! $CIRCLE_BRANCH = main",
             '-f x ] && [ "$CIRCLE_BRANCH" = main', '"$CIRCLE_TAG" = v1 ] && [ "$CIRCLE_BRANCH" = main', "-n $FOO", "-z $FOO",
-            '"<< pipeline.git.tag >>" = v1 ] || [ << pipeline.git.branch >> != main', "$CIRCLE_USERNAME != 1",
+            '"<< pipeline.git.tag >>" = v1', "$CIRCLE_BRANCH != main", "-n $CIRCLE_TAG", '$CIRCLE_TAG = ""', "$CIRCLE_BRANCH = v*",
             '"$CIRCLE_BRANCH" = "**" ] || [ "$CIRCLE_BRANCH" = main', '"$CIRCLE_BRANCH" = "feature/*"', '"$CIRCLE_TOKEN" = 1',
             '"$CIRCLE_BRANCH" = refs/heads/main', '"$CIRCLE_BRANCH" = /main/', '"$UID" = 0', '"$CIRCLE_USERNAME" != x', '-z "$CIRCLE_USERNAME"',
         )
@@ -90,7 +80,7 @@ UNCERTAIN = [
     *(
         f"if [[ $CIRCLE_BRANCH {test} ]]; then D; fi"
         for test in (
-            "= @(main|develop)", r"=~ \bmain", "!= *", r"=~ ^[\w]+$", "=~ ^ma+?in$", "=~ ^v[[:digit:]]+$", "=~ ^a|^b$", "=~ .*",
+            "= @(main|develop)", "!= *", "=~ ^main$", "= main && ( -n $CIRCLE_TAG || -z $CIRCLE_TAG )",
             "== release/* && $CIRCLE_BRANCH == *1 && $CIRCLE_BRANCH == r*1",
         )
     ),
@@ -128,22 +118,21 @@ UNCERTAIN = [
 
 
 def parts(script: str) -> list[tuple[Part, Condition]]:
-    return [(part, part.condition) for part in divide(shell.parse(script), script)]
+    return [(part, part.condition) for part in divide(shell.parse(script)[0], script)]
 
 
 def bash(scripts_of: Callable[[int], list[str]]) -> list[list[str]]:
     """What D is called with in each build, by real bash with the options that CircleCI gives it."""
     text = 'D() { echo "D $*"; }\n'
-    for number, build in enumerate(ALL):
+    for number, build in enumerate(BUILDS):
         text += f"echo == {number}\n"
         for script in scripts_of(number):
-            filled = script.replace("<< pipeline.git.branch >>", build.get("CIRCLE_BRANCH", ""))
             sets = "; ".join(f"export {name}={shlex.quote(value)}" for name, value in build.items())
-            text += f"( {sets}; set -eo pipefail; eval {shlex.quote(filled)} )\n"
-    environ = {"PATH": "/usr/bin:/bin", "CIRCLE_NODE_INDEX": "0"}
+            text += f"( {sets}; set -eo pipefail; eval {shlex.quote(script)} )\n"
+    environ = {"PATH": "/usr/bin:/bin"}
     ran = subprocess.run(["bash"], input=text, env=environ, capture_output=True, text=True, check=False)
     chunks = ran.stdout.split("== ")[1:]
-    assert len(chunks) == len(ALL), ran.stderr
+    assert len(chunks) == len(BUILDS), ran.stderr
     return [sorted(line for line in chunk.splitlines() if line.startswith("D")) for chunk in chunks]
 
 
@@ -151,16 +140,15 @@ def bash(scripts_of: Callable[[int], list[str]]) -> list[list[str]]:
 def test_a_rule_decides_as_bash_does(script: str) -> None:
     found = parts(script)
     made = [rules.Rule(f"part-{i}", holds, None, ()) for i, (_, holds) in enumerate(found)]
-    text = rules.file_with(None, made)
+    text = rules.file_with(None, Map(), made)
     assert text is not None
     assert [part.condition for part, _ in found] != [ALWAYS], "nothing is translated"
     file = load(SourceFile("deploy.yml", text))
 
     fired = []
-    for build in ALL:
-        stated = ", ".join(f"{k}: '{v}'" for k, v in build.items() if k not in ("CIRCLE_BRANCH", "CIRCLE_TAG"))
+    for build in BUILDS:
         ref = f"branch: {build['CIRCLE_BRANCH']}" if "CIRCLE_BRANCH" in build else f"tag: '{build['CIRCLE_TAG']}'"
-        given = read_given(SourceFile("given", f"{{{ref}, env: {{{stated}}}}}"))
+        given = read_given(SourceFile("given", f"{{{ref}}}"))
         decision = decide(file, Facts(given.build))
         fired.append({j.rule.name.value for j in decision.judgements if j.verdict is Verdict.FIRE})
 
@@ -174,11 +162,6 @@ def test_a_rule_decides_as_bash_does(script: str) -> None:
 def test_what_is_not_certain_is_not_translated(script: str) -> None:
     try:
         conditions = [part.condition for part, _ in parts(script)]
-    except (Uncertain, shell.Unreadable):
+    except shell.Uncertain:
         return
     assert conditions == [ALWAYS]
-
-
-@pytest.mark.parametrize("script", [script for script in CERTAIN if "CIRCLE_BRANCH" in script])
-def test_a_script_that_asks_for_a_branch_is_one_that_asks(script: str) -> None:
-    assert asks(script)

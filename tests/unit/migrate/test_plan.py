@@ -50,28 +50,16 @@ def check(found: Migration) -> list[str]:
 
 
 STEPS = [
-    (
-        "- deploy:\n    shell: /bin/sh -e\n    command: cd web && ./ship.sh",
-        "- run:\n    shell: /bin/sh -e\n    command: deploystep gate deploy -- /bin/sh -e -c 'cd web && ./ship.sh'",
-    ),
     ("- deploy: ./ship.sh  # now", "- run: deploystep gate deploy -- ./ship.sh  # now"),
     (
         "- deploy:\n    name: Ship\n    # careful\n    command: ./ship.sh $CIRCLE_TAG\n    when: always",
         "- run:\n    name: Ship\n    # careful\n    command: deploystep gate deploy -- ./ship.sh $CIRCLE_TAG\n    when: always",
     ),
-    ("- deploy: {name: Ship, command: ./ship.sh}", "- run: {name: Ship, command: 'deploystep gate deploy -- ./ship.sh'}"),
-    (
-        '- deploy:\n    command: |\n      if [ "$CIRCLE_BRANCH" = main ]; then\n        ./ship.sh\n      else\n        echo no\n      fi',
-        "- run:\n    command: |\n      deploystep gate deploy-main -- ./ship.sh",
-    ),
+    ("- deploy: {name: Ship, command: ./ship.sh}", "- run: {name: Ship, command: deploystep gate deploy -- ./ship.sh}"),
     (
         "- deploy:\n    command: |\n      # first\n      ./a.sh\n      ./b.sh 'x'",
         "- run:\n    command: |\n      deploystep gate deploy -- bash -eo pipefail -c '\n      # first\n      ./a.sh\n"
         "      ./b.sh '\\''x'\\''\n      '",
-    ),
-    (
-        '- deploy:\n    command: >-\n      if [ "$CIRCLE_BRANCH" = main ];\n      then ./ship.sh; fi',
-        "- run:\n    command: |-\n      deploystep gate deploy-main -- ./ship.sh",
     ),
     (
         "- deploy:\n    command: |\n      case $CIRCLE_BRANCH in\n        main) ./ship.sh production ;;  # live\n        develop)\n"
@@ -82,24 +70,12 @@ STEPS = [
     (
         "- deploy: |\n    # first\n    if [ $CIRCLE_BRANCH = main ]; then  # only main\n      # one\n      ./ship.sh one  # two\n    else\n"
         "      # three\n      ./other.sh\n    fi  # four",
-        "- run: |\n    # first\n    # four\n    # only main\n    # one\n    # two\n    deploystep gate deploy-main -- ./ship.sh one\n"
-        "    # three\n    deploystep gate deploy -- ./other.sh",
+        "- run: |\n    # first\n    # four\n    deploystep gate deploy-main -- bash -eo pipefail -c '\n      # only main\n      # one\n"
+        "      ./ship.sh one  # two\n    '\n    deploystep gate deploy -- bash -eo pipefail -c '\n      # three\n      ./other.sh\n    '",
     ),
     (
-        "- deploy: |\n    if [[ $CIRCLE_TAG ]]; then find . -exec rm {} \\; ; else find . -exec ls {} \\;\n    fi",
-        "- run: |\n    deploystep gate deploy-tag -- bash -eo pipefail -c 'find . -exec rm {} \\; ;'\n"
-        "    deploystep gate deploy-branch -- bash -eo pipefail -c 'find . -exec ls {} \\;'",
-    ),
-    (
-        "- deploy:\n    command: |2\n        cat <<EOF\n      EOF\n    name: x",
-        "- run:\n    command: |2\n      deploystep gate deploy -- bash -eo pipefail -c '\n        cat <<EOF\n      EOF\n      '\n    name: x",
-    ),
-    *(
-        (f"- deploy: |\n    if [[ {test} ]]; then ./ship.sh; fi", f"- run: |\n    deploystep gate {name} -- ./ship.sh")
-        for test, name in (
-            ('"$CIRCLE_BRANCH" = feature/JIRA-1', "deploy-feature-jira-1"), ('-n "$CIRCLE_PULL_REQUEST"', "deploy"),
-            (r'"$CIRCLE_TAG" =~ ^v[0-9]+\.[0-9]+(-rc[a-z]{1,3})?$ || "$CIRCLE_BRANCH" = *-staging', "deploy-staging-tag"),
-        )
+        '- deploy: |\n    if [[ "$CIRCLE_BRANCH" = feature/JIRA-1 || -n $CIRCLE_TAG ]]; then ./ship.sh; fi',
+        "- run: |\n    deploystep gate deploy-feature-jira-1 -- ./ship.sh",
     ),
     (
         '- deploy:\n    command: |\n      if [ "x$CIRCLE_BRANCH" = xmain ]; then ./ship.sh; fi',
@@ -107,23 +83,15 @@ STEPS = [
         "- run:\n    command: |\n      deploystep gate deploy -- bash -eo pipefail -c 'if [ \"x$CIRCLE_BRANCH\" = xmain ]; then "
         "./ship.sh; fi'",
     ),
-    *(
-        (
-            f'- deploy:\n    shell: {shell}\n    command: |-\n      if [ "$CIRCLE_BRANCH" = main ]; then ./ship.sh; fi',
-            "# deploystep: the condition in this script could not be read for certain, so it stays here\n"
-            f"- run:\n    shell: {shell}\n    command: |-\n      deploystep gate deploy -- {shell} -c "
-            "'if [ \"$CIRCLE_BRANCH\" = main ]; then ./ship.sh; fi'",
-        )
-        for shell in ("/bin/sh -e", "/bin/bash", "bash -eu", "bash -e")
-    ),
     (
         "- deploy:\n    shell: /bin/bash --login -eo pipefail\n    command: |\n      set -eo pipefail\n      [[ $CIRCLE_TAG ]] && ./a.sh",
         "- run:\n    shell: /bin/bash --login -eo pipefail\n    command: |\n      deploystep gate deploy-tag -- ./a.sh",
     ),
     *(
         (f"- deploy: |-\n    ./ship.sh {word}", f"- run: |-\n    deploystep gate deploy -- bash -eo pipefail -c './ship.sh {word}'")
-        for word in ("<(./b.sh)", '"${PROD_TOKEN:?missing}"', "${X:=y}", "`date`", "$((i++))", "$(cat v)", "&& ./b.sh")
+        for word in ("<(./b.sh)", '"${PROD_TOKEN:?missing}"', "${X:=y}", "`date`", "$((i++))", "$(cat v)", "&& ./b.sh", "> x", "&")
     ),
+    ("- deploy: export A=1", "- run: deploystep gate deploy -- bash -eo pipefail -c 'export A=1'"),
     (
         '- when:\n    condition: true\n    steps:\n      - deploy: "[ \\"$CIRCLE_TAG\\" ] && ./ship.sh"',
         "- when:\n    condition: true\n    steps:\n      - run: deploystep gate deploy-tag -- ./ship.sh",
@@ -141,15 +109,21 @@ def test_a_deploy_step_becomes_a_gate(old: str, new: str) -> None:
     assert not any(f.is_alarm for f in migrated(after(found), after(found, RULES)).findings)
 
 
-QUOTES = "nobody knows here which quotes a parameter in it holds"
-HALTS = "- deploy: |\n    if [ x != main ]; then circleci-agent step halt; fi"
+QUOTES = "CircleCI fills in a value in it, which may hold quotes"
+FORM = "its command stands neither in a block | nor on one line, or has an anchor"
 BY_HAND = [
+    ("- deploy: {shell: /bin/sh -e, command: ./ship.sh}", "its shell is /bin/sh -e"),
     ("- deploy:\n    shell: python3\n    command: print(1)", "its shell is python3"),
-    ("- deploy: {shell: zsh, command: ./ship.sh}", "its shell is zsh"),
     ("- deploy:\n  command: ./ship.sh", "it has no command of its own"),
-    (HALTS, "it halts its job, which must not hang on whether gate carries it out"),
-    ("- deploy: << parameters.ship >>", "a parameter in it is a command, whose quotes nobody knows here"),
-    *((f"- deploy: ./ship.sh {more}", QUOTES) for more in ("'<< parameters.msg >>' && true", "<< parameters.msg >>")),
+    (
+        "- deploy: |\n    if [ x != main ]; then circleci-agent step halt; fi",
+        "it halts its job, which must not hang on whether gate carries it out",
+    ),
+    *((f"- deploy: {text}", QUOTES) for text in ("<< parameters.ship >>", "./a.sh -n<< pipeline.number >>")),
+    *(
+        (f"- deploy: {text}", FORM)
+        for text in (">-\n    ./a.sh\n    b", "&x ./a.sh", '"./a.sh\n    b"', "|2\n      a\n    b")
+    ),
     ("- run: &x {command: ./ship.sh}\n- deploy: *x", "another step uses its command too"),
     ("- deploy: &y {command: ./a.sh}\n- deploy: {<<: *y, name: Again}", "another step uses its command too"),
 ]
@@ -162,37 +136,6 @@ def test_what_cannot_be_rewritten_is_told(steps: str, why: str) -> None:
     assert found.changes == ()
     assert {f.advice[0] for f in found.findings} == {f"by hand, because {why}:"}
     assert all(f.is_alarm and not f.is_written for f in found.findings)
-
-
-PARAMETERS = "parameters:\n  stage: {type: enum, enum: [qa], default: qa}\n  n: {type: integer, default: 1}\n"
-
-
-@pytest.mark.parametrize(
-    ("step", "new"),
-    [
-        ("./a -n<< pipeline.parameters.n >> << pipeline.number >>", "./a -n<< pipeline.parameters.n >> << pipeline.number >>"),
-        ("cd w && ./a << pipeline.parameters.n >>", "bash -eo pipefail -c 'cd w && ./a << pipeline.parameters.n >>'"),
-        ('./a "<< parameters.msg >>"', './a "<< parameters.msg >>"'),
-        *((f"{do} << {name} >>", None) for do in ("./a", "cd w && ./a") for name in ("parameters.x", "pipeline.parameters.stage")),
-        ('cd w && ./a "<< parameters.msg >>"', None),
-    ],
-)  # fmt: skip
-def test_a_value_that_circleci_fills_in_stays_what_it_is(step: str, new: str | None) -> None:
-    found = migrated(PARAMETERS + config(f"- deploy: |-\n    {step}"))
-
-    (finding,) = found.findings
-    assert finding.is_written is (new is not None)
-    assert new is None or f"- run: |-\n          deploystep gate deploy -- {new}\nworkflows" in after(found)
-
-
-def test_a_parallel_job_is_told_of_its_token() -> None:
-    head = HEAD.replace("    docker", "    parallelism: 2\n    docker")
-    told = "and a context with CIRCLE_TOKEN for the job: gate asks with it for the other nodes"
-
-    assert [migrated(config("- deploy: ./ship.sh", top)).findings[0].advice[-1] == told for top in (head, HEAD)] == [
-        1,
-        0,
-    ]
 
 
 def test_only_steps_are_steps() -> None:
@@ -210,11 +153,9 @@ def test_only_steps_are_steps() -> None:
 
 
 def test_a_node_that_holds_itself_is_looked_at_once() -> None:
-    text = HEAD + "      - &a {deploy: ./a.sh}\n      - when: &w {condition: true, steps: [*w, *w, *a]}\n" + TAIL
-
-    assert [f.line for f in migrated(text).findings] == [7]
     bomb = "".join(f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 9)}]\n" for i in range(1, 30))
-    assert migrated("x0: &x0 [a]\n" + bomb + config("- deploy: ./a.sh")).changes
+    steps = "- &a {deploy: ./a.sh}\n- when: &w {condition: true, steps: [*w, *w, *a]}"
+    assert [f.line for f in migrated("x0: &x0 [a]\n" + bomb + config(steps)).findings] == [37]
 
 
 def test_another_rule_file_is_named() -> None:
@@ -228,14 +169,6 @@ def test_line_ends_stay() -> None:
 
     assert "\n" not in after(found).replace("\r\n", "")
     assert "-c '\r\n            ./a.sh\r\n" in after(found)
-
-
-def test_a_config_with_tabs_is_looked_through_and_not_changed() -> None:
-    steps = "      - deploy: ./a.sh\n      - run:\n          command: |\n            echo a\n\t    echo b\n"
-    found = migrated(HEAD + steps + TAIL)
-
-    assert [(f.line, f.is_written) for f in found.findings] == [(7, False)]
-    assert [(source.path, why.span.start, why.is_error) for source, why in found.problems] == [(PATH, (11, 1), False)]
 
 
 # --- calls
@@ -370,44 +303,26 @@ def test_rules_and_targets_are_added_to_those_that_there_are(before: str, expect
     assert check(found) == []
 
 
-def test_the_builds_that_send_a_call_are_those_of_its_condition() -> None:
-    call = f'if [ "$CIRCLE_BRANCH" = master ]; then {BUILD.strip()}; fi'
-    (read,) = migrated(config(f"- run: |\n    {call}")).findings
-    (unread,) = migrated(config(f"- run: |\n    for i in a b; do {call}; done")).findings
-
-    assert "    when: {branch: master}  # the builds that send it today" in read.advice
-    assert "    when: {branch: BRANCH}  # a placeholder for the builds that send it today" in unread.advice
-
-
 def test_what_is_to_be_written_by_hand_is_whole() -> None:
-    """The variables that API v1 made, what keeps other workflows shut, the token, and that there are other cases."""
+    """The variables that API v1 made, what keeps other workflows shut, and the token."""
     script = """
         if [ "$CIRCLE_BRANCH" = main ]; then JOB=live; else JOB=staging; fi
         curl -u $BOT: -d "build_parameters[CIRCLE_JOB]=$JOB" -d "build_parameters[TARGET_ENV]=eu" \\
           -d revision=$CIRCLE_SHA1 https://circleci.com/api/v1.1/project/gh/acme/shop/tree/$CIRCLE_BRANCH"""
     (finding,) = migrated(config("- run: ci/go.sh"), files={"ci/go.sh": f"#!/bin/bash{dedent(script)}\n"}).findings
 
-    assert finding.advice[0] == (
-        "by hand, because it stands in a script, and there may be other cases of what it sends:"
-    )
-    assert finding.advice[-8:] == (
+    assert finding.advice[0] == "by hand, because it stands in a script:"
+    assert "    when: {branch: BRANCH}  # a placeholder for the builds that send it today" in finding.advice
+    assert finding.advice[-7:] == (
         "  staging: {type: boolean, default: false}",
-        '  target_env: {type: string, default: ""}',
-        "  # in each job that reads them:  environment: {TARGET_ENV: << pipeline.parameters.target_env >>}",
+        '  target_env: {type: string, default: ""}  # environment: {TARGET_ENV: << pipeline.parameters.target_env >>} '
+        "where it is read",
         " workflows:",
         "  staging: {when: << pipeline.parameters.staging >>, jobs: [staging]}",
         "  # in each other workflow:  unless: << pipeline.parameters.staging >>",
         "in the place of the call:",
         " deploystep run --token-env BOT",
     )
-
-
-def test_json_keeps_its_types() -> None:
-    body = '{"branch": "main", "parameters": {"e2e": true, "n": 3, "s": "3", "t": "<< pipeline.number >>"}}'
-    url = "https://circleci.com/api/v2/project/gh/a/b/pipeline"
-    (finding,) = migrated(config(f"- run: |\n    curl -X POST -d '{body}' {url}")).findings
-
-    assert {"        e2e: true", "        n: 3", '        s: "3"', '        t: "VALUE"'} <= set(finding.advice)
 
 
 @pytest.mark.parametrize("word", ["run", "deploy"])
@@ -432,36 +347,24 @@ F = f"f() {{\n  {BUILD}}}\n"
 PY = f"import requests\nrequests.post('{V1}/build')\n"
 #: A step, the files of the project, and where its call is told.
 SCRIPTS: list[tuple[str, dict[str, str], list[tuple[str, int, int]]]] = [
-    # paths, folders and languages
     *(
         (command, {path: BUILD}, [(path, 1, 1)])
         for command, path in (
-            (".circleci/t.sh", ".circleci/t.sh"), ("bash -x ./.circleci/t.sh", ".circleci/t.sh"),
-            (".buildkite/t.sh main", ".buildkite/t.sh"), ('"$CIRCLE_WORKING_DIRECTORY/.github/t.sh"', ".github/t.sh"),
-            ("~/project/.ci/t.sh", ".ci/t.sh"), ("$(pwd)/.ci/t.sh", ".ci/t.sh"), ("cd .ci && ./t.sh", ".ci/t.sh"),
-            ("cd . && ./t.sh", "t.sh"), ("bash ci/trigger", "ci/trigger"),
+            ("bash -x ./.circleci/t.sh", ".circleci/t.sh"), (".buildkite/t.sh main", ".buildkite/t.sh"),
+            ('"$CIRCLE_WORKING_DIRECTORY/.github/t.sh"', ".github/t.sh"), ("~/project/.ci/t.sh", ".ci/t.sh"),
+            ("$(pwd)/.ci/t.sh", ".ci/t.sh"), ("cd .ci && ./t.sh", ".ci/t.sh"), ("cd . && ./t.sh", "t.sh"),
         )
     ),
     ("./t", {"t": f"#!/bin/sh\n{BUILD}"}, [("t", 2, 1)]),
     ("cat README.md links.txt NOTES", dict.fromkeys(("README.md", "links.txt", "NOTES"), BUILD), []),
-    ("python3 web/x.py; python -m tools.t", {"web/x.py": PY, "tools/t.py": PY}, [("tools/t.py", 2, 36), ("web/x.py", 2, 36)]),
-    # what tools run
-    ("make trigger", {"Makefile": f"trigger:\n\t@{BUILD}"}, [("Makefile", 2, 2)]),
-    ("cd web && make -s x", {"web/Makefile": f"x: test\n\t{BUILD}"}, [("web/Makefile", 2, 2)]),
-    ("make x", {"Makefile": "A = https://circleci.com/api/v1.1\nx:\n\tcurl -d a=b $(A)/project/gh/a/b/build\n"}, [("Makefile", 3, 2)]),
-    ("make x", {"Makefile": f"ifeq ($(C),1)\nA := 1\nendif\nx:\n\tapt-get x; curl -d a=b {V1}/tree/main\n"}, [("Makefile", 5, 45)]),
+    ("python3 web/x.py", {"web/x.py": PY}, [("web/x.py", 2, 36)]),
+    ("cd web && make -s x", {"web/Makefile": f"x: test\n\t{BUILD}"}, [("web/Makefile", 2, 35)]),
     ("npm run t", {"package.json": f'{{"scripts": {{\n"t": "curl -d \\"a=b\\" {V1}/tree/x"}}}}'}, [("package.json", 2, 43)]),
-    ("pnpm run t", {"package.json": '{"scripts": {"t": "node tools/t.js"}}', "tools/t.js": f"got.post('{V1}/build')"}, [("tools/t.js", 1, 31)]),
-    ("bundle exec rake ship", {"Rakefile": f"task(:ship) {{ sh 'curl -X POST {V1}/build' }}"}, [("Rakefile", 1, 52)]),
-    # scripts that scripts name; functions and files that are read
     (".ci/t.sh", {".ci/t.sh": '#!/bin/sh\nbash "$(dirname "$0")/u.sh"\n', ".ci/u.sh": BUILD}, [(".ci/u.sh", 1, 1)]),
     (F, {}, [(PATH, 9, 13)]),
     (f"{F}f\nif x; then f; fi\ng() {{ f; }}", {}, [(PATH, 9, 13)]),
-    (f"f() {{\n  {BUILD}  {BUILD}}}\nf", {}, [(PATH, 9, 13), (PATH, 10, 13)]),
     (f"bash -c '\necho '\\''x'\\''\n{F}f'", {}, [(PATH, 11, 13)]),
     (". ./lib.sh\nf", {"lib.sh": f"# f\n{F}"}, [("lib.sh", 3, 3)]),
-    ("source ci/lib.sh", {"ci/lib.sh": BUILD}, [("ci/lib.sh", 1, 1)]),
-    ("./lib.sh; ./a.sh", {"a.sh": ". lib.sh\nf\n", "lib.sh": F}, [("lib.sh", 2, 3)]),
     *(
         ("ci/a.sh", {"ci/a.sh": f'D="$(cd "$(dirname "$0")" && pwd)"\n. {lib}\nf', "ci/lib.sh": F}, [("ci/lib.sh", 2, 3)])
         for lib in ('"$(dirname "$0")/lib.sh"', '"${BASH_SOURCE%/*}/lib.sh"', "$D/lib.sh")
@@ -479,12 +382,12 @@ def test_scripts_that_steps_name_are_looked_through(
     assert all(f.is_alarm and f.advice[0].startswith("by hand, because") for f in found.findings)
 
 
-@pytest.mark.parametrize("folder", [".ci", "~/project/.ci/"])
-def test_values_and_folders_of_a_job_are_those_of_its_scripts(folder: str) -> None:
+def test_values_and_folders_of_a_job_are_those_of_its_scripts() -> None:
     base = HEAD.replace("    steps:", "    environment: {BASE: https://circleci.com/api/v1.1}\n    steps:")
-    step = f"- run: {{command: ./t.sh, working_directory: {folder}}}"
-    found = migrated(config(step, base), files={".ci/t.sh": "curl -X POST $BASE/project/gh/a/b/tree/main\n"})
-
+    found = migrated(
+        config("- run: {command: ./t.sh, working_directory: ~/project/.ci/}", base),
+        files={".ci/t.sh": "curl -X POST $BASE/project/gh/a/b/tree/main\n"},
+    )
     assert [(f.path, f.endpoint) for f in found.findings] == [(".ci/t.sh", "tree")]
 
 
@@ -502,15 +405,7 @@ def sending(script: str) -> Migration:
     return migrated(config("- run: |\n" + "\n".join(f"    {line}" for line in script.split("\n"))))
 
 
-@pytest.mark.parametrize(
-    "script",
-    [
-        f'if [ "$CIRCLE_BRANCH" = main ]; then exit 0; fi\ncase "$CIRCLE_TAG" in "") {SEND}; exit 0;; *) exit 0;; esac',
-        SEND,
-        f"set -e\nA=1\n{SEND} > /dev/null",
-        f"# `it`\n{SEND} --fail -sSo /dev/null | jq . || echo no",
-    ],
-)
+@pytest.mark.parametrize("script", [SEND, f"set -e\n{SEND}", f"# `it`\n{SEND} --fail -sS || echo no"])
 def test_a_call_that_is_all_a_step_does_is_rewritten(script: str) -> None:
     assert "deploystep run --token-env T" in after(sending(script))
 
@@ -521,34 +416,30 @@ def test_a_call_that_is_all_a_step_does_is_rewritten(script: str) -> None:
         SEND.replace("other", "shop"),
         f"for j in a b; do\n  {SEND}\ndone",
         f"./test.sh\n{SEND}",
+        f"{SEND}\n{SEND}",
         SEND.replace("/tree/main", "/build"),
-        f"T=$(vault read x)\n{SEND}",
-        f"T=s3cr3t\n{SEND}",
+        f"if x; then {SEND}; fi",
+        f"exit 0\n{SEND}",
+        f"! {SEND}",
+        f"{SEND} &",
+        f"https_proxy=$P {SEND}",
+        *(f"{before}\n{SEND}" for before in ("T=s3cr3t", "T=$(vault read x)", "NUM=1", "f() { ./x; }", "read T")),
         *(
             SEND.replace(old, new)
             for old, new in (
                 ("$T:", "me:$T"), ("$T:", "${T%x}:"), ("-u $T: ", ""), ("-u $T:", "-H 'Circle-Token: a-$T'"),
-                ("circleci.com", "circleci.example.com"),
+                ("circleci.com", "circleci.example.com"), ("=live", "=${X:-live}"), ("=live", "=a,b"), ("=live", "=live -d '{\"a\": $B}'"),
             )
         ),
         *(
             f"{SEND}{more}"
             for more in (
                 "?circle-token=$U", " > resp.json", " -o out.json", " -sSoout.json", " --dump-header heads",
-                " --next https://example.com", " https://example.com", " -d x=$(./side-effect.sh)", " -d parallel=4",
-                " -H @<(./side-effect.sh)", " | tee resp.json", " | jq . > resp.json", " | jq $(./x)", "\nexport NUM=1",
+                " --next https://example.com", " https://example.com", " -d x=$(./side-effect.sh)", " -d parallel=4", " -d revision=abc",
+                " -H @<(./side-effect.sh)", " -H @file", " | tee resp.json", "\nexport NUM=1",
             )
         ),
-        *(
-            f"{before}\n{SEND}"
-            for before in (
-                "NUM=1\nexport https_proxy=$P", "N=$(./side-effect.sh)", "f() { ./x; }",
-                f'if [ "$CIRCLE_BRANCH" = main ]; then {SEND}; exit 0; fi', f'[ "$CIRCLE_BRANCH" = main ] && {SEND} || exit 0',
-                'case "$CIRCLE_BRANCH" in main) echo; exit 0;; esac',
-                'if [ -n "$X" ]; then if [ "$CIRCLE_BRANCH" = main ]; then exit 0; fi; fi',
-            )
-        ),
-        f"https_proxy=$P {SEND}",
+        f'case "$CIRCLE_BRANCH" in main) {SEND};; *) {SEND};; esac',
     ],
 )  # fmt: skip
 def test_a_call_with_more_than_can_be_sent_by_a_rule_is_left(script: str) -> None:
@@ -561,7 +452,6 @@ def is_left(found: Migration) -> None:
 
 
 OWN_CALL = f"curl -u $T: -d revision=$CIRCLE_SHA1 -d build_parameters[CIRCLE_JOB]=J {OWN_TREE}"
-TO = SEND.removesuffix("/main")
 
 
 @pytest.mark.parametrize(
@@ -569,31 +459,18 @@ TO = SEND.removesuffix("/main")
     [
         *(
             config(recipe("run"), tail=f"{JOB}{top}workflows:\n  ci:\n    {key}: x\n    jobs:\n      - build\n")
-            for top, key in (("", "when"), ("", "unless"), ("setup: true\n", "max_auto_reruns"))
+            for top, key in (("", "when"), ("", "unless"), ("setup: true\n", "a"), ("parameters: {}\n", "a"))
         ),
-        config(
-            f"- run: '{OWN_CALL.replace('$CIRCLE_BRANCH', 'main').replace('=J', '=deploy_docker')}'", tail=JOB + TAIL
-        ),
-        config(
-            recipe("run").replace("--data revision", "--data build_parameters[X]=1 --data revision"), tail=JOB + TAIL
-        ),
-        config(re.sub(r"--data revision\S+", "", recipe("run")).replace("$CIRCLE_BRANCH\n", "main\n"), tail=JOB + TAIL),
+        config(f"- run: '{OWN_CALL.replace('$CIRCLE_BRANCH', 'main').replace('=J', '=deploy_docker')}'", tail=JOB + TAIL),
+        config(recipe("run").replace("--data revision", "--data build_parameters[X]=1 --data revision"), tail=JOB + TAIL),
         # in the first of two, `deploystep run` would send what the second one does
         config(f"{recipe('run')}\n{recipe('run', 'develop')}", tail=JOB + TAIL),
-        *(
-            config(
-                "- run: |\n    " + "\n    ".join(OWN_CALL.replace("=J", f"={name}") for name in names),
-                tail="".join(JOB.replace("deploy_docker", f"'{name}'") for name in names) + TAIL,
-            )
-            for names in (("deploy_a", "deploy-a"), ("2024", "b"))  # no parameters can be made of these jobs
-        ),
-        config(f"- run: '{SEND.replace('other', 'shop')} -d revision=$CIRCLE_SHA1'"),
-        config(f"- run: {{environment: {{B: main}}, command: '{TO}/$B'}}"),
-        config(
-            f"- when: {{condition: 1, parameters: {{b: {{default: main}}}}, steps: [run: '{TO}/<< parameters.b >>']}}"
-        ),
+        config(recipe("run").replace("$CIRCLE_SHA1", "abc"), tail=JOB + TAIL),
+        config(f"{recipe('run')}\n- run: |\n    cat <<X\n    X", HEAD.replace("2.1", "2"), JOB + TAIL),
+        config(f"- run: '{OWN_CALL.replace('=J', '=2024')}'", tail=JOB.replace("deploy_docker", "'2024'") + TAIL),
+        config(f"- run: {{environment: {{B: main}}, command: '{SEND.removesuffix('/main')}/$B'}}"),
     ],
-)
+)  # fmt: skip
 def test_a_call_for_which_no_rule_is_certain_is_left(text: str) -> None:
     is_left(migrated(text))
     is_left(migrated(config(ONE_CALL), "version: 1\nrules:\n  - {name: a, when: {branch: x}, deploy: {workflow: w}}\n"))
@@ -615,7 +492,7 @@ def test_a_call_for_which_no_rule_is_valid_is_left_alone() -> None:
 
 
 SECRETS = [
-    ("KEY", "hunter2SECRET"), ("npm_token", "abc"), ("DB_PASSWORD", "x-$CIRCLE_BRANCH"), ("apiKey", "x9"),
+    ("npm_token", "abc"), ("DB_PASSWORD", "x-$CIRCLE_BRANCH"), ("apiKey", "x9"),
     ("MODE", "ghp_9f8aK2mQ71xZpL04vBn3cR6tYw5eU8sD2jHq"), ("ID", "9f8a2b71-5c04-4d3e-a6b1-0c9d8e7f6a5b"),
 ]  # fmt: skip
 
@@ -627,10 +504,9 @@ def test_a_secret_in_a_call_is_not_shown_and_not_written(name: str, value: str) 
         found = migrated(config(f"- {word}: '{call}'"))
         shown = "\n".join(line for finding in found.findings for line in finding.advice)
 
-        assert not re.search(rf"{name}\W+{re.escape(value.partition('$')[0])}|hunter2|9f8a", shown)
-        assert f"by hand, because the value of {name} looks like a secret: put it into a context as " in shown
-        assert not any(f.is_written for f in found.findings if f.kind == "call")
-        assert value not in "".join(change.new for change in found.changes if change.path == RULES)
+        assert not re.search(rf"{name}\W+{re.escape(value.partition('$')[0])}|9f8a", shown)
+        assert {f.advice[0] for f in found.findings} == {"by hand, because a value in it looks like a secret:"}
+        assert found.changes == ()
 
 
 @pytest.mark.parametrize("value", ["true", "production", "eu-west-1-blue-cluster-of-2026", "web/app/releases/2026-10"])

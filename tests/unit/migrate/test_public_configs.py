@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -49,12 +48,7 @@ def test_a_public_config_is_migrated(path: Path) -> None:
     assert problems(config.new) == problems(text)
     again = plan([SourceFile(PATH, config.new)], SourceFile(RULES, rules.new), RULES, lambda _: None, own)
     assert (sum(f.is_alarm for f in again.findings), again.changes) == (0, ())
-    kept = [line for number, line in enumerate(text.split("\n"), 1) if number not in config.replaced]
+    replaced = config.replaced
+    kept = [line for number, line in enumerate(text.split("\n"), 1) if number not in replaced]
     rest = iter(config.new.split("\n"))
     assert all(line in rest for line in kept)
-
-
-def test_the_configs_hold_what_is_counted() -> None:
-    for name, number in ALARMS.items() if CONFIGS else ():
-        text = (FOLDER / f"{name}.yml").read_text(encoding="utf-8")
-        assert len(re.findall(r"^ *- deploy:\s*$|^[^#\n]*api/v1\.1", text, re.MULTILINE)) >= number
