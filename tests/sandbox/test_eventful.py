@@ -9,7 +9,7 @@ from uuid import uuid4
 from fakes import FakeClock
 from sandbox.eventful import EventfulSandbox
 
-from deploystep.sandbox import Pace, RunOverride, TriggerBody, Workflow
+from deploystep.sandbox import Pace, TriggerBody, Workflow
 
 SHOP = "gh/acme/shop"
 
@@ -25,7 +25,7 @@ class World:
         self.clock.moment += timedelta(seconds=seconds)
 
     def start(self, branch: str | None = "x", tag: str | None = None, api: str = "v2") -> str:
-        return self.sandbox.create(api, SHOP, TriggerBody(branch, tag), RunOverride()).id
+        return self.sandbox.create(api, SHOP, TriggerBody(branch, tag)).id
 
     def build(self, trigger: str = "webhook") -> str:
         self.sandbox.add_build(name := str(uuid4()), SHOP, branch="x", trigger=trigger)

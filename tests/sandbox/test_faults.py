@@ -128,7 +128,7 @@ def test_a_branch_that_moved(sandbox: Sandbox) -> None:
         for _ in range(3):
             call(sandbox, "POST", path, body)
         moved, told, usual = (run.revision for run in sandbox.runs[-3:])
-        assert (told, len({moved, told, usual})) == ("c" * 40, 3)
+        assert (told, len({moved, told, usual}), len(moved)) == ("c" * 40, 3, 40)
 
 
 def test_faults_come_in_order_and_as_often_as_they_say(sandbox: Sandbox) -> None:

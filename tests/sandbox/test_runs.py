@@ -305,7 +305,7 @@ def test_searches_that_are_refused(sandbox: Sandbox, changes: dict[str, Any], po
     answer = search(sandbox, **{"scope": SCOPE, **changes})
     error = answer.json["error"]
     assert (answer.status, error["type"]) == (400, "validation_error")
-    assert error.get("source", {}).get("pointer", "") == pointer
+    assert f"`{pointer[1:]}` " in error["detail"] or not pointer
 
 
 @pytest.mark.parametrize("path", ["/api/v3/projects", "/api/v3/workflows", "/api/v3/workflows?filter[run_id]="])

@@ -180,7 +180,7 @@ def _may_still_deploy(world: World, post: Post) -> bool:
         return (newest.status not in OVER and not has_failed) or is_rerun
     if stored.errors or any(w.tag == "setup" and w.status in OVER - {"success"} for w in shown.workflows):
         return False  # nothing comes after it
-    return any(w.name == rule.starts and w.changes[0].status != "canceled" for w in stored.workflows)
+    return any(w.name == rule.starts and w.changes[0][1] != "canceled" for w in stored.workflows)
 
 
 def _newest(run: Run, name: str) -> WorkflowRun | None:
@@ -531,4 +531,4 @@ def _last_line(_world: World, step: Step, report: Report) -> Iterator[str]:
 def _have_succeeded(world: World, step: Step) -> bool:
     """Whether every other node has, in truth (what a fault shows is taken for the truth)."""
     job = world.sandbox.job(SHOP, step.job) if step.build.nodes else None
-    return not step.build.nodes or (job is not None and all(s == "success" for s in job.job.nodes[1:]))
+    return not step.build.nodes or (job is not None and all(s == "success" for s in job[2].nodes[1:]))

@@ -1,4 +1,4 @@
-"""Requests and replies as values, and the routes between them."""
+"""Requests and replies as values, the routes between them, and what the bodies of requests may hold."""
 
 import json
 import re
@@ -7,49 +7,45 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
-from .state import NOTHING, RunOverride
-
-JsonValue: TypeAlias = Any
-"""A decoded JSON value; it stays untyped until `shapes` has checked it."""
 T = TypeVar("T")
+NOTHING: Mapping[Any, Any] = MappingProxyType({})
 CREDENTIALS = frozenset({"authorization", "circle-token", "proxy-authorization", "cookie"})
 """Headers, and members of a query, that are not kept."""
+UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(slots=True)
 class Request:
     """One request as it arrives; as it is kept it has no credentials, and its body is parsed or, if not JSON, text.
 
-    `path` is percent-encoded, because `%2F` and `/` differ on some routes. `query` is decoded; of a repeated name the
-    last counts. `headers` has lower-case names. `status` is None while no answer has been chosen, and stays None when
-    the connection was ended without one.
+    `path` is percent-encoded, because `%2F` and `/` differ on some routes; `headers` has lower-case names. `status` is
+    None while no answer has been chosen, and stays None when the connection was ended without one.
     """
 
     method: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
-    body: JsonValue
+    body: Any
     at: datetime
     status: int | None = None
 
 
-Delivery: TypeAlias = Literal["whole", "cut", "none"]
-"""What becomes of a reply on its way to the client: with `cut` fewer bytes follow than Content-Length promises, with
-`none` not one; then the connection ends."""
-
-
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. `body` is bytes, or JSON that may hold times and values by their fields. `delay` is in seconds."""
+    """An answer. `body` is bytes, or JSON that may hold times and values by their fields. `delay` is in seconds.
+
+    With `delivery` cut, fewer bytes follow than Content-Length promises, with none not one; then the connection ends.
+    """
 
     status: int
-    body: JsonValue = None
+    body: Any = None
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str = "application/json;charset=utf-8"
-    delivery: Delivery = "whole"
+    delivery: Literal["whole", "cut", "none"] = "whole"
     delay: float = 0.0
 
     def payload(self) -> bytes:
@@ -57,9 +53,8 @@ class Reply:
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body, default=_plain).encode()
 
 
-def _plain(value: Any) -> JsonValue:
-    """Write a time as the API does: UTC, milliseconds, `Z`."""
-    if isinstance(value, datetime):
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):  # as the API writes it: UTC, milliseconds, `Z`
         return value.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return asdict(value)
 
@@ -70,14 +65,11 @@ def message(status: int, text: str, *headers: tuple[str, str]) -> Reply:
 
 
 class RefusedError(ValueError):
-    """A request that is answered with a message instead of what it asks for: with 200 where nothing is to be created.
+    """A request that is answered with a message instead of what it asks for: with 200 where nothing is created."""
 
-    `pointer`, to what is wrong in a body, is said by v3 alone.
-    """
-
-    def __init__(self, status: int, text: str, pointer: str = "") -> None:
+    def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
-        self.status, self.pointer = status, pointer
+        self.status = status
 
 
 Client: TypeAlias = Callable[[float], bool]
@@ -86,31 +78,23 @@ Client: TypeAlias = Callable[[float], bool]
 
 
 class Call(NamedTuple):
-    """A request on its way to its handler, and what a fault makes of it.
-
-    `nodes` are the states, by index, that nodes of the job asked for are to show from now on.
-    """
+    """A request on its way to its handler, and what a fault makes of it: fields of `TriggerBody`, states of nodes."""
 
     request: Request
     client: Client
-    override: RunOverride = RunOverride()
+    override: Mapping[str, Any] = NOTHING
     nodes: Mapping[int, str] = NOTHING
 
 
-class Route(NamedTuple):
-    """Which handler answers which requests. `kind` is `trigger`, `job` (the reading of one), or empty.
+Route: TypeAlias = tuple[str, re.Pattern[str], Callable[..., Any], str]
+"""Method, pattern of the path, handler, and kind: `trigger`, `job` (the reading of one), or empty.
 
-    The handler is given the store, the call, and by name what the parts of the path name (`Store.named`). It returns
-    a `Reply`, or the JSON of a 200.
-    """
-
-    method: str
-    pattern: re.Pattern[str]
-    handler: Callable[..., JsonValue]
-    kind: str = ""
+The handler is given the store, the call, and by name what the parts of the path name (`Store.named`). It returns a
+`Reply`, or the JSON of a 200.
+"""
 
 
-def route(text: str, handler: Callable[..., JsonValue], kind: str = "") -> Route:
+def route(text: str, handler: Callable[..., Any], kind: str = "") -> Route:
     """Make a route from a method and a path as sent, percent-encoded, with `{parts}` that vary.
 
     A branch is one segment: its slashes are `%2F` (v1.1 reference). A slug has three, and none of them is joined so.
@@ -118,7 +102,7 @@ def route(text: str, handler: Callable[..., JsonValue], kind: str = "") -> Route
     forms = {"project": "[^/%]+/[^/]+/[^/]+", "job": "[0-9]{1,15}", "number": "[0-9]{1,15}"}
     method, path = text.split()
     parts = re.sub(r"\{(\w+)\}", lambda part: f"(?P<{part[1]}>{forms.get(part[1], '[^/]+')})", path.replace(".", r"\."))
-    return Route(method, re.compile(parts), handler, kind)
+    return method, re.compile(parts), handler, kind
 
 
 def page_of(items: Sequence[T], token: str, size: int) -> tuple[Sequence[T], str | None]:
@@ -139,6 +123,89 @@ def http_date(moment: datetime) -> str:
     return format_datetime(moment.astimezone(timezone.utc), usegmt=True)
 
 
-def told(value: object, *names: str, **renamed: str) -> dict[str, JsonValue]:
+def told(value: object, *names: str, **renamed: str) -> dict[str, Any]:
     """Return parts of a value by the names that they have in the API."""
     return {name: attrgetter(path)(value) for name, path in ({name: name for name in names} | renamed).items()}
+
+
+Shape: TypeAlias = "str | list[Shape] | Mapping[str, Shape]"
+"""What a body may hold: one of `KINDS`, a list of such that is not empty, or an object with a shape for each member. A
+member whose name ends in `!` is required. `*` stands for every other name; without it others are refused."""
+
+
+def checked(value: Any, shape: Shape, place: str = "") -> Any:
+    """Return the value as its shape takes it over; raises `RefusedError`, which names the place of what is wrong."""
+    if isinstance(shape, str):
+        try:
+            return KINDS[shape](value)
+        except (ValueError, TypeError, AttributeError):
+            raise refused(f"must be {shape}", place) from None
+    if isinstance(shape, list):
+        if not isinstance(value, list) or not value:
+            raise refused("must be a list that is not empty", place)
+        return [checked(entry, shape[0], f"{place}/{index}") for index, entry in enumerate(value)]
+    if not isinstance(value, dict):
+        raise refused("must be an object", place)
+    members = {name.rstrip("!"): inner for name, inner in shape.items()}
+    wrong = {name[:-1]: "is required" for name in shape if name.endswith("!") and name[:-1] not in value}
+    wrong |= {name: "is not a known member" for name in value if not {name, "*"} & set(members)}
+    for name, words in wrong.items():
+        raise refused(words, f"{place}/{name}")
+    return {n: checked(v, members[n if n in members else "*"], f"{place}/{n}") for n, v in value.items()}
+
+
+def refused(words: str, place: str = "") -> RefusedError:
+    """Say what is wrong with a body, and where."""
+    return RefusedError(400, f"`{place[1:]}` {words}" if place else f"the body {words}")
+
+
+def decoded(body: bytes) -> Any:
+    """Decode one JSON document; raises `RefusedError`, also for `NaN` and for nesting too deep to be read."""
+    try:
+        return json.loads(body, parse_constant=int)
+    except (ValueError, RecursionError):
+        raise refused("is not JSON") from None
+
+
+def body_of(request: Request, shape: Shape) -> Any:
+    """Return a body that must be declared as JSON; raises `RefusedError`."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise refused("is not declared as JSON")
+    return checked(decoded(request.body), shape)
+
+
+def _kept(value: Any, *, fits: object) -> Any:
+    if not fits:
+        raise ValueError(value)
+    return value
+
+
+def _moment(text: str) -> Any:
+    moment = datetime.fromisoformat(re.sub("[Zz]$", "+00:00", text))  # Python 3.10 does not know `Z`
+    return _kept(moment, fits=moment.utcoffset() is not None)
+
+
+def _parameters(value: Any) -> Any:
+    # entries, and characters of names and texts (v2 OpenAPI, pipelineRequest)
+    is_short = type(value) is dict and len(value) <= 100 and all(len(name) <= 128 for name in value)  # noqa: PLR2004
+    texts = [v for v in value.values() if type(v) not in {int, bool}] if is_short else []
+    return _kept(value, fits=is_short and all(type(text) is str and len(text) <= 512 for text in texts))  # noqa: PLR2004
+
+
+def _branch(text: str) -> Any:
+    _kept(text, fits=re.fullmatch(r'\s*|pipeline\.git\.branch == ".*"', text))
+    return json.loads(text.partition(" == ")[2] or "null")
+
+
+PARAMETERS = "an object of at most 100 strings (up to 512 characters), integers and booleans"
+KINDS: Mapping[str, Callable[[Any], Any]] = {
+    "anything": lambda v: v,
+    "empty": lambda v: _kept(v, fits=not v),
+    "a string": lambda v: _kept(v, fits=type(v) is str),
+    "an integer": lambda v: _kept(v, fits=type(v) is int),
+    "from 1 to 20": lambda v: _kept(v, fits=type(v) is int and 1 <= v <= 20),  # noqa: PLR2004
+    "a UUID": lambda v: _kept(v.lower(), fits=UUID_FORM.fullmatch(v)),
+    "a time with its zone": _moment,
+    'empty or `pipeline.git.branch == "NAME"`': _branch,
+    PARAMETERS: _parameters,
+}
