@@ -47,7 +47,7 @@ def test_automatic_reruns_go_on_until_one_has_not_failed_or_was_canceled() -> No
     assert [(w.auto_rerun_number, w.max_auto_reruns) for w in workflows] == [(0, 3), (1, 3), (2, 3)]
     run = world.start()
     world.after(5)
-    world.sandbox.cancel(world.sandbox.runs[1].workflows[0])
+    world.sandbox.set_workflow(world.sandbox.runs[1].workflows[0].id, "canceled")
     world.after(3600)
     assert world.shown(run) == "canceled"
 

@@ -44,7 +44,7 @@ def started_for(
 
 
 def _starts(config: Config, console: Console, body: TriggerBody) -> list[Workflow]:
-    """The workflows that the config starts, or may start; raises ValueError where CircleCI refuses it or the trigger."""
+    """The workflows that the config starts, or may start. Raises ValueError where one of both is refused."""
     if config.refused:
         raise ValueError(config.refused.why)
     if unexpected := [name for name in body.parameters if name not in config.parameters]:

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, unquote
 
 from . import apis, own_routes
 from .faults import FAULTS, Fault, parse_fault
-from .messages import CREDENTIALS, NOTHING, Call, Client, RefusedError, Reply, Request, decoded, http_date, message
+from .messages import NOTHING, Call, Client, RefusedError, Reply, Request, decoded, http_date, message
 from .store import JobView, Pace, Run, Store, TriggerBody, Workflow, WorkflowRun
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ __all__ = ["FAULTS", "Client", "Fault", "JobView", "Pace", "RefusedError", "Repl
 __all__ += ["TriggerBody", "Workflow", "WorkflowRun", "parse_fault"]
 
 LOOPBACK = "127.0.0.1"
+CREDENTIALS = frozenset({"authorization", "circle-token", "proxy-authorization", "cookie"})
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -35,10 +36,8 @@ class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, answer: Callable[..., Reply]) -> None:
-        self.answer, self.stopping = answer, threading.Event()
-        super().__init__((LOOPBACK, port), _Connection)
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+    answer: Callable[..., Reply]
+    stopping: threading.Event
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exc_info()[1], OSError):  # clients in tests break connections on purpose
@@ -104,7 +103,9 @@ class Sandbox(Store):
 
     def start(self) -> "Self":
         """Listen; raises `OSError` if the port is taken."""
-        self._server = _Server(self.port, self.respond)
+        self._server = server = _Server((LOOPBACK, self.port), _Connection)
+        server.answer, server.stopping = self.respond, threading.Event()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def stop(self) -> None:
@@ -147,10 +148,10 @@ class Sandbox(Store):
         kept: Any = body.decode(errors="replace") or None
         with suppress(RefusedError):
             kept = decoded(body)
-        query_shown, headers_shown = (
+        query_kept, headers_kept = (
             {n: text for n, text in part.items() if n not in CREDENTIALS} for part in (request.query, lower)
         )
-        record = Request(method, path, query_shown, headers_shown, kept, request.at)
+        record = Request(method, path, query_kept, headers_kept, kept, request.at)
         if not path.startswith(own_routes.PLACES):
             with self.lock:
                 self.recorded.append(record)

@@ -93,10 +93,6 @@ def _page(items: Sequence[Any], call: Call, show: Callable[[Any], Any]) -> Any:
     return {"items": [show(item) for item in page], "next_page_token": following}
 
 
-def _pipelines(store: Store, call: Call, project: str) -> Any:
-    return _page(store.pipelines(project, call.request.query.get("branch")), call, _pipeline)
-
-
 def _pipeline(run: Run) -> Any:
     """Put a run into the words of v2 OpenAPI's Pipeline. GitHub App projects were seen to have no `vcs`."""
     ref = {"branch": run.branch} if run.branch is not None else {"tag": run.tag}
@@ -131,7 +127,8 @@ def _jobs(_store: Store, call: Call, workflow: tuple[Run, WorkflowRun]) -> Any:
 
 
 def _cancel(store: Store, _call: Call, workflow: tuple[Run, WorkflowRun]) -> Reply:
-    store.cancel(workflow[1])
+    if workflow[1].status not in ENDED:
+        store.set_workflow(workflow[1].id, "canceled")
     return message(202, "Accepted.")
 
 
@@ -183,7 +180,7 @@ def _start_job(store: Store, call: Call, project: str, branch: str) -> Reply:
 
 def _cancel_job(store: Store, call: Call, project: str, job: JobView) -> Any:
     """Answer with the job as it is then; one that has ended stays as it ended. Guess: its workflow goes with it."""
-    store.cancel(job[1])
+    _cancel(store, call, job[:2])
     return _build(store.named("job", str(job[2].number), call, {"project": project}))
 
 
@@ -289,11 +286,6 @@ def _workflows_of_run(store: Store, call: Call) -> Any:
     return _data(run.workflows, call.request.query.get("page[cursor]", ""), PAGE, show)
 
 
-def _projects(store: Store, call: Call) -> Any:
-    slug = store.known(_filter(call, "slug"))
-    return _data([slug] if slug else [], "", PAGE, _project_item)
-
-
 def _filter(call: Call, name: str) -> str:
     text = call.request.query.get(f"filter[{name}]")
     if not text:
@@ -350,7 +342,7 @@ def _status(run: Run) -> str:
 ROUTES = (
     route("POST /api/v2/project/{project}/pipeline/run", _trigger(RUN), "trigger"),
     route("POST /api/v2/project/{project}/pipeline", _trigger(PIPELINE), "trigger"),
-    route("GET /api/v2/project/{project}/pipeline", _pipelines),
+    route("GET /api/v2/project/{project}/pipeline", lambda s, c, project: _page(s.pipelines(c, project), c, _pipeline)),
     route("GET /api/v2/project/{project}/job/{job}", _job, "job"),
     route("GET /api/v2/pipeline/{pipeline}", lambda _s, _c, pipeline: _pipeline(pipeline)),
     route("GET /api/v2/pipeline/{pipeline}/workflow", _workflows),
@@ -370,5 +362,8 @@ ROUTES = (
     route("GET /api/v3/runs/{pipeline}", lambda _s, _c, pipeline: {"data": _run(pipeline)}),
     route("GET /api/v3/workflows", _workflows_of_run),
     route("POST /api/v3/workflows/{workflow}/cancel", _cancel),
-    route("GET /api/v3/projects", _projects),
+    route(
+        "GET /api/v3/projects",
+        lambda s, c: _data([*filter(None, [s.known(_filter(c, "slug"))])], "", PAGE, _project_item),
+    ),
 )

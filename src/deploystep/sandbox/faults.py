@@ -19,7 +19,7 @@ Action: TypeAlias = Callable[[str, Handle, Call], Reply]
 SKIP_TEXT = "Ignoring pipeline due to CI skip in the commit"  # v2 OpenAPI, pipelineNotTriggeredResponse
 V1_TEXT = "Your config file has errors and may not run correctly"
 LIMITED, FAILED = "Rate limit exceeded", "Internal server error"
-GARBAGE = {"body": b"<html><body>upstream sent something else</body></html>", "content_type": "text/html"}
+GARBAGE = {"body": b"<html>upstream sent something else</html>", "content_type": "text/html"}
 NO_ANSWER = Reply(0, delivery="none")
 FORM = re.compile(
     r"((?P<method>GET|POST|\*)\s+(?P<path>/\S*)\s*=>\s*)?(?P<name>[^:*]*)(:(?P<argument>.*?))?"
@@ -86,10 +86,6 @@ def _create_late(text: str, handle: Handle, call: Call) -> Reply:
     return handle(call)
 
 
-def _late_after_create(text: str, handle: Handle, call: Call) -> Reply:
-    return replace(handle(call), delay=float(text))
-
-
 def _limited(text: str, _handle: Handle, _call: Call) -> Reply:
     return message(429, LIMITED, *([("Retry-After", f"{float(text):g}")] if text else []))
 
@@ -129,7 +125,9 @@ _KINDS = (
     Kind("close-after-create", "create, then end the connection", NONE, _spoilt(delivery="none")),
     Kind("late:5", "handle 5 s late; not at all if the client has left", SECONDS, _late),
     Kind("create-late:5", "handle 5 s late, even if the client has left", SECONDS, _create_late),
-    Kind("late-after-create:5", "create at once, answer 5 s late", SECONDS, _late_after_create),
+    Kind(
+        "late-after-create:5", "create at once, answer 5 s late", SECONDS, lambda t, h, c: replace(h(c), delay=float(t))
+    ),
     Kind("cut", "create, then cut the answer's body short", NONE, _spoilt(delivery="cut")),
     Kind("garbage", "create, then answer with something that is not JSON", NONE, _spoilt(**GARBAGE)),
     Kind("429:1", "too many requests, Retry-After in seconds (none: no such header)", MAYBE_SECONDS, _limited),

@@ -6,23 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from email.utils import format_datetime
-from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 T = TypeVar("T")
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
-CREDENTIALS = frozenset({"authorization", "circle-token", "proxy-authorization", "cookie"})
-"""Headers, and members of a query, that are not kept."""
 UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(slots=True)
 class Request:
-    """One request as it arrives; as it is kept it has no credentials, and its body is parsed or, if not JSON, text.
+    """One request as it arrives: the path percent-encoded, headers in lower case. `status` is None without an answer.
 
-    `path` is percent-encoded, because `%2F` and `/` differ on some routes; `headers` has lower-case names. `status` is
-    None while no answer has been chosen, and stays None when the connection was ended without one.
+    As it is kept it has no credentials, and its body is parsed or, if it is not JSON, text.
     """
 
     method: str
@@ -50,13 +46,13 @@ class Reply:
 
     def payload(self) -> bytes:
         """Return the body as it goes over the wire."""
-        return self.body if isinstance(self.body, bytes) else json.dumps(self.body, default=_plain).encode()
 
+        def plain(value: Any) -> Any:
+            if isinstance(value, datetime):  # as the API writes it: UTC, milliseconds, `Z`
+                return value.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            return asdict(value)
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):  # as the API writes it: UTC, milliseconds, `Z`
-        return value.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return asdict(value)
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body, default=plain).encode()
 
 
 def message(status: int, text: str, *headers: tuple[str, str]) -> Reply:
@@ -73,8 +69,7 @@ class RefusedError(ValueError):
 
 
 Client: TypeAlias = Callable[[float], bool]
-"""The other end of the connection: lets so many seconds pass, and tells whether it is still there then. Raises
-`ConnectionError` if the server is being stopped. That of a simulation moves its own clock."""
+"""The other end of the connection: lets so many seconds pass, and tells whether it is still there then."""
 
 
 class Call(NamedTuple):
@@ -87,11 +82,8 @@ class Call(NamedTuple):
 
 
 Route: TypeAlias = tuple[str, re.Pattern[str], Callable[..., Any], str]
-"""Method, pattern of the path, handler, and kind: `trigger`, `job` (the reading of one), or empty.
-
-The handler is given the store, the call, and by name what the parts of the path name (`Store.named`). It returns a
-`Reply`, or the JSON of a 200.
-"""
+"""Method, pattern of the path, handler, and kind: `trigger`, `job` (the reading of one), or empty. The handler is given
+the store, the call, and by name what the parts of the path name (`Store.named`); it returns a Reply, or a 200's JSON."""
 
 
 def route(text: str, handler: Callable[..., Any], kind: str = "") -> Route:
@@ -125,7 +117,7 @@ def http_date(moment: datetime) -> str:
 
 def told(value: object, *names: str, **renamed: str) -> dict[str, Any]:
     """Return parts of a value by the names that they have in the API."""
-    return {name: attrgetter(path)(value) for name, path in ({name: name for name in names} | renamed).items()}
+    return {name: getattr(value, own) for name, own in ({name: name for name in names} | renamed).items()}
 
 
 Shape: TypeAlias = "str | list[Shape] | Mapping[str, Shape]"

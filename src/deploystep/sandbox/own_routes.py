@@ -47,8 +47,8 @@ def _run(store: Store, _call: Call, project: str, number: str) -> Reply:
 
 
 def _list(store: Store, call: Call, project: str) -> Reply:
-    runs = store.pipelines(project, call.request.query.get("branch"))
-    rows = tuple((link(f"{PAGES}{quote(project)}/{run.number}", f"run {run.number}"), *_summary(run)) for run in runs)
+    runs, place = store.pipelines(call, project), PAGES + quote(project)
+    rows = tuple((link(f"{place}/{run.number}", f"run {run.number}"), *_summary(run)) for run in runs)
     return _page(f"Runs of {project}", table("Runs", ("Run", "State", "Ref", "Revision"), rows))
 
 

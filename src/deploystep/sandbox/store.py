@@ -10,6 +10,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple, TypeAlias
@@ -357,11 +358,6 @@ class Store:
             changed = replace(workflow, changes=(*past, (now if past else workflow.created_at, status)))
             self.kept[run.id] = replace(run, workflows=tuple(changed if w is workflow else w for w in run.workflows))
 
-    def cancel(self, workflow: WorkflowRun) -> None:
-        """Cancel a workflow, as it is now, that has not ended."""
-        if workflow.status not in ENDED:
-            self.set_workflow(workflow.id, "canceled")
-
     def named(self, part: str, text: str, call: Call, known: Mapping[str, Any] = NOTHING) -> Any:
         """Return what a part of a path names, `known` being what those before it do.
 
@@ -384,16 +380,18 @@ class Store:
 
     def known(self, project: str) -> str | None:
         """Return a project's canonical slug, if there is such a project: without a list every well-formed one is."""
-        slug = _short(project)
-        return slug if SLUG.fullmatch(slug) and (not self.projects or slug in self.projects) else None
+        with suppress(ValueError):
+            return slug if (slug := project_slug(project)) in (self.projects or [slug]) else None
+        return None
 
     def listed(self, is_wanted: Callable[[Run], bool]) -> list[Run]:
         """Return the runs wanted that lists show by now, newest first."""
         now = self.now()
         return [run.at(now) for run in reversed(self.stored_runs()) if run.listed_at <= now and is_wanted(run)]
 
-    def pipelines(self, project: str, branch: str | None) -> list[Run]:
-        """Return a project's pipelines that lists show by now, newest first, of one branch if one is named."""
+    def pipelines(self, call: Call, project: str) -> list[Run]:
+        """Return a project's pipelines that lists show by now, newest first, of one branch if the query names one."""
+        branch = call.request.query.get("branch")
         return self.listed(lambda r: r.is_pipeline and r.project == project and branch in {None, "", r.branch})
 
     def job(self, project: str, number: int, nodes: Mapping[int, str] = NOTHING) -> JobView | None:
@@ -407,18 +405,12 @@ class Store:
         return *view[:2], replace(view[2], nodes=tuple(told.get(i, status) for i, status in enumerate(view[2].nodes)))
 
 
-SLUG = re.compile(r"(gh|bb|circleci)/[^/]+/[^/]+")
-
-
-def _short(slug: str) -> str:
-    return re.sub("^github/", "gh/", re.sub("^bitbucket/", "bb/", slug))
-
-
 def project_slug(text: str) -> str:
     """Return a project's slug in its short form; raises `ValueError` (v2 OpenAPI, providerNoGitlab)."""
-    if not SLUG.fullmatch(_short(text)):
+    slug = re.sub("^github/", "gh/", re.sub("^bitbucket/", "bb/", text))
+    if not re.fullmatch(r"(gh|bb|circleci)/[^/]+/[^/]+", slug):
         raise ValueError(f"`{text}` is not a project slug such as gh/acme/shop")
-    return _short(text)
+    return slug
 
 
 def repository_url(project: str) -> str | None:
