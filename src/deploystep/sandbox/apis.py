@@ -294,7 +294,7 @@ def _filter(call: Call, name: str) -> str:
 
 
 def _data(items: Sequence[Any], cursor: str, size: int, show: Callable[[Any], Any]) -> Any:
-    page, following = page_of(items, cursor, size)
+    page, following = page_of([item for item in items if item], cursor, size)
     return {"data": [show(item) for item in page], "page": {"next": following, "prev": None}}
 
 
@@ -315,28 +315,27 @@ def _run(run: Run) -> Any:
 
 
 def _stands(of: Run | WorkflowRun) -> dict[str, Any]:
-    """Say where something stands; a run says its outcome in `current_outcome` only, also at its end."""
-    status = _status(of) if isinstance(of, Run) else of.status
+    """Say where something stands; a run says its outcome in `current_outcome` only, also at its end.
+
+    Guess: a run without workflows stays `pending`, and one that only has been set up is `running`.
+    """
+    if isinstance(of, WorkflowRun):
+        status = of.status
+    else:
+        statuses = {workflow.name: workflow.status for workflow in of.workflows}  # of the same name the newest counts
+        going = {status for status in statuses.values() if status not in ENDED}
+        if of.errors or not statuses:
+            status = "error" if of.errors else "pending"
+        elif going and {"failed", "failing"} & set(statuses.values()):
+            status = "failing"
+        elif going or (of.workflows[-1].tag, of.workflows[-1].status) == ("setup", "success"):
+            status = going.pop() if len(going) == 1 else "running"
+        else:
+            status = next(word for word in WORST_FIRST if word in statuses.values())
     phase = "ended" if status in ENDED else PHASES.get(status, status)
     words = ["current_outcome"] if status in ENDED or status in OUTCOMES else []
     words += ["outcome"] if phase == "ended" and isinstance(of, WorkflowRun) else []
     return {"phase": phase, **dict.fromkeys(words, OUTCOMES.get(status, status)), "created_at": of.created_at}
-
-
-def _status(run: Run) -> str:
-    """Sum up a run in one word; of workflows with the same name the newest counts.
-
-    Guess: a run without workflows stays `pending`, and one that only has been set up is `running`.
-    """
-    statuses = {workflow.name: workflow.status for workflow in run.workflows}
-    going = {status for status in statuses.values() if status not in ENDED}
-    if run.errors or not statuses:
-        return "error" if run.errors else "pending"
-    if going and {"failed", "failing"} & set(statuses.values()):
-        return "failing"
-    if going or (run.workflows[-1].tag == "setup" and run.workflows[-1].status == "success"):
-        return going.pop() if len(going) == 1 else "running"
-    return next(word for word in WORST_FIRST if word in statuses.values())
 
 
 ROUTES = (
@@ -362,8 +361,5 @@ ROUTES = (
     route("GET /api/v3/runs/{pipeline}", lambda _s, _c, pipeline: {"data": _run(pipeline)}),
     route("GET /api/v3/workflows", _workflows_of_run),
     route("POST /api/v3/workflows/{workflow}/cancel", _cancel),
-    route(
-        "GET /api/v3/projects",
-        lambda s, c: _data([*filter(None, [s.known(_filter(c, "slug"))])], "", PAGE, _project_item),
-    ),
+    route("GET /api/v3/projects", lambda s, c: _data([s.known(_filter(c, "slug"))], "", PAGE, _project_item)),
 )

@@ -86,6 +86,10 @@ def _create_late(text: str, handle: Handle, call: Call) -> Reply:
     return handle(call)
 
 
+def _late_after_create(text: str, handle: Handle, call: Call) -> Reply:
+    return replace(handle(call), delay=float(text))
+
+
 def _limited(text: str, _handle: Handle, _call: Call) -> Reply:
     return message(429, LIMITED, *([("Retry-After", f"{float(text):g}")] if text else []))
 
@@ -125,9 +129,7 @@ _KINDS = (
     Kind("close-after-create", "create, then end the connection", NONE, _spoilt(delivery="none")),
     Kind("late:5", "handle 5 s late; not at all if the client has left", SECONDS, _late),
     Kind("create-late:5", "handle 5 s late, even if the client has left", SECONDS, _create_late),
-    Kind(
-        "late-after-create:5", "create at once, answer 5 s late", SECONDS, lambda t, h, c: replace(h(c), delay=float(t))
-    ),
+    Kind("late-after-create:5", "create at once, answer 5 s late", SECONDS, _late_after_create),
     Kind("cut", "create, then cut the answer's body short", NONE, _spoilt(delivery="cut")),
     Kind("garbage", "create, then answer with something that is not JSON", NONE, _spoilt(**GARBAGE)),
     Kind("429:1", "too many requests, Retry-After in seconds (none: no such header)", MAYBE_SECONDS, _limited),

@@ -83,7 +83,7 @@ class Call(NamedTuple):
 
 Route: TypeAlias = tuple[str, re.Pattern[str], Callable[..., Any], str]
 """Method, pattern of the path, handler, and kind: `trigger`, `job` (the reading of one), or empty. The handler is given
-the store, the call, and by name what the parts of the path name (`Store.named`); it returns a Reply, or a 200's JSON."""
+the store, the call, and by name what the parts of the path name (`Store.named`); it returns a Reply or JSON."""
 
 
 def route(text: str, handler: Callable[..., Any], kind: str = "") -> Route:
