@@ -17,7 +17,7 @@ from deploystep.core import facts
 from deploystep.core.build import Branch, Tag
 from deploystep.core.facts import Answered, Base, ChangedSince, IsMergedInto, Known, Question, Unavailable
 
-_DIFF: Final = "diff-tree -r -z --no-renames --name-only --no-commit-id --ignore-submodules=none".split()
+_DIFF: Final = ["diff-tree", "-r", "-z", "--no-renames", "--name-only", "--no-commit-id", "--ignore-submodules=none"]
 #: A code, and what cannot be told.
 _FILES: Final = ("U101", "cannot tell which files changed")
 _NO: Final = Said(1, b"", "")
