@@ -209,12 +209,6 @@ def test_what_the_machine_has_configured_changes_nothing(repo: Repo) -> None:
         ]
 
 
-def test_a_revision_is_a_ref_too(repo: Repo) -> None:
-    base = repo.head
-    repo.commit("b")
-    assert ask(repo, ChangedSince(ref=base)) == ask(repo, ChangedSince(ref=base[:8])) == ["b"]
-
-
 @pytest.mark.parametrize("ref", ["nowhere", "-h", "--all", "a b", "", "x..y", "HEAD:README.md"])
 def test_a_ref_that_is_not_there(repo: Repo, ref: str) -> None:
     first = f"run  git fetch origin {ref}:refs/remotes/origin/{ref}  first"
@@ -327,30 +321,6 @@ def test_when_a_commit_was_made(repo: Repo, options: tuple[str, ...]) -> None:
     made = reader(clone, clone.head).committed_at()
     assert made is not None
     assert (made.timestamp(), made.utcoffset()) == (1_750_000_000, timedelta(hours=5, minutes=30))
-
-
-@pytest.mark.parametrize(
-    ("questions", "commands"),
-    [
-        ((), []),
-        ((AuthorOf(), MessageOf()), ["log"]),
-        ((PREVIOUS, PREVIOUS), ["diff-tree"]),
-        ((IsMergedInto("topic"),), ["merge-base"]),
-        ((ON_MAIN, IsMergedInto("other")), ["merge-base", "rev-parse", "merge-base"]),
-        ((ON_MAIN, MERGE_BASE), ["merge-base", "rev-parse", "merge-base", "diff-tree"]),
-        ((LIVE,), ["rev-parse", "diff-tree"]),
-        ((LAST_DEPLOY,), []),
-    ],
-)
-def test_git_is_called_no_more_than_needed(
-    repo: Repo, tmp_path: Path, questions: tuple[Question, ...], commands: list[str]
-) -> None:
-    clone, log = repo.play(f"tag live; branch other; {TOPIC}"), tmp_path / "log"
-    log.touch()
-    history = reader(clone, clone.head, PATH=clone.wrapped(f'echo "$1" >> {log}'))
-    for question in questions:
-        history.answer(question)
-    assert log.read_text(encoding="utf-8").split() == commands
 
 
 # clones that are older than what they are asked about

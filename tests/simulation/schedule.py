@@ -162,17 +162,10 @@ class Schedule:
 
     def lines(self) -> list[str]:
         """What is to happen, for people."""
-        lines = [*self.file.splitlines(), *map(str, self.workflows), f"{dict(self.reruns)} {self.pace} {self.rates}"]
-        lines.append(f"setup: {self.has_setup}, auto-cancel: {self.auto_cancel}, git lags {self.git_lag} s")
-        lines.append(f"silent: {self.silent}, skips: {self.skips}")
+        lines = [*self.file.splitlines(), repr(replace(self, builds=()))]
         for build in self.builds:
             lines += [f"{build.pipeline}: {build.push}", *(f"    {node}" for node in build.nodes)]
-            for visit, given in ((visit, visit.options) for visit in build.visits):
-                step = f"    {visit.gap:.1f} s later{' at once' * visit.is_overlapping}: region {visit.region}"
-                step += f", clock {visit.clock} s, node {visit.node}, {visit.fuse}, again {given.again}"
-                step += f", {given.command} {given.rule}{' dry' * given.dry_run}{' by SSH' * visit.is_ssh}"
-                step += f", confirm {given.confirm} s, wait {given.wait} s, nodes {given.nodes} {given.nodes_timeout} s"
-                lines.append(step)
+            lines += [f"    {visit}" for visit in build.visits]
         return lines
 
 
