@@ -13,8 +13,8 @@ from deploystep.core.frozen import dataclass
 from deploystep.core.parameters import SECRET_VARIABLES
 from deploystep.core.source import SourceFile
 
-_Environ: TypeAlias = Mapping[str, str]
-_NONE: Final[_Environ] = MappingProxyType({})
+Environ: TypeAlias = Mapping[str, str]
+_NONE: Final[Environ] = MappingProxyType({})
 NOT_HERE: Final = "run the step in the clone that CircleCI's checkout step makes"
 
 
@@ -40,7 +40,7 @@ class Said:
 class GitRepository:
     """The clone that holds `folder`."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, environ: Environ) -> None:
         self._folder = folder
         kept = {k: v for k, v in environ.items() if not k.startswith("GIT_") and k not in SECRET_VARIABLES}
         quiet = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
@@ -129,7 +129,7 @@ class GitRepository:
         said = self.run(*arguments)
         return (said.text or None) if said.returncode == 0 else None
 
-    def run(self, *arguments: str, timeout: float = 60.0, more: _Environ = _NONE, is_apart: bool = False) -> Said:
+    def run(self, *arguments: str, timeout: float = 60.0, more: Environ = _NONE, is_apart: bool = False) -> Said:
         """Run git, with `more` variables; `is_apart` takes the terminal away, where ssh would ask nobody something."""
         import subprocess  # noqa: PLC0415 - most decisions ask git nothing
 

@@ -9,15 +9,17 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
-from deploystep.adapters.git import NOT_HERE, GitRepository, Said
+from deploystep.adapters.git import NOT_HERE, Environ, GitRepository, Said
 from deploystep.app.ports import Head
 from deploystep.core import facts
 from deploystep.core.build import Branch, Tag
 from deploystep.core.facts import Answered, Base, ChangedSince, IsMergedInto, Known, Question, Unavailable
 
-_DIFF: Final = ["diff-tree", "-r", "-z", "--no-renames", "--name-only", "--no-commit-id", "--ignore-submodules=none"]
+_DIFF: Final = (
+    "diff-tree", "-r", "-z", "--no-renames", "--name-only", "--no-commit-id", "--ignore-submodules=none",
+)  # fmt: skip
 #: A code, and what cannot be told.
 _FILES: Final = ("U101", "cannot tell which files changed")
 _NO: Final = Said(1, b"", "")
@@ -26,6 +28,7 @@ _SKIP: Final = ("[skip ci]", "[ci skip]")
 _LOOKED_AT: Final = 250
 _DEPTH: Final = 50  # commits by which a shallow clone is deepened, to see what is between two of its own
 _REMOTE: Final = "refs/remotes/origin"
+_Say: TypeAlias = Callable[[str], object]
 
 
 class GitHistory:
@@ -201,13 +204,7 @@ class GitRemote(GitRepository):
     """
 
     def __init__(
-        self,
-        folder: Path,
-        environ: Mapping[str, str],
-        names: Iterable[str] = (),
-        say: Callable[[str], object] = str,
-        *,
-        fetches: bool = False,
+        self, folder: Path, environ: Environ, names: Iterable[str] = (), say: _Say = str, *, fetches: bool = False
     ) -> None:
         super().__init__(folder, environ)
         self.timeout = 30.0

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from email.utils import format_datetime
@@ -128,10 +129,11 @@ member whose name ends in `!` is required. `*` stands for every other name; with
 def checked(value: Any, shape: Shape, place: str = "") -> Any:
     """Return the value as its shape takes it over; raises `RefusedError`, which names the place of what is wrong."""
     if isinstance(shape, str):
-        try:
-            return KINDS[shape](value)
-        except (ValueError, TypeError, AttributeError):
-            raise refused(f"must be {shape}", place) from None
+        test, take = KINDS[shape]
+        with suppress(ValueError, TypeError, AttributeError):
+            if test(value):
+                return take(value)
+        raise refused(f"must be {shape}", place)
     if isinstance(shape, list):
         if not isinstance(value, list) or not value:
             raise refused("must be a list that is not empty", place)
@@ -166,38 +168,29 @@ def body_of(request: Request, shape: Shape) -> Any:
     return checked(decoded(request.body), shape)
 
 
-def _kept(value: Any, *, fits: object) -> Any:
-    if not fits:
-        raise ValueError(value)
-    return value
-
-
-def _moment(text: str) -> Any:
-    moment = datetime.fromisoformat(re.sub("[Zz]$", "+00:00", text))  # Python 3.10 does not know `Z`
-    return _kept(moment, fits=moment.utcoffset() is not None)
-
-
-def _parameters(value: Any) -> Any:
+def _are_parameters(value: Any) -> bool:
     # entries, and characters of names and texts (v2 OpenAPI, pipelineRequest)
-    is_short = type(value) is dict and len(value) <= 100 and all(len(name) <= 128 for name in value)  # noqa: PLR2004
-    texts = [v for v in value.values() if type(v) not in {int, bool}] if is_short else []
-    return _kept(value, fits=is_short and all(type(text) is str and len(text) <= 512 for text in texts))  # noqa: PLR2004
-
-
-def _branch(text: str) -> Any:
-    _kept(text, fits=re.fullmatch(r'\s*|pipeline\.git\.branch == ".*"', text))
-    return json.loads(text.partition(" == ")[2] or "null")
+    if type(value) is not dict or len(value) > 100 or any(len(name) > 128 for name in value):  # noqa: PLR2004
+        return False
+    return all(type(v) in {int, bool} or (type(v) is str and len(v) <= 512) for v in value.values())  # noqa: PLR2004
 
 
 PARAMETERS = "an object of at most 100 strings (up to 512 characters), integers and booleans"
-KINDS: Mapping[str, Callable[[Any], Any]] = {
-    "anything": lambda v: v,
-    "empty": lambda v: _kept(v, fits=not v),
-    "a string": lambda v: _kept(v, fits=type(v) is str),
-    "an integer": lambda v: _kept(v, fits=type(v) is int),
-    "from 1 to 20": lambda v: _kept(v, fits=type(v) is int and 1 <= v <= 20),  # noqa: PLR2004
-    "a UUID": lambda v: _kept(v.lower(), fits=UUID_FORM.fullmatch(v)),
-    "a time with its zone": _moment,
-    'empty or `pipeline.git.branch == "NAME"`': _branch,
-    PARAMETERS: _parameters,
+TIME = re.compile(r".*(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
+FILTER = re.compile(r'\s*|pipeline\.git\.branch == ".*"')
+KINDS: Mapping[str, tuple[Callable[[Any], object], Callable[[Any], Any]]] = {
+    "anything": (lambda _: True, lambda v: v),
+    "empty": (lambda v: not v, str),
+    "a string": (lambda v: type(v) is str, str),
+    "an integer": (lambda v: type(v) is int, int),
+    "from 1 to 20": (lambda v: type(v) is int and v in range(1, 21), int),
+    "a UUID": (UUID_FORM.fullmatch, str.lower),
+    # which Python 3.10 does not know with a `Z`
+    "a time with its zone": (TIME.fullmatch, lambda v: datetime.fromisoformat(re.sub("[Zz]$", "+00:00", v))),
+    'empty or `pipeline.git.branch == "NAME"`': (
+        FILTER.fullmatch,
+        lambda v: json.loads(v.partition(" == ")[2] or "null"),
+    ),
+    PARAMETERS: (_are_parameters, dict),
 }
+"""By what a value must be: a test, and how it is taken over."""
