@@ -190,7 +190,7 @@ def _newest(run: Run, name: str) -> WorkflowRun | None:
 
 def _skipped(workflow: WorkflowRun) -> bool:
     """Whether it says success, and its job did not run."""
-    return workflow.status == "success" and any(job.status == "not_run" for job in workflow.jobs)
+    return workflow.changes[-1][1] == "success" and any(job.status == "not_run" for job in workflow.jobs)
 
 
 def _has_deployed(world: World, post: Post) -> bool:
@@ -315,7 +315,8 @@ def _came_late(world: World, step: Step, post: Post) -> bool:
     first, setups = min(named, default=run.created_at), [w for w in run.workflows if w.tag == "setup"]
     if not setups or setups[0].created_at - run.created_at > limit:
         return first - run.created_at > limit
-    return setups[0].stopped_at is not None and first - setups[0].stopped_at > CONTINUING
+    ended, status = setups[0].changes[-1]
+    return status in OVER and first - ended > CONTINUING
 
 
 # I3
@@ -366,7 +367,7 @@ def _is_untroubled(world: World, step: Step) -> bool:
     return all((
         all((s.ended or step.began + 1) < step.began or s.began > world.time.now for s in others),
         is_first or (was_seen and not any(_is_ambiguous(world, rule) for rule in world.schedule.rules)),
-        all(w.status == "success" and not _skipped(w) for run, _ in runs for w in run.workflows),
+        all(w.changes[-1][1] == "success" and not _skipped(w) for run, _ in runs for w in run.workflows),
         all(not run.errors and _newest(run, name) for run, name in runs),
         last is None or world.contains(last, step.revision),
         starts + 6 < options.confirm or options.confirm == 0,  # with a moment to look
