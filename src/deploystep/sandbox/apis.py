@@ -8,37 +8,24 @@ is what v2 calls a pipeline, and has the same id; a pipeline there is what v2 ca
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http.client import responses
 from typing import Any
 from urllib.parse import quote
 
-from .messages import (
-    PARAMETERS,
-    Call,
-    RefusedError,
-    Reply,
-    Shape,
-    body_of,
-    checked,
-    decoded,
-    message,
-    page_of,
-    route,
-    told,
-)
+from .messages import Call, RefusedError, Reply, Shape, body_of, message, page_of, route, told
 from .store import ENDED, HOSTS, JobView, Run, Store, TriggerBody, WorkflowRun, jobs_of, made_up_uuid, repository_url
 
-PAGE = 20
-"""Items: for v3 the most that a search may ask for (CircleCI's CLI), for v2 a guess."""
+PAGE = 20  # items: for v3 the most that a search may ask for (CircleCI's CLI), for v2 a guess
 USER_ID = "0f3c5a3e-5d0b-5a5e-8a2b-3a4d3f0e9c11"
 UNEXPECTED = (400, "Unexpected request body provided.")  # v2 OpenAPI, 400_unexpected_request_body
 ACTOR = {"login": "sandbox", "avatar_url": None}
 PARAMETER = re.compile(r"<<\s*pipeline\.parameters\.([A-Za-z0-9_-]+)\s*>>")
-REF: Shape = {"branch": "a string", "tag": "a string"}
-RUN: Shape = {"definition_id": "a UUID", "config": REF, "checkout": REF, "parameters": PARAMETERS}
+SENT: Mapping[str, Shape] = {"parameters": "an object of at most 100 texts, numbers and booleans"}
+REF: Mapping[str, Shape] = {"branch": "a string", "tag": "a string"}
+RUN: Shape = {"definition_id": "a UUID", "config": REF, "checkout": REF, **SENT}
 """`triggerPipelineRun`: no member is required, and none but these four is allowed."""
-PIPELINE: Shape = {"branch": "a string", "tag": "a string", "parameters": PARAMETERS, "*": "anything"}
+PIPELINE: Shape = {**REF, **SENT, "*": "anything"}
 """`triggerPipeline`, of an older CircleCI Server: its document allows other members, but no GitHub App projects."""
 
 
@@ -169,7 +156,7 @@ def _project(_store: Store, _call: Call, project: str) -> Any:
 def _start_job(store: Store, call: Call, project: str, branch: str) -> Reply:
     """Start one job, at `revision` if that is given. Build parameters become environment variables, so texts."""
     shape: Shape = {"build_parameters": {"*": "anything"}, "revision": "a string", "*": "anything"}
-    body = checked(decoded(call.request.body.strip() or b"{}"), shape)
+    body = body_of(call.request, shape, is_declared=False)
     # as JSON spells them, so that true does not become Python's True
     sent = {name: "" if value is None else value for name, value in body.get("build_parameters", {}).items()}
     given = {name: value if isinstance(value, str) else json.dumps(value) for name, value in sent.items()}
@@ -224,7 +211,7 @@ OUTCOMES = {"success": "succeeded", "error": "errored", "failing": "failed"}
 WORST_FIRST = ("failed", "error", "unauthorized", "canceled", "not_run", "success")
 """Guess: which of several ends counts for the whole run."""
 BRANCH: Shape = {"branch": "a string"}
-ATTRIBUTES: Shape = {"config": BRANCH, "checkout": BRANCH, "parameters": PARAMETERS}
+ATTRIBUTES: Shape = {"config": BRANCH, "checkout": BRANCH, **SENT}
 V3_RUN: Shape = {"data!": {"attributes": ATTRIBUTES, "references!": {"pipeline!": {"id!": "a UUID"}}}}
 """`POST /runs`. Only one such body has been seen in public, with a branch. So a tag is refused here, and so is what
 v2 does not have either: a commit. Guess: v2's limits hold."""

@@ -161,11 +161,12 @@ def decoded(body: bytes) -> Any:
         raise refused("is not JSON") from None
 
 
-def body_of(request: Request, shape: Shape) -> Any:
-    """Return a body that must be declared as JSON; raises `RefusedError`."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+def body_of(request: Request, shape: Shape, *, is_declared: bool = True) -> Any:
+    """Return a body (none is an empty object) that may have to be declared as JSON; raises `RefusedError`."""
+    declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if is_declared and declared != "application/json":
         raise refused("is not declared as JSON")
-    return checked(decoded(request.body), shape)
+    return checked(decoded(request.body.strip() or b"{}"), shape)
 
 
 def _are_parameters(value: Any) -> bool:
@@ -175,7 +176,6 @@ def _are_parameters(value: Any) -> bool:
     return all(type(v) in {int, bool} or (type(v) is str and len(v) <= 512) for v in value.values())  # noqa: PLR2004
 
 
-PARAMETERS = "an object of at most 100 strings (up to 512 characters), integers and booleans"
 TIME = re.compile(r".*(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
 FILTER = re.compile(r'\s*|pipeline\.git\.branch == ".*"')
 KINDS: Mapping[str, tuple[Callable[[Any], object], Callable[[Any], Any]]] = {
@@ -191,6 +191,6 @@ KINDS: Mapping[str, tuple[Callable[[Any], object], Callable[[Any], Any]]] = {
         FILTER.fullmatch,
         lambda v: json.loads(v.partition(" == ")[2] or "null"),
     ),
-    PARAMETERS: (_are_parameters, dict),
+    "an object of at most 100 texts, numbers and booleans": (_are_parameters, dict),
 }
 """By what a value must be: a test, and how it is taken over."""

@@ -13,7 +13,7 @@ from deploystep.core.html import Node, badge, element, facts, link, page, scroll
 
 from .apis import config_of
 from .faults import parse_fault
-from .messages import Call, RefusedError, Reply, Route, Shape, checked, decoded, route
+from .messages import Call, RefusedError, Reply, Route, Shape, body_of, route
 from .store import Run, Store, jobs_of
 
 PAGES = "/pipelines/"
@@ -77,7 +77,7 @@ def _change(name: str, shape: Shape, act: Callable[[Store, Any], None]) -> Route
     """Answer with the body as it was understood, or say why it cannot be."""
 
     def handle(store: Store, call: Call) -> Any:
-        body = checked(decoded(call.request.body or b"{}"), shape)
+        body = body_of(call.request, shape, is_declared=False)
         act(store, body)
         return body
 
