@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-T = TypeVar("T")
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
 UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -98,7 +97,7 @@ def route(text: str, handler: Callable[..., Any], kind: str = "") -> Route:
     return method, re.compile(parts), handler, kind
 
 
-def page_of(items: Sequence[T], token: str, size: int) -> tuple[Sequence[T], str | None]:
+def page_of(items: Sequence[Any], token: str, size: int) -> tuple[Sequence[Any], str | None]:
     """Take one page of a list, and the token of the next one; raises `RefusedError` for one never given out.
 
     A token counts the items still to come, from the old end: so what is created while somebody pages neither
@@ -128,29 +127,25 @@ member whose name ends in `!` is required. `*` stands for every other name; with
 
 def checked(value: Any, shape: Shape, place: str = "") -> Any:
     """Return the value as its shape takes it over; raises `RefusedError`, which names the place of what is wrong."""
+    spot = f"`{place[1:]}`" if place else "the body"
     if isinstance(shape, str):
         test, take = KINDS[shape]
         with suppress(ValueError, TypeError, AttributeError):
             if test(value):
                 return take(value)
-        raise refused(f"must be {shape}", place)
+        raise RefusedError(400, f"{spot} must be {shape}")
     if isinstance(shape, list):
         if not isinstance(value, list) or not value:
-            raise refused("must be a list that is not empty", place)
+            raise RefusedError(400, f"{spot} must be a list that is not empty")
         return [checked(entry, shape[0], f"{place}/{index}") for index, entry in enumerate(value)]
     if not isinstance(value, dict):
-        raise refused("must be an object", place)
+        raise RefusedError(400, f"{spot} must be an object")
     members = {name.rstrip("!"): inner for name, inner in shape.items()}
     wrong = {name[:-1]: "is required" for name in shape if name.endswith("!") and name[:-1] not in value}
     wrong |= {name: "is not a known member" for name in value if not {name, "*"} & set(members)}
     for name, words in wrong.items():
-        raise refused(words, f"{place}/{name}")
+        raise RefusedError(400, f"`{place[1:]}{'/' * bool(place)}{name}` {words}")
     return {n: checked(v, members[n if n in members else "*"], f"{place}/{n}") for n, v in value.items()}
-
-
-def refused(words: str, place: str = "") -> RefusedError:
-    """Say what is wrong with a body, and where."""
-    return RefusedError(400, f"`{place[1:]}` {words}" if place else f"the body {words}")
 
 
 def decoded(body: bytes) -> Any:
@@ -158,14 +153,14 @@ def decoded(body: bytes) -> Any:
     try:
         return json.loads(body, parse_constant=int)
     except (ValueError, RecursionError):
-        raise refused("is not JSON") from None
+        raise RefusedError(400, "the body is not JSON") from None
 
 
 def body_of(request: Request, shape: Shape, *, is_declared: bool = True) -> Any:
     """Return a body (none is an empty object) that may have to be declared as JSON; raises `RefusedError`."""
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if is_declared and declared != "application/json":
-        raise refused("is not declared as JSON")
+        raise RefusedError(400, "the body is not declared as JSON")
     return checked(decoded(request.body.strip() or b"{}"), shape)
 
 

@@ -74,10 +74,9 @@ class TriggerBody(NamedTuple):
 
 
 class ProjectConfig(NamedTuple):
-    """A project's config: its text, what its parameters are where they are not sent, and the workflows of a trigger.
+    """A project's config: its text, its parameters where they are not sent, and the workflows of a trigger.
 
-    `starts` raises `ValueError` with CircleCI's words for a trigger or a config that is refused. Without it, the
-    workflows are those of the server.
+    `starts` raises ValueError with CircleCI's words where it is refused; without it, the workflows are the server's.
     """
 
     text: str
@@ -158,11 +157,10 @@ class Run:
                 shown.append(replace(each, jobs=tuple(jobs), changes=changes, status=status, stopped_at=stopped))
         is_dynamic = any(each.tag == SETUP for each in self.workflows)
         is_set_up = not is_dynamic or (SETUP, "success") in {(each.tag, each.status) for each in shown}
+        state, errors = "errored" if self.errors else "created" if is_set_up else "setup", self.errors
         if now < self.formed_at:
-            state = "setup-pending" if is_dynamic else "pending"
-            return replace(self, state=state, errors=(), workflows=tuple(shown))
-        state = "errored" if self.errors else "created" if is_set_up else "setup"
-        return replace(self, state=state, workflows=tuple(shown))
+            state, errors = "setup-pending" if is_dynamic else "pending", ()
+        return replace(self, state=state, errors=errors, workflows=tuple(shown))
 
 
 JobView: TypeAlias = tuple[Run, WorkflowRun, Job]
