@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
@@ -99,7 +99,7 @@ class Sandbox(Store):
     """
 
     port: int = 0
-    _server: _Server | None = None
+    _server: _Server | None = field(default=None, init=False, repr=False)
 
     def start(self) -> "Self":
         """Listen; raises `OSError` if the port is taken."""
