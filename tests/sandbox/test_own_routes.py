@@ -149,7 +149,7 @@ def test_a_run_that_errored_says_why(sandbox: Sandbox, clock: Clock) -> None:
     trigger(sandbox)
     clock.passes(1)
     text = page(sandbox)
-    for part in ("Unexpected argument(s): &lt;x&gt;", "It is not compiled.", "None has started.", "None were sent."):
+    for part in ("Unexpected argument(s): &lt;x&gt;", "It is not compiled.", "None has started."):
         assert part in text
 
 

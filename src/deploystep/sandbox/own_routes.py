@@ -14,7 +14,7 @@ from deploystep.core.html import Node, badge, element, facts, link, page, scroll
 from .apis import config_of
 from .faults import parse_fault
 from .messages import Call, RefusedError, Reply, Route, Shape, body_of, route
-from .store import Run, Store, jobs_of
+from .store import ProjectConfig, Run, Store, jobs_of, project_slug
 
 PAGES = "/pipelines/"
 PLACES = ("/sandbox/", PAGES)
@@ -29,7 +29,7 @@ def _run(store: Store, _call: Call, project: str, number: str) -> Reply:
     told: list[tuple[str, Node]] = [("project", link(PAGES + quote(project), project))]
     told += [*zip(("state", "ref", "revision"), _summary(run), strict=True), ("id", element("code", run.id))]
     told += [("triggered", f"{run.api}, {run.created_at:%Y-%m-%d %H:%M:%S}")]
-    sent = facts(*((name, element("code", json.dumps(value))) for name, value in run.parameters.items()))
+    told += [(f"parameter {name}", element("code", json.dumps(value))) for name, value in run.parameters.items()]
     rows = tuple((w.name, badge(w.status), job.name, badge(job.status), str(job.number)) for _, w, job in jobs_of(run))
     head = ("Workflow", "State", "Job", "State of the job", "Number")
     text = config_of(store, run)["compiled"]
@@ -37,8 +37,6 @@ def _run(store: Store, _call: Call, project: str, number: str) -> Reply:
         f"Run {run.number} of {project}",
         facts(*told),
         *(element("p", badge("error"), f" {text}") for text in run.errors),
-        element("h2", "Parameters"),
-        sent if run.parameters else element("p", "None were sent."),
         element("h2", "Workflows"),
         table("Workflows", head, rows) if rows else element("p", "None has started."),
         element("h2", "Compiled config"),
@@ -66,11 +64,6 @@ def _add_faults(store: Store, body: Any) -> None:
     """Queue all of them or, if one is wrong, none."""
     for fault in [parse_fault(text) for text in (*body.get("faults", ()), *filter(None, [body.get("fault")]))]:
         store.add_fault(fault)
-
-
-def _set_configs(store: Store, body: Any) -> None:
-    for project, text in body.items():
-        store.set_config(project, text)
 
 
 def _change(name: str, shape: Shape, act: Callable[[Store, Any], None]) -> Route:
@@ -103,7 +96,11 @@ ROUTES = (
     route("GET /sandbox/faults", lambda store, _call: {"faults": store.faults}),
     _change("faults", {"fault": "a string", "faults": ["a string"]}, _add_faults),
     _change("heads", TEXTS, lambda store, body: store.moved.update(body)),
-    _change("configs", TEXTS, _set_configs),
+    _change(
+        "configs",
+        TEXTS,
+        lambda store, body: store.configs.update({project_slug(n): ProjectConfig(t) for n, t in body.items()}),
+    ),
     _change("jobs", JOB, lambda store, body: store.set_job(**body)),
     _change("builds", BUILD, lambda store, body: store.add_build(**body)),
     _change("workflows", STATUS, lambda store, body: store.set_workflow(body["id"], body["status"])),
