@@ -87,7 +87,7 @@ def test_reset_forgets_all_but_the_settings() -> None:
         first = trigger(sandbox).json["id"]
         _post(sandbox, "faults", {"fault": "500"})
         assert _post(sandbox, "reset", b"").status == 200
-        assert (sandbox.requests, sandbox.runs, sandbox.faults) == ((), (), [])
+        assert (sandbox.requests, sandbox.runs, sandbox.faults) == ([], (), [])
         again = trigger(sandbox)
         assert (again.json["number"], again.json["id"], sandbox.runs[0].revision) == (1, first, SHA)
 

@@ -154,7 +154,7 @@ class Sandbox(Store):
         record = Request(method, path, query_kept, headers_kept, kept, request.at)
         if not path.startswith(own_routes.PLACES):
             with self.lock:
-                self.recorded.append(record)
+                self.requests.append(record)
         try:
             reply = self._handled(request, client)
         except ValueError as error:

@@ -202,13 +202,7 @@ class Store:
             self.configs: dict[str, ProjectConfig] = {}
             self.kept: dict[str, Run] = {}  # as they will end, by id
             self.faults: list[Fault] = []  # what has not been used up, the next one first
-            self.recorded: list[Request] = []
-
-    @property
-    def requests(self) -> tuple[Request, ...]:
-        """Every API request so far, in the order of arrival."""
-        with self.lock:
-            return tuple(self.recorded)
+            self.requests: list[Request] = []  # every API request, in the order of arrival
 
     @property
     def runs(self) -> tuple[Run, ...]:
