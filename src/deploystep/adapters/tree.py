@@ -90,16 +90,14 @@ class ProjectTree:
             raise UsageError("work-tree", what, "run it in a clone, or give  --force")
         for path in () if is_forced else texts:
             real = (self._folder / path).resolve()
-            if real.exists() and not self._is_committed(os.path.relpath(real, root)):
+            name = os.path.relpath(real, root)
+            # `git status` does not tell of files that are ignored, or that the index says to be unchanged
+            said = [self._git.run("rev-parse", "--verify", f"HEAD:./{name}"), self._git.run("hash-object", "--", name)]
+            is_committed = said[0].stdout == said[1].stdout and not any(each.returncode for each in said)
+            if real.exists() and not is_committed:
                 hint = "commit or stash it, so that git can undo the changes, or give  --force"
                 raise UsageError("work-tree", f"--write: {path} is not committed", hint)
         self._replace(texts)
-
-    def _is_committed(self, name: str) -> bool:
-        """`git status` does not tell of files that are ignored, or that the index says to be unchanged."""
-        old = self._git.run("rev-parse", "--verify", f"HEAD:./{name}")
-        new = self._git.run("hash-object", "--", name)
-        return not old.returncode and not new.returncode and old.stdout == new.stdout
 
     def _replace(self, texts: dict[str, str]) -> None:
         made: list[tuple[Path, Path]] = []
