@@ -372,36 +372,6 @@ def test_an_answer_is_that_of_the_remote_now_or_there_is_none(repo: Repo, kind: 
         assert fetches or not said
 
 
-HISTORIES = {
-    "octopus": "on one; commit one; on two; commit two; on topic; merge one two",
-    "main in topic": "on topic; commit one; on main; commit meanwhile; on topic; merge main; commit two",
-    "criss-cross": "on topic; commit a; tag one; on main; commit b; tag two; merge one; on topic; merge two",
-    "squashed": "on topic; commit one; on main; merge --squash topic; commit",  # main took it over in another
-    "fast-forward": "on topic; commit one; on main; merge --ff-only topic",
-    "orphan": "checkout -q --orphan topic; commit island",
-    "moves": "on topic; mv src/app.py app.py; commit; update-index --chmod=+x README.md; commit",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("history", HISTORIES.values(), ids=HISTORIES)
-def test_every_kind_of_clone_gives_the_whole_ones_answer_or_none(repo: Repo, history: str) -> None:
-    repo.play(f"tag live HEAD~1; branch deployed HEAD~1; {history}")
-    whole = repo.clone("--branch=topic", name="whole")
-    truth = {question: ask(whole, question) for question in (*STALE_QUESTIONS, PREVIOUS)}
-    answered = 0
-    for kind, options in CLONES.items():
-        clone = repo.clone("--branch=topic", *options, name=kind)
-        for asked in (reader(clone, clone.head), beside_remote(clone, clone.head, [])):
-            for question, true in truth.items():
-                found = plain(asked.answer(question))
-                if isinstance(found, tuple):
-                    assert kind not in WHOLE or isinstance(true, tuple), (kind, question, found)
-                else:
-                    answered += 1
-                    assert found == true, (kind, question)
-    assert answered > 30
-
-
 @pytest.mark.parametrize(
     ("event", "question"),
     [

@@ -38,12 +38,10 @@ class World:
         return remote
 
     def cloned(self, *options: str) -> GitRemote:
-        """A clone of its own, as the checkout of a build makes it."""
         self.build = self.origin.clone(*options, name="other")
         return self.asked()
 
     def later(self, count: int = 1) -> str:
-        """What somebody has pushed meanwhile."""
         head = [self.desk.commit("file") for _ in range(count)][-1]
         self.push("main")
         return head

@@ -68,11 +68,9 @@ def call(sandbox: Sandbox, method: str, path: str, body: object = None, **more: 
 
 
 def trigger(sandbox: Sandbox, body: object = None, **more: Any) -> Answer:
-    """Trigger through v2's `pipeline/run`, on main unless told otherwise."""
     return call(sandbox, "POST", RUN, MAIN if body is None else body, **more)
 
 
 def v3_body(attributes: object = None, definition: str = DEFINITION) -> Any:
-    """The body of v3's trigger, on main unless told otherwise."""
     references = {"pipeline": {"id": definition}}
     return {"data": {"attributes": dict(MAIN) if attributes is None else attributes, "references": references}}

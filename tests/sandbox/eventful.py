@@ -35,7 +35,6 @@ class EventfulSandbox(Sandbox):
     ends: dict[tuple[str, int], dict[int, tuple[datetime, str]]] = field(default_factory=dict)
 
     def next_job(self, project: str) -> int:
-        """Take the project's next job number."""
         return self._count("job", project)
 
     def create(self, api: str, project: str, body: TriggerBody) -> Run:

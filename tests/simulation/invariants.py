@@ -90,7 +90,6 @@ class Excuse(Enum):
 
 
 def listed() -> list[str]:
-    """A list item of Markdown for each."""
     texts = (f"- `{excuse.name.lower().replace('_', '-')}`: {excuse.value}" for excuse in Excuse)
     return [fill(text, 120, subsequent_indent="  ", break_on_hyphens=False) for text in texts]
 
@@ -189,7 +188,6 @@ def _newest(run: Run, name: str) -> WorkflowRun | None:
 
 
 def _skipped(workflow: WorkflowRun) -> bool:
-    """Whether it says success, and its job did not run."""
     return workflow.changes[-1][1] == "success" and any(job.status == "not_run" for job in workflow.jobs)
 
 

@@ -103,15 +103,11 @@ class Visit(NamedTuple):
 
 
 class Node(NamedTuple):
-    """How another node of the job ends, and when."""
-
     after: float
     status: str
 
 
 class Build(NamedTuple):
-    """One push with the runs of the step in it."""
-
     push: Push
     pipeline: str
     visits: tuple[Visit, ...]
@@ -145,14 +141,12 @@ class Schedule(NamedTuple):
 
     @property
     def file(self) -> str:
-        """The rule file."""
         used = sorted({rule.target for rule in self.rules} - {""})
         targets = [f"  {name}: {{project: {TARGETS[name]}, branch: trunk}}\n" for name in used]
         head = "version: 1\n" + "".join(["targets:\n", *targets] if used else [])
         return head + "rules:\n" + "".join(rule.text() for rule in self.rules)
 
     def lines(self) -> list[str]:
-        """What is to happen, for people."""
         lines = [*self.file.splitlines(), repr(self._replace(builds=()))]
         for build in self.builds:
             lines += [f"{build.pipeline}: {build.push}", *(f"    {node}" for node in build.nodes)]
@@ -186,7 +180,6 @@ def uuid_of(*parts: object) -> str:
 
 
 def draw(seed: int) -> Schedule:
-    """The schedule of a seed: always the same."""
     dice = random.Random(seed)  # noqa: S311 - it must be the same again
     one_of, reruns = dice.choice, dict[str, tuple[str, ...]]()
     rules = _rules(dice)

@@ -97,7 +97,6 @@ class Step:
         self.trigger_at: int | None = None
 
     def live_through(self) -> None:
-        """Run the step from its beginning to its end, or to where it is killed."""
         self.report = self.running
         try:
             if self.options.command == "gate":
@@ -264,8 +263,6 @@ class Step:
 
 @dataclass
 class Answering:
-    """One connection as the sandbox sees its client."""
-
     world: World
     is_open: bool = True
     reply: Reply | None = None
@@ -276,8 +273,6 @@ class Answering:
 
 
 class SimulatedServices:
-    """All that the step may use."""
-
     given = None
     can_ask = True
     token_name = "CIRCLE_TOKEN"

@@ -60,7 +60,6 @@ class World:
             self.sandbox.set_config(project, SILENT)
 
     def live_through(self) -> None:
-        """Everything that is to happen happens."""
         for build in self.schedule.builds:
             self.time.at(build.push.at, partial(self._push, build))
         self.time.run()
@@ -125,7 +124,6 @@ class World:
             self._visit(build, following, self.time.now)
 
     def ended(self, step: Step) -> None:
-        """A step has ended, well or badly."""
         step.ended = self.time.now
         self.note(f"{step.name} ends: {'killed' if step.report is None else f'exit {int(step.report.exit)}'}")
         visits = step.build.visits
@@ -135,7 +133,6 @@ class World:
         self.judge.ended(self, step)
 
     def trouble(self, request: Request) -> str | None:
-        """What befalls a request, if anything does."""
         is_trigger = request.repeat is Repeat.ONLY_IF_NOT_RECEIVED
         rates = self.schedule.rates
         if self.dice.random() >= (rates.trigger if is_trigger else rates.other):
