@@ -82,7 +82,7 @@ def test_a_folder_that_is_none_is_found_out_before_anything_is_sent(project: Pro
     for path in (".circleci/deploy.yml/report.html", "."):
         ended = project.step(circleci, "--report", path)
         assert (ended.code, ended.json["error"]["code"]) == (2, "file-unwritable")
-    assert circleci.requests == ()
+    assert not circleci.requests
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")  # noqa: PTH110

@@ -200,7 +200,7 @@ def test_a_signal_right_at_the_start(
         ended = project.ended(process)
     assert (ended.code, ended.json["exit"]) == (code, {"code": code, "name": name})
     assert ended.last_line == f"{name}: nothing was triggered"
-    assert circleci.requests == ()
+    assert not circleci.requests
 
 
 LAST = {

@@ -209,12 +209,6 @@ def test_what_the_machine_has_configured_changes_nothing(repo: Repo) -> None:
         ]
 
 
-def test_a_revision_is_a_ref_too(repo: Repo) -> None:
-    base = repo.head
-    repo.commit("b")
-    assert ask(repo, ChangedSince(ref=base)) == ask(repo, ChangedSince(ref=base[:8])) == ["b"]
-
-
 @pytest.mark.parametrize("ref", ["nowhere", "-h", "--all", "a b", "", "x..y", "HEAD:README.md"])
 def test_a_ref_that_is_not_there(repo: Repo, ref: str) -> None:
     first = f"run  git fetch origin {ref}:refs/remotes/origin/{ref}  first"
@@ -329,30 +323,6 @@ def test_when_a_commit_was_made(repo: Repo, options: tuple[str, ...]) -> None:
     assert (made.timestamp(), made.utcoffset()) == (1_750_000_000, timedelta(hours=5, minutes=30))
 
 
-@pytest.mark.parametrize(
-    ("questions", "commands"),
-    [
-        ((), []),
-        ((AuthorOf(), MessageOf()), ["log"]),
-        ((PREVIOUS, PREVIOUS), ["diff-tree"]),
-        ((IsMergedInto("topic"),), ["merge-base"]),
-        ((ON_MAIN, IsMergedInto("other")), ["merge-base", "rev-parse", "merge-base"]),
-        ((ON_MAIN, MERGE_BASE), ["merge-base", "rev-parse", "merge-base", "diff-tree"]),
-        ((LIVE,), ["rev-parse", "diff-tree"]),
-        ((LAST_DEPLOY,), []),
-    ],
-)
-def test_git_is_called_no_more_than_needed(
-    repo: Repo, tmp_path: Path, questions: tuple[Question, ...], commands: list[str]
-) -> None:
-    clone, log = repo.play(f"tag live; branch other; {TOPIC}"), tmp_path / "log"
-    log.touch()
-    history = reader(clone, clone.head, PATH=clone.wrapped(f'echo "$1" >> {log}'))
-    for question in questions:
-        history.answer(question)
-    assert log.read_text(encoding="utf-8").split() == commands
-
-
 # clones that are older than what they are asked about
 
 EVENTS = {
@@ -400,36 +370,6 @@ def test_an_answer_is_that_of_the_remote_now_or_there_is_none(repo: Repo, kind: 
         fetched = [line for line in said if re.fullmatch(r"(origin/|tag )\w+ was fetched: it is at .*", line)]
         assert fetched == said
         assert fetches or not said
-
-
-HISTORIES = {
-    "octopus": "on one; commit one; on two; commit two; on topic; merge one two",
-    "main in topic": "on topic; commit one; on main; commit meanwhile; on topic; merge main; commit two",
-    "criss-cross": "on topic; commit a; tag one; on main; commit b; tag two; merge one; on topic; merge two",
-    "squashed": "on topic; commit one; on main; merge --squash topic; commit",  # main took it over in another
-    "fast-forward": "on topic; commit one; on main; merge --ff-only topic",
-    "orphan": "checkout -q --orphan topic; commit island",
-    "moves": "on topic; mv src/app.py app.py; commit; update-index --chmod=+x README.md; commit",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("history", HISTORIES.values(), ids=HISTORIES)
-def test_every_kind_of_clone_gives_the_whole_ones_answer_or_none(repo: Repo, history: str) -> None:
-    repo.play(f"tag live HEAD~1; branch deployed HEAD~1; {history}")
-    whole = repo.clone("--branch=topic", name="whole")
-    truth = {question: ask(whole, question) for question in (*STALE_QUESTIONS, PREVIOUS)}
-    answered = 0
-    for kind, options in CLONES.items():
-        clone = repo.clone("--branch=topic", *options, name=kind)
-        for asked in (reader(clone, clone.head), beside_remote(clone, clone.head, [])):
-            for question, true in truth.items():
-                found = plain(asked.answer(question))
-                if isinstance(found, tuple):
-                    assert kind not in WHOLE or isinstance(true, tuple), (kind, question, found)
-                else:
-                    answered += 1
-                    assert found == true, (kind, question)
-    assert answered > 30
 
 
 @pytest.mark.parametrize(

@@ -38,12 +38,10 @@ class World:
         return remote
 
     def cloned(self, *options: str) -> GitRemote:
-        """A clone of its own, as the checkout of a build makes it."""
         self.build = self.origin.clone(*options, name="other")
         return self.asked()
 
     def later(self, count: int = 1) -> str:
-        """What somebody has pushed meanwhile."""
         head = [self.desk.commit("file") for _ in range(count)][-1]
         self.push("main")
         return head
@@ -252,20 +250,6 @@ def test_a_fetch_takes_no_history_away(world: World, options: tuple[str, ...], c
     remote = world.cloned(*options)
     assert remote.contains(world.later(), ours)
     assert int(world.build.git("rev-list", "--count", "HEAD")) >= count
-
-
-@pytest.mark.parametrize("kind", ["full", "shallow"])
-def test_a_fetch_that_failed_is_tried_again_and_one_that_did_not_is_not(world: World, kind: str) -> None:
-    remote, origin, away = world.cloned(*CLONES[kind]), world.origin.folder, world.home / "away"
-    head = world.desk.commit("file")
-    assert not remote.contains(head, world.second), "nobody has pushed it"
-    world.push("main")
-    origin.rename(away)
-    assert not remote.contains(head, world.second)
-    away.rename(origin)
-    assert remote.contains(head, world.second)
-    origin.rename(away)
-    assert not remote.contains(world.second, head), "and nobody waits for it"
 
 
 # since: last-deploy, once CircleCI has said which commit that was

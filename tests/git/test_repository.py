@@ -61,23 +61,6 @@ def test_what_describes_little_or_nothing(repo: Repo, tmp_path: Path) -> None:
         lonely.show("HEAD", "deploy.yml")
 
 
-@pytest.mark.parametrize(
-    ("url", "organization", "repository", "plain"),
-    [
-        ("git@github.com:acme/shop.git", "acme", "shop", "https://github.com/acme/shop"),
-        ("https://github.com/acme/shop.git/", "acme", "shop", "https://github.com/acme/shop"),
-        ("https://user:hunter2@github.com/acme/shop", "acme", "shop", "https://github.com/acme/shop"),
-        ("git@bitbucket.org:acme/shop.js.git", "acme", "shop.js", "https://bitbucket.org/acme/shop.js"),
-    ],
-)
-def test_remotes(repo: Repo, url: str, organization: str, repository: str, plain: str) -> None:
-    repo.git("remote", "add", "origin", url)
-    found = repo.read().describe()
-    assert found["CIRCLE_PROJECT_USERNAME"] == organization
-    assert found["CIRCLE_PROJECT_REPONAME"] == repository
-    assert found["CIRCLE_REPOSITORY_URL"] == plain
-
-
 def test_the_callers_git_variables_are_ignored(repo: Repo, tmp_path: Path) -> None:
     """A hook or an alias sets these, and they would point at another repository."""
     other = new(tmp_path / "other")

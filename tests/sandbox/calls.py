@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ START = datetime(2026, 6, 16, 8, 2, 11, tzinfo=timezone.utc)
 class Clock:
     """Use it as `now`; `passes` moves it on, in seconds."""
 
-    moment: datetime = field(default=START)
+    moment: datetime = START
 
     def __call__(self) -> datetime:
         return self.moment
@@ -38,8 +38,7 @@ class Clock:
         self.moment += timedelta(seconds=seconds)
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     status: int
     pairs: tuple[tuple[str, str], ...]
     text: str
@@ -53,26 +52,15 @@ class Answer:
         return json.loads(self.text)
 
 
-def call(  # noqa: PLR0913 - each is one part of a request
-    sandbox: Sandbox,
-    method: str,
-    path: str,
-    body: object = None,
-    *,
-    headers: Mapping[str, str] | None = None,
-    token: str | None = GOOD_TOKEN,
-    timeout: float = 5.0,
-) -> Answer:
-    """Send one request; `body` is bytes or becomes JSON. Raises what `http.client` raises."""
-    sent = {"Accept": "application/json"}
-    if token is not None:
-        sent["Authorization"] = f"Bearer {token}"
+def call(sandbox: Sandbox, method: str, path: str, body: object = None, **more: Any) -> Answer:
+    """Send one request; `body` is bytes or becomes JSON; `more`: headers, token, timeout. Raises as `http.client`."""
+    token = more.get("token", GOOD_TOKEN)
+    sent = {"Accept": "application/json", **({"Authorization": f"Bearer {token}"} if token is not None else {})}
     payload = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-    if payload is not None:
-        sent["Content-Type"] = "application/json"
-    connection = http.client.HTTPConnection(urlsplit(sandbox.url).netloc, timeout=timeout)
+    sent |= {"Content-Type": "application/json"} if payload is not None else {}
+    connection = http.client.HTTPConnection(urlsplit(sandbox.url).netloc, timeout=more.get("timeout", 5.0))
     try:
-        connection.request(method, path, body=payload, headers={**sent, **(headers or {})})
+        connection.request(method, path, body=payload, headers={**sent, **more.get("headers", {})})
         response = connection.getresponse()
         return Answer(response.status, tuple(response.getheaders()), response.read().decode())
     finally:
@@ -80,11 +68,9 @@ def call(  # noqa: PLR0913 - each is one part of a request
 
 
 def trigger(sandbox: Sandbox, body: object = None, **more: Any) -> Answer:
-    """Trigger through v2's `pipeline/run`, on main unless told otherwise."""
     return call(sandbox, "POST", RUN, MAIN if body is None else body, **more)
 
 
 def v3_body(attributes: object = None, definition: str = DEFINITION) -> Any:
-    """The body of v3's trigger, on main unless told otherwise."""
     references = {"pipeline": {"id": definition}}
     return {"data": {"attributes": dict(MAIN) if attributes is None else attributes, "references": references}}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from deploystep.sandbox import JobView, Run, RunOverride, Sandbox, WorkflowRun
+from deploystep.sandbox import JobView, Run, Sandbox, WorkflowRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,11 +35,10 @@ class EventfulSandbox(Sandbox):
     ends: dict[tuple[str, int], dict[int, tuple[datetime, str]]] = field(default_factory=dict)
 
     def next_job(self, project: str) -> int:
-        """Take the project's next job number."""
         return self._count("job", project)
 
-    def create(self, api: str, project: str, body: TriggerBody, override: RunOverride) -> Run:
-        run = super().create(api, project, body, override._replace(setup=override.setup or self.has_setup))
+    def create(self, api: str, project: str, body: TriggerBody) -> Run:
+        run = super().create(api, project, body._replace(setup=body.setup or self.has_setup))
         self.on_trigger(run)
         return run
 
@@ -77,7 +76,7 @@ class EventfulSandbox(Sandbox):
         outcomes = self.reruns.get(workflow.name, ())
         chain = [replace(workflow, max_auto_reruns=len(outcomes))]
         for number, outcome in enumerate(outcomes, start=1):
-            begins = chain[-1].changes[-1].at + timedelta(seconds=self.pace.appear)
+            begins = chain[-1].changes[-1][0] + timedelta(seconds=self.pace.appear)
             follows = (chain[-1].id, "failed")
             made = self.new_workflow(run.project, workflow.name, outcome, begins, follows)
             chain.append(replace(made, auto_rerun_number=number, max_auto_reruns=len(outcomes)))

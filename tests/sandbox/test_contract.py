@@ -26,49 +26,37 @@ BUILD_ROUTE = "/project/{vcs-type}/{username}/{project}"
 
 @functools.cache
 def document(version: str) -> Any:
-    found = sorted(FOLDER.glob(f"circleci-{version}-*.json"))
-    return json.loads(found[-1].read_text(encoding="utf-8"))
+    return json.loads(max(FOLDER.glob(f"circleci-{version}-*.json")).read_text(encoding="utf-8"))
 
 
-def pointed(version: str, pointer: str) -> Any:
-    value = document(version)
-    for part in pointer.removeprefix("#/").split("/"):
-        value = value[part.replace("~1", "/").replace("~0", "~")]
-    return value
-
-
-def as_json_schema(version: str, value: Any) -> Any:
-    """Turn OpenAPI 3.0's dialect into JSON Schema: references resolved, nullable spelled out.
+def resolved(version: str, value: Any) -> Any:
+    """OpenAPI 3.0's dialect as JSON Schema: references resolved, nullable spelled out.
 
     v1.1's document does not mark what is null, though the written reference shows nulls for a job that has
     not started; so there every property may be null.
     """
     if isinstance(value, list):
-        return [as_json_schema(version, entry) for entry in value]
+        return [resolved(version, entry) for entry in value]
     if not isinstance(value, dict):
         return value
     if "$ref" in value:
-        return as_json_schema(version, pointed(version, value["$ref"]))
-    plain = {key: as_json_schema(version, entry) for key, entry in value.items()}
+        found = document(version)
+        for part in value["$ref"].removeprefix("#/").split("/"):
+            found = found[part.replace("~1", "/").replace("~0", "~")]
+        return resolved(version, found)
+    plain = {key: resolved(version, entry) for key, entry in value.items()}
     nullable = value.get("nullable") or value.get("x-nullable") or (version == "v1.1" and "type" in value)
     return {"anyOf": [plain, {"type": "null"}]} if nullable else plain
 
 
 @functools.cache
-def response_schema(version: str, method: str, route: str, status: int) -> Any:
-    responses = document(version)["paths"][route][method.lower()]["responses"]
-    response = responses.get(str(status)) or responses["default"]
-    return validator(version, pointed(version, response["$ref"]) if "$ref" in response else response)
-
-
-@functools.cache
-def request_schema(version: str, method: str, route: str) -> Any:
-    return validator(version, document(version)["paths"][route][method.lower()]["requestBody"])
-
-
-def validator(version: str, holder: Any) -> Any:
-    schema = as_json_schema(version, holder["content"]["application/json"]["schema"])
-    return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+def schema(version: str, method: str, route: str, status: int = 0) -> Any:
+    """What an answer of this status must be; without one, the request's body."""
+    operation = document(version)["paths"][route][method.lower()]
+    responses = operation["responses"]
+    holder = (responses.get(str(status)) or responses["default"]) if status else operation["requestBody"]
+    content = resolved(version, holder)["content"]["application/json"]["schema"]
+    return jsonschema.Draft202012Validator(content, format_checker=jsonschema.FormatChecker())
 
 
 def seeded(sandbox: Sandbox, clock: Clock) -> dict[str, str]:
@@ -78,22 +66,14 @@ def seeded(sandbox: Sandbox, clock: Clock) -> dict[str, str]:
     sandbox.set_job("gh/acme/shop", 77, parallel_runs=["running", "failed"])
     run = trigger(sandbox, {**MAIN, "parameters": {"sha": SHA}}).json["id"]
     app = call(sandbox, "POST", "/api/v2/project/circleci/AbC/dEf/pipeline/run", MAIN).json["id"]
-    build_num = call(sandbox, "POST", TREE, {}).json["build_num"]
-    sandbox.add_fault(parse_fault("errored:Unexpected argument(s): x"))
-    errored = trigger(sandbox).json["id"]
-    sandbox.add_fault(parse_fault("setup"))
-    dynamic = trigger(sandbox).json["id"]
+    build_num = str(call(sandbox, "POST", TREE, {}).json["build_num"])
+    names = {"build": build, "run": run, "app": app, "build_num": build_num}
+    for name, fault in (("errored", "errored:Unexpected argument(s): x"), ("dynamic", "setup")):
+        sandbox.add_fault(parse_fault(fault))
+        names[name] = trigger(sandbox).json["id"]
     clock.passes(1)
-    return {
-        "build": build,
-        "run": run,
-        "app": app,
-        "errored": errored,
-        "dynamic": dynamic,
-        "workflow": sandbox.runs[0].workflows[0].id,
-        "job": str(sandbox.runs[0].workflows[0].jobs[0].number),
-        "build_num": str(build_num),
-    }
+    workflow = sandbox.runs[0].workflows[0]
+    return names | {"workflow": workflow.id, "job": str(workflow.jobs[0].number)}
 
 
 RUN_ID, JOB_ID = "/pipeline/{pipeline-id}", "/project/{project-slug}/job/{job-number}"
@@ -119,7 +99,7 @@ def test_what_is_read_is_what_the_document_describes(version: str, route: str, p
         clock.passes(later)
         answer = call(sandbox, "GET", path.format(**names))
         assert answer.status == (400 if path.endswith("/7") else 200)
-        response_schema(version, "GET", route, answer.status).validate(answer.json)
+        schema(version, "GET", route, answer.status).validate(answer.json)
 
 
 TRIGGERS = [
@@ -141,7 +121,7 @@ def test_what_a_trigger_answers_is_what_the_document_describes(  # noqa: PLR0913
             sandbox.add_fault(parse_fault(fault))
         answer = call(sandbox, "POST", path, {}, token=token)
         assert answer.status == status
-        response_schema(version, "POST", route, status).validate(answer.json)
+        schema(version, "POST", route, status).validate(answer.json)
 
 
 @pytest.mark.parametrize("outcome", [*sorted(ENDED), "running", "failing", "on_hold"])
@@ -152,9 +132,9 @@ def test_every_outcome_has_the_documents_words(sandbox: Sandbox, clock: Clock, o
     workflow = sandbox.runs[0].workflows[0]
     assert workflow.status == outcome
     jobs = call(sandbox, "GET", f"/api/v2/workflow/{workflow.id}/job").json
-    response_schema("v2", "GET", "/workflow/{id}/job", 200).validate(jobs)
+    schema("v2", "GET", "/workflow/{id}/job", 200).validate(jobs)
     job = call(sandbox, "GET", f"/api/v2/project/gh/acme/shop/job/{number}").json
-    response_schema("v2", "GET", "/project/{project-slug}/job/{job-number}", 200).validate(job)
+    schema("v2", "GET", "/project/{project-slug}/job/{job-number}", 200).validate(job)
 
 
 MEMBERS = ("config", "checkout", "parameters", "definition_id", "branch", "tag", "revision", "x")
@@ -168,10 +148,10 @@ BODIES = [{}, MAIN, *VALUES, *({name: value} for name in MEMBERS for value in VA
 
 @pytest.mark.parametrize(("path", "route"), [(RUN, RUN_ROUTE), (PIPELINE, PIPELINE_ROUTE)])
 def test_a_trigger_accepts_exactly_the_documents_bodies(sandbox: Sandbox, path: str, route: str) -> None:
-    schema, created = request_schema("v2", "POST", route), 0
+    accepts, created = schema("v2", "POST", route), 0
     for body in BODIES if path == RUN else (body for body in BODIES if isinstance(body, dict)):
         answer = call(sandbox, "POST", path, json.dumps(body).encode())
-        assert answer.status == (201 if schema.is_valid(body) else 400), body
+        assert answer.status == (201 if accepts.is_valid(body) else 400), body
         created += answer.status == 201
         assert len(sandbox.runs) == created
 
@@ -186,7 +166,7 @@ STRICTER: list[Any] = [
 
 def test_pipeline_run_enforces_what_the_document_only_says_in_words(sandbox: Sandbox) -> None:
     for body in STRICTER:
-        assert request_schema("v2", "POST", RUN_ROUTE).is_valid(body)
+        assert schema("v2", "POST", RUN_ROUTE).is_valid(body)
         answer = trigger(sandbox, body)
         assert (answer.status, answer.json) == (400, {"message": "Unexpected request body provided."}), body
-        response_schema("v2", "POST", RUN_ROUTE, 400).validate(answer.json)
+        schema("v2", "POST", RUN_ROUTE, 400).validate(answer.json)

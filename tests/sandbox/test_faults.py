@@ -6,11 +6,13 @@ import http.client
 import json
 import re
 import time
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 
 import pytest
-from sandbox.calls import PIPELINE, RUN, TREE, V3_RUNS, Clock, call, trigger, v3_body
+from sandbox.calls import MAIN, PIPELINE, RUN, START, TREE, V3_RUNS, Clock, call, trigger, v3_body
 
-from deploystep.sandbox import FAULTS, Sandbox, parse_fault
+from deploystep.sandbox import FAULTS, Reply, Sandbox, parse_fault
 
 TRIGGERS = [(RUN, {}), (TREE, {}), (V3_RUNS, v3_body())]
 
@@ -128,7 +130,7 @@ def test_a_branch_that_moved(sandbox: Sandbox) -> None:
         for _ in range(3):
             call(sandbox, "POST", path, body)
         moved, told, usual = (run.revision for run in sandbox.runs[-3:])
-        assert (told, len({moved, told, usual})) == ("c" * 40, 3)
+        assert (told, len({moved, told, usual}), len(moved)) == ("c" * 40, 3, 40)
 
 
 def test_faults_come_in_order_and_as_often_as_they_say(sandbox: Sandbox) -> None:
@@ -178,3 +180,62 @@ UNREADABLE = [
 def test_texts_that_cannot_be_read(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)):
         parse_fault(text)
+
+
+# Without a socket
+
+HEADERS = {"Authorization": "Bearer token", "Content-Type": "application/json"}
+BODY = json.dumps(MAIN).encode()
+
+
+def _post(sandbox: Sandbox, clock: Clock) -> Reply:
+    """Of a client whose waiting moves the clock, and who leaves after a minute."""
+
+    def wait(seconds: float) -> bool:
+        clock.passes(seconds)
+        return clock() <= START + timedelta(seconds=60)
+
+    return sandbox.respond("POST", RUN, "", HEADERS, BODY, wait)
+
+
+def test_it_answers_without_being_started() -> None:
+    clock = Clock()
+    sandbox = Sandbox(now=clock)
+    reply = _post(sandbox, clock)
+    assert (reply.status, reply.delay, reply.delivery) == (201, 0.0, "whole")
+    assert json.loads(reply.payload())["created_at"] == "2026-06-16T08:02:11.000Z"
+    (request,) = sandbox.requests
+    assert (request.method, request.path, request.body, request.status) == ("POST", RUN, MAIN, 201)
+    assert json.loads(sandbox.respond("GET", "/sandbox/runs").payload())["runs"][0]["id"] == reply.body["id"]
+    assert len(sandbox.requests) == 1
+    listed = sandbox.respond("GET", RUN.removesuffix("/run"), "branch=main", HEADERS)
+    assert [item["id"] for item in listed.body["items"]] == [reply.body["id"]]
+
+
+@pytest.mark.parametrize(
+    ("fault", "delay", "waited", "runs"),
+    [("late:5", 0, 5, 1), ("create-late:90", 0, 90, 1), ("late:90", 0, 90, 0), ("late-after-create:5", 5, 0, 1)],
+)
+def test_what_is_late(fault: str, delay: float, waited: float, runs: int) -> None:
+    clock = Clock()
+    sandbox = Sandbox(now=clock)
+    sandbox.add_fault(parse_fault(fault))
+    reply = _post(sandbox, clock)
+    assert (reply.delay, clock()) == (delay, START + timedelta(seconds=waited))
+    assert len(sandbox.runs) == runs
+    assert (reply.delivery == "none") == (runs == 0)
+    assert parsedate_to_datetime(dict(reply.headers)["Date"]) == START + timedelta(seconds=waited + delay)
+
+
+def test_every_answer_tells_the_time_of_its_own_clock_once(sandbox: Sandbox, clock: Clock) -> None:
+    clock.passes(3)
+    answers = [
+        trigger(sandbox),
+        trigger(sandbox, token=None),
+        call(sandbox, "GET", "/nothing"),
+        call(sandbox, "GET", "/sandbox/runs"),
+    ]
+    assert [answer.status for answer in answers] == [201, 401, 404, 200]
+    for answer in answers:
+        assert sorted(name for name, _ in answer.pairs) == ["Content-Length", "Content-Type", "Date"]
+        assert parsedate_to_datetime(answer.headers["Date"]) == START + timedelta(seconds=3)

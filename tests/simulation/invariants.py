@@ -90,7 +90,6 @@ class Excuse(Enum):
 
 
 def listed() -> list[str]:
-    """A list item of Markdown for each."""
     texts = (f"- `{excuse.name.lower().replace('_', '-')}`: {excuse.value}" for excuse in Excuse)
     return [fill(text, 120, subsequent_indent="  ", break_on_hyphens=False) for text in texts]
 
@@ -180,7 +179,7 @@ def _may_still_deploy(world: World, post: Post) -> bool:
         return (newest.status not in OVER and not has_failed) or is_rerun
     if stored.errors or any(w.tag == "setup" and w.status in OVER - {"success"} for w in shown.workflows):
         return False  # nothing comes after it
-    return any(w.name == rule.starts and w.changes[0].status != "canceled" for w in stored.workflows)
+    return any(w.name == rule.starts and w.changes[0][1] != "canceled" for w in stored.workflows)
 
 
 def _newest(run: Run, name: str) -> WorkflowRun | None:
@@ -189,13 +188,7 @@ def _newest(run: Run, name: str) -> WorkflowRun | None:
 
 
 def _skipped(workflow: WorkflowRun) -> bool:
-    """Whether it says success, and its job did not run."""
-    return workflow.status == "success" and any(job.status == "not_run" for job in workflow.jobs)
-
-
-def _has_deployed(world: World, post: Post) -> bool:
-    newest = _newest(world.shown(post.run), world.rule(post.rule).starts)
-    return newest is not None and newest.status not in NEVER
+    return workflow.changes[-1][1] == "success" and any(job.status == "not_run" for job in workflow.jobs)
 
 
 def _is_known_by_name(rule: RuleSketch) -> bool:
@@ -240,17 +233,13 @@ def _second_runs(world: World, earlier: Post, post: Post) -> Iterator[tuple[Excu
     yield Excuse.MADE_LATE, not is_made and had_ended
     yield Excuse.NOT_LISTED_YET, is_made and _listed_at(world, world.stored(earlier.run)) > post.looked_at
     is_older = rule.target and earlier.created_at < step.push.at and before.build is not step.build
-    yield Excuse.OLDER_THAN_BUILD, bool(is_older) and _runs_since(world, earlier) >= PAGE
+    stored, runs = world.stored(earlier.run), world.sandbox.stored_runs()
+    since = sum(run.project == stored.project and run.created_at > stored.created_at for run in runs)
+    yield Excuse.OLDER_THAN_BUILD, bool(is_older) and since >= PAGE
     # a key tells that it is another commit's; without one, it is about to be cancelled while its step goes on
     is_going = before.ended is None or before.ended > step.began
     yield Excuse.RACED, _is_other_commit(world, earlier) and (_shows_key(world, rule) or is_going)
     yield Excuse.NEWER_FAILED, any(_has_failed_since(world, p, earlier, post) for p in world.posts)
-
-
-def _runs_since(world: World, post: Post) -> int:
-    """How many runs of its project are newer than the one that it created."""
-    run = world.stored(post.run)
-    return sum(r.project == run.project and r.created_at > run.created_at for r in world.sandbox.stored_runs())
 
 
 def _has_failed_since(world: World, other: Post, earlier: Post, post: Post) -> bool:
@@ -289,7 +278,8 @@ def _other_commits(world: World, step: Step, report: Report) -> Iterator[str]:
 def _came_to_life(world: World, step: Step, report: Report) -> Iterator[str]:
     """I2 and I4: what was said not to run, or to be cancelled, has run after all."""
     for post in step.posts:
-        if post.run is None or not _has_deployed(world, post):
+        newest = post.run and _newest(world.shown(post.run), world.rule(post.rule).starts)
+        if not newest or newest.status in NEVER:
             continue
         told = next(told for told in report.triggers if told.spec.rule == post.rule)
         if _is_other_commit(world, post):
@@ -315,7 +305,8 @@ def _came_late(world: World, step: Step, post: Post) -> bool:
     first, setups = min(named, default=run.created_at), [w for w in run.workflows if w.tag == "setup"]
     if not setups or setups[0].created_at - run.created_at > limit:
         return first - run.created_at > limit
-    return setups[0].stopped_at is not None and first - setups[0].stopped_at > CONTINUING
+    ended, status = setups[0].changes[-1]
+    return status in OVER and first - ended > CONTINUING
 
 
 # I3
@@ -357,7 +348,9 @@ def _is_untroubled(world: World, step: Step) -> bool:
     """Whether nothing befell the step, and nothing else went on: then what was due must run, or be recognised."""
     options, pace = step.options, world.schedule.pace
     others = [s for s in world.steps if s is not step]
-    posts = [p for p in world.posts if p.run and (p.step is step or _concerns(world, p, step))]
+    # those of this step, and those of another that were for this commit, or got a run of it
+    made = [(p, {p.step.revision, world.stored(p.run).revision}) for p in world.posts if p.run]
+    posts = [p for p, revisions in made if p.step is step or step.revision in revisions]
     runs = [(world.stored(p.run), world.rule(p.rule).starts) for p in posts]
     is_first = all(p.step is step for p in posts) and all(s.revision != step.revision for s in others)
     was_seen = all(p.step is step or _shows(world, p, step.began) for p in posts)
@@ -366,7 +359,7 @@ def _is_untroubled(world: World, step: Step) -> bool:
     return all((
         all((s.ended or step.began + 1) < step.began or s.began > world.time.now for s in others),
         is_first or (was_seen and not any(_is_ambiguous(world, rule) for rule in world.schedule.rules)),
-        all(w.status == "success" and not _skipped(w) for run, _ in runs for w in run.workflows),
+        all(w.changes[-1][1] == "success" and not _skipped(w) for run, _ in runs for w in run.workflows),
         all(not run.errors and _newest(run, name) for run, name in runs),
         last is None or world.contains(last, step.revision),
         starts + 6 < options.confirm or options.confirm == 0,  # with a moment to look
@@ -382,11 +375,6 @@ def _shows(world: World, post: Post, moment: float) -> bool:
     """Whether its run is listed by a moment, with the rule's workflow."""
     run, now = world.stored(post.run), world.begin + timedelta(seconds=moment)
     return run.listed_at <= now and _newest(run.at(now), world.rule(post.rule).starts) is not None
-
-
-def _concerns(world: World, post: Post, step: Step) -> bool:
-    """Whether a trigger of another step was for this one's commit, or got a run of it."""
-    return step.revision in (post.step.revision, world.stored(post.run).revision)
 
 
 def _is_ambiguous(world: World, rule: RuleSketch) -> bool:
@@ -531,4 +519,4 @@ def _last_line(_world: World, step: Step, report: Report) -> Iterator[str]:
 def _have_succeeded(world: World, step: Step) -> bool:
     """Whether every other node has, in truth (what a fault shows is taken for the truth)."""
     job = world.sandbox.job(SHOP, step.job) if step.build.nodes else None
-    return not step.build.nodes or (job is not None and all(s == "success" for s in job.job.nodes[1:]))
+    return not step.build.nodes or (job is not None and all(s == "success" for s in job[2].nodes[1:]))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import random
 import uuid
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deploystep.app.options import Options
 from deploystep.core.errors import ExitCode
@@ -23,8 +23,7 @@ SILENT = "version: 2.1\njobs: {deploy: {docker: [{image: cimg/base:stable}], ste
 ENDS = ("success",) * 12 + ("failed", "failed", "on_hold", "running", "failing", "canceled")
 
 
-@dataclass(frozen=True)
-class RuleSketch:
+class RuleSketch(NamedTuple):
     """One rule. `starts` is its workflow, or with `is_job` its job; `is_named` is whether the rule says so.
 
     With `is_keyed` it sends the deploy key, with `has_region` a variable of the environment. `target` is a target's
@@ -59,8 +58,7 @@ class RuleSketch:
         return TARGETS.get(self.target, SHOP)
 
 
-@dataclass(frozen=True)
-class Commit:
+class Commit(NamedTuple):
     """A commit; `committed` is how many seconds after its first push, by the committer's clock. None is not known."""
 
     sha: str
@@ -68,8 +66,7 @@ class Commit:
     committed: float | None = 0.0
 
 
-@dataclass(frozen=True)
-class Push:
+class Push(NamedTuple):
     """A branch or tag gets to a commit, and CircleCI builds it. `how` is who started the build.
 
     `others` is how many builds of another branch, and of this one long ago, the lists hold too (a target's: trunk's).
@@ -84,8 +81,7 @@ class Push:
     others: int = 0
 
 
-@dataclass(frozen=True)
-class Fuse:
+class Fuse(NamedTuple):
     """The step ends in the middle: `after` so many moments (`from_trigger`: since its first trigger). None kills."""
 
     after: int
@@ -93,8 +89,7 @@ class Fuse:
     signal: ExitCode | None
 
 
-@dataclass(frozen=True)
-class Visit:
+class Visit(NamedTuple):
     """One time that the step runs in a build: `gap` seconds after the one before has ended, or begun."""
 
     gap: float
@@ -107,26 +102,19 @@ class Visit:
     is_ssh: bool = False
 
 
-@dataclass(frozen=True)
-class Node:
-    """How another node of the job ends, and when."""
-
+class Node(NamedTuple):
     after: float
     status: str
 
 
-@dataclass(frozen=True)
-class Build:
-    """One push with the runs of the step in it."""
-
+class Build(NamedTuple):
     push: Push
     pipeline: str
     visits: tuple[Visit, ...]
     nodes: tuple[Node, ...]
 
 
-@dataclass(frozen=True)
-class Rates:
+class Rates(NamedTuple):
     """How likely things go wrong, from 0 to 1: a trigger, any other request, git, and the clock."""
 
     trigger: float = 0.0
@@ -135,8 +123,7 @@ class Rates:
     clock: float = 0.0
 
 
-@dataclass(frozen=True)
-class Schedule:
+class Schedule(NamedTuple):
     """`silent` are the projects whose runs show no key, `skips` the workflows whose first run skips its job."""
 
     seed: int
@@ -147,38 +134,24 @@ class Schedule:
     rates: Rates = Rates()
     has_setup: bool = False
     auto_cancel: bool = False
-    reruns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    reruns: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     git_lag: float = 0.0
     silent: tuple[str, ...] = ()
     skips: tuple[str, ...] = ()
 
     @property
     def file(self) -> str:
-        """The rule file."""
         used = sorted({rule.target for rule in self.rules} - {""})
         targets = [f"  {name}: {{project: {TARGETS[name]}, branch: trunk}}\n" for name in used]
         head = "version: 1\n" + "".join(["targets:\n", *targets] if used else [])
         return head + "rules:\n" + "".join(rule.text() for rule in self.rules)
 
     def lines(self) -> list[str]:
-        """What is to happen, for people."""
-        lines = [*self.file.splitlines(), *map(str, self.workflows), f"{dict(self.reruns)} {self.pace} {self.rates}"]
-        lines.append(f"setup: {self.has_setup}, auto-cancel: {self.auto_cancel}, git lags {self.git_lag} s")
-        lines.append(f"silent: {self.silent}, skips: {self.skips}")
+        lines = [*self.file.splitlines(), repr(self._replace(builds=()))]
         for build in self.builds:
             lines += [f"{build.pipeline}: {build.push}", *(f"    {node}" for node in build.nodes)]
-            for visit, given in ((visit, visit.options) for visit in build.visits):
-                step = f"    {visit.gap:.1f} s later{' at once' * visit.is_overlapping}: region {visit.region}"
-                step += f", clock {visit.clock} s, node {visit.node}, {visit.fuse}, again {given.again}"
-                step += f", {given.command} {given.rule}{' dry' * given.dry_run}{' by SSH' * visit.is_ssh}"
-                step += f", confirm {given.confirm} s, wait {given.wait} s, nodes {given.nodes} {given.nodes_timeout} s"
-                lines.append(step)
+            lines += [f"    {visit}" for visit in build.visits]
         return lines
-
-
-def draw(seed: int) -> Schedule:
-    """The schedule of a seed: always the same."""
-    return _Draw(seed).schedule()
 
 
 def with_gates(schedule: Schedule) -> Schedule:
@@ -192,10 +165,10 @@ def with_gates(schedule: Schedule) -> Schedule:
         options = Options("gate", rule=rule, execute=("./deploy.sh",), dry_run=dice.random() < 0.05, nodes=old.nodes)
         signal = dice.choice((None, ExitCode.INTERRUPTED, ExitCode.TERMINATED))
         fuse = Fuse(dice.randint(0, 12), from_trigger=False, signal=signal) if dice.random() < 0.4 else None
-        return replace(visit, options=options, fuse=fuse, is_ssh=dice.random() < 0.05)
+        return visit._replace(options=options, fuse=fuse, is_ssh=dice.random() < 0.05)
 
-    builds = tuple(replace(b, visits=tuple(gated(visit) for visit in b.visits)) for b in schedule.builds)
-    return replace(schedule, builds=builds)
+    builds = tuple(b._replace(visits=tuple(gated(visit) for visit in b.visits)) for b in schedule.builds)
+    return schedule._replace(builds=builds)
 
 
 def sha_of(*parts: object) -> str:
@@ -206,134 +179,96 @@ def uuid_of(*parts: object) -> str:
     return str(uuid.UUID(sha_of(*parts)[:32]))
 
 
-class _Draw:
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-        self.reruns: dict[str, tuple[str, ...]] = {}
-        self.dice = random.Random(seed)  # noqa: S311 - it must be the same again
-        self.one_of = self.dice.choice
+def draw(seed: int) -> Schedule:
+    dice = random.Random(seed)  # noqa: S311 - it must be the same again
+    one_of, reruns = dice.choice, dict[str, tuple[str, ...]]()
+    rules = _rules(dice)
 
-    def schedule(self) -> Schedule:
-        dice = self.dice
-        rules = self.rules()
-        workflows = self.workflows(rules)
-        return Schedule(
-            seed=self.seed,
-            rules=rules,
-            builds=self.builds(),
-            workflows=workflows,
-            pace=Pace(
-                appear=self.one_of((0.2, 0.2, 1.0, 3.0, 20.0, 70.0)),
-                finish=self.one_of((2.0, 30.0, 30.0, 200.0)),
-                listed=self.one_of((0.0,) * 6 + (1.0, 3.0, 8.0, 40.0)),
-                form=self.one_of((0.1, 0.1, 0.1, 2.0, 30.0, 100.0)),
-            ),
-            rates=self.rates(),
-            has_setup=dice.random() < 0.1,
-            auto_cancel=dice.random() < 0.3,
-            reruns=self.reruns,
-            git_lag=self.one_of((0.0, 0.0, 0.0, 2.0, 10.0, 45.0, 120.0)),
-            silent=tuple(p for p in (SHOP, *TARGETS.values()) if dice.random() < 0.08),
-            skips=tuple(w.name for w in workflows if dice.random() < 0.1),
-        )
+    def workflow(name: str) -> Workflow:
+        outcome = one_of(ENDS)
+        if dice.random() < 0.1:
+            reruns[name] = (one_of(("success", "failed")),)
+        return Workflow(name, when={"go": name}, outcome="failed" if name in reruns else outcome)
 
-    def rules(self) -> tuple[RuleSketch, ...]:
-        dice, names = self.dice, ("staging", "production", "docs")
-        shares = dice.random() < 0.4
-        keyed = self.one_of((0.0, 0.5, 1.0))
-        found = []
-        for name in names[: self.one_of((1, 1, 2, 2, 3))]:
-            when = self.one_of(("branch: main", "branch: main", 'branch: "**"', "tag: v*"))
-            is_job = dice.random() < 0.1 and not when.startswith("tag")
-            target = self.one_of(tuple(TARGETS)) if dice.random() < 0.2 and not is_job else ""
-            is_named = is_job or dice.random() < 0.85
-            starts = "deploy" if shares and not is_job else f"{'job' if is_job else 'deploy'}-{name}"
-            is_keyed, has_region = dice.random() < keyed, dice.random() < 0.1
-            found.append(RuleSketch(name, when, starts, is_named, is_job, target, is_keyed, has_region))
-        return tuple(found)
+    names = dict.fromkeys(rule.starts for rule in rules if not rule.is_job)
+    workflows = (*map(workflow, names), Workflow("build", when={"go": "build"}))
+    pushes = ((push, one_of((0,) * 23 + (30,))) for push in _pushes(dice, seed))
+    builds = tuple(_build(dice, seed, n, push._replace(others=others)) for n, (push, others) in enumerate(pushes))
+    pace = Pace(
+        appear=one_of((0.2, 0.2, 1.0, 3.0, 20.0, 70.0)),
+        finish=one_of((2.0, 30.0, 30.0, 200.0)),
+        listed=one_of((0.0,) * 6 + (1.0, 3.0, 8.0, 40.0)),
+        form=one_of((0.1, 0.1, 0.1, 2.0, 30.0, 100.0)),
+    )
+    trigger, other = (0.0, 0.3, 0.6, 1.0), (0.0, 0.0, 0.02, 0.1, 0.3)
+    chances = (trigger, other, (0.0, 0.0, 0.1, 1.0), (0.0, 0.0, 0.05))
+    rates = Rates() if dice.random() < 0.15 else Rates(*map(one_of, chances))
+    has_setup, auto_cancel = dice.random() < 0.1, dice.random() < 0.3
+    git_lag = one_of((0.0, 0.0, 0.0, 2.0, 10.0, 45.0, 120.0))
+    silent = tuple(p for p in (SHOP, *TARGETS.values()) if dice.random() < 0.08)
+    skips = tuple(w.name for w in workflows if dice.random() < 0.1)
+    changes = (has_setup, auto_cancel, reruns, git_lag, silent, skips)
+    return Schedule(seed, rules, builds, workflows, pace, rates, *changes)
 
-    def workflows(self, rules: tuple[RuleSketch, ...]) -> tuple[Workflow, ...]:
-        names = dict.fromkeys(rule.starts for rule in rules if not rule.is_job)
-        return (*(self.workflow(name) for name in names), Workflow("build", when={"go": "build"}))
 
-    def workflow(self, name: str) -> Workflow:
-        outcome = self.one_of(ENDS)
-        if self.dice.random() < 0.1:
-            self.reruns[name] = (self.one_of(("success", "failed")),)
-        return Workflow(name, when={"go": name}, outcome="failed" if name in self.reruns else outcome)
+def _rules(dice: random.Random) -> tuple[RuleSketch, ...]:
+    one_of, names = dice.choice, ("staging", "production", "docs")
+    shares = dice.random() < 0.4
+    keyed = one_of((0.0, 0.5, 1.0))
+    found = []
+    for name in names[: one_of((1, 1, 2, 2, 3))]:
+        when = one_of(("branch: main", "branch: main", 'branch: "**"', "tag: v*"))
+        is_job = dice.random() < 0.1 and not when.startswith("tag")
+        target = one_of(tuple(TARGETS)) if dice.random() < 0.2 and not is_job else ""
+        is_named = is_job or dice.random() < 0.85
+        starts = "deploy" if shares and not is_job else f"{'job' if is_job else 'deploy'}-{name}"
+        is_keyed, has_region = dice.random() < keyed, dice.random() < 0.1
+        found.append(RuleSketch(name, when, starts, is_named, is_job, target, is_keyed, has_region))
+    return tuple(found)
 
-    def rates(self) -> Rates:
-        if self.dice.random() < 0.15:
-            return Rates()
-        return Rates(
-            trigger=self.one_of((0.0, 0.3, 0.6, 1.0)),
-            other=self.one_of((0.0, 0.0, 0.02, 0.1, 0.3)),
-            git=self.one_of((0.0, 0.0, 0.1, 1.0)),
-            clock=self.one_of((0.0, 0.0, 0.05)),
-        )
 
-    def builds(self) -> tuple[Build, ...]:
-        pushes = (replace(push, others=self.one_of((0,) * 23 + (30,))) for push in self.pushes())
-        return tuple(self.build(index, push) for index, push in enumerate(pushes))
-
-    def pushes(self) -> list[Push]:
-        at, pushes, heads = 0.0, [], dict[str, Commit]()
-        for number in range(self.one_of((1, 1, 2, 2, 3, 4))):
-            at += self.one_of((1.0, 5.0, 20.0, 60.0, 400.0)) * self.dice.uniform(0.5, 1.5)
-            ref = self.one_of(("main", "main", "main", "feature", "v1"))
-            push = self.push(number, at, ref, heads)
-            heads[ref] = push.commit
-            pushes.append(push)
-        return pushes
-
-    def push(self, number: int, at: float, ref: str, heads: dict[str, Commit]) -> Push:
-        kind, before = self.dice.random(), heads.get(ref)
+def _pushes(dice: random.Random, seed: int) -> list[Push]:
+    at, pushes, heads, one_of = 0.0, list[Push](), dict[str, Commit](), dice.choice
+    for number in range(one_of((1, 1, 2, 2, 3, 4))):
+        at += one_of((1.0, 5.0, 20.0, 60.0, 400.0)) * dice.uniform(0.5, 1.5)
+        ref = one_of(("main", "main", "main", "feature", "v1"))
+        kind, before = dice.random(), heads.get(ref)
         if before is not None and kind < 0.15:
-            return Push(at, ref, ref == "v1", before, moves=False, how="scheduled_pipeline")
-        if heads and kind < 0.3:  # the same commit on another branch, or a branch that is set back
-            return Push(at, ref, ref == "v1", self.one_of(list(heads.values())))
-        parent = None if kind < 0.35 else before or heads.get("main")
-        committed = self.one_of((0.0, 0.0, -300.0, -260_000.0, 3000.0, None))
-        commit = Commit(sha_of(self.seed, number), parent.sha if parent else None, committed)
-        return Push(at, ref, ref == "v1", commit)
+            push = Push(at, ref, ref == "v1", before, moves=False, how="scheduled_pipeline")
+        elif heads and kind < 0.3:  # the same commit on another branch, or a branch that is set back
+            push = Push(at, ref, ref == "v1", one_of(list(heads.values())))
+        else:
+            parent = None if kind < 0.35 else before or heads.get("main")
+            committed = one_of((0.0, 0.0, -300.0, -260_000.0, 3000.0, None))
+            commit = Commit(sha_of(seed, number), parent.sha if parent else None, committed)
+            push = Push(at, ref, ref == "v1", commit)
+        heads[ref] = push.commit
+        pushes.append(push)
+    return pushes
 
-    def build(self, index: int, push: Push) -> Build:
-        dice = self.dice
-        total = self.one_of((0, 0, 0, 1, 3))
-        nodes = tuple(
-            Node(dice.uniform(0, 90), self.one_of(("success",) * 8 + ("failed", "canceled"))) for _ in range(total)
-        )
-        visits = tuple(self.visit(number, total + 1) for number in range(self.one_of((1, 1, 2, 2, 3))))
-        return Build(push, uuid_of(self.seed, "pipeline", index), visits, nodes)
 
-    def visit(self, number: int, total: int) -> Visit:
-        dice = self.dice
-        is_overlapping = number > 0 and dice.random() < 0.15
-        gap = self.one_of((0.5, 3.0)) if is_overlapping else self.one_of((2.0, 10.0, 60.0, 300.0)) if number else 5.0
-        gap *= dice.uniform(0.5, 1.5)
-        fuse = self.fuse() if dice.random() < 0.25 else None
-        again = "it is wanted" if dice.random() < 0.05 else None
-        confirm, wait = (
-            self.one_of((60.0,) * 5 + (45.0, 45.0, 0.0, 5.0, 20.0)),
-            self.one_of((None, None, None, 20.0, 600.0)),
-        )
-        cancels = dice.random() < 0.2
-        clock = self.one_of((0.0, 0.0, 0.0, 3.0, -40.0, 4000.0, -90000.0))
-        region = self.one_of(("eu", "eu", "us"))
-        node = dice.randrange(total) if dice.random() < 0.1 else 0
-        nodes, limit = self.one_of((("all", 1800.0),) * 6 + (("first", 1800.0), ("all", 30.0)))
-        options = Options(
-            "run",
-            again=again,
-            confirm=confirm,
-            wait=wait,
-            cancel_on_interrupt=cancels,
-            nodes=nodes,
-            nodes_timeout=limit,
-        )
-        return Visit(gap, options, is_overlapping, fuse, clock, node, region)
+def _build(dice: random.Random, seed: int, index: int, push: Push) -> Build:
+    total, ends = dice.choice((0, 0, 0, 1, 3)), ("success",) * 8 + ("failed", "canceled")
+    nodes = tuple(Node(dice.uniform(0, 90), dice.choice(ends)) for _ in range(total))
+    visits = tuple(_visit(dice, number, total + 1) for number in range(dice.choice((1, 1, 2, 2, 3))))
+    return Build(push, uuid_of(seed, "pipeline", index), visits, nodes)
 
-    def fuse(self) -> Fuse:
-        signal = self.one_of((None, ExitCode.INTERRUPTED, ExitCode.TERMINATED))
-        from_trigger = self.dice.random() < 0.6
-        return Fuse(self.dice.randint(0, 16 if from_trigger else 40), from_trigger, signal)
+
+def _visit(dice: random.Random, number: int, total: int) -> Visit:
+    one_of, fuse = dice.choice, None
+    is_overlapping = number > 0 and dice.random() < 0.15
+    gap = one_of((0.5, 3.0)) if is_overlapping else one_of((2.0, 10.0, 60.0, 300.0)) if number else 5.0
+    gap *= dice.uniform(0.5, 1.5)
+    if dice.random() < 0.25:
+        signal = one_of((None, ExitCode.INTERRUPTED, ExitCode.TERMINATED))
+        from_trigger = dice.random() < 0.6
+        fuse = Fuse(dice.randint(0, 16 if from_trigger else 40), from_trigger, signal)
+    again = "it is wanted" if dice.random() < 0.05 else None
+    confirm, wait = one_of((60.0,) * 5 + (45.0, 45.0, 0.0, 5.0, 20.0)), one_of((None, None, None, 20.0, 600.0))
+    cancels = dice.random() < 0.2
+    clock, region = one_of((0.0, 0.0, 0.0, 3.0, -40.0, 4000.0, -90000.0)), one_of(("eu", "eu", "us"))
+    node = dice.randrange(total) if dice.random() < 0.1 else 0
+    nodes, limit = one_of((("all", 1800.0),) * 6 + (("first", 1800.0), ("all", 30.0)))
+    given: dict[str, Any] = {"again": again, "confirm": confirm, "wait": wait, "cancel_on_interrupt": cancels}
+    options = Options("run", **given, nodes=nodes, nodes_timeout=limit)
+    return Visit(gap, options, is_overlapping, fuse, clock, node, region)

@@ -97,7 +97,6 @@ class Step:
         self.trigger_at: int | None = None
 
     def live_through(self) -> None:
-        """Run the step from its beginning to its end, or to where it is killed."""
         self.report = self.running
         try:
             if self.options.command == "gate":
@@ -119,22 +118,18 @@ class Step:
 
     def rest(self, seconds: float | None = None) -> None:
         """Let time pass, or none; something may end the step in the middle."""
-        error = self._due()
+        self.moments += 1
+        fuse, error = self.fuse, None
+        since = self.trigger_at if fuse is not None and fuse.from_trigger else 0
+        if fuse is not None and since is not None and self.moments - since > fuse.after:
+            self.fuse = None
+            self.world.note(f"{self.name}: {'killed' if fuse.signal is None else fuse.signal.label}")
+            self.running.signalled = fuse.signal
+            error = Killed() if fuse.signal is None else Interrupted(fuse.signal)
         if seconds is not None:
             self.time.pause(seconds if error is None else seconds * self.dice.random())
         if error is not None:
             raise error
-
-    def _due(self) -> BaseException | None:
-        self.moments += 1
-        fuse = self.fuse
-        since = self.trigger_at if fuse is not None and fuse.from_trigger else 0
-        if fuse is None or since is None or self.moments - since <= fuse.after:
-            return None
-        self.fuse = None
-        self.world.note(f"{self.name}: {'killed' if fuse.signal is None else fuse.signal.label}")
-        self.running.signalled = fuse.signal
-        return Killed() if fuse.signal is None else Interrupted(fuse.signal)
 
     # The clock and the console
 
@@ -244,8 +239,9 @@ class Step:
         reply = world.sandbox.respond(request.method, request.path, urlencode(request.query), HEADERS, body, client)
         world.under_way[self.time.current] = None
         world.sandbox.faults.clear()
-        if _is_list(request) and reply.status == 200 and client.is_open:
-            self.looked_at = self.time.now
+        is_list = request.method == "GET" and (request.path.endswith("/pipeline") or "/tree/" in request.path)
+        if is_list and not {"page-token", "offset"} & set(request.query) and reply.status == 200 and client.is_open:
+            self.looked_at = self.time.now  # at the first page of a list of runs
         return reply
 
     def _late(self, request: Request, fault: str | None, post: Post | None) -> Reply | None:
@@ -267,8 +263,6 @@ class Step:
 
 @dataclass
 class Answering:
-    """One connection as the sandbox sees its client."""
-
     world: World
     is_open: bool = True
     reply: Reply | None = None
@@ -278,15 +272,7 @@ class Answering:
         return self.is_open
 
 
-def _is_list(request: Request) -> bool:
-    """Whether it asks for the first page of a list of runs."""
-    is_first = not {"page-token", "offset"} & set(request.query)
-    return request.method == "GET" and is_first and (request.path.endswith("/pipeline") or "/tree/" in request.path)
-
-
 class SimulatedServices:
-    """All that the step may use."""
-
     given = None
     can_ask = True
     token_name = "CIRCLE_TOKEN"

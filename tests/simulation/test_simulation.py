@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from simulation.invariants import Excuse, listed
-from simulation.simulate import main, seeds_of, simulated, story
+from simulation.simulate import main, simulated, story
 
 from deploystep.core.deploy import Outcome
 from deploystep.core.retry import Fate
@@ -135,10 +135,6 @@ def test_a_mistake_of_gate_is_found_out(mistake: str, monkeypatch: pytest.Monkey
     name, instead = GATE_MISTAKES[mistake]
     monkeypatch.setattr(f"{APP}.{name}", instead)
     assert any(words.startswith("I9") for seed in range(60) for words in simulated(seed, gates=True).wrong)
-
-
-def test_a_range_of_seeds() -> None:
-    assert (list(seeds_of("3")), list(seeds_of("1000..1003"))) == ([0, 1, 2], [1000, 1001, 1002])
 
 
 def test_the_command_shows_a_seed_that_fails_with_all_that_happened(

@@ -40,11 +40,9 @@ class Timeline:
         self._broken: BaseException | None = None
 
     def at(self, moment: float, act: Callable[[], None]) -> None:
-        """Let something happen that takes no time."""
         self._push(moment, act, 0)
 
     def begin(self, moment: float, name: str, body: Callable[[], None]) -> None:
-        """Let an actor begin."""
         self._push(moment, Actor(name, body), 0)
 
     def pause(self, seconds: float) -> None:

@@ -38,7 +38,6 @@ FOR_OTHERS = (REFUSED, *OF_ANY, "late-after-create", "close-after-create")
 
 
 def trouble(chance: Random, *, is_trigger: bool, is_job: bool) -> str:
-    """One fault for one request, as text."""
     names = FOR_TRIGGERS if is_trigger else (*FOR_OTHERS, "siblings") if is_job else FOR_OTHERS
     name = chance.choice(names)
     argument = chance.choice(ARGUMENTS.get(name, ("",)))
@@ -46,5 +45,4 @@ def trouble(chance: Random, *, is_trigger: bool, is_job: bool) -> str:
 
 
 def aimed(text: str, method: str, path: str) -> Fault:
-    """The fault, for exactly this request."""
     return replace(parse_fault(text), method=method, path=path)

@@ -60,7 +60,6 @@ class World:
             self.sandbox.set_config(project, SILENT)
 
     def live_through(self) -> None:
-        """Everything that is to happen happens."""
         for build in self.schedule.builds:
             self.time.at(build.push.at, partial(self._push, build))
         self.time.run()
@@ -80,10 +79,6 @@ class World:
         if push.moves:
             self.heads.setdefault(push.ref, []).append((self.time.now, push.commit.sha))
             self.sandbox.move(push.ref, push.commit.sha)
-        self._add_others(push)
-        self._visit(build, 0, self.time.now)
-
-    def _add_others(self, push: Push) -> None:
         for number in range(push.others):
             is_old = number % 2 > 0
             created = START - timedelta(days=3, seconds=number) if is_old else None
@@ -92,6 +87,7 @@ class World:
                 name = uuid_of(self.schedule.seed, project, number, self.time.now)
                 branch = here if project == SHOP else "trunk"
                 self.sandbox.add_build(name, project, branch=branch, revision="1" * 40, created=created)
+        self._visit(build, 0, self.time.now)
 
     def push_another(self, push: Push) -> None:
         """Somebody moves the branch or tag on, to a commit whose build does not deploy."""
@@ -115,7 +111,11 @@ class World:
         step = Step(
             self, build, build.visits[index], len(self.steps) + 1, self.sandbox.next_job(SHOP), began=self.time.now
         )
-        self._set_job(step)
+        nodes, now = build.nodes, self.sandbox.now()
+        if nodes:
+            self.sandbox.set_job(SHOP, step.job, parallel_runs=("running",) * (len(nodes) + 1))
+            ends = {index: (now + timedelta(seconds=n.after), n.status) for index, n in enumerate(nodes, start=1)}
+            self.sandbox.ends[SHOP, step.job] = ends
         self.steps.append(step)
         self.note(f"{step.name} begins")
         self.time.begin(self.time.now, step.name, step.live_through)
@@ -123,15 +123,7 @@ class World:
         if following < len(build.visits) and build.visits[following].is_overlapping:
             self._visit(build, following, self.time.now)
 
-    def _set_job(self, step: Step) -> None:
-        nodes, now = step.build.nodes, self.sandbox.now()
-        if nodes:
-            self.sandbox.set_job(SHOP, step.job, parallel_runs=("running",) * (len(nodes) + 1))
-            ends = {index: (now + timedelta(seconds=n.after), n.status) for index, n in enumerate(nodes, start=1)}
-            self.sandbox.ends[SHOP, step.job] = ends
-
     def ended(self, step: Step) -> None:
-        """A step has ended, well or badly."""
         step.ended = self.time.now
         self.note(f"{step.name} ends: {'killed' if step.report is None else f'exit {int(step.report.exit)}'}")
         visits = step.build.visits
@@ -141,7 +133,6 @@ class World:
         self.judge.ended(self, step)
 
     def trouble(self, request: Request) -> str | None:
-        """What befalls a request, if anything does."""
         is_trigger = request.repeat is Repeat.ONLY_IF_NOT_RECEIVED
         rates = self.schedule.rates
         if self.dice.random() >= (rates.trigger if is_trigger else rates.other):

@@ -17,14 +17,14 @@ _TOLD: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def executable(program: str, environ: Mapping[str, str]) -> str:
     """The path of a program, found as a shell finds it. Raises NotFound or NotExecutable."""
     found = shutil.which(program, path=environ.get("PATH", os.defpath))
-    if found is None and "/" in program and os.path.lexists(program):
+    if found is not None:
+        return found
+    if "/" in program and os.path.lexists(program):
         why = "it is a folder" if Path(program).is_dir() else "it may not be executed"
         raise _refused(program, why, f"make it executable:  chmod +x {program}")
-    if found is None:
-        where = "there is no such file" if "/" in program else "it is in no folder of PATH"
-        hint = "a command of the shell needs one:  deploystep gate RULE -- bash -eo pipefail -c '…'"
-        raise NotFound("command-not-found", f"cannot execute {shown(program)}: {where}", hint)
-    return found
+    where = "there is no such file" if "/" in program else "it is in no folder of PATH"
+    hint = "a command of the shell needs one:  deploystep gate RULE -- bash -eo pipefail -c '…'"
+    raise NotFound("command-not-found", f"cannot execute {shown(program)}: {where}", hint)
 
 
 def become(path: str, command: Sequence[str], environ: Mapping[str, str], ignored: frozenset[int]) -> NoReturn:

@@ -15,12 +15,9 @@ from deploystep.core.source import Diagnostic, Pos, SourceFile, Span
 from deploystep.core.text import visible
 
 LARGEST: Final = 1024 * 1024
-_LARGEST_FACTS: Final = 64 * 1024 * 1024
-_LARGEST_SCRIPT: Final = 64 * 1024  # that is looked through for this step
 
 
 def _root_of(folder: Path) -> Path | None:
-    """The root of the clone that holds a folder; None without one."""
     # unlike Path.exists this raises nothing where a folder may not be read
     return next((each for each in (folder, *folder.parents) if os.path.exists(each / ".git")), None)  # noqa: PTH110
 
@@ -105,21 +102,32 @@ def decoded(path: str, data: bytes, most: int = LARGEST) -> SourceFile:
         raise unreadable(path, what, "save the file as UTF-8", place) from None
 
 
+def read_bytes(path: str, folder: Path, what: str, most: int = LARGEST) -> bytes:
+    """A file that the user named; one byte more than `most` tells that it is larger. Raises UsageError."""
+    with (
+        _told("file-unreadable", f"{what} {path}", "name a readable file"),
+        (folder / path).open("rb") as file,  # `<(a command)` is none of the regular ones
+    ):
+        return file.read(most + 1)
+
+
 def read_given(path: str, folder: Path, standard_input: BinaryIO) -> SourceFile:
     """The file that `--given` names; `-` is standard input."""
+    most = 64 * LARGEST
     if path == "-":
-        return decoded("standard input", standard_input.read(_LARGEST_FACTS + 1), _LARGEST_FACTS)
-    return decoded(path, _bytes(path, folder, "--given", _LARGEST_FACTS), _LARGEST_FACTS)
+        return decoded("standard input", standard_input.read(most + 1), most)
+    return decoded(path, read_bytes(path, folder, "--given: cannot read", most), most)
 
 
 def read_env_file(path: str, folder: Path) -> dict[str, str]:
     """Lines `NAME=value` (also `export NAME=value`); blank lines and `#` comments are left out."""
     found: dict[str, str] = {}
-    for number, raw in enumerate(_bytes(path, folder, "--env-file").decode("utf-8", "surrogateescape").splitlines(), 1):
+    text = read_bytes(path, folder, "--env-file: cannot read").decode("utf-8", "surrogateescape")
+    for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip().removeprefix("export ").strip()
+        name, equals, value = map(str.strip, line.partition("="))
         if not line or line.startswith("#"):
             continue
-        name, equals, value = map(str.strip, line.partition("="))
         if not equals or not name.isidentifier():
             raise UsageError("env-file", f"{path}:{number}: expected NAME=value", "one variable a line")
         is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
@@ -131,15 +139,7 @@ def read_config(path: str, folder: Path, *, is_named: bool) -> str | None:
     """A project's config as text; None where there is none and none was named."""
     if not is_named and not (folder / path).is_file():
         return None
-    return _bytes(path, folder, "--config").decode("utf-8", "replace")
-
-
-def _bytes(path: str, folder: Path, option: str, most: int = LARGEST) -> bytes:
-    with (
-        _refused("file-unreadable", f"{option}: cannot read {path}", "name a readable file"),
-        (folder / path).open("rb") as file,  # `<(a command)` is none of the regular ones
-    ):
-        return file.read(most + 1)
+    return read_bytes(path, folder, "--config: cannot read").decode("utf-8", "replace")
 
 
 def repository_reader(folder: Path, files: Iterable[str] | None) -> Callable[[str], str | None]:
@@ -147,8 +147,8 @@ def repository_reader(folder: Path, files: Iterable[str] | None) -> Callable[[st
 
     Where there is no clone (`files` is None), it reads what is in the folder.
     """
-    tracked = None if files is None else frozenset(files)
-    root = _root_of(folder.absolute()) or folder
+    tracked, root = None if files is None else frozenset(files), _root_of(folder.absolute()) or folder
+    most = 64 * 1024  # of a script that is looked through for this step
 
     def read(path: str) -> str | None:
         is_here = ".." not in path and not path.startswith("/") and (root / path).is_file()
@@ -156,10 +156,10 @@ def repository_reader(folder: Path, files: Iterable[str] | None) -> Callable[[st
             return None
         try:
             with (root / path).open("rb") as file:
-                data = file.read(_LARGEST_SCRIPT + 1)
+                data = file.read(most + 1)
         except OSError:
             return None
-        return data.decode("utf-8", "replace") if len(data) <= _LARGEST_SCRIPT else None
+        return data.decode("utf-8", "replace") if len(data) <= most else None
 
     return lru_cache(read)
 
@@ -204,11 +204,11 @@ def appender(path: str, option: str) -> Callable[[str], None]:
 
 
 def _unwritable(path: str, option: str) -> AbstractContextManager[None]:
-    return _refused("file-unwritable", f"{option}: cannot write {visible(path) or repr(path)}", "name another file")
+    return _told("file-unwritable", f"{option}: cannot write {visible(path) or repr(path)}", "name another file")
 
 
 @contextmanager
-def _refused(code: str, what: str, hint: str) -> Iterator[None]:
+def _told(code: str, what: str, hint: str) -> Iterator[None]:
     """Let what the system refuses come out as an error of the command line."""
     try:
         yield

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 from deploystep.adapters.files import decoded, unreadable
 from deploystep.core.build import Repository
@@ -13,7 +13,8 @@ from deploystep.core.frozen import dataclass
 from deploystep.core.parameters import SECRET_VARIABLES
 from deploystep.core.source import SourceFile
 
-_TIMEOUT: Final = 60.0
+Environ: TypeAlias = Mapping[str, str]
+_NONE: Final[Environ] = MappingProxyType({})
 NOT_HERE: Final = "run the step in the clone that CircleCI's checkout step makes"
 
 
@@ -30,25 +31,23 @@ class Said:
         """The output as text without its last line end."""
         return self.stdout.decode("utf-8", "surrogateescape").rstrip("\n")
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The output as names with NULs between them."""
+        return tuple(filter(None, self.text.split("\0")))
+
 
 class GitRepository:
     """The clone that holds `folder`."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, environ: Environ) -> None:
         self._folder = folder
-        # a folder of the checkout can look like a bare repository: its config would run commands, its refs would judge
         kept = {k: v for k, v in environ.items() if not k.startswith("GIT_") and k not in SECRET_VARIABLES}
-        self._environ = {
-            **kept,
-            "LC_ALL": "C",
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_OPTIONAL_LOCKS": "0",
-            "GIT_NO_REPLACE_OBJECTS": "1",
-            "GIT_NO_LAZY_FETCH": "1",
-            "GIT_CONFIG_COUNT": "1",
-            "GIT_CONFIG_KEY_0": "safe.bareRepository",
-            "GIT_CONFIG_VALUE_0": "explicit",
-        }
+        quiet = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+        plain = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_NO_LAZY_FETCH": "1", "GIT_CONFIG_COUNT": "1"}
+        # a folder of the checkout can look like a bare repository: its config would run commands, its refs would judge
+        bare = {"GIT_CONFIG_KEY_0": "safe.bareRepository", "GIT_CONFIG_VALUE_0": "explicit"}
+        self._environ = {**kept, **quiet, **plain, **bare}
 
     def at(self, folder: Path) -> "GitRepository":
         """The clone that holds another folder."""
@@ -60,16 +59,14 @@ class GitRepository:
             raise UsageError("rules-ref", f"{option}: {ref!r} is not a git ref", "write for example origin/main")
         # git prefers a local branch or a tag of this very name: who calls one `origin/main` would bring his own rules
         full = f"refs/remotes/{ref}" if ref.startswith("origin/") else ref
-        complaints = []
-        for path in paths:
-            # `./` makes the path relative to this folder, as a plain --rules FILE is
-            said = self.run("show", f"{full}:./{path}")
+        # `./` makes the path relative to this folder, as a plain --rules FILE is
+        tried = [(path, self.run("show", f"{full}:./{path}")) for path in paths]
+        for path, said in tried:
             if said.returncode == 0:
                 return decoded(path, said.stdout)
-            complaints.append(said.complaint)
         fetch = f"git fetch origin {ref.removeprefix('origin/')}"
         causes = f"possible causes: it is not fetched (run  {fetch}), has no such file, or this is no clone"
-        raise unreadable(paths[0], f"cannot read {paths[0]} at {ref}: {complaints[0]}", causes)
+        raise unreadable(paths[0], f"cannot read {paths[0]} at {ref}: {tried[0][1].complaint}", causes)
 
     def describe(self) -> Mapping[str, str]:
         """Branch, revision and project as a build's variables would name them; empty outside a clone."""
@@ -116,7 +113,7 @@ class GitRepository:
     def files(self) -> tuple[str, ...] | None:
         """Every file that git tracks, by its path from the root of the clone; None outside one."""
         said = self.run("ls-files", "-z", "--full-name", ":/")
-        return tuple(filter(None, said.text.split("\0"))) if said.returncode == 0 else None
+        return said.names if said.returncode == 0 else None
 
     def refs(self, place: str) -> tuple[tuple[str, str], ...]:
         """Refs below a place (`refs/tags`), newest first: the name without the place, and the commit's revision."""
@@ -132,30 +129,16 @@ class GitRepository:
         said = self.run(*arguments)
         return (said.text or None) if said.returncode == 0 else None
 
-    def run(
-        self,
-        *arguments: str,
-        timeout: float = _TIMEOUT,
-        more: Mapping[str, str] = MappingProxyType({}),
-        is_apart: bool = False,
-    ) -> Said:
-        """Run git, with `more` variables.
-
-        `is_apart` takes the terminal away, on which ssh would ask for what nobody is there to answer.
-        """
+    def run(self, *arguments: str, timeout: float = 60.0, more: Environ = _NONE, is_apart: bool = False) -> Said:
+        """Run git, with `more` variables; `is_apart` takes the terminal away, where ssh would ask nobody something."""
         import subprocess  # noqa: PLC0415 - most decisions ask git nothing
 
         try:
-            done = subprocess.run(  # noqa: S603 - a list of arguments, no shell
+            done = subprocess.run(  # noqa: PLW1510, S603 - a list of arguments, no shell; git may say no
                 ["git", *arguments],  # noqa: S607 - git is found where the build finds it
-                cwd=self._folder,
-                env={**self._environ, **more},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=timeout,
-                check=False,
-                start_new_session=is_apart,
-            )
+                cwd=self._folder, env={**self._environ, **more}, stdin=subprocess.DEVNULL, capture_output=True,
+                timeout=timeout, start_new_session=is_apart,
+            )  # fmt: skip
         except subprocess.TimeoutExpired:
             return Said(-1, b"", f"no answer within {timeout:.0f} s")
         except (OSError, ValueError):
@@ -168,21 +151,14 @@ def plain(stderr: bytes) -> str:
     lines = stderr.decode("utf-8", "replace").strip().splitlines()
     first = next((line for line in lines if not line.startswith(("warning:", "hint:"))), "git does not answer")
     first = re.sub(r"//[^/\s]*@", "//", first)
-    for pattern, words in _COMPLAINTS:
-        found = re.search(pattern, first)
-        if found is not None:
+    missing = r"(?:bad object|bad revision|ambiguous argument|[Nn]ot a valid \w+ name|invalid object name) '?([^\s':]+)"
+    for pattern, words in (
+        ("not a git repository", "this folder is in no git clone"),
+        ("dubious ownership", "git does not trust this clone, which another user owns (dubious ownership)"),
+        (missing, r"\1 is not in this clone"),
+        ("'origin' does not appear to be a git repository", "this clone has no remote called origin"),
+        (r"could not read \w+ for '([^']+)'", r"\1 asks for credentials, and git has none for it"),
+    ):
+        if found := re.search(pattern, first):
             return found.expand(words)
     return re.sub("^(fatal|error): ", "git says: ", first)
-
-
-#: What git says, and the same in words that can be read in the middle of a sentence.
-_COMPLAINTS: Final = (
-    ("not a git repository", "this folder is in no git clone"),
-    ("dubious ownership", "git does not trust this clone, which another user owns (dubious ownership)"),
-    (
-        r"(?:bad object|bad revision|ambiguous argument|[Nn]ot a valid \w+ name|invalid object name) '?([^\s':]+)",
-        r"\1 is not in this clone",
-    ),
-    ("'origin' does not appear to be a git repository", "this clone has no remote called origin"),
-    (r"could not read \w+ for '([^']+)'", r"\1 asks for credentials, and git has none for it"),
-)

@@ -9,32 +9,26 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
-from deploystep.adapters.git import NOT_HERE, GitRepository, Said
+from deploystep.adapters.git import NOT_HERE, Environ, GitRepository, Said
 from deploystep.app.ports import Head
 from deploystep.core import facts
 from deploystep.core.build import Branch, Tag
 from deploystep.core.facts import Answered, Base, ChangedSince, IsMergedInto, Known, Question, Unavailable
-from deploystep.core.frozen import dataclass
 
 _DIFF: Final = (
     "diff-tree", "-r", "-z", "--no-renames", "--name-only", "--no-commit-id", "--ignore-submodules=none",
 )  # fmt: skip
-_UNSHALLOW: Final = "run  git fetch --unshallow  or use CircleCI's checkout step"
 #: A code, and what cannot be told.
 _FILES: Final = ("U101", "cannot tell which files changed")
-_TRUST: Final = 'run  git config --global --add safe.directory "$PWD"  in the clone first'
 _NO: Final = Said(1, b"", "")
-
-_Say: TypeAlias = Callable[[str], object]
 #: What keeps CircleCI from building a commit, and among how many characters (CircleCI docs, "Skip or cancel jobs").
 _SKIP: Final = ("[skip ci]", "[ci skip]")
 _LOOKED_AT: Final = 250
-#: How the caller reaches the remote; CircleCI's checkout step can set these.
-_WAYS: Final = ("GIT_SSH_COMMAND", "GIT_SSH")
 _DEPTH: Final = 50  # commits by which a shallow clone is deepened, to see what is between two of its own
-_NO_REF: Final = 2  # git ls-remote --exit-code
+_REMOTE: Final = "refs/remotes/origin"
+_Say: TypeAlias = Callable[[str], object]
 
 
 class GitHistory:
@@ -63,8 +57,7 @@ class GitHistory:
         """The default branch: the one that the rule file names, else that of `origin/HEAD`; None without both."""
         if self._named is not None:
             return self._named
-        said = self._git("symbolic-ref", "--quiet", "refs/remotes/origin/HEAD")
-        return said.text.removeprefix("refs/remotes/origin/") or None
+        return self._git("symbolic-ref", "--quiet", f"{_REMOTE}/HEAD").text.removeprefix(f"{_REMOTE}/") or None
 
     @cached_property
     def _commit(self) -> Said:
@@ -80,7 +73,7 @@ class GitHistory:
     def _is_merged_into(self, branch: str) -> Answered:
         what = f"cannot tell whether {self._short} is on {branch}"
         moved = self._current.moved(branch) if self._current else None
-        said = self._git("merge-base", "--is-ancestor", self._revision, f"refs/remotes/origin/{branch}")
+        said = self._git("merge-base", "--is-ancestor", self._revision, f"{_REMOTE}/{branch}")
         if moved is not None and self._current:
             # that the branch has only grown meanwhile is ordinary; where it takes a fetch, only a yes is worth one
             is_still_on = said.returncode == 0 and moved.now and self._current.contains(moved.now, self._revision)
@@ -90,76 +83,68 @@ class GitHistory:
         return self._trouble(said, branch, ("U102", what)) or Known(value=False)
 
     def _changed(self, question: ChangedSince) -> Answered:
-        if question.base is Base.LAST_DEPLOY:
-            return self._changed_since_deploy(question.ref)
-        if question.base is Base.PREVIOUS_COMMIT:
-            return self._changed_in_commit()
-        if question.base is Base.MERGE_BASE:
-            return self._changed_since_merge_base()
-        return self._changed_since_ref(question.ref or "")
+        since: str | Unavailable = ""  # nothing: every file has changed
+        if question.base is Base.PREVIOUS_COMMIT:  # the first parent
+            said = self._git(*_DIFF, f"{self._revision}^1", self._revision, "--")
+            if said.returncode == 0:
+                return Known(said.names)
+            if trouble := self._trouble(_NO):
+                return trouble
+            # a parent can be known and still be missing: only what has none is a root
+            roots = self._git("rev-list", "--no-walk", "--max-parents=0", self._revision, "--")
+            if roots.returncode == 0 and not roots.stdout:
+                return _unknown(f"the commit before {self._short} is not in this clone", NOT_HERE)
+        elif question.base is Base.MERGE_BASE:
+            since = self._merge_base()
+        elif question.base is Base.LAST_DEPLOY:
+            since = self._deployed(question.ref)
+        else:
+            since = self._ref(question.ref or "")
+        if isinstance(since, Unavailable):
+            return since
+        # else the tree without files, which git knows everywhere, and calls otherwise in a SHA-256 repository
+        since = since or self._git("hash-object", "-t", "tree", "--stdin").text
+        said = self._git(*_DIFF, since, self._revision, "--")
+        is_first = (question.base, question.ref) == (Base.LAST_DEPLOY, "")
+        note = "no earlier deploy is known: every file counts as changed" if is_first else ""
+        return Known(said.names, note) if said.returncode == 0 else self._missing(said)
 
-    def _changed_in_commit(self) -> Answered:
-        """Against the first parent; a root commit changed everything it holds."""
-        said = self._git(*_DIFF, f"{self._revision}^1", self._revision, "--")
-        if said.returncode == 0:
-            return _files(said)
-        trouble = self._trouble(_NO)
-        if trouble is not None:
-            return trouble
-        # a parent can be known and still be missing: only what has none is a root
-        roots = self._git("rev-list", "--no-walk", "--max-parents=0", self._revision, "--")
-        if roots.returncode == 0 and not roots.stdout:
-            return _unknown(f"the commit before {self._short} is not in this clone", NOT_HERE)
-        return self._changed_from("")
-
-    def _changed_since_merge_base(self) -> Answered:
+    def _merge_base(self) -> str | Unavailable:
         branch = self.default_branch
         if branch is None:
             why = "the rule file names no default branch, and the clone has no origin/HEAD"
             return _unknown(why, "write  default_branch: NAME  in the rule file", ("U108", _FILES[1]))
-        trouble = self._stale(branch) or self._trouble(_NO)
-        if trouble is not None:
+        if trouble := self._stale(branch) or self._trouble(_NO):
             return trouble
-        base = self._git("merge-base", f"refs/remotes/origin/{branch}", self._revision)
+        base = self._git("merge-base", f"{_REMOTE}/{branch}", self._revision)
         if base.returncode == 0:
-            return self._changed_from(base.text)
+            return base.text
         why = f"{self._short} and origin/{branch} have no common commit"
         return self._trouble(base, branch) or _unknown(why, "write since: {ref: NAME}")
 
-    def _changed_since_deploy(self, commit: str | None) -> Answered:
-        """Since a commit that was deployed; one that is not in this commit's history says nothing about it."""
+    def _deployed(self, commit: str | None) -> str | Unavailable:
+        """A commit that was deployed (empty: none was); one that is not in the history says nothing about this one."""
         if commit is None:
             why = f"{_FILES[1]} since the last deploy without asking CircleCI"
             return Unavailable("U101", why, "state them:  --changed FILE")
-        if not commit:
-            note = "no earlier deploy is known: every file counts as changed"
-            return self._changed_from("", note)
-        said = self._git("merge-base", "--is-ancestor", commit, self._revision)
-        if said.returncode == 0:
-            return self._changed_from(commit)
+        said = self._git("merge-base", "--is-ancestor", commit, self._revision) if commit else None
+        if said is None or said.returncode == 0:
+            return commit
         why = f"{commit[:7]}, which was deployed last, is not in the history of {self._short}"
         return self._trouble(said) or _unknown(why, "write since: {ref: NAME}")
 
-    def _changed_since_ref(self, ref: str) -> Answered:
+    def _ref(self, ref: str) -> str | Unavailable:
         branch = facts.branch_named(ref)
         name, is_branch = branch.removeprefix("refs/tags/"), ref != branch
-        stale = self._stale(name, is_branch=is_branch)
-        if stale is not None:
+        if stale := self._stale(name, is_branch=is_branch):
             return stale
-        places = (f"refs/tags/{name}", f"refs/remotes/origin/{name}", ref)[is_branch:]
-        found = next((r for place in places if (r := self._repository.resolve(place)) is not None), None)
-        if found is not None:
-            return self._changed_from(found)
+        for place in (f"refs/tags/{name}", f"{_REMOTE}/{name}", ref)[is_branch:]:
+            if found := self._repository.resolve(place):
+                return found
         here = self._git("cat-file", "-e", f"{self._revision}^{{commit}}")
         if here.returncode != 0:
             return self._missing(here)
         return _unknown(f"there is no ref '{ref}' in this clone", self._fetch(name))
-
-    def _changed_from(self, base: str, note: str = "") -> Answered:
-        # else the tree without files, which git knows everywhere, and calls otherwise in a SHA-256 repository
-        base = base or self._git("hash-object", "-t", "tree", "--stdin").text
-        said = self._git(*_DIFF, base, self._revision, "--")
-        return _files(said, note) if said.returncode == 0 else self._missing(said)
 
     def _stale(self, name: str, *, is_branch: bool = True) -> Unavailable | None:
         """The answer if a branch or tag of the clone is out of date, as `run` asks the remote; None where it is not."""
@@ -176,39 +161,33 @@ class GitHistory:
 
         The remote's `branch` is not in the clone, or the clone lacks history, or git cannot do anything here.
         """
-        ref = f"refs/remotes/origin/{branch}^{{commit}}"
+        ref = f"{_REMOTE}/{branch}^{{commit}}"
         if branch and said.returncode != 1 and self._git("rev-parse", "--verify", "--quiet", ref).returncode == 1:
             return _unknown(f"origin/{branch} is not fetched", self._fetch(branch), asked)
         shallow = self._git("rev-parse", "--is-shallow-repository")
         # whatever is not a clear no counts as shallow: an old git repeats the question
         if shallow.returncode == 0 and shallow.text != "false":
-            return _unknown("this is a shallow clone", _UNSHALLOW, asked)
+            cure = "run  git fetch --unshallow  or use CircleCI's checkout step"
+            return _unknown("this is a shallow clone", cure, asked)
         worst = shallow if said.returncode in (0, 1) else said
         return self._missing(worst, asked) if worst.returncode != 0 else None
 
     def _fetch(self, name: str) -> str:
-        """How to get a branch or tag, in the long form: otherwise a clone of one branch does not keep another."""
+        # in the long form: otherwise a clone of one branch does not keep another
         otherwise = ", or give --fetch" if self._current else ""
-        return f"run  git fetch origin {name}:refs/remotes/origin/{name}  first{otherwise}"
+        return f"run  git fetch origin {name}:{_REMOTE}/{name}  first{otherwise}"
 
     def _missing(self, said: Said, asked: tuple[str, str] = _FILES) -> Unavailable:
         """Git could not answer: no git, no clone, one that it does not trust, or the commit is not in it."""
-        return _unknown(said.complaint, _TRUST if "dubious" in said.complaint else NOT_HERE, asked)
+        trust = 'run  git config --global --add safe.directory "$PWD"  in the clone first'
+        return _unknown(said.complaint, trust if "dubious" in said.complaint else NOT_HERE, asked)
 
 
 def _unknown(why: str, cure: str, asked: tuple[str, str] = _FILES) -> Unavailable:
     return Unavailable(asked[0], f"{asked[1]}: {why}", cure)
 
 
-def _files(said: Said, note: str = "") -> Known[tuple[str, ...]]:
-    return Known(tuple(filter(None, said.text.split("\0"))), note)
-
-
-# The remote
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(NamedTuple):
     """A ref that has moved: where the remote has it `now` (empty: nowhere), why that matters, and the cure."""
 
     now: str
@@ -225,21 +204,15 @@ class GitRemote(GitRepository):
     """
 
     def __init__(
-        self,
-        folder: Path,
-        environ: Mapping[str, str],
-        names: Iterable[str] = (),
-        say: _Say = str,
-        *,
-        fetches: bool = False,
+        self, folder: Path, environ: Environ, names: Iterable[str] = (), say: _Say = str, *, fetches: bool = False
     ) -> None:
         super().__init__(folder, environ)
         self.timeout = 30.0
         self.moved = lru_cache(self._moved)
-        self._say, self._fetches = say, fetches
-        self._ways = {name: environ[name] for name in _WAYS if environ.get(name)}
+        self._say, self._fetches, self._names = say, fetches, frozenset(names)
+        # how the caller reaches the remote; CircleCI's checkout step can set these
+        self._ways = {name: environ[name] for name in ("GIT_SSH_COMMAND", "GIT_SSH") if environ.get(name)}
         self._fetched: set[str] = set()
-        self._names = frozenset(names)
         self._read: Mapping[str, str] | str | None = None
 
     def _far(self, *arguments: str) -> Said:
@@ -247,8 +220,12 @@ class GitRemote(GitRepository):
 
     def head(self, ref: Branch | Tag) -> Head:
         """Where a branch or tag is; a tag's commit, not the tag object."""
-        names = _names(ref)
-        found = self.where(names)
+        names = [f"refs/heads/{ref.name}"]
+        if isinstance(ref, Tag):
+            names = [f"refs/tags/{ref.name}^{{}}", f"refs/tags/{ref.name}"]
+        elif ref.name.startswith("pull/"):  # a pull request of GitHub's: `pull/7`, and for the API `pull/7/head`
+            names.insert(0, f"refs/{ref.name}" if ref.name.count("/") > 1 else f"refs/{ref.name}/head")
+        found = self._where(names)
         if isinstance(found, str):
             return Head(None, found)
         return Head(next((found[name] for name in names if name in found), None))
@@ -258,35 +235,29 @@ class GitRemote(GitRepository):
         title, _, body = self.commit(revision).text.split("\0")[-1].partition("\n")
         return any(word in text.strip()[:_LOOKED_AT].lower() for text in (title, body) for word in _SKIP)
 
-    def where(self, names: Iterable[str]) -> Mapping[str, str] | str:
+    def _where(self, names: Iterable[str]) -> Mapping[str, str] | str:
         """Where refs are, by full name, and which branch `HEAD` is; a text with the reason if nothing could be read."""
         said = self._far("ls-remote", "--symref", "--exit-code", "origin", *names)
-        if said.returncode not in (0, _NO_REF):
+        if said.returncode not in (0, 2):  # 2 is no such ref
             return said.complaint
-        found: dict[str, str] = {}
-        for line in said.text.split("\n"):
-            value, _, name = line.partition("\t")
-            is_symbolic = value.startswith("ref: ")
-            if is_symbolic is (name == "HEAD"):
-                found[name] = value.removeprefix("ref: refs/heads/")
-        return found
+        lines = [line.partition("\t")[::2] for line in said.text.split("\n")]
+        found = {name: value for value, name in lines if value.startswith("ref: ") is (name == "HEAD")}
+        return {name: value.removeprefix("ref: refs/heads/") for name, value in found.items()}
 
     def contains(self, revision: str, other: str) -> bool:
         """Whether `other` is known to be an ancestor of `revision`; a clone that lacks history fetches some more."""
-        if self._is_ancestor(other, revision):
+        ask = ("merge-base", "--is-ancestor", other, revision)
+        if self.run(*ask).returncode == 0:
             return True
         is_known = self.is_shallow() is False and self.resolve(revision) is not None
         if not is_known and revision not in self._fetched:
             # in a clone that lacks blobs already; any other would become one that fetches them whenever it is used
             is_partial = self._line("config", "--get", "remote.origin.promisor") == "true"
-            if self.fetch(revision, *(["--filter=blob:none"] if is_partial else [])):
+            if self._fetch(revision, *(["--filter=blob:none"] if is_partial else [])):
                 self._fetched.add(revision)
-        return self._is_ancestor(other, revision)
+        return self.run(*ask).returncode == 0
 
-    def _is_ancestor(self, other: str, revision: str) -> bool:
-        return self.run("merge-base", "--is-ancestor", other, revision).returncode == 0
-
-    def fetch(self, what: str, *more: str) -> bool:
+    def _fetch(self, what: str, *more: str) -> bool:
         """Fetch a commit or a refspec once, in a shallow clone with some more history; whether it worked."""
         depth = () if self.is_shallow() is False else (f"--deepen={_DEPTH}",)  # --depth would take history away
         how = ("--quiet", "--no-tags", "--no-write-fetch-head", *more, *depth)
@@ -305,7 +276,7 @@ class GitRemote(GitRepository):
         there = self._refs(name)
         if isinstance(there, str):
             return None
-        tag, branch = f"refs/tags/{name}", f"refs/remotes/origin/{name}"
+        tag, branch = f"refs/tags/{name}", f"{_REMOTE}/{name}"
         places = ((tag, f"{tag}^{{}}"), (tag, tag), (branch, f"refs/heads/{name}"))[2 * is_branch :]
         kept, here = next(((k, r) for k, _ in places if (r := self.resolve(k))), ("", ""))
         target, source, now = next(((k, s, there[s]) for k, s in places if s in there), ("", "", ""))
@@ -313,7 +284,7 @@ class GitRemote(GitRepository):
             return None  # a tag or commit that only the clone has is no ref of the remote's
         refspec = f"+{source.removesuffix('^{}')}:{target}"
         shown = f"origin/{name}" if (kept or target) == branch else f"tag {name}"
-        if now and self._fetches and self.fetch(refspec):
+        if now and self._fetches and self._fetch(refspec):
             was = f"at {here[:7]}" if here else "not"
             self._say(f"{shown} was fetched: it is at {now[:7]}, and was {was} in this clone")
             return None
@@ -329,17 +300,7 @@ class GitRemote(GitRepository):
         if self._read is None or not (isinstance(self._read, str) or self._names.issuperset(names)):
             self._names |= {*names}
             forms = ("refs/heads/{}", "refs/tags/{}", "refs/tags/{}^{{}}")
-            self._read = self.where(("HEAD", *(form.format(n) for n in sorted(self._names) for form in forms)))
+            self._read = self._where(("HEAD", *(form.format(n) for n in sorted(self._names) for form in forms)))
             if isinstance(self._read, str):
                 self._say(f"where origin's branches are now could not be read ({self._read}): the clone is believed")
         return self._read
-
-
-def _names(ref: Branch | Tag) -> tuple[str, ...]:
-    """The full names under which a ref is listed, the best first."""
-    if isinstance(ref, Tag):
-        return f"refs/tags/{ref.name}^{{}}", f"refs/tags/{ref.name}"
-    if ref.name.startswith("pull/"):  # a pull request of GitHub's: `pull/7`, and for the API `pull/7/head`
-        name = ref.name if ref.name.count("/") > 1 else f"{ref.name}/head"
-        return f"refs/{name}", f"refs/heads/{ref.name}"
-    return (f"refs/heads/{ref.name}",)

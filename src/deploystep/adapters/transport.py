@@ -30,17 +30,17 @@ READ_TIMEOUT: Final = 60.0  # seconds until the whole answer to a read is there
 TRIGGER_TIMEOUT: Final = 120.0  # the same for what may be sent only once
 ADDRESS_TIMEOUT: Final = 5.0  # seconds for one address of several that a name has
 LARGEST_BODY: Final = 16 * 1024 * 1024
-_PIECE: Final = 64 * 1024
 
 
 class _Ended(Exception):
     """Why this exchange is ended from here, in words."""
 
 
-class _Exchange:
-    """How far one request has got. Once it is given up, nothing more of it is sent."""
+class _Exchange(HTTPAdapter):
+    """One request, and how far it has got. Once it is given up, nothing more of it is sent."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.is_begun = False  # whether the first byte of the request may have left
         self._result: Response | BaseException | None = None
         self._is_given_up = False
@@ -48,7 +48,7 @@ class _Exchange:
         self._sockets: list[tuple[socket.socket, socket.socket]] = []
 
     def hold(self, connection: socket.socket) -> None:
-        """Keep a second handle on a connection, with which it can be shut down whatever is made of the first."""
+        # a second handle, with which a connection can be shut down whatever is made of the first
         with self._changed:
             if self._is_given_up:
                 connection.close()
@@ -56,7 +56,7 @@ class _Exchange:
             self._sockets.append((connection, connection.dup()))
 
     def check(self, *, is_begun: bool = False) -> None:
-        """Raise where nothing must be sent any more; else the request may be about to be sent (`is_begun`)."""
+        # raises where nothing must be sent any more; else the request may be about to be sent
         with self._changed:
             if self._is_given_up:
                 raise _Ended("given up")
@@ -64,53 +64,39 @@ class _Exchange:
             self._changed.notify()
 
     def end(self, result: Response | BaseException) -> None:
-        """Note what came of it, and close what the thread leaves open.
-
-        urllib3 1 does so with a connection whose proxy said no; what still reads from it would put off a mere close.
-        """
         with self._changed:
             self._result = self._result or result
             self._changed.notify()
+        # urllib3 1 leaves one open whose proxy said no; what still reads from it would put off a mere close
         for connection, _ in self._sockets:
             descriptor = connection.detach()
             if descriptor >= 0:
                 socket.close(descriptor)
 
     def wait(self, limit: float) -> Response | BaseException | None:
-        """What came of it; None where it was not begun, or not ended, in time; `limit` is in seconds."""
+        """What came of it; None where it was not begun, or not ended, in so many seconds. Then nothing goes on."""
         end = time.monotonic() + limit
-        with self._changed:
-            if self._changed.wait_for(lambda: self.is_begun or self._result is not None, CONNECT_TIMEOUT):
-                self._changed.wait_for(lambda: self._result is not None, end - time.monotonic())
-            self._is_given_up = True
-            return self._result
-
-    def give_up(self) -> None:
-        """Let nothing more leave, and end what the thread is waiting for."""
-        with self._changed:
-            self._is_given_up = True
-            for _, handle in self._sockets:
-                with suppress(OSError), handle:
-                    handle.shutdown(socket.SHUT_RDWR)
-
-
-class _Adapter(HTTPAdapter):
-    """Tells an exchange how far its request has got."""
-
-    def __init__(self, exchange: _Exchange) -> None:
-        super().__init__()
-        self._exchange = exchange
+        try:
+            with self._changed:
+                if self._changed.wait_for(lambda: self.is_begun or self._result is not None, CONNECT_TIMEOUT):
+                    self._changed.wait_for(lambda: self._result is not None, end - time.monotonic())
+                self._is_given_up = True
+                return self._result
+        finally:  # on a signal too
+            with self._changed:
+                self._is_given_up = True
+                for _, handle in self._sockets:
+                    with suppress(OSError), handle:
+                        handle.shutdown(socket.SHUT_RDWR)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Prepare a pool of connections, of whatever kind it is: direct, or through a proxy."""
-        conn.ConnectionCls = _told(conn.ConnectionCls, self._exchange)
+        # which prepares a pool of connections, of whatever kind it is: direct, or through a proxy
+        conn.ConnectionCls = _told(conn.ConnectionCls, self)
         super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        """The answer without headers at which `requests` would look: a malformed Location raises, as if never sent.
-
-        Of a cookie that it cannot read, the standard library prints a traceback.
-        """
+        # without headers at which `requests` would look: a malformed Location raises, as if never sent; of a cookie
+        # that it cannot read, the standard library prints a traceback
         resp.headers.pop("location", None)
         original = getattr(resp, "_original_response", None)  # where `requests` looks for cookies
         if original is not None:
@@ -144,75 +130,57 @@ class HttpTransport:
     """Sends requests to one address with one token."""
 
     def __init__(self, address: Address, token: Secret, *, read_timeout: float | None = None) -> None:
-        self._address = address
-        self._token = token
-        self._read_timeout = read_timeout
-
-    @property
-    def host(self) -> str:
-        """The address that requests go to, without a trailing slash."""
-        return str(self._address)
+        self._address, self._token, self._read_timeout = address, token, read_timeout
+        self.host = str(address)  # without a trailing slash
 
     def send(self, request: Request) -> Result:
         """The complete answer, or what is certain about the attempt."""
         exchange = _Exchange()
         limit = (self._read_timeout or READ_TIMEOUT) if request.repeat is Repeat.FREELY else TRIGGER_TIMEOUT
         Thread(target=self._carry_out, args=(request, exchange, limit), daemon=True).start()
-        try:
-            result = exchange.wait(limit)
-        finally:
-            exchange.give_up()  # on a signal too
+        result = exchange.wait(limit)
         if isinstance(result, Response):
             return result
         # certainly not received only where the request was not begun; of the rest nothing is certain
         fate = Fate.UNKNOWN if exchange.is_begun else Fate.NOT_RECEIVED
-        if result is not None:
-            if not isinstance(result, _FORESEEN):
-                raise result
-            return Failure(fate, _reason(result))
-        what, seconds = ("whole answer", limit) if exchange.is_begun else ("connection", CONNECT_TIMEOUT)
-        return Failure(fate, f"no {what} within {seconds:.0f} s")
+        if result is None:
+            what, seconds = ("whole answer", limit) if exchange.is_begun else ("connection", CONNECT_TIMEOUT)
+            return Failure(fate, f"no {what} within {seconds:.0f} s")
+        if not isinstance(result, (requests.RequestException, HTTPError, OSError, ValueError, _Ended)):
+            raise result
+        return Failure(fate, _reason(result))
 
     def _carry_out(self, request: Request, exchange: _Exchange, limit: float) -> None:
         """Send the request and read the answer, in a thread of its own, which leaves signals to the main one."""
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        try:
-            with requests.Session() as session, self._open(session, request, exchange, limit) as answer:
-                answer.raw.enforce_content_length = True  # urllib3 1 takes a body that was cut off for a whole one
-                body = bytearray()
-                for piece in answer.iter_content(_PIECE):
-                    body += piece
-                    if len(body) > LARGEST_BODY:
-                        raise _Ended("the answer was too long")  # noqa: TRY301 - as every other end
-                headers = {name.lower(): value for name, value in answer.headers.items()}
-                exchange.end(Response(answer.status_code, headers, bytes(body)))
-        except BaseException as error:  # noqa: BLE001 - it is raised again where the result is waited for
-            exchange.end(error)
-
-    def _open(
-        self, session: requests.Session, request: Request, exchange: _Exchange, limit: float
-    ) -> requests.Response:
-        # plain http goes to loopback only, and must not pass through a proxy on the way
-        session.trust_env = self._address.scheme == "https"
-        session.mount(f"{self._address.scheme}://", _Adapter(exchange))
         query = "&".join(f"{segment(name)}={segment(value)}" for name, value in request.query.items())
         url = self.host + request.path + ("?" * bool(query)) + query
         headers = {"Accept": "application/json", "User-Agent": f"deploystep/{__version__}", "Connection": "close"}
-        return session.request(
-            request.method,
-            url,
-            json=request.body,
-            auth=self._authorized,
-            headers=headers,
-            timeout=(ADDRESS_TIMEOUT, limit + 1.0),  # later than the deadline, which says what it was
-            allow_redirects=False,
-            stream=True,
-        )
 
-    def _authorized(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """The request with its header, set last, so that neither `.netrc` nor a session can replace it."""
-        request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
-        return request
+        def authorized(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+            # set last, so that neither `.netrc` nor a session can replace it
+            prepared.headers["Authorization"] = f"Bearer {self._token.reveal()}"
+            return prepared
+
+        try:
+            with requests.Session() as session:
+                # plain http goes to loopback only, and must not pass through a proxy on the way
+                session.trust_env = self._address.scheme == "https"
+                session.mount(f"{self._address.scheme}://", exchange)
+                with session.request(
+                    request.method, url, json=request.body, auth=authorized, headers=headers, stream=True,
+                    timeout=(ADDRESS_TIMEOUT, limit + 1.0), allow_redirects=False,  # the deadline comes first
+                ) as answer:  # fmt: skip
+                    answer.raw.enforce_content_length = True  # urllib3 1 takes a body that was cut off for a whole one
+                    body = bytearray()
+                    for piece in answer.iter_content(64 * 1024):
+                        body += piece
+                        if len(body) > LARGEST_BODY:
+                            raise _Ended("the answer was too long")  # noqa: TRY301 - as every other end
+                    named = {name.lower(): value for name, value in answer.headers.items()}
+                    exchange.end(Response(answer.status_code, named, bytes(body)))
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the result is waited for
+            exchange.end(error)
 
 
 def _reason(error: BaseException) -> str:
@@ -228,7 +196,6 @@ def _reason(error: BaseException) -> str:
     return f"the connection failed ({type(causes[-1]).__name__})"
 
 
-_FORESEEN: Final = (requests.RequestException, HTTPError, OSError, ValueError, _Ended)
 _NO_BUNDLE: Final = "the file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names is not there"
 #: A kind of exception, how its text begins, and what that means; an empty text stands for the exception's own.
 _REASONS: Final = (

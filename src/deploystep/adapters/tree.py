@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from deploystep.adapters.files import decoded, leads_out, up_to_root
+from deploystep.adapters.files import decoded, leads_out, read_bytes, up_to_root
 from deploystep.adapters.git import GitRepository
 from deploystep.app.options import RULES
 from deploystep.core.build import ProjectSlug, Repository
@@ -20,8 +20,7 @@ class ProjectTree:
     """The project that the named files or folders are of; without any, that of this folder."""
 
     def __init__(self, folder: Path, paths: tuple[str, ...], rules: str, git: GitRepository) -> None:
-        self._folder = folder
-        self._paths = paths
+        self._folder, self._paths = folder, paths
         self._root = self._root_of(paths[0] if paths else "")
         self._git = git.at(folder / self._root)
         self._marks: dict[str, bytes] = {}
@@ -30,9 +29,7 @@ class ProjectTree:
         self.own = ProjectSlug.parse(f"{remote.vcs}/{remote.path}") if remote else None
 
     def _root_of(self, path: str) -> Path:
-        """The root of a path's project, from this folder."""
-        first = Path(path)
-        start = first if (self._folder / first).is_dir() else first.parent
+        start = Path(path) if (self._folder / path).is_dir() else Path(path).parent
         places = up_to_root(self._folder / start)
         if places is not None:
             return Path(os.path.normpath(start / places[-1]))
@@ -57,12 +54,7 @@ class ProjectTree:
         return self._source(self.rule_path) if (self._folder / self.rule_path).exists() else None
 
     def _source(self, path: str) -> SourceFile:
-        try:
-            with (self._folder / path).open("rb") as file:
-                data = file.read(_LARGEST + 1)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not a file name"
-            raise UsageError("file-unreadable", f"cannot read {path}: {reason}", "name a readable file") from None
+        data = read_bytes(path, self._folder, "cannot read", _LARGEST)
         self._marks[path] = _BOM if data.startswith(_BOM) else b""
         return decoded(path, data, _LARGEST)
 
@@ -83,32 +75,29 @@ class ProjectTree:
         Raises UsageError where one is not of this project alone or cannot be written, a link leads out of its
         repository, or, unless forced, one is not as git has it in the last commit.
         """
-        root = (self._folder / self._root).resolve()
+        here = self._folder / self._root
+        root = here.resolve()
         for path in self._paths[1:]:
             if (self._folder / self._root_of(path)).resolve() != root:
                 what = f"--write: {self._paths[0]} and {path} are of different projects"
                 raise UsageError("two-projects", what, "write one after the other")
         for path in texts:
-            if leads_out(os.path.relpath(self._folder / path, self._folder / self._root), self._folder / self._root):
+            if leads_out(os.path.relpath(self._folder / path, here), here):
                 what = f"--write: {path} is a link that leads out of this repository"
                 raise UsageError("file-unwritable", what, "migrate the repository that the file belongs to")
-        inside = None if is_forced else self._git.run("rev-parse", "--is-inside-work-tree")
-        if inside is not None and inside.returncode != 0:
-            raise UsageError(
-                "work-tree", "--write: git does not keep these files", "run it in a clone, or give  --force"
-            )
+        if not is_forced and self._git.run("rev-parse", "--is-inside-work-tree").returncode != 0:
+            what = "--write: git does not keep these files"
+            raise UsageError("work-tree", what, "run it in a clone, or give  --force")
         for path in () if is_forced else texts:
             real = (self._folder / path).resolve()
-            if real.exists() and not self._is_committed(os.path.relpath(real, root)):
+            name = os.path.relpath(real, root)
+            # `git status` does not tell of files that are ignored, or that the index says to be unchanged
+            said = [self._git.run("rev-parse", "--verify", f"HEAD:./{name}"), self._git.run("hash-object", "--", name)]
+            is_committed = said[0].stdout == said[1].stdout and not any(each.returncode for each in said)
+            if real.exists() and not is_committed:
                 hint = "commit or stash it, so that git can undo the changes, or give  --force"
                 raise UsageError("work-tree", f"--write: {path} is not committed", hint)
         self._replace(texts)
-
-    def _is_committed(self, name: str) -> bool:
-        """`git status` does not tell of files that are ignored, or that the index says to be unchanged."""
-        old = self._git.run("rev-parse", "--verify", f"HEAD:./{name}")
-        new = self._git.run("hash-object", "--", name)
-        return not old.returncode and not new.returncode and old.stdout == new.stdout
 
     def _replace(self, texts: dict[str, str]) -> None:
         made: list[tuple[Path, Path]] = []
@@ -129,10 +118,8 @@ class ProjectTree:
             for beside, real in made:
                 beside.replace(real)
         except OSError as error:
-            what = f"cannot write {path}: {error.strerror}"
-            raise UsageError(
-                "file-unwritable", what, "make the folder writable, or see the changes with --diff"
-            ) from None
+            hint = "make the folder writable, or see the changes with --diff"
+            raise UsageError("file-unwritable", f"cannot write {path}: {error.strerror}", hint) from None
         finally:
             for beside, _ in made:
                 with suppress(OSError):

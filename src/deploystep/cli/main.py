@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -50,12 +50,8 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, out: Te
     ignored = frozenset(each for each in _SIGNALS if signal.getsignal(each) is signal.SIG_IGN)
     line = _CommandLine(argv, environ, console, Report(command, is_dry="--dry-run" in argv or command not in ACTING))
     report = line.report
-    # in a build every line is kept, also where the step has a terminal
-    can_draw = err.isatty() and environ.get("TERM") != "dumb" and environ.get("CIRCLECI") != "true"
-    is_watched = can_draw and command not in ("", "sandbox")
     try:
-        with console.working(f"deploystep {command}") if is_watched else nullcontext():
-            line.carry_out(stdin)
+        line.carry_out(stdin)
         if report.to_execute:  # what comes now is not lost: it meets the command
             signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
             report.raise_if_signalled()  # one that came before, and whose own exception was swallowed

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Final
 
 from deploystep.adapters.clock import SystemClock
 from deploystep.adapters.console import Console
@@ -18,8 +17,6 @@ from deploystep.core.secret import Address, Secret, read_address
 from deploystep.project.config import Config
 from deploystep.project.would_run import would_run
 from deploystep.sandbox import Sandbox, TriggerBody, Workflow, parse_fault
-
-_HEARTBEAT: Final = 3600.0
 
 
 @contextmanager
@@ -38,24 +35,19 @@ def started_for(
             sandbox.set_job(str(build.project), build.build_num, parallel_runs=nodes)
         console.info(f"sandbox: a mock CircleCI server at {sandbox.url} while this runs; nothing leaves this machine")
         if config is not None and build.project:
-            starts = None if config.setup else partial(_starts, config, console)
             if config.setup:
                 console.info(f"sandbox: {config.path}:{config.setup}: a setup config: what continues it is not known")
-            declared = {name: parameter.default for name, parameter in config.parameters.items()}
-            defaults = {name: value for name, value in declared.items() if isinstance(value, (str, int))}
+            starts = None if config.setup else partial(_starts, config, console)
+            defaults = {n: p.default for n, p in config.parameters.items() if isinstance(p.default, (str, int))}
             sandbox.set_config(str(build.project), config.text, defaults=defaults, starts=starts)
         yield read_address(sandbox.url)
 
 
 def _starts(config: Config, console: Console, body: TriggerBody) -> list[Workflow]:
-    """The workflows that the project's config starts, or may start, for a trigger.
-
-    Raises ValueError for parameters that the config does not declare, and a config that CircleCI refuses.
-    """
+    """The workflows that the config starts, or may start. Raises ValueError where one of both is refused."""
     if config.refused:
         raise ValueError(config.refused.why)
-    unexpected = [name for name in body.parameters if name not in config.parameters]
-    if unexpected:
+    if unexpected := [name for name in body.parameters if name not in config.parameters]:
         raise ValueError(f"Unexpected argument(s): {', '.join(unexpected)}")
     found = would_run(config, Branch(body.branch or "") if body.tag is None else Tag(body.tag), body.parameters)
     if not found.workflows:
@@ -86,19 +78,15 @@ def serve(options: Options, token: str | None, repository: GitRepository, consol
     except OSError as error:
         what = f"{options.written('port')}: cannot listen there: {error.strerror}"
         raise UsageError("port", what, "leave --port out for a free one") from None
+    greeting = f"""\
+sandbox: a mock CircleCI server at {sandbox.url} (Ctrl-C ends it)
+try it in a clone that holds .circleci/deploy.yml:
+  CIRCLE_TOKEN=any-token deploystep run --outside-ci --host {sandbox.url}
+see what arrived:  curl {sandbox.url}/sandbox/requests"""
+    document = json.dumps({"schema": 1, "command": "sandbox", "url": sandbox.url})
     try:
-        console.result(_greeting(sandbox.url, is_json=options.json))
+        console.result(document if options.json else greeting)
         while True:
-            clock.sleep(_HEARTBEAT)
+            clock.sleep(3600.0)
     finally:
         sandbox.stop()
-
-
-def _greeting(url: str, *, is_json: bool) -> str:
-    if is_json:
-        return json.dumps({"schema": 1, "command": "sandbox", "url": url})
-    return f"""\
-sandbox: a mock CircleCI server at {url} (Ctrl-C ends it)
-try it in a clone that holds .circleci/deploy.yml:
-  CIRCLE_TOKEN=any-token deploystep run --outside-ci --host {url}
-see what arrived:  curl {url}/sandbox/requests"""

@@ -12,19 +12,14 @@ from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, TypeAlias
 
 from .messages import Call, Reply, http_date, message
-from .state import WORKFLOW_STATES, RunOverride
 
-Handle: TypeAlias = Callable[[Call], Reply]
-"""Answers a call as it should be answered; raises if the request is refused."""
+Handle: TypeAlias = Callable[[Call], Reply]  # answers a call as it should be answered; raises if it is refused
 Action: TypeAlias = Callable[[str, Handle, Call], Reply]
 """Takes a fault's argument, and answers a call before, after or instead of letting it be handled."""
-
-SKIP_TEXT = "Ignoring pipeline due to CI skip in the commit"
-"""v2 OpenAPI, pipelineNotTriggeredResponse."""
+SKIP_TEXT = "Ignoring pipeline due to CI skip in the commit"  # v2 OpenAPI, pipelineNotTriggeredResponse
 V1_TEXT = "Your config file has errors and may not run correctly"
 LIMITED, FAILED = "Rate limit exceeded", "Internal server error"
-BROKEN = {"message": FAILED}
-GARBAGE = {"body": b"<html><body>upstream sent something else</body></html>", "content_type": "text/html"}
+GARBAGE = {"body": b"<html>upstream sent something else</html>", "content_type": "text/html"}
 NO_ANSWER = Reply(0, delivery="none")
 FORM = re.compile(
     r"((?P<method>GET|POST|\*)\s+(?P<path>/\S*)\s*=>\s*)?(?P<name>[^:*]*)(:(?P<argument>.*?))?"
@@ -34,15 +29,21 @@ FORM = re.compile(
 # What may stand after a fault's colon.
 NONE, TEXT, SECONDS, MAYBE_SECONDS = "", ".*", r"[0-9]{1,4}(\.[0-9]{1,3})?", r"([0-9]{1,4}(\.[0-9]{1,3})?)?"
 STATUS, LOCATION, NODES = "[245][0-9]{2}(:.*)?", "3[0-9]{2}:[!-~]+", "[0-9]+(,[0-9]+)*(:.*)?"
+STATES = "success|failed|error|canceled|unauthorized|not_run|running|failing|on_hold|queued"
+"""v2 OpenAPI, Workflow.status; `queued` is missing there, but the documentation shows it for serial groups."""
 
 
 class Kind(NamedTuple):
-    """A row of the table: how the text form looks, what it means, its argument's pattern, and what it does."""
+    """A row of the table: the text form, what it means, its argument's pattern, and what it does.
+
+    One with `is_of_run` changes a run that is being created, so it can meet nothing else.
+    """
 
     form: str
     meaning: str
     argument: str
     action: Action
+    is_of_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,25 +68,26 @@ def parse_fault(text: str) -> Fault:
     found = FORM.fullmatch(text.strip())
     kind = FAULTS.get(name := found["name"].strip()) if found else None
     if found is None or kind is None:
-        known = ", ".join(f"`{kind.form}`" for kind in FAULTS.values())
-        raise ValueError(f"unknown fault `{text}`; known are {known}")
+        raise ValueError(f"unknown fault `{text}`; known are {', '.join(f'`{k.form}`' for k in FAULTS.values())}")
     argument, method = found["argument"] or "", (found["method"] or "POST").upper()
     if not re.fullmatch(kind.argument, argument, re.DOTALL):
         raise ValueError(f"`{name}` is written as in `{kind.form}`, not with `{argument}`")
-    if kind in _OF_RUNS and method == "GET":
+    if kind.is_of_run and method == "GET":
         raise ValueError(f"`{name}` changes a run that is being created, so it cannot meet a {method}")
     return Fault(name, argument, int(found["count"] or 1), method, found["path"] or "")
 
 
-# Actions
+def _late(text: str, handle: Handle, call: Call) -> Reply:
+    return handle(call) if call.client(float(text)) else NO_ANSWER
 
 
-def _late(*, is_patient: bool) -> Action:
-    def act(text: str, handle: Handle, call: Call) -> Reply:
-        is_there = call.client(float(text))  # only by waiting for the client does time pass
-        return handle(call) if is_there or is_patient else NO_ANSWER
+def _create_late(text: str, handle: Handle, call: Call) -> Reply:
+    call.client(float(text))  # only by waiting for the client does time pass
+    return handle(call)
 
-    return act
+
+def _late_after_create(text: str, handle: Handle, call: Call) -> Reply:
+    return replace(handle(call), delay=float(text))
 
 
 def _limited(text: str, _handle: Handle, _call: Call) -> Reply:
@@ -103,12 +105,7 @@ def _siblings(text: str, handle: Handle, call: Call) -> Reply:
 
 def _status(text: str, _handle: Handle, _call: Call) -> Reply:
     status, _, words = text.partition(":")
-    location = [("Location", words)] if status.startswith("3") else []
-    return message(int(status), words or f"Status {status}", *location)
-
-
-def _answering(status: int) -> Action:
-    return lambda text, *_: message(status, text or FAILED)
+    return message(int(status), words or f"Status {status}", *([("Location", words)] if status[0] == "3" else []))
 
 
 def _spoilt(**fields: Any) -> Action:
@@ -116,42 +113,44 @@ def _spoilt(**fields: Any) -> Action:
     return lambda _text, handle, call: replace(handle(call), **fields)
 
 
-def _with(field: str, usual: str = "", read: Callable[[str], Any] = str) -> Action:
-    """Let a run be created, but with the argument in one field of `RunOverride`."""
-    return lambda text, handle, call: handle(call._replace(override=RunOverride(**{field: read(text or usual)})))
+def _of_run(form: str, meaning: str, argument: str, name: str, usual: Any = "") -> Kind:
+    """Let a run be created, but with the argument in one field of `TriggerBody`."""
+
+    def act(text: str, handle: Handle, call: Call) -> Reply:
+        return handle(call._replace(override={name: type(usual)(text or usual)}))
+
+    return Kind(form, meaning, argument, act, is_of_run=True)
 
 
-_CODES = (500, 502, 503, 504)
-_OF_REQUESTS = (
+_CODES, _SETUP = (500, 502, 503, 504), "create a run of a dynamic config: first a setup workflow, then the others"
+_BROKEN = {"message": FAILED}
+_KINDS = (
     Kind("close", "end the connection; nothing is created", NONE, lambda *_: NO_ANSWER),
     Kind("close-after-create", "create, then end the connection", NONE, _spoilt(delivery="none")),
-    Kind("late:5", "handle 5 s late; not at all if the client has left", SECONDS, _late(is_patient=False)),
-    Kind("create-late:5", "handle 5 s late, even if the client has left", SECONDS, _late(is_patient=True)),
-    Kind(
-        "late-after-create:5", "create at once, answer 5 s late", SECONDS, lambda t, h, c: replace(h(c), delay=float(t))
-    ),
+    Kind("late:5", "handle 5 s late; not at all if the client has left", SECONDS, _late),
+    Kind("create-late:5", "handle 5 s late, even if the client has left", SECONDS, _create_late),
+    Kind("late-after-create:5", "create at once, answer 5 s late", SECONDS, _late_after_create),
     Kind("cut", "create, then cut the answer's body short", NONE, _spoilt(delivery="cut")),
     Kind("garbage", "create, then answer with something that is not JSON", NONE, _spoilt(**GARBAGE)),
     Kind("429:1", "too many requests, Retry-After in seconds (none: no such header)", MAYBE_SECONDS, _limited),
     Kind("429-date:1", "too many requests, Retry-After as a date", SECONDS, _until),
-    *(Kind(f"{c}", f"answer {c}; nothing is created", TEXT, _answering(c)) for c in _CODES),
-    *(Kind(f"{c}-after-create", f"create, then answer {c}", NONE, _spoilt(status=c, body=BROKEN)) for c in _CODES),
+    *(
+        Kind(f"{c}", f"answer {c}; nothing is created", TEXT, lambda text, *_, c=c: message(c, text or FAILED))
+        for c in _CODES
+    ),
+    *(Kind(f"{c}-after-create", f"create, then answer {c}", NONE, _spoilt(status=c, body=_BROKEN)) for c in _CODES),
     Kind("status:403:message", "answer this status and message; nothing is created", STATUS, _status),
     Kind("redirect:307:http://127.0.0.1:1/", "answer with a redirect", LOCATION, _status),
     Kind("siblings:1,2:failed", "show these nodes so when a job of /sandbox/jobs is read next", NODES, _siblings),
+    _of_run("skip", "200 and CircleCI's words for a skipped commit", TEXT, "instead", SKIP_TEXT),
+    _of_run("message:text", "200 with only a message, as v1.1 may fail", TEXT, "instead", V1_TEXT),
+    _of_run("errored:message", "create a run whose config has this error", TEXT, "errors", "Config is not valid"),
+    _of_run("no-workflow", "create a run in which nothing starts", NONE, "no_workflow", usual=True),
+    _of_run("moved", "create a run of another commit", TEXT, "moved"),
+    _of_run("unauthorized", "create workflows that may not run", NONE, "outcome", "unauthorized"),
+    _of_run("ends:failed", "create workflows that end in this state", STATES, "outcome"),
+    _of_run("lag:5", "create a run that lists and searches show 5 s late", SECONDS, "lag", 0.0),
+    _of_run("setup", _SETUP, NONE, "setup", usual=True),
 )
-_SETUP = "create a run of a dynamic config: first a setup workflow, then the others"
-_OF_RUNS = (
-    Kind("skip", "200 and CircleCI's words for a skipped commit", TEXT, _with("instead", SKIP_TEXT)),
-    Kind("message:text", "200 with only a message, as v1.1 may fail", TEXT, _with("instead", V1_TEXT)),
-    Kind("errored:message", "create a run whose config has this error", TEXT, _with("errors", "Config is not valid")),
-    Kind("no-workflow", "create a run in which nothing starts", NONE, _with("no_workflow", "yes", bool)),
-    Kind("moved", "create a run of another commit", TEXT, _with("revision")),
-    Kind("unauthorized", "create workflows that may not run", NONE, _with("outcome", "unauthorized")),
-    Kind("ends:failed", "create workflows that end in this state", "|".join(WORKFLOW_STATES), _with("outcome")),
-    Kind("lag:5", "create a run that lists and searches show 5 s late", SECONDS, _with("lag", read=float)),
-    Kind("setup", _SETUP, NONE, _with("setup", "yes", bool)),
-)
-"""These change a run that is being created, so they can meet nothing else."""
-FAULTS: Mapping[str, Kind] = {kind.form.partition(":")[0]: kind for kind in (*_OF_REQUESTS, *_OF_RUNS)}
+FAULTS: Mapping[str, Kind] = {kind.form.partition(":")[0]: kind for kind in _KINDS}
 """Every kind by the word it starts with, in the order of the documentation."""

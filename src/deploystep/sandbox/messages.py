@@ -1,67 +1,58 @@
-"""Requests and replies as values, and the routes between them."""
+"""Requests and replies as values, the routes between them, and what the bodies of requests may hold."""
 
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from email.utils import format_datetime
-from operator import attrgetter
-from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-from .state import NOTHING, RunOverride
-
-JsonValue: TypeAlias = Any
-"""A decoded JSON value; it stays untyped until `shapes` has checked it."""
-T = TypeVar("T")
-CREDENTIALS = frozenset({"authorization", "circle-token", "proxy-authorization", "cookie"})
-"""Headers, and members of a query, that are not kept."""
+NOTHING: Mapping[Any, Any] = MappingProxyType({})
+UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(slots=True)
 class Request:
-    """One request as it arrives; as it is kept it has no credentials, and its body is parsed or, if not JSON, text.
+    """One request as it arrives: the path percent-encoded, headers in lower case. `status` is None without an answer.
 
-    `path` is percent-encoded, because `%2F` and `/` differ on some routes. `query` is decoded; of a repeated name the
-    last counts. `headers` has lower-case names. `status` is None while no answer has been chosen, and stays None when
-    the connection was ended without one.
+    As it is kept it has no credentials, and its body is parsed or, if it is not JSON, text.
     """
 
     method: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
-    body: JsonValue
+    body: Any
     at: datetime
     status: int | None = None
 
 
-Delivery: TypeAlias = Literal["whole", "cut", "none"]
-"""What becomes of a reply on its way to the client: with `cut` fewer bytes follow than Content-Length promises, with
-`none` not one; then the connection ends."""
-
-
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. `body` is bytes, or JSON that may hold times and values by their fields. `delay` is in seconds."""
+    """An answer. `body` is bytes, or JSON that may hold times and values by their fields. `delay` is in seconds.
+
+    With `delivery` cut, fewer bytes follow than Content-Length promises, with none not one; then the connection ends.
+    """
 
     status: int
-    body: JsonValue = None
+    body: Any = None
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str = "application/json;charset=utf-8"
-    delivery: Delivery = "whole"
+    delivery: Literal["whole", "cut", "none"] = "whole"
     delay: float = 0.0
 
     def payload(self) -> bytes:
         """Return the body as it goes over the wire."""
-        return self.body if isinstance(self.body, bytes) else json.dumps(self.body, default=_plain).encode()
 
+        def plain(value: Any) -> Any:
+            if isinstance(value, datetime):  # as the API writes it: UTC, milliseconds, `Z`
+                return value.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            return asdict(value)
 
-def _plain(value: Any) -> JsonValue:
-    """Write a time as the API does: UTC, milliseconds, `Z`."""
-    if isinstance(value, datetime):
-        return value.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return asdict(value)
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body, default=plain).encode()
 
 
 def message(status: int, text: str, *headers: tuple[str, str]) -> Reply:
@@ -70,47 +61,32 @@ def message(status: int, text: str, *headers: tuple[str, str]) -> Reply:
 
 
 class RefusedError(ValueError):
-    """A request that is answered with a message instead of what it asks for: with 200 where nothing is to be created.
+    """A request that is answered with a message instead of what it asks for: with 200 where nothing is created."""
 
-    `pointer`, to what is wrong in a body, is said by v3 alone.
-    """
-
-    def __init__(self, status: int, text: str, pointer: str = "") -> None:
+    def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
-        self.status, self.pointer = status, pointer
+        self.status = status
 
 
 Client: TypeAlias = Callable[[float], bool]
-"""The other end of the connection: lets so many seconds pass, and tells whether it is still there then. Raises
-`ConnectionError` if the server is being stopped. That of a simulation moves its own clock."""
+"""The other end of the connection: lets so many seconds pass, and tells whether it is still there then."""
 
 
 class Call(NamedTuple):
-    """A request on its way to its handler, and what a fault makes of it.
-
-    `nodes` are the states, by index, that nodes of the job asked for are to show from now on.
-    """
+    """A request on its way to its handler, and what a fault makes of it: fields of `TriggerBody`, states of nodes."""
 
     request: Request
     client: Client
-    override: RunOverride = RunOverride()
+    override: Mapping[str, Any] = NOTHING
     nodes: Mapping[int, str] = NOTHING
 
 
-class Route(NamedTuple):
-    """Which handler answers which requests. `kind` is `trigger`, `job` (the reading of one), or empty.
-
-    The handler is given the store, the call, and by name what the parts of the path name (`Store.named`). It returns
-    a `Reply`, or the JSON of a 200.
-    """
-
-    method: str
-    pattern: re.Pattern[str]
-    handler: Callable[..., JsonValue]
-    kind: str = ""
+Route: TypeAlias = tuple[str, re.Pattern[str], Callable[..., Any], str]
+"""Method, pattern of the path, handler, and kind: `trigger`, `job` (the reading of one), or empty. The handler is given
+the store, the call, and by name what the parts of the path name (`Store.named`); it returns a Reply or JSON."""
 
 
-def route(text: str, handler: Callable[..., JsonValue], kind: str = "") -> Route:
+def route(text: str, handler: Callable[..., Any], kind: str = "") -> Route:
     """Make a route from a method and a path as sent, percent-encoded, with `{parts}` that vary.
 
     A branch is one segment: its slashes are `%2F` (v1.1 reference). A slug has three, and none of them is joined so.
@@ -118,10 +94,10 @@ def route(text: str, handler: Callable[..., JsonValue], kind: str = "") -> Route
     forms = {"project": "[^/%]+/[^/]+/[^/]+", "job": "[0-9]{1,15}", "number": "[0-9]{1,15}"}
     method, path = text.split()
     parts = re.sub(r"\{(\w+)\}", lambda part: f"(?P<{part[1]}>{forms.get(part[1], '[^/]+')})", path.replace(".", r"\."))
-    return Route(method, re.compile(parts), handler, kind)
+    return method, re.compile(parts), handler, kind
 
 
-def page_of(items: Sequence[T], token: str, size: int) -> tuple[Sequence[T], str | None]:
+def page_of(items: Sequence[Any], token: str, size: int) -> tuple[Sequence[Any], str | None]:
     """Take one page of a list, and the token of the next one; raises `RefusedError` for one never given out.
 
     A token counts the items still to come, from the old end: so what is created while somebody pages neither
@@ -139,6 +115,77 @@ def http_date(moment: datetime) -> str:
     return format_datetime(moment.astimezone(timezone.utc), usegmt=True)
 
 
-def told(value: object, *names: str, **renamed: str) -> dict[str, JsonValue]:
+def told(value: object, *names: str, **renamed: str) -> dict[str, Any]:
     """Return parts of a value by the names that they have in the API."""
-    return {name: attrgetter(path)(value) for name, path in ({name: name for name in names} | renamed).items()}
+    return {name: getattr(value, own) for name, own in ({name: name for name in names} | renamed).items()}
+
+
+Shape: TypeAlias = "str | list[Shape] | Mapping[str, Shape]"
+"""What a body may hold: one of `KINDS`, a list of such that is not empty, or an object with a shape for each member. A
+member whose name ends in `!` is required. `*` stands for every other name; without it others are refused."""
+
+
+def checked(value: Any, shape: Shape, place: str = "") -> Any:
+    """Return the value as its shape takes it over; raises `RefusedError`, which names the place of what is wrong."""
+    spot = f"`{place[1:]}`" if place else "the body"
+    if isinstance(shape, str):
+        test, take = KINDS[shape]
+        with suppress(ValueError, TypeError, AttributeError):
+            if test(value):
+                return take(value)
+        raise RefusedError(400, f"{spot} must be {shape}")
+    if isinstance(shape, list):
+        if not isinstance(value, list) or not value:
+            raise RefusedError(400, f"{spot} must be a list that is not empty")
+        return [checked(entry, shape[0], f"{place}/{index}") for index, entry in enumerate(value)]
+    if not isinstance(value, dict):
+        raise RefusedError(400, f"{spot} must be an object")
+    members = {name.rstrip("!"): inner for name, inner in shape.items()}
+    wrong = {name[:-1]: "is required" for name in shape if name.endswith("!") and name[:-1] not in value}
+    wrong |= {name: "is not a known member" for name in value if not {name, "*"} & set(members)}
+    for name, words in wrong.items():
+        raise RefusedError(400, f"`{place[1:]}{'/' * bool(place)}{name}` {words}")
+    return {n: checked(v, members[n if n in members else "*"], f"{place}/{n}") for n, v in value.items()}
+
+
+def decoded(body: bytes) -> Any:
+    """Decode one JSON document; raises `RefusedError`, also for `NaN` and for nesting too deep to be read."""
+    try:
+        return json.loads(body, parse_constant=int)
+    except (ValueError, RecursionError):
+        raise RefusedError(400, "the body is not JSON") from None
+
+
+def body_of(request: Request, shape: Shape, *, is_declared: bool = True) -> Any:
+    """Return a body (none is an empty object) that may have to be declared as JSON; raises `RefusedError`."""
+    declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if is_declared and declared != "application/json":
+        raise RefusedError(400, "the body is not declared as JSON")
+    return checked(decoded(request.body.strip() or b"{}"), shape)
+
+
+def _are_parameters(value: Any) -> bool:
+    # entries, and characters of names and texts (v2 OpenAPI, pipelineRequest)
+    if type(value) is not dict or len(value) > 100 or any(len(name) > 128 for name in value):  # noqa: PLR2004
+        return False
+    return all(type(v) in {int, bool} or (type(v) is str and len(v) <= 512) for v in value.values())  # noqa: PLR2004
+
+
+TIME = re.compile(r".*(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
+FILTER = re.compile(r'\s*|pipeline\.git\.branch == ".*"')
+KINDS: Mapping[str, tuple[Callable[[Any], object], Callable[[Any], Any]]] = {
+    "anything": (lambda _: True, lambda v: v),
+    "empty": (lambda v: not v, str),
+    "a string": (lambda v: type(v) is str, str),
+    "an integer": (lambda v: type(v) is int, int),
+    "from 1 to 20": (lambda v: type(v) is int and v in range(1, 21), int),
+    "a UUID": (UUID_FORM.fullmatch, str.lower),
+    # which Python 3.10 does not know with a `Z`
+    "a time with its zone": (TIME.fullmatch, lambda v: datetime.fromisoformat(re.sub("[Zz]$", "+00:00", v))),
+    'empty or `pipeline.git.branch == "NAME"`': (
+        FILTER.fullmatch,
+        lambda v: json.loads(v.partition(" == ")[2] or "null"),
+    ),
+    "an object of at most 100 texts, numbers and booleans": (_are_parameters, dict),
+}
+"""By what a value must be: a test, and how it is taken over."""

@@ -6,23 +6,18 @@ The web application's address of a run, which clients print, answers with a page
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from typing import Any
 from urllib.parse import quote
 
 from deploystep.core.html import Node, badge, element, facts, link, page, scrolled, table
 
+from .apis import config_of
 from .faults import parse_fault
-from .messages import Call, JsonValue, RefusedError, Reply, Route, route
-from .shapes import INTEGER, STRING, TIME, UUID, Shape, checked, decoded
-from .state import Run
-from .store import ProjectConfig, Store, jobs_of, project_slug
-from .v2 import config_of
+from .messages import Call, RefusedError, Reply, Route, Shape, body_of, route
+from .store import ProjectConfig, Run, Store, jobs_of, project_slug
 
 PAGES = "/pipelines/"
 PLACES = ("/sandbox/", PAGES)
-
-
-# Pages
 
 
 def _run(store: Store, _call: Call, project: str, number: str) -> Reply:
@@ -34,19 +29,14 @@ def _run(store: Store, _call: Call, project: str, number: str) -> Reply:
     told: list[tuple[str, Node]] = [("project", link(PAGES + quote(project), project))]
     told += [*zip(("state", "ref", "revision"), _summary(run), strict=True), ("id", element("code", run.id))]
     told += [("triggered", f"{run.api}, {run.created_at:%Y-%m-%d %H:%M:%S}")]
-    sent = facts(*((name, element("code", json.dumps(value))) for name, value in run.parameters.items()))
-    rows = tuple(
-        (workflow.name, badge(workflow.status), job.name, badge(job.status), str(job.number))
-        for _, workflow, job in jobs_of(run)
-    )
+    told += [(f"parameter {name}", element("code", json.dumps(value))) for name, value in run.parameters.items()]
+    rows = tuple((w.name, badge(w.status), job.name, badge(job.status), str(job.number)) for _, w, job in jobs_of(run))
     head = ("Workflow", "State", "Job", "State of the job", "Number")
     text = config_of(store, run)["compiled"]
     return _page(
         f"Run {run.number} of {project}",
         facts(*told),
         *(element("p", badge("error"), f" {text}") for text in run.errors),
-        element("h2", "Parameters"),
-        sent if run.parameters else element("p", "None were sent."),
         element("h2", "Workflows"),
         table("Workflows", head, rows) if rows else element("p", "None has started."),
         element("h2", "Compiled config"),
@@ -55,9 +45,8 @@ def _run(store: Store, _call: Call, project: str, number: str) -> Reply:
 
 
 def _list(store: Store, call: Call, project: str) -> Reply:
-    """Answer with a page that lists a project's runs, newest first, on request only one branch's."""
-    runs = store.pipelines(project, call.request.query.get("branch"))
-    rows = tuple((link(f"{PAGES}{quote(project)}/{run.number}", f"run {run.number}"), *_summary(run)) for run in runs)
+    runs, place = store.pipelines(call, project), PAGES + quote(project)
+    rows = tuple((link(f"{place}/{run.number}", f"run {run.number}"), *_summary(run)) for run in runs)
     return _page(f"Runs of {project}", table("Runs", ("Run", "State", "Ref", "Revision"), rows))
 
 
@@ -71,51 +60,47 @@ def _summary(run: Run) -> tuple[Node, Node, Node]:
     return badge(run.state), ref, element("code", run.revision)
 
 
-# For other processes
-
-
-def _runs(store: Store, _call: Call) -> JsonValue:
-    shown = [(asdict(run), [asdict(w) | {"status": w.status} for w in run.workflows]) for run in store.runs]
-    return {"runs": [run | {"workflows": workflows} for run, workflows in shown]}
-
-
-def _add_faults(store: Store, body: JsonValue) -> None:
+def _add_faults(store: Store, body: Any) -> None:
     """Queue all of them or, if one is wrong, none."""
     for fault in [parse_fault(text) for text in (*body.get("faults", ()), *filter(None, [body.get("fault")]))]:
         store.add_fault(fault)
 
 
-def _set_configs(store: Store, body: JsonValue) -> None:
-    store.configs |= {project_slug(name): ProjectConfig(text) for name, text in body.items()}
-
-
-TEXTS: Shape = {"*": STRING}
-REF = dict.fromkeys(("branch", "tag", "revision", "trigger"), STRING)
-BUILD: Shape = {"pipeline_id!": UUID, "project!": STRING, "workflow_id": UUID, "created": TIME, "jobs": TEXTS, **REF}
-JOB: Shape = {"project!": STRING, "number!": INTEGER, "parallel_runs!": [STRING], "status": STRING}
-
-
-def _change(name: str, shape: Shape, act: Callable[[Store, JsonValue], None]) -> Route:
+def _change(name: str, shape: Shape, act: Callable[[Store, Any], None]) -> Route:
     """Answer with the body as it was understood, or say why it cannot be."""
 
-    def handle(store: Store, call: Call) -> JsonValue:
-        body = checked(decoded(call.request.body or b"{}"), shape)
+    def handle(store: Store, call: Call) -> Any:
+        body = body_of(call.request, shape, is_declared=False)
         act(store, body)
         return body
 
     return route(f"POST /sandbox/{name}", handle)
 
 
-STATUS: Shape = {"id!": UUID, "status!": STRING}
+TEXTS: Shape = {"*": "a string"}
+BUILD: Shape = {
+    "pipeline_id!": "a UUID",
+    "project!": "a string",
+    "workflow_id": "a UUID",
+    "created": "a time with its zone",
+    "jobs": TEXTS,
+    **dict.fromkeys(("branch", "tag", "revision", "trigger"), "a string"),
+}
+JOB: Shape = {"project!": "a string", "number!": "an integer", "parallel_runs!": ["a string"], "status": "a string"}
+STATUS: Shape = {"id!": "a UUID", "status!": "a string"}
 ROUTES = (
     route(f"GET {PAGES}{{project}}/{{number}}", _run),
     route(f"GET {PAGES}{{project}}", _list),
     route("GET /sandbox/requests", lambda store, _call: {"requests": store.requests}),
-    route("GET /sandbox/runs", _runs),
+    route("GET /sandbox/runs", lambda store, _call: {"runs": store.runs}),
     route("GET /sandbox/faults", lambda store, _call: {"faults": store.faults}),
-    _change("faults", {"fault": STRING, "faults": [STRING]}, _add_faults),
+    _change("faults", {"fault": "a string", "faults": ["a string"]}, _add_faults),
     _change("heads", TEXTS, lambda store, body: store.moved.update(body)),
-    _change("configs", TEXTS, _set_configs),
+    _change(
+        "configs",
+        TEXTS,
+        lambda store, body: store.configs.update({project_slug(n): ProjectConfig(t) for n, t in body.items()}),
+    ),
     _change("jobs", JOB, lambda store, body: store.set_job(**body)),
     _change("builds", BUILD, lambda store, body: store.add_build(**body)),
     _change("workflows", STATUS, lambda store, body: store.set_workflow(body["id"], body["status"])),
