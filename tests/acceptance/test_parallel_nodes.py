@@ -33,7 +33,7 @@ def test_the_others_are_waited_for(project: Project) -> None:
     lines = ended.err.splitlines()
     said = ["nodes: 1 2 running", "nodes: 1 success, 2 running", "nodes: 1 2 success"]
     assert [line for line in lines if line.startswith("nodes: ")] == said
-    assert "all 2 other nodes of job 12 have succeeded" in lines
+    assert "the other 2 nodes of job 12 succeeded" in lines
     paths = [f"{r.method} {r.path}" for r in server.requests]
     assert paths[:6] == [*[JOB] * 4, MINE, LIST], "success is read twice, and before anything else"
 

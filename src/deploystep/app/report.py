@@ -1,7 +1,7 @@
 """What a command has to tell, at any moment: the one mutable fact that steps, signals and renderers share."""
 
 from enum import Enum, unique
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from deploystep.core.deploy import Outcome, TriggerSpec
 from deploystep.core.errors import ExitCode, Interrupted, ToolError
@@ -31,17 +31,14 @@ class TriggerEntry:
     commit the run is where it is of another.
     """
 
+    because = other_commit = ""
+    created: "Created | None" = None
+    workflows: "tuple[WorkflowState, ...]" = ()
+    cancelled: dict[str, bool] | None = None
+    would_run: "WouldRun | None" = None
+
     def __init__(self, spec: TriggerSpec, url: str, request: "Request", outcome: Outcome) -> None:
-        self.spec = spec
-        self.url = url
-        self.request = request
-        self.outcome = outcome
-        self.created: Created | None = None
-        self.workflows: tuple[WorkflowState, ...] = ()
-        self.because = ""
-        self.other_commit = ""
-        self.cancelled: dict[str, bool] | None = None
-        self.would_run: WouldRun | None = None
+        self.spec, self.url, self.request, self.outcome = spec, url, request, outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,38 +63,24 @@ class GateOutcome(Enum):
 class Gated:
     """A rule that `gate` judges, with the words of its command (none: only the answer is wanted), and what came of it.
 
-    `variables` are added to the environment of the command, whose file is at `path`.
+    `program` is the first word: the others can hold secrets, and are not shown. `variables` are added to the
+    environment of the command, whose file is at `path`.
     """
 
+    outcome: GateOutcome | None = None
+    because = path = ""
+    variables: "Mapping[str, str]"
+
     def __init__(self, rule: str, command: tuple[str, ...]) -> None:
-        self.rule = rule
-        self.command = command
-        self.outcome: GateOutcome | None = None
-        self.because = ""
-        self.variables: Mapping[str, str] = {}
-        self.path = ""
-
-    @property
-    def program(self) -> str:
-        """The first word of the command; the others can hold secrets, and are not shown."""
-        return self.command[0] if self.command else ""
-
-
-@unique
-class Grade(Enum):
-    """How it is: as it should be, worth a thought, or in the way of a deploy."""
-
-    OK = "ok"
-    WARNING = "warning"
-    ERROR = "error"
+        self.rule, self.command, self.program, self.variables = rule, command, "".join(command[:1]), {}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at, what was found and the cure. `is_refusal`: CircleCI said no."""
+    """One thing that `doctor` looked at, what was found and the cure. `is_refusal`: CircleCI said no."""
 
     name: str
-    grade: Grade
+    grade: Literal["ok", "warning", "error"]
     text: str
     cure: str = ""
     is_refusal: bool = False
@@ -111,31 +94,28 @@ class Report:
     `is_cancelling` that is being done, until another signal comes.
     """
 
+    build: "BuildContext | None" = None
+    now: "datetime | None" = None
+    source: SourceFile | None = None
+    decision: "Decision | None" = None
+    gated: Gated | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+    again: str | None = None
+    skipped = ""
+    is_strict = has_written = shows_diff = is_cancelling = False
+    tried: tuple[TriedCase, ...] = ()
+    gaps: tuple[Diagnostic, ...] = ()
+    start: "Start | None" = None
+    migration: "Migration | None" = None
+    matrix: "Matrix | None" = None
+    error: ToolError | None = None
+    exit = ExitCode.OK
+    signalled: ExitCode | None = None
+
     def __init__(self, command: str, *, is_dry: bool = True) -> None:
-        self.command = command
-        self.is_dry = is_dry
-        self.build: BuildContext | None = None
-        self.now: datetime | None = None
-        self.source: SourceFile | None = None
-        self.decision: Decision | None = None
+        self.command, self.is_dry = command, is_dry
         self.triggers: list[TriggerEntry] = []
-        self.gated: Gated | None = None
-        self.diagnostics: tuple[Diagnostic, ...] = ()
-        self.again: str | None = None
-        self.skipped = ""
-        self.is_strict = False
-        self.tried: tuple[TriedCase, ...] = ()
-        self.gaps: tuple[Diagnostic, ...] = ()
-        self.start: Start | None = None
         self.findings: list[Finding] = []
-        self.migration: Migration | None = None
-        self.has_written = False
-        self.shows_diff = False
-        self.matrix: Matrix | None = None
-        self.error: ToolError | None = None
-        self.exit = ExitCode.OK
-        self.signalled: ExitCode | None = None
-        self.is_cancelling = False
 
     @property
     def to_execute(self) -> Gated | None:

@@ -353,11 +353,11 @@ def test_what_goes_to_another_project_costs_none() -> None:
 @pytest.mark.parametrize(
     ("of", "text", "started", "is_again", "why"),
     [
-        (spec(key=KEY), config(f"x: {KEY}"), None, False, "it holds its deploy key"),
-        (spec(key=KEY, **BARE), config(f"x: {KEY}"), None, False, "it holds its deploy key"),
-        (spec(key=KEY, **TO_ITSELF), config(f"x: {KEY}"), None, False, "it holds its deploy key"),
+        (spec(key=KEY), config(f"x: {KEY}"), None, False, "deploy key"),
+        (spec(key=KEY, **BARE), config(f"x: {KEY}"), None, False, "deploy key"),
+        (spec(key=KEY, **TO_ITSELF), config(f"x: {KEY}"), None, False, "deploy key"),
         (spec(key=KEY, workflow="lint"), config(f"x: {OTHER}"), running("lint"), False, ""),
-        (spec(key=KEY), config(f"x: {OTHER}"), None, True, "it holds a deploy key, and --again"),
+        (spec(key=KEY), config(f"x: {OTHER}"), None, True, "deploy key"),
         (spec(key=KEY), config("x: y"), running("deploy"), False, "it was triggered through the API and holds"),
         (spec(), None, running("deploy"), False, "it was triggered through the API and holds workflow deploy"),
         (spec(), None, running("lint"), False, ""),
@@ -387,7 +387,7 @@ def test_what_nothing_could_tell(of: TriggerSpec, own: Any) -> None:
     ],
 )
 def test_a_key_that_its_config_does_not_show_ends_no_loop(of: TriggerSpec, started: Any) -> None:
-    with pytest.raises(FactUnavailable, match="shows no deploy key, and no workflow tells"):
+    with pytest.raises(FactUnavailable, match="no deploy key or workflow tells"):
         asked(of, own_pipeline(), config("x: y"), started)
 
 
