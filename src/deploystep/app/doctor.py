@@ -19,10 +19,9 @@ from deploystep.app.report import Finding, Report
 from deploystep.circleci import v2
 from deploystep.circleci.errors import cannot_see, describe_failure
 from deploystep.circleci.http import Failure, JsonObject, Response, body_of, message_of, segment, server_time
-from deploystep.core.build import CLOUD, BuildContext, ProjectSlug, Repository
+from deploystep.core.build import CLOUD, BuildContext, ProjectSlug
 from deploystep.core.errors import EnvironmentInvalid, Refused, RuleFileInvalid
-from deploystep.core.frozen import dataclass
-from deploystep.core.rules import ApiVersion, NameIs, RuleSet, matchers_of
+from deploystep.core.rules import ApiVersion, RuleSet
 from deploystep.project.wiring import Project
 from deploystep.rulefile.load import examine as read_rules
 
@@ -34,19 +33,12 @@ _OLDEST_GIT: Final = [2, 38]  # the first that has safe.bareRepository
 _SKEW: Final = 60.0  # seconds by which clocks may differ; windows and freezes are written in minutes
 
 
-@dataclass(frozen=True, slots=True)
-class Clone:
-    """The git that is here (None: there is none), whether the clone is shallow, and what its origin is."""
-
-    git: str | None
-    is_shallow: bool
-    origin: Repository | None
-
-
-def examine(services: Services, clone: Clone, project: Callable[[], Project], report: Report) -> None:
-    """Note what is found, a line each. Raises EnvironmentInvalid or Refused where something is in the way."""
-    doctor = _Doctor(services, clone, report.findings)
-    doctor.look_here()
+def examine(
+    services: Services, git: str | None, project: Callable[[], Project], report: Report, *, is_shallow: bool
+) -> None:
+    """Note what is found, a line each; `git` is its version. Raises EnvironmentInvalid or Refused where it is wrong."""
+    doctor = _Doctor(services, report.findings)
+    doctor.look_here(git, is_shallow=is_shallow)
     doctor.read_rules(project())
     doctor.ask_circleci()
     wrong = [finding for finding in report.findings if finding.grade == "error"]
@@ -60,10 +52,11 @@ def examine(services: Services, clone: Clone, project: Callable[[], Project], re
 class _Doctor:
     """What has been found goes into the report's list at once, so that an interruption shows it."""
 
-    def __init__(self, services: Services, clone: Clone, findings: list[Finding]) -> None:
-        self.services, self.clone, self.findings = services, clone, findings
-        self.build: BuildContext | None = None
-        self.rules: RuleSet | None = None  # none where the rule file is wrong
+    build: BuildContext | None = None
+    rules: RuleSet | None = None  # none where the rule file is wrong
+
+    def __init__(self, services: Services, findings: list[Finding]) -> None:
+        self.services, self.findings = services, findings
 
     def note(self, name: str, text: str, cure: str = "") -> None:
         """It is as it should be or, with a cure, worth a thought."""
@@ -73,17 +66,17 @@ class _Doctor:
         """It is in the way of a deploy."""
         self.findings.append(Finding(name, "error", text, cure, is_refusal))
 
-    def look_here(self) -> None:
+    def look_here(self, git: str | None, *, is_shallow: bool) -> None:
         """Python, git, the clone, and the build that is judged, or the clone on a laptop."""
         self.note("python", f"Python {platform.python_version()}, deploystep {__version__}")
-        git, newer = self.clone.git, "install git 2.38 or newer in the job's image"
+        newer = "install git 2.38 or newer in the job's image"
         numbers = [int(number) for number in re.findall(r"\d+", git or "")[:2]]
         if git is None:
             self.fail("git", "git cannot be run here", newer)
         elif numbers < _OLDEST_GIT:
             self.note("git", f"git {git}", newer)
         else:
-            shallow = "; this clone is shallow: paths and merged_into may be unknown" if self.clone.is_shallow else ""
+            shallow = "; this clone is shallow: paths and merged_into may be unknown" if is_shallow else ""
             self.note("git", f"git {git}{shallow}", "run  git fetch --unshallow" if shallow else "")
         try:
             build = self.build = self.services.build
@@ -168,14 +161,12 @@ class _Doctor:
             self.note(name, "not asked", "first cure what is said of build")
 
     def _api(self, host: str) -> None:
-        versions = set[ApiVersion]()
-        for rule in self.rules.sending if self.rules else ():
-            target, usual = rule.deploy.to, self.rules.api if self.rules else ApiVersion.V2_RUN
-            versions.add(ApiVersion.V1_1 if rule.deploy.job else (target.api if target else None) or usual)
-        by = f"; the rules trigger by API {', '.join(sorted(v.value for v in versions))}" if versions else ""
+        rules = self.rules
+        versions = {v for v in (rules.api, *(t.api for t in rules.targets.values())) if v} if rules else set()
         if ApiVersion.V3 in versions and host != CLOUD:
             self.fail("api", f"{host} answers; API v3 is on CircleCI's cloud only", "write  api: v2  in the rules")
         else:
+            by = f"; the rules name API {', '.join(sorted(v.value for v in versions))}" if versions else ""
             self.note("api", f"{host} answers{by}")
 
     def _projects(self, client: "Client") -> None:
@@ -184,17 +175,15 @@ class _Doctor:
         own = build.project if build else None
         if own is None and build is not None and build.pipeline_id is not None:
             own, _ = v2.pipeline_project(client, build.pipeline_id)
-        named = build.claims.origin if build else None
-        origin = Repository.parse(named) if named else self.clone.origin
-        is_own = self.rules is None or any(rule.deploy.to is None for rule in self.rules.sending)
-        if origin is not None and "gitlab" in origin.host and is_own:
-            self.fail("project", f"{origin.host}/{origin.path} is a GitLab project", NO_GITLAB)
         if own is None:
             cure = "outside a build a remote origin at github.com or bitbucket.org tells it; a build's variables do"
             self.note("project", "nothing tells which project this is", cure)
         elif (body := self._project(client, own, build.claims.definition_id if build else None)) is not None:
             settings = JsonObject(body_of(client.get(f"{v2.project_path(own)}/settings")))
-            self._auto_cancel(settings.get("advanced", "autocancel_builds"), body.text("vcs_info", "default_branch"))
+            is_on, default = settings.get("advanced", "autocancel_builds"), body.text("vcs_info", "default_branch")
+            on = f"on; it spares {default or 'the default branch'}: a deploy on another branch cancels its own build"
+            off = "off" if is_on is False else "unknown: this token does not see the project's settings"
+            self.note("auto-cancel", on if is_on is True else off)
         for target in {t.project: t for t in self.rules.targets.values()}.values() if self.rules else ():
             self._project(client, target.project, target.definition)
 
@@ -223,22 +212,6 @@ class _Doctor:
         else:
             self.note("definition", f"{wanted or 'none is named'}; listed: {names}")
         return body
-
-    def _auto_cancel(self, is_on: object, default: str | None) -> None:
-        own = [rule for rule in self.rules.sending if rule.deploy.to is None] if self.rules else []
-        elsewhere = {
-            rule.name.value: "" for rule in own
-            for m in matchers_of(rule.when) if isinstance(m, NameIs) and m.word == "branch"
-            for pattern in m.patterns if pattern.value.only_match != default
-        }  # fmt: skip
-        if is_on is True and elsewhere:
-            cure = "switch off  Auto-cancel redundant workflows  in the project's settings, or deploy through a target"
-            what = f"on: off {default} a deploy cancels its own build (rules: {', '.join(elsewhere)})"
-            self.note("auto-cancel", what, cure)
-        else:
-            known = f"on, and spares {default}" if is_on else "off"
-            unknown = "unknown: this token does not see the project's settings"
-            self.note("auto-cancel", known if isinstance(is_on, bool) else unknown)
 
 
 def _is_refusal(result: Response | Failure) -> bool:

@@ -100,10 +100,8 @@ def _jobs(options: "Options", services: Services, rules: RuleSet) -> Answered:
 def from_history(question: OfCommit, branch: str | None, history: History) -> Answered:
     """What the clone tells of a build of this branch (None: of a tag)."""
     base = None
-    if isinstance(question, ChangedSince) and question.base is Base.MERGE_BASE:
-        base = history.default_branch
-    elif isinstance(question, ChangedSince) and question.base is None and question.ref:
-        base = facts.branch_named(question.ref)
+    if isinstance(question, ChangedSince) and question.base in (None, Base.MERGE_BASE):
+        base = history.default_branch if question.base is not None else facts.branch_named(question.ref or "")
     if base and base == branch == history.default_branch:
         why = f"cannot tell which files changed: {branch} is the default branch, and would be compared with itself"
         return Unavailable("U101", why, "write since: previous-commit, since: {ref: NAME} or since: last-deploy")

@@ -93,9 +93,8 @@ def _listed(nodes: tuple[NodeState, ...]) -> str:
 
 def superseded_by(services: "Services") -> str:
     """Why the commit is not to be deployed any more, or empty. A head that cannot be read stops nothing."""
-    build, remote, console = services.build, services.remote, services.console
-    kind = "tag" if isinstance(build.ref, Tag) else "branch"
-    name, lags = f"{kind} {build.ref.name}", iter(_LAGS)
+    build, remote, console, lags = services.build, services.remote, services.console, iter(_LAGS)
+    name = f"{'tag' if isinstance(build.ref, Tag) else 'branch'} {build.ref.name}"
     while remote is not None:
         head = remote.head(build.ref)
         if head.trouble:
@@ -110,12 +109,9 @@ def superseded_by(services: "Services") -> str:
             return f"{name} has moved on to {head.revision}, which is newer{skipped}"
         at, pause = f"{name} is at {head.revision}, which is not known to be newer", next(lags, None)
         if pause is None:
-            raise FactUnavailable(
-                "undecided",
-                f"cannot tell whether {build.revision} is still to be deployed: {at}",
-                "run this step again: hosts can be some seconds behind a push",
-                f"if the {kind} was set back or rewritten: to deploy this commit, let the {kind} point at it",
-            )
+            what = f"cannot tell whether {build.revision} is still to be deployed: {at}"
+            again = "run this step again: hosts can be some seconds behind a push"
+            raise FactUnavailable("undecided", what, again, f"if it was rewritten, let {name} point at this commit")
         console.info(f"{at}: looking again in {pause:.0f} s")
         services.clock.sleep(pause)
     return ""

@@ -196,10 +196,11 @@ def _remark(specs: tuple[TriggerSpec, ...], rules: RuleSet, step: _Step) -> None
             continue
         default = step.services.history(rules.default_branch).default_branch
         if spec.ref.name not in ((default,) if default else ("main", "master")):
-            what = f"rule {spec.rule} starts a run on {spec.ref.name}, where auto-cancel cancels this build"
+            what = (
+                f"rule {spec.rule} starts a run on {spec.ref.name}, where auto-cancel cancels this build: switch it off"
+            )
             at = default or "its default branch"
-            cure = f"switch it off in the project's settings, or send the commit to this project as a target at {at}"
-            console.warning(f"{what}: {cure}")
+            console.warning(f"{what} in the project's settings, or send the commit to this project as a target at {at}")
 
 
 def gate(options: Options, services: Services, report: Report) -> None:
@@ -253,8 +254,8 @@ def _is_due(gated: Gated, rules: RuleSet, step: _Step) -> bool:
 
 def _variables(rules: RuleSet, build: BuildContext) -> Mapping[str, str]:
     """What the command finds in its environment beside all that is there already."""
-    (rule,) = rules.rules
-    key, problems = deploy_key(rule, build), list[Diagnostic]()
+    rule, problems = rules.rules[0], list[Diagnostic]()
+    key = deploy_key(rule, build)
     variables = {
         "DEPLOYSTEP_RULE": rule.name.value,
         "DEPLOYSTEP_ENVIRONMENT": rule.environment.value if rule.environment else rule.name.value,
@@ -262,10 +263,8 @@ def _variables(rules: RuleSet, build: BuildContext) -> Mapping[str, str]:
         "DEPLOYSTEP_KEY": key,
     }
     for name, value in filled(rule, build, key, problems).items():
-        variable = f"DEPLOYSTEP_PARAM_{name.upper().replace('-', '_')}"
-        if variable in variables:
-            what = f"parameter {shown(name)} is not the only one that becomes {variable}"
-            problems.append(Diagnostic("E501", what, rule.span, "rename it"))
+        if (variable := f"DEPLOYSTEP_PARAM_{name.upper().replace('-', '_')}") in variables:
+            problems.append(Diagnostic("E501", f"two parameters become {variable}", rule.span, "rename one"))
         variables[variable] = str(value).lower() if isinstance(value, bool) else str(value)
     _raise_if_wrong(rules, tuple(problems))
     return variables

@@ -133,11 +133,10 @@ def _init(options: Options, services: Services, report: Report) -> None:
 
 
 def _doctor(options: Options, services: Services, report: Report) -> None:
-    from deploystep.app.doctor import Clone, examine  # noqa: PLC0415 - as above
+    from deploystep.app.doctor import examine  # noqa: PLC0415 - as above
 
-    git = services.repository
-    clone = Clone(git.version(), bool(git.is_shallow()), git.origin())
-    examine(services, clone, partial(_project, options, services), report)
+    git, project = services.repository, partial(_project, options, services)
+    examine(services, git.version(), project, report, is_shallow=bool(git.is_shallow()))
 
 
 def _migrate(options: Options, services: Services, report: Report) -> None:
