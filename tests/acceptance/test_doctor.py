@@ -214,20 +214,6 @@ def test_an_old_git(project: Project) -> None:
     assert "warning  git          git 2.30.2 — install git 2.38 or newer" in ended.out
 
 
-def test_the_project_of_a_pipeline_that_no_variable_names(project: Project) -> None:
-    pipeline, new = environ()["CIRCLE_PIPELINE_ID"], "circleci/43G3lM/44n9wu"
-    answers = {
-        f"GET /api/v2/pipeline/{pipeline}": Answer(200, {"id": pipeline, "state": "created", "project_slug": new}),
-        f"GET /api/v2/project/{new}": Answer(200, {**SHOP, "vcs_info": {"provider": "CircleCI"}}),
-        f"GET /api/v2/project/{new}/settings": Answer(200, {"advanced": {"autocancel_builds": False}}),
-    }
-    gone: dict[str, str | None] = dict.fromkeys(("CIRCLE_PROJECT_USERNAME", "CIRCLE_REPOSITORY_URL"))
-    ended = play(project, answers, "", {**gone, "CIRCLE_BUILD_URL": None})
-
-    assert ended.code == 0, ended
-    assert "circleci/43G3lM/44n9wu is found, and the token may read it; integration: github_app" in ended.out
-
-
 def test_a_host_that_no_request_may_go_to(project: Project) -> None:
     assert project.call("doctor", server="http://circleci.acme.dev").code == 2
     from_build = project.call("doctor", CIRCLE_BUILD_URL="http://circleci.acme.dev/gh/acme/shop/12")

@@ -28,13 +28,13 @@ UNKNOWN_PROJECT: Final = ProjectSlug("VCS", "ORGANIZATION", "PROJECT")
 
 def run(options: Options, services: Services, report: Report) -> None:
     """Decide and, unless it is a dry run, trigger. What is known at any moment is in `report`."""
-    report.again, step = options.again, _Step(options, services, report)
+    report.again, step = options.again, Step(options, services, report)
     if step.decides():
         _run(step, load(services.source))
     step.raise_if_held()
 
 
-def _run(step: "_Step", rules: RuleSet) -> None:
+def _run(step: "Step", rules: RuleSet) -> None:
     options, services, report, build = step.options, step.services, step.report, step.services.build
     decision = step.judge(rules)
     is_open = any(j.verdict in (Verdict.FIRE, Verdict.UNKNOWN) for j in decision.deploys.judgements)
@@ -56,7 +56,7 @@ def _run(step: "_Step", rules: RuleSet) -> None:
             trigger_all(own, options, services, report)
 
 
-class _Step:
+class Step:
     """What `run` and `gate` have in common: whose decision it is, what is decided, and what that waits for."""
 
     def __init__(self, options: Options, services: Services, report: Report) -> None:
@@ -182,7 +182,7 @@ def duplicates(entries: list[TriggerEntry], rules: RuleSet) -> tuple[Diagnostic,
     return tuple(found)
 
 
-def _remark(specs: tuple[TriggerSpec, ...], rules: RuleSet, step: _Step) -> None:
+def _remark(specs: tuple[TriggerSpec, ...], rules: RuleSet, step: Step) -> None:
     """Say what is allowed and may surprise, before anything is sent."""
     console, options = step.services.console, step.options
     if options.again is not None:
@@ -206,7 +206,7 @@ def _remark(specs: tuple[TriggerSpec, ...], rules: RuleSet, step: _Step) -> None
 def gate(options: Options, services: Services, report: Report) -> None:
     """Judge the rule that the options name; the report then says whether its command is to be executed."""
     gated = report.gated = Gated(options.rule, options.execute)
-    step = _Step(options, services, report)
+    step = Step(options, services, report)
     if step.decides():
         rules = load(services.source)
         only = tuple(rule for rule in rules.rules if rule.name.value == options.rule)
@@ -220,7 +220,7 @@ def gate(options: Options, services: Services, report: Report) -> None:
         report.exit = ExitCode.NOT_DUE
 
 
-def _gate(gated: Gated, rules: RuleSet, step: _Step) -> None:
+def _gate(gated: Gated, rules: RuleSet, step: Step) -> None:
     services, build = step.services, step.services.build
     if not _is_due(gated, rules, step):
         return
@@ -241,7 +241,7 @@ def _gate(gated: Gated, rules: RuleSet, step: _Step) -> None:
         services.console.info(f"rule {gated.rule}: {unknown}")
 
 
-def _is_due(gated: Gated, rules: RuleSet, step: _Step) -> bool:
+def _is_due(gated: Gated, rules: RuleSet, step: Step) -> bool:
     """Whether the rule certainly fires now; else the outcome says what became of it."""
     gated.outcome = None
     decision = step.judge(rules)

@@ -165,7 +165,7 @@ class Watched:
             revision = (run.revision if run else None) or revision
             if run is not None and run.is_errored:
                 raise self._errored(run)
-            self._stop_if_of_another_commit(revision, limit)
+            self.stop_if_of_another_commit(revision, limit)
             is_read = self._read()
             self._raise_if_dead()
             if self._counted and (revision or self._spec.revision is None):
@@ -219,7 +219,7 @@ class Watched:
 
     # A run of another commit
 
-    def _stop_if_of_another_commit(self, revision: str | None, limit: float) -> None:
+    def stop_if_of_another_commit(self, revision: str | None, limit: float) -> None:
         """Where the run certainly is of another commit, cancel all that runs of it, and raise Stopped.
 
         Workflows appear a while after their run, and what deploys comes after a setup workflow: each is cancelled as

@@ -215,12 +215,6 @@ def test_what_does_not_run_is_told_at_once(looks: list[Event], changes: Any, cod
     assert code != "did-not-run" or "CIRCLE_TOKEN" in error.hints[0]
 
 
-@pytest.mark.parametrize("found", ["canceled error", "not_run", "unauthorized running"])
-def test_where_no_workflow_is_named_one_may_not_run(found: str) -> None:
-    several = [workflow(status, f"w{n}") for n, status in enumerate(found.split())]
-    Scene(workflows(*several), workflow=None).fails(NothingRuns, "did-not-run")
-
-
 @pytest.mark.parametrize(
     ("looks", "changes", "kind", "code"),
     [
@@ -471,15 +465,6 @@ def test_jobs_that_cannot_be_read_are_no_success(trouble: Event) -> None:
     assert scene.clock.monotonic() >= 30.0
     assert "production: the jobs of what has ended could not be read just now" in scene.console.infos
     assert Followed(SUCCESS, routes={"GET /job": [*[trouble] * 5, jobs("success")]}).follow().statuses
-
-
-def test_jobs_are_asked_for_only_of_what_succeeded() -> None:
-    scene = Followed(named(a="success", b="failed"), workflow=None)
-    assert scene.end == "b: failed"
-    assert scene.transport.count("/job") == 1
-    assert scene.transport.count("/w0/job") == 1
-    running = Followed(*[RUNNING] * 9, SUCCESS).follow()
-    assert running.transport.count("/job") == 1
 
 
 @pytest.mark.parametrize("of", ["w0", "w1"])

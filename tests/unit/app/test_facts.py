@@ -454,16 +454,3 @@ def test_a_stated_fact(question: Question, value: object, key: str) -> None:
     missing = stated("branch: main\n", question)
     assert isinstance(missing, Unavailable)
     assert (missing.code, missing.cure.startswith(f"add {key}")) == ("C101", True)
-
-
-@pytest.mark.parametrize(
-    ("text", "question", "value"),
-    [
-        ("changed: []", PREVIOUS, ()),
-        ("merged_into: []", MERGED, False),
-        ('message: ""', MESSAGE, ""),
-        ("jobs: {}", JOBS, {}),
-    ],
-)
-def test_nothing_is_a_fact_too_where_it_is_stated(text: str, question: Question, value: object) -> None:
-    assert stated(f"branch: main\n{text}\n", question) == Known(value)

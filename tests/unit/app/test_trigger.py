@@ -21,7 +21,6 @@ from fakes import (
     refused_connection,
 )
 from triggers import ACCEPTED, KEY, OTHER, URL, Attempt, listing, pipeline, seen, workflow, workflows
-from triggers import DEPLOYER as ELSEWHERE
 
 from deploystep.app import trigger
 from deploystep.app.options import Options
@@ -343,11 +342,6 @@ def asked(
 @pytest.mark.parametrize("of", [spec(), spec(key=KEY), spec(**BARE)])
 def test_a_build_of_a_push_costs_one_request(of: TriggerSpec, kind: str) -> None:
     assert asked(of, own_pipeline(kind)) == ("", [""])
-
-
-def test_what_goes_to_another_project_costs_none() -> None:
-    assert asked(spec(project=ELSEWHERE, revision=None), own_pipeline()) == ("", [])
-    assert asked(spec(**BARE), own_pipeline(), CIRCLE_PIPELINE_ID=None) == ("", [])
 
 
 @pytest.mark.parametrize(
