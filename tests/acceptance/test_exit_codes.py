@@ -193,7 +193,7 @@ ROWS = [
         routes={NEW: Answer(404), STATES: Answer(404)}),
     sent(12, "a commit that is not told", "triggered", "not-confirmed", "its commit could not be read",
         routes={NEW: read(pipeline(vcs={}))}),
-    sent(12, "a setup that is not done", "triggered", "not-started", "not finished",
+    sent(12, "a setup that is not done", "triggered", "not-confirmed", "not finished",
         routes={NEW: read(pipeline(state="setup")), STATES: workflows(setup="running")}),
     sent(12, "it does not end", "triggered", "wait-timeout", "has not ended within 180 s: workflow deploy: running",
         arguments=WAIT),

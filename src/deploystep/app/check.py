@@ -19,7 +19,6 @@ from deploystep.rulefile.load import examine, load
 from deploystep.rulefile.yaml_reader import Report as Found
 
 _BECAME = {Verdict.FIRE: "it fires", Verdict.HELD: "it is held", Verdict.NO: "it does not fire"}
-_Problem = tuple[str, str, Span, str]  # code, what, where and a hint
 
 
 def check(source: SourceFile, project: Callable[[], Project], report: Report, *, is_strict: bool) -> None:
@@ -55,16 +54,10 @@ def try_cases(source: SourceFile, report: Report, *, with_coverage: bool) -> Non
     decisions: list[Decision] = []
     for case in rules.cases:
         now = read_now(case.given.now.value, zone(rules.timezone)) if case.given.now else None
-        decisions.append(resolve(rules, case.given.build, now, stated_facts(case.given)))
-        problems = list(_not_stated(case, decisions[-1])) or [
-            *_verdicts(case, decisions[-1]),
-            *_sent(case, decisions[-1], rules),
-        ]
-        failures = (
-            Diagnostic(code, f"case '{case.name}': {what}", span, hint, Severity.FAILED)
-            for code, what, span, hint in problems
-        )
-        report.tried += (TriedCase(case, tuple(failures)),)
+        decision = resolve(rules, case.given.build, now, stated_facts(case.given))
+        problems = [*_not_stated(case, decision)] or [*_verdicts(case, decision), *_sent(case, decision, rules)]
+        decisions.append(decision)
+        report.tried += (TriedCase(case, tuple(problems)),)
     if with_coverage:
         gaps = _gaps(rules, decisions)
         report.gaps = tuple(Diagnostic("W701", what, span, "add a case", Severity.WARNING) for what, span in gaps)
@@ -74,7 +67,11 @@ def try_cases(source: SourceFile, report: Report, *, with_coverage: bool) -> Non
         raise RuleFileInvalid("cases-failed", what, source=rules.source, diagnostics=in_order(sum(failed, ())))
 
 
-def _not_stated(case: Case, decision: Decision) -> Iterator[_Problem]:
+def _failed(code: str, case: Case, what: str, span: Span, hint: str) -> Diagnostic:
+    return Diagnostic(code, f"case '{case.name}': {what}", span, hint, Severity.FAILED)
+
+
+def _not_stated(case: Case, decision: Decision) -> Iterator[Diagnostic]:
     """Every fact that a rule consults and the case does not state, once for each rule."""
     asked: dict[str, str] = {}
     for judgement in decision.judgements:
@@ -82,10 +79,10 @@ def _not_stated(case: Case, decision: Decision) -> Iterator[_Problem]:
             asks = f"rule '{judgement.rule.name.value}' {problem.message.removeprefix('the rule ')}"
             # a user is blank unless it is stated, as for a bot
             asked[asks] = "add user: anna to given, or use author:" if problem.code == "U107" else problem.hint
-    yield from (("C101", asks, case.span, hint) for asks, hint in asked.items())
+    yield from (_failed("C101", case, asks, case.span, hint) for asks, hint in asked.items())
 
 
-def _verdicts(case: Case, decision: Decision) -> Iterator[_Problem]:
+def _verdicts(case: Case, decision: Decision) -> Iterator[Diagnostic]:
     expect = case.expect
     for names, verdict, verb in ((expect.fire, Verdict.FIRE, "fire"), (expect.held, Verdict.HELD, "be held")):
         spans = {name.value: name.span for name in names or ()}
@@ -94,23 +91,23 @@ def _verdicts(case: Case, decision: Decision) -> Iterator[_Problem]:
             if (name in spans) is not (judgement.verdict is verdict):
                 should = "should" if name in spans else "should not"
                 what = f"rule '{name}' {should} {verb}: {_BECAME[judgement.verdict]}"
-                yield "C102", what, spans.get(name, case.span), judgement.because
+                yield _failed("C102", case, what, spans.get(name, case.span), judgement.because)
 
 
-def _sent(case: Case, decision: Decision, rules: RuleSet) -> Iterator[_Problem]:
+def _sent(case: Case, decision: Decision, rules: RuleSet) -> Iterator[Diagnostic]:
     build = case.given.build
     found = trigger_specs(rules, decision.deploys.firing, build)
     project = build.project or UNKNOWN_PROJECT
     entries = [planned(spec, spec.project or project, "", Outcome.PLANNED) for spec in found.specs]
     for problem in found.diagnostics or duplicates(entries, rules):
-        yield "C104", f"{problem.message} (line {problem.span.line})", case.span, problem.hint
+        yield _failed("C104", case, f"{problem.message} (line {problem.span.line})", case.span, problem.hint)
     sent = {spec.rule: spec.parameters for spec in found.specs}
     for rule, wanted in case.expect.parameters:
         for key, value in wanted.items():
             actual = sent.get(rule.value, {}).get(key)
             if actual != value or type(actual) is not type(value):
                 what = f"rule '{rule.value}' sends {key} {_shown(actual)}, expected {_shown(value)}"
-                yield "C103", what, rule.span, ""
+                yield _failed("C103", case, what, rule.span, "")
 
 
 def _shown(value: object) -> str:

@@ -161,10 +161,11 @@ class EarlierRuns:
             return "has failed, and CircleCI is about to rerun it"
         if any(w.is_active for w in counted) and self._age(run.created) < _SETTLING:
             return "is seconds old, and may be about to be cancelled"
-        # a workflow that says success while one of its jobs did not run has not run (`Job.status`)
-        jobs = (_known(self._api.jobs_not_run(w), f"its workflow {w.name}") if w.succeeded else () for w in counted)
-        ran = (replace(w, status="not_run") if skipped else w for w, skipped in zip(counted, jobs, strict=True))
-        standing = EarlierRun(run, tuple(ran), has_key)
+        standing = EarlierRun(run, counted, has_key)
+        if standing.succeeded:  # a workflow that says success while one of its jobs did not run has not run
+            jobs = [_known(self._api.jobs_not_run(w), f"the jobs of workflow {w.name}") for w in counted]
+            ran = (replace(w, status="not_run") if skipped else w for w, skipped in zip(counted, jobs, strict=True))
+            standing = replace(standing, workflows=tuple(ran))
         if not (standing.failed or has_key) and (run.is_by_api is None or run.revision is None):
             untold = "of which commit it is" if run.revision is None else "how it was triggered"
             raise _Unknown(f"run {self._url(run)} does not tell {untold}")
@@ -280,11 +281,10 @@ def _is_deploy(run: Run, rule: Rule | None, workflow: str | None, build: BuildCo
     if not has_key and (is_another or (workflow is None and not keys_in(text))):
         return False  # it is another deploy, or nothing tells its runs from others
     deploys = newest(_known(v2.workflows(client, run.id), f"the workflows of {name}"), workflow)
-    # a workflow can say success although its deploy did not run
-    if not deploys or not all(
-        w.succeeded and not _known(v2.jobs_not_run(client, w.id), f"the jobs of {name}") for w in deploys
-    ):
+    if not deploys or not all(w.succeeded for w in deploys):
         return False
+    if any(_known(v2.jobs_not_run(client, w.id), f"the jobs of {name}") for w in deploys):
+        return False  # a workflow can say success although its deploy did not run
     if run.is_by_api is None or run.revision is None:
         raise _Unknown(f"{name} does not tell {'its commit' if run.revision is None else 'how it was triggered'}")
     return True

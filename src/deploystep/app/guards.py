@@ -72,11 +72,7 @@ def wait_for_nodes(project: ProjectSlug, limit: float, services: "Services", rep
 
 
 def other_nodes(listed: Iterable[NodeState], total: int) -> tuple[NodeState, ...]:
-    """Every node but the first, in order, as its listed entries show it together.
-
-    Of a node that is not listed nothing is known, and it has not ended. Of one that is listed more than once, every
-    entry must have succeeded; one that failed decides.
-    """
+    """Every node but the first, in order; of its entries one that failed decides, then one that has not succeeded."""
     listed = [node for node in listed if node.index > 0]
     indexes = sorted({*range(1, total), *(node.index for node in listed)})
     of = ([node for node in listed if node.index == index] or [NodeState(index, "")] for index in indexes)

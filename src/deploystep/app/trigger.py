@@ -147,10 +147,6 @@ class Watched:
         return read is not None
 
     @property
-    def _ids(self) -> frozenset[str]:
-        return frozenset(workflow.id for workflow in self._workflows)
-
-    @property
     def _counted(self) -> tuple[WorkflowState, ...]:
         return newest(self._workflows, self._spec.starts)
 
@@ -198,19 +194,18 @@ class Watched:
 
     def _gave_up(self, limit: str, revision: str | None, run: Run | None, *, is_continuing: bool) -> errors.ToolError:
         """Why it is not confirmed; `run` is None where it or its workflows could not be read."""
-        created, look, wanted = f"run {self._url} was created", f"look at {self._url}", self._spec.revision
-        if run is None or (revision is None and wanted is not None and self._counted):
-            compare = f", and compare its commit with {wanted}, which was tested" if wanted else ""
-            what = f"{created}, and within {limit} its {'commit' if run else 'state'} could not be read"
-            return errors.TimedOut("not-confirmed", what, f"{look}: the deploy may be under way{compare}")
-        if run.errors and not self._workflows:
-            return self._errored(run)
+        created, look, lacks = f"run {self._url} was created", f"look at {self._url}", ""
         others = tuple(w for w in self._workflows if not w.is_setup)
-        is_setting_up = any(w.is_setup and w.is_active for w in self._workflows)
-        if not others and (run.is_forming or is_continuing or is_setting_up):
-            what = f"{created}, and within {limit} CircleCI has not finished making its workflows"
-            longer = "do not run this step again for it; give it longer with  --confirm 5m"
-            return errors.TimedOut("not-started", what, f"{look}: it goes on", longer)
+        is_setting_up = is_continuing or any(w.is_setup and w.is_active for w in self._workflows)
+        if run is None or (revision is None and self._spec.revision is not None and self._counted):
+            lacks = f"its {'commit' if run else 'state'} could not be read"
+        elif run.errors and not self._workflows:
+            return self._errored(run)
+        elif not others and (run.is_forming or is_setting_up):
+            lacks = "CircleCI has not finished making its workflows"
+        if lacks:
+            longer = "do not run this step again for it: it may go on; give it longer with  --confirm 5m"
+            return errors.TimedOut("not-confirmed", f"{created}, and within {limit} {lacks}", look, longer)
         starts = f"workflow '{self._spec.starts}'" if self._spec.starts else "a workflow"
         why = "possible causes: its name is written otherwise, or its when: or a filter does not fit the trigger"
         first = f"{look} before you run this step again, which triggers anew: what it has may be the deploy"
@@ -232,7 +227,9 @@ class Watched:
         for look in poll(self._api.client, max(limit, _CANCELLING), BRISK, what):
             is_read, is_active = self.cancel()
             # nothing comes after what has ended: workflows of one run appear one after the other
-            is_settled = look.lasts(self._ids) >= _CANCELLED and bool(newest(self._workflows))
+            is_settled = look.lasts(frozenset(w.id for w in self._workflows)) >= _CANCELLED and bool(
+                newest(self._workflows)
+            )
             is_there = self._spec.starts is not None and bool(self._counted)
             if is_read and not is_active and (is_there or is_settled or ends_in_setup(self._workflows)):
                 break
@@ -269,7 +266,9 @@ class Watched:
             look.tell(f"{rule}: {_listed(counted) if is_read else 'could not be read just now'}")
             may_rerun = any(w.failed and w.reruns_left for w in counted)
             is_final = look.lasts("failed", is_so=may_rerun) >= RERUN or not may_rerun
-            is_whole = look.lasts(self._ids) >= _FOLLOWED or self._spec.starts is not None
+            is_whole = (
+                look.lasts(frozenset(w.id for w in self._workflows)) >= _FOLLOWED or self._spec.starts is not None
+            )
             if counted and is_final and is_whole and not any(w.is_active for w in counted):
                 jobs = [self._api.jobs_not_run(w) if w.succeeded else () for w in counted]
                 skipped = ", ".join(name for names in jobs for name in names or ())
