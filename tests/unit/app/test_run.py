@@ -339,11 +339,8 @@ DEV = RULES.replace("branch: main", "branch: dev")
     [
         ("dev", DEV, "main", True),
         ("dev", DEV + "default_branch: dev\n", "main", False),
-        ("dev", DEV, None, True),
         ("main", RULES, "main", False),
         ("main", RULES, "master", True),
-        ("main", RULES, None, False),
-        ("master", RULES.replace("branch: main", "branch: master"), "master", False),
         ("master", RULES.replace("branch: main", "branch: master"), None, False),
         ("dev", TO.replace("when: {branch: main}", "when: {branch: dev}"), "main", False),
         ("dev", JOB, "main", False),

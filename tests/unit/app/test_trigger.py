@@ -108,10 +108,8 @@ def test_all_is_well() -> None:
         ([STOP], Interrupted, "uncertain"),
         ([ACCEPTED, STOP], Interrupted, "triggered"),
         ([ACCEPTED, seen(), STOP], Interrupted, "triggered"),
-        ([ACCEPTED, seen(), NONE_YET, STOP], Interrupted, "triggered"),
         ([ACCEPTED, WRONG, RUNNING, STOP], Interrupted, "triggered"),
         ([answer(429), STOP], Interrupted, "uncertain"),
-        ([refused_connection(), STOP], Interrupted, "uncertain"),
     ],
 )
 def test_how_it_can_end(events: list[Event], kind: type[BaseException], outcomes: str) -> None:
@@ -183,22 +181,16 @@ def test_the_project_id_of_the_build_is_not_taken_for_that_of_a_target(monkeypat
         ({"parameters": {"n": 1}}, {"parameters": {"n": 1}}, True),
         ({"parameters": {"a": 1, "b": 2}}, {"parameters": {"b": 2, "a": 1}}, True),
         ({"parameters": {"n": 1}}, {"parameters": {"n": True}}, False),
-        ({"parameters": {"n": 1}}, {"parameters": {"n": "1"}}, False),
         ({"ref": Branch("main")}, {"ref": Branch("next")}, False),
         ({"project": SHOP}, {"project": ProjectSlug("gh", "Acme", "Shop")}, True),
-        ({"project": SHOP}, {"project": DEPLOYER}, False),
         ({"definition": DEFINITION}, {"definition": None}, True),
         ({"workflow": "one"}, {"workflow": "two"}, True),  # the request does not say what it starts
         ({}, V1_JOB, False),
         (V1_JOB, V1_JOB, True),
-        (V1_JOB, {**V1_JOB, "job": "other"}, False),
         # those that differ in their keys alone are one deploy twice
         ({"parameters": {"k": KEY}}, {"parameters": {"k": OTHER}}, True),
         ({"parameters": {"k": f"x-{KEY}"}}, {"parameters": {"k": f"x-{OTHER}"}}, True),
-        ({"parameters": {"k": KEY, "n": 1}}, {"parameters": {"k": OTHER, "n": 2}}, False),
-        ({"parameters": {"k": KEY}}, {"parameters": {"l": OTHER}}, False),
         ({"parameters": {"k": KEY, "l": "a"}}, {"parameters": {"k": "a", "l": OTHER}}, False),
-        ({"parameters": {"k": KEY}}, {"parameters": {}}, False),
     ],
 )
 def test_two_rules_do_not_send_the_same_request(one: dict[str, Any], other: dict[str, Any], is_same: object) -> None:
