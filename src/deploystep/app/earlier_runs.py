@@ -43,20 +43,16 @@ def _known(answer: T | None, what: str) -> T:
 
 
 class EarlierRuns:
-    """Looks on behalf of one trigger. No run of it was made before `since`, where that is known.
+    """Looks on behalf of one trigger, of which no run was made before `since`, where that is known.
 
-    `made_here` are the runs that certainly are deploys of other rules of this build. `is_guess` is set where the run
-    that was found is known by less than the deploy key.
+    `made_here` are the runs that certainly are deploys of other rules of this build.
     """
 
-    def __init__(
-        self, spec: TriggerSpec, api: Api, since: datetime | None = None, made_here: frozenset[str] = frozenset()
-    ) -> None:
-        self.is_guess = False
+    def __init__(self, spec: TriggerSpec, api: Api, since: datetime | None, made_here: frozenset[str]) -> None:
+        self.is_guess = False  # whether what was found is known by less than the deploy key
         self._spec, self._api, self._client, self._since, self._made_here = spec, api, api.client, since, made_here
-        #: The runs that there were before the trigger, where they could be read, and when that was, in monotonic time.
-        self._before: Recent | None = None
-        self._at = 0.0
+        self._before: Recent | None = None  # the runs that there were before the trigger, where they could be read
+        self._at = 0.0  # when that was, in monotonic time
 
     def find(self, *, is_again: bool) -> EarlierRun | None:
         """The earlier run of this very deploy. With `is_again` none is looked for, and only noted what there is."""
@@ -236,11 +232,9 @@ def _is_before(run: Run, moment: datetime | None) -> bool:
     return run.created is not None and moment is not None and run.created < moment
 
 
-def last_deployed(
-    question: ChangedSince, rules: RuleSet, build: BuildContext, client: Client
-) -> str | Unavailable | None:
+def last_deployed(asked: ChangedSince, rules: RuleSet, build: BuildContext, client: Client) -> str | Unavailable | None:
     """The commit that the rule deployed last on this branch (or any tag); None where no run of the last hundred did."""
-    rule, workflow = next((rule for rule in rules.rules if rule.name.value == question.rule), None), question.workflow
+    rule, workflow = next((rule for rule in rules.rules if rule.name.value == asked.rule), None), asked.workflow
     try:
         _known(rule or workflow, "the workflow that the rule starts in this project")
         runs = _triggered(build, client)

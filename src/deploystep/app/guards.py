@@ -1,8 +1,7 @@
 """What must be so before anything is done: every other node has succeeded, and the branch is still at this commit.
 
-CircleCI's `deploy` step waited for the nodes, too. A node is running until its last step has ended, so nodes that wait
-for one another would wait for ever: only node 0 waits. Whether the branch has moved on is decided by where it is now
-and by ancestry, never by time: a slow build, or a rerun of last week's, is known by nothing but the newer commit.
+A node is running until its last step has ended, so nodes that wait for one another would wait for ever: only node 0
+waits. Whether the branch has moved on is decided by where it is now and by ancestry, never by time.
 """
 
 from collections.abc import Iterable

@@ -20,15 +20,11 @@ CALM: Final[Backoff] = (1.0, 18.0, 0.4)
 
 
 class Look:
-    """One look of a wait. `is_last`: the time was up before it began, so what it sees is final.
-
-    An answer tells how it stood when the look `began`, in seconds of the wait, however late it comes. `pause` is how
-    many until the next, where that is not to be left to the backoff.
-    """
+    """One look of a wait. `is_last`: the time was up before it began, so what it sees is final."""
 
     def __init__(self, client: "Client", what: str) -> None:
-        self.is_last, self.began = False, 0.0
-        self.pause: float | None = None
+        self.is_last, self.began = False, 0.0  # an answer tells how it stood when the look began, however late it comes
+        self.pause: float | None = None  # until the next look, where that is not to be left to the backoff
         self._clock, self._console, self._what, self._state = client.clock, client.console, what, ""
         self._since: dict[object, float] = {}
         self._first = self._last_sign = self._clock.monotonic()

@@ -103,10 +103,7 @@ class Services(Protocol):
         """The time to decide at; None where none is stated."""
 
     def history(self, default_branch: str | None = None, refs: frozenset[str] | None = None) -> History:
-        """Facts about the build's commit; in `run`, a ref decides only if the remote does not have it elsewhere now.
-
-        `refs` are those that will be asked about, so that the remote is asked once; None compares with no remote.
-        """
+        """Facts about the commit. In `run`, `refs` decide only if the remote does not have them elsewhere now."""
 
     def client(self, specs: "tuple[TriggerSpec, ...]" = ()) -> "Client":
         """The way to CircleCI; `specs` is what will be sent. Raises EnvironmentInvalid where there is no token."""

@@ -26,15 +26,14 @@ if TYPE_CHECKING:
 class TriggerEntry:
     """One trigger: what is or would be sent, and what came of it so far; `because` is why nothing was sent.
 
-    Its outcome is `uncertain` from before the request leaves until the answer is read. While its run is being
-    cancelled, `cancelled` tells of each workflow by name whether CircleCI accepted that, and `other_commit` of which
-    commit the run is where it is of another.
+    Its outcome is `uncertain` from before the request leaves until the answer is read.
     """
 
-    because = other_commit = ""
+    because = ""
     created: "Created | None" = None
     workflows: "tuple[WorkflowState, ...]" = ()
-    cancelled: dict[str, bool] | None = None
+    other_commit = ""  # of which commit the run is, where it is of another
+    cancelled: dict[str, bool] | None = None  # while it is being done: by name, whether CircleCI accepted it
     would_run: "WouldRun | None" = None
 
     def __init__(self, spec: TriggerSpec, url: str, request: "Request", outcome: Outcome) -> None:
@@ -61,18 +60,15 @@ class GateOutcome(Enum):
 
 
 class Gated:
-    """A rule that `gate` judges, with the words of its command (none: only the answer is wanted), and what came of it.
-
-    `program` is the first word: the others can hold secrets, and are not shown. `variables` are added to the
-    environment of the command, whose file is at `path`.
-    """
+    """A rule that `gate` judges, the words of its command (none: only the answer is wanted), and what came of it."""
 
     outcome: GateOutcome | None = None
     because = path = ""
     variables: "Mapping[str, str]"
 
     def __init__(self, rule: str, command: tuple[str, ...]) -> None:
-        self.rule, self.command, self.program, self.variables = rule, command, "".join(command[:1]), {}
+        self.rule, self.command, self.variables = rule, command, {}
+        self.program = "".join(command[:1])  # the other words can hold secrets, and are not shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +86,7 @@ class Report:
     """One command's result so far. Parts that were not reached are empty.
 
     An interruption can come between any two statements, so each step writes down what it knows as soon as it knows it.
-    `signalled` is what a signal asked for: code that imports or tidies up can swallow the exception, not this. While
-    `is_cancelling` that is being done, until another signal comes.
+    `signalled` is what a signal asked for: code can swallow the exception, not this. `is_cancelling`: it is being done.
     """
 
     build: "BuildContext | None" = None

@@ -189,9 +189,8 @@ def _remark(specs: tuple[TriggerSpec, ...], rules: RuleSet, step: Step) -> None:
         console.info(f"{options.written('again')}: an earlier deploy of this commit is not looked for: {options.again}")
     for spec in specs:
         if not spec.is_recognised and options.again is None:
-            why = "it names no workflow" if spec.starts is None else "runs of another project carry other commits"
             cure = "send  deploy_key: ${deploy.key}  as a parameter, and use it in the config that receives it"
-            console.info(f"rule {spec.rule}: a rerun of this step is not recognised and deploys again: {why}; {cure}")
+            console.info(f"rule {spec.rule}: a rerun of this step is not recognised and deploys again: {cure}")
         if spec.revision is None or spec.job is not None or not isinstance(spec.ref, Branch):
             continue
         default = step.services.history(rules.default_branch).default_branch

@@ -1,8 +1,7 @@
 """Sends the triggers of all firing rules in file order, once each; the first failure stops the rest.
 
-After the trigger the run must be of the commit that was tested, and something must run because of it. A run of another
-commit is cancelled, and seen to have ended. A run that errored, was skipped or holds no workflow is an error, for
-otherwise the step would be green without a deploy. With --wait it is followed to its end.
+Then the run must be of the commit that was tested, else it is cancelled, and something must run because of it, or
+the step would be green without a deploy. With --wait it is followed to its end.
 """
 
 from datetime import datetime, timedelta
@@ -215,15 +214,12 @@ class Watched:
     # A run of another commit
 
     def stop_if_of_another_commit(self, revision: str | None, limit: float) -> None:
-        """Where the run certainly is of another commit, cancel all that runs of it, and raise Stopped.
-
-        Workflows appear a while after their run, and what deploys comes after a setup workflow: each is cancelled as
-        soon as it is there. That a cancelling was accepted is not the same as an end, so the end is read.
-        """
+        """Where the run certainly is of another commit, cancel all that runs of it, and raise Stopped."""
         if revision is None or self._spec.revision in (None, revision):
             return
         self._entry.other_commit = revision
         what = f"cancelling {self._url}, which is of another commit"
+        # each workflow is cancelled as soon as it is there; that this was accepted is no end, so the end is read
         for look in poll(self._api.client, max(limit, _CANCELLING), BRISK, what):
             is_read, is_active = self.cancel()
             # nothing comes after what has ended: workflows of one run appear one after the other
