@@ -293,18 +293,13 @@ def test_a_project_that_cannot_be_learned(events: list[Event], code: ExitCode, t
     assert not any(r.method == "POST" for r in stage.transport.sent)
 
 
-@pytest.mark.parametrize(
-    ("how", "project"),
-    [
-        ({"command": "plan"}, "VCS/ORGANIZATION/PROJECT"),
-        ({"dry_run": True, "token": False}, "VCS/ORGANIZATION/PROJECT"),
-        ({"dry_run": True, "events": [DESCRIBED]}, "circleci/9Yy/44n"),
-    ],
-)
-def test_a_dry_run_names_a_project_that_it_may_not_ask_for_by_a_placeholder(how: dict[str, Any], project: str) -> None:
-    stage = Stage(of=environ(**NO_SLUG), **how)
-    assert stage.outcomes == PLANNED
-    assert stage.report.triggers[0].url.endswith(f"/project/{project}/pipeline/run")
+def test_a_dry_run_names_a_project_that_it_may_not_ask_for_by_a_placeholder() -> None:
+    plan: Any = {"command": "plan"}
+    live: Any = {"dry_run": True, "events": [DESCRIBED]}
+    for how, project in ((plan, "VCS/ORGANIZATION/PROJECT"), (live, "circleci/9Yy/44n")):
+        stage = Stage(of=environ(**NO_SLUG), **how)
+        assert stage.outcomes == PLANNED
+        assert stage.report.triggers[0].url.endswith(f"/project/{project}/pipeline/run")
 
 
 # What is allowed and may surprise
