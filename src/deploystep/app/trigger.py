@@ -24,7 +24,7 @@ from deploystep.core.deploy import Outcome, TriggerSpec, keys_in
 from deploystep.core.facts import Answer, Reason, Trace
 from deploystep.core.frozen import replace
 from deploystep.core.retry import Fate, may_repeat
-from deploystep.core.runs import NEVER_RAN, RERUN, Created, Run, WorkflowState, ends_in_setup, newest
+from deploystep.core.runs import NEVER_RAN, ON_HOLD, RERUN, Created, Run, WorkflowState, ends_in_setup, newest
 
 _LOOKING: Final = 10.0  # seconds for which a lost trigger's run is looked for at the least
 _CLOCKS_DIFFER: Final = timedelta(days=1)
@@ -259,7 +259,8 @@ class Watched:
         for look in poll(self._api.client, limit, CALM, f"following {self._url}"):
             is_read = self._read()
             self._entry.workflows, counted = self._workflows, self._counted
-            look.tell(f"{rule}: {_listed(counted) if is_read else 'could not be read just now'}")
+            approve = f"; approve it at {self._url}" if any(w.status == ON_HOLD for w in counted) else ""
+            look.tell(f"{rule}: {_listed(counted) + approve if is_read else 'could not be read just now'}")
             may_rerun = any(w.failed and w.reruns_left for w in counted)
             is_final = look.lasts("failed", is_so=may_rerun) >= RERUN or not may_rerun
             is_whole = (

@@ -403,6 +403,7 @@ def test_the_time_to_follow_is_up() -> None:
     error = scene.stops(TimedOut, "wait-timeout")
     assert error.message == "what rule 'production' triggered has not ended within 90 s: workflow deploy: on_hold"
     assert error.hints[0] == f"it goes on: {URL}/25"
+    assert scene.console.infos[0] == f"production: workflow deploy: on_hold; approve it at {URL}/25"
     assert "rerun this job to wait on" in error.hints[1]
     unknown = Followed(workflows("on_hold"), workflow=None, limit=90.0).stops(TimedOut, "wait-timeout")
     assert "do not run this step again" in unknown.hints[1]
