@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
-from deploystep.app.confirm import Watched
 from deploystep.app.guards import wait_for_nodes
 from deploystep.app.report import Report, TriggerEntry
+from deploystep.app.trigger import Watched
 from deploystep.circleci.apis import api_for, trigger_request
 from deploystep.circleci.client import Client
 from deploystep.circleci.errors import TriggerContext

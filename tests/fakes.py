@@ -175,10 +175,6 @@ class TimedConsole(RecordingConsole):
         self.times.append(self.clock.monotonic())
         super().info(text)
 
-    def warning(self, text: str) -> None:
-        self.times.append(self.clock.monotonic())
-        super().warning(text)
-
     @property
     def longest_silence(self) -> float:
         """In seconds, from the beginning until now."""

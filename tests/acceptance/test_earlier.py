@@ -8,7 +8,7 @@ import pytest
 from acceptance.process import RULES, Project, sandbox, triggers
 from builds import DEFINITION, oidc
 
-from deploystep.sandbox import Pace, parse_fault
+from deploystep.sandbox import Pace
 
 if TYPE_CHECKING:
     from acceptance.process import Clone
@@ -26,18 +26,6 @@ def ended_quickly(**settings: Any) -> Sandbox:
 # Superseded
 
 
-def test_a_commit_that_was_overtaken(clone: Clone, circleci: Sandbox) -> None:
-    old, new = clone.commit(), clone.commit()
-    clone.push()
-    ended = clone.step(circleci, CIRCLE_SHA1=old)
-    assert (ended.code, ended.outcomes) == (0, ["superseded"])
-    assert ended.json["triggers"][0]["because"].startswith(f"branch main has moved on to {new}")
-    assert triggers(circleci) == []
-    shown = clone.call("run", server=circleci, CIRCLE_SHA1=old)
-    assert "= superseded: nothing was sent" in shown.out
-    assert new in shown.out
-
-
 def test_a_commit_that_was_overtaken_by_one_that_is_skipped(clone: Clone, circleci: Sandbox) -> None:
     """Nobody decides about a head with [skip ci], so nobody is said to."""
     old = clone.commit()
@@ -45,13 +33,6 @@ def test_a_commit_that_was_overtaken_by_one_that_is_skipped(clone: Clone, circle
     clone.push()
     because = clone.step(circleci, CIRCLE_SHA1=old).json["triggers"][0]["because"]
     assert because.endswith("which is newer; its message says [skip ci], so nothing is deployed until the next push")
-
-
-def test_a_head_that_cannot_be_read_is_compared_afterwards(project: Project, circleci: Sandbox) -> None:
-    circleci.add_fault(parse_fault("moved"))
-    ended = project.step(circleci)
-    assert "the head of branch main could not be read" in ended.err
-    assert (ended.code, ended.outcomes) == (9, ["stopped"])
 
 
 # Already triggered
@@ -67,28 +48,6 @@ def test_a_rerun_deploys_once(project: Project) -> None:
         shown = project.call("run", server=server)
         assert "= already triggered: " in shown.out.replace("already-triggered", "already triggered")
         assert "of this commit holds deploy: status: success" in shown.out
-
-
-def test_again_is_shown_with_its_reason(project: Project) -> None:
-    with ended_quickly() as server:
-        project.step(server)
-        ended = project.step(server, "--again", "the database was restored")
-        assert (ended.code, ended.outcomes) == (0, ["triggered"])
-        assert ended.json["again"] == "the database was restored"
-        assert len(server.runs) == 2
-        shown = project.call("run", "--again", "once more", "--confirm", "1s", server=server)
-        assert shown.code == 0
-        assert "once more" in shown.out + shown.err
-
-
-def test_a_job_of_the_old_api_is_recognised(project: Project) -> None:
-    project.write("version: 1\nrules:\n  - {name: docker, when: {branch: main}, deploy: {job: deploy_docker}}\n")
-    with ended_quickly() as server:
-        first, second = project.step(server), project.step(server)
-        assert (first.outcomes, second.outcomes) == (["triggered"], ["already-triggered"])
-        assert len(triggers(server)) == 1
-        (run,) = server.runs
-        assert second.json["triggers"][0]["url"] == f"{server.url}/gh/acme/shop/{run.number}"
 
 
 # API v3
@@ -115,25 +74,6 @@ def test_api_v3_from_end_to_end(project: Project) -> None:
         assert (second.code, second.outcomes) == (0, ["already-triggered"]), second.err
         created = [r.path for r in server.requests if r.method == "POST" and r.path == "/api/v3/runs"]
         assert len(created) == len(server.runs) == 1
-
-
-@pytest.mark.parametrize(
-    ("fault", "code", "outcome"),
-    [
-        ("moved", 9, "stopped"),
-        ("errored:bad", 10, "nothing-runs"),
-        ("unauthorized", 10, "nothing-runs"),
-        ("status:403:no", 6, "refused"),
-        ("close-after-create", 0, "triggered"),
-    ],
-)
-def test_api_v3_when_things_go_wrong(project: Project, fault: str, code: int, outcome: str) -> None:
-    project.write(V3)
-    with sandbox() as server:
-        server.add_fault(parse_fault(fault))
-        ended = project.step(server, CIRCLE_OIDC_TOKEN=oidc(pipeline_definition_id=DEFINITION))
-        assert (ended.code, ended.outcomes) == (code, [outcome]), ended.err
-        assert len(server.runs) <= 1
 
 
 # The deploy's own pipeline

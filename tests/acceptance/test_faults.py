@@ -57,7 +57,7 @@ ROWS = [
     Row(f"message:{ECHO}", 10, "nothing-runs", "skipped", 0),
     Row(f"errored:{ECHO}", 10, "nothing-runs", "errored", 1),
     Row("no-workflow", 10, "nothing-runs", "no-workflow", 1),
-    Row("unauthorized", 10, "nothing-runs", "unauthorized", 1),
+    Row("unauthorized", 10, "nothing-runs", "did-not-run", 1),
     Row("moved", 9, "stopped", "wrong-commit", 1),
     Row(f"moved:{OTHER_SHA}", 9, "stopped", "wrong-commit", 1),
     Row("ends:failed", 0, "triggered", None, 1),

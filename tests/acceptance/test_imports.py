@@ -45,7 +45,7 @@ def loaded(project: Project, *arguments: str, url: str = "", **variables: str) -
 SENDING = {"requests", "urllib3", "ssl", "http.client", "deploystep.adapters.transport"}
 SENDING |= {f"deploystep.app.{name}" for name in ("trigger", "confirm", "earlier_runs", "guards", "polling")}
 PROVING = {"deploystep.core.patterns.proofs"}
-FOR_PEOPLE = {"deploystep.app.cases", "deploystep.rulefile.project", "deploystep.rulefile.schema", "xml", "traceback"}
+FOR_PEOPLE = {"deploystep.app.check", "deploystep.rulefile.project", "deploystep.rulefile.schema", "xml", "traceback"}
 
 
 def test_a_run_that_finds_nothing_to_do_loads_only_what_decides(project: Project) -> None:

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from acceptance.process import TOKEN, Project, triggers
-from builds import OTHER_SHA, SHA, oidc
-
-from deploystep.sandbox import parse_fault
+from builds import OTHER_SHA, SHA
 
 if TYPE_CHECKING:
     from deploystep.sandbox import Sandbox
@@ -24,25 +22,7 @@ SIGNALS = [
 ]
 
 
-@pytest.mark.parametrize(("number", "code", "name"), SIGNALS)
-def test_a_signal_while_it_waits_to_send_again(
-    project: Project, circleci: Sandbox, number: signal.Signals, code: int, name: str
-) -> None:
-    circleci.add_fault(parse_fault("429:30*9"))
-    ended = project.interrupted(number, circleci, lambda err: "trying again in 30 s" in err)
-    assert (ended.code, ended.outcomes) == (code, ["not-sent"])
-    assert ended.last_line == f"{name}: nothing was triggered"
-    assert circleci.runs == ()
-
-
 # Builds that are special
-
-
-def test_a_rerun_with_ssh_that_is_allowed_to(project: Project, circleci: Sandbox) -> None:
-    token = oidc(ssh_rerun=True)
-    ended = project.step(circleci, "--allow-ssh", CIRCLE_OIDC_TOKEN=token)
-    assert ended.outcomes == ["triggered"]
-    assert token not in ended.out + ended.err
 
 
 def test_a_job_of_the_old_api_at_its_revision(project: Project, circleci: Sandbox) -> None:
@@ -62,22 +42,6 @@ def test_a_job_of_the_old_api_at_its_revision(project: Project, circleci: Sandbo
     (run,) = circleci.runs
     assert run.revision == SHA, "the branch has moved on, and still what was tested is deployed"
     assert "CircleCI removes this endpoint (Mon, 01 Feb 2027" in ended.err
-
-
-def test_a_job_after_the_old_api_has_ended(project: Project, circleci: Sandbox) -> None:
-    project.write("version: 1\nrules:\n  - {name: docker, when: {branch: main}, deploy: {job: deploy_docker}}\n")
-    circleci.add_fault(parse_fault("status:410:This endpoint has been removed"))
-    ended = project.step(circleci)
-    assert (ended.code, ended.json["error"]["code"]) == (6, "refused-410")
-    assert "workflow:" in ended.json["error"]["hints"][1]
-
-
-def test_a_job_that_is_refused_with_200(project: Project, circleci: Sandbox) -> None:
-    project.write("version: 1\nrules:\n  - {name: docker, when: {branch: main}, deploy: {job: deploy_docker}}\n")
-    circleci.add_fault(parse_fault("message:Your config file has errors"))
-    ended = project.step(circleci)
-    assert (ended.code, ended.outcomes) == (6, ["refused"])
-    assert "Your config file has errors" in ended.json["error"]["message"]
 
 
 # Where the token comes from and goes to

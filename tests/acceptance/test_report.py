@@ -29,11 +29,6 @@ def test_the_page_of_a_deploy_has_its_run_and_every_condition(project: Project, 
     assert (ended.code, [part for part in parts if part not in text]) == (0, [])
 
 
-def test_the_page_of_a_plan_says_that_nothing_is_sent(project: Project) -> None:
-    assert project.call("plan", "--report", "out/report.html").code == 0
-    assert "nothing is sent: this is a dry run" in page(project)
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [

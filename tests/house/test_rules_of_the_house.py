@@ -79,13 +79,18 @@ def test_an_interruption_is_caught_by_no_ordinary_handler() -> None:
 # Errors end in a next step
 
 
+def _called(call: ast.Call) -> str:
+    """`Refused(…)`, or `errors.Refused(…)`."""
+    return str(getattr(call.func, "id", getattr(call.func, "attr", "")))
+
+
 def _raised() -> list[tuple[str, ast.Call]]:
     names = set(kinds()) - {"_Bug"}
     return [
         (f"{path.relative_to(SRC)}:{node.lineno}", node)
         for path in MODULES
         for node in ast.walk(tree(path))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
+        if isinstance(node, ast.Call) and _called(node) in names
     ]
 
 
@@ -95,7 +100,7 @@ SPEAKS_BY_DIAGNOSTICS = {"RuleFileInvalid", "FactUnavailable"}
 
 @pytest.mark.parametrize(("where", "call"), _raised(), ids=lambda value: value if isinstance(value, str) else "")
 def test_every_error_has_a_hint(where: str, call: ast.Call) -> None:
-    name = call.func.id if isinstance(call.func, ast.Name) else ""
+    name = _called(call)
     has_hint = len(call.args) >= 3 or (name in SPEAKS_BY_DIAGNOSTICS and _names(call, "diagnostics"))
     assert has_hint, f"{where}: {name} needs code, message and at least one hint"
 

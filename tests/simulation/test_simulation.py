@@ -13,6 +13,7 @@ from simulation.simulate import main, simulated, story
 
 from deploystep.core.deploy import Outcome
 from deploystep.core.retry import Fate
+from deploystep.core.runs import adoptable
 
 #: Seeds that found something wrong when schedules were drawn as they are now, and what.
 FOUND = {
@@ -89,17 +90,17 @@ FORGETFUL = SimpleNamespace(**{**Outcome.__members__, "UNCERTAIN": Outcome.NOT_S
 MISTAKES: dict[str, tuple[str, str, Any, int]] = {
     "earlier runs are not looked for": ("I1", f"{RUNS}._shown", lambda _self, _runs: [], 60),
     "keys are not read": ("I1", f"{APP}.earlier_runs.holds", lambda _text, _key: False, 150),
-    "any run of the commit counts": ("I3", f"{RUNS}._raise_if_ambiguous", lambda _self, _found: None, 600),
-    "what was skipped counts": ("I3", f"{RUNS}._without_skipped", lambda _self, earlier: earlier, 300),
+    "any run of the commit counts": ("I3", f"{RUNS}._choice", lambda runs, of: adoptable(runs._shown(of.runs)), 600),
+    "what was skipped counts": ("I3", "deploystep.circleci.v2.jobs_not_run", lambda *_: (), 300),
     "commits are not compared": (
         "I2 I3",
-        f"{APP}.confirm.Watched.stop_if_of_another_commit",
+        f"{APP}.trigger.Watched.stop_if_of_another_commit",
         lambda *_: None,
         100,
     ),
     "any other commit is a newer one": ("I3", "simulation.step.Step.contains", lambda *_: True, 100),
     "the branch is not looked at": ("I8", f"{APP}.trigger.superseded_by", lambda *_: "", 60),
-    "nothing is confirmed": ("I3", f"{APP}.confirm.Watched.confirm", lambda *_: None, 60),
+    "nothing is confirmed": ("I3", f"{APP}.trigger.Watched.confirm", lambda *_: None, 60),
     "what may have been received is sent again": (
         *("I5", "deploystep.core.retry.may_repeat", lambda _repeat, fate: fate is not Fate.ANSWERED, 60),
     ),

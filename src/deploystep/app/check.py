@@ -1,16 +1,24 @@
-"""Reads the rule file and reports everything wrong or suspicious in it, alone and beside the project."""
+"""What is wrong or suspicious in a rule file, alone and beside the project; and its cases, tried offline."""
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from deploystep.app.report import Report
+from deploystep.app.facts import resolve, stated_facts
+from deploystep.app.report import Report, TriedCase
+from deploystep.app.run import UNKNOWN_PROJECT, duplicates, planned
+from deploystep.core.decide import Decision, Verdict
+from deploystep.core.deploy import Outcome, trigger_specs
 from deploystep.core.errors import RuleFileInvalid
-from deploystep.core.rules import RuleSet
-from deploystep.core.source import Diagnostic, SourceFile, in_order
+from deploystep.core.facts import Answer, Trace
+from deploystep.core.rules import Case, RuleSet
+from deploystep.core.source import Diagnostic, Severity, SourceFile, Span, in_order
+from deploystep.core.times import read_now, zone
 from deploystep.project.wiring import Project, compare
 from deploystep.rulefile.lint import check_paths
-from deploystep.rulefile.load import examine
+from deploystep.rulefile.load import examine, load
 from deploystep.rulefile.yaml_reader import Report as Found
+
+_BECAME = {Verdict.FIRE: "it fires", Verdict.HELD: "it is held", Verdict.NO: "it does not fire"}
 
 
 def check(source: SourceFile, project: Callable[[], Project], report: Report, *, is_strict: bool) -> None:
@@ -23,7 +31,14 @@ def check(source: SourceFile, project: Callable[[], Project], report: Report, *,
         diagnostics += compare(found.rules, beside)
         if beside.files:
             check_paths(found.rules, beside.files, paths)
-        diagnostics = _not_ignored(found.rules, [*diagnostics, *paths.diagnostics])
+        # those that the file, or the rule in whose lines they are, does not want to see
+        rules, diagnostics = found.rules, [*diagnostics, *paths.diagnostics]
+        parts = (rules.targets.values(), rules.never, rules.freezes, rules.cases)
+        owners = {0: frozenset[str](), **{part.span.line: frozenset[str]() for each in parts for part in each}}
+        owners |= {rule.span.line: rule.ignore for rule in rules.rules}
+        starts = sorted(owners)
+        ignored = [owners[starts[bisect_right(starts, d.span.line) - 1]] | rules.ignore for d in diagnostics]
+        diagnostics = [d for d, codes in zip(diagnostics, ignored, strict=True) if d.code not in codes]
     report.diagnostics = in_order(diagnostics)
     counted = [d for d in report.diagnostics if d.is_error or is_strict]
     if counted:
@@ -32,11 +47,94 @@ def check(source: SourceFile, project: Callable[[], Project], report: Report, *,
         raise RuleFileInvalid("rules-invalid", message, source=source, diagnostics=report.diagnostics)
 
 
-def _not_ignored(rules: RuleSet, diagnostics: list[Diagnostic]) -> list[Diagnostic]:
-    """Without those that the file, or the rule in whose lines they are, does not want to see."""
-    parts = (rules.targets.values(), rules.never, rules.freezes, rules.cases)
-    owners = {0: frozenset[str](), **{part.span.line: frozenset[str]() for each in parts for part in each}}
-    owners |= {rule.span.line: rule.ignore for rule in rules.rules}
-    starts = sorted(owners)
-    ignored = [owners[starts[bisect_right(starts, d.span.line) - 1]] for d in diagnostics]
-    return [d for d, codes in zip(diagnostics, ignored, strict=True) if d.code not in rules.ignore | codes]
+def try_cases(source: SourceFile, report: Report, *, with_coverage: bool) -> None:
+    """Try every case; with coverage, note what no case shows as well. Raises RuleFileInvalid where one failed."""
+    rules = load(source)
+    report.source = rules.source
+    decisions: list[Decision] = []
+    for case in rules.cases:
+        now = read_now(case.given.now.value, zone(rules.timezone)) if case.given.now else None
+        decision = resolve(rules, case.given.build, now, stated_facts(case.given))
+        problems = [*_not_stated(case, decision)] or [*_verdicts(case, decision), *_sent(case, decision, rules)]
+        decisions.append(decision)
+        report.tried += (TriedCase(case, tuple(problems)),)
+    if with_coverage:
+        gaps = _gaps(rules, decisions)
+        report.gaps = tuple(Diagnostic("W701", what, span, "add a case", Severity.WARNING) for what, span in gaps)
+    failed = [tried.failures for tried in report.tried if tried.failures]
+    if failed:
+        what = f"{len(failed)} of {len(report.tried)} cases failed"
+        raise RuleFileInvalid("cases-failed", what, source=rules.source, diagnostics=in_order(sum(failed, ())))
+
+
+def _failed(code: str, case: Case, what: str, span: Span, hint: str) -> Diagnostic:
+    return Diagnostic(code, f"case '{case.name}': {what}", span, hint, Severity.FAILED)
+
+
+def _not_stated(case: Case, decision: Decision) -> Iterator[Diagnostic]:
+    """Every fact that a rule consults and the case does not state, once for each rule."""
+    asked: dict[str, str] = {}
+    for judgement in decision.judgements:
+        for problem in judgement.trace.problems if judgement.verdict is Verdict.UNKNOWN else ():
+            asks = f"rule '{judgement.rule.name.value}' {problem.message.removeprefix('the rule ')}"
+            # a user is blank unless it is stated, as for a bot
+            asked[asks] = "add user: anna to given, or use author:" if problem.code == "U107" else problem.hint
+    yield from (_failed("C101", case, asks, case.span, hint) for asks, hint in asked.items())
+
+
+def _verdicts(case: Case, decision: Decision) -> Iterator[Diagnostic]:
+    expect = case.expect
+    for names, verdict, verb in ((expect.fire, Verdict.FIRE, "fire"), (expect.held, Verdict.HELD, "be held")):
+        spans = {name.value: name.span for name in names or ()}
+        for judgement in decision.judgements if names is not None else ():
+            name = judgement.rule.name.value
+            if (name in spans) is not (judgement.verdict is verdict):
+                should = "should" if name in spans else "should not"
+                what = f"rule '{name}' {should} {verb}: {_BECAME[judgement.verdict]}"
+                yield _failed("C102", case, what, spans.get(name, case.span), judgement.because)
+
+
+def _sent(case: Case, decision: Decision, rules: RuleSet) -> Iterator[Diagnostic]:
+    build = case.given.build
+    found = trigger_specs(rules, decision.deploys.firing, build)
+    project = build.project or UNKNOWN_PROJECT
+    entries = [planned(spec, spec.project or project, "", Outcome.PLANNED) for spec in found.specs]
+    for problem in found.diagnostics or duplicates(entries, rules):
+        yield _failed("C104", case, f"{problem.message} (line {problem.span.line})", case.span, problem.hint)
+    sent = {spec.rule: spec.parameters for spec in found.specs}
+    for rule, wanted in case.expect.parameters:
+        for key, value in wanted.items():
+            actual = sent.get(rule.value, {}).get(key)
+            if actual != value or type(actual) is not type(value):
+                what = f"rule '{rule.value}' sends {key} {_shown(actual)}, expected {_shown(value)}"
+                yield _failed("C103", case, what, rule.span, "")
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _gaps(rules: RuleSet, decisions: list[Decision]) -> Iterator[tuple[str, Span]]:
+    """What no case shows: a rule that fires or does not, an item of `never`, `unless` and `freezes` that decides."""
+    items = [(f"never {guard.name}" if guard.name else "this item of never", guard.span) for guard in rules.never]
+    for index, rule in enumerate(rules.rules):
+        verdicts = {decision.judgements[index].verdict for decision in decisions}
+        if Verdict.FIRE not in verdicts:
+            yield f"no case shows rule '{rule.name.value}' firing", rule.name.span
+        if verdicts <= {Verdict.FIRE}:
+            yield f"no case shows rule '{rule.name.value}' not firing", rule.name.span
+        stops = rule.unless.alternatives if rule.unless else ()
+        items += [(f"this unless of rule '{rule.name.value}'", stop.span) for stop in stops]
+    items += [(f"freeze {freeze.name}", freeze.span) for freeze in rules.freezes]
+    decisive = {span for decision in decisions for j in decision.judgements for span in _decisive(j.trace)}
+    yield from ((f"no case shows {what} deciding", span) for what, span in items if span not in decisive)
+
+
+def _decisive(trace: Trace) -> Iterator[Span]:
+    """Places that stop a rule which would fire without them."""
+    against = [part for part in trace.parts if part.answer is Answer.NO]
+    if len(against) == 1:  # of several, none decides alone
+        yield against[0].span
+        for stopped in against[0].parts:  # the condition that holds, and its alternatives that do
+            yield stopped.span
+            yield from (part.span for part in stopped.parts if part.answer is Answer.YES)

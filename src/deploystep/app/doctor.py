@@ -15,99 +15,84 @@ from deploystep import __version__
 from deploystep.app.check import check
 from deploystep.app.init import NO_GITLAB
 from deploystep.app.ports import Services
-from deploystep.app.report import Finding, Grade, Report
+from deploystep.app.report import Finding, Report
 from deploystep.circleci import v2
 from deploystep.circleci.errors import cannot_see, describe_failure
 from deploystep.circleci.http import Failure, JsonObject, Response, body_of, message_of, segment, server_time
 from deploystep.core.build import CLOUD, BuildContext, ProjectSlug, Repository
 from deploystep.core.errors import EnvironmentInvalid, Refused, RuleFileInvalid
-from deploystep.core.frozen import dataclass
-from deploystep.core.rules import ApiVersion, NameIs, Rule, RuleSet, Target, matchers_of
-from deploystep.core.source import Diagnostic
+from deploystep.core.rules import ApiVersion, NameIs, Rule, RuleSet, matchers_of
 from deploystep.project.wiring import Project
 from deploystep.rulefile.load import examine as read_rules
 
 if TYPE_CHECKING:
     from deploystep.circleci.client import Client
+    from deploystep.core.source import Diagnostic
 
-_OLDEST_GIT: Final = (2, 38)  # the first that has safe.bareRepository
+_OLDEST_GIT: Final = [2, 38]  # the first that has safe.bareRepository
 _SKEW: Final = 60.0  # seconds by which clocks may differ; windows and freezes are written in minutes
-_UNKNOWN: Final = "project, definition, auto-cancel and clock are unknown"
-_WRONG: Final = "what to do stands at the end of each line that begins with error"
 
 
-@dataclass(frozen=True, slots=True)
-class Clone:
-    """The git that is here (None: there is none), whether the clone is shallow, and what its origin is."""
-
-    git: str | None
-    is_shallow: bool
-    origin: Repository | None
-
-
-def examine(services: Services, clone: Clone, project: Callable[[], Project], report: Report) -> None:
-    """Note what is found, a line each. Raises EnvironmentInvalid or Refused where something is in the way."""
+def examine(  # noqa: PLR0913 - what is known of the clone, and where it goes
+    services: Services,
+    git: str | None,
+    origin: Repository | None,
+    project: Callable[[], Project],
+    report: Report,
+    *,
+    is_shallow: bool,
+) -> None:
+    """Note what is found, a line each; `git` is its version. Raises EnvironmentInvalid or Refused where it is wrong."""
     doctor = _Doctor(services, report.findings)
-    doctor.machine(clone)
-    doctor.find_build()
-    doctor.find_rules(project())
-    doctor.integration(clone)
-    doctor.circleci()
-    wrong = [finding for finding in report.findings if finding.grade is Grade.ERROR]
-    what = f"in the way of a deploy: {', '.join(dict.fromkeys(finding.name for finding in wrong))}"
-    if wrong and all(finding.is_refusal for finding in wrong):
-        raise Refused("refused", what, _WRONG)
+    doctor.look_here(git, is_shallow=is_shallow)
+    doctor.read_rules(project(), origin)
+    doctor.ask_circleci()
+    wrong = [finding for finding in report.findings if finding.grade == "error"]
     if wrong:
-        raise EnvironmentInvalid("unfit", what, _WRONG)
+        kind, code = (Refused, "refused") if all(f.is_refusal for f in wrong) else (EnvironmentInvalid, "unfit")
+        names = ", ".join(dict.fromkeys(finding.name for finding in wrong))
+        cure = "what to do stands at the end of each line that begins with error"
+        raise kind(code, f"in the way of a deploy: {names}", cure)
 
 
 class _Doctor:
     """What has been found goes into the report's list at once, so that an interruption shows it."""
 
     build: BuildContext | None = None
-    rules: RuleSet | None = None
-    sending: tuple[Rule, ...] = ()  # none where the rule file is wrong
+    rules: RuleSet | None = None  # none where the rule file is wrong
 
     def __init__(self, services: Services, findings: list[Finding]) -> None:
         self.services, self.findings = services, findings
 
-    def ok(self, name: str, text: str) -> None:
-        self.findings.append(Finding(name, Grade.OK, text))
-
-    def warn(self, name: str, text: str, cure: str) -> None:
-        self.findings.append(Finding(name, Grade.WARNING, text, cure))
+    def note(self, name: str, text: str, cure: str = "") -> None:
+        """It is as it should be or, with a cure, worth a thought."""
+        self.findings.append(Finding(name, "warning" if cure else "ok", text, cure))
 
     def fail(self, name: str, text: str, cure: str, *, is_refusal: bool = False) -> None:
-        self.findings.append(Finding(name, Grade.ERROR, text, cure, is_refusal))
+        """It is in the way of a deploy."""
+        self.findings.append(Finding(name, "error", text, cure, is_refusal))
 
-    # --- here
-
-    def machine(self, clone: Clone) -> None:
-        """Python, git and the clone."""
-        self.ok("python", f"Python {platform.python_version()}, deploystep {__version__}")
-        numbers = re.match(r"(\d+)\.(\d+)", clone.git or "")
-        if numbers is None:
-            self.fail("git", "git cannot be run here", "install git 2.38 or newer in the job's image")
-        elif (int(numbers[1]), int(numbers[2])) < _OLDEST_GIT:
-            self.warn("git", f"git {clone.git}", "install git 2.38 or newer, the first that has safe.bareRepository")
-        elif clone.is_shallow:
-            said = f"git {clone.git}; this clone is shallow: paths and merged_into may be unknown"
-            self.warn("git", said, "run  git fetch --unshallow")
+    def look_here(self, git: str | None, *, is_shallow: bool) -> None:
+        """Python, git, the clone, and the build that is judged, or the clone on a laptop."""
+        self.note("python", f"Python {platform.python_version()}, deploystep {__version__}")
+        newer = "install git 2.38 or newer in the job's image"
+        numbers = [int(number) for number in re.findall(r"\d+", git or "")[:2]]
+        if git is None:
+            self.fail("git", "git cannot be run here", newer)
+        elif numbers < _OLDEST_GIT:
+            self.note("git", f"git {git}", newer)
         else:
-            self.ok("git", f"git {clone.git}")
-
-    def find_build(self) -> None:
-        """The build that is judged, or the clone on a laptop."""
+            shallow = "; this clone is shallow: paths and merged_into may be unknown" if is_shallow else ""
+            self.note("git", f"git {git}{shallow}", "run  git fetch --unshallow" if shallow else "")
         try:
             build = self.build = self.services.build
+            kind = f", {build.node}" if build.variables.get("CIRCLECI") == "true" else "; this is not a CircleCI build"
+            self.note("build", f"{'tag' if build.tag else 'branch'} {build.ref.name} @ {build.revision[:7]}{kind}")
         except EnvironmentInvalid as error:
             self.fail("build", "; ".join((error.message, *error.problems)), error.hints[0])
-            return
-        kind = f", {build.node}" if build.variables.get("CIRCLECI") == "true" else "; this is not a CircleCI build"
-        self.ok("build", f"{'tag' if build.tag else 'branch'} {build.ref.name} @ {build.revision[:7]}{kind}")
 
-    def find_rules(self, known: Project) -> None:
-        """The rule file, alone and beside the config."""
+    def read_rules(self, known: Project, origin: Repository | None) -> None:
+        """The rule file, alone and beside the config, and a project that no API can start, by its address."""
         found, config = Report("check"), known.config
         try:
             source = self.services.source
@@ -116,134 +101,108 @@ class _Doctor:
             return
         with suppress(RuleFileInvalid):
             check(source, lambda: known, found, is_strict=False)
-        others = [d for d in found.diagnostics if not d.code.startswith("P")]
         rules = self.rules = read_rules(source).rules
-        if rules is None:
-            self._say("rules", others, "")
-            self.warn("config", "not compared with the rules", "first cure what is said of them")
-            return
-        self.sending = rules.sending
-        self._say("rules", others, f"{source.path}: {len(rules.rules)} rule{'' if len(rules.rules) == 1 else 's'}")
-        if config is None:
-            cure = "see  deploystep check , or what  deploystep init  shows"
-            self.warn("config", "there is no .circleci/config.yml here that can be read", cure)
-        elif config.setup:
-            self.warn("config", f"{config.path} is a setup config", "look at the config that continues it yourself")
-        else:
-            of_config = [d for d in found.diagnostics if d.code.startswith("P")]
+        parts: dict[str, list[Diagnostic]] = {"rules": [], "config": [], "parameters": []}
+        for each in sorted(found.diagnostics, key=lambda d: not d.is_error):
+            parts["parameters" if each.code == "P07" else "config" if each.code.startswith("P") else "rules"] += [each]
+        well = {"rules": f"{source.path}, rules: {len(rules.rules) if rules else 0}"}
+        if rules is not None and config is not None and not config.setup:
             declared = ", ".join(sorted(config.parameters)) or "none"
-            self._say("config", [d for d in of_config if d.code != "P07"], f"{config.path} fits the rules")
-            self._say("parameters", [d for d in of_config if d.code == "P07"], f"declared: {declared}")
+            well |= {"config": f"{config.path} fits the rules", "parameters": f"declared: {declared}"}
+        for name, text in well.items():
+            first, more = parts[name][:1], f", and {len(parts[name]) - 1} more" if len(parts[name]) > 1 else ""
+            for each in first:
+                say = self.fail if each.is_error else self.note
+                say(name, f"line {each.span.line}: {each.code} {each.message}{more}", "run  deploystep check")
+            if not first:
+                self.note(name, text)
+        if len(well) == 1:
+            why = "it cannot be read, or is a setup config" if rules else "first cure what is said of the rules"
+            self.note("config", "not compared with the rules", f"{why}; see  deploystep check")
 
-    def _say(self, name: str, found: list[Diagnostic], otherwise: str) -> None:
-        """The first diagnostic, errors before warnings, and how many there are."""
-        if not found:
-            self.ok(name, otherwise)
-            return
-        first = min(found, key=lambda d: not d.is_error)
-        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-        say = self.fail if first.is_error else self.warn
-        say(name, f"line {first.span.line}: {first.code} {first.message}{more}", "run  deploystep check")
-
-    def integration(self, clone: Clone) -> None:
-        """A project that no API can start, as far as its repository's address tells."""
-        named = self.build.origin if self.build else None
-        origin = Repository.parse(named) if named else clone.origin
-        is_own = self.rules is None or any(rule.deploy.to is None for rule in self.sending)
-        if origin is not None and "gitlab" in origin.host and is_own:
+        named = Repository.parse(self.build.origin) if self.build else None
+        origin = named or origin
+        if origin is not None and "gitlab" in origin.host and (rules is None or self._own()):
             self.fail("project", f"{origin.host}/{origin.path} is a GitLab project", NO_GITLAB)
 
-    # --- at CircleCI
-
-    def circleci(self) -> None:
+    def ask_circleci(self) -> None:
         """The API, the token, the project and its settings, and the clock."""
         try:
             client = self.services.client()
         except EnvironmentInvalid as error:
             self._not_asked(error)
             return
-        host, name = client.host, self.services.token_name
-        result = client.get("/api/v2/me")
-        user = JsonObject(body_of(result))
-        if isinstance(result, Failure):
-            cure = "behind a proxy or a private CA, set HTTPS_PROXY or REQUESTS_CA_BUNDLE; name another with  --host"
-            self.fail("api", f"{host} is unreachable ({result.reason}); token, {_UNKNOWN}", cure)
-        elif user.text("id") is not None:
+        host, name, result = client.host, self.services.token_name, client.get("/api/v2/me")
+        user, told, said = JsonObject(body_of(result)), server_time(result), describe_failure(result, host)
+        if user.text("id") is not None:
             self._api(host)
             login, full = user.text("login") or user.text("id"), user.text("name")
             silent = "when it expires and whether it may trigger is unknown: no request tells it that changes nothing"
-            self.ok("token", f"{name} is valid, of {f'{login} ({full})' if full else login}; {silent}")
+            self.note("token", f"{name} is valid, of {f'{login} ({full})' if full else login}; {silent}")
             self._projects(client)
-            self._clock(result)
         elif _is_refusal(result):
             self._api(host)
-            cure = (
-                f"look in {self.services.address.app}/settings/user/tokens whether it is listed and has not expired; "
-            )
-            cure += f"it must be a personal API token, of {host} (see  --host ); a new one goes into {name}"
-            said = f"{describe_failure(result, host)}; project, definition and auto-cancel are unknown"
-            self.fail("token", said, cure, is_refusal=True)
-            self._clock(result)
+            cure = f"is it listed in {self.services.address.app}/settings/user/tokens? store a new personal API token"
+            said = f"{said}; project, definition and auto-cancel are unknown"
+            self.fail("token", said, f"{cure} of {host} in {name}", is_refusal=True)
         else:
-            is_ok = result.status == 200  # noqa: PLR2004 - by itself
-            said = f"{host} answered 200, but named no user" if is_ok else describe_failure(result, host)
-            cure = f"try again later; or is {host} not CircleCI's API? see  --host"
-            self.fail("api", f"{said}; token, {_UNKNOWN}", cure)
+            said = f"{host} is unreachable ({said})" if isinstance(result, Failure) else f"no user is told: {said}"
+            cure = f"try again later; behind a proxy or a private CA set HTTPS_PROXY or REQUESTS_CA_BUNDLE; is {host}"
+            unknown = "token, project, definition, auto-cancel and clock are unknown"
+            self.fail("api", f"{said}; {unknown}", f"{cure} CircleCI's API? see  --host")
+            return
+        skew = (self.services.clock.now() - told).total_seconds() if told else 0.0
+        if abs(skew) > _SKEW:
+            ahead = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the server's clock"
+            self.note("clock", f"this machine is {ahead}", "set it right: windows and freezes are judged by it")
+        else:
+            self.note("clock", "as the server's" if told else "unknown: the server does not tell its time")
 
     def _not_asked(self, error: EnvironmentInvalid) -> None:
         """Why no request can be made, and whether that is in the way."""
-        build, rules, is_token = self.build, self.rules, "token" in error.code
+        build, rules, name = self.build, self.rules, "token" if "token" in error.code else "api"
         # what asks CircleCI: a trigger, and the other nodes of a job or the jobs that a rule requires
         asks = rules is None or any(rule.sends or rule.requires for rule in rules.rules)
-        if build is not None and build.fork and error.code == "no-token":
-            self.warn("token", f"{error.message}, as in every build of a fork: nothing is sent", "nothing to do")
-        elif build is not None and error.code == "no-token" and not asks and build.node.total <= 1:
-            self.warn("token", error.message, f"gate on one node needs none; without it, api, {_UNKNOWN}")
-        elif is_token or build is not None:
-            unknown = f"{'api' if is_token else 'token'}, {_UNKNOWN}"
-            self.fail("token" if is_token else "api", f"{error.message}; without it, {unknown}", error.hints[0])
+        text = f"{error.message}; nothing is asked of CircleCI, so the rest is unknown"
+        if error.code == "no-token" and build is not None and (build.fork or not (asks or build.node.total > 1)):
+            self.note(name, text, "nothing to do: a fork's build sends nothing, and gate on one node asks nothing")
+        elif name == "token" or build is not None:
+            self.fail(name, text, error.hints[0])
         else:
-            self.warn("api", f"not asked: token, {_UNKNOWN}", "first cure what is said of build")
+            self.note(name, "not asked", "first cure what is said of build")
 
     def _api(self, host: str) -> None:
-        rules, targets = self.rules, [rule.deploy.to for rule in self.sending]
-        versions = {(target.api if target else None) or rules.api for target in targets} if rules else set()
+        rules = self.rules
+        versions = {v for v in (rules.api, *(t.api for t in rules.targets.values())) if v} if rules else set()
         if ApiVersion.V3 in versions and host != CLOUD:
             self.fail("api", f"{host} answers; API v3 is on CircleCI's cloud only", "write  api: v2  in the rules")
-        elif any(rule.deploy.job for rule in self.sending):
+        elif rules and any(rule.deploy.job for rule in rules.sending):
             cure = "gate a workflow on a parameter and use  workflow:  (docs/migrating.md)"
-            self.warn("api", f"{host} answers; the triggers of API v1.1 end on 1 February 2027", cure)
+            self.note("api", f"{host} answers; the triggers of API v1.1 end on 1 February 2027", cure)
         else:
-            by = f"; the rules trigger by API {', '.join(sorted(v.value for v in versions))}" if versions else ""
-            self.ok("api", f"{host} answers{by}")
+            by = f"; the rules name API {', '.join(sorted(v.value for v in versions))}" if versions else ""
+            self.note("api", f"{host} answers{by}")
 
     def _projects(self, client: "Client") -> None:
-        """The project of this build, and those that rules send to."""
+        """The project of this build with its settings, and those that rules send to."""
         build = self.build
-        if build is None:
-            return
-        own = build.project
-        if own is None and build.pipeline_id is not None:
+        own = build.project if build else None
+        if own is None and build is not None and build.pipeline_id is not None:
             own, _ = v2.pipeline_project(client, build.pipeline_id)
         if own is None:
             cure = "outside a build a remote origin at github.com or bitbucket.org tells it; a build's variables do"
-            self.warn("project", "nothing tells which project this is", cure)
-        else:
-            body = self._project(client, own, build.definition_id)
-            if body is not None:
-                settings = JsonObject(body_of(client.get(f"{v2.project_path(own)}/settings")))
-                is_on = settings.get("advanced", "autocancel_builds")
-                self._auto_cancel(is_on, body.text("vcs_info", "default_branch"))
+            self.note("project", "nothing tells which project this is", cure)
+        elif (body := self._project(client, own, build.definition_id if build else None)) is not None:
+            settings = JsonObject(body_of(client.get(f"{v2.project_path(own)}/settings")))
+            self._auto_cancel(settings.get("advanced", "autocancel_builds"), body.text("vcs_info", "default_branch"))
         for target in {t.project: t for t in self.rules.targets.values()}.values() if self.rules else ():
-            self._project(client, target.project, target.definition, target)
+            self._project(client, target.project, target.definition)
 
-    def _project(
-        self, client: "Client", slug: ProjectSlug, wanted: str | None, target: Target | None = None
-    ) -> JsonObject | None:
+    def _project(self, client: "Client", slug: ProjectSlug, wanted: str | None) -> JsonObject | None:
         """A project and its definitions; None where it cannot be read."""
         result = client.get(v2.project_path(slug))
-        body = JsonObject(body_of(result))
-        identity, is_refusal = body.identity("id"), _is_refusal(result)
+        body, is_refusal = JsonObject(body_of(result)), _is_refusal(result)
+        identity = body.identity("id")
         if identity is None:
             cure = cannot_see(self.services.token_name) if is_refusal else "try again later"
             said = f"{slug} cannot be read: {describe_failure(result, client.host)}"
@@ -254,43 +213,34 @@ class _Doctor:
         definitions = list(map(JsonObject, items)) if isinstance(items, list) else []
         providers = sorted({p for d in definitions if (p := d.text("config_source", "provider"))})
         kind = ", ".join(providers) or body.text("vcs_info", "provider") or "unknown"
-        if any("gitlab" in provider for provider in providers):
+        if "gitlab" in kind:
             self.fail("project", f"{slug} is a GitLab project", NO_GITLAB)
         else:
-            self.ok("project", f"{slug} is found, and the token may read it; integration: {kind}")
-        named = ", ".join(f"{d.text('name')} ({d.text('id')})" for d in definitions)
+            self.note("project", f"{slug} is found, and the token may read it; integration: {kind}")
+        names = ", ".join(f"{d.text('name')} ({d.text('id')})" for d in definitions) or "none"
         if wanted is not None and definitions and wanted not in {d.text("id") for d in definitions}:
-            self.fail("definition", f"{wanted} is not in the list of {slug}", f"take one of: {named}")
-        elif wanted is None and target is not None and "github_app" in providers:
-            cure = f"give the target  definition: UUID , one of: {named}"
-            self.warn("definition", f"target {target.name} names none, and CircleCI chooses", cure)
+            self.fail("definition", f"{wanted} is not in the list of {slug}", f"take one of: {names}")
         else:
-            listing = named or "none (CircleCI Server has no list)"
-            self.ok("definition", f"{wanted or 'none is named'}; listed: {listing}")
+            self.note("definition", f"{wanted or 'none is named'}; listed: {names}")
         return body
+
+    def _own(self) -> list[Rule]:
+        """The rules that start a run of this project itself."""
+        return [rule for rule in self.rules.sending if rule.deploy.to is None] if self.rules else []
 
     def _auto_cancel(self, is_on: object, default: str | None) -> None:
         branches = [
-            (rule.name.value, p.value) for rule in self.sending if rule.deploy.to is None
-            for m in matchers_of(rule.when) if isinstance(m, NameIs) and m.word == "branch" for p in m.patterns
+            (rule.name.value, pattern.value.only_match) for rule in self._own()
+            for m in matchers_of(rule.when) if isinstance(m, NameIs) and m.word == "branch" for pattern in m.patterns
         ]  # fmt: skip
-        elsewhere = ", ".join(dict.fromkeys(name for name, pattern in branches if pattern.only_match != default))
+        elsewhere = ", ".join(dict.fromkeys(name for name, branch in branches if branch != default))
         if is_on is True and elsewhere:
             cure = "switch off  Auto-cancel redundant workflows  in the project's settings, or deploy through a target"
-            self.warn("auto-cancel", f"on: off {default} a deploy cancels its own build (rules: {elsewhere})", cure)
-        elif isinstance(is_on, bool):
-            self.ok("auto-cancel", f"on, and spares {default}" if is_on else "off")
+            self.note("auto-cancel", f"on: off {default} a deploy cancels its own build (rules: {elsewhere})", cure)
         else:
-            self.ok("auto-cancel", "unknown: this token does not see the project's settings")
-
-    def _clock(self, result: Response | Failure) -> None:
-        told = server_time(result)
-        skew = (self.services.clock.now() - told).total_seconds() if told else 0.0
-        if abs(skew) > _SKEW:
-            ahead = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the server's clock"
-            self.warn("clock", f"this machine is {ahead}", "set it right: windows and freezes are judged by it")
-        else:
-            self.ok("clock", "as the server's" if told else "unknown: the server does not tell its time")
+            states = {True: f"on, and spares {default}", False: "off"}
+            unknown = "unknown: this token does not see the project's settings"
+            self.note("auto-cancel", states.get(is_on, unknown) if isinstance(is_on, bool) else unknown)
 
 
 def _is_refusal(result: Response | Failure) -> bool:

@@ -1,8 +1,7 @@
 """What must be so before anything is done: every other node has succeeded, and the branch is still at this commit.
 
-CircleCI's `deploy` step waited for the nodes, too. A node is running until its last step has ended, so nodes that wait
-for one another would wait for ever: only node 0 waits. Whether the branch has moved on is decided by where it is now
-and by ancestry, never by time: a slow build, or a rerun of last week's, is known by nothing but the newer commit.
+A node is running until its last step has ended, so nodes that wait for one another would wait for ever: only node 0
+waits. Whether the branch has moved on is decided by where it is now and by ancestry, never by time.
 """
 
 from collections.abc import Iterable
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 _LAGS: Final = (2.0, 4.0, 8.0, 16.0)
 _MOST_FAILED_READS: Final = 3
 _CONFIRMING: Final = 2.0  # seconds until success is read once more: what was read once may be stale
-_ENDED: Final = {"failed": "failed", "timedout": "timed out", "canceled": "was cancelled", "not_run": "did not run"}
 #: What needs no wait for the other nodes.
 WITHOUT: Final = (
     "a job of its own for the step, which requires this one, needs no wait; --nodes first does not wait either, "
@@ -34,21 +32,15 @@ WITHOUT: Final = (
 
 
 def wait_for_nodes(project: ProjectSlug, limit: float, services: "Services", report: "Report") -> None:
-    """Return when every other node of the build's job has certainly succeeded; `limit` is in seconds.
-
-    Raises Stopped where one did not, TimedOut at the limit, FactUnavailable where the nodes cannot be read, and
-    EnvironmentInvalid where the job's number is not known.
-    """
+    """Return when every other node of the build's job has certainly succeeded; `limit` is in seconds."""
     build, client = services.build, services.client()
-    job, count = build.build_num, build.node.total - 1
+    job, others = build.build_num, build.node.others
     if job is None:
-        what = f"{build.node.others} of this job cannot be waited for: CIRCLE_BUILD_NUM is not set"
-        cure = "CircleCI sets it in every job: see what takes it away"
-        raise EnvironmentInvalid("job-unknown", what, cure, WITHOUT)
-    what = f"waiting for {count} other node{'s' if count > 1 else ''} of job {job}"
+        what = f"{others} of this job cannot be waited for: CIRCLE_BUILD_NUM is not set"
+        raise EnvironmentInvalid("job-unknown", what, "CircleCI sets it in every job: see what takes it away", WITHOUT)
     seen: tuple[NodeState, ...] = ()
     failed_reads = successes = 0
-    for look in poll(client, limit, CALM, what):
+    for look in poll(client, limit, CALM, f"waiting for {others} of job {job}"):
         nodes, result = v2.nodes(client, project, job)
         if nodes is None:
             status = result.status if isinstance(result, Response) else 0
@@ -63,82 +55,58 @@ def wait_for_nodes(project: ProjectSlug, limit: float, services: "Services", rep
         else:
             failed_reads, seen = 0, other_nodes(nodes, build.node.total)
             look.tell(f"nodes: {_listed(seen)}")
-            _stop_if_one_failed(job, seen, report)
+            if failed := ", ".join(f"node {node.index} {node.status}" for node in seen if node.failed):
+                for entry in report.triggers[:1]:
+                    entry.outcome = Outcome.STOPPED
+                what = f"not every node of job {job} has succeeded: {failed}"
+                raise Stopped("node-failed", what, "see what failed there, and rerun the job")
             successes = successes + 1 if all(node.succeeded for node in seen) else 0
         if successes > 1:
             break
         if look.is_last:
-            waiting = _listed(tuple(n for n in seen if not n.succeeded)) or "all were seen to succeed only once"
-            what = f"the other nodes have not ended within {limit:.0f} s: {waiting}"
+            what = f"the other nodes were not seen to succeed within {limit:.0f} s: {_listed(seen) or 'nothing read'}"
             raise TimedOut("nodes-timeout", what, "give them longer with  --nodes-timeout 1h", WITHOUT)
         look.pause = _CONFIRMING if successes else None
-    have = f"all {count} other nodes of job {job} have" if count > 1 else f"the other node of job {job} has"
-    client.console.info(f"{have} succeeded")
+    client.console.info(f"{others} of job {job} succeeded")
 
 
 def other_nodes(listed: Iterable[NodeState], total: int) -> tuple[NodeState, ...]:
-    """Every node but the first, in order, as its listed entries show it together.
-
-    Of a node that is not listed nothing is known, and it has not ended. Of one that is listed more than once, every
-    entry must have succeeded; one that failed decides.
-    """
+    """Every node but the first, in order; of its entries one that failed decides, then one that has not succeeded."""
     listed = [node for node in listed if node.index > 0]
     indexes = sorted({*range(1, total), *(node.index for node in listed)})
-    of = {index: [node for node in listed if node.index == index] or [NodeState(index, "")] for index in indexes}
-    return tuple(min(entries, key=lambda node: (not node.failed, node.succeeded)) for entries in of.values())
-
-
-def _stop_if_one_failed(job: int, nodes: tuple[NodeState, ...], report: "Report") -> None:
-    failed = [f"node {n.index} {_ENDED.get(n.status, f'is {n.status}')}" for n in nodes if n.failed]
-    if failed:
-        if report.triggers:
-            report.triggers[0].outcome = Outcome.STOPPED
-        what = f"not every node of job {job} has succeeded: {', '.join(failed)}"
-        raise Stopped("node-failed", what, "see what failed there, and rerun the job")
+    of = ([node for node in listed if node.index == index] or [NodeState(index, "")] for index in indexes)
+    return tuple(min(entries, key=lambda node: (not node.failed, node.succeeded)) for entries in of)
 
 
 def _listed(nodes: tuple[NodeState, ...]) -> str:
     """Each state with the nodes that are in it, as in `1 2 success, 3 running`."""
-    states = dict.fromkeys(node.status for node in nodes)
-    of = {state: " ".join(str(n.index) for n in nodes if n.status == state) for state in states}
-    return ", ".join(f"{indexes} {state or 'unknown'}" for state, indexes in of.items())
+    of: dict[str, list[str]] = {}
+    for node in nodes:
+        of.setdefault(node.status or "unknown", []).append(str(node.index))
+    return ", ".join(f"{' '.join(indexes)} {state}" for state, indexes in of.items())
 
 
 def superseded_by(services: "Services") -> str:
-    """Why this build's commit is not to be deployed any more; empty where it is, or only the build is believed.
-
-    Raises FactUnavailable where the branch is at another commit, and nothing shows that it is a newer one. A head that
-    cannot be read stops nothing.
-    """
-    build, remote, console = services.build, services.remote, services.console
-    if remote is None:
-        return ""
-    kind = "tag" if isinstance(build.ref, Tag) else "branch"
-    name = f"{kind} {build.ref.name}"
-    lags = iter(_LAGS)
-    while True:
+    """Why the commit is not to be deployed any more, or empty. A head that cannot be read stops nothing."""
+    build, remote, console, lags = services.build, services.remote, services.console, iter(_LAGS)
+    name = f"{'tag' if isinstance(build.ref, Tag) else 'branch'} {build.ref.name}"
+    while remote is not None:
         head = remote.head(build.ref)
         if head.trouble:
-            unread = f"the head of {name} could not be read ({head.trouble})"
-            console.info(f"{unread}: nothing tells whether it has moved on")
-            return ""
-        if head.revision is None:
+            console.info(f"the head of {name} could not be read ({head.trouble}): nothing tells whether it moved on")
+        elif head.revision is None:
             console.warning(f"{name} is not in the repository any more")
-            return ""
-        if head.revision == build.revision:
-            return ""
+        if head.trouble or head.revision is None or head.revision == build.revision:
+            break
         if remote.contains(head.revision, build.revision):
-            skipped = "; its message says [skip ci], so nothing is deployed until the next push"
             is_skipped = remote.is_skipped(head.revision)
-            return f"{name} has moved on to {head.revision}, which is newer{skipped if is_skipped else ''}"
+            skipped = "; its message says [skip ci], so nothing is deployed until the next push" if is_skipped else ""
+            return f"{name} has moved on to {head.revision}, which is newer{skipped}"
         at, pause = f"{name} is at {head.revision}, which is not known to be newer", next(lags, None)
         if pause is None:
-            raise FactUnavailable(
-                "undecided",
-                f"cannot tell whether {build.revision} is still to be deployed: {at}",
-                "run this step again: hosts can be some seconds behind a push",
-                f"possible causes: the {kind} was set back or rewritten, or this commit was never pushed to it",
-                f"to deploy it all the same, let the {kind} point at it",
-            )
+            what = f"cannot tell whether {build.revision} is still to be deployed: {at}"
+            again = "run this step again: hosts can be some seconds behind a push"
+            raise FactUnavailable("undecided", what, again, f"if it was rewritten, let {name} point at this commit")
         console.info(f"{at}: looking again in {pause:.0f} s")
         services.clock.sleep(pause)
+    return ""

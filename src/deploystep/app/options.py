@@ -12,10 +12,7 @@ RULES: Final = ".circleci/deploy.yml"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Every option by its name, with what holds where it is not given. Durations are in seconds.
-
-    `rule` and `execute` are what `gate` judges, and the words of the command that it executes.
-    """
+    """Every option by its name, with what holds where it is not given. Durations are in seconds."""
 
     command: str
     rules: str = RULES

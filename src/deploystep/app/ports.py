@@ -1,7 +1,7 @@
 """What the use cases need of the outside world. Adapters satisfy these by shape; nothing inherits."""
 
 from datetime import datetime, tzinfo
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from deploystep.core.build import Branch, BuildContext, Tag
 from deploystep.core.facts import Answered, AuthorOf, ChangedSince, IsMergedInto, MessageOf
@@ -36,6 +36,9 @@ class Remote(Protocol):
         """Whether the commit's message is known to keep CircleCI from building it."""
 
 
+OfCommit: TypeAlias = ChangedSince | IsMergedInto | AuthorOf | MessageOf
+
+
 class History(Protocol):
     """Facts about one commit, from the clone."""
 
@@ -43,7 +46,7 @@ class History(Protocol):
     def default_branch(self) -> str | None:
         """The repository's default branch; None where neither the rule file nor the clone tells."""
 
-    def answer(self, question: ChangedSince | IsMergedInto | AuthorOf | MessageOf) -> Answered:
+    def answer(self, question: OfCommit) -> Answered:
         """The answer, or why there is none."""
 
     def committed_at(self) -> datetime | None:
@@ -51,11 +54,7 @@ class History(Protocol):
 
 
 class Services(Protocol):
-    """The outside, as far as a command may use it. Each part is made when it is first asked for.
-
-    `given` are stated facts that replace environment, git, CircleCI and clock. `can_ask` is whether CircleCI may be
-    asked: there is a token, and the command is one that asks. `remote` is None where only the build itself is believed.
-    """
+    """The outside, as far as a command may use it. Each part is made when it is first asked for."""
 
     @property
     def clock(self) -> "Clock":
@@ -67,23 +66,11 @@ class Services(Protocol):
 
     @property
     def given(self) -> Given | None:
-        """Stated facts."""
-
-    @property
-    def can_ask(self) -> bool:
-        """Whether CircleCI may be asked."""
-
-    @property
-    def other_node(self) -> str:
-        """What to say where another node of a parallel job decides; empty where this one does."""
+        """Stated facts, which replace environment, git, CircleCI and clock."""
 
     @property
     def build(self) -> BuildContext:
         """The build that is judged. Raises EnvironmentInvalid with every problem."""
-
-    @property
-    def source(self) -> SourceFile:
-        """The rule file. Raises RuleFileInvalid where it is missing, too big or not UTF-8."""
 
     @property
     def address(self) -> "Address":
@@ -94,8 +81,20 @@ class Services(Protocol):
         """The variable that holds the API token."""
 
     @property
+    def can_ask(self) -> bool:
+        """Whether CircleCI may be asked: there is a token, and the command is one that asks."""
+
+    @property
+    def other_node(self) -> str:
+        """What to say where another node of a parallel job decides; empty where this one does."""
+
+    @property
+    def source(self) -> SourceFile:
+        """The rule file. Raises RuleFileInvalid where it is missing, too big or not UTF-8."""
+
+    @property
     def remote(self) -> Remote | None:
-        """The repository that CircleCI builds."""
+        """The repository that CircleCI builds; None where only the build itself is believed."""
 
     def executable(self, program: str) -> str:
         """The path of a program, found as a shell finds it. Raises NotFound or NotExecutable."""
@@ -104,10 +103,7 @@ class Services(Protocol):
         """The time to decide at; None where none is stated."""
 
     def history(self, default_branch: str | None = None, refs: frozenset[str] | None = None) -> History:
-        """Facts about the build's commit; in `run`, a ref decides only if the remote does not have it elsewhere now.
-
-        `refs` are those that will be asked about, so that the remote is asked once; None compares with no remote.
-        """
+        """Facts about the commit. In `run`, `refs` decide only if the remote does not have them elsewhere now."""
 
     def client(self, specs: "tuple[TriggerSpec, ...]" = ()) -> "Client":
         """The way to CircleCI; `specs` is what will be sent. Raises EnvironmentInvalid where there is no token."""

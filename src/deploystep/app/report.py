@@ -1,7 +1,7 @@
 """What a command has to tell, at any moment: the one mutable fact that steps, signals and renderers share."""
 
 from enum import Enum, unique
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from deploystep.core.deploy import Outcome, TriggerSpec
 from deploystep.core.errors import ExitCode, Interrupted, ToolError
@@ -26,22 +26,18 @@ if TYPE_CHECKING:
 class TriggerEntry:
     """One trigger: what is or would be sent, and what came of it so far; `because` is why nothing was sent.
 
-    Its outcome is `uncertain` from before the request leaves until the answer is read. While its run is being
-    cancelled, `cancelled` tells of each workflow by name whether CircleCI accepted that, and `other_commit` of which
-    commit the run is where it is of another.
+    Its outcome is `uncertain` from before the request leaves until the answer is read.
     """
 
+    because = ""
+    created: "Created | None" = None
+    workflows: "tuple[WorkflowState, ...]" = ()
+    other_commit = ""  # of which commit the run is, where it is of another
+    cancelled: dict[str, bool] | None = None  # while it is being done: by name, whether CircleCI accepted it
+    would_run: "WouldRun | None" = None
+
     def __init__(self, spec: TriggerSpec, url: str, request: "Request", outcome: Outcome) -> None:
-        self.spec = spec
-        self.url = url
-        self.request = request
-        self.outcome = outcome
-        self.created: Created | None = None
-        self.workflows: tuple[WorkflowState, ...] = ()
-        self.because = ""
-        self.other_commit = ""
-        self.cancelled: dict[str, bool] | None = None
-        self.would_run: WouldRun | None = None
+        self.spec, self.url, self.request, self.outcome = spec, url, request, outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,40 +60,23 @@ class GateOutcome(Enum):
 
 
 class Gated:
-    """A rule that `gate` judges, with the words of its command (none: only the answer is wanted), and what came of it.
+    """A rule that `gate` judges, the words of its command (none: only the answer is wanted), and what came of it."""
 
-    `variables` are added to the environment of the command, whose file is at `path`.
-    """
+    outcome: GateOutcome | None = None
+    because = path = ""
+    variables: "Mapping[str, str]"
 
     def __init__(self, rule: str, command: tuple[str, ...]) -> None:
-        self.rule = rule
-        self.command = command
-        self.outcome: GateOutcome | None = None
-        self.because = ""
-        self.variables: Mapping[str, str] = {}
-        self.path = ""
-
-    @property
-    def program(self) -> str:
-        """The first word of the command; the others can hold secrets, and are not shown."""
-        return self.command[0] if self.command else ""
-
-
-@unique
-class Grade(Enum):
-    """How it is: as it should be, worth a thought, or in the way of a deploy."""
-
-    OK = "ok"
-    WARNING = "warning"
-    ERROR = "error"
+        self.rule, self.command, self.variables = rule, command, {}
+        self.program = "".join(command[:1])  # the other words can hold secrets, and are not shown
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at, what was found and the cure. `is_refusal`: CircleCI said no."""
+    """One thing that `doctor` looked at, what was found and the cure. `is_refusal`: CircleCI said no."""
 
     name: str
-    grade: Grade
+    grade: Literal["ok", "warning", "error"]
     text: str
     cure: str = ""
     is_refusal: bool = False
@@ -107,35 +86,31 @@ class Report:
     """One command's result so far. Parts that were not reached are empty.
 
     An interruption can come between any two statements, so each step writes down what it knows as soon as it knows it.
-    `signalled` is what a signal asked for: code that imports or tidies up can swallow the exception, not this. While
-    `is_cancelling` that is being done, until another signal comes.
+    `signalled` is what a signal asked for: code can swallow the exception, not this. `is_cancelling`: it is being done.
     """
 
+    build: "BuildContext | None" = None
+    now: "datetime | None" = None
+    source: SourceFile | None = None
+    decision: "Decision | None" = None
+    gated: Gated | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+    again: str | None = None
+    skipped = ""
+    is_strict = has_written = shows_diff = is_cancelling = False
+    tried: tuple[TriedCase, ...] = ()
+    gaps: tuple[Diagnostic, ...] = ()
+    start: "Start | None" = None
+    migration: "Migration | None" = None
+    matrix: "Matrix | None" = None
+    error: ToolError | None = None
+    exit = ExitCode.OK
+    signalled: ExitCode | None = None
+
     def __init__(self, command: str, *, is_dry: bool = True) -> None:
-        self.command = command
-        self.is_dry = is_dry
-        self.build: BuildContext | None = None
-        self.now: datetime | None = None
-        self.source: SourceFile | None = None
-        self.decision: Decision | None = None
+        self.command, self.is_dry = command, is_dry
         self.triggers: list[TriggerEntry] = []
-        self.gated: Gated | None = None
-        self.diagnostics: tuple[Diagnostic, ...] = ()
-        self.again: str | None = None
-        self.skipped = ""
-        self.is_strict = False
-        self.tried: tuple[TriedCase, ...] = ()
-        self.gaps: tuple[Diagnostic, ...] = ()
-        self.start: Start | None = None
         self.findings: list[Finding] = []
-        self.migration: Migration | None = None
-        self.has_written = False
-        self.shows_diff = False
-        self.matrix: Matrix | None = None
-        self.error: ToolError | None = None
-        self.exit = ExitCode.OK
-        self.signalled: ExitCode | None = None
-        self.is_cancelling = False
 
     @property
     def to_execute(self) -> Gated | None:

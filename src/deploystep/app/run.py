@@ -24,17 +24,11 @@ from deploystep.rulefile.load import load
 
 #: Stands in a dry run's URL for a project that only CircleCI's API could name.
 UNKNOWN_PROJECT: Final = ProjectSlug("VCS", "ORGANIZATION", "PROJECT")
-_SSH_RERUN: Final = "this is a rerun with SSH, which does not deploy: rerun the job without SSH, or give --allow-ssh"
-_FORK_SENDS_NOTHING: Final = "a fork's build is not given the token, so nothing is sent"
 
 
 def run(options: Options, services: Services, report: Report) -> None:
-    """Decide and, unless it is a dry run, trigger. What is known at any moment is in `report`.
-
-    Raises ToolError where the job cannot be done, and Interrupted on a signal.
-    """
-    report.again = options.again
-    step = Step(options, services, report)
+    """Decide and, unless it is a dry run, trigger. What is known at any moment is in `report`."""
+    report.again, step = options.again, Step(options, services, report)
     if step.decides():
         _run(step, load(services.source))
     step.raise_if_held()
@@ -45,45 +39,40 @@ def _run(step: "Step", rules: RuleSet) -> None:
     decision = step.judge(rules)
     is_open = any(j.verdict in (Verdict.FIRE, Verdict.UNKNOWN) for j in decision.deploys.judgements)
     if build.fork is True and is_open and not options.is_dry and not services.can_ask:
-        report.skipped = _FORK_SENDS_NOTHING  # a normal state, no failure
+        report.skipped = "a fork's build is not given the token, so nothing is sent"  # a normal state, no failure
         return
-    specs = _due(decision, rules, step)
-    if not specs:
+    if specs := step.plan(decision, rules):
+        _remark(specs, rules, step)
+    if options.is_dry or not specs:
         return
-    project = step.project_of(specs)
-    if not options.is_dry:
-        services.client(specs)  # without a token nothing is planned
-    _plan(specs, project, rules, step)
-    _remark(specs, rules, step)
-    if options.is_dry:
-        return
-    if build.node.total > 1 and step.wait_for_others(project):
-        decision = step.judge(rules)  # windows may have closed meanwhile
-        _plan(_due(decision, rules, step), project, rules, step)
-    if not report.triggers:
-        return
-    from deploystep.app.trigger import drop_own_deploys, trigger_all  # noqa: PLC0415 - most runs send nothing
-
-    drop_own_deploys(project, options, services, report)
+    if build.node.total > 1 and step.wait_for_others():
+        step.plan(step.judge(rules), rules)  # windows may have closed meanwhile
     if report.triggers:
-        trigger_all(project, options, services, report)
+        from deploystep.app.trigger import drop_own_deploys, trigger_all  # noqa: PLC0415 - most runs send nothing
+
+        own = step.own or UNKNOWN_PROJECT
+        drop_own_deploys(own, options, services, report)
+        if report.triggers:
+            trigger_all(own, options, services, report)
 
 
 class Step:
     """What `run` and `gate` have in common: whose decision it is, what is decided, and what that waits for."""
 
     def __init__(self, options: Options, services: Services, report: Report) -> None:
-        self.options = options
-        self.services = services
-        self.report = report
+        self.options, self.services, self.report = options, services, report
+        self.own: ProjectSlug | None = None  # the build's project, as far as it is known
 
     def decides(self) -> bool:
         """Whether this node of the build decides, and it is no rerun with SSH; else the report says why."""
         report = self.report
         report.skipped = self.services.other_node
         if not report.skipped:
-            report.build = self.services.build
-            report.skipped = _SSH_RERUN if report.build.ssh_rerun and not self.options.allow_ssh else ""
+            build = report.build = self.services.build
+            self.own = build.project
+            if build.ssh_rerun and not self.options.allow_ssh:
+                without = "rerun the job without SSH, or give --allow-ssh"
+                report.skipped = f"this is a rerun with SSH, which does not deploy: {without}"
         return not report.skipped
 
     def judge(self, rules: RuleSet) -> Decision:
@@ -95,6 +84,25 @@ class Step:
         report.decision = resolve(rules, services.build, report.now, answer)
         return report.decision
 
+    def plan(self, decision: Decision, rules: RuleSet) -> tuple[TriggerSpec, ...]:
+        """Make every request, before the first is sent. Raises where something is undecided or wrong."""
+        options, services, build, self.report.triggers = self.options, self.services, self.services.build, []
+        raise_if_undecided(decision.deploys, rules, build)
+        this_job = build.variables.get("CIRCLE_WORKFLOW_JOB_ID") or str(build.build_num)
+        found = trigger_specs(rules, decision.deploys.firing, build, "" if options.again is None else this_job)
+        _raise_if_wrong(rules, found.diagnostics)
+        if not found.specs:
+            return ()
+        if any(spec.project is None for spec in found.specs):
+            self.project(found.specs)
+        if not options.is_dry:
+            services.client(found.specs)  # without a token nothing is planned
+        outcome, host = Outcome.PLANNED if options.is_dry else Outcome.NOT_SENT, str(services.address)
+        entries = [planned(spec, spec.project or self.own or UNKNOWN_PROJECT, host, outcome) for spec in found.specs]
+        _raise_if_wrong(rules, duplicates(entries, rules))
+        self.report.triggers = entries
+        return found.specs
+
     def raise_if_held(self) -> None:
         """With `--held fail`, raise where a due deploy is held; not where a newer commit took its place."""
         report = self.report
@@ -104,84 +112,47 @@ class Step:
         held = [j for j in decision.judgements if j.verdict is Verdict.HELD]
         if held and not any(entry.outcome is Outcome.SUPERSEDED for entry in report.triggers):
             what = "; ".join(f"rule {j.rule.name.value} is held: {j.because}" for j in held)
-            raise Held(
-                "held", what, "nothing deploys it later by itself: rerun this job when nothing holds it any more"
-            )
+            raise Held("held", what, "nothing deploys it later by itself: rerun this job when nothing holds it")
 
-    def project_of(self, specs: tuple[TriggerSpec, ...] = ()) -> ProjectSlug:
-        """The slug of this build's project: from a variable, else from its own pipeline where the slug is needed."""
-        options, services, build = self.options, self.services, self.services.build
-        waits = build.node.total > 1 and options.nodes == "all" and not options.is_dry
-        is_needed = waits or any(spec.project is None for spec in specs)
-        if build.project is not None or not is_needed or (options.is_dry and not services.can_ask):
-            return build.project or UNKNOWN_PROJECT
-        if build.pipeline_id is None:
-            raise EnvironmentInvalid(
-                "project-unknown",
-                "nothing tells which project this is",
-                "in a build CIRCLE_PIPELINE_ID tells it; outside of one git's origin does, or set"
-                "  CIRCLE_PROJECT_USERNAME=acme CIRCLE_PROJECT_REPONAME=shop"
-                " CIRCLE_BUILD_URL=https://circleci.com/gh/acme/shop/1",
-            )
+    def project(self, specs: tuple[TriggerSpec, ...] = ()) -> ProjectSlug:
+        """The slug of this build's project: from a variable, else from its own pipeline, else in a dry run none."""
+        services, what = self.services, "cannot tell which project this is"
+        if self.own is not None or (self.options.is_dry and not services.can_ask):
+            return self.own or UNKNOWN_PROJECT
+        if services.build.pipeline_id is None:
+            cure = "in a build CIRCLE_PIPELINE_ID tells it; outside of one git's origin does, or CIRCLE_BUILD_URL"
+            raise EnvironmentInvalid("project-unknown", what, cure)
         from deploystep.circleci import errors, v2  # noqa: PLC0415 - most builds say it
 
         client = services.client(specs)
-        project, result = v2.pipeline_project(client, build.pipeline_id)
-        if project is None:
-            unread = f"pipeline {build.pipeline_id} could not be read ({errors.describe_failure(result, client.host)})"
-            raise errors.not_received(result, client.host, specs[0].rule if specs else "") or FactUnavailable(
-                "project-unknown",
-                f"cannot tell which project this is: {unread}",
-                errors.cannot_see(services.token_name),
-                "ask who the token is by a step of this job:  deploystep doctor",
-            )
-        return project
+        self.own, result = v2.pipeline_project(client, services.build.pipeline_id)
+        if self.own is None:
+            why = f"pipeline {services.build.pipeline_id}: {errors.describe_failure(result, client.host)}"
+            error = FactUnavailable("project-unknown", f"{what}: {why}", errors.cannot_see(services.token_name))
+            raise errors.not_received(result, client.host, specs[0].rule if specs else "") or error
+        return self.own
 
-    def wait_for_others(self, project: ProjectSlug | None = None) -> bool:
+    def wait_for_others(self) -> bool:
         """Wait until every other node of the job has succeeded; with `--nodes first` nobody waits, and it is False."""
-        services, node = self.services, self.services.build.node
+        services, others = self.services, self.services.build.node.others
         if self.options.nodes != "all":
-            are = "is" if node.total == 2 else "are"  # noqa: PLR2004
-            stops = "one that fails now does not stop this deploy"
-            services.console.warning(f"{node.others} {are} not waited for: {stops}")
+            services.console.warning(f"--nodes first: {others} may yet fail, which does not stop this deploy")
             return False
         from deploystep.app.guards import WITHOUT, wait_for_nodes  # noqa: PLC0415 - few builds are parallel
 
         try:
             services.client()
         except EnvironmentInvalid as error:
-            what = f"{node.others} of this job cannot be waited for: {error.message}"
+            what = f"{others} of this job cannot be waited for: {error.message}"
             raise EnvironmentInvalid(error.code, what, WITHOUT, *error.hints) from None
-        wait_for_nodes(project or self.project_of(), self.options.nodes_timeout, services, self.report)
+        wait_for_nodes(self.project(), self.options.nodes_timeout, services, self.report)
         return True
 
 
-def _due(decision: Decision, rules: RuleSet, step: Step) -> tuple[TriggerSpec, ...]:
-    """What is to be sent, complete and checked. Raises where that is undecided or wrong."""
-    build, step.report.triggers = step.services.build, []
-    raise_if_undecided(decision.deploys, rules, build)
-    is_again = step.options.again is not None
-    once = (build.variables.get("CIRCLE_WORKFLOW_JOB_ID") or str(build.build_num)) if is_again else ""
-    found = trigger_specs(rules, decision.deploys.firing, build, once)
-    if found.diagnostics:
-        raise unsendable(rules, found.diagnostics)
-    return found.specs
-
-
-def unsendable(rules: RuleSet, diagnostics: tuple[Diagnostic, ...]) -> RuleFileInvalid:
-    """The error that says what keeps a deploy that is due from being made."""
-    what = "a deploy that is due cannot be sent as it is written"
-    return RuleFileInvalid("parameters-invalid", what, source=rules.source, diagnostics=in_order(diagnostics))
-
-
-def _plan(specs: tuple[TriggerSpec, ...], project: ProjectSlug, rules: RuleSet, step: Step) -> None:
-    """Make every request, before the first is sent."""
-    outcome = Outcome.PLANNED if step.options.is_dry else Outcome.NOT_SENT
-    entries = [planned(spec, spec.project or project, str(step.services.address), outcome) for spec in specs]
-    problems = duplicates(entries, rules)
-    if problems:
-        raise unsendable(rules, problems)
-    step.report.triggers = entries
+def _raise_if_wrong(rules: RuleSet, diagnostics: tuple[Diagnostic, ...]) -> None:
+    if diagnostics:
+        what = "a deploy that is due cannot be sent as it is written"
+        raise RuleFileInvalid("parameters-invalid", what, source=rules.source, diagnostics=in_order(diagnostics))
 
 
 def planned(spec: TriggerSpec, project: ProjectSlug, host: str, outcome: Outcome) -> TriggerEntry:
@@ -196,21 +167,18 @@ def duplicates(entries: list[TriggerEntry], rules: RuleSet) -> tuple[Diagnostic,
     """Requests that are sent by two rules. Rules can name one project in two ways: only requests tell."""
     from json import dumps  # noqa: PLC0415 - most runs plan nothing
 
-    written = {rule.name.value: rule for rule in rules.rules}
-    first: dict[str, str] = {}
+    written, first = {rule.name.value: rule for rule in rules.rules}, dict[str, str]()
     found: list[Diagnostic] = []
     for entry in entries:
-        rule = written[entry.spec.rule]
-        body = {key: value for key, value in (entry.request.body or {}).items() if key != "definition_id"}
+        body = {**(entry.request.body or {}), "definition_id": None}
         # as JSON, for to Python 1 and true are equal and to CircleCI they are not; the order of keys says nothing,
         # and of two requests that differ in their deploy keys alone both deploy the same
         text = dumps(body, sort_keys=True).replace(entry.spec.key or "\0", "")
-        other = first.setdefault(f"{entry.url.casefold()} {text}", entry.spec.rule)
-        if other != entry.spec.rule:
-            earlier = f"rule '{other}' (line {written[other].span.line})"
-            message = f"rule '{entry.spec.rule}' would send the same request as {earlier}"
+        name, other = entry.spec.rule, first.setdefault(f"{entry.url.casefold()} {text}", entry.spec.rule)
+        if other != name:
+            same = f"would send the same request as rule '{other}' (line {written[other].span.line})"
             hint = "make their conditions exclude each other, or merge them"
-            found.append(Diagnostic("E608", message, rule.name.span, hint))
+            found.append(Diagnostic("E608", f"rule '{name}' {same}", written[name].name.span, hint))
     return tuple(found)
 
 
@@ -221,34 +189,37 @@ def _remark(specs: tuple[TriggerSpec, ...], rules: RuleSet, step: Step) -> None:
         console.info(f"{options.written('again')}: an earlier deploy of this commit is not looked for: {options.again}")
     for spec in specs:
         if not spec.is_recognised and options.again is None:
-            why = "it names no workflow" if spec.starts is None else "runs of another project carry other commits"
             cure = "send  deploy_key: ${deploy.key}  as a parameter, and use it in the config that receives it"
-            console.info(f"rule {spec.rule}: a rerun of this step is not recognised and deploys again: {why}; {cure}")
-        if spec.revision is not None and spec.job is None and isinstance(spec.ref, Branch):
-            default = step.services.history(rules.default_branch).default_branch
-            if spec.ref.name not in ((default,) if default else ("main", "master")):
-                console.warning(
-                    f"rule {spec.rule} starts a run on {spec.ref.name}: where auto-cancel is on in the project's "
-                    "settings, it cancels older workflows of that branch, this build's own too; switch it off, or "
-                    f"name this project as a target at {default or 'its default branch'} and send the commit"
-                )
+            console.info(f"rule {spec.rule}: a rerun of this step is not recognised and deploys again: {cure}")
+        if spec.revision is None or spec.job is not None or not isinstance(spec.ref, Branch):
+            continue
+        default = step.services.history(rules.default_branch).default_branch
+        if spec.ref.name not in ((default,) if default else ("main", "master")):
+            what = (
+                f"rule {spec.rule} starts a run on {spec.ref.name}, where auto-cancel cancels this build: switch it off"
+            )
+            at = default or "its default branch"
+            console.warning(f"{what} in the project's settings, or send the commit to this project as a target at {at}")
 
 
 def gate(options: Options, services: Services, report: Report) -> None:
-    """Judge the rule that the options name; the report then says whether its command is to be executed.
-
-    Raises ToolError where that cannot be told for certain, and Interrupted on a signal.
-    """
+    """Judge the rule that the options name; the report then says whether its command is to be executed."""
     gated = report.gated = Gated(options.rule, options.execute)
     step = Step(options, services, report)
     if step.decides():
-        _judge_alone(gated, _only(options.rule, load(services.source)), step)
+        rules = load(services.source)
+        only = tuple(rule for rule in rules.rules if rule.name.value == options.rule)
+        if not only:
+            names = [rule.name.value for rule in rules.rules]
+            what = f"no rule of {rules.source.path} is called {shown(options.rule)}"
+            raise UsageError("rule-unknown", what, did_you_mean(options.rule, names, f"known: {', '.join(names)}"))
+        _gate(gated, replace(rules, rules=only), step)  # what is not known of other rules must not matter
     step.raise_if_held()
     if not gated.command and gated.outcome is not GateOutcome.DUE:
         report.exit = ExitCode.NOT_DUE
 
 
-def _judge_alone(gated: Gated, rules: RuleSet, step: Step) -> None:
+def _gate(gated: Gated, rules: RuleSet, step: Step) -> None:
     services, build = step.services, step.services.build
     if not _is_due(gated, rules, step):
         return
@@ -269,16 +240,6 @@ def _judge_alone(gated: Gated, rules: RuleSet, step: Step) -> None:
         services.console.info(f"rule {gated.rule}: {unknown}")
 
 
-def _only(name: str, rules: RuleSet) -> RuleSet:
-    """The rules with no other than this one: what is not known of the others must not matter."""
-    found = tuple(rule for rule in rules.rules if rule.name.value == name)
-    if not found:
-        names = [rule.name.value for rule in rules.rules]
-        what = f"no rule of {rules.source.path} is called {shown(name)}"
-        raise UsageError("rule-unknown", what, did_you_mean(name, names, f"known: {', '.join(names)}"))
-    return replace(rules, rules=found)
-
-
 def _is_due(gated: Gated, rules: RuleSet, step: Step) -> bool:
     """Whether the rule certainly fires now; else the outcome says what became of it."""
     gated.outcome = None
@@ -292,9 +253,8 @@ def _is_due(gated: Gated, rules: RuleSet, step: Step) -> bool:
 
 def _variables(rules: RuleSet, build: BuildContext) -> Mapping[str, str]:
     """What the command finds in its environment beside all that is there already."""
-    (rule,) = rules.rules
+    rule, problems = rules.rules[0], list[Diagnostic]()
     key = deploy_key(rule, build)
-    problems: list[Diagnostic] = []
     variables = {
         "DEPLOYSTEP_RULE": rule.name.value,
         "DEPLOYSTEP_ENVIRONMENT": rule.environment.value if rule.environment else rule.name.value,
@@ -302,12 +262,8 @@ def _variables(rules: RuleSet, build: BuildContext) -> Mapping[str, str]:
         "DEPLOYSTEP_KEY": key,
     }
     for name, value in filled(rule, build, key, problems).items():
-        variable = f"DEPLOYSTEP_PARAM_{name.upper().replace('-', '_')}"
-        if variable in variables:
-            what = f"parameter {shown(name)} is not the only one that becomes {variable}"
-            span = next(p.key.span for p in rule.deploy.parameters if p.key.value == name)
-            problems.append(Diagnostic("E501", what, span, "rename it"))
+        if (variable := f"DEPLOYSTEP_PARAM_{name.upper().replace('-', '_')}") in variables:
+            problems.append(Diagnostic("E501", f"two parameters become {variable}", rule.span, "rename one"))
         variables[variable] = str(value).lower() if isinstance(value, bool) else str(value)
-    if problems:
-        raise unsendable(rules, tuple(problems))
+    _raise_if_wrong(rules, tuple(problems))
     return variables

@@ -54,7 +54,7 @@ def _check(options: Options, services: Services, report: Report) -> None:
 
 
 def _test(options: Options, services: Services, report: Report) -> None:
-    from deploystep.app.cases import try_cases  # noqa: PLC0415 - a deploy needs none of it
+    from deploystep.app.check import try_cases  # noqa: PLC0415 - a deploy needs none of it
     from deploystep.render.findings import tried  # noqa: PLC0415 - as above
 
     try:
@@ -133,19 +133,20 @@ def _init(options: Options, services: Services, report: Report) -> None:
 
 
 def _doctor(options: Options, services: Services, report: Report) -> None:
-    from deploystep.app.doctor import Clone, examine  # noqa: PLC0415 - as above
+    from deploystep.app.doctor import examine  # noqa: PLC0415 - as above
 
-    git = services.repository
-    clone = Clone(git.version(), bool(git.is_shallow()), git.origin())
-    examine(services, clone, partial(_project, options, services), report)
+    git, project = services.repository, partial(_project, options, services)
+    examine(services, git.version(), git.origin(), project, report, is_shallow=bool(git.is_shallow()))
 
 
 def _migrate(options: Options, services: Services, report: Report) -> None:
     from deploystep.adapters.tree import ProjectTree  # noqa: PLC0415 - a deploy needs none of it
     from deploystep.app.migrate import migrate  # noqa: PLC0415 - as above
+    from deploystep.migrate.plan import plan  # noqa: PLC0415 - as above
 
     tree = ProjectTree(HERE, options.path, options.rules, services.repository)
-    migrate(options, tree, report, services.console.warning)
+    found = plan(tree.configs(), tree.rule_file(), tree.rule_path, tree.read, tree.own)
+    migrate(options, found, partial(tree.write, is_forced=options.force), report, services.console.warning)
 
 
 def _completion(options: Options, services: Services, _report: Report) -> None:

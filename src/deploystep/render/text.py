@@ -259,7 +259,7 @@ def _next(start: "Start", *, has_commit: bool) -> str:
 
 
 def _finding(finding: Finding, style: Style) -> str:
-    word, cure = finding.grade.value, f" — {finding.cure}" if finding.cure else ""
+    word, cure = finding.grade, f" — {finding.cure}" if finding.cure else ""
     return f"{style.paint(f'{word:<7}', word)}  {finding.name:<11}  {visible(finding.text + cure)}"
 
 

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from deploystep.app.cases import try_cases
+from deploystep.app.check import try_cases
 from deploystep.app.report import Report
 from deploystep.core.errors import ExitCode, RuleFileInvalid
 from deploystep.core.source import SourceFile

@@ -34,7 +34,7 @@ from triggers import (
 )  # fmt: skip
 
 from deploystep.core.deploy import Outcome
-from deploystep.core.errors import ExitCode, NothingRuns, Stopped, Uncertain
+from deploystep.core.errors import ExitCode, Stopped, Uncertain
 from deploystep.core.rules import ApiVersion
 
 if TYPE_CHECKING:
@@ -177,14 +177,6 @@ def test_without_a_key_nothing_is_guessed_and_the_cure_is_named(of: TriggerSpec)
     assert any(ADVICE in hint for hint in scene.fails(Uncertain, "uncertain").hints)
 
 
-def test_a_key_is_advised_only_where_it_would_help() -> None:
-    """Not where a workflow tells, nor for a job of API v1.1, which shows no configuration."""
-    job = spec(job="deploy", workflow=None, api=ApiVersion.V1_1, sharing=("staging",))
-    routes = {"GET /tree/main": answer(200, []), "POST /tree/main": lost()}
-    for scene in (Scene(BEFORE), Scene(of=job, routes=routes), Scene(routes={LIST: answer(404)}, again="x")):
-        assert not any(ADVICE in hint for hint in scene.fails(Uncertain, "uncertain").hints)
-
-
 @pytest.mark.parametrize(
     ("of", "lists", "options"),
     [
@@ -220,13 +212,6 @@ def test_what_is_new_is_not_looked_for_beyond_what_was_there_before() -> None:
     lists = [listing(there), listing(later, following="1"), listing(NEW, there, following="2"), lost()]
     scene = Scene(of=keyed(), routes={LIST: lists, "GET /config": MINE, f"GET /{B}/config": NONE})
     assert (scene.verdict, scene.transport.count("/shop/pipeline")) == (A, 3)
-
-
-def test_what_is_found_is_confirmed_as_if_it_had_been_answered() -> None:
-    more = {"GET /config": MINE, f"GET /{A}": seen(A), "GET /workflow": [*[RUNNING] * 2, workflows("error")]}
-    Scene(ONE, routes=more, confirm=30.0).fails(NothingRuns, "did-not-run")
-    error = [RUNNING, workflows("error")]
-    Scene(ONE, of=keyed(), routes={**more, "GET /workflow": error}, confirm=5.0).fails(NothingRuns, "did-not-run")
 
 
 @pytest.mark.parametrize("of", [spec(), keyed()])
