@@ -7,21 +7,11 @@ from __future__ import annotations
 
 from collections import deque
 from functools import lru_cache
+from sys import maxunicode
 from typing import TYPE_CHECKING, Final
 
-from deploystep.core.patterns.automaton import (
-    ANYTHING,
-    LAST_CODE_POINT,
-    WORK,
-    Automaton,
-    Concat,
-    Kind,
-    Pattern,
-    State,
-    automaton_of,
-    beginning,
-)
-from deploystep.core.patterns.reading import parse
+from deploystep.core.patterns.automaton import WORK, Concat, Kind, Pattern, PatternSet, automaton_of, sample
+from deploystep.core.patterns.reading import ANYTHING, parse
 from deploystep.core.source import Problem
 from deploystep.core.text import shown
 
@@ -46,12 +36,9 @@ _ILLEGAL: Final = {
     "*.": "'.' at the end", "*.lock": "'.lock' at the end", "*.lock/*": "'.lock' before '/'", "@": "'@' alone",
 }
 # fmt: on
-FORBIDDEN: Final[dict[Kind, dict[Pattern, str]]] = {
-    Kind.REF: {parse(text, Kind.NAME): wrong for text, wrong in _ILLEGAL.items()},
-    Kind.PATH: {},
-    Kind.NAME: {},
+FORBIDDEN: Final[dict[Kind, dict[Pattern, str]]] = {kind: {} for kind in Kind} | {
+    Kind.REF: {parse(text, Kind.NAME): wrong for text, wrong in _ILLEGAL.items()}
 }
-_FORBIDDEN: Final = {kind: tuple(patterns) for kind, patterns in FORBIDDEN.items()}
 
 
 def overlap(a: Sequence[Pattern], b: Sequence[Pattern]) -> str | None:
@@ -66,15 +53,15 @@ def overlap(a: Sequence[Pattern], b: Sequence[Pattern]) -> str | None:
 @lru_cache(maxsize=_REMEMBERED)
 def _overlap(a: tuple[Pattern, ...], b: tuple[Pattern, ...]) -> str | None:
     # what both begin with may leave no room for a common name; plain names are all beginning
-    mine, yours = (tuple(beginning(pattern.node)[0] for pattern in patterns) for patterns in (a, b))
+    mine, yours = (tuple(text[:sure] for text, sure in (sample(p.node) for p in patterns)) for patterns in (a, b))
     if not any(one.startswith(yours) or any(other.startswith(one) for other in yours) for one in mine):
         return None
-    return find_name((a, b), (_FORBIDDEN[a[0].kind],)) or None
+    return find_name((a, b), (tuple(FORBIDDEN[a[0].kind]),)) or None
 
 
 def witness(pattern: Pattern, unlike: Sequence[Pattern]) -> str | None:
     """Return a legal name that the pattern matches and none of `unlike` does; None where none was found."""
-    return find_name(((pattern,),), ((*unlike, *_FORBIDDEN[pattern.kind]),)) or None
+    return find_name(((pattern,),), ((*unlike, *FORBIDDEN[pattern.kind]),)) or None
 
 
 def covers(covering: Sequence[Pattern], covered: Pattern) -> bool:
@@ -89,11 +76,10 @@ def covers(covering: Sequence[Pattern], covered: Pattern) -> bool:
 def _covers(covering: tuple[Pattern, ...], covered: Pattern) -> bool:
     if covered.node in (pattern.node for pattern in covering):
         return True  # plain to see, while a proof may be long
-    text = covered.example
-    is_forbidden = text == "" or automaton_of(_FORBIDDEN[covered.kind]).run(text).labels
-    if not is_forbidden and not any(each.matches(text) for each in covering):
+    text, forbidden = covered.example, tuple(FORBIDDEN[covered.kind])
+    if text and not any(each.matches(text) for each in covering) and not automaton_of(forbidden).run(text).labels:
         return False  # here is a name that is not covered
-    return find_name(((covered,),), (covering, _FORBIDDEN[covered.kind])) == ""
+    return find_name(((covered,),), (covering, forbidden)) == ""
 
 
 def why_no_ref(pattern: Pattern, noun: str) -> Problem | None:
@@ -141,7 +127,7 @@ def find_name(
         if WORK.left <= enough:
             return None
         for symbols, character in steps.items():
-            following: list[State] = []
+            following = states[:0]
             for automaton, state, symbol in zip(automata, states, symbols, strict=True):
                 after = state.moves.get(symbol) or automaton.move(state, symbol)
                 is_wanted = len(following) < wanted
@@ -159,10 +145,10 @@ def _ends_open(pattern: Pattern) -> bool:
     return (node.parts[-1] if isinstance(node, Concat) else node) == ANYTHING
 
 
-def _steps(automata: Sequence[Automaton]) -> dict[tuple[str, ...], str]:
+def _steps(automata: Sequence[PatternSet]) -> dict[tuple[str, ...], str]:
     """Give, for each set of characters that no automaton tells apart, its symbols and its friendliest character."""
     ranges = {edge for automaton in automata for chars in automaton.alphabet.sets for edge in chars.ranges}
-    edges = {0, *(code for low, high in ranges for code in (low, high + 1))} - {LAST_CODE_POINT + 1}
+    edges = {0, *(code for low, high in ranges for code in (low, high + 1))} - {maxunicode + 1}
     others = sorted(map(chr, edges), key=lambda c: (not c.isprintable(), c))
     steps: dict[tuple[str, ...], str] = {}
     for character in (*_FRIENDLY, *map(chr, range(ord("!"), ord("~"))), *others):
