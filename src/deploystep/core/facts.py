@@ -5,15 +5,14 @@ The decision says which questions it still needs, so that git and the API are as
 `Trace`: an answer of three values that keeps its reasons when it is combined with others.
 """
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import Enum, IntEnum, unique
-from typing import Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from deploystep.core.build import BuildContext
 from deploystep.core.frozen import dataclass, field
-from deploystep.core.source import Diagnostic, Span
+from deploystep.core.source import Diagnostic, Severity, Span
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -92,25 +91,31 @@ def branch_named(ref: str) -> str:
     >>> branch_named("origin/main")
     'main'
     """
-    return re.sub(r"\A(?:refs/heads|refs/remotes/origin|origin)/(?=.)", "", ref)
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Everything that is known when a decision is made. `now` is None where the time is not stated."""
-
-    build: BuildContext
-    now: datetime | None = None
-    answers: Mapping[Question, Answered] = field(default_factory=dict)
+    start = next((s for s in ("refs/heads/", "refs/remotes/origin/", "origin/") if ref.startswith(s)), "")
+    return ref.removeprefix(start) or ref
 
 
 @unique
 class Answer(Enum):
-    """What is known of a claim."""
+    """What is known of a claim; in this order the first of two wins in Kleene's and, the last in Kleene's or."""
 
-    YES = "yes"
     NO = "no"
     UNKNOWN = "unknown"
+    YES = "yes"
+
+
+_ORDER: Final = {answer: place for place, answer in enumerate(Answer)}
+OPPOSITE: Final = dict(zip(Answer, reversed(Answer), strict=True))
+
+
+def kleene_or(answers: Iterable[Answer]) -> Answer:
+    """Kleene's or; of nothing: no."""
+    return max(answers, key=_ORDER.__getitem__, default=Answer.NO)
+
+
+def kleene_and(answers: Iterable[Answer]) -> Answer:
+    """Kleene's and; of nothing: yes."""
+    return min(answers, key=_ORDER.__getitem__, default=Answer.YES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,56 +142,65 @@ class Trace:
     wants: tuple[Question, ...] = ()
     problems: tuple[Diagnostic, ...] = ()
 
+    @classmethod
+    def known(cls, claim: str, because: str, span: Span, *, holds: bool) -> "Trace":
+        """A claim that is known."""
+        return cls(claim, Answer.YES if holds else Answer.NO, (Reason(because, span.line),), span)
 
-_WEIGHT: Final = {Answer.NO: 0, Answer.UNKNOWN: 1, Answer.YES: 2}
-OPPOSITE: Final = {Answer.NO: Answer.YES, Answer.UNKNOWN: Answer.UNKNOWN, Answer.YES: Answer.NO}
+    @classmethod
+    def unknown(cls, claim: str, problem: Diagnostic) -> "Trace":
+        """A claim that needs the answer to a question to which there is no certain one."""
+        reason = Reason(f"{problem.message} — {problem.hint}", problem.span.line)
+        return cls(claim, Answer.UNKNOWN, (reason,), problem.span, problems=(problem,))
 
+    @classmethod
+    def all_of(cls, claim: str, parts: tuple["Trace", ...], span: Span) -> "Trace":
+        """All of these: every reason where all hold, else the reasons of the first that settles it."""
+        answer = kleene_and(p.answer for p in parts)
+        settling = parts if answer is Answer.YES else [next(p for p in parts if p.answer is answer)]
+        return cls._made(claim, answer, settling, (parts, span))
 
-def kleene_or(answers: Iterable[Answer]) -> Answer:
-    """Kleene's or; of nothing: no."""
-    return max(answers, key=_WEIGHT.__getitem__, default=Answer.NO)
+    @classmethod
+    def any_of(cls, claim: str, parts: tuple["Trace", ...], span: Span) -> "Trace":
+        """Any of these: the reasons of the one that settles it, or of the one that came nearest."""
+        answer = kleene_or(p.answer for p in parts)
+        # the one that got furthest is the near miss worth telling
+        furthest = max(parts, key=lambda part: (part.answer is answer, sum(p.answer is Answer.YES for p in part.parts)))
+        return cls._made(claim, answer, [furthest], (parts, span))
 
-
-def kleene_and(answers: Iterable[Answer]) -> Answer:
-    """Kleene's and; of nothing: yes."""
-    return min(answers, key=_WEIGHT.__getitem__, default=Answer.YES)
-
-
-def leaf(claim: str, because: str, span: Span, *, holds: bool) -> Trace:
-    """A claim that is known."""
-    return Trace(claim, Answer.YES if holds else Answer.NO, (Reason(because, span.line),), span)
-
-
-def unanswered(claim: str, problem: Diagnostic) -> Trace:
-    """A claim that needs the answer to a question to which there is no certain one."""
-    reason = Reason(f"{problem.message} — {problem.hint}", problem.span.line)
-    return Trace(claim, Answer.UNKNOWN, (reason,), problem.span, problems=(problem,))
-
-
-def all_of(claim: str, parts: tuple[Trace, ...], span: Span) -> Trace:
-    """All of these: every reason where all hold, else the reasons of the first that settles it."""
-    answer = kleene_and(p.answer for p in parts)
-    settling = parts if answer is Answer.YES else (next(p for p in parts if p.answer is answer),)
-    return _made(claim, answer, tuple(r for p in settling for r in p.reasons), span, parts)
-
-
-def any_of(claim: str, parts: tuple[Trace, ...], span: Span) -> Trace:
-    """Any of these: the reasons of the one that settles it, or of the one that came nearest."""
-    answer = kleene_or(p.answer for p in parts)
-    alike = (p for p in parts if p.answer is answer)
-    # the one that got furthest is the near miss worth telling
-    nearest = max(alike, key=lambda part: sum(p.answer is Answer.YES for p in part.parts))
-    return _made(claim, answer, nearest.reasons, span, parts)
+    @classmethod
+    def _made(
+        cls, claim: str, answer: Answer, settling: Iterable["Trace"], whole: tuple[tuple["Trace", ...], Span]
+    ) -> "Trace":
+        parts, span = whole
+        unknown = [p for p in parts if p.answer is answer is Answer.UNKNOWN]
+        # only an unknown claim needs more: the first questions in order, and every problem
+        wants = next((p.wants for p in unknown if p.wants), ())
+        problems = tuple(d for p in unknown for d in p.problems)
+        return cls(claim, answer, tuple(r for p in settling for r in p.reasons), span, parts, wants, problems)
 
 
 def negate(trace: Trace, words: str = "") -> Trace:
     """The opposite claim."""
     reasons = tuple(Reason(words + r.text, r.line) for r in trace.reasons)
-    return _made(f"not {trace.claim}", OPPOSITE[trace.answer], reasons, trace.span, (trace,))
+    more = trace.wants, trace.problems
+    return Trace(f"not {trace.claim}", OPPOSITE[trace.answer], reasons, trace.span, (trace,), *more)
 
 
-def _made(claim: str, answer: Answer, reasons: tuple[Reason, ...], span: Span, parts: tuple[Trace, ...]) -> Trace:
-    """A claim made of others. Only an unknown one needs more: the first questions in order, and every problem."""
-    unknown = [p for p in parts if p.answer is answer] if answer is Answer.UNKNOWN else []
-    wants = next((p.wants for p in unknown if p.wants), ())
-    return Trace(claim, answer, reasons, span, parts, wants, tuple(d for p in unknown for d in p.problems))
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that is known when a decision is made. `now` is None where the time is not stated."""
+
+    build: BuildContext
+    now: datetime | None = None
+    answers: Mapping[Question, Answered] = field(default_factory=dict)
+
+    def told(self, claim: str, question: Question, span: Span, tell: Callable[[Any], Trace]) -> Trace:
+        """What follows from the answer to a question, which `tell` is given as it is Known."""
+        answer = self.answers.get(question)
+        if answer is None:
+            reason = Reason(f"{claim} — not asked", span.line)
+            return Trace(claim, Answer.UNKNOWN, (reason,), span, wants=(question,))
+        if isinstance(answer, Unavailable):
+            return Trace.unknown(claim, Diagnostic(answer.code, answer.reason, span, answer.cure, Severity.UNDECIDED))
+        return tell(answer)
