@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from deploystep.core.patterns import Kind, Pattern, PatternError, PatternSet, Problem, is_legal_ref, parse
-from deploystep.core.patterns.automaton import Chars, sample
+from deploystep.core.patterns.automaton import Chars, Rows, sample
 from deploystep.core.patterns.proofs import FORBIDDEN, covers, find_name, overlap, why_no_ref
-from deploystep.core.patterns.reading import ANYTHING, concat, is_regex
+from deploystep.core.patterns.reading import ANYTHING, is_regex
 
 thorough = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 ordinary = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
@@ -136,8 +136,7 @@ def test_a_viable_prefix_is_the_longest_that_can_grow(pattern: Pattern, value: s
     prefix = pattern.viable_prefix(value)
     assert value.startswith(prefix)
     for cut in range(len(value) + 1):
-        literal = concat(map(Chars.one, value[:cut]))
-        grown = Pattern(f"grown from {value[:cut]}", Kind.NAME, concat((literal, ANYTHING)))
+        grown = Pattern(f"grown from {value[:cut]}", Kind.NAME, Rows(((*map(Chars.one, value[:cut]), ANYTHING),)))
         can_grow = bool(find_name([(grown,), (pattern,)], [])) or (cut == 0 and pattern.matches(""))
         assert can_grow is (cut <= len(prefix))
 

@@ -36,9 +36,10 @@ SECRET_VARIABLES: Final = frozenset({
     "CIRCLE_CONTINUATION_KEY",
 })  # fmt: skip
 
-#: What a text must not hold, where none before it fits: a regex; code, message and hint, with the NAME that follows a $.
+#: What a text must not hold, where none before it fits: a regex, code, message and hint with the NAME behind a $.
 _FAULTS: Final = (
-    (r"<<.*?(?:>>|\Z)", "E505", "<< >> is only filled in by CircleCI in config.yml", "write ${CIRCLE_SHA1} and the like"),
+    (r"<<.*?(?:>>|\Z)", "E505", "<< >> is only filled in by CircleCI in config.yml",
+     "write ${CIRCLE_SHA1} and the like"),
     (r"\$\(.*?(?:\)|\Z)|`.*?(?:`|\Z)", "E504", "no shell commands here",
      "a parameter is a text with ${…}; compute it in the config that is triggered"),
     (r"\$[A-Za-z_][A-Za-z0-9_]*", "E503", "$NAME is not filled in", "write ${NAME}"),

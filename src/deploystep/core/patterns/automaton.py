@@ -7,7 +7,7 @@ deterministic one are built from it where some text leads.
 from __future__ import annotations
 
 from enum import Enum
-from functools import lru_cache
+from functools import lru_cache, reduce
 from sys import maxunicode
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -16,8 +16,8 @@ from deploystep.core.frozen import dataclass
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_REMEMBERED: Final = 1_000_000  # members of states, in one automaton
 _PER_NUMBER: Final = 5  # what it costs to build the automaton, beside a member looked at
+_REMEMBERED: Final = 1_000_000  # members of states, in one automaton
 
 
 class Kind(Enum):
@@ -62,17 +62,10 @@ class Chars:
 
 
 @dataclass(frozen=True, slots=True)
-class Concat:
-    """One part after the other; no parts match the empty text."""
+class Rows:
+    """Any one of some rows, of which there is at least one; the parts of a row follow one another."""
 
-    parts: tuple[Node, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Any one of the parts, of which there is at least one."""
-
-    parts: tuple[Node, ...]
+    rows: tuple[tuple[Node, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +77,7 @@ class Repeat:
     high: int | None
 
 
-Node: TypeAlias = Chars | Concat | Choice | Repeat
+Node: TypeAlias = Chars | Rows | Repeat
 
 
 def sample(node: Node) -> tuple[str, int]:
@@ -101,16 +94,16 @@ def sample(node: Node) -> tuple[str, int]:
         text, sure = sample(node.part)
         copies = node.low + (node.low != node.high)
         return text * copies, sure * node.low if sure == len(text) else sure * (node.low > 0)
-    if isinstance(node, Choice):
-        found = [sample(part) for part in node.parts]
-        begun = {text[:sure] for text, sure in found}
-        return max((text for text, _ in found), key=len), len(begun.pop()) if len(begun) == 1 else 0
-    whole, all_begin, is_sole = "", 0, True
-    for text, sure in map(sample, node.parts):
-        all_begin += sure * is_sole
-        is_sole = is_sole and sure == len(text)
-        whole += text
-    return whole, all_begin
+    found = []
+    for row in node.rows:
+        whole, all_begin, is_sole = "", 0, True
+        for text, sure in map(sample, row):
+            all_begin += sure * is_sole
+            is_sole = is_sole and sure == len(text)
+            whole += text
+        found.append((whole, all_begin))
+    begun = {text[:sure] for text, sure in found}
+    return max((text for text, _ in found), key=len), len(begun.pop()) if len(begun) == 1 else 0
 
 
 class Work:
@@ -231,21 +224,18 @@ class PatternSet:
 
     def _append(self, entry: int, node: Node) -> int:
         """Lead from `entry` over `node`, and return the number behind it."""
-        if isinstance(node, Concat):
-            for part in node.parts:
-                entry = self._append(entry, part)
-            return entry
-        key = entry, node
-        if key in self._shared:
-            return self._shared[key]
-        behind = self._shared[key] = len(self._jumps)
+        if isinstance(node, Rows) and len(node.rows) == 1:
+            return reduce(self._append, node.rows[0], entry)
+        if (behind := self._shared.get((entry, node))) is not None:
+            return behind
+        behind = self._shared[entry, node] = len(self._jumps)
         self._sets.append([])
         self._jumps.append([])
         if isinstance(node, Chars):
             self._sets[entry].append((node, behind))
-        elif isinstance(node, Choice):
-            for part in node.parts:
-                self._jumps[self._append(entry, part)].append(behind)
+        elif isinstance(node, Rows):
+            for row in node.rows:
+                self._jumps[reduce(self._append, row, entry)].append(behind)
         else:
             for _ in range(node.low):
                 entry = self._append(entry, node.part)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from sys import maxunicode
 from typing import TYPE_CHECKING, Final
 
-from deploystep.core.patterns.automaton import WORK, Concat, Kind, Pattern, PatternSet, automaton_of, sample
+from deploystep.core.patterns.automaton import WORK, Kind, Pattern, PatternSet, Rows, automaton_of, sample
 from deploystep.core.patterns.reading import ANYTHING, parse
 from deploystep.core.source import Problem
 from deploystep.core.text import shown
@@ -142,7 +142,7 @@ def find_name(
 
 def _ends_open(pattern: Pattern) -> bool:
     node = pattern.node
-    return (node.parts[-1] if isinstance(node, Concat) else node) == ANYTHING
+    return isinstance(node, Rows) and len(node.rows) == 1 and node.rows[0][-1:] == (ANYTHING,)
 
 
 def _steps(automata: Sequence[PatternSet]) -> dict[tuple[str, ...], str]:

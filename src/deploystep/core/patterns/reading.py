@@ -10,12 +10,12 @@ import re
 from sys import maxunicode
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from deploystep.core.patterns.automaton import Chars, Choice, Concat, Kind, Node, Pattern, Repeat, sample
+from deploystep.core.patterns.automaton import Chars, Kind, Node, Pattern, Repeat, Rows, sample
 from deploystep.core.source import Problem
 from deploystep.core.text import clipped, shown, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 MOST_STATES: Final = 5_000
 _MOST_REPEATS: Final = 200
@@ -43,9 +43,10 @@ def parse(text: str, kind: Kind) -> Pattern:
         reader = RegexReader(text)
         node, anchors = reader.read(), {text[at] for at in reader.anchors}
     elif kind is Kind.NAME:
-        node = concat(ANYTHING if c == "*" else Chars.one(c) for c in text) if text.strip("*") else _SOMETHING
+        parts = [ANYTHING if c == "*" else Chars.one(c) for c in text] if text.strip("*") else [_SOMETHING]
+        node = Rows((tuple(parts),))
     else:
-        node = concat(_glob(text, kind))
+        node = Rows((tuple(_glob(text, kind)),))
     if state_count(node) > MOST_STATES:
         code, what = "E202" if is_a_regex else "E201", f"a pattern that needs over {MOST_STATES:,} states"
         _refuse(code, what, "write a shorter one", 0, len(text))
@@ -60,14 +61,6 @@ def parse(text: str, kind: Kind) -> Pattern:
         what = f"a regex must match the whole {kind.value}: {quoted} matches only {shown(sole)} itself"
         _refuse("E205", what, hint, 0, len(text))
     return Pattern(text, kind, node)
-
-
-def concat(parts: Iterable[Node]) -> Node:
-    """Put parts in a row, leaving out those that are empty and unfolding a row within a row."""
-    flat: list[Node] = []
-    for part in parts:
-        flat.extend(part.parts if isinstance(part, Concat) else (part,))
-    return flat[0] if len(flat) == 1 else Concat(tuple(flat))
 
 
 def is_regex(text: str) -> bool:
@@ -87,7 +80,7 @@ def state_count(node: Node) -> int:
         return 1
     if isinstance(node, Repeat):
         return 1 + (node.low + 1 if node.high is None else node.high) * state_count(node.part)
-    return 1 + sum(map(state_count, node.parts))
+    return 1 + sum(state_count(part) for row in node.rows for part in row)
 
 
 def _refuse(code: str, message: str, hint: str, offset: int, width: int) -> NoReturn:
@@ -101,7 +94,7 @@ _SOMETHING: Final = Repeat(ANYTHING.part, 1, None)
 _SLASH: Final = Chars.one("/")
 _SEGMENT: Final = Repeat(_SLASH.inverted(), 1, None)
 _REST_OF_SEGMENT: Final = Repeat(_SEGMENT.part, 0, None)
-_SEGMENTS_ABOVE: Final = Repeat(Concat((_SEGMENT, _SLASH)), 0, None)
+_SEGMENTS_ABOVE: Final = Repeat(Rows(((_SEGMENT, _SLASH),)), 0, None)
 #: What is refused, as a regex; what is wrong with it; and what to write instead.
 _GLOB_FAULTS: Final = (
     (r"\A!", "patterns are not negated with ! in {text}",
@@ -185,7 +178,7 @@ _REFUSED: Final = (
     (r"\[", "missing ]", r"write \[ for the character itself"),
     (r"\{", "a { that is no repeat count", r"write \{ for the character itself"),
 )
-_END: Final = Concat(())  # stands in a row behind $
+_END: Final = Rows(((),))  # stands in a row behind $, and matches the empty text
 
 
 class RegexReader:
@@ -219,7 +212,7 @@ class RegexReader:
         start, rows = self._groups.pop()
         if self._groups:
             self._refuse("missing )", "", start)
-        return _choice(rows)
+        return Rows(tuple(map(tuple, rows)))
 
     def _add(self, node: Node, at: int) -> None:
         row = self._groups[-1][1][-1]
@@ -235,7 +228,7 @@ class RegexReader:
             rows.append([])
         elif sign == ")" and len(self._groups) > 1:
             self._groups.pop()
-            self._add(_choice(rows), start)
+            self._add(Rows(tuple(map(tuple, rows))), start)
             self._may_repeat = not (self.anchors and self.anchors[-1] > start)
             if any(row and row[-1] is _END for row in rows):
                 self._groups[-1][1][-1].append(_END)
@@ -292,7 +285,3 @@ class RegexReader:
 
 def _one(written: str) -> Chars:
     return _ESCAPED.get(written) or Chars.one(chr(int(written[2:], 16)) if written[2:] else written[-1])  # noqa: FURB166
-
-
-def _choice(rows: list[list[Node]]) -> Node:
-    return Choice(tuple(map(concat, rows))) if rows[1:] else concat(rows[0])
