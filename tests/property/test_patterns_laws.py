@@ -137,7 +137,7 @@ def test_a_viable_prefix_is_the_longest_that_can_grow(pattern: Pattern, value: s
     assert value.startswith(prefix)
     for cut in range(len(value) + 1):
         grown = Pattern(f"grown from {value[:cut]}", Kind.NAME, Rows(((*map(Chars.one, value[:cut]), ANYTHING),)))
-        can_grow = bool(find_name([(grown,), (pattern,)], [])) or (cut == 0 and pattern.matches(""))
+        can_grow = bool(find_name(((grown,), (pattern,)), ())) or (cut == 0 and pattern.matches(""))
         assert can_grow is (cut <= len(prefix))
 
 

@@ -312,8 +312,8 @@ class TestBounds:
     def test_a_search_that_is_cut_short_claims_nothing(self) -> None:
         hard = name("/(a|b)*a(a|b){6}/")
         harder = name("/(a|b)*b(a|b){6}/")
-        assert find_name([(hard,), (harder,)], [], limit=500) is None
-        assert find_name([(hard,), (harder,)], []) == ""
+        assert find_name(((hard,), (harder,)), (), limit=500) is None
+        assert find_name(((hard,), (harder,)), ()) == ""
 
     def test_the_questions_pass_that_on(self) -> None:
         """No two of these match the same name, but to prove it takes 2^80 states."""

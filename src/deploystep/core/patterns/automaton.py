@@ -141,16 +141,21 @@ class Pattern:
     def __hash__(self) -> int:
         return hash(self.text)
 
+    @lru_cache(maxsize=8_192)  # noqa: B019 - patterns are few and live as long
+    def sample(self) -> tuple[str, int]:
+        """Name some text that the pattern matches, and with how many of its characters all begin that it matches."""
+        return sample(self.node)
+
     @property
     def only_match(self) -> str | None:
         """The one text that the pattern matches, or None if there are several."""
-        text, sure = sample(self.node)
+        text, sure = self.sample()
         return text if sure == len(text) else None
 
     @property
     def example(self) -> str:
         """Some text that the pattern matches; not always a name that can exist."""
-        return sample(self.node)[0]
+        return self.sample()[0]
 
     def matches(self, value: str) -> bool:
         """Tell whether the pattern matches the whole value."""

@@ -6,11 +6,10 @@ Each function says in which direction its answer is a claim, because a search th
 from __future__ import annotations
 
 from collections import deque
-from functools import lru_cache
 from sys import maxunicode
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from deploystep.core.patterns.automaton import WORK, Kind, Pattern, PatternSet, Rows, automaton_of, sample
+from deploystep.core.patterns.automaton import WORK, Kind, Pattern, PatternSet, Rows, automaton_of
 from deploystep.core.patterns.reading import ANYTHING, parse
 from deploystep.core.source import Problem
 from deploystep.core.text import shown
@@ -18,13 +17,11 @@ from deploystep.core.text import shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_REMEMBERED: Final = 8_192  # the rules of a file repeat what they say
+_Sets: TypeAlias = tuple[tuple[Pattern, ...], ...]
+_FOUND: Final[dict[tuple[_Sets, _Sets], str]] = {}  # the rules of a file repeat what they say
 _PER_SEARCH: Final = 200  # what it costs to begin, for each automaton
 _SEARCH_LIMIT: Final = 200_000  # some tenths of a second; what people write takes a hundredth of it
-
-#: In the order in which a witness prefers them.
-_FRIENDLY: Final = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_./"
-
+_FRIENDLY: Final = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_./"  # as a witness prefers them
 
 # fmt: off
 #: What no branch or tag can be called, as patterns, and what is wrong with it: the rules of `git check-ref-format` with
@@ -36,8 +33,8 @@ _ILLEGAL: Final = {
     "*.": "'.' at the end", "*.lock": "'.lock' at the end", "*.lock/*": "'.lock' before '/'", "@": "'@' alone",
 }
 # fmt: on
-FORBIDDEN: Final[dict[Kind, dict[Pattern, str]]] = {kind: {} for kind in Kind} | {
-    Kind.REF: {parse(text, Kind.NAME): wrong for text, wrong in _ILLEGAL.items()}
+FORBIDDEN: Final = {
+    kind: {parse(t, Kind.NAME): words for t, words in _ILLEGAL.items() if kind is Kind.REF} for kind in Kind
 }
 
 
@@ -47,16 +44,11 @@ def overlap(a: Sequence[Pattern], b: Sequence[Pattern]) -> str | None:
     A name is a proof. None claims nothing: the search may have been cut short.
     """
     WORK.left -= len(a) * len(b) // 8
-    return None if WORK.is_done else _overlap(tuple(a), tuple(b))
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _overlap(a: tuple[Pattern, ...], b: tuple[Pattern, ...]) -> str | None:
     # what both begin with may leave no room for a common name; plain names are all beginning
-    mine, yours = (tuple(text[:sure] for text, sure in (sample(p.node) for p in patterns)) for patterns in (a, b))
+    mine, yours = (tuple(text[:sure] for text, sure in map(Pattern.sample, patterns)) for patterns in (a, b))
     if not any(one.startswith(yours) or any(other.startswith(one) for other in yours) for one in mine):
         return None
-    return find_name((a, b), (tuple(FORBIDDEN[a[0].kind]),)) or None
+    return find_name((tuple(a), tuple(b)), (tuple(FORBIDDEN[a[0].kind]),)) or None
 
 
 def witness(pattern: Pattern, unlike: Sequence[Pattern]) -> str | None:
@@ -69,17 +61,12 @@ def covers(covering: Sequence[Pattern], covered: Pattern) -> bool:
 
     False claims nothing: there may be such a name, or the search was cut short. All patterns are of one kind.
     """
-    return not WORK.is_done and _covers(tuple(covering), covered)
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _covers(covering: tuple[Pattern, ...], covered: Pattern) -> bool:
     if covered.node in (pattern.node for pattern in covering):
         return True  # plain to see, while a proof may be long
     text, forbidden = covered.example, tuple(FORBIDDEN[covered.kind])
     if text and not any(each.matches(text) for each in covering) and not automaton_of(forbidden).run(text).labels:
         return False  # here is a name that is not covered
-    return find_name(((covered,),), (covering, forbidden)) == ""
+    return find_name(((covered,),), (tuple(covering), forbidden)) == ""
 
 
 def why_no_ref(pattern: Pattern, noun: str) -> Problem | None:
@@ -96,15 +83,15 @@ def why_no_ref(pattern: Pattern, noun: str) -> Problem | None:
     return Problem("E207", message, "", 0, len(pattern.text))
 
 
-def find_name(
-    all_of: Sequence[tuple[Pattern, ...]], none_of: Sequence[tuple[Pattern, ...]], limit: int = _SEARCH_LIMIT
-) -> str | None:
+def find_name(all_of: _Sets, none_of: _Sets, limit: int = _SEARCH_LIMIT) -> str | None:
     """Search for a short and friendly text that each of `all_of` matches and none of `none_of`.
 
     The empty text, which is no name, is the proof that there is none; None says that the search was cut short. A tuple
     of patterns matches what one of them matches. The search goes breadth-first through the product of their automata;
     `limit` bounds its work, in members of states looked at, and so does what is left for the whole file.
     """
+    if WORK.is_done or (all_of, none_of) in _FOUND:
+        return _FOUND.get((all_of, none_of))
     automata = [automaton_of(patterns) for patterns in (*all_of, *none_of)]
     WORK.left -= _PER_SEARCH * len(automata)
     enough = max(WORK.left - limit, 0)
@@ -123,7 +110,7 @@ def find_name(
             seen.add(key)
             is_refused = any(state.labels for state in states[wanted:])
             if not is_refused and all(state.labels for state in states[:wanted]):
-                return text
+                return _FOUND.setdefault((all_of, none_of), text)
         if WORK.left <= enough:
             return None
         for symbols, character in steps.items():
@@ -137,7 +124,7 @@ def find_name(
                 following.append(after)
             else:
                 queue.append((text + character, following))
-    return ""
+    return _FOUND.setdefault((all_of, none_of), "")
 
 
 def _ends_open(pattern: Pattern) -> bool:
