@@ -1,8 +1,7 @@
 """What a decision can depend on besides the build itself, as questions and answers.
 
-A question is a value; its answer is known, or unavailable with the reason and the cure, or has not been asked.
-The decision says which questions it still needs, so that git and the API are asked only what matters. What follows is a
-`Trace`: an answer of three values that keeps its reasons when it is combined with others.
+An answer is known, or unavailable with a cure, or has not been asked: git and the API are asked only what
+the decision still needs. What follows is a `Trace`: one of three values, which keeps its reasons when it is combined.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -28,10 +27,10 @@ class Base(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChangedSince:
-    """Which files changed since the base; `ref` where the rule names one.
+    """Which files changed since the base, or since the `ref` that the rule names.
 
-    The last deploy is known by `workflow`, and by the deploy key of `rule` where the rule sends one. Once it has been
-    looked up, `ref` is its commit, or empty where there is none.
+    The last deploy is known by `workflow`, and by the deploy key of `rule` where one is sent. Once it was looked up,
+    `ref` is its commit, or empty where there is none.
     """
 
     base: Base | None = None
@@ -130,8 +129,7 @@ class Reason:
 class Trace:
     """A claim, the answer, the reasons that settle it, the place in the rule file, and what it is made of.
 
-    An unknown claim carries `wants`, the questions that would help and have not been asked, or `problems`, why there
-    is no answer to them.
+    An unknown one has `wants`, questions that would help and were not asked, or `problems`, why there is no answer.
     """
 
     claim: str
@@ -158,33 +156,28 @@ class Trace:
         """All of these: every reason where all hold, else the reasons of the first that settles it."""
         answer = kleene_and(p.answer for p in parts)
         settling = parts if answer is Answer.YES else [next(p for p in parts if p.answer is answer)]
-        return cls._made(claim, answer, settling, (parts, span))
+        return cls(claim, answer, tuple(r for p in settling for r in p.reasons), span, parts, *_missing(answer, parts))
 
     @classmethod
     def any_of(cls, claim: str, parts: tuple["Trace", ...], span: Span) -> "Trace":
         """Any of these: the reasons of the one that settles it, or of the one that came nearest."""
         answer = kleene_or(p.answer for p in parts)
         # the one that got furthest is the near miss worth telling
-        furthest = max(parts, key=lambda part: (part.answer is answer, sum(p.answer is Answer.YES for p in part.parts)))
-        return cls._made(claim, answer, [furthest], (parts, span))
+        nearest = max(parts, key=lambda part: (part.answer is answer, sum(p.answer is Answer.YES for p in part.parts)))
+        return cls(claim, answer, nearest.reasons, span, parts, *_missing(answer, parts))
 
-    @classmethod
-    def _made(
-        cls, claim: str, answer: Answer, settling: Iterable["Trace"], whole: tuple[tuple["Trace", ...], Span]
-    ) -> "Trace":
-        parts, span = whole
-        unknown = [p for p in parts if p.answer is answer is Answer.UNKNOWN]
-        # only an unknown claim needs more: the first questions in order, and every problem
-        wants = next((p.wants for p in unknown if p.wants), ())
-        problems = tuple(d for p in unknown for d in p.problems)
-        return cls(claim, answer, tuple(r for p in settling for r in p.reasons), span, parts, wants, problems)
+
+def _missing(answer: Answer, parts: tuple[Trace, ...]) -> tuple[tuple[Question, ...], tuple[Diagnostic, ...]]:
+    """What an unknown claim needs: the first questions of its parts in order, and every problem."""
+    unknown = [p for p in parts if p.answer is answer is Answer.UNKNOWN]
+    return next((p.wants for p in unknown if p.wants), ()), tuple(d for p in unknown for d in p.problems)
 
 
 def negate(trace: Trace, words: str = "") -> Trace:
     """The opposite claim."""
     reasons = tuple(Reason(words + r.text, r.line) for r in trace.reasons)
-    more = trace.wants, trace.problems
-    return Trace(f"not {trace.claim}", OPPOSITE[trace.answer], reasons, trace.span, (trace,), *more)
+    answer, claim = OPPOSITE[trace.answer], f"not {trace.claim}"
+    return Trace(claim, answer, reasons, trace.span, (trace,), trace.wants, trace.problems)
 
 
 @dataclass(frozen=True, slots=True)

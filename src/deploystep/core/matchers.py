@@ -74,34 +74,28 @@ def _compared(name: str, value: str | None, blank: str, patterns: core.Patterns,
 
 
 def _name(matcher: core.NameIs, facts: Facts, *, stops: bool) -> Trace:
-    word, build, patterns, span = matcher.word, facts.build, matcher.patterns, matcher.span
+    word, patterns, span = matcher.word, matcher.patterns, matcher.span
     claim = f"{word} {_listed(patterns)}"
     if word == "author":
-        return facts.told(
-            claim, AuthorOf(), span, lambda known: _compared(word, known.value, "it is empty", patterns, span)
-        )
-    if word == "user" and not build.user and stops:
+        blank = "it is empty"
+        return facts.told(claim, AuthorOf(), span, lambda known: _compared(word, known.value, blank, patterns, span))
+    value: str | None = getattr(facts.build, word)
+    if word == "user" and not value and stops:
         what = "cannot tell who started this build: CIRCLE_USERNAME is not set, as for bots and schedules"
         cure = "use author: or a branch pattern, such as branch: dependabot/**, instead of user:"
         return Trace.unknown(claim, Diagnostic("U107", what, span, cure, Severity.UNDECIDED))
-    value, blank = {
-        "user": (build.user, "CIRCLE_USERNAME is not set"),
-        "branch": (build.branch, "this is a tag build"),
-        "tag": (build.tag, "this is a branch build"),
-    }[word]
-    return _compared(word, value, blank, patterns, span)
+    blanks = {"user": "CIRCLE_USERNAME is not set", "branch": "this is a tag build", "tag": "this is a branch build"}
+    return _compared(word, value, blanks[word], patterns, span)
 
 
 def _flag(matcher: core.FlagIs, build: BuildContext) -> Trace:
-    claim, number = f"{matcher.word} {str(matcher.wanted).lower()}", build.pull_request
+    claim, number, is_fork = f"{matcher.word} {str(matcher.wanted).lower()}", build.pull_request, build.fork
+    if matcher.word == "fork" and is_fork is None:
+        return unclear_fork(claim, matcher.span, build)
+    none = "pull_request — there is none" + "".join(f"; {u} is of another repository" for u in build.foreign_requests)
+    is_so, because = number is not None, none if number is None else f"pull request {number}"
     if matcher.word == "fork":
-        if build.fork is None:
-            return unclear_fork(claim, matcher.span, build)
-        is_so, because = build.fork, "this is a fork build" if build.fork else "fork — this is not a fork build"
-    else:
-        others = "".join(f"; {url} is of another repository" for url in build.foreign_requests)
-        because = f"pull_request — there is none{others}" if number is None else f"pull request {number}"
-        is_so = number is not None
+        is_so, because = bool(is_fork), "this is a fork build" if is_fork else "fork — this is not a fork build"
     return Trace.known(claim, because, matcher.span, holds=is_so is matcher.wanted)
 
 
@@ -241,27 +235,26 @@ def _clock(rule: core.Rule, rules: core.RuleSet, now: datetime | None) -> Iterat
 def _required(rule: core.Rule, facts: Facts) -> Trace:
     """Whether each of the jobs that the rule requires has succeeded in this workflow."""
     span, names = rule.requires[0].span, [job.value for job in rule.requires]
-    claim = "requires " + " and ".join(names)
+    claim, own = "requires " + " and ".join(names), facts.build.variables.get("CIRCLE_JOB")
+
+    def job(written: Spanned[str], jobs: Mapping[str, str]) -> Trace:
+        name, status, missing = written.value, jobs.get(written.value), "(a job that was filtered out is missing too)"
+        succeeded = f"job {name} succeeded"
+        if name == own and status != "success":  # to hold the rule would be to hold it for ever
+            return Trace.unknown(succeeded, own_job(written))
+        if status is None:
+            hint = f"{did_you_mean(name, jobs)} {missing}".strip()
+            return Trace.unknown(succeeded, Diagnostic("E701", f"no job '{name}' in this workflow", written.span, hint))
+        because = succeeded if status == "success" else f"job {name} has not succeeded (status: {status})"
+        return Trace.known(succeeded, because, written.span, holds=status == "success")
 
     def tell(known: Known[Mapping[str, str]]) -> Trace:
-        parts = tuple(_job(job, known.value, facts.build.variables.get("CIRCLE_JOB")) for job in rule.requires)
+        parts = tuple(job(each, known.value) for each in rule.requires)
         lacking = tuple(reason for part in parts if part.answer is not Answer.YES for reason in part.reasons)
         passed = Reason("requires " + " ".join(f"{name} ✓" for name in names), span.line)
         return replace(Trace.all_of(claim, parts, span), reasons=lacking or (passed,))
 
     return facts.told(claim, JobsOf(), span, tell)
-
-
-def _job(job: Spanned[str], jobs: Mapping[str, str], own: str | None) -> Trace:
-    claim = f"job {job.value} succeeded"
-    status = jobs.get(job.value)
-    if job.value == own and status != "success":  # to hold the rule would be to hold it for ever
-        return Trace.unknown(claim, own_job(job))
-    if status is None:
-        hint = f"{did_you_mean(job.value, jobs)} (a job that was filtered out is missing too)".strip()
-        return Trace.unknown(claim, Diagnostic("E701", f"no job '{job.value}' in this workflow", job.span, hint))
-    because = claim if status == "success" else f"job {job.value} has not succeeded (status: {status})"
-    return Trace.known(claim, because, job.span, holds=status == "success")
 
 
 def own_job(job: Spanned[str]) -> Diagnostic:
