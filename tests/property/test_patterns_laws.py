@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from deploystep.core.patterns import Kind, Pattern, PatternError, PatternSet, Problem, is_legal_ref, parse
 from deploystep.core.patterns.automaton import Chars, Rows, sample
 from deploystep.core.patterns.proofs import FORBIDDEN, covers, find_name, overlap, why_no_ref
-from deploystep.core.patterns.reading import ANYTHING, is_regex
+from deploystep.core.patterns.reading import ANYTHING
 
 thorough = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 ordinary = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
@@ -156,7 +156,7 @@ def test_any_text_is_a_pattern_or_has_a_problem_within_it(kind: Kind, text: str)
 
 
 @thorough
-@given(st.text("ab*/.", min_size=1, max_size=8).filter(lambda text: not is_regex(text)))
+@given(st.text("ab*/.", min_size=1, max_size=8).filter(lambda text: text[0] != "/" or text[-1] != "/"))
 def test_doing_what_the_hints_say_leads_to_a_pattern(text: str) -> None:
     for _ in range(4):
         problem = _problem(text, Kind.PATH)

@@ -1,7 +1,7 @@
 """Which rules fire for a build, and why. If somebody asks "why did it deploy?", this is the file to read.
 
-Pure. Three-valued: what cannot be known is neither yes nor no, and never makes a rule fire
-(`no AND unknown = no`, `yes OR unknown = yes`). Every answer keeps its own explanation as a `Trace`.
+Pure and three-valued: what cannot be known never makes a rule fire (`no AND unknown = no`, `yes OR unknown = yes`).
+Every answer keeps its own explanation as a `Trace`.
 """
 
 from enum import Enum, unique
@@ -79,7 +79,7 @@ def decide(rules: RuleSet, facts: Facts) -> Decision:
 
 
 def _guard(guard: Guard, facts: Facts, index: PathIndex) -> Trace:
-    name = f"never {guard.name}" if guard.name else "never"
+    name = f"never {guard.name or ''}".rstrip()
     held = condition("when", guard.when, facts, index, stops=True)
     reasons = tuple(Reason(f"{name} — {guard.reason or r.text}", r.line) for r in held.reasons)
     return Trace(name, held.answer, reasons, guard.span, (held,), held.wants, held.problems)

@@ -1,7 +1,6 @@
 """Parameters of a deploy: texts with `${…}`, filled in from the build, and nothing else.
 
-The list of names is closed, an unset one is an error, and a value may only hold characters that no shell
-interprets: the config that receives `<< pipeline.parameters.x >>` pastes it into shell.
+Names are a closed list, and a value may only hold what no shell interprets: the config that gets it pastes it there.
 Limits: CircleCI docs, "Pipeline values and parameters" (100 parameters, key 128, value 512 characters).
 """
 

@@ -1,8 +1,6 @@
 """Times: moments as people write them, windows and freezes, judged on the local clock.
 
-A window names days and times of day in a zone; daylight saving shifts neither. A freeze is the time between two
-moments. What is asked most is not "is it open?" but "when does it open?".
-
+Daylight saving shifts no window. What is asked most is not "is it open?" but "when does it open?".
 Moments are compared in UTC: Python compares two of the same zone by what the clock shows, which is wrong twice a year.
 """
 
@@ -47,10 +45,7 @@ def zone_names() -> frozenset[str]:
 
 
 def read_moment(text: str, default: tzinfo) -> datetime:
-    """Read `YYYY-MM-DD HH:MM[:SS] [ZONE]` or ISO 8601; `default` is the zone of a text that names none.
-
-    Raises ValueError with what is wrong.
-    """
+    """Read `YYYY-MM-DD HH:MM[:SS] [ZONE]` or ISO 8601, in the default zone if none is named. Raises ValueError."""
     day, clock = r"\d{4}-\d\d-\d\d", r"(?:[01]\d|2[0-3]):\d\d(?::\d\d)?"
     match = re.fullmatch(rf"({day})[ T]({clock})(?: ?(Z|[+-]\d\d:\d\d)| ([^\s.:+-]\S*))?", text.strip(), re.ASCII)
     if match is None:
@@ -74,10 +69,7 @@ def read_now(text: str, default: tzinfo) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Days and an interval of the day, minutes from 00:00; one that ends before it starts runs past midnight.
-
-    The day is that on which the window starts. The start is included, the end is not.
-    """
+    """Days on which it starts, and minutes from 00:00: the start is in, the end is not; past midnight if it is less."""
 
     text: str
     days: frozenset[int]
@@ -160,8 +152,7 @@ def next_change(moment: datetime, windows: Iterable[Window], freezes: Iterable[I
 def _changed_minute(window: Window, before: datetime) -> datetime | None:
     """The first minute after one at which the window is what it is not then: open or closed.
 
-    Each is looked at, as the start is not the only way in: a clock that is put forward can jump inside, and one that
-    is put back can return there.
+    Each is looked at: a clock that is put forward can jump inside, and one that is put back can return there.
     """
     was_open = window.is_open(before)
     later = (before + timedelta(minutes=n) for n in range(1, _LONGEST_WAIT))

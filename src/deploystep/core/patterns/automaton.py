@@ -107,9 +107,9 @@ def sample(node: Node) -> tuple[str, int]:
 
 
 class Work:
-    """How much work comparing the patterns of one file may yet take, in members of states looked at.
+    """How much work comparing the patterns of one file may yet take, in members of states: a million take a second.
 
-    It is counted and not timed, so that the same is said of a file on each machine; a million takes up to a second.
+    It is counted and not timed, so that the same is said of a file on each machine.
     """
 
     left = MOST = 4_000_000
@@ -175,9 +175,9 @@ class Pattern:
 
 
 class Alphabet(dict[int, str]):
-    """Maps each code point to the first character that was seen of its class, so that a state needs few transitions.
+    """Maps each code point to the first that was seen of those that no set tells apart: a state needs few transitions.
 
-    Characters that no set tells apart form a class. This is for `str.translate`: nothing in Python reads text faster.
+    This is for `str.translate`: nothing in Python reads text faster.
     """
 
     def __init__(self, sets: Iterable[Chars]) -> None:

@@ -34,7 +34,7 @@ def parse(text: str, kind: Kind) -> Pattern:
     """Read a pattern; raises PatternError with the place of a problem."""
     if not text or text == "//":
         _refuse("E203", "an empty pattern can never match", "", 0, len(text))
-    is_a_regex, anchors = is_regex(text), set[str]()
+    is_a_regex, anchors = re.fullmatch(r"/(?:[^\\]|\\.)*/", text, re.DOTALL) is not None, set[str]()
     qualified = r"(/?\^?)(?:refs\\?/(?:heads|tags|remotes\\?/origin)|origin)\\?/"
     if kind is Kind.REF and (full := re.match(qualified, text[: len(text) - is_a_regex])):
         bare = (full[1] * is_a_regex + text[full.end() :]) or "**"
@@ -63,15 +63,10 @@ def parse(text: str, kind: Kind) -> Pattern:
     return Pattern(text, kind, node)
 
 
-def is_regex(text: str) -> bool:
-    """Tell whether the text stands between slashes, of which the second is not escaped."""
-    return text[0] == "/" and re.fullmatch(r"/(?:[^\\]|\\.)*/", text, re.DOTALL) is not None
-
-
 def is_legal_ref(name: str) -> bool:
     """Tell whether git allows the name for a branch or a tag (`git check-ref-format --allow-onelevel`)."""
-    bad = r"\A@?\Z|[\x00-\x20\x7f~^:?*[\\]|\.\.|@\{|(?:\A|/)(?=[./]|\Z)|\.(?:lock(?=/))?\Z|\.lock(?=/|\Z)"
-    return re.search(bad, name) is None
+    illegal = r"\A@?\Z|[\x00-\x20\x7f~^:?*[\\]|\.\.|@\{|(?:\A|/)(?=[./]|\Z)|\.\Z|\.lock(?=/|\Z)"
+    return re.search(illegal, name) is None
 
 
 def state_count(node: Node) -> int:
@@ -116,17 +111,15 @@ def _glob(text: str, kind: Kind) -> Iterator[Node]:
     if re.search(r"[?[\]{}\\]|\A[/!]|//|/\Z|[^/]\*\*|\*\*[^/]|(?:\A|/)\.\.?(?:/|\Z)", text):
         _check_glob(text, kind)
     *above, last = text.split("/")
-    for folder in above:
-        yield from (_SEGMENTS_ABOVE,) if folder == "**" else (*_segment(folder), _SLASH)
-    yield from (_SOMETHING,) if last == "**" else _segment(last)
-
-
-def _segment(text: str) -> Iterator[Node]:
-    if text == "*":
-        yield _SEGMENT
-        return
-    for written in re.findall(r"\\?.", text, re.DOTALL) if "\\" in text else text:
-        yield _REST_OF_SEGMENT if written == "*" else Chars.one(written[-1])
+    for folder in (*above, last):
+        if folder in ("*", "**"):
+            yield _SEGMENT if folder == "*" else _SEGMENTS_ABOVE if above else _SOMETHING
+        else:
+            for written in re.findall(r"\\?.", folder, re.DOTALL) if "\\" in folder else folder:
+                yield _REST_OF_SEGMENT if written == "*" else Chars.one(written[-1])
+        if above and folder != "**":
+            yield _SLASH
+        above = above[1:]
 
 
 def _check_glob(text: str, kind: Kind) -> None:
@@ -139,9 +132,9 @@ def _check_glob(text: str, kind: Kind) -> None:
             continue
         before, found, after = text[: fault.start()], visible(text[fault.start() : fault.end()]), text[fault.end() :]
         words = {"text": shown(text), "whole": text, "found": found, "tidied": tidied, "start": start}
-        words["without"] = f"{before}{text[fault.start() + 1 :]}"
-        words["before"] = f"{before}{'' if before.endswith('/') or not before else '*/'}"
-        words["after"] = f"{'' if after.startswith('/') or not after else '/*'}{after}"
+        words |= {"without": before + text[fault.start() + 1 :], "before": before, "after": after}
+        words["before"] += "" if before.endswith("/") or not before else "*/"
+        words["after"] = ("" if after.startswith("/") or not after else "/*") + after
         _refuse("E201", what.format(**words), hint.format(**words), fault.start(), len(fault[0]))
 
 
@@ -239,7 +232,7 @@ class RegexReader:
             self._refuse_here(at)
 
     def _repeat(self, count: re.Match[str]) -> None:
-        """Repeat what was read last; a lazy repeat finds another match first, and the same names."""
+        """Repeat what was read last; a lazy repeat matches the same names."""
         written, sign = count[0], count[0][0]
         if not self._may_repeat:
             or_any = "" if sign == "{" else f", or .{sign} for any text"
@@ -283,5 +276,5 @@ class RegexReader:
         _refuse("E202", f"{what} in {shown(self._text)}", hint, offset, width)
 
 
-def _one(written: str) -> Chars:
-    return _ESCAPED.get(written) or Chars.one(chr(int(written[2:], 16)) if written[2:] else written[-1])  # noqa: FURB166
+def _one(text: str) -> Chars:
+    return _ESCAPED.get(text) or Chars.one(chr(int(text[2:], 16)) if text[2:] else text[-1])  # noqa: FURB166 - \x41
