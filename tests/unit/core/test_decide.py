@@ -58,6 +58,7 @@ BECAUSE: list[tuple[str, BuildContext | None, str, str]] = [
     ("{branch: x}", UNCLEAR, "no", "line 5: branch main does not match x"),
     ("{branch: main, pull_request: true}", build(CIRCLE_PULL_REQUEST=FOREIGN), "no",
      f"{NONE}; {FOREIGN} is of {OTHER}"),
+    ("[{branch: main, user: anna, pull_request: true}, {branch: main}]", None, "fire", "branch main (line 5)"),
     # the nearest miss is told
     ("[{branch: nowhere}, {branch: main, user: bjorn}, {branch: x}]", None, "no",
      "line 5: user anna does not match bjorn"),
