@@ -34,9 +34,10 @@ def parse(text: str, kind: Kind) -> Pattern:
     """Read a pattern; raises PatternError with the place of a problem."""
     if not text or text == "//":
         _refuse("E203", "an empty pattern can never match", "", 0, len(text))
-    is_a_regex, anchors = re.fullmatch(r"/(?:[^\\]|\\.)*/", text, re.DOTALL) is not None, set[str]()
+    is_a_regex = text[0] == "/" and re.fullmatch(r"/(?:[^\\]|\\.)*/", text, re.DOTALL) is not None
+    anchors = set[str]()
     qualified = r"(/?\^?)(?:refs\\?/(?:heads|tags|remotes\\?/origin)|origin)\\?/"
-    if kind is Kind.REF and (full := re.match(qualified, text[: len(text) - is_a_regex])):
+    if kind is Kind.REF and "/" in text and (full := re.match(qualified, text[: len(text) - is_a_regex])):
         bare = (full[1] * is_a_regex + text[full.end() :]) or "**"
         _refuse("E206", f"write the bare name, not {shown(text)}", bare, 0, len(text))
     if is_a_regex:
