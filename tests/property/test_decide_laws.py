@@ -12,36 +12,13 @@ from builds import build, fork_environ
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploystep.core import facts as trace
+from deploystep.core import rules as core
 from deploystep.core.build import BuildContext, ProjectSlug
 from deploystep.core.decide import Verdict, decide
-from deploystep.core.facts import (
-    Answer,
-    Answered,
-    Facts,
-    IsMergedInto,
-    JobsOf,
-    Known,
-    Question,
-    Unavailable,
-    kleene_and,
-    kleene_or,
-)
+from deploystep.core.facts import Answer, Answered, Facts, IsMergedInto, JobsOf, Known, Question, Unavailable
 from deploystep.core.frozen import replace
 from deploystep.core.patterns import Kind, Pattern, parse
-from deploystep.core.rules import (
-    Alternative,
-    ApiVersion,
-    Condition,
-    Deploy,
-    FlagIs,
-    Freeze,
-    Guard,
-    Matcher,
-    MergedInto,
-    NameIs,
-    Rule,
-    RuleSet,
-)
 from deploystep.core.source import Pos, SourceFile, Span, Spanned
 from deploystep.core.times import Interval
 
@@ -59,7 +36,7 @@ answers = st.sampled_from(list(Answer))
 def test_an_answer_is_what_every_way_of_learning_the_unknown_agrees_on(parts: list[Answer]) -> None:
     """Known means that no fact that is still missing could change it: of nothing all are yes, and none is."""
     learned = list(product(*[(YES, NO) if p is UNKNOWN else (p,) for p in parts]))
-    for combine, plain in ((kleene_and, all), (kleene_or, any)):
+    for combine, plain in ((trace.kleene_and, all), (trace.kleene_or, any)):
         possible = {plain(a is YES for a in each) for each in learned}
         expected = UNKNOWN if len(possible) == 2 else YES if possible == {True} else NO
         assert combine(parts) is expected
@@ -86,35 +63,37 @@ def _patterns(texts: Sequence[str], kind: Kind) -> st.SearchStrategy[tuple[Spann
     return st.lists(one, min_size=1, max_size=3).map(tuple)
 
 
-matchers: st.SearchStrategy[Matcher] = st.one_of(
-    _patterns(["main", "feature/*", "**", "pull/7", "x"], Kind.REF).map(lambda p: NameIs("branch", p, HERE)),
-    _patterns(["anna", "mallory", "*"], Kind.NAME).map(lambda p: NameIs("user", p, HERE)),
-    st.booleans().map(lambda wanted: FlagIs("pull_request", wanted, HERE)),
-    st.booleans().map(lambda wanted: FlagIs("fork", wanted, HERE)),
+matchers: st.SearchStrategy[core.Matcher] = st.one_of(
+    _patterns(["main", "feature/*", "**", "pull/7", "x"], Kind.REF).map(lambda p: core.NameIs("branch", p, HERE)),
+    _patterns(["anna", "mallory", "*"], Kind.NAME).map(lambda p: core.NameIs("user", p, HERE)),
+    st.booleans().map(lambda wanted: core.FlagIs("pull_request", wanted, HERE)),
+    st.booleans().map(lambda wanted: core.FlagIs("fork", wanted, HERE)),
     st.lists(st.sampled_from("ab"), min_size=1, max_size=2, unique=True).map(
-        lambda names: MergedInto(tuple(Spanned(n, HERE) for n in names), HERE)
+        lambda names: core.MergedInto(tuple(Spanned(n, HERE) for n in names), HERE)
     ),
 )
 conditions = st.lists(
-    st.lists(matchers, min_size=1, max_size=3).map(lambda m: Alternative(tuple(m), HERE)), min_size=1, max_size=3
-).map(lambda a: Condition(tuple(a), HERE))
-deploy = Deploy(None, None, None, (), HERE)
+    st.lists(matchers, min_size=1, max_size=3).map(lambda m: core.Alternative(tuple(m), HERE)), min_size=1, max_size=3
+).map(lambda a: core.Condition(tuple(a), HERE))
+deploy = core.Deploy(None, None, None, (), HERE)
 rule_parts = st.tuples(conditions, st.none() | conditions, st.lists(st.sampled_from(["test", "lint"]), max_size=2))
 rule_sets = st.builds(
-    lambda parts, guards: RuleSet(
+    lambda parts, guards: core.RuleSet(
         source=SourceFile("deploy.yml", ""),
         timezone="UTC",
         default_branch="main",
-        api=ApiVersion.V2_RUN,
+        api=core.ApiVersion.V2_RUN,
         targets=MappingProxyType({}),
         never=tuple(guards),
         rules=tuple(
-            Rule(Spanned(f"r{n}", HERE), None, when, unless, deploy, HERE, None, tuple(Spanned(j, HERE) for j in jobs))
+            core.Rule(
+                Spanned(f"r{n}", HERE), None, when, unless, deploy, HERE, None, tuple(Spanned(j, HERE) for j in jobs)
+            )
             for n, (when, unless, jobs) in enumerate(parts)
         ),
     ),
     st.lists(rule_parts, min_size=1, max_size=3),
-    st.lists(conditions.map(lambda c: Guard(None, c, None, HERE)), max_size=2),
+    st.lists(conditions.map(lambda c: core.Guard(None, c, None, HERE)), max_size=2),
 )
 LOST = Unavailable("U102", "it is not fetched", "fetch it")
 ancestries = st.sampled_from([Known(value=True), Known(value=False), LOST])
@@ -131,15 +110,15 @@ facts = st.builds(
 law = settings(max_examples=80, deadline=None)
 
 
-def verdicts(rules: RuleSet, known: Facts) -> dict[str, Verdict]:
+def verdicts(rules: core.RuleSet, known: Facts) -> dict[str, Verdict]:
     return {j.rule.name.value: j.verdict for j in decide(rules, known).judgements}
 
 
-def shuffled(condition: Condition, data: st.DataObject) -> Condition:
-    def turned(matcher: Matcher) -> Matcher:
-        if isinstance(matcher, NameIs):
+def shuffled(condition: core.Condition, data: st.DataObject) -> core.Condition:
+    def turned(matcher: core.Matcher) -> core.Matcher:
+        if isinstance(matcher, core.NameIs):
             return replace(matcher, patterns=matcher.patterns[::-1])
-        return replace(matcher, branches=matcher.branches[::-1]) if isinstance(matcher, MergedInto) else matcher
+        return replace(matcher, branches=matcher.branches[::-1]) if isinstance(matcher, core.MergedInto) else matcher
 
     order = data.draw(st.permutations(condition.alternatives))
     turns = (replace(a, matchers=tuple(map(turned, data.draw(st.permutations(a.matchers))))) for a in order)
@@ -148,7 +127,7 @@ def shuffled(condition: Condition, data: st.DataObject) -> Condition:
 
 @law
 @given(rule_sets, facts, st.data())
-def test_order_never_matters(rules: RuleSet, known: Facts, data: st.DataObject) -> None:
+def test_order_never_matters(rules: core.RuleSet, known: Facts, data: st.DataObject) -> None:
     other = replace(
         rules,
         rules=tuple(
@@ -167,7 +146,7 @@ def test_order_never_matters(rules: RuleSet, known: Facts, data: st.DataObject) 
 
 @law
 @given(rule_sets, facts)
-def test_a_rule_is_judged_on_its_own(rules: RuleSet, known: Facts) -> None:
+def test_a_rule_is_judged_on_its_own(rules: core.RuleSet, known: Facts) -> None:
     together = verdicts(rules, known)
     for rule in rules.rules:
         assert verdicts(replace(rules, rules=(rule,)), known) == {rule.name.value: together[rule.name.value]}
@@ -175,11 +154,11 @@ def test_a_rule_is_judged_on_its_own(rules: RuleSet, known: Facts) -> None:
 
 @law
 @given(rule_sets, facts, st.integers(0, 4))
-def test_freezes_only_remove(rules: RuleSet, known: Facts, halves: int) -> None:
+def test_freezes_only_remove(rules: core.RuleSet, known: Facts, halves: int) -> None:
     """Whatever fires with a freeze fires without it; whatever it takes away is held, or hangs on the time."""
     start = datetime(2026, 6, 16, tzinfo=timezone.utc)
     interval = Interval(start, start + timedelta(hours=1))
-    freeze = Freeze("f", interval, frozenset(), frozenset(), None, HERE)
+    freeze = core.Freeze("f", interval, frozenset(), frozenset(), None, HERE)
     at = Facts(known.build, start + timedelta(minutes=30 * halves), known.answers)
     before, after = decide(rules, at), decide(replace(rules, freezes=(*rules.freezes, freeze)), at)
     for old, new in zip(before.judgements, after.judgements, strict=True):
@@ -191,13 +170,13 @@ def test_freezes_only_remove(rules: RuleSet, known: Facts, halves: int) -> None:
 
 @law
 @given(rule_sets, facts, conditions)
-def test_unless_and_never_only_remove(rules: RuleSet, known: Facts, more: Condition) -> None:
-    def with_unless(rule: Rule) -> Rule:
+def test_unless_and_never_only_remove(rules: core.RuleSet, known: Facts, more: core.Condition) -> None:
+    def with_unless(rule: core.Rule) -> core.Rule:
         had = rule.unless.alternatives if rule.unless else ()
         return replace(rule, unless=replace(more, alternatives=(*had, *more.alternatives)))
 
     before = verdicts(rules, known)
-    guarded = verdicts(replace(rules, never=(*rules.never, Guard(None, more, None, HERE))), known)
+    guarded = verdicts(replace(rules, never=(*rules.never, core.Guard(None, more, None, HERE))), known)
     stopped = verdicts(replace(rules, rules=tuple(map(with_unless, rules.rules))), known)
     for name, verdict in before.items():
         assert verdict is Verdict.FIRE or Verdict.FIRE not in (guarded[name], stopped[name])
@@ -206,7 +185,7 @@ def test_unless_and_never_only_remove(rules: RuleSet, known: Facts, more: Condit
 
 @law
 @given(rule_sets, facts)
-def test_what_is_not_known_never_decides(rules: RuleSet, known: Facts) -> None:
+def test_what_is_not_known_never_decides(rules: core.RuleSet, known: Facts) -> None:
     """A rule that fires would fire, and one that does not would not, whatever the missing facts turn out to be."""
     decided = verdicts(rules, known)
     choices = [_learnable(question, answer) for question, answer in known.answers.items()]
@@ -226,7 +205,7 @@ UNTOLD += [(BUILDS[2], replace(BUILDS[2], user=user)) for user in ("anna", "mall
 @law
 @given(rule_sets, facts, st.sampled_from(UNTOLD))
 def test_what_a_build_does_not_tell_never_decides(
-    rules: RuleSet, known: Facts, builds: tuple[BuildContext, BuildContext]
+    rules: core.RuleSet, known: Facts, builds: tuple[BuildContext, BuildContext]
 ) -> None:
     """What fires though nobody knows the user, or whether this is a fork's build, fires for each; no fork differs."""
     untold, then = (verdicts(rules, replace(known, build=each)) for each in builds)
@@ -246,7 +225,7 @@ def _learnable(question: Question, answer: Answered) -> list[Answered]:
 
 @law
 @given(rule_sets, facts)
-def test_nothing_fires_where_anything_is_unknown(rules: RuleSet, known: Facts) -> None:
+def test_nothing_fires_where_anything_is_unknown(rules: core.RuleSet, known: Facts) -> None:
     decision = decide(rules, known)
     by_verdict = [j.verdict for j in decision.judgements]
     if Verdict.UNKNOWN in by_verdict:
@@ -258,7 +237,9 @@ def test_nothing_fires_where_anything_is_unknown(rules: RuleSet, known: Facts) -
 
 @law
 @given(rule_sets, facts)
-def test_a_question_that_was_not_asked_is_asked_before_anything_is_decided_by_it(rules: RuleSet, known: Facts) -> None:
+def test_a_question_that_was_not_asked_is_asked_before_anything_is_decided_by_it(
+    rules: core.RuleSet, known: Facts
+) -> None:
     """Asking one question after the other ends where knowing everything at once does."""
     asked: Facts = replace(known, answers={})
     for _ in range(len(known.answers) + 1):
@@ -274,14 +255,15 @@ def test_a_question_that_was_not_asked_is_asked_before_anything_is_decided_by_it
 
 @law
 @given(rule_sets, facts)
-def test_a_fork_fires_only_what_names_forks(rules: RuleSet, known: Facts) -> None:
-    plain = NameIs("branch", (Spanned(pattern("**", Kind.REF), HERE),), HERE)
+def test_a_fork_fires_only_what_names_forks(rules: core.RuleSet, known: Facts) -> None:
+    plain = core.NameIs("branch", (Spanned(pattern("**", Kind.REF), HERE),), HERE)
 
-    def without_forks(condition: Condition) -> Condition:
+    def without_forks(condition: core.Condition) -> core.Condition:
         kept = (
-            [m for m in a.matchers if not (isinstance(m, FlagIs) and m.word == "fork")] for a in condition.alternatives
+            [m for m in a.matchers if not (isinstance(m, core.FlagIs) and m.word == "fork")]
+            for a in condition.alternatives
         )
-        return replace(condition, alternatives=tuple(Alternative((*matchers, plain), HERE) for matchers in kept))
+        return replace(condition, alternatives=tuple(core.Alternative((*matchers, plain), HERE) for matchers in kept))
 
     unnamed = replace(rules, rules=tuple(replace(r, when=without_forks(r.when)) for r in rules.rules))
     assert set(verdicts(unnamed, replace(known, build=BUILDS[3])).values()) == {Verdict.NO}

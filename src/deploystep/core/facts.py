@@ -1,19 +1,17 @@
 """What a decision can depend on besides the build itself, as questions and answers.
 
-A question is a value; its answer is known, or unavailable with the reason and the cure, or has not been asked.
-The decision says which questions it still needs, so that git and the API are asked only what matters. What follows is a
-`Trace`: an answer of three values that keeps its reasons when it is combined with others.
+An answer is known, or unavailable with a cure, or has not been asked: git and the API are asked only what
+the decision still needs. What follows is a `Trace`: one of three values, which keeps its reasons when it is combined.
 """
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import Enum, IntEnum, unique
-from typing import Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from deploystep.core.build import BuildContext
 from deploystep.core.frozen import dataclass, field
-from deploystep.core.source import Diagnostic, Span
+from deploystep.core.source import Diagnostic, Severity, Span
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -29,10 +27,10 @@ class Base(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChangedSince:
-    """Which files changed since the base; `ref` where the rule names one.
+    """Which files changed since the base, or since the `ref` that the rule names.
 
-    The last deploy is known by `workflow`, and by the deploy key of `rule` where the rule sends one. Once it has been
-    looked up, `ref` is its commit, or empty where there is none.
+    The last deploy is known by `workflow`, and by the deploy key of `rule` where one is sent. Once it was looked up,
+    `ref` is its commit, or empty where there is none.
     """
 
     base: Base | None = None
@@ -92,25 +90,31 @@ def branch_named(ref: str) -> str:
     >>> branch_named("origin/main")
     'main'
     """
-    return re.sub(r"\A(?:refs/heads|refs/remotes/origin|origin)/(?=.)", "", ref)
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Everything that is known when a decision is made. `now` is None where the time is not stated."""
-
-    build: BuildContext
-    now: datetime | None = None
-    answers: Mapping[Question, Answered] = field(default_factory=dict)
+    start = next((s for s in ("refs/heads/", "refs/remotes/origin/", "origin/") if ref.startswith(s)), "")
+    return ref.removeprefix(start) or ref
 
 
 @unique
 class Answer(Enum):
-    """What is known of a claim."""
+    """What is known of a claim; in this order the first of two wins in Kleene's and, the last in Kleene's or."""
 
-    YES = "yes"
     NO = "no"
     UNKNOWN = "unknown"
+    YES = "yes"
+
+
+_ORDER: Final = {answer: place for place, answer in enumerate(Answer)}
+OPPOSITE: Final = dict(zip(Answer, reversed(Answer), strict=True))
+
+
+def kleene_or(answers: Iterable[Answer]) -> Answer:
+    """Kleene's or; of nothing: no."""
+    return max(answers, key=_ORDER.__getitem__, default=Answer.NO)
+
+
+def kleene_and(answers: Iterable[Answer]) -> Answer:
+    """Kleene's and; of nothing: yes."""
+    return min(answers, key=_ORDER.__getitem__, default=Answer.YES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +129,7 @@ class Reason:
 class Trace:
     """A claim, the answer, the reasons that settle it, the place in the rule file, and what it is made of.
 
-    An unknown claim carries `wants`, the questions that would help and have not been asked, or `problems`, why there
-    is no answer to them.
+    An unknown one has `wants`, questions that would help and were not asked, or `problems`, why there is no answer.
     """
 
     claim: str
@@ -137,56 +140,60 @@ class Trace:
     wants: tuple[Question, ...] = ()
     problems: tuple[Diagnostic, ...] = ()
 
+    @classmethod
+    def known(cls, claim: str, because: str, span: Span, *, holds: bool) -> "Trace":
+        """A claim that is known."""
+        return cls(claim, Answer.YES if holds else Answer.NO, (Reason(because, span.line),), span)
 
-_WEIGHT: Final = {Answer.NO: 0, Answer.UNKNOWN: 1, Answer.YES: 2}
-OPPOSITE: Final = {Answer.NO: Answer.YES, Answer.UNKNOWN: Answer.UNKNOWN, Answer.YES: Answer.NO}
+    @classmethod
+    def unknown(cls, claim: str, problem: Diagnostic) -> "Trace":
+        """A claim that needs the answer to a question to which there is no certain one."""
+        reason = Reason(f"{problem.message} — {problem.hint}", problem.span.line)
+        return cls(claim, Answer.UNKNOWN, (reason,), problem.span, problems=(problem,))
 
+    @classmethod
+    def all_of(cls, claim: str, parts: tuple["Trace", ...], span: Span) -> "Trace":
+        """All of these: every reason where all hold, else the reasons of the first that settles it."""
+        answer = kleene_and(p.answer for p in parts)
+        settling = parts if answer is Answer.YES else [next(p for p in parts if p.answer is answer)]
+        return cls(claim, answer, tuple(r for p in settling for r in p.reasons), span, parts, *_missing(answer, parts))
 
-def kleene_or(answers: Iterable[Answer]) -> Answer:
-    """Kleene's or; of nothing: no."""
-    return max(answers, key=_WEIGHT.__getitem__, default=Answer.NO)
-
-
-def kleene_and(answers: Iterable[Answer]) -> Answer:
-    """Kleene's and; of nothing: yes."""
-    return min(answers, key=_WEIGHT.__getitem__, default=Answer.YES)
-
-
-def leaf(claim: str, because: str, span: Span, *, holds: bool) -> Trace:
-    """A claim that is known."""
-    return Trace(claim, Answer.YES if holds else Answer.NO, (Reason(because, span.line),), span)
-
-
-def unanswered(claim: str, problem: Diagnostic) -> Trace:
-    """A claim that needs the answer to a question to which there is no certain one."""
-    reason = Reason(f"{problem.message} — {problem.hint}", problem.span.line)
-    return Trace(claim, Answer.UNKNOWN, (reason,), problem.span, problems=(problem,))
-
-
-def all_of(claim: str, parts: tuple[Trace, ...], span: Span) -> Trace:
-    """All of these: every reason where all hold, else the reasons of the first that settles it."""
-    answer = kleene_and(p.answer for p in parts)
-    settling = parts if answer is Answer.YES else (next(p for p in parts if p.answer is answer),)
-    return _made(claim, answer, tuple(r for p in settling for r in p.reasons), span, parts)
+    @classmethod
+    def any_of(cls, claim: str, parts: tuple["Trace", ...], span: Span) -> "Trace":
+        """Any of these: the reasons of the one that settles it, or of the one that came nearest."""
+        answer = kleene_or(p.answer for p in parts)
+        # the one that got furthest is the near miss worth telling
+        nearest = max(parts, key=lambda part: (part.answer is answer, sum(p.answer is Answer.YES for p in part.parts)))
+        return cls(claim, answer, nearest.reasons, span, parts, *_missing(answer, parts))
 
 
-def any_of(claim: str, parts: tuple[Trace, ...], span: Span) -> Trace:
-    """Any of these: the reasons of the one that settles it, or of the one that came nearest."""
-    answer = kleene_or(p.answer for p in parts)
-    alike = (p for p in parts if p.answer is answer)
-    # the one that got furthest is the near miss worth telling
-    nearest = max(alike, key=lambda part: sum(p.answer is Answer.YES for p in part.parts))
-    return _made(claim, answer, nearest.reasons, span, parts)
+def _missing(answer: Answer, parts: tuple[Trace, ...]) -> tuple[tuple[Question, ...], tuple[Diagnostic, ...]]:
+    """What an unknown claim needs: the first questions of its parts in order, and every problem."""
+    unknown = [p for p in parts if p.answer is answer is Answer.UNKNOWN]
+    return next((p.wants for p in unknown if p.wants), ()), tuple(d for p in unknown for d in p.problems)
 
 
 def negate(trace: Trace, words: str = "") -> Trace:
     """The opposite claim."""
     reasons = tuple(Reason(words + r.text, r.line) for r in trace.reasons)
-    return _made(f"not {trace.claim}", OPPOSITE[trace.answer], reasons, trace.span, (trace,))
+    answer, claim = OPPOSITE[trace.answer], f"not {trace.claim}"
+    return Trace(claim, answer, reasons, trace.span, (trace,), trace.wants, trace.problems)
 
 
-def _made(claim: str, answer: Answer, reasons: tuple[Reason, ...], span: Span, parts: tuple[Trace, ...]) -> Trace:
-    """A claim made of others. Only an unknown one needs more: the first questions in order, and every problem."""
-    unknown = [p for p in parts if p.answer is answer] if answer is Answer.UNKNOWN else []
-    wants = next((p.wants for p in unknown if p.wants), ())
-    return Trace(claim, answer, reasons, span, parts, wants, tuple(d for p in unknown for d in p.problems))
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that is known when a decision is made. `now` is None where the time is not stated."""
+
+    build: BuildContext
+    now: datetime | None = None
+    answers: Mapping[Question, Answered] = field(default_factory=dict)
+
+    def told(self, claim: str, question: Question, span: Span, tell: Callable[[Any], Trace]) -> Trace:
+        """What follows from the answer to a question, which `tell` is given as it is Known."""
+        answer = self.answers.get(question)
+        if answer is None:
+            reason = Reason(f"{claim} — not asked", span.line)
+            return Trace(claim, Answer.UNKNOWN, (reason,), span, wants=(question,))
+        if isinstance(answer, Unavailable):
+            return Trace.unknown(claim, Diagnostic(answer.code, answer.reason, span, answer.cure, Severity.UNDECIDED))
+        return tell(answer)

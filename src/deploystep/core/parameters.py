@@ -1,12 +1,11 @@
 """Parameters of a deploy: texts with `${…}`, filled in from the build, and nothing else.
 
-The list of names is closed, an unset one is an error, and a value may only hold characters that no shell
-interprets: the config that receives `<< pipeline.parameters.x >>` pastes it into shell.
+Names are a closed list, and a value may only hold what no shell interprets: the config that gets it pastes it there.
 Limits: CircleCI docs, "Pipeline values and parameters" (100 parameters, key 128, value 512 characters).
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeAlias
 
 from deploystep.core.build import BuildContext
@@ -36,27 +35,16 @@ SECRET_VARIABLES: Final = frozenset({
     "CIRCLE_CONTINUATION_KEY",
 })  # fmt: skip
 
-#: What a text with `${…}` is made of; each alternative is tried where none before it fits.
-_PART: Final = re.compile(
-    r"""(?P<dollar>\$\$)|\$\{(?P<name>[^{}]*)\}
-    |(?P<circleci><<.*?(?:>>|\Z))|(?P<command>\$\(.*?(?:\)|\Z)|`.*?(?:`|\Z))
-    |\$(?P<bare>[A-Za-z_][A-Za-z0-9_]*)|(?P<open>\$\{.*?(?:\}|\Z))|(?P<lone>\$)
-    |(?P<plain>[^$`<]+|<)""",
-    re.DOTALL | re.VERBOSE,
-)
-#: What is wrong with some of them: code, message, hint.
-_PROBLEMS: Final[Mapping[str, tuple[str, str, str]]] = {
-    "circleci": ("E505", "<< >> is only filled in by CircleCI in config.yml", "write ${CIRCLE_SHA1} and the like"),
-    "command": (
-        "E504", "no shell commands here", "a parameter is a text with ${…}; compute it in the config that is triggered",
-    ),
-    "open": ("E506", "cannot read what follows ${", "write ${CIRCLE_SHA1}, one name between ${ and }"),
-    "lone": ("E503", "a lone $ is not filled in", "write $$ for the character itself"),
-}  # fmt: skip
-_ENV_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
-_SAFE: Final = re.compile(r"[A-Za-z0-9_./:@+-]+")
-_VERSION: Final = re.compile(r"\Av(?=[0-9])")  # of a tag such as v1.4.0
-_UNSAFE_RUN: Final = re.compile(r"[^A-Za-z0-9-]+")
+#: What a text must not hold, where none before it fits: a regex, code, message and hint with the NAME behind a $.
+_FAULTS: Final = (
+    (r"<<.*?(?:>>|\Z)", "E505", "<< >> is only filled in by CircleCI in config.yml",
+     "write ${CIRCLE_SHA1} and the like"),
+    (r"\$\(.*?(?:\)|\Z)|`.*?(?:`|\Z)", "E504", "no shell commands here",
+     "a parameter is a text with ${…}; compute it in the config that is triggered"),
+    (r"\$[A-Za-z_][A-Za-z0-9_]*", "E503", "$NAME is not filled in", "write ${NAME}"),
+    (r"\$\{.*?(?:\}|\Z)", "E506", "cannot read what follows ${", "write ${CIRCLE_SHA1}, one name between ${ and }"),
+    (r"\$", "E503", "a lone $ is not filled in", "write $$ for the character itself"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,26 +86,30 @@ class Subject:
 def parse_template(text: str) -> Template | tuple[Problem, ...]:
     """Read a text with `${…}`; every problem in it, where there is one."""
     parts: list[str | Reference] = []
-    problems: list[Problem] = []
-    for found in _PART.finditer(text):
-        kind, whole, offset = found.lastgroup or "", found[0], found.start()
-        if kind == "name":
-            parts.append(Reference(found["name"], offset, len(whole)))
-        elif kind == "bare":
-            message, hint = f"{whole} is not filled in", f"write ${{{found['bare']}}}"
-            problems.append(Problem("E503", message, hint, offset, len(whole)))
-        elif kind in _PROBLEMS:
-            problems.append(Problem(*_PROBLEMS[kind], offset, len(whole)))
-        else:
-            plain = "$" if kind == "dollar" else whole
-            before = parts.pop() if parts and isinstance(parts[-1], str) else ""
-            parts.append(f"{before}{plain}")
-    return tuple(problems) if problems else Template(text, tuple(parts))
+    at = 0
+    for number, piece in enumerate(re.split(r"(\$\$|\$\{[^{}]*\})", text)):
+        if number % 2:
+            parts.append("$" if piece == "$$" else Reference(piece[2:-1], at, len(piece)))
+        elif "$" in piece or "`" in piece or "<<" in piece:
+            return tuple(_problems(text))
+        elif piece:
+            parts.append(piece)
+        at += len(piece)
+    return Template(text, tuple(parts))
+
+
+def _problems(text: str) -> Iterator[Problem]:
+    faults = "|".join(f"({regex})" for regex, *_ in _FAULTS)
+    for fault in re.finditer(rf"\$\$|\$\{{[^{{}}]*\}}|{faults}", text, re.DOTALL):
+        if fault.lastindex:
+            _, code, *words = _FAULTS[fault.lastindex - 1]
+            what, hint = (written.replace("NAME", fault[0][1:]) for written in words)
+            yield Problem(code, what, hint, fault.start(), len(fault[0]))
 
 
 def is_variable(name: str) -> bool:
     """Whether `${name}` means an environment variable rather than a derived value."""
-    return _ENV_NAME.fullmatch(name) is not None
+    return name.isascii() and name.isidentifier() and name == name.upper()
 
 
 def value_of(name: str, subject: Subject) -> str | None:
@@ -134,7 +126,7 @@ def value_of(name: str, subject: Subject) -> str | None:
 
 def is_safe(value: str) -> bool:
     """Whether a filled-in value holds only characters that no shell interprets."""
-    return _SAFE.fullmatch(value) is not None
+    return re.fullmatch(r"[A-Za-z0-9_./:@+-]+", value) is not None
 
 
 def slug(name: str) -> str:
@@ -143,7 +135,7 @@ def slug(name: str) -> str:
     >>> slug("feature/login")
     'feature-login'
     """
-    label = _UNSAFE_RUN.sub("-", name.replace("/", "-")).strip("-").lower()
+    label = re.sub(r"[^A-Za-z0-9-]+", "-", name.replace("/", "-")).strip("-").lower()
     if label == name.replace("/", "-") and len(label) <= MAX_SLUG:
         return label
     from hashlib import sha256  # noqa: PLC0415 - few builds need it
@@ -158,7 +150,7 @@ DERIVED: Final[Mapping[str, Callable[[Subject], str | None]]] = {
     "sha.short": lambda s: s.build.revision[:7] or None,
     "branch.slug": lambda s: slug(s.build.branch) if s.build.branch else None,
     "pr.number": lambda s: None if s.build.pull_request is None else str(s.build.pull_request),
-    "tag.version": lambda s: _VERSION.sub("", s.build.tag or "") or None,
+    "tag.version": lambda s: re.sub(r"\Av(?=[0-9])", "", s.build.tag or "") or None,
     "rule.name": lambda s: s.rule,
     "rule.environment": lambda s: s.environment,
     "deploy.key": lambda s: s.key,

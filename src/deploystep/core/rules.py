@@ -1,8 +1,4 @@
-"""What a rule file means once it has been read: values without YAML, each with the place it was written.
-
-The language is described in `docs/rules.md`. A condition is a list of alternatives (any one of these),
-an alternative a set of matchers (all of these).
-"""
+"""What a rule file means once it has been read (`docs/rules.md`): values without YAML, each with its place."""
 
 from collections.abc import Iterator, Mapping
 from enum import Enum, unique
@@ -31,10 +27,7 @@ class ApiVersion(Enum):
 
 @dataclass(frozen=True, slots=True)
 class NameIs:
-    """Holds when one of the patterns matches the whole name of the branch, tag, user, or the author's address.
-
-    Never when there is none: a branch in a tag build, a tag in a branch build, a user that CircleCI does not tell.
-    """
+    """Holds when a pattern matches the whole name of branch, tag or user, or the author's address; never a blank."""
 
     word: Literal["branch", "tag", "user", "author"]
     patterns: Patterns
@@ -89,13 +82,10 @@ Matcher: TypeAlias = NameIs | FlagIs | EnvIs | MergedInto | MessageContains | Pa
 
 def patterns_of(matcher: Matcher) -> tuple[Patterns, ...]:
     """The lists of patterns that a matcher holds."""
-    if isinstance(matcher, NameIs):
-        return (matcher.patterns,)
     if isinstance(matcher, PathsChanged):
         return (matcher.only, matcher.ignore)
-    if isinstance(matcher, EnvIs):
-        return tuple(patterns for _, patterns in matcher.variables)
-    return ()
+    named = matcher.variables if isinstance(matcher, EnvIs) else ()
+    return (matcher.patterns,) if isinstance(matcher, NameIs) else tuple(patterns for _, patterns in named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +142,8 @@ class Deploy:
     @property
     def known_by(self) -> tuple[str, str] | None:
         """Kind and name of what its runs are known by without a key; None for another project, or where it has none."""
-        if self.to is not None:
-            return None
-        return ("job", self.job.value) if self.job else ("workflow", self.workflow.value) if self.workflow else None
+        kind, named = ("job", self.job) if self.job else ("workflow", self.workflow)
+        return (kind, named.value) if named and not self.to else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,10 +205,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What must come of a case; None where the case says nothing about it.
-
-    `fire` and `held` name exactly the rules that must fire or be held, `parameters` some of what a rule must send.
-    """
+    """Exactly the rules that must fire or be held, and some of what they must send; None where a case does not say."""
 
     fire: tuple[Spanned[str], ...] | None
     held: tuple[Spanned[str], ...] | None
@@ -238,10 +224,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """A whole rule file. `default_branch` is None where it names none, `unzoned` where every time has its zone.
-
-    `ignore` are codes of diagnostics that nobody wants to see, here as in a rule.
-    """
+    """A whole rule file; `unzoned` is a time without a zone; `ignore` holds codes to hide, as that of a rule does."""
 
     source: SourceFile
     timezone: str

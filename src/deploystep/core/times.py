@@ -1,8 +1,6 @@
 """Times: moments as people write them, windows and freezes, judged on the local clock.
 
-A window names days and times of day in a zone; daylight saving shifts neither. A freeze is the time between two
-moments. What is asked most is not "is it open?" but "when does it open?".
-
+Daylight saving shifts no window. What is asked most is not "is it open?" but "when does it open?".
 Moments are compared in UTC: Python compares two of the same zone by what the clock shows, which is wrong twice a year.
 """
 
@@ -15,12 +13,7 @@ from typing import Final
 from deploystep.core.frozen import dataclass
 from deploystep.core.text import shown
 
-_WRITTEN: Final = r"(\d{4}-\d{2}-\d{2})[ T]((?:[01]\d|2[0-3]):\d{2}(?::\d{2})?)(?: ?([^\s.:]\S*))?"
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_DAY: Final = "|".join(DAYS)
-_CLOCK: Final = r"(?:[01]\d|2[0-3]):[0-5]\d|24:00"
-_WINDOW: Final = rf"(?P<first>{_DAY})(?:-(?P<last>{_DAY}))? (?P<start>{_CLOCK})-(?P<end>{_CLOCK})(?: (?P<zone>\S+))?"
-_MINUTE: Final = timedelta(minutes=1)
 _LONGEST_WAIT: Final = 15 * 24 * 60  # for the one hour of a week, where the clock skips it next week
 
 
@@ -52,22 +45,18 @@ def zone_names() -> frozenset[str]:
 
 
 def read_moment(text: str, default: tzinfo) -> datetime:
-    """Read `YYYY-MM-DD HH:MM[:SS] [ZONE]` or ISO 8601; `default` is the zone of a text that names none.
-
-    Raises ValueError with what is wrong.
-    """
-    match = re.fullmatch(_WRITTEN, text.strip(), re.ASCII)
+    """Read `YYYY-MM-DD HH:MM[:SS] [ZONE]` or ISO 8601, in the default zone if none is named. Raises ValueError."""
+    day, clock = r"\d{4}-\d\d-\d\d", r"(?:[01]\d|2[0-3]):\d\d(?::\d\d)?"
+    match = re.fullmatch(rf"({day})[ T]({clock})(?: ?(Z|[+-]\d\d:\d\d)| ([^\s.:+-]\S*))?", text.strip(), re.ASCII)
     if match is None:
         example = "2026-06-16 10:00 or 2026-06-16T10:00:00+02:00"
         raise ValueError(f"cannot read the time {text!r}: expected for example {example}")
-    day, clock, place = match.groups()
+    offset = (match[3] or "").replace("Z", "+00:00")
     try:
-        naive = datetime.fromisoformat(f"{day}T{clock}")
+        moment = datetime.fromisoformat(f"{match[1]}T{match[2]}{offset}")
     except ValueError as error:
         raise ValueError(f"cannot read the time {text!r}: {error}") from None
-    if place and re.fullmatch(r"Z|[+-]\d{2}:?\d{2}", place, re.ASCII):
-        return naive.replace(tzinfo=datetime.strptime(place, "%z").tzinfo)
-    return naive.replace(tzinfo=zone(place) if place else default)
+    return moment if offset else moment.replace(tzinfo=zone(match[4]) if match[4] else default)
 
 
 def read_now(text: str, default: tzinfo) -> datetime:
@@ -80,10 +69,7 @@ def read_now(text: str, default: tzinfo) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Days and an interval of the day, minutes from 00:00; one that ends before it starts runs past midnight.
-
-    The day is that on which the window starts. The start is included, the end is not.
-    """
+    """Days on which it starts, and minutes from 00:00: the start is in, the end is not; past midnight if it is less."""
 
     text: str
     days: frozenset[int]
@@ -94,23 +80,23 @@ class Window:
     def is_open(self, moment: datetime) -> bool:
         """Whether this moment is inside."""
         local = moment.astimezone(self.zone)
-        minute = local.hour * 60 + local.minute
-        if self.start < self.end:
-            return local.weekday() in self.days and self.start <= minute < self.end
-        is_evening = local.weekday() in self.days and minute >= self.start
-        return is_evening or ((local.weekday() - 1) % 7 in self.days and minute < self.end)
+        minute, began = local.hour * 60 + local.minute, local.weekday()
+        if minute < self.end < self.start:
+            minute, began = minute + 24 * 60, (began - 1) % 7
+        return began in self.days and self.start <= minute and (self.end < self.start or minute < self.end)
 
 
-@lru_cache(maxsize=256)  # rules share windows, and a decision is made in rounds
-def _changed_minute(window: Window, before: datetime) -> datetime | None:
-    """The first minute after one at which the window is what it is not then: open or closed.
-
-    Each is looked at, as the start is not the only way in: a clock that is put forward can jump inside, and one that
-    is put back can return there.
-    """
-    was_open = window.is_open(before)
-    later = (before + n * _MINUTE for n in range(1, _LONGEST_WAIT))
-    return next((minute for minute in later if window.is_open(minute) is not was_open), None)
+def read_window(text: str, default: tzinfo) -> Window:
+    """Read `Mon-Thu 09:00-17:00 [ZONE]`. Raises ValueError with what is wrong."""
+    day, clock = "|".join(DAYS), r"(?:[01]\d|2[0-3]):[0-5]\d|24:00"
+    match = re.fullmatch(rf"({day})(?:-({day}))? ({clock})-({clock})(?: (\S+))?", text.strip(), re.ASCII)
+    if match is None or match[3] in (match[4], "24:00"):
+        raise ValueError(f"cannot read the window {shown(text)}")
+    first, last = DAYS.index(match[1]), DAYS.index(match[2] or match[1])
+    # over the weekend where the last day is the earlier
+    days = frozenset((first + n) % 7 for n in range((last - first) % 7 + 1))
+    start, end = (int(written[:2]) * 60 + int(written[3:]) for written in match.group(3, 4))
+    return Window(text.strip(), days, start, end, zone(match[5]) if match[5] else default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,26 +122,11 @@ class Interval:
 
 
 def _utc(moment: datetime, fold: int) -> datetime:
-    """A moment in UTC, in one of its readings: the clock may show it twice, or not at all.
-
-    The ends of the calendar, which mean `always`, stay where they are in every zone.
-    """
+    """A moment in UTC, in one of its readings: the clock may show it twice, or not at all."""
     try:
         return moment.replace(fold=fold).astimezone(timezone.utc)
-    except OverflowError:
+    except OverflowError:  # the ends of the calendar, which mean `always`, stay where they are in every zone
         return moment.replace(tzinfo=timezone.utc)
-
-
-def read_window(text: str, default: tzinfo) -> Window:
-    """Read `Mon-Thu 09:00-17:00 [ZONE]`. Raises ValueError with what is wrong."""
-    match = re.fullmatch(_WINDOW, text.strip(), re.ASCII)
-    if match is None or match["start"] == match["end"] or match["start"] == "24:00":
-        raise ValueError(f"cannot read the window {shown(text)}")
-    first, last = DAYS.index(match["first"]), DAYS.index(match["last"] or match["first"])
-    # over the weekend where the last day is the earlier
-    days = frozenset((first + n) % 7 for n in range((last - first) % 7 + 1))
-    start, end = (int(clock[:2]) * 60 + int(clock[3:]) for clock in match.group("start", "end"))
-    return Window(text.strip(), days, start, end, zone(match["zone"]) if match["zone"] else default)
 
 
 def next_opening(moment: datetime, windows: tuple[Window, ...], freezes: tuple[Interval, ...]) -> datetime | None:
@@ -175,6 +146,17 @@ def next_change(moment: datetime, windows: Iterable[Window], freezes: Iterable[I
     edges = [edge for freeze in freezes for edge in (freeze.begins, freeze.ends) if edge.year < MAXYEAR]
     edges += [edge for window in windows if (edge := _changed_minute(window, before)) is not None]
     return min((edge for edge in edges if edge > moment), default=None)
+
+
+@lru_cache(maxsize=256)  # rules share windows, and a decision is made in rounds
+def _changed_minute(window: Window, before: datetime) -> datetime | None:
+    """The first minute after one at which the window is what it is not then: open or closed.
+
+    Each is looked at: a clock that is put forward can jump inside, and one that is put back can return there.
+    """
+    was_open = window.is_open(before)
+    later = (before + timedelta(minutes=n) for n in range(1, _LONGEST_WAIT))
+    return next((minute for minute in later if window.is_open(minute) is not was_open), None)
 
 
 def open_spans(window: Window, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:

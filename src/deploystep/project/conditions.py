@@ -23,8 +23,7 @@ from deploystep.core.build import Branch, Tag
 from deploystep.core.facts import OPPOSITE, Answer, kleene_and, kleene_or
 from deploystep.core.frozen import dataclass, replace
 from deploystep.core.patterns import Kind, Pattern, PatternError
-from deploystep.core.patterns.automaton import state_count
-from deploystep.core.patterns.reading import MOST_STATES, RegexReader
+from deploystep.core.patterns.reading import MOST_STATES, RegexReader, state_count
 from deploystep.project.reading import Items, Map, Node, Text, Typed, all_texts, at, key_line, typed
 
 

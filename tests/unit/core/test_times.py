@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import example, given, settings
@@ -11,7 +12,6 @@ from hypothesis import strategies as st
 from deploystep.core.times import (
     DAYS,
     Interval,
-    UnknownZone,
     Window,
     next_change,
     next_opening,
@@ -22,6 +22,9 @@ from deploystep.core.times import (
     zone,
     zone_names,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 UTC = timezone.utc
 BERLIN, NEW_YORK, LORD_HOWE = "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"
@@ -54,87 +57,57 @@ def opening(moment: str, *windows: str, freezes: tuple[tuple[str, str], ...] = (
 
 # moments
 
-
-@pytest.mark.parametrize(
-    ("text", "iso"),
-    [
-        ("2026-06-16 10:00", "2026-06-16T10:00:00+02:00"),
-        ("2026-12-16 10:00", "2026-12-16T10:00:00+01:00"),
-        (" 2026-06-16T10:00:11 ", "2026-06-16T10:00:11+02:00"),
-        ("2026-06-16 10:00 UTC", "2026-06-16T10:00:00+00:00"),
-        ("2026-06-16 10:00 America/New_York", "2026-06-16T10:00:00-04:00"),
-        ("2026-06-16T10:00:00Z", "2026-06-16T10:00:00+00:00"),
-        ("2026-06-16T10:00:00+0530", "2026-06-16T10:00:00+05:30"),
-        ("2026-06-16T10:00:00-05:00", "2026-06-16T10:00:00-05:00"),
-    ],
-)
-def test_reading_a_moment(text: str, iso: str) -> None:
-    assert read_moment(text, zone(BERLIN)).isoformat() == iso
-
-
 # fmt: off
+TIMES = {
+    "2026-06-16 10:00": "2026-06-16T10:00:00+02:00", "2026-12-16 10:00": "2026-12-16T10:00:00+01:00",
+    " 2026-06-16T10:00:11 ": "2026-06-16T10:00:11+02:00", "2026-06-16 10:00 UTC": "2026-06-16T10:00:00+00:00",
+    "2026-06-16 10:00 America/New_York": "2026-06-16T10:00:00-04:00",
+    "2026-06-16T10:00:00Z": "2026-06-16T10:00:00+00:00", "2026-06-16T10:00:00-05:30": "2026-06-16T10:00:00-05:30",
+}
 NO_TIMES = (
     "", "noon", "10:00", "2026-06-16", "16.06.2026 10:00", "2026-6-16 10:00", "2026-02-30 10:00", "2026-06-16 24:00",
     "2026-06-16 10:60", "2026-06-16 10:00 Nowhere/Land", "2026-06-16 10:00 +99:00", "2026-06-16 10:00 x y",
     "2026-06-16 10:00 ../../etc/passwd", "2026-06-16 10:00 Europe", "2026-06-16T10:00:30.5Z", "٢٠٢٦-06-16 10:00",
 )
+NO_NOWS = ("0001-01-01 00:00", "9999-12-31T23:59-14:00", "1900-12-31 00:00", "2200-01-01 00:00")
 NO_WINDOWS = (
     "", "Mon", "09:00-17:00", "Mon-Fri 9-17", "mon 09:00-17:00", "Mon,Tue 09:00-17:00", "Mon-Foo 09:00-17:00",
     "Foo 09:00-17:00", "Mon 09:00-09:00", "Mon 24:00-06:00", "Mon 09:00-24:01", "Mon 09:60-17:00", "Mon 25:00-26:00",
-    "Mon 09:00 - 17:00", "Mon 09:00-17:00 Europe/Berlin x", "Mon ٠٩:00-17:00",
+    "Mon 09:00 - 17:00", "Mon 09:00-17:00 Europe/Berlin x", "Mon ٠٩:00-17:00", "Mon 09:00-17:00 Europe/Berln",
 )
+READ = {
+    "Mon-Thu 09:00-17:00": ({0, 1, 2, 3}, 540, 1020, BERLIN), "Fri 22:00-06:00": ({4}, 1320, 360, BERLIN),
+    "Fri-Mon 00:00-24:00": ({4, 5, 6, 0}, 0, 1440, BERLIN), "Sun-Sun 00:00-00:01": ({6}, 0, 1, BERLIN),
+    "Tue-Mon 22:00-00:00": (set(range(7)), 1320, 0, BERLIN), "  Mon 09:00-17:00 ": ({0}, 540, 1020, BERLIN),
+    "Mon 09:00-17:00 America/New_York": ({0}, 540, 1020, NEW_YORK),
+}
 # fmt: on
 
 
-@pytest.mark.parametrize("text", NO_TIMES)
-def test_what_is_no_time(text: str) -> None:
-    with pytest.raises(ValueError, match=r"cannot read|unknown time zone|offset|does not match"):
-        read_moment(text, zone(BERLIN))
-
-
-@pytest.mark.parametrize("text", NO_WINDOWS)
-def test_what_is_no_window(text: str) -> None:
-    with pytest.raises(ValueError, match="cannot read the window"):
-        read_window(text, UTC)
-
-
-@pytest.mark.parametrize("text", ["0001-01-01 00:00", "9999-12-31T23:59-14:00", "1900-12-31 00:00", "2200-01-01 00:00"])
-def test_no_build_runs_at_the_ends_of_the_calendar(text: str) -> None:
-    with pytest.raises(ValueError, match="no build runs in the year"):
-        read_now(text, zone(BERLIN))
-
-
-def test_zones() -> None:
+def test_reading() -> None:
+    assert {text: read_moment(text, zone(BERLIN)).isoformat() for text in TIMES} == TIMES
+    windows = {text: window(text, BERLIN) for text in READ}
+    assert {text: (set(w.days), w.start, w.end, str(w.zone)) for text, w in windows.items()} == READ
+    assert [w.text for w in windows.values()] == [text.strip() for text in READ]
     assert read_now("2026-06-16 10:00", zone(BERLIN)) == read_moment("2026-06-16 10:00", zone(BERLIN))
     assert zone("UTC") is UTC
     assert {"UTC", BERLIN} <= zone_names()
-    assert datetime(2026, 7, 1, tzinfo=zone(BERLIN)).utcoffset() == timedelta(hours=2)
-
-
-# reading windows
 
 
 @pytest.mark.parametrize(
-    ("text", "days", "start", "end"),
+    ("read", "words", "texts"),
     [
-        ("Mon-Thu 09:00-17:00", {0, 1, 2, 3}, 540, 1020),
-        ("Fri 22:00-06:00", {4}, 1320, 360),
-        ("Fri-Mon 00:00-24:00", {4, 5, 6, 0}, 0, 1440),
-        ("Sun-Sun 00:00-00:01", {6}, 0, 1),
-        ("Tue-Mon 22:00-00:00", set(range(7)), 1320, 0),
-        ("  Mon 09:00-17:00 ", {0}, 540, 1020),
+        (read_moment, "cannot read the time|unknown time zone|offset|does not match", NO_TIMES),
+        (read_now, "no build runs in the year", NO_NOWS),
+        (read_window, "cannot read the window|unknown time zone 'Europe/Berln'", NO_WINDOWS),
     ],
 )
-def test_reading(text: str, days: set[int], start: int, end: int) -> None:
-    read = window(text, BERLIN)
-    assert (read.days, read.start, read.end, read.zone) == (frozenset(days), start, end, zone(BERLIN))
-    assert read.text == text.strip()
-
-
-def test_a_window_names_its_zone_or_takes_the_files() -> None:
-    assert window("Mon 09:00-17:00 America/New_York", BERLIN).zone == zone(NEW_YORK)
-    with pytest.raises(UnknownZone):
-        read_window("Mon 09:00-17:00 Europe/Berln", UTC)
+def test_what_is_no_time_and_no_window(
+    read: Callable[[str, tzinfo], object], words: str, texts: tuple[str, ...]
+) -> None:
+    for text in texts:
+        with pytest.raises(ValueError, match=words):
+            read(text, zone(BERLIN))
 
 
 # windows
@@ -164,133 +137,102 @@ OPEN = {
     "Mon 00:00-01:00 Europe/Berlin": {"2026-06-14 22:30": True},
     "Mon 09:00-17:00 America/New_York": {"2026-06-15 22:59 Europe/Berlin": True},
 }
+CHANGED_CLOCKS = [  # the days before and of the change
+    (BERLIN, "2026-03-28", "2026-03-29"), (BERLIN, "2026-10-24", "2026-10-25"), (NEW_YORK, "2026-03-07", "2026-03-08"),
+    (NEW_YORK, "2026-10-31", "2026-11-01"), (LORD_HOWE, "2026-04-04", "2026-04-05"),
+    (LORD_HOWE, "2026-10-03", "2026-10-04"),
+]
+SKIPPED_OR_TWICE = [
+    # 02:00 to 03:00 does not exist in Berlin on 2026-03-29
+    ("Sun 02:30-04:00 Europe/Berlin", "2026-03-29 01:59", "Sun 2026-03-29 03:00"),
+    ("Sat 22:00-02:30 Europe/Berlin", "2026-03-29 03:00", "Sat 2026-04-04 22:00"),
+    # all of the window is skipped: the next is a week later, even where it is asked a week before
+    ("Sun 02:15-02:45 Europe/Berlin", "2026-03-29 00:00", "Sun 2026-04-05 02:15"),
+    ("Sun 02:15-02:45 Europe/Berlin", "2026-03-23 12:00", "Sun 2026-04-05 02:15"),
+    # half an hour, 02:00 to 02:30, on Lord Howe; a whole day on Samoa: there was no 30 December 2011
+    ("Sun 02:15-02:45 Australia/Lord_Howe", "2026-10-04 01:59", "Sun 2026-10-04 02:30"),
+    ("Sun 02:00-02:30 Australia/Lord_Howe", "2026-10-04 01:00", "Sun 2026-10-11 02:00"),
+    ("Fri 09:00-17:00 Pacific/Apia", "2011-12-29 12:00", "Fri 2012-01-06 09:00"),
+    # 02:00 to 03:00 comes twice in Berlin on 2026-10-25
+    ("Sun 02:30-02:45 Europe/Berlin", "2026-10-25 01:00", "Sun 2026-10-25 02:30"),
+    ("Sun 02:30-02:45 Europe/Berlin", "2026-10-25 02:45", "Sun 2026-10-25 02:30+"),
+    ("Sun 02:30-02:45 Europe/Berlin", "2026-10-25 02:45+", "Sun 2026-11-01 02:30"),
+    ("Sun 02:30-04:00 Europe/Berlin", "2026-10-25 02:00+", "Sun 2026-10-25 02:30+"),
+    # it closes, and the clock goes back into it
+    ("Sun 01:00-02:30 Europe/Berlin", "2026-10-25 02:40", "Sun 2026-10-25 02:00+"),
+    ("Sun 01:00-01:40 Australia/Lord_Howe", "2026-04-05 01:50", "Sun 2026-04-05 01:30+"),
+]
+FREEZES_AND_MOMENTS = [  # from, until; a moment inside, one outside
+    ("2026-12-18 18:00", "2027-01-04 09:00", "2026-12-18 18:00", "2026-12-18 17:59:59"),
+    ("2026-12-18 18:00", "2027-01-04 09:00", "2027-01-04 08:59:59", "2027-01-04 09:00"),
+    ("2026-12-18 18:00 Europe/Berlin", "2027-01-04 09:00 Europe/Berlin", "2026-12-18 17:00", "2026-12-18 16:59"),
+    # in the hour that comes twice a freeze starts the first time and ends the second; where it is skipped, likewise
+    ("2026-10-25 02:30 Europe/Berlin+", "2026-10-26 00:00", "2026-10-25 00:30", "2026-10-25 00:29"),
+    ("2026-10-25 00:00", "2026-10-25 02:30 Europe/Berlin", "2026-10-25 01:29", "2026-10-25 01:30"),
+    ("2026-10-25 02:10 Europe/Berlin", "2026-10-25 02:20 Europe/Berlin", "2026-10-25 01:00", "2026-10-25 01:20"),
+    ("2026-03-29 02:30 Europe/Berlin", "2026-03-30 00:00", "2026-03-29 00:30", "2026-03-29 00:29"),
+    ("2026-03-29 00:00", "2026-03-29 02:30 Europe/Berlin", "2026-03-29 01:29", "2026-03-29 01:30"),
+    # for ever, in every zone
+    ("0001-01-01 00:00 Asia/Tokyo", "9999-12-31 23:59 America/New_York", "2026-06-15 12:00", None),
+    ("0001-01-01 00:00 America/New_York", "9999-12-31 23:59 Asia/Tokyo", "2026-06-15 12:00", None),
+]
+HOURS, FRIDAY = "Mon-Thu 09:00-17:00", "Fri 10:00-12:00"
+YEAR_END = ("2026-12-18 18:00", "2027-01-04 09:00")
+OPENINGS: list[tuple[str, tuple[str, ...], tuple[tuple[str, str], ...], str | None]] = [
+    ("2026-06-15 10:00", (), (), "Mon 2026-06-15 10:00"),
+    ("2026-06-18 17:00", (HOURS,), (), "Mon 2026-06-22 09:00"),
+    ("2026-06-18 17:00", (HOURS, FRIDAY), (), "Fri 2026-06-19 10:00"),
+    ("2026-12-24 23:00", (HOURS,), (YEAR_END,), "Mon 2027-01-04 09:00"),
+    ("2026-12-24 23:00", (FRIDAY,), (YEAR_END,), "Fri 2027-01-08 10:00"),
+    # the window opens before the freeze starts, or only after it
+    ("2026-12-17 20:00", (FRIDAY,), (YEAR_END,), "Fri 2026-12-18 10:00"),
+    ("2026-12-18 12:00", (FRIDAY,), (YEAR_END,), "Fri 2027-01-08 10:00"),
+    # freezes one after the other, inside one another, and over one another
+    ("2026-12-24 23:00", (), (("2027-01-04 09:00", "2027-01-05 00:00"), YEAR_END), "Tue 2027-01-05 00:00"),
+    ("2026-12-24 23:00", (), (("2026-12-24 00:00", "2026-12-27 00:00"), YEAR_END), "Mon 2027-01-04 09:00"),
+    ("2026-12-24 23:00", (), (("2026-12-30 00:00", "2027-02-01 00:00"), YEAR_END), "Mon 2027-02-01 00:00"),
+    # a freeze that ends inside a window opens it in the middle
+    ("2026-06-15 08:00", (HOURS,), (("2026-06-15 07:00", "2026-06-15 11:30"),), "Mon 2026-06-15 11:30"),
+    # never
+    ("2026-06-15 10:00", (), (("2026-01-01 00:00", "9999-12-31 23:59 America/New_York"),), None),
+    ("2026-06-15 10:00", (HOURS,), (("2026-01-01 00:00", "9999-12-31 23:59"),), None),
+]
 # fmt: on
 
 
-@pytest.mark.parametrize("text", OPEN)
-def test_open(text: str) -> None:
-    assert {moment: is_open(text, moment) for moment in OPEN[text]} == OPEN[text]
+def test_a_window_is_open_on_its_days_and_at_its_hours_on_the_clock_of_its_zone() -> None:
+    assert {text: {moment: is_open(text, moment) for moment in OPEN[text]} for text in OPEN} == OPEN
+    for place, before, after in CHANGED_CLOCKS:
+        hours = f"Sat-Sun 09:00-17:00 {place}"
+        for day in (before, after):
+            edges = [is_open(hours, f"{day} {t} {place}") for t in ("08:59", "09:00", "16:59", "17:00")]
+            assert edges == [False, True, True, False]
+        assert opening(f"{before} 18:00 {place}", hours) == f"Sun {after} 09:00"
 
 
-@pytest.mark.parametrize(
-    ("place", "before", "after"),
-    [
-        (BERLIN, "2026-03-28", "2026-03-29"),
-        (BERLIN, "2026-10-24", "2026-10-25"),
-        (NEW_YORK, "2026-03-07", "2026-03-08"),
-        (NEW_YORK, "2026-10-31", "2026-11-01"),
-        (LORD_HOWE, "2026-04-04", "2026-04-05"),
-        (LORD_HOWE, "2026-10-03", "2026-10-04"),
-    ],
-)
-def test_office_hours_do_not_move_when_clocks_are_changed(place: str, before: str, after: str) -> None:
-    hours = f"Sat-Sun 09:00-17:00 {place}"
-    for day in (before, after):
-        edges = [is_open(hours, f"{day} {t} {place}") for t in ("08:59", "09:00", "16:59", "17:00")]
-        assert edges == [False, True, True, False]
-    assert opening(f"{before} 18:00 {place}", hours) == f"Sun {after} 09:00"
-
-
-@pytest.mark.parametrize(
-    ("text", "moment", "expected"),
-    [
-        # 02:00 to 03:00 does not exist in Berlin on 2026-03-29
-        ("Sun 02:30-04:00 Europe/Berlin", "2026-03-29 01:59", "Sun 2026-03-29 03:00"),
-        ("Sat 22:00-02:30 Europe/Berlin", "2026-03-29 03:00", "Sat 2026-04-04 22:00"),
-        # all of the window is skipped: the next is a week later, even where it is asked a week before
-        ("Sun 02:15-02:45 Europe/Berlin", "2026-03-29 00:00", "Sun 2026-04-05 02:15"),
-        ("Sun 02:15-02:45 Europe/Berlin", "2026-03-23 12:00", "Sun 2026-04-05 02:15"),
-        # half an hour, 02:00 to 02:30, on Lord Howe
-        ("Sun 02:15-02:45 Australia/Lord_Howe", "2026-10-04 01:59", "Sun 2026-10-04 02:30"),
-        ("Sun 02:00-02:30 Australia/Lord_Howe", "2026-10-04 01:00", "Sun 2026-10-11 02:00"),
-        # a whole day: there was no 30 December 2011 on Samoa
-        ("Fri 09:00-17:00 Pacific/Apia", "2011-12-29 12:00", "Fri 2012-01-06 09:00"),
-        # 02:00 to 03:00 comes twice in Berlin on 2026-10-25
-        ("Sun 02:30-02:45 Europe/Berlin", "2026-10-25 01:00", "Sun 2026-10-25 02:30"),
-        ("Sun 02:30-02:45 Europe/Berlin", "2026-10-25 02:45", "Sun 2026-10-25 02:30+"),
-        ("Sun 02:30-02:45 Europe/Berlin", "2026-10-25 02:45+", "Sun 2026-11-01 02:30"),
-        ("Sun 02:30-04:00 Europe/Berlin", "2026-10-25 02:00+", "Sun 2026-10-25 02:30+"),
-        # it closes, and the clock goes back into it
-        ("Sun 01:00-02:30 Europe/Berlin", "2026-10-25 02:40", "Sun 2026-10-25 02:00+"),
-        ("Sun 01:00-01:40 Australia/Lord_Howe", "2026-04-05 01:50", "Sun 2026-04-05 01:30+"),
-    ],
-)
+@pytest.mark.parametrize(("text", "moment", "expected"), SKIPPED_OR_TWICE)
 def test_an_hour_that_the_clock_skips_or_shows_twice(text: str, moment: str, expected: str) -> None:
     second = "+" * moment.endswith("+")
     assert opening(f"{moment.rstrip('+')} {text.rsplit(' ', maxsplit=1)[-1]}{second}", text) == expected
 
 
-def test_an_opening_is_the_start_of_a_minute_unless_it_is_now() -> None:
-    assert next_opening(at("2026-06-15 08:59:30"), (window("Mon 09:00-17:00"),), ()) == at("2026-06-15 09:00")
-    assert next_opening(at("2026-06-15 09:00:30"), (window("Mon 09:00-17:00"),), ()) == at("2026-06-15 09:00:30")
-
-
-# freezes
-
-
-@pytest.mark.parametrize(
-    ("start", "end", "inside", "outside"),
-    [
-        ("2026-12-18 18:00", "2027-01-04 09:00", "2026-12-18 18:00", "2026-12-18 17:59:59"),
-        ("2026-12-18 18:00", "2027-01-04 09:00", "2027-01-04 08:59:59", "2027-01-04 09:00"),
-        ("2026-12-18 18:00 Europe/Berlin", "2027-01-04 09:00 Europe/Berlin", "2026-12-18 17:00", "2026-12-18 16:59"),
-        # in the hour that comes twice a freeze starts the first time and ends the second
-        ("2026-10-25 02:30 Europe/Berlin", "2026-10-26 00:00", "2026-10-25 00:30", "2026-10-25 00:29"),
-        ("2026-10-25 02:30 Europe/Berlin+", "2026-10-26 00:00", "2026-10-25 00:30", "2026-10-25 00:29"),
-        ("2026-10-25 00:00", "2026-10-25 02:30 Europe/Berlin", "2026-10-25 01:29", "2026-10-25 01:30"),
-        ("2026-10-25 00:00", "2026-10-25 02:30 Europe/Berlin+", "2026-10-25 01:29", "2026-10-25 01:30"),
-        ("2026-10-25 02:10 Europe/Berlin", "2026-10-25 02:20 Europe/Berlin", "2026-10-25 01:00", "2026-10-25 01:20"),
-        # in the hour that is skipped it is the longer, too
-        ("2026-03-29 02:30 Europe/Berlin", "2026-03-30 00:00", "2026-03-29 00:30", "2026-03-29 00:29"),
-        ("2026-03-29 00:00", "2026-03-29 02:30 Europe/Berlin", "2026-03-29 01:29", "2026-03-29 01:30"),
-        # for ever, in every zone
-        ("0001-01-01 00:00 Asia/Tokyo", "9999-12-31 23:59 America/New_York", "2026-06-15 12:00", None),
-        ("0001-01-01 00:00 America/New_York", "9999-12-31 23:59 Asia/Tokyo", "2026-06-15 12:00", None),
-    ],
-)
+@pytest.mark.parametrize(("start", "end", "inside", "outside"), FREEZES_AND_MOMENTS)
 def test_a_freeze(start: str, end: str, inside: str, outside: str | None) -> None:
     freeze = Interval(at(start), at(end))
     assert freeze.holds(at(inside))
     assert outside is None or not freeze.holds(at(outside))
 
 
-# both
-
-
-HOURS = "Mon-Thu 09:00-17:00"
-YEAR_END = ("2026-12-18 18:00", "2027-01-04 09:00")
-
-
-@pytest.mark.parametrize(
-    ("moment", "windows", "freezes", "expected"),
-    [
-        ("2026-06-15 10:00", (), (), "Mon 2026-06-15 10:00"),
-        ("2026-06-18 17:00", (HOURS,), (), "Mon 2026-06-22 09:00"),
-        ("2026-06-18 17:00", (HOURS, "Fri 10:00-12:00"), (), "Fri 2026-06-19 10:00"),
-        ("2026-12-24 23:00", (HOURS,), (YEAR_END,), "Mon 2027-01-04 09:00"),
-        ("2026-12-24 23:00", ("Fri 10:00-12:00",), (YEAR_END,), "Fri 2027-01-08 10:00"),
-        # the window opens before the freeze starts, or only after it
-        ("2026-12-17 20:00", ("Fri 10:00-12:00",), (YEAR_END,), "Fri 2026-12-18 10:00"),
-        ("2026-12-18 12:00", ("Fri 10:00-12:00",), (YEAR_END,), "Fri 2027-01-08 10:00"),
-        # freezes one after the other, inside one another, and over one another
-        ("2026-12-24 23:00", (), (("2027-01-04 09:00", "2027-01-05 00:00"), YEAR_END), "Tue 2027-01-05 00:00"),
-        ("2026-12-24 23:00", (), (("2026-12-24 00:00", "2026-12-27 00:00"), YEAR_END), "Mon 2027-01-04 09:00"),
-        ("2026-12-24 23:00", (), (("2026-12-30 00:00", "2027-02-01 00:00"), YEAR_END), "Mon 2027-02-01 00:00"),
-        # a freeze that ends inside a window opens it in the middle
-        ("2026-06-15 08:00", (HOURS,), (("2026-06-15 07:00", "2026-06-15 11:30"),), "Mon 2026-06-15 11:30"),
-        # never
-        ("2026-06-15 10:00", (), (("2026-01-01 00:00", "9999-12-31 23:59"),), None),
-        ("2026-06-15 10:00", (), (("2026-01-01 00:00", "9999-12-31 23:59 America/New_York"),), None),
-        ("2026-06-15 10:00", (HOURS,), (("2026-01-01 00:00", "9999-12-31 23:59"),), None),
-    ],
-)
+@pytest.mark.parametrize(("moment", "windows", "freezes", "expected"), OPENINGS)
 def test_the_next_opening(
     moment: str, windows: tuple[str, ...], freezes: tuple[tuple[str, str], ...], expected: str | None
 ) -> None:
     assert opening(moment, *windows, freezes=freezes) == expected
 
 
-def test_a_window_that_is_frozen_week_after_week_or_never_opens() -> None:
+def test_an_opening_is_the_start_of_a_minute_unless_it_is_now_and_is_found_however_late_it_is() -> None:
+    assert next_opening(at("2026-06-15 08:59:30"), (window("Mon 09:00-17:00"),), ()) == at("2026-06-15 09:00")
+    assert next_opening(at("2026-06-15 09:00:30"), (window("Mon 09:00-17:00"),), ()) == at("2026-06-15 09:00:30")
     first = at("2026-06-15 00:00")
     mondays = tuple(first + timedelta(weeks=n) for n in range(30))
     freezes = tuple(Interval(day, day + timedelta(days=1)) for day in mondays)

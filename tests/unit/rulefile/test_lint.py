@@ -270,7 +270,7 @@ def _regexes(n: int) -> list[str]:
     [
         [f"{{branch: [{_globs(n)}]}}" for n in range(10)],
         [f"{{branch: [{', '.join(_regexes(n))}]}}" for n in range(20)],
-        [f"[{', '.join(f'{{branch: {regex}}}' for regex in _regexes(n))}]" for n in range(2)],
+        [f"[{', '.join(f'{{branch: {regex}}}' for regex in _regexes(n))}]" for n in range(6)],
     ],
     ids=["globs", "regexes", "alternatives"],
 )

@@ -7,7 +7,8 @@ deterministic one are built from it where some text leads.
 from __future__ import annotations
 
 from enum import Enum
-from functools import lru_cache
+from functools import lru_cache, reduce
+from sys import maxunicode
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from deploystep.core.frozen import dataclass
@@ -15,10 +16,8 @@ from deploystep.core.frozen import dataclass
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-LAST_CODE_POINT: Final = 0x10FFFF
-_ONE_PATTERN_CACHE: Final = 100_000
-_LARGE_CACHE: Final = 1_000_000
 _PER_NUMBER: Final = 5  # what it costs to build the automaton, beside a member looked at
+_REMEMBERED: Final = 1_000_000  # members of states, in one automaton
 
 
 class Kind(Enum):
@@ -41,9 +40,8 @@ class Chars:
         merged: list[tuple[int, int]] = []
         for low, high in sorted(ranges):
             if merged and low <= merged[-1][1] + 1:
-                merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
-            else:
-                merged.append((low, high))
+                low, high = merged[-1][0], max(merged.pop()[1], high)  # noqa: PLW2901 - both grow into one
+            merged.append((low, high))
         return cls(tuple(merged))
 
     @staticmethod
@@ -55,31 +53,19 @@ class Chars:
     def inverted(self) -> Chars:
         """Match every other character."""
         before = [0, *(high + 1 for _, high in self.ranges)]
-        after = [*(low - 1 for low, _ in self.ranges), LAST_CODE_POINT]
+        after = [*(low - 1 for low, _ in self.ranges), maxunicode]
         return Chars(tuple((low, high) for low, high in zip(before, after, strict=True) if low <= high))
 
     def holds(self, code_point: int) -> bool:
         """Tell whether the character is one of them."""
         return any(low <= code_point <= high for low, high in self.ranges)
 
-    def sole(self) -> str | None:
-        """Name the character if there is only one."""
-        low, high = self.ranges[0]
-        return chr(low) if len(self.ranges) == 1 and low == high else None
-
 
 @dataclass(frozen=True, slots=True)
-class Concat:
-    """One part after the other; no parts match the empty text."""
+class Rows:
+    """Any one of some rows, of which there is at least one; the parts of a row follow one another."""
 
-    parts: tuple[Node, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Any one of the parts, of which there is at least one."""
-
-    parts: tuple[Node, ...]
+    rows: tuple[tuple[Node, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,67 +77,39 @@ class Repeat:
     high: int | None
 
 
-Node: TypeAlias = Chars | Concat | Choice | Repeat
-
-SLASH: Final = Chars.one("/")
-ANYTHING: Final = Repeat(Chars(((0, LAST_CODE_POINT),)), 0, None)
-SOMETHING: Final = Repeat(ANYTHING.part, 1, None)
+Node: TypeAlias = Chars | Rows | Repeat
 
 
-def concat(parts: Iterable[Node]) -> Node:
-    """Put parts in a row, leaving out those that are empty and unfolding a row within a row."""
-    flat: list[Node] = []
-    for part in parts:
-        flat.extend(part.parts if isinstance(part, Concat) else (part,))
-    return flat[0] if len(flat) == 1 else Concat(tuple(flat))
+def sample(node: Node) -> tuple[str, int]:
+    """Name some text that the node matches, and with how many of its characters all begin that it matches.
 
-
-def state_count(node: Node) -> int:
-    """Tell how many automaton states the node needs, without building them: a repeat may ask for billions."""
+    These are all of its characters exactly where the node matches no other text.
+    """
     if isinstance(node, Chars):
-        return 1
+        low, high = node.ranges[0]
+        if low == high and len(node.ranges) == 1:
+            return chr(low), 1
+        return next((c for c in "a0" if node.holds(ord(c))), chr(low)), 0
     if isinstance(node, Repeat):
-        copies = node.low + 1 if node.high is None else node.high
-        return 1 + copies * state_count(node.part)
-    return 1 + sum(map(state_count, node.parts))
-
-
-def beginning(node: Node) -> tuple[str, bool]:
-    """Name a text that all begins with which the node matches, and tell whether it is the only text that matches."""
-    if isinstance(node, Chars):
-        character = node.sole()
-        return character or "", character is not None
-    if isinstance(node, Repeat):
-        text, is_all = ("", True) if node.high == 0 else beginning(node.part)
-        is_sole = is_all and (text == "" or node.low == node.high)
-        return text * (node.low if is_all else min(node.low, 1)), is_sole
-    if isinstance(node, Choice):
-        several = {beginning(part) for part in node.parts}
-        return several.pop() if len(several) == 1 else ("", False)
-    found = ""
-    for part in node.parts:
-        text, is_all = beginning(part)
-        found += text
-        if not is_all:
-            return found, False
-    return found, True
-
-
-def example(node: Node) -> str:
-    """Name some text that the node matches, found without a search."""
-    if isinstance(node, Chars):
-        return next((c for c in "a0" if node.holds(ord(c))), chr(node.ranges[0][0]))
-    if isinstance(node, Repeat):
-        return example(node.part) * (node.low if node.high == node.low else max(node.low, 1))
-    if isinstance(node, Choice):
-        return example(node.parts[0])
-    return "".join(map(example, node.parts))
+        text, sure = sample(node.part)
+        copies = node.low + (node.low != node.high)
+        return text * copies, sure * node.low if sure == len(text) else sure * (node.low > 0)
+    found = []
+    for row in node.rows:
+        whole, all_begin, is_sole = "", 0, True
+        for text, sure in map(sample, row):
+            all_begin += sure * is_sole
+            is_sole = is_sole and sure == len(text)
+            whole += text
+        found.append((whole, all_begin))
+    begun = {text[:sure] for text, sure in found}
+    return max((text for text, _ in found), key=len), len(begun.pop()) if len(begun) == 1 else 0
 
 
 class Work:
-    """How much work comparing the patterns of one file may yet take, in members of states looked at.
+    """How much work comparing the patterns of one file may yet take, in members of states: a million take a second.
 
-    It is counted and not timed, so that the same is said of a file on each machine; a million takes up to a second.
+    It is counted and not timed, so that the same is said of a file on each machine.
     """
 
     left = MOST = 4_000_000
@@ -183,10 +141,27 @@ class Pattern:
     def __hash__(self) -> int:
         return hash(self.text)
 
+    @lru_cache(maxsize=8_192)  # noqa: B019 - patterns are few and live as long
+    def sample(self) -> tuple[str, int]:
+        """Name some text that the pattern matches, and with how many of its characters all begin that it matches."""
+        return sample(self.node)
+
+    @property
+    def only_match(self) -> str | None:
+        """The one text that the pattern matches, or None if there are several."""
+        text, sure = self.sample()
+        return text if sure == len(text) else None
+
+    @property
+    def example(self) -> str:
+        """Some text that the pattern matches; not always a name that can exist."""
+        return self.sample()[0]
+
     def matches(self, value: str) -> bool:
         """Tell whether the pattern matches the whole value."""
-        only = self.only_match  # most patterns are a plain name, for which no automaton is needed
-        return bool(automaton_of((self,)).run(value).labels) if only is None else value == only
+        if self.text[0] != "/" and "*" not in self.text and "\\" not in self.text:
+            return value == self.text  # most patterns are a plain name, for which no automaton is needed
+        return bool(automaton_of((self,)).run(value).labels)
 
     def viable_prefix(self, value: str) -> str:
         """Return the longest beginning of the value that could still grow into a match."""
@@ -198,54 +173,14 @@ class Pattern:
                 return value[:length]
         return value
 
-    @property
-    def only_match(self) -> str | None:
-        """The one text that the pattern matches, or None if there may be several."""
-        text, is_all = beginning(self.node)
-        return text if is_all else None
-
-    @property
-    def example(self) -> str:
-        """Some text that the pattern matches; not always a name that can exist."""
-        return example(self.node)
-
-
-class PatternSet:
-    """Many patterns in one automaton: a value is read once, however many patterns there are."""
-
-    def __init__(self, patterns: Iterable[Pattern]) -> None:
-        self.patterns = tuple(patterns)
-        self._automaton = Automaton((pattern.node for pattern in self.patterns), _LARGE_CACHE)
-
-    def matching_sorted(self, values: Iterable[str]) -> Iterator[frozenset[int]]:
-        """Give for each value the positions, from 0, of the patterns that match it.
-
-        A folder is read once for all values in it that follow each other, so sorted values take the least time.
-        """
-        run = self._automaton.run
-        folder, after_folder = "", self._automaton.start
-        for value in values:
-            length = value.rfind("/") + 1
-            if value[:length] != folder:
-                folder = value[:length]
-                after_folder = run(folder)
-            yield run(value[length:], after_folder).labels if after_folder.members else after_folder.labels
-
-
-@lru_cache(maxsize=1_024)
-def automaton_of(patterns: tuple[Pattern, ...]) -> Automaton:
-    """Return the automaton of some patterns, in which each label is a position, from 0; it is kept for the next use."""
-    return Automaton((pattern.node for pattern in patterns), _ONE_PATTERN_CACHE)
-
 
 class Alphabet(dict[int, str]):
-    """Maps each code point to the first character that was seen of its class, so that a state needs few transitions.
+    """Maps each code point to the first that was seen of those that no set tells apart: a state needs few transitions.
 
-    Characters that no set tells apart form a class. This is for `str.translate`: nothing in Python reads text faster.
+    This is for `str.translate`: nothing in Python reads text faster.
     """
 
     def __init__(self, sets: Iterable[Chars]) -> None:
-        super().__init__()
         self.sets = tuple(dict.fromkeys(sets))
         self._symbols: dict[tuple[bool, ...], str] = {}
 
@@ -258,7 +193,7 @@ class Alphabet(dict[int, str]):
 class State:
     """All that the text so far may have led to; without members nothing that follows can match any more.
 
-    The labels name the trees that match the text as it is.
+    The labels name the patterns that match the text as it is.
     """
 
     __slots__ = ("labels", "members", "moves")
@@ -268,45 +203,44 @@ class State:
         self.moves: dict[str, State] = {}
 
 
-class Automaton:
-    """Tells which of several trees match a text; each tree's label is its position, from 0.
+class PatternSet:
+    """Many patterns in one automaton: a value is read once, however many they are. A label is a position, from 0.
 
     States of the nondeterministic automaton are numbers. Equal beginnings of several trees share theirs. That is sound
     because what leads to a number is settled when `_append` returns it: later construction only adds ways out of it.
     """
 
-    def __init__(self, nodes: Iterable[Node], cache_limit: int) -> None:
+    def __init__(self, patterns: Iterable[Pattern], most: int = _REMEMBERED) -> None:
+        self.patterns = tuple(patterns)
         self._sets: list[list[tuple[Chars, int]]] = [[]]
         self._jumps: list[list[int]] = [[]]  # ways that take no character
         self._labels: dict[int, list[int]] = {}
         self._shared: dict[tuple[int, Node], int] = {}
-        for label, node in enumerate(nodes):
-            self._labels.setdefault(self._append(0, node), []).append(label)
+        for label, pattern in enumerate(self.patterns):
+            self._labels.setdefault(self._append(0, pattern.node), []).append(label)
         self._shared.clear()
         WORK.left -= _PER_NUMBER * len(self._jumps)
         self.alphabet = Alphabet(chars for ways in self._sets for chars, _ in ways)
-        self._room = self._cache_limit = cache_limit
+        self._room = self._most = most
         self._states: dict[frozenset[int], State] = {}
+        # where a member's edges lead, by symbol: many states have the same member
         self._steps: dict[str, dict[int, frozenset[int]]] = {}
         self._first = self._closure([0])
 
     def _append(self, entry: int, node: Node) -> int:
         """Lead from `entry` over `node`, and return the number behind it."""
-        if isinstance(node, Concat):
-            for part in node.parts:
-                entry = self._append(entry, part)
-            return entry
-        key = entry, node
-        if key in self._shared:
-            return self._shared[key]
-        behind = self._shared[key] = len(self._jumps)
+        if isinstance(node, Rows) and len(node.rows) == 1:
+            return reduce(self._append, node.rows[0], entry)
+        if (behind := self._shared.get((entry, node))) is not None:
+            return behind
+        behind = self._shared[entry, node] = len(self._jumps)
         self._sets.append([])
         self._jumps.append([])
         if isinstance(node, Chars):
             self._sets[entry].append((node, behind))
-        elif isinstance(node, Choice):
-            for part in node.parts:
-                self._jumps[self._append(entry, part)].append(behind)
+        elif isinstance(node, Rows):
+            for row in node.rows:
+                self._jumps[reduce(self._append, row, entry)].append(behind)
         else:
             for _ in range(node.low):
                 entry = self._append(entry, node.part)
@@ -317,6 +251,17 @@ class Automaton:
                 entry = self._append(entry, node.part)
                 self._jumps[entry].append(behind)
         return behind
+
+    def _closure(self, numbers: Iterable[int]) -> frozenset[int]:
+        """Add what can be reached without a character; keep what an edge leaves or a tree ends at."""
+        reached = set[int]()
+        pending = list(numbers)
+        while pending:
+            at = pending.pop()
+            if at not in reached:
+                reached.add(at)
+                pending += self._jumps[at]
+        return frozenset(at for at in reached if self._sets[at] or at in self._labels)
 
     @property
     def start(self) -> State:
@@ -332,27 +277,12 @@ class Automaton:
 
     def move(self, state: State, symbol: str) -> State:
         """Read one character of a class for the first time from this state."""
-        known, code = (
-            self._steps.setdefault(symbol, {}),
-            ord(symbol),
-        )  # where a member's edges lead; many states have the same member
+        known, code = self._steps.setdefault(symbol, {}), ord(symbol)
         for at in state.members.difference(known):
             known[at] = self._closure(to for chars, to in self._sets[at] if chars.holds(code))
             self._room -= len(known[at]) + 1
-        following = self._state(frozenset().union(*map(known.__getitem__, state.members)))
-        state.moves[symbol] = following
+        following = state.moves[symbol] = self._state(frozenset().union(*map(known.__getitem__, state.members)))
         return following
-
-    def _closure(self, numbers: Iterable[int]) -> frozenset[int]:
-        """Add what can be reached without a character; keep what an edge leaves or a tree ends at."""
-        reached = set[int]()
-        pending = list(numbers)
-        while pending:
-            at = pending.pop()
-            if at not in reached:
-                reached.add(at)
-                pending += self._jumps[at]
-        return frozenset(at for at in reached if self._sets[at] or at in self._labels)
 
     def _state(self, members: frozenset[int]) -> State:
         if members not in self._states:
@@ -361,8 +291,25 @@ class Automaton:
                     state.moves = {}  # so that the old states do not keep each other alive
                 self._states.clear()
                 self._steps.clear()
-                self._room = self._cache_limit
+                self._room = self._most
             self._room -= len(members) + 1
             labels = frozenset(label for at in members for label in self._labels.get(at, ()))
             self._states[members] = State(members, labels)
         return self._states[members]
+
+    def matching_sorted(self, values: Iterable[str]) -> Iterator[frozenset[int]]:
+        """Give for each value the labels of the patterns that match it.
+
+        A folder is read once for all values in it that follow each other, so sorted values take the least time.
+        """
+        folder, after_folder = "", self.start
+        for value in values:
+            length = value.rfind("/") + 1
+            if value[:length] != folder:
+                folder = value[:length]
+                after_folder = self.run(folder)
+            yield self.run(value[length:], after_folder).labels if after_folder.members else after_folder.labels
+
+
+#: The automaton of some patterns, kept for the next use.
+automaton_of: Final = lru_cache(maxsize=1_024)(PatternSet)

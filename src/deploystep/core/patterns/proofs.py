@@ -6,35 +6,22 @@ Each function says in which direction its answer is a claim, because a search th
 from __future__ import annotations
 
 from collections import deque
-from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from sys import maxunicode
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from deploystep.core.patterns.automaton import (
-    ANYTHING,
-    LAST_CODE_POINT,
-    WORK,
-    Automaton,
-    Concat,
-    Kind,
-    Pattern,
-    State,
-    automaton_of,
-    beginning,
-)
-from deploystep.core.patterns.reading import parse
+from deploystep.core.patterns.automaton import WORK, Kind, Pattern, PatternSet, Rows, automaton_of
+from deploystep.core.patterns.reading import ANYTHING, parse
 from deploystep.core.source import Problem
 from deploystep.core.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_REMEMBERED: Final = 8_192  # the rules of a file repeat what they say
+_Sets: TypeAlias = tuple[tuple[Pattern, ...], ...]
+_FOUND: Final[dict[tuple[_Sets, _Sets], str]] = {}  # the rules of a file repeat what they say
 _PER_SEARCH: Final = 200  # what it costs to begin, for each automaton
 _SEARCH_LIMIT: Final = 200_000  # some tenths of a second; what people write takes a hundredth of it
-
-#: In the order in which a witness prefers them.
-_FRIENDLY: Final = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_./"
-
+_FRIENDLY: Final = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_./"  # as a witness prefers them
 
 # fmt: off
 #: What no branch or tag can be called, as patterns, and what is wrong with it: the rules of `git check-ref-format` with
@@ -46,12 +33,9 @@ _ILLEGAL: Final = {
     "*.": "'.' at the end", "*.lock": "'.lock' at the end", "*.lock/*": "'.lock' before '/'", "@": "'@' alone",
 }
 # fmt: on
-FORBIDDEN: Final[dict[Kind, dict[Pattern, str]]] = {
-    Kind.REF: {parse(text, Kind.NAME): wrong for text, wrong in _ILLEGAL.items()},
-    Kind.PATH: {},
-    Kind.NAME: {},
+FORBIDDEN: Final = {
+    kind: {parse(t, Kind.NAME): words for t, words in _ILLEGAL.items() if kind is Kind.REF} for kind in Kind
 }
-_FORBIDDEN: Final = {kind: tuple(patterns) for kind, patterns in FORBIDDEN.items()}
 
 
 def overlap(a: Sequence[Pattern], b: Sequence[Pattern]) -> str | None:
@@ -60,21 +44,16 @@ def overlap(a: Sequence[Pattern], b: Sequence[Pattern]) -> str | None:
     A name is a proof. None claims nothing: the search may have been cut short.
     """
     WORK.left -= len(a) * len(b) // 8
-    return None if WORK.is_done else _overlap(tuple(a), tuple(b))
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _overlap(a: tuple[Pattern, ...], b: tuple[Pattern, ...]) -> str | None:
     # what both begin with may leave no room for a common name; plain names are all beginning
-    mine, yours = (tuple(beginning(pattern.node)[0] for pattern in patterns) for patterns in (a, b))
+    mine, yours = (tuple(text[:sure] for text, sure in map(Pattern.sample, patterns)) for patterns in (a, b))
     if not any(one.startswith(yours) or any(other.startswith(one) for other in yours) for one in mine):
         return None
-    return find_name((a, b), (_FORBIDDEN[a[0].kind],)) or None
+    return find_name((tuple(a), tuple(b)), (tuple(FORBIDDEN[a[0].kind]),)) or None
 
 
 def witness(pattern: Pattern, unlike: Sequence[Pattern]) -> str | None:
     """Return a legal name that the pattern matches and none of `unlike` does; None where none was found."""
-    return find_name(((pattern,),), ((*unlike, *_FORBIDDEN[pattern.kind]),)) or None
+    return find_name(((pattern,),), ((*unlike, *FORBIDDEN[pattern.kind]),)) or None
 
 
 def covers(covering: Sequence[Pattern], covered: Pattern) -> bool:
@@ -82,18 +61,12 @@ def covers(covering: Sequence[Pattern], covered: Pattern) -> bool:
 
     False claims nothing: there may be such a name, or the search was cut short. All patterns are of one kind.
     """
-    return not WORK.is_done and _covers(tuple(covering), covered)
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _covers(covering: tuple[Pattern, ...], covered: Pattern) -> bool:
     if covered.node in (pattern.node for pattern in covering):
         return True  # plain to see, while a proof may be long
-    text = covered.example
-    is_forbidden = text == "" or automaton_of(_FORBIDDEN[covered.kind]).run(text).labels
-    if not is_forbidden and not any(each.matches(text) for each in covering):
+    text, forbidden = covered.example, tuple(FORBIDDEN[covered.kind])
+    if text and not any(each.matches(text) for each in covering) and not automaton_of(forbidden).run(text).labels:
         return False  # here is a name that is not covered
-    return find_name(((covered,),), (covering, _FORBIDDEN[covered.kind])) == ""
+    return find_name(((covered,),), (tuple(covering), forbidden)) == ""
 
 
 def why_no_ref(pattern: Pattern, noun: str) -> Problem | None:
@@ -110,15 +83,15 @@ def why_no_ref(pattern: Pattern, noun: str) -> Problem | None:
     return Problem("E207", message, "", 0, len(pattern.text))
 
 
-def find_name(
-    all_of: Sequence[tuple[Pattern, ...]], none_of: Sequence[tuple[Pattern, ...]], limit: int = _SEARCH_LIMIT
-) -> str | None:
+def find_name(all_of: _Sets, none_of: _Sets, limit: int = _SEARCH_LIMIT) -> str | None:
     """Search for a short and friendly text that each of `all_of` matches and none of `none_of`.
 
     The empty text, which is no name, is the proof that there is none; None says that the search was cut short. A tuple
     of patterns matches what one of them matches. The search goes breadth-first through the product of their automata;
     `limit` bounds its work, in members of states looked at, and so does what is left for the whole file.
     """
+    if WORK.is_done or (all_of, none_of) in _FOUND:
+        return _FOUND.get((all_of, none_of))
     automata = [automaton_of(patterns) for patterns in (*all_of, *none_of)]
     WORK.left -= _PER_SEARCH * len(automata)
     enough = max(WORK.left - limit, 0)
@@ -137,11 +110,11 @@ def find_name(
             seen.add(key)
             is_refused = any(state.labels for state in states[wanted:])
             if not is_refused and all(state.labels for state in states[:wanted]):
-                return text
+                return _FOUND.setdefault((all_of, none_of), text)
         if WORK.left <= enough:
             return None
         for symbols, character in steps.items():
-            following: list[State] = []
+            following = states[:0]
             for automaton, state, symbol in zip(automata, states, symbols, strict=True):
                 after = state.moves.get(symbol) or automaton.move(state, symbol)
                 is_wanted = len(following) < wanted
@@ -151,18 +124,18 @@ def find_name(
                 following.append(after)
             else:
                 queue.append((text + character, following))
-    return ""
+    return _FOUND.setdefault((all_of, none_of), "")
 
 
 def _ends_open(pattern: Pattern) -> bool:
     node = pattern.node
-    return (node.parts[-1] if isinstance(node, Concat) else node) == ANYTHING
+    return isinstance(node, Rows) and len(node.rows) == 1 and node.rows[0][-1:] == (ANYTHING,)
 
 
-def _steps(automata: Sequence[Automaton]) -> dict[tuple[str, ...], str]:
+def _steps(automata: Sequence[PatternSet]) -> dict[tuple[str, ...], str]:
     """Give, for each set of characters that no automaton tells apart, its symbols and its friendliest character."""
     ranges = {edge for automaton in automata for chars in automaton.alphabet.sets for edge in chars.ranges}
-    edges = {0, *(code for low, high in ranges for code in (low, high + 1))} - {LAST_CODE_POINT + 1}
+    edges = {0, *(code for low, high in ranges for code in (low, high + 1))} - {maxunicode + 1}
     others = sorted(map(chr, edges), key=lambda c: (not c.isprintable(), c))
     steps: dict[tuple[str, ...], str] = {}
     for character in (*_FRIENDLY, *map(chr, range(ord("!"), ord("~"))), *others):

@@ -7,22 +7,10 @@ have no backtracking features, and the whole name is always meant: `^` and `$` s
 from __future__ import annotations
 
 import re
+from sys import maxunicode
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from deploystep.core.patterns.automaton import (
-    ANYTHING,
-    SLASH,
-    SOMETHING,
-    Chars,
-    Choice,
-    Kind,
-    Node,
-    Pattern,
-    Repeat,
-    beginning,
-    concat,
-    state_count,
-)
+from deploystep.core.patterns.automaton import Chars, Kind, Node, Pattern, Repeat, Rows, sample
 from deploystep.core.source import Problem
 from deploystep.core.text import clipped, shown, visible
 
@@ -32,11 +20,6 @@ if TYPE_CHECKING:
 MOST_STATES: Final = 5_000
 _MOST_REPEATS: Final = 200
 _DEEPEST_NESTING: Final = 50
-_SEGMENT: Final = Repeat(SLASH.inverted(), 1, None)
-_REST_OF_SEGMENT: Final = Repeat(SLASH.inverted(), 0, None)
-_SEGMENTS_ABOVE: Final = Repeat(concat((_SEGMENT, SLASH)), 0, None)
-_FORBIDDEN_IN_REFS: Final = frozenset("\x7f ~^:?*[\\") | {chr(code) for code in range(0x20)}
-_QUALIFIED: Final = re.compile(r"(/?\^?)(?:refs\\?/(?:heads|tags|remotes\\?/origin)|origin)\\?/")
 
 
 class PatternError(ValueError):
@@ -48,295 +31,251 @@ class PatternError(ValueError):
 
 
 def parse(text: str, kind: Kind) -> Pattern:
-    """Read a pattern; raises PatternError with the place of the first problem."""
+    """Read a pattern; raises PatternError with the place of a problem."""
     if not text or text == "//":
         _refuse("E203", "an empty pattern can never match", "", 0, len(text))
-    is_a_regex = is_regex(text)
-    if kind is Kind.REF and (full := _QUALIFIED.match(text, 0, len(text) - is_a_regex)):
+    is_a_regex = text[0] == "/" and re.fullmatch(r"/(?:[^\\]|\\.)*/", text, re.DOTALL) is not None
+    anchors = set[str]()
+    qualified = r"(/?\^?)(?:refs\\?/(?:heads|tags|remotes\\?/origin)|origin)\\?/"
+    if kind is Kind.REF and "/" in text and (full := re.match(qualified, text[: len(text) - is_a_regex])):
         bare = (full[1] * is_a_regex + text[full.end() :]) or "**"
         _refuse("E206", f"write the bare name, not {shown(text)}", bare, 0, len(text))
-    reader = RegexReader(text)
-    node = reader.read() if is_a_regex else _name(text) if kind is Kind.NAME else concat(_glob(text, kind))
+    if is_a_regex:
+        reader = RegexReader(text)
+        node, anchors = reader.read(), {text[at] for at in reader.anchors}
+    elif kind is Kind.NAME:
+        parts = [ANYTHING if c == "*" else Chars.one(c) for c in text] if text.strip("*") else [_SOMETHING]
+        node = Rows((tuple(parts),))
+    else:
+        node = Rows((tuple(_glob(text, kind)),))
     if state_count(node) > MOST_STATES:
         code, what = "E202" if is_a_regex else "E201", f"a pattern that needs over {MOST_STATES:,} states"
         _refuse(code, what, "write a shorter one", 0, len(text))
-    sole, is_all = beginning(node)
+    sole, sure = sample(node)
     quoted = visible(clipped(text))
-    if is_all and not sole:
+    if not sole:
         _refuse("E203", f"{quoted} matches only the empty text", "write /.+/ for any text", 0, len(text))
-    if is_all and len(set(reader.anchors)) == 1:
+    if sure == len(sole) and len(anchors) == 1:
         # written as if it were searched for: with one anchor nobody means the text alone
         starts = f"write {text[:-1]}.*/ for 'starts with'"
-        hint = starts if "^" in reader.anchors else f"write /.*{text[1:]} for 'ends with'"
+        hint = starts if "^" in anchors else f"write /.*{text[1:]} for 'ends with'"
         what = f"a regex must match the whole {kind.value}: {quoted} matches only {shown(sole)} itself"
         _refuse("E205", what, hint, 0, len(text))
     return Pattern(text, kind, node)
 
 
-def is_regex(text: str) -> bool:
-    """Tell whether the text stands between slashes, of which the second is not escaped."""
-    if len(text) < len("//") or text[0] != "/" or text[-1] != "/":
-        return False
-    return (len(text) - 1 - len(text[:-1].rstrip("\\"))) % 2 == 0
-
-
 def is_legal_ref(name: str) -> bool:
     """Tell whether git allows the name for a branch or a tag (`git check-ref-format --allow-onelevel`)."""
-    if name == "@" or name.endswith(".") or ".." in name or "@{" in name or not _FORBIDDEN_IN_REFS.isdisjoint(name):
-        return False
-    # without any part, or with an empty one, there is no name: it is empty, or a slash stands wrongly
-    return all(part and not part.startswith(".") and not part.endswith(".lock") for part in name.split("/"))
+    illegal = r"\A@?\Z|[\x00-\x20\x7f~^:?*[\\]|\.\.|@\{|(?:\A|/)(?=[./]|\Z)|\.\Z|\.lock(?=/|\Z)"
+    return re.search(illegal, name) is None
 
 
-def _name(text: str) -> Node:
-    if not text.strip("*"):
-        return SOMETHING
-    return concat(ANYTHING if character == "*" else Chars.one(character) for character in text)
-
-
-# --- globs
-
-_GLOB_PART: Final = re.compile(
-    r"(?P<above>(?<![^/])\*\*/)|(?P<below>(?<![^/])\*\*\Z)|(?P<stars>\*\*+)|(?P<segment>(?<![^/])\*(?![^/]))"
-    r"|(?P<star>\*)|\\(?P<escaped>[*?[\]{}\\!])|(?P<escape>\\.?)|(?P<wildcard>[?[\]{}])|(?P<plain>.)",
-    re.DOTALL,
-)
-_WILDCARDS: Final = {"above": _SEGMENTS_ABOVE, "below": SOMETHING, "segment": _SEGMENT, "star": _REST_OF_SEGMENT}
-
-
-def _glob(text: str, kind: Kind) -> Iterator[Node]:
-    _check_slashes(text, kind)
-    for found in _GLOB_PART.finditer(text):
-        part, whole, start, end = found.lastgroup or "", found[0], found.start(), found.end()
-        if part in _WILDCARDS:
-            yield _WILDCARDS[part]
-        elif part in ("plain", "escaped"):
-            yield Chars.one(found[part])
-        elif part == "stars":
-            before = "" if text[:start].endswith("/") or not start else "*/"
-            after = "" if text[end:].startswith("/") or end == len(text) else "/*"
-            hint = f"write {text[:start]}{before}**{after}{text[end:]} for any depth"
-            _refuse_glob(text, "** must stand alone between slashes", hint, start, 2)
-        elif part == "wildcard":
-            hint = f"write \\{whole} for the character itself, or use a /regex/"
-            _refuse_glob(text, f"'{whole}' is not a wildcard here", hint, start)
-        else:
-            hint = f"write {text[:start]}{text[start + 1 :]}, or /{text}/ for a regex"
-            _refuse_glob(text, f"{visible(whole)} is not an escape", hint, start, len(whole))
-
-
-def _check_slashes(text: str, kind: Kind) -> None:
-    """Refuse what begins or ends in a way that no name does, with the way in which git writes it."""
-    parts = [part for part in text.split("/") if part not in ("", ".")]
-    tidied = "/".join([*parts, "**"] if text.endswith("/") and parts[-1:] != ["**"] else parts) or "**"
-    if text.startswith("!"):
-        hint = "name what to leave out under unless: or ignore:, or write \\! for the character itself"
-        _refuse_glob(text, "patterns are not negated with !", hint, 0)
-    if text.startswith("./"):
-        start = "paths start at the repository root" if kind is Kind.PATH else "names are written in full"
-        _refuse("E201", f"{start}, without './'", f"write {tidied}", 0, 2)
-    if text.startswith("/"):
-        hint = f"write {tidied}, or put a / at both ends of a regex"
-        _refuse_glob(text, "pattern starts with '/'", hint, 0)
-    if "//" in text:
-        _refuse_glob(text, "'//' is never part of a name", f"write {tidied}", text.index("//"), 2)
-    if text.endswith("/"):
-        _refuse_glob(text, "pattern ends with '/'", f"write {tidied}", len(text) - 1)
-    if kind is Kind.PATH and (dots := re.search(r"(?<![^/])\.\.?(?![^/])", text)):
-        hint = "write the path from the repository root"
-        _refuse_glob(text, f"'{dots[0]}' names no folder of a changed path", hint, dots.start(), len(dots[0]))
-
-
-def _refuse_glob(text: str, what: str, hint: str, offset: int, width: int = 1) -> NoReturn:
-    _refuse("E201", f"{what} in {shown(text)}", hint, offset, width)
+def state_count(node: Node) -> int:
+    """Tell how many automaton states the node needs, without building them: a repeat may ask for billions."""
+    if isinstance(node, Chars):
+        return 1
+    if isinstance(node, Repeat):
+        return 1 + (node.low + 1 if node.high is None else node.high) * state_count(node.part)
+    return 1 + sum(state_count(part) for row in node.rows for part in row)
 
 
 def _refuse(code: str, message: str, hint: str, offset: int, width: int) -> NoReturn:
     raise PatternError(Problem(code, message, hint, offset, width))
 
 
+# --- globs
+
+ANYTHING: Final = Repeat(Chars(((0, maxunicode),)), 0, None)
+_SOMETHING: Final = Repeat(ANYTHING.part, 1, None)
+_SLASH: Final = Chars.one("/")
+_SEGMENT: Final = Repeat(_SLASH.inverted(), 1, None)
+_REST_OF_SEGMENT: Final = Repeat(_SEGMENT.part, 0, None)
+_SEGMENTS_ABOVE: Final = Repeat(Rows(((_SEGMENT, _SLASH),)), 0, None)
+#: What is refused, as a regex; what is wrong with it; and what to write instead.
+_GLOB_FAULTS: Final = (
+    (r"\A!", "patterns are not negated with ! in {text}",
+     "name what to leave out under unless: or ignore:, or write \\! for the character itself"),
+    (r"\A\./", "{start}, without './'", "write {tidied}"),
+    (r"(?<![^/])\.\.?(?![^/])", "'{found}' is never part of a name in {text}", "write paths from the repository root"),
+    (r"\A/", "pattern starts with '/' in {text}", "write {tidied}, or put a / at both ends of a regex"),
+    (r"//", "'//' is never part of a name in {text}", "write {tidied}"),
+    (r"/\Z", "pattern ends with '/' in {text}", "write {tidied}"),
+    (r"\*{3,}|(?<=[^/])\*\*|\*\*(?=[^/])", "** must stand alone between slashes in {text}",
+     "write {before}**{after} for any depth"),
+    (r"[?[\]{}]", "'{found}' is not a wildcard here in {text}",
+     "write \\{found} for the character itself, or use a /regex/"),
+    (r"\\.?", "{found} is not an escape in {text}", "write {without}, or /{whole}/ for a regex"),
+)  # fmt: skip
+
+
+def _glob(text: str, kind: Kind) -> Iterator[Node]:
+    if re.search(r"[?[\]{}\\]|\A[/!]|//|/\Z|[^/]\*\*|\*\*[^/]|(?:\A|/)\.\.?(?:/|\Z)", text):
+        _check_glob(text, kind)
+    *above, last = text.split("/")
+    for folder in (*above, last):
+        if folder in ("*", "**"):
+            yield _SEGMENT if folder == "*" else _SEGMENTS_ABOVE if above else _SOMETHING
+        else:
+            for written in re.findall(r"\\?.", folder, re.DOTALL) if "\\" in folder else folder:
+                yield _REST_OF_SEGMENT if written == "*" else Chars.one(written[-1])
+        if above and folder != "**":
+            yield _SLASH
+        above = above[1:]
+
+
+def _check_glob(text: str, kind: Kind) -> None:
+    masked = re.sub(r"\\[*?[\]{}\\!]", "xx", text)  # an escaped character is an ordinary one
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    tidied = "/".join([*parts, "**"] if text.endswith("/") and parts[-1:] != ["**"] else parts) or "**"
+    start = "paths start at the repository root" if kind is Kind.PATH else "names are written in full"
+    for regex, what, hint in _GLOB_FAULTS:
+        if (fault := re.search(regex, masked, re.DOTALL)) is None:
+            continue
+        before, found, after = text[: fault.start()], visible(text[fault.start() : fault.end()]), text[fault.end() :]
+        words = {"text": shown(text), "whole": text, "found": found, "tidied": tidied, "start": start}
+        words |= {"without": before + text[fault.start() + 1 :], "before": before, "after": after}
+        words["before"] += "" if before.endswith("/") or not before else "*/"
+        words["after"] = ("" if after.startswith("/") or not after else "/*") + after
+        _refuse("E201", what.format(**words), hint.format(**words), fault.start(), len(fault[0]))
+
+
 # --- regexes
 
+_ANY: Final = Chars.one("\n").inverted()
 _ALNUM: Final = [(ord("0"), ord("9")), (ord("A"), ord("Z")), (ord("a"), ord("z"))]
-_SETS: Final = {"d": Chars.of(_ALNUM[:1]), "s": Chars.of([(9, 13), (32, 32)]), "w": Chars.of([*_ALNUM, (95, 95)])}
-_ESCAPED_SETS: Final = {
+_SETS: Final = {r"\d": Chars.of(_ALNUM[:1]), r"\s": Chars.of([(9, 13), (32, 32)]), r"\w": Chars.of([*_ALNUM, (95, 95)])}
+_ESCAPED: Final = {
     **_SETS,
     **{letter.upper(): chars.inverted() for letter, chars in _SETS.items()},
-    **{letter: Chars.one(character) for letter, character in zip("tnrfv", "\t\n\r\f\v", strict=True)},
+    **{rf"\{letter}": Chars.one(character) for letter, character in zip("tnrfv", "\t\n\r\f\v", strict=True)},
 }
-_CODE_POINT: Final = re.compile(r"x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})")
-_COUNT: Final = re.compile(r"(?:([*+?])|\{([0-9]+)(?:(,)([0-9]*))?\})\??")  # a lazy one finds another match first
-_MISPLACED: Final = {
-    **{sign: f"nothing to repeat before {sign}" for sign in "*+?"},
-    "{": "a { that is no repeat count",
-    "^": "^ is only allowed at the start",
-    "$": "$ is only allowed at the end",
-    ")": "unmatched )",
-}
-#: Constructs of other engines: how they begin, as a regex; what they are called; and what to write instead.
-_REFUSED: Final = (
-    (r"\(\?!", "lookahead", "name what to leave out under unless:"),
-    (r"\(\?<!", "lookbehind", "name what to leave out under unless:"),
-    (r"\(\?<?=", "lookaround", "write what it looks at as part of the regex"),
-    (r"\(\?(?:P?<|')", "a named group", "write ( without a name"),
-    (r"\(\?[A-Za-z-]", "an inline flag", "write both cases, for example [Mm]ain"),
-    (r"\([?*].?", "this kind of group", r"write ( or (?: for a group, or \( for the character itself"),
-    (r"\\[1-9kg]", "a backreference", "write out each case, with | between them"),
-    (r"\\[bBAZzG]", "an anchor", "leave it out: a regex always means the whole name"),
-    (r"\\[pP]", "a Unicode property", "write a class such as [A-Za-z0-9]"),
-    (r"\\.", "this escape", "write the character itself, with a backslash before it if it is special"),
+#: Each other letter or digit may come to mean something, as it does in other engines.
+_ESCAPE: Final = r"\\(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|[dDsSwWtnrfv]|[^0-9A-Za-z])"
+_TOKEN: Final = (
+    r"(?P<group>\((?:\?:|(?![?*])))|(?P<count>(?:[*+?]|\{(?P<low>[0-9]{1,4})(?P<up>,(?P<top>[0-9]{1,4})?)?\})\??)"
+    rf"|(?P<set>\[(?:\^|(?!\^))(?:\\.|[^\\])(?:\\.|[^\]\\])*\])|(?P<one>{_ESCAPE}|[^()|*+?{{[^$\\])|(?P<sign>.)"
 )
+_MEMBER: Final = rf"(?P<nested>\[|&&)|(?P<first>{_ESCAPE}|[^\\])(?:-(?P<last>{_ESCAPE}|[^\\[]))?"
+#: What is refused, as a regex; what it is called; and what to write instead.
+_REFUSED: Final = (
+    (r"\(\?!", "lookahead is not supported", "name what to leave out under unless:"),
+    (r"\(\?<!", "lookbehind is not supported", "name what to leave out under unless:"),
+    (r"\(\?<?=", "lookaround is not supported", "write what it looks at as part of the regex"),
+    (r"\(\?(?:P?<|')", "a named group is not supported", "write ( without a name"),
+    (r"\(\?[A-Za-z-]", "an inline flag is not supported", "write both cases, for example [Mm]ain"),
+    (r"\([?*].?", "this kind of group is not supported", "write ( or (?: for a group"),
+    (r"\\[1-9kg]", "a backreference is not supported", "write out each case, with | between them"),
+    (r"\\[bBAZzG]", "an anchor is not supported", "leave it out: a regex always means the whole name"),
+    (r"\\.", "this escape is not supported", "write the character itself"),
+    (r"\^", "^ is only allowed at the start", r"write \^ for the character itself"),
+    (r"\)", "unmatched )", r"write \) for the character itself"),
+    (r"\[", "missing ]", r"write \[ for the character itself"),
+    (r"\{", "a { that is no repeat count", r"write \{ for the character itself"),
+)
+_END: Final = Rows(((),))  # stands in a row behind $, and matches the empty text
 
 
 class RegexReader:
-    """A cursor over the text between the slashes; `anchors` are the redundant `^` and `$` that were read."""
+    """Reads what is between the slashes; `anchors` are the places of the redundant `^` and `$` that were read."""
 
     def __init__(self, text: str) -> None:
-        self._text, self._at, self._end = text, 1, len(text) - 1
-        self._depth = 0
-        self._dollars: list[int] = []
-        self.anchors: list[str] = []
+        self._text, self._end = text, len(text) - 1
+        self._groups: list[tuple[int, list[list[Node]]]] = [(0, [[]])]  # where each open one starts, and its rows
+        self._may_repeat = False
+        self.anchors: list[int] = []
 
     def read(self) -> Node:
         """Read it all; raises PatternError with offsets into the text, slashes included."""
-        node = self._choice(at_start=True)
-        if self._at < self._end:
-            self._refuse_misplaced()
-        return node
-
-    def _choice(self, *, at_start: bool) -> Node:
-        parts = [self._row(at_start=at_start)]
-        while self._take("|"):
-            parts.append(self._row(at_start=at_start))
-        return Choice(tuple(parts)) if parts[1:] else parts[0]
-
-    def _row(self, *, at_start: bool) -> Node:
-        parts, ended = list[Node](), len(self._dollars)
-        while self._at < self._end and (character := self._text[self._at]) not in "|)":
-            if character == "$" or (character == "^" and at_start and not parts):
-                self._dollars += [self._at] if character == "$" else []
-                self.anchors.append(character)
-                self._at += 1
-                continue
-            if len(self._dollars) > ended:
-                self._at = self._dollars[ended]
-                self._refuse_misplaced()
-            start, before = self._at, len(self.anchors)
-            part = self._atom(at_start=at_start and not parts)
-            if len(self.anchors) > before and _COUNT.match(self._text, self._at, self._end):
-                self._refuse("^ and $ cannot be repeated", "leave out ^, $ or the repeat", start)
-            parts.append(self._repeated(part))
-        return concat(parts)
-
-    def _atom(self, *, at_start: bool) -> Node:
-        character = self._text[self._at]
-        if character == "(":
-            return self._group(at_start=at_start)
-        if character == "[":
-            return self._class()
-        if character == "\\":
-            return self._escape()
-        if character in _MISPLACED:
-            self._refuse_misplaced()
-        self._at += 1
-        return Chars.one("\n").inverted() if character == "." else Chars.one(character)
-
-    def _group(self, *, at_start: bool) -> Node:
-        start = self._at
-        self._depth += 1
-        if self._depth > _DEEPEST_NESTING:
-            self._refuse(f"more than {_DEEPEST_NESTING} nested groups", "write several patterns", start)
-        if not self._take("(?:"):
-            if self._comes("(?") or self._comes("(*"):
-                self._refuse_other()
-            self._at += 1
-        node = self._choice(at_start=at_start)
-        if not self._take(")"):
+        escapes = re.compile(rf"(?:[^\\]|{_ESCAPE})*", re.DOTALL).match(self._text, 1, self._end)
+        if escapes and escapes.end() < self._end:
+            self._refuse_here(escapes.end())
+        for token in re.compile(_TOKEN, re.DOTALL).finditer(self._text, 1, self._end):
+            kind, written, at = token.lastgroup, token[0], token.start()
+            if kind == "group":
+                self._groups.append((at, [[]]))
+                self._may_repeat = False
+                if len(self._groups) > _DEEPEST_NESTING + 1:
+                    self._refuse(f"more than {_DEEPEST_NESTING} nested groups", "write several patterns", at)
+            elif kind == "count":
+                self._repeat(token)
+            elif kind == "sign":
+                self._sign(written, at)
+            else:
+                node = self._set(token) if kind == "set" else _ANY if written == "." else _one(written)
+                self._add(node, at)
+        start, rows = self._groups.pop()
+        if self._groups:
             self._refuse("missing )", "", start)
-        self._depth -= 1
-        return node
+        return Rows(tuple(map(tuple, rows)))
 
-    def _repeated(self, part: Node) -> Node:
-        """Read how often the part may come, where that is said."""
-        count = _COUNT.match(self._text, self._at, self._end)
-        if count is None:
-            return part
-        sign, least, comma, most = count.groups()
-        # of thousands of digits, which int() refuses, enough are read to know that it is too many
-        low, top = (int((digits or "").lstrip("0")[:4] or "0") for digits in (least, most))
-        high = {"?": 1, "*": None, "+": None}[sign] if sign else low if not comma else top if most else None
-        low = int(sign == "+") if sign else low
+    def _add(self, node: Node, at: int) -> None:
+        row = self._groups[-1][1][-1]
+        if row and row[-1] is _END:
+            self._refuse("$ is only allowed at the end", r"write \$ for the character itself", at)
+        row.append(node)
+        self._may_repeat = True
+
+    def _sign(self, sign: str, at: int) -> None:
+        start, rows = self._groups[-1]
+        self._may_repeat = False
+        if sign == "|":
+            rows.append([])
+        elif sign == ")" and len(self._groups) > 1:
+            self._groups.pop()
+            self._add(Rows(tuple(map(tuple, rows))), start)
+            self._may_repeat = not (self.anchors and self.anchors[-1] > start)
+            if any(row and row[-1] is _END for row in rows):
+                self._groups[-1][1][-1].append(_END)
+        elif sign == "$" or (sign == "^" and not any(rows[-1] for _, rows in self._groups)):
+            self.anchors.append(at)
+            rows[-1] += [_END] if sign == "$" else []
+        else:
+            self._refuse_here(at)
+
+    def _repeat(self, count: re.Match[str]) -> None:
+        """Repeat what was read last; a lazy repeat matches the same names."""
+        written, sign = count[0], count[0][0]
+        if not self._may_repeat:
+            or_any = "" if sign == "{" else f", or .{sign} for any text"
+            hint = rf"write \{sign} for the character itself{or_any}"
+            self._refuse(f"nothing to repeat before {written}", hint, count.start(), len(written))
+        low, top = int(count["low"] or sign == "+"), count["top"]
+        high = None if sign in "*+" or (count["up"] and not top) else int(top or (sign == "?") or low)
         if not low <= (low if high is None else high) <= _MOST_REPEATS:
             what, hint = f"a repeat count over {_MOST_REPEATS}, or down to less", "write + or *, or the lower one first"
-            self._refuse(what, hint, self._at, len(count[0]))
-        self._at = count.end()
-        if self._comes("+"):
-            hint, width = f"write {count[0]} alone", len(count[0]) + 1
-            self._refuse("a possessive repeat is not supported", hint, count.start(), width)
-        return Repeat(part, low, high)
+            self._refuse(what, hint, count.start(), len(written))
+        row = self._groups[-1][1][-1]
+        row.append(Repeat(row.pop(), low, high))
+        self._may_repeat = False
 
-    def _class(self) -> Chars:
-        start = self._at
-        self._at += 1
-        negated = self._take("^")
+    def _set(self, token: re.Match[str]) -> Chars:
+        is_negated, (start, end) = token[0][1] == "^", token.span()
         ranges: list[tuple[int, int]] = []
-        while not ranges or not self._take("]"):  # a ] that comes first is an ordinary character
-            item = self._at
-            low = self._class_member(start)
-            if self._comes("-") and not self._comes("-]"):
-                self._at += 1
-                first, last = low.sole(), self._class_member(start).sole()
-                if first is None or last is None or first > last:
+        for member in re.compile(_MEMBER, re.DOTALL).finditer(self._text, start + 1 + is_negated, end - 1):
+            if member["nested"]:  # other engines disagree: characters, a class in a class, or an intersection
+                hint = rf"write \{member[0]} for the character itself"
+                self._refuse(f"a {member[0]} inside [ ]", hint, member.start(), len(member[0]))
+            some = _one(member["first"]).ranges
+            if member["last"]:
+                some += _one(member["last"]).ranges
+                if some[0] > some[-1] or any(low != high for low, high in some):
                     what = "a range without one character at each end, the lower one first"
-                    self._refuse(what, r"write \- for the character itself", item, self._at - item)
-                low = Chars(((ord(first), ord(last)),))
-            ranges += low.ranges
-        chars = Chars.of(ranges).inverted() if negated else Chars.of(ranges)
+                    self._refuse(what, r"write \- for the character itself", member.start(), len(member[0]))
+                some = ((some[0][0], some[-1][0]),)
+            ranges += some
+        chars = Chars.of(ranges).inverted() if is_negated else Chars.of(ranges)
         if not chars.ranges:
-            self._refuse("a class without characters", "leave it out", start, self._at - start)
+            self._refuse("a class without characters", "leave it out", start, end - start)
         return chars
 
-    def _class_member(self, opened: int) -> Chars:
-        if self._at >= self._end:
-            self._refuse("missing ]", r"write \[ for the character itself", opened)
-        for opening in ("[", "&&"):  # other engines disagree: characters, a class in a class, or an intersection
-            if self._comes(opening):
-                hint = rf"write \{opening} for the character itself"
-                self._refuse(f"a {opening} inside [ ]", hint, self._at, len(opening))
-        if self._comes("\\"):
-            return self._escape()
-        self._at += 1
-        return Chars.one(self._text[self._at - 1])
-
-    def _escape(self) -> Chars:
-        character = self._text[self._at + 1]
-        special = _ESCAPED_SETS.get(character)
-        if special is not None or not (character.isascii() and character.isalnum()):
-            self._at += 2
-            return special or Chars.one(character)
-        code_point = _CODE_POINT.match(self._text, self._at + 1, self._end)
-        if code_point is None:  # each other letter or digit may come to mean something, as it does in other engines
-            self._refuse_other()
-        self._at = code_point.end()
-        return Chars.one(chr(int(code_point[1] or code_point[2], 16)))
-
-    def _comes(self, text: str) -> bool:
-        return self._text.startswith(text, self._at, self._end)
-
-    def _take(self, text: str) -> bool:
-        comes = self._comes(text)
-        self._at += len(text) * comes
-        return comes
-
-    def _refuse_misplaced(self) -> NoReturn:
-        character = self._text[self._at]
-        or_any = f", or .{character} for any text" if character in "*+?" else ""
-        self._refuse(_MISPLACED[character], rf"write \{character} for the character itself{or_any}", self._at)
-
-    def _refuse_other(self) -> NoReturn:
-        here = ((re.compile(row[0]).match(self._text, self._at, self._end), row) for row in _REFUSED)
-        found, (_, name, hint) = next((found, row) for found, row in here if found)
-        self._refuse(f"{name} is not supported", hint, self._at, len(found[0]))
+    def _refuse_here(self, at: int) -> None:
+        for regex, what, hint in _REFUSED:
+            if found := re.compile(regex).match(self._text, at, self._end):
+                self._refuse(what, hint, at, len(found[0]))
 
     def _refuse(self, what: str, hint: str, offset: int, width: int = 1) -> NoReturn:
-        raise PatternError(Problem("E202", f"{what} in {shown(self._text)}", hint, offset, width))
+        _refuse("E202", f"{what} in {shown(self._text)}", hint, offset, width)
+
+
+def _one(text: str) -> Chars:
+    return _ESCAPED.get(text) or Chars.one(chr(int(text[2:], 16)) if text[2:] else text[-1])  # noqa: FURB166 - \x41
