@@ -59,7 +59,11 @@ def test_check_beside_the_config_and_strictly(project: Project) -> None:
     wrong = project.call("check")
     assert (wrong.code, ".circleci/config.yml has no workflow 'deploy'" in wrong.out) == (3, True)
     project.write("version: 2.1\n", ".circleci/config.yml")
-    project.write((CASES % "").replace("deploy: {workflow: deploy, parameters: {deploy: true}}", "deploy: {}"))
+    project.write(
+        (CASES % "").replace(
+            "deploy: {workflow: deploy, parameters: {deploy: true}}", "requires: test\n        unless: {user: '[bot]'}"
+        )
+    )
     assert project.call("check").code == 0
     strict = project.call("check", "--strict")
     assert strict.code == 3

