@@ -1,7 +1,4 @@
-"""The types of values in a rule file, each with its reader, which reports what is wrong and returns None.
-
-Types are plain data, so that the JSON Schema and the reference pages are made from the tables of `fields` as well.
-"""
+"""The types of values in a rule file: data, of which the JSON Schema is made too. Readers report what is wrong."""
 
 import json
 import re
@@ -9,7 +6,6 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import timedelta, timezone, tzinfo
 from functools import lru_cache, partial
-from types import MappingProxyType
 from typing import Any, Final, TypeAlias, TypeGuard, TypeVar
 
 from deploystep.core.facts import branch_named
@@ -23,6 +19,7 @@ from deploystep.rulefile.yaml_reader import BACKSLASH, Map, Node, Report, Sequen
 
 N = TypeVar("N", Text, Sequence, Map)
 FieldType: TypeAlias = "Scalar | ListOf | MapOf | Table"
+_ITEM: Final = "each item starts with '- name:'"
 _NAMES: Final = {Text: "a single value", Sequence: "a list", Map: "a map"}
 
 
@@ -46,8 +43,7 @@ def _is(node: Node, kind: type[N], field: Field, report: Report, least: int = 0)
     before, is_whole = report.errors, not isinstance(node, Map) or node.is_whole
     most = field.type.most if isinstance(field.type, ListOf | MapOf) else None
     size = len(node.items if isinstance(node, Sequence) else node.entries if isinstance(node, Map) else ())
-    is_of_maps = most is not None and isinstance(field.type, ListOf)
-    hint = "each item starts with '- name:'" if is_of_maps else f"for example  {field.example}"
+    hint = f"for example  {field.example}" if isinstance(field.type, MapOf) or not most else _ITEM
     if isinstance(node, Text) and node.is_refused:
         report.errors += 1  # what holds it is not whole either
     elif not isinstance(node, kind):
@@ -66,10 +62,7 @@ def _is(node: Node, kind: type[N], field: Field, report: Report, least: int = 0)
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A scalar, taken as it is written, whatever YAML makes of it; `parse` makes the value, or a tuple of problems.
-
-    `schema` is how JSON Schema describes it, and `name` under which name where several fields share that.
-    """
+    """A scalar, taken as it is written. `parse` makes the value, or a tuple of problems; `name` is for the schema."""
 
     parse: Callable[[Text], Any]
     schema: Mapping[str, object]
@@ -93,7 +86,7 @@ def _wrong(code: str, message: str, hint: str = "") -> tuple[Problem]:
     return (Problem(code, message, hint, 0, sys.maxsize),)
 
 
-_ANY: Final = MappingProxyType({"type": ["string", "number", "boolean"]})
+_ANY: Final = {"type": ["string", "number", "boolean"]}
 
 
 def checked(form: str, code: str, wrong: str, hint: str) -> Scalar:
@@ -161,13 +154,12 @@ _ZONE: Final = (
 )
 ZONE: Final = timed(lambda name, _: str(zone(name)), _ZONE)
 WINDOW: Final = timed(read_window, _WEEKLY, "E402", AS_WINDOW)
-WINDOW_OR_NAME: Final = timed(
+DURING: Final = timed(
     lambda text, at: read_window(text, at) if " " in text else text, rf"[\w.-]+|{_WEEKLY}", "E402", AS_WINDOW
 )
 MOMENT: Final = timed(read_moment, _DATED, "E403", _AS_MOMENT)
 #: A moment that stays a text, which can be read in several zones.
 NOW: Final = timed(lambda text, at: read_now(text, at) and text, _DATED, "E403", _AS_MOMENT)
-
 
 _BARE: Final = "(?!(?:refs/(?:heads|tags|remotes/origin)|origin)/)"
 #: Other characters would change where a request goes.
@@ -241,10 +233,9 @@ EXPECTED: Final = replace(VALUE, parse=_typed)
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """A list of things, at least and at `most` so many.
+    """A list of things. With `or_one` a single thing needs no list, and any one of several will do.
 
-    With `or_one` a single thing needs no list, and any one of several will do. With `is_single` a map without a list
-    may hold one key only: under `unless:` two would be read as either or as both.
+    With `is_single` a map without a list holds one key: under `unless:` two would be read as either or as both.
     """
 
     item: FieldType
@@ -293,7 +284,7 @@ _EXPRESSION: Final = r"[=!]=|=~|!~|<<|\$\{|&&|\|\||\bpipeline\.|\b(?:and|or)\b|^
 _CLAUSE: Final = r"""(?:pipeline\.git\.)?(branch|tag) == (["'])([A-Za-z0-9][A-Za-z0-9._/-]*)\2(?: and not tag)?"""
 _ANY_OF: Final = "a map means all of these; a list of maps means any one of these"
 _UNLESS: Final = "write what must not hold under unless:, beside when:"
-_LOGIC: Final = MappingProxyType({**dict.fromkeys(("or", "and", "any", "all"), _ANY_OF), "not": _UNLESS})
+_LOGIC: Final = {**dict.fromkeys(("or", "and", "any", "all"), _ANY_OF), "not": _UNLESS}
 #: What other systems call a key.
 _ALSO: Final = (
     "branches branch, tags tag, path paths, changes paths, changed paths, change_in paths, filters when, if when, "
@@ -372,12 +363,11 @@ class Table:
             found.unread.add(missing)
 
     def _refuse(self, key: Text, report: Report) -> None:
-        """Report an unknown key."""
         word, keys = key.value, [each.key for each in self.fields]
+        also = (key for other, key in map(str.split, _ALSO.split(", ")) if other == word and key in keys)
         if self.logic and word in _LOGIC:
             report.add("E113", f"there is no '{word}' here", key.span, _LOGIC[word])
-            return
-        also = (key for other, key in map(str.split, _ALSO.split(", ")) if other == word and key in keys)
-        meant = next(also, "") or nearest(word, keys)
-        hint = f"did you mean {shown(meant)}?" if meant else f"known: {', '.join(keys)}"
-        report.add("E102", f"unknown {self.kind} {shown(word)}", key.span, hint)
+        else:
+            meant = next(also, "") or nearest(word, keys)
+            hint = f"did you mean {shown(meant)}?" if meant else f"known: {', '.join(keys)}"
+            report.add("E102", f"unknown {self.kind} {shown(word)}", key.span, hint)

@@ -72,7 +72,7 @@ RULE: Final = Table("rule", "rule key", (
         "When the rule fires: a map means all of these, a list of maps any one of these."),
     field("unless: {branch: renovate/**}", one_or_many(MATCHERS, is_single=True),
         "What stops the rule: one matcher, or a list of maps of which any one stops it."),
-    field("during: office-hours", t.WINDOW_OR_NAME, "A window or its name: when the rule may fire; else it is held."),
+    field("during: office-hours", t.DURING, "A window or its name: when the rule may fire; else it is held."),
     field("requires: [test, build]", TEXTS, "Jobs of this workflow that must have succeeded; else the rule is held."),
     field("deploy: {workflow: deploy}", DEPLOY_KEYS, "What is sent; without it the rule is for `gate` alone."),
     field("ignore: [P05]", CODES, "Codes of diagnostics about this rule that `check` does not report."),

@@ -49,6 +49,5 @@ def _given(facts: Fields, ref: Branch | Tag) -> Given:
     fork = is_fork(variables, ref) if fork is None else fork or is_request(ref)
     build = BuildContext(None, ref, environ["CIRCLE_SHA1"], ParallelNode(0, 1), requests, fork, user, variables)
     jobs = None if facts["jobs"] is None else {name.value: status.value for name, status in facts["jobs"]}
-    lists = (facts["changed"], facts["merged_into"])
-    changed, merged = (None if texts is None else tuple(text.value for text in texts) for texts in lists)
+    changed, merged = (facts[key] and tuple(text.value for text in facts[key]) for key in ("changed", "merged_into"))
     return Given(build, facts["now"], changed, merged, stated.get("author"), stated.get("message"), jobs)

@@ -22,7 +22,6 @@ from deploystep.rulefile.yaml_reader import Report, Stopped
 
 #: A dot between digits of a regex; `\\d` and a repetition count as digits.
 _LOOSE_DOT: Final = r"(?:\\d|[0-9])(?:[+*?]|\{[0-9,]+\})?\)?(\.)\(?(?:\\d|[0-9])"
-
 _NO_FORK: Final = core.FlagIs("fork", wanted=False, span=Span(Pos(1, 1)))
 _KEY: Final = "deploy_key: ${deploy.key}"
 _PER_PAIR: Final = 50  # what two rules cost, in the unit of `Work`, beside their patterns
@@ -40,8 +39,7 @@ def refuse_useless(rules: core.RuleSet, report: Report) -> None:
             message = f"rule {shown(rule.name.value)} can never fire: its unless ({' and '.join(lines.values())})"
             report.add("E305", f"{message} covers its when", alternatives[0].span)
         for index, late in enumerate(alternatives):
-            early = next((e for e in alternatives[:index] if _implies(late, e)), None)
-            if early is not None:
+            if early := next((e for e in alternatives[:index] if _implies(late, e)), None):
                 message = f"this adds nothing: whenever it holds, line {early.span.line} holds already"
                 report.add("E306", message, late.span, "remove it")
 
@@ -100,14 +98,10 @@ def _warn_of_pairs(rules: core.RuleSet, report: Report) -> None:
         build = None if is_keyed else _both_fire(first, second)
         if started and not is_keyed and (build or _meet(first, second)):
             kind, key = ("job", "") if is_job else ("workflow", f", or send {_KEY} with both")
-            what = (
-                f"a rerun cannot tell the runs of rules {shown(first.name.value)} and {shown(second.name.value)} apart"
-            )
-            what += f": they start the same {kind}" + (
-                f", and both fire, for example on {told(build)}" if build else ""
-            )
+            both = f"rules {shown(first.name.value)} and {shown(second.name.value)} start the same {kind}"
+            shows = f", and both fire, for example on {told(build)}" if build else ""
+            what = f"{both}{shows}: a rerun cannot tell their runs apart"
             report.add("E310" if build else "W310", what, started.span, f"give each rule a {kind} of its own{key}")
-    # rules that are sent once for each value of a variable, while their runs do not tell which
     for rule in (r for r in rules.sending if own_variables(r.deploy) and not carries_key(r.deploy)):
         names = ", ".join(f"${{{name}}}" for name in sorted(own_variables(rule.deploy)))
         what = f"a rerun cannot tell for which {names} a run of rule {shown(rule.name.value)} was sent"
@@ -148,8 +142,7 @@ def _both_fire(first: core.Rule, second: core.Rule) -> BuildContext | None:
 def _meet(first: core.Rule, second: core.Rule) -> bool:
     """Whether both can be for one branch or tag: a later build of a commit can find the other's run."""
     mine, yours = (list(core.matchers_of(rule.when)) for rule in (first, second))
-    both = ((a, b) for word in ("branch", "tag") for a in _named(word, mine) for b in _named(word, yours))
-    return any(_common([a, b]) for a, b in both)
+    return any(_common([a, b]) for word in ("branch", "tag") for a in _named(word, mine) for b in _named(word, yours))
 
 
 def told(build: BuildContext) -> str:
@@ -251,9 +244,8 @@ def _check_pattern(pattern: Spanned[Pattern], word: str, report: Report) -> None
         why = "bots have no CircleCI account, and CIRCLE_USERNAME is set only for people who have one"
         hint = 'write author: "*[bot]@users.noreply.github.com", or branch: [dependabot/**, renovate/**]'
         report.add("W312", f"{shown(text)} never matches: {why}", span, hint)
-    is_regex = len(text) > 1 and text[0] == text[-1] == "/"
     digits = text.replace("[0-9]", "00000")  # as wide; in no other class is a dot looked for
-    for found in re.finditer(_LOOSE_DOT, digits) if is_regex and "[" not in digits else ():
+    for found in re.finditer(_LOOSE_DOT, digits) if re.fullmatch(r"/[^\[]+/", digits) else ():
         what = f"'.' stands for any character in {shown(text)}"
         report.add("W303", what, span.part(text, found.start(1)), r"write \. for a dot")
     is_latin = any(letter.isascii() and letter.isalpha() for letter in text)

@@ -1,8 +1,4 @@
-"""A rule file's text to a RuleSet, or everything that is wrong with it.
-
-The tables of `fields` read the values. Here the rule set is made of them, and what goes beyond one field is checked.
-Nothing is claimed that depends on what could not be read.
-"""
+"""A rule file's text to a RuleSet, or all that is wrong with it. Nothing is claimed of what could not be read."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -152,12 +148,10 @@ class _Loader:
 
     def _freeze(self, freeze: Fields) -> core.Freeze | None:
         start, until = freeze["from"], freeze["until"]
-        if start is None or until is None:
-            return None
-        interval = Interval(self._moment(start), self._moment(until))
-        if interval.start >= interval.end:
+        interval = Interval(self._moment(start), self._moment(until)) if start and until else None
+        if interval and interval.start >= interval.end:
             self.report.add("E405", "'until' is not after 'from'", until.span)
-        if freeze.unread:
+        if freeze.unread or interval is None:
             return None
         environments, exempt = _values(freeze["environments"]), _values(freeze["except"])
         return core.Freeze(freeze["name"].value, interval, environments, exempt, _value(freeze["reason"]), freeze.span)

@@ -19,7 +19,7 @@ MAX_NODES: Final = 600_000
 BACKSLASH: Final = ("E003", "a backslash in double quotes is a YAML escape", "use single quotes or none around a regex")
 
 #: What does not show as what it is: control characters, line ends that only YAML knows, marks that turn the direction
-#: of text, what has no width, halves of characters. Tab, line feed, and carriage return before it, are YAML's.
+#: of text, what has no width (but a byte order mark at the start), halves of characters. Tabs and line ends are YAML's.
 _HIDDEN: Final = (
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069"
     r"\ud800-\udfff\ufeff\ufffe\uffff]|\r(?!\n)"
@@ -102,9 +102,8 @@ def read(source: SourceFile, report: Report, begins: str, *, most: int = MAX_BYT
     size = len(source.text.encode("utf-8", "surrogatepass"))
     if size > most:
         report.stop("E008", f"the file has {size} bytes", Span(Pos(1, 1)), f"the limit is {most}")
-    first = source.text.startswith("\ufeff")  # a byte order mark is no part of the text
     is_plain = source.text.replace("\n", "").isprintable()  # as none of the hidden ones is
-    if not is_plain and (hidden := re.compile(_HIDDEN).search(source.text, first)):
+    if not is_plain and (hidden := re.compile(_HIDDEN).search(source.text, source.text.startswith("\ufeff"))):
         name = unicodedata.name(hidden[0], "a control character").lower()
         what = f"the invisible character U+{ord(hidden[0]):04X} ({name}) is not allowed here"
         report.stop("E007", what, Span(_place(source, hidden.start())), "remove it")

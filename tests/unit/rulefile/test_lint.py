@@ -105,11 +105,10 @@ def test_two_rules_that_can_both_fire(first: str, second: str, example: str, sai
         " — intended? otherwise name the case under unless: of 'b'"
     )
     (message,) = warned(said, "E310", one, two)
-    place = f"deploy.yml:5:{len(f'  - {{name: b, {two}, deploy: {{workflow: ') + 1}: error[E310]: "
-    assert message == (
-        f"{place}a rerun cannot tell the runs of rules 'a' and 'b' apart: they start the same workflow, and both fire, "
-        f"for example on {example} — give each rule a workflow of its own, or send deploy_key: ${{deploy.key}} with both"
-    )
+    place = f"deploy.yml:5:{len(f'  - {{name: b, {two}, deploy: {{workflow: ') + 1}"
+    what = f"rules 'a' and 'b' start the same workflow, and both fire, for example on {example}"
+    hint = "give each rule a workflow of its own, or send deploy_key: ${deploy.key} with both"
+    assert message == f"{place}: error[E310]: {what}: a rerun cannot tell their runs apart — {hint}"
 
 
 @pytest.mark.parametrize(
@@ -149,8 +148,7 @@ def test_rules_of_which_a_later_build_takes_the_others_run(
     (found,) = warned(said, "W310", f"when: {first}", f"when: {second}") or ("",)
     assert (
         found.endswith(
-            "start the same workflow — give each rule a workflow of its own, or send deploy_key: "
-            "${deploy.key} with both"
+            "their runs apart — give each rule a workflow of its own, or send deploy_key: ${deploy.key} with both"
         )
         is is_told
     )
