@@ -90,8 +90,7 @@ def _warn_of_pairs(rules: core.RuleSet, report: Report) -> None:
         if (build := _both_fire(first, second)) and second.environment:
             name = shown(second.name.value)
             what = f"rules {shown(first.name.value)} and {name} can both fire, for example on {told(build)}"
-            hint = f"intended? otherwise name the case under unless: of {name}"
-            report.add("W301", what, second.environment.span, hint)
+            report.add("W301", what, second.environment.span, f"intended? otherwise name it under unless: of {name}")
     for first, second in _pairs(rules.sending, lambda rule: rule.deploy.known_by):
         is_job, started = second.deploy.job is not None, second.deploy.job or second.deploy.workflow
         is_keyed = not is_job and carries_key(first.deploy) and carries_key(second.deploy)

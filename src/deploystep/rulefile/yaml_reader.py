@@ -179,8 +179,7 @@ class _Composer:
             if not isinstance(key, Text):
                 self.report.add("E101", "a key must be a text", key.span)
             elif key.value == "<<" and key.is_plain:
-                hint = "write the keys out, or use targets:"
-                self.report.add("E012", "merge keys (<<) are not supported", key.span, hint)
+                self.report.add("E012", "merge keys (<<) are not supported", key.span, "write the keys out")
             elif key.is_plain and re.match("-[A-Za-z_]", key.value):
                 _refuse_dash(key.value, key.span, self.report)
             elif key.value in entries and not key.is_refused:

@@ -102,7 +102,7 @@ def test_two_rules_that_can_both_fire(first: str, second: str, example: str, sai
     (message,) = warned(said, "W301", one, two)
     assert message == (
         f"deploy.yml:5:28: warning[W301]: rules 'a' and 'b' can both fire, for example on {example}"
-        " — intended? otherwise name the case under unless: of 'b'"
+        " — intended? otherwise name it under unless: of 'b'"
     )
     (message,) = warned(said, "E310", one, two)
     place = f"deploy.yml:5:{len(f'  - {{name: b, {two}, deploy: {{workflow: ') + 1}"
