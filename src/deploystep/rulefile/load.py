@@ -253,8 +253,7 @@ class _Loader:
             for reference in value.value.references if isinstance(value.value, params.Template) else ():
                 at = value.span.part(value.value.text, reference.offset, reference.width)
                 self._check_value(reference.name, at, rule, when)
-        # a target that is not there, or could not be read, is not this project
-        return None if name and to is None else core.Deploy(to, job, workflow, sent, rule.places["deploy"])
+        return core.Deploy(to, job, workflow, sent, rule.places["deploy"])
 
     def _check_value(self, name: str, at: Span, rule: Fields, when: Choices) -> None:
         """Report `${name}` where it could not be sent whenever the rule fires."""

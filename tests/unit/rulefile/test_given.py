@@ -61,6 +61,7 @@ NAMES = ("a b", "x;$(curl)", "..", "refs/heads/x", "**", "é", "1.10")
         ("branch: x\ntag: ''", Branch("x")),
         ("branch: ''\ntag: v1", Tag("v1")),
         ("branch: ''\ntag: ''", Branch("")),
+        ("tag: ''", Tag("")),
     ],
 )
 def test_a_ref_may_have_any_name_and_an_empty_one_is_not_there(text: str, ref: Branch | Tag) -> None:

@@ -219,6 +219,9 @@ def parameters(count: int) -> str:
         (sending("${CIRCLE_TAG}", when="{user: x}"), ["E302"]),
         (sending("${CIRCLE_TAG}", when="{tga: v*}"), ["E102"]),
         (sending("${CIRCLE_TAG}", when="{branch: main, tga: v*}"), ["E102"]),
+        # a reason to stop that asks more than the branch leaves it to the rule
+        (with_rule('    when: {branch: "**", paths: a}\n    unless: [{branch: ma*, user: x}]\n'), ["E304"]),
+        (with_rule('    when: {branch: "**", paths: a}\n    unless: [{branch: ma*}, {user: x}]\n'), []),
         # a deploy that is wrong is not one that is missing
         (with_rule("    when: {branch: main}\n    deploy: {to: nowhere}\n"), ["E601"]),
         (with_rule("    when: {branch: main}\n    deploy:\n"), ["E101"]),
