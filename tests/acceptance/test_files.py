@@ -22,6 +22,9 @@ def test_a_rule_file_that_is_a_link_inside_of_the_repository(clone: Clone) -> No
     clone.write(RULES, "shared/deploy.yml")
     linked(clone, "../shared/deploy.yml")
     assert clone.call("check").code == 0
+    clone.folder /= "services"
+    clone.folder.mkdir()
+    assert clone.call("check", "--rules", "../.circleci/deploy.yml").code == 0
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
