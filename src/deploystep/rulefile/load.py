@@ -28,7 +28,7 @@ _FILE: Final = Field("the rule file", FILE, "version: 1", "")
 _LAST: Final = ChangedSince(Base.LAST_DEPLOY)
 _KNOWN: Final = params.PUBLIC_VARIABLES | params.DERIVED.keys()
 _AS_SINCE: Final = "write since: previous-commit, since: {ref: NAME} or since: last-deploy"
-_PR: Final = ("pull_request fork", "unset where there is no pull request, as {} allows", "add pull_request: true")
+_PR: Final = ("pull_request fork", "unset where {} fires without a pull request", "add pull_request: true")
 _FORK: Final = ("fork", "always unset in {} without fork: true", "send ${pr.number}")
 #: Values that are set only where one of some matchers says so, each with what to say otherwise. A build of a fork is
 #: one of a pull request, and a rule fires for it only where it says `fork: true`.
@@ -72,9 +72,9 @@ def _read(source: SourceFile, report: Report) -> core.RuleSet:
     node = read(source, report, _FILE.example)
     before = report.diagnostics[:]
     file = FILE.read(node, _FILE, report)
-    if "version" in file.unread & file.places.keys():  # the rest was written for another language
-        line = file.places["version"].line
-        report.diagnostics[:] = before + [d for d in report.diagnostics if d.span.line == line]
+    line = file.places["version"].line if "version" in file.unread & file.places.keys() else 0
+    if unknown := [d for d in report.diagnostics if d.span.line == line and d.code == "E104"]:
+        report.diagnostics[:] = before + unknown  # the rest was written for another language
         raise Stopped
     rules = _Loader(file, report).file(source)
     # what is whole is examined even where something else is wrong: nobody likes to be told in turns
@@ -258,7 +258,9 @@ class _Loader:
     def _check_value(self, name: str, at: Span, rule: Fields, when: Choices) -> None:
         """Report `${name}` where it could not be sent whenever the rule fires."""
         keys, why, hint = _SET_BY.get(name, ("", "", ""))
-        told = [a for a in when if keys and a.has("branch", "tag") and not a.unread]
+        stops = (each for each in rule["unless"] or () if len(each.places) == 1)
+        is_sure = any(each[key] is False for each in stops for key in keys.split()) or "unless" in rule.unread
+        told = [a for a in when if keys and not is_sure and a.has("branch", "tag") and not a.unread]
         asking = [a for a in when if name in (variable.value for variable, _ in a["env"] or ())]
         lacking = [a for a in told if a not in asking and not any(a[key] for key in keys.split())]
         if name in params.SECRET_VARIABLES:
