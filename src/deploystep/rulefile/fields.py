@@ -42,7 +42,7 @@ PATH_KEYS: Final = Table("paths", "key", (
     _ONLY,
     field('ignore: "**/*.md"', PATHS, "The files that do not count, even where only: matches."),
     field("since: previous-commit", COMPARED,
-        "Compare with merge-base (default), previous-commit, {ref: NAME} or last-deploy (the rule's last that succeeded)."),
+        "Compare with merge-base (default), previous-commit, {ref: NAME} or last-deploy (the last that succeeded)."),
 ), least=1, short=_ONLY)
 MATCHERS: Final = Table("condition", "matcher", (
     field("branch: main", BRANCHES, "The branch that is built; one of the patterns must match its whole name."),
