@@ -30,8 +30,11 @@ _PER_JUDGEMENT: Final = 150  # what it costs to judge an alternative for a build
 
 
 def refuse_useless(rules: core.RuleSet, report: Report) -> None:
-    """Report every rule that can never fire, and every alternative that adds nothing to an earlier one."""
+    """Report every rule that is too large, or can never fire, and every alternative that adds nothing to another."""
     for rule in rules.rules:
+        count = sum(len(each) for m in core.matchers_of(rule.when, rule.unless) for each in core.patterns_of(m))
+        if count > 200:  # noqa: PLR2004
+            report.add("E115", f"{count} patterns in one rule", rule.span, "the limit is 200")
         alternatives, stops = rule.when.alternatives, rule.unless.alternatives if rule.unless else ()
         stopping = [next((s for s in stops if _implies(a, s)), None) for a in alternatives]
         if None not in stopping:

@@ -233,11 +233,7 @@ class _Loader:
         for each in rule[key] or ():
             matchers = (_matcher(each, word, last) for word in each.places if each[word] is not None)
             made.append(core.Alternative(tuple(matchers), each.span))
-        condition = core.Condition(tuple(made), rule.places[key]) if made else None
-        count = sum(len(each) for matcher in core.matchers_of(condition) for each in core.patterns_of(matcher))
-        if count > 200:  # noqa: PLR2004
-            self.report.add("E115", f"{count} patterns in one condition", rule.span, "the limit is 200")
-        return condition
+        return core.Condition(tuple(made), rule.places[key]) if made else None
 
     def _deploy(self, rule: Fields, when: Choices) -> core.Deploy | None:
         deploy = rule["deploy"]

@@ -198,7 +198,7 @@ def parameters(count: int) -> str:
         ("version: 1\nrules: [" + "x, " * 2001 + "]", ["E114"]),
         ("version: 1\nrules: [" + "x, " * 2000 + "]", ["E101"]),
         (branches(200), []),
-        (branches(201), ["E115"]),
+        (branches(200) + "    unless: {user: x}\n", ["E115"]),
         (parameters(100), []),
         (parameters(101), ["E114"]),
         (sending("v", "k" * 128), []),
