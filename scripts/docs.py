@@ -105,8 +105,8 @@ def options(command: str) -> Callable[[], str]:
 def keys(known: Table) -> Callable[[], str]:
     """The keys of one map of the rule language."""
 
-    def about(field: Field[object]) -> tuple[str, str, str]:
-        mark = " (required)" if field.required else ""
+    def about(field: Field) -> tuple[str, str, str]:
+        mark = " (required)" if field.key in known.required else ""
         return f"`{field.key}`", field.description + mark, f"`{field.example}`"
 
     return lambda: table(("Key", "Meaning", "Example"), map(about, known.fields))

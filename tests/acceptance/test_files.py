@@ -22,14 +22,9 @@ def test_a_rule_file_that_is_a_link_inside_of_the_repository(clone: Clone) -> No
     clone.write(RULES, "shared/deploy.yml")
     linked(clone, "../shared/deploy.yml")
     assert clone.call("check").code == 0
-    (clone.folder / "services").mkdir()
-    done = subprocess.run(
-        [sys.executable, "-m", "deploystep", "check", "--rules", "../.circleci/deploy.yml"],
-        cwd=clone.folder / "services",
-        env=clone.environment(None, {}, ci=True),
-        check=False,
-    )
-    assert done.returncode == 0
+    clone.folder /= "services"
+    clone.folder.mkdir()
+    assert clone.call("check", "--rules", "../.circleci/deploy.yml").code == 0
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
@@ -85,12 +80,9 @@ def test_a_rule_file_that_is_no_regular_file(project: Project, kind: str) -> Non
 def test_facts_of_a_hundred_thousand_files(project: Project, form: str) -> None:
     project.write(RULES.replace("{branch: main}", "{branch: main, paths: {only: services/**, since: previous-commit}}"))
     names = [f"libraries/lib-{n}/source/file.py" for n in range(100_000)] + ["services/api/app.py"]
-    if form == "json":
-        text = json.dumps({"branch": "main", "changed": names})
-    else:
-        text = "branch: main\nchanged:\n" + "".join(f"  - {name}\n" for name in names)
-    assert len(text) > 1024 * 1024
-    (project.folder / "facts").write_text(text, encoding="utf-8")
+    facts = {"branch": "main", "changed": names}
+    listed = "branch: main\nchanged:\n" + "".join(f"  - {name}\n" for name in names)
+    project.write(json.dumps(facts) if form == "json" else listed, "facts")
     ended = project.call("plan", "--json", "--given", "facts")
     assert (ended.code, ended.json["rules"][0]["verdict"]) == (0, "fire"), ended.err[:1000]
 

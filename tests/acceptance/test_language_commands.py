@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from acceptance.process import TOKEN, Project, sandbox
 from builds import PIPELINE, SHA, WORKFLOW
 
+DEPLOY = "deploy: {workflow: deploy, parameters: {deploy: true}}"
 CASES = """
     version: 1
     rules:
@@ -27,30 +27,42 @@ REQUIRES = """
         requires: [test]
         deploy: {workflow: deploy, parameters: {deploy: true}}
     """
+WIRED = """
+    version: 2.1
+    parameters: {deploy: {type: boolean, default: false}}
+    jobs:
+      test: {steps: [checkout, {run: make test}, {run: deploystep run}]}
+      release: {steps: [checkout, {run: make release}]}
+    workflows:
+      build:
+        unless: << pipeline.parameters.deploy >>
+        jobs: [test]
+      deploy:
+        when: << pipeline.parameters.deploy >>
+        jobs: [release]
+    """
 
 
-def test_cases_that_hold(project: Project) -> None:
+def test_cases_that_hold_and_what_none_shows(project: Project) -> None:
     project.write(CASES % "")
     ended = project.call("test")
     assert (ended.code, ended.out.splitlines()[-1]) == (0, "2 passed, 0 failed")
+    project.write(REQUIRES)
+    ended = project.call("test", "--coverage")
+    assert (ended.code, "no case shows rule 'production' firing" in ended.out) == (0, True)
 
 
 def test_a_case_that_fails_is_exit_3_and_junit_tells(project: Project) -> None:
     project.write(CASES % "production")
     ended = project.call("test", "--json", "--junit", "results/deploystep.xml")
-    assert ended.code == 3
+    assert (ended.code, ended.json["error"]["code"]) == (3, "cases-failed")
     assert [case["outcome"] for case in ended.json["cases"]] == ["passed", "failed"]
-    assert ended.json["error"]["code"] == "cases-failed"
     suite = ET.parse(project.folder / "results/deploystep.xml").getroot().find("testsuite")  # noqa: S314 - our own
     assert suite is not None
     assert suite.get("failures") == "1"
-
-
-def test_coverage_names_what_no_case_shows(project: Project) -> None:
-    project.write(REQUIRES)
-    ended = project.call("test", "--coverage")
-    assert ended.code == 0
-    assert "no case shows rule 'production' firing" in ended.out
+    (project.folder / "file").write_text("", encoding="utf-8")
+    ended = project.call("test", "--junit", "file/x.xml")
+    assert (ended.code, "--junit" in ended.err) == (2, True)
 
 
 def test_check_beside_the_config_and_strictly(project: Project) -> None:
@@ -59,10 +71,8 @@ def test_check_beside_the_config_and_strictly(project: Project) -> None:
     wrong = project.call("check")
     assert (wrong.code, ".circleci/config.yml has no workflow 'deploy'" in wrong.out) == (3, True)
     project.write("version: 2.1\n", ".circleci/config.yml")
-    project.write((CASES % "").replace("deploy: {workflow: deploy, parameters: {deploy: true}}", "deploy: {}"))
-    assert project.call("check").code == 0
-    strict = project.call("check", "--strict")
-    assert strict.code == 3
+    project.write((CASES % "").replace(DEPLOY, "unless: {user: '[bot]'}"))
+    assert [project.call("check", *options).code for options in ((), ("--strict",))] == [0, 3]
 
 
 @pytest.mark.parametrize(
@@ -80,23 +90,12 @@ def test_required_jobs_are_read_from_circleci(
     project.write(REQUIRES)
     with sandbox() as server:
         server.add_build(PIPELINE, "gh/acme/shop", workflow_id=WORKFLOW, jobs=jobs, branch="main", revision=SHA)
+        dry = project.step(server, "--dry-run", CIRCLE_JOB=own)
         ended = project.step(server, CIRCLE_JOB=own)
         posts = [r for r in server.requests if r.method == "POST"]
     assert (ended.code, ended.json["rules"][0]["verdict"]) == (code, verdict)
     assert len(posts) == (1 if verdict == "fire" else 0)
-
-
-def test_check_refuses_a_rule_that_requires_the_job_that_it_runs_in(project: Project) -> None:
-    project.write(REQUIRES)
-    config = """
-        version: 2.1
-        parameters: {deploy: {type: boolean, default: false}}
-        jobs: {test: {steps: [checkout, {run: make test}, {run: deploystep run}]}}
-        workflows: {build: {jobs: [test]}, deploy: {jobs: [release]}}
-        """
-    project.write(config, ".circleci/config.yml")
-    ended = project.call("check")
-    assert (ended.code, "error[E702]: job 'test' runs this step" in ended.out) == (3, True), ended.out
+    assert (dry.json["rules"], dry.outcomes) == (ended.json["rules"], ["planned"] * len(posts))
 
 
 def test_a_fact_that_cannot_be_learned_is_exit_5_and_nothing_is_sent(project: Project) -> None:
@@ -104,26 +103,8 @@ def test_a_fact_that_cannot_be_learned_is_exit_5_and_nothing_is_sent(project: Pr
     with sandbox() as server:
         ended = project.step(server)
         assert [r for r in server.requests if r.method == "POST"] == []
-    assert ended.code == 5
     (problem,) = ended.json["error"]["diagnostics"]
-    assert (problem["code"], problem["severity"], problem["line"]) == ("U103", "undecided", 5)
-
-
-def test_a_dry_run_judges_as_the_live_run_does(project: Project) -> None:
-    project.write(REQUIRES)
-    with sandbox() as server:
-        server.add_build(PIPELINE, "gh/acme/shop", workflow_id=WORKFLOW, jobs={"test": "success"})
-        live, dry = project.step(server), project.step(server, "--dry-run")
-    assert live.json["rules"] == dry.json["rules"]
-    assert dry.outcomes == ["planned"]
-
-
-def test_a_folder_for_results_that_cannot_be_made(project: Project) -> None:
-    project.write(CASES % "")
-    Path(project.folder / "results").write_text("", encoding="utf-8")
-    ended = project.call("test", "--junit", "results/x.xml")
-    assert ended.code == 2
-    assert "--junit" in ended.err
+    assert (ended.code, problem["code"], problem["severity"], problem["line"]) == (5, "U103", "undecided", 5)
 
 
 def test_no_rule_can_send_the_token_whatever_it_is_called(project: Project) -> None:
@@ -139,47 +120,38 @@ def test_no_rule_can_send_the_token_whatever_it_is_called(project: Project) -> N
     assert TOKEN not in ended.out + ended.err
 
 
-WIRED = """
-    version: 2.1
-    parameters: {deploy: {type: boolean, default: false}}
-    jobs:
-      test: {steps: [checkout, {run: make test}, {run: deploystep run}]}
-      release: {steps: [checkout, {run: make release}]}
-    workflows:
-      build:
-        unless: << pipeline.parameters.deploy >>
-        jobs: [test]
-      deploy:
-        when: << pipeline.parameters.deploy >>
-        jobs: [release]
-    """
+@pytest.mark.parametrize(
+    ("instead", "wired", "code", "told"),
+    [
+        ("environment: e", {}, 0, "warning[P05]: .circleci/config.yml:9: job 'test' names no context"),
+        ("ignore: [P05]", {}, 0, "nothing wrong found"),
+        ("ignore: [E702]", {}, 3, "error[E116]: 'E702' is not a code that can be ignored"),
+        ("requires: [test]", {}, 3, "error[E702]: job 'test' runs this step"),
+        (
+            "environment: e",
+            {"when: <<": "x: <<"},
+            3,
+            "error[P02]: .circleci/config.yml:10: workflow 'deploy' also runs",
+        ),
+        ("ignore: [P02, P05]", {"when: <<": "x: <<"}, 0, "nothing wrong found"),
+        ("ignore: [P05]", {"run: deploystep run": "run: ci/go.sh"}, 0, "warning[P04]"),
+        ("ignore: [P05]", {"run: deploystep run": "run: ci/there.sh"}, 0, "nothing wrong found"),
+    ],
+)
+def test_check_reads_the_wiring_and_can_be_told_to_ignore(
+    project: Project, instead: str, wired: dict[str, str], code: int, told: str
+) -> None:
+    project.write(REQUIRES.replace("requires: [test]", instead))
+    ((old, new),) = wired.items() or [("", "")]
+    project.write(WIRED.replace(old, new) if old else WIRED, ".circleci/config.yml")
+    project.write("deploystep run\n", "ci/there.sh")
+    ended = project.call("check")
+    assert (ended.code, told in ended.out) == (code, True), ended.out
 
 
-def test_check_reads_the_wiring_and_can_be_told_to_ignore(project: Project) -> None:
-    rules = REQUIRES.replace("requires: [test]", "environment: e")
-    project.write(rules)
+def test_a_whole_file_can_ignore_a_code(project: Project) -> None:
+    project.write(REQUIRES.replace("requires: [test]", "environment: e").replace("rules:", "ignore: P05\n    rules:"))
     project.write(WIRED, ".circleci/config.yml")
-    told = project.call("check")
-    assert (told.code, "warning[P05]: .circleci/config.yml:9: job 'test' names no context" in told.out) == (0, True)
-    project.write(rules.replace("environment: e", "ignore: [P05]"))
-    assert "nothing wrong found" in project.call("check").out
-    project.write(rules.replace("rules:", "ignore: P05\n    rules:"))
-    assert "nothing wrong found" in project.call("check").out
-    project.write(rules.replace("environment: e", "ignore: [E702]"))
-    assert "error[E116]: 'E702' is not a code that can be ignored" in project.call("check").out
-    project.write(rules)
-    project.write(WIRED.replace("    when: << pipeline.parameters.deploy >>\n", ""), ".circleci/config.yml")
-    loop = project.call("check")
-    assert (loop.code, "error[P02]: .circleci/config.yml:10: workflow 'deploy' also runs" in loop.out) == (3, True)
-    project.write(rules.replace("environment: e", "ignore: [P02, P05]"))
-    assert project.call("check").code == 0
-
-
-def test_check_reads_scripts_where_there_is_no_clone(project: Project) -> None:
-    project.write(REQUIRES.replace("requires: [test]", "ignore: [P05]"))
-    project.write(WIRED.replace("run: deploystep run", "run: ci/go.sh"), ".circleci/config.yml")
-    assert "warning[P04]" in project.call("check").out
-    project.write("deploystep run\n", "ci/go.sh")
     assert "nothing wrong found" in project.call("check").out
 
 
@@ -208,8 +180,7 @@ def test_check_explains_a_code(project: Project) -> None:
 def test_plan_says_what_would_run(project: Project) -> None:
     project.write(CASES % "")
     project.write(WIRED, ".circleci/config.yml")
-    facts = ("--given", "facts.yml")
-    (project.folder / "facts.yml").write_text("branch: main\n", encoding="utf-8")
-    assert "  would run: workflow deploy: release\n" in project.call("plan", *facts).out
-    (trigger,) = project.call("plan", *facts, "--json").json["triggers"]
+    project.write("branch: main\n", "facts.yml")
+    assert "  would run: workflow deploy: release\n" in project.call("plan", "--given", "facts.yml").out
+    (trigger,) = project.call("plan", "--given", "facts.yml", "--json").json["triggers"]
     assert trigger["would_run"]["workflows"][0]["jobs"] == [{"name": "release", "line": 12, "runs": "yes"}]

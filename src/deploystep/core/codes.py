@@ -35,7 +35,6 @@ E012 | a merge key (<<) | places in merged maps are ambiguous | write the keys o
 E013 | more than one YAML document | a line --- or ... in the file | keep one document
 E014 | the file is empty | nothing but comments | begin with version: 1
 E015 | an alias that cannot be followed | it repeats itself, or too much | write it out
-E017 | a bracket that is not closed | a ] or } is missing | close it, or quote a text that holds one
 E101 | the wrong kind of value | a text, list or map is written where another is wanted | write it as the example in the message
 E102 | an unknown key | a slip, or a word of another system | take the key that the message proposes
 E103 | a required key is missing | every map has keys that it needs | add it as the example shows
@@ -63,7 +62,6 @@ E304 | a comparison in which nothing ever changes | the default branch, or a tag
 E305 | a rule that can never fire | its unless covers its when | correct one of them
 E306 | an alternative that adds nothing | an earlier one holds whenever it does | remove it
 E310 | two rules whose runs cannot be told apart, and both fire for one build | they start the same workflow or job without a deploy key | give each its own workflow, or send ${deploy.key} with both
-E311 | since: last-deploy in a rule for gate alone | gate starts no run by which an earlier deploy is known | write since: previous-commit or since: {ref: NAME}
 E401 | an unknown time zone | a slip, or no IANA name | write for example Europe/Berlin
 E402 | a window that cannot be read | it has days, and two times with minutes | write Mon-Thu 09:00-17:00
 E403 | a time that cannot be read | a date, a time and perhaps a zone | write 2026-12-18 18:00
@@ -80,7 +78,7 @@ E506 | an unknown ${name} | the list of names is closed | take the proposed name
 E507 | a ${name} that is never set for this rule | ${CIRCLE_TAG} in a rule for branches, and the like | leave it out, or split the rule
 E508 | a ${name} that is not set in this build | the rule fired without that fact | ask for the fact in when:
 E509 | a value with characters that are not allowed | the receiving config pastes it into a shell | send ${branch.slug} or ${CIRCLE_SHA1} instead
-E510 | too many, or too long, parameters | CircleCI takes 100, and 512 characters each | send less
+E510 | a value that is too long | CircleCI takes 512 characters | send less
 E511 | a secret | tokens are never read or sent | name another variable
 E601 | an unknown target | to: names one that targets: has not | correct the name, or describe it
 E602 | job: for a tag | API v1.1 triggers a job on a branch | use workflow:
@@ -126,7 +124,6 @@ W312 | a bot as user: | bots have no CircleCI account, so it never matches | use
 W313 | not all of the file is compared | it holds very many or very large patterns | write fewer or simpler patterns, or split the rules
 W401 | a time in UTC | neither it nor the file names a zone | write timezone: in the file
 W601 | API v1.1 | its triggers end on 1 February 2027 | gate a workflow on a parameter and use workflow:
-W603 | a trigger without a parameter | it starts the same workflows again, and the step with them | send a parameter, and gate the workflows by it
 W701 | something that no case shows | --coverage was asked for | add a case
 W702 | a required job that is not in the workflow of the step, or does not run there | misspelt, renamed, or filtered out in config.yml | correct the name, or its filters
 W705 | a path pattern that matches no file | misspelt, or the files were moved | correct the path
