@@ -7,8 +7,7 @@ import sys
 
 from deploystep.core.nodes import NOT_EXECUTED, other_node
 
-#: Modules are no garbage, and a run is over before there is any worth looking for.
-RARELY = 100_000
+RARELY = 100_000  # modules are no garbage, and a run is over before there is any worth looking for
 
 
 def main() -> int:
@@ -18,8 +17,8 @@ def main() -> int:
     words = other_node(os.environ) if arguments[:1] in (["run"], ["gate"]) else None
     executes = arguments[:1] == ["gate"] and "--" in arguments
     own = arguments[: arguments.index("--")] if executes else arguments
-    is_more = any(word in ("--json", "-h", "--help") or word.startswith(("--export", "--report")) for word in own)
-    is_more = is_more or any(os.environ.get(f"DEPLOYSTEP_{name}") for name in ("JSON", "EXPORT", "REPORT"))
+    is_more = any(word.startswith(("--json", "-h", "--help", "--export", "--report")) for word in own)
+    is_more |= any(os.environ.get(f"DEPLOYSTEP_{name}") for name in ("JSON", "EXPORT", "REPORT"))
     if words is not None and not is_more:
         stream = err if executes else out
         try:

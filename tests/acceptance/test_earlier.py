@@ -26,6 +26,18 @@ def ended_quickly(**settings: Any) -> Sandbox:
 # Superseded
 
 
+def test_a_commit_that_was_overtaken(clone: Clone, circleci: Sandbox) -> None:
+    old, new = clone.commit(), clone.commit()
+    clone.push()
+    ended = clone.step(circleci, CIRCLE_SHA1=old)
+    assert (ended.code, ended.outcomes) == (0, ["superseded"])
+    assert ended.json["triggers"][0]["because"].startswith(f"branch main has moved on to {new}")
+    assert triggers(circleci) == []
+    shown = clone.call("run", server=circleci, CIRCLE_SHA1=old)
+    assert "= superseded\n" in shown.out
+    assert new in shown.out
+
+
 def test_a_commit_that_was_overtaken_by_one_that_is_skipped(clone: Clone, circleci: Sandbox) -> None:
     """Nobody decides about a head with [skip ci], so nobody is said to."""
     old = clone.commit()

@@ -71,50 +71,6 @@ def test_sarif_is_valid_and_tells_the_same(project: Project) -> None:
         found = [(r["ruleId"], r["level"], r["locations"][0]["physicalLocation"]) for r in run["results"]]
         regions = [(code, level, at["region"]["startLine"], at["region"]["startColumn"]) for code, level, at in found]
         assert regions == places(project, text)
-        assert "informationUri" not in run["tool"]["driver"], "no address that may not exist"
-        names = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
-        assert [names[r["ruleIndex"]] for r in run["results"]] == [r["ruleId"] for r in run["results"]]
-
-
-OPEN = """
-    version: 2.1
-    parameters: {deploy: {type: boolean, default: false}}
-    jobs:
-      release: {steps: [checkout, {run: make release}]}
-    workflows:
-      deploy:
-        jobs: [release]
-    """
-
-
-@pytest.mark.parametrize(
-    ("below", "more"), [(".", ()), ("services/api", ()), ("services/api", ("--config", "../../.circleci/config.yml"))]
-)
-def test_a_fault_of_the_config_is_placed_there(tmp_path: Path, below: str, more: tuple[str, ...]) -> None:
-    """All paths are from the root of the clone, also where check is run, and has its rules, in a folder below it."""
-    root = Clone(tmp_path / "clone")
-    root.write(OPEN, ".circleci/config.yml")
-    here = Project(root.folder / below)
-    rules = (Path(below) / ".circleci/deploy.yml").as_posix()
-    github, sarif, junit = (checked(here, SOUND, form, *more).out for form in FORMATS[1:])
-    (line,) = (line for line in github.splitlines() if "P02" in line)
-    assert line.startswith("::error file=.circleci/config.yml,line=6,title=deploystep P02::workflow 'deploy' also")
-    assert line.endswith(f"(rule: {rules}:5)")
-    (result,) = (r for r in json.loads(sarif)["runs"][0]["results"] if r["ruleId"] == "P02")
-    at = result["locations"][0]["physicalLocation"]
-    assert (at["artifactLocation"]["uri"], at["region"]) == (".circleci/config.yml", {"startLine": 6})
-    assert result["message"]["text"].endswith(f"(rule: {rules}:5)")
-    assert 'classname=".circleci/config.yml" file=".circleci/config.yml"' in junit
-
-
-def test_a_fault_of_a_config_of_another_repository_is_placed_at_the_rule(tmp_path: Path) -> None:
-    root = Clone(tmp_path / "clone")
-    other = "version: 2\njobs: {a: {steps: [checkout]}}\nworkflows: {deploy: {jobs: [a]}}\n"
-    (tmp_path / "other.yml").write_text(other, encoding="utf-8")
-    to = "targets: {t: {project: gh/acme/t, branch: main}}\n    rules:"
-    rules = SOUND.replace("rules:", to).replace("workflow:", "to: t, workflow:")
-    ended = checked(root, rules, "github", "--config", "t=../other.yml")
-    assert "file=.circleci/deploy.yml,line=6,col=52,endColumn=58,title=deploystep P01::../other.yml:1: " in ended.out
 
 
 def test_junit_fails_for_what_ends_check(project: Project) -> None:
@@ -130,14 +86,15 @@ def test_junit_fails_for_what_ends_check(project: Project) -> None:
     assert [suite(warning, *more).get("failures") for more in ((), ("--strict",))] == ["0", "1"]
 
 
-def test_a_path_of_any_characters_is_told_in_each_format(project: Project) -> None:
-    path = ".circleci/50%25 #1\a.yml"
-    project.write("version: 1\nrules: [{name: a, when: {brunch: main}, deploy: {workflow: d}}]\n", path)
-    github, sarif, junit = (project.call("check", "--format", form, "--rules", path).out for form in FORMATS[1:])
+def test_a_path_of_any_characters_is_told_in_each_format_from_the_root_of_the_clone(tmp_path: Path) -> None:
+    root = Clone(tmp_path / "clone")
+    here, path = Project(root.folder / "services/api"), ".circleci/50%25 #1\a.yml"
+    here.write("version: 1\nrules: [{name: a, when: {brunch: main}, deploy: {workflow: d}}]\n", path)
+    github, sarif, junit = (here.call("check", "--format", form, "--rules", path).out for form in FORMATS[1:])
     place = json.loads(sarif)["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
-    assert place["artifactLocation"]["uri"] == ".circleci/50%2525%20%231%07.yml"
+    assert place["artifactLocation"]["uri"] == "services/api/.circleci/50%2525%20%231%07.yml"
     assert "\a" not in "".join(element.get("name", "") for element in ET.fromstring(junit.encode()).iter())  # noqa: S314 - our own
-    assert "file=.circleci/50%2525 #1\a.yml,line=2" in github
+    assert r"file=services/api/.circleci/50%2525 #1\x07.yml,line=2" in github
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -164,7 +164,6 @@ def test_rules_in_a_folder_below_are_named_from_the_root(fresh: Fresh) -> None:
     assert ended.out.startswith("services/api/deploy.yml is written")
     assert "\n      - run: deploystep run --rules services/api/deploy.yml\n" in ended.out
     assert "# After a change:  deploystep check --rules services/api/deploy.yml && " in rules(below, "deploy.yml")
-    assert "next:  make that change and commit it, then  deploystep test --rules services/api/deploy" in ended.out
 
 
 def test_outside_of_a_clone(tmp_path: Path) -> None:
@@ -214,7 +213,6 @@ def test_a_rule_for_tags_is_planned_for_one_that_there_is(fresh: Fresh) -> None:
     assert "$ deploystep plan --tag v1.2.0\n" in ended.out
     assert "fire  production  gate only: tag v1.2.0 matches" in ended.out
     assert 'name: "v1.2.0 deploys the commit that was tested"' in rules(fresh)
-    assert ended.out.endswith("then  deploystep test\n"), "gate would judge the branch that is checked out"
 
 
 @pytest.mark.parametrize(

@@ -159,8 +159,8 @@ def test_a_whole_file_can_ignore_a_code(project: Project) -> None:
     ("text", "told"),
     [
         ("setup: true\n", ".circleci/config.yml:1: a setup config: what continues it is not compared with"),
-        ("- a\n", ".circleci/config.yml:1: the rules are not compared with it: it is not a map"),
-        ("a: [\n", ".circleci/config.yml:2: the rules are not compared with it: YAML cannot read it"),
+        ("- a\n", ".circleci/config.yml:1: this config is passed over: it is not a map"),
+        ("a: [\n", ".circleci/config.yml:2: this config is passed over: YAML cannot read it"),
     ],
 )
 def test_a_config_that_is_not_compared_with_is_named_with_the_line(project: Project, text: str, told: str) -> None:
@@ -180,7 +180,8 @@ def test_check_explains_a_code(project: Project) -> None:
 def test_plan_says_what_would_run(project: Project) -> None:
     project.write(CASES % "")
     project.write(WIRED, ".circleci/config.yml")
-    project.write("branch: main\n", "facts.yml")
-    assert "  would run: workflow deploy: release\n" in project.call("plan", "--given", "facts.yml").out
-    (trigger,) = project.call("plan", "--given", "facts.yml", "--json").json["triggers"]
-    assert trigger["would_run"]["workflows"][0]["jobs"] == [{"name": "release", "line": 12, "runs": "yes"}]
+    facts = ("--given", "facts.yml")
+    (project.folder / "facts.yml").write_text("branch: main\n", encoding="utf-8")
+    assert "  would run: workflow deploy: release\n" in project.call("plan", *facts).out
+    (trigger,) = project.call("plan", *facts, "--json").json["triggers"]
+    assert trigger["would_run"]["workflows"] == [{"name": "deploy", "runs": "yes"}]

@@ -212,9 +212,9 @@ def test_it_says_what_was_read_and_what_was_not(shop: Clone) -> None:
 @pytest.mark.parametrize(
     ("steps", "noun", "by_hand"),
     [
-        (["deploy: a", f"deploy: {CALL}", "deploy:"], "3 deploy steps and 1 call", ", 1 of them by hand"),
-        (["deploy: {shell: zsh, command: ./a.sh}", "run:"], "1 deploy step", ", by hand"),
-        ([f"run: {CALL}", f"run: {CALL}", "run:"], "2 calls", ", all of them by hand"),
+        (["deploy: a", f"deploy: {CALL}", "deploy:"], "3 deploy steps and 1 call", ", 1 by hand"),
+        (["deploy: {shell: zsh, command: ./a.sh}", "run:"], "1 deploy step", ", 1 by hand"),
+        ([f"run: {CALL}", f"run: {CALL}", "run:"], "2 calls", ", 2 by hand"),
     ],
 )
 def test_steps_and_calls_are_counted_apart(shop: Clone, steps: list[str], noun: str, by_hand: str) -> None:

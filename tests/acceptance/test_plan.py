@@ -47,6 +47,7 @@ def test_of_another_branch_or_tag(clone: Clone) -> None:
     tagged = plan(clone, "--tag", "v1.0").json["build"]
     assert (tagged["branch"], tagged["tag"], tagged["revision"]) == (None, "v1.0", old)
     assert plan(clone, "--sha", "HEAD~1").json["build"]["revision"] == old
+    assert plan(clone, CIRCLE_SHA1=OTHER_SHA).json["build"]["revision"] == OTHER_SHA, "not what is checked out"
 
 
 def test_as_another_node(clone: Clone) -> None:
@@ -54,17 +55,27 @@ def test_as_another_node(clone: Clone) -> None:
     assert (ended.code, ended.json["skipped"]) == (0, "node 2 of 4; node 0 decides")
 
 
-def test_more_variables_from_a_file(clone: Clone) -> None:
-    clone.write(RULES.replace("{branch: main}", '{branch: main, env: {MODE: "on"}}'))
-    clone.write("# a comment\nexport MODE='on'\n", "env.txt")
-    assert plan(clone).json["rules"][0]["verdict"] == "no"
-    assert plan(clone, "--env-file", "env.txt").json["rules"][0]["verdict"] == "fire"
+@pytest.mark.parametrize(
+    ("words", "code", "error"),
+    [
+        ("--branch a --tag b", 2, "usage"),
+        ("--sha HEAD~9", 2, "sha"),
+        ("--tag v9", 2, "tag"),
+        ("--node-index x", 4, "environment-invalid"),
+        ("--env-file none.env", 2, "file-unreadable"),
+    ],
+)
+def test_what_describes_no_build(clone: Clone, words: str, code: int, error: str) -> None:
+    ended = plan(clone, *words.split())
+    assert (ended.code, ended.json["error"]["code"]) == (code, error)
 
 
-def test_outside_of_a_clone(project: Project) -> None:
-    ended = plan(project)
-    assert (ended.code, ended.json["error"]["code"]) == (4, "not-in-a-clone")
-    assert ended.json["error"]["message"] == "this folder is in no git clone, and no build's environment is set"
+def test_outside_of_a_clone_and_before_the_first_commit(tmp_path: Path) -> None:
+    for made, folder in ((Project, tmp_path / "folder"), (Clone, tmp_path / "clone")):
+        folder.mkdir()
+        ended = plan(made(folder))
+        assert (ended.code, ended.json["error"]["code"]) == (4, "not-in-a-clone")
+        assert ended.json["error"]["message"].endswith("and no build's environment is set")
 
 
 GIVEN = {"branch": "main", "sha": SHA, "user": "anna", "now": "2026-06-16 10:00"}
@@ -151,12 +162,6 @@ def test_outside_ci_a_run_is_completed_from_git(clone: Clone) -> None:
     assert ended.json["build"]["revision"] == head
 
 
-def test_the_sandbox_needs_no_account(clone: Clone) -> None:
-    ended = clone.run(("run", "--json", "--sandbox"), {"CIRCLE_TOKEN": None}, ci=False)
-    assert (ended.code, ended.outcomes) == (0, ["triggered"]), ended.err
-    assert "nothing leaves this machine" in ended.err
-
-
 def test_a_tag_in_the_environment_is_where_the_clone_has_it(clone: Clone) -> None:
     """What is deployed from a laptop is the work tree, whatever tag a variable names."""
     clone.write(RULES.replace("branch: main", "tag: v*"))
@@ -176,28 +181,17 @@ def test_a_detached_head_is_named(clone: Clone) -> None:
     clone.git("checkout", "--quiet", "--detach")
     ended = plan(clone)
     assert (ended.code, ended.json["error"]["code"]) == (4, "no-ref")
-    assert ended.json["error"]["hints"] == ["give --branch or --tag"]
     assert plan(clone, "--branch", "main").code == 0
 
 
-def test_before_the_first_commit(tmp_path: Path) -> None:
-    clone = Clone(tmp_path)
-    ended = plan(clone)
-    error = ended.json["error"]
-    assert (ended.code, error["code"], error["message"]) == (4, "no-commit", "branch main has no commit yet")
-    assert error["hints"] == ["make the first one:  git commit --allow-empty -m start"]
-    ran = clone.run(("run", "--sandbox"), {"CIRCLE_TOKEN": None}, ci=False)
-    assert "error[no-commit]: branch main has no commit yet" in ran.err
-
-
 @pytest.mark.parametrize("origin", ["git@work:acme/shop.git", "/srv/shop.git", None])
-def test_the_stand_in_needs_no_project_of_a_known_host(clone: Clone, origin: str | None) -> None:
+def test_the_sandbox_needs_no_account_and_no_project_of_a_known_host(clone: Clone, origin: str | None) -> None:
     clone.git("remote", "remove", "origin")
     if origin is not None:
         clone.git("remote", "add", "origin", origin)
-    words = ("run", "--json", "--sandbox", "--confirm", "5s")
-    ended = clone.run(words, {"CIRCLE_TOKEN": None}, ci=False)
+    ended = clone.run(("run", "--json", "--sandbox", "--confirm", "5s"), {"CIRCLE_TOKEN": None}, ci=False)
     assert (ended.code, ended.outcomes) == (0, ["triggered"]), ended.err
+    assert "nothing leaves this machine" in ended.err
 
 
 # What plan is told of the build
@@ -228,16 +222,10 @@ def test_what_git_and_a_laptop_do_not_know(clone: Clone, rules: str, arguments: 
     assert (ended.code, ended.json["rules"][0]["verdict"]) == (0, verdict), ended.err
 
 
-def test_a_pull_request_is_shown_and_a_fork(clone: Clone) -> None:
-    build = plan(clone, "--fork", "--pull-request", "7").json["build"]
-    assert (build["branch"], build["pull_request"], build["fork"]) == ("pull/7", 7, True)
-
-
 def test_a_tag_that_is_not_there_is_not_head(clone: Clone) -> None:
     ended = plan(clone, "--tag", "v9")
-    assert (ended.code, ended.json["error"]["message"]) == (2, "--tag: this clone has no tag 'v9'")
-    head = clone.git("rev-parse", "HEAD")
-    assert plan(clone, "--tag", "v9", "--sha", "HEAD").json["build"]["revision"] == head
+    assert (ended.code, ended.json["error"]["message"]) == (2, "--tag: this clone has no 'v9'")
+    assert plan(clone, "--tag", "v9", "--sha", "HEAD").json["build"]["revision"] == clone.git("rev-parse", "HEAD")
 
 
 def test_a_branch_that_is_not_there_is_told(clone: Clone) -> None:
@@ -271,19 +259,18 @@ def test_from_any_folder_of_the_clone(clone: Clone, command: tuple[str, ...]) ->
     assert ended.code == 0, ended.err
     assert "there is no" not in ended.err
     assert command[0] == "test" or "../../.circleci/deploy.yml" in ended.out
+    (clone.folder / "../../.circleci/config.yml").unlink()
+    assert ("there is no .circleci/config.yml here" in clone.call(*command).err) is (command[0] == "check")
 
 
 def test_rules_of_a_ref_from_any_folder_of_the_clone(clone: Clone) -> None:
     (clone.folder / "services/api").mkdir(parents=True)
     clone.folder /= "services/api"
-    ended = clone.call("run", "--dry-run", "--json", "--rules-ref", "HEAD")
+    words = ("run", "--dry-run", "--json", "--rules-ref", "HEAD")
+    ended = clone.call(*words)
     assert (ended.code, ended.outcomes) == (0, ["planned"]), ended.err
-    other = ".circleci/other.yml"
-    far = clone.call("run", "--dry-run", "--json", "--rules-ref", "HEAD", "--rules", ".circleci/other.yml")
-    assert (far.code, far.json["error"]["message"]) == (
-        3,
-        f"cannot read {other} at HEAD: git says: path 'services/api/{other}' does not exist in 'HEAD'",
-    )
+    far = clone.call(*words, "--rules", ".circleci/other.yml")
+    assert (far.code, far.json["error"]["message"].split(":")[0]) == (3, "cannot read .circleci/other.yml at HEAD")
 
 
 def test_the_nearest_rules_decide(clone: Clone) -> None:
@@ -293,18 +280,12 @@ def test_the_nearest_rules_decide(clone: Clone) -> None:
 
 
 def test_where_rules_were_looked_for_is_said(clone: Clone, project: Project) -> None:
-    root = clone.folder
+    root, prefix = clone.folder, "there is no rule file .circleci/deploy.yml in"
     (root / ".circleci/deploy.yml").unlink()
     (root / "a/b").mkdir(parents=True)
-    found = []
-    for folder in (root, root / "a/b"):
-        clone.folder = folder
-        found.append(clone.call("run", "--json").json["error"]["message"])
-    prefix = "there is no rule file .circleci/deploy.yml in"
-    assert found == [
-        f"{prefix} {root}",
-        f"{prefix} {root}/a/b or above it in this clone",
-    ]
+    assert clone.call("run", "--json").json["error"]["message"] == f"{prefix} {root}"
+    clone.folder = root / "a/b"
+    assert clone.call("run", "--json").json["error"]["message"] == f"{prefix} {root}/a/b or above it in this clone"
     (project.folder / ".circleci/deploy.yml").unlink()
     error = project.call("run", "--json").json["error"]
     assert error["message"] == f"{prefix} {project.folder}, which is in no git clone"
@@ -315,7 +296,3 @@ def test_what_a_variable_stands_for_is_named_by_it(project: Project) -> None:
     ended = project.call("run", "--json", "--dry-run", DEPLOYSTEP_NOW="soon")
     assert ended.json["error"]["message"].startswith("DEPLOYSTEP_NOW: ")
     assert project.call("run", "--json", "--now", "soon").json["error"]["message"].startswith("--now: ")
-
-
-def test_that_there_is_no_config_is_told(project: Project) -> None:
-    assert "there is no .circleci/config.yml here" in project.call("check").err

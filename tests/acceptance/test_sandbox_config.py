@@ -72,7 +72,7 @@ def test_what_circleci_refuses_ends_as_there(tmp_path: Path, old: str, new: str,
     ("config", "said"),
     [
         ("setup: true\n", "sandbox: .circleci/config.yml:1: a setup config: what continues it is not known"),
-        ("jobs: {\n", "warning: .circleci/config.yml:2: the sandbox does not follow it"),
+        ("jobs: {\n", "warning: .circleci/config.yml:2: this config is passed over"),
         (None, "nothing leaves this machine"),
     ],
 )

@@ -57,14 +57,6 @@ def test_circleci_takes_it_as_an_inline_orb_and_takes_its_examples(tmp_path: Pat
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("name", ORB["examples"])
-def test_its_examples_use_parameters_that_there_are(name: str) -> None:
-    jobs = ORB["examples"][name]["usage"]["jobs"]
-    steps = [step for job in jobs.values() for step in job["steps"] if isinstance(step, dict)]
-    for key, given in [(key, given) for step in steps for key, given in step.items() if key.startswith("deploystep/")]:
-        assert set(given) <= set(ORB["commands"][key.removeprefix("deploystep/")]["parameters"])
-
-
 @pytest.mark.parametrize(
     "command",
     [
@@ -77,6 +69,14 @@ def test_linters_find_nothing(command: tuple[str, ...]) -> None:
     checker = Path(sys.executable).with_name(command[0])
     done = subprocess.run([checker, *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("name", ORB["examples"])
+def test_its_examples_use_parameters_that_there_are(name: str) -> None:
+    steps = [step for job in ORB["examples"][name]["usage"]["jobs"].values() for step in job["steps"]]
+    for key, given in (pair for step in steps if isinstance(step, dict) for pair in step.items()):
+        if key.startswith("deploystep/"):
+            assert set(given) <= set(ORB["commands"][key.removeprefix("deploystep/")]["parameters"])
 
 
 def test_the_rules_by_which_circleci_reviews_orbs() -> None:
@@ -92,15 +92,11 @@ def test_the_rules_by_which_circleci_reviews_orbs() -> None:
         assert all(re.fullmatch(r"[a-z][a-z0-9_]*", each) for each in component["parameters"])
         assert all(parameter["description"] for parameter in component["parameters"].values()), name
         assert all(step["run"]["name"] for step in component["steps"] if "run" in step)
+        secret = [p for n, p in component["parameters"].items() if re.search("token|password|secret|key", n)]
+        assert {p["type"] for p in secret} <= {"env_var_name"}, name
     for path in (ROOT / "orb/src").glob("*/*.yml"):
         steps = yaml.safe_load(path.read_text(encoding="utf-8")).get("steps", ())
         assert all(len(step["run"]["command"]) <= 64 for step in steps if "run" in step), path
-
-
-def test_no_parameter_takes_a_secret() -> None:
-    for component in COMPONENTS.values():
-        secret = {n: p["type"] for n, p in component["parameters"].items() if re.search("token|password|secret|key", n)}
-        assert set(secret.values()) <= {"env_var_name"}
 
 
 @pytest.mark.parametrize(
@@ -202,32 +198,8 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 
 class _Site(SimpleHTTPRequestHandler):
-    breaks = 0
-
-    def do_GET(self) -> None:
-        """A redirect that leads nowhere, an answer that breaks off, or the file."""
-        if self.path.endswith("/round-and-round"):
-            self.send_response(302)
-            self.send_header("Location", self.path)
-            self.end_headers()
-        elif _Site.breaks:
-            _Site.breaks -= 1
-            self.send_response(200)
-            self.send_header("Content-Length", "1000000")
-            self.end_headers()
-            self.wfile.write(b"half")
-        else:
-            super().do_GET()
-
     def log_message(self, *_: object) -> None:
         """Nothing."""
-
-
-def test_a_download_that_breaks_off_is_tried_again(machine: Machine) -> None:
-    _Site.breaks = 1
-    done = machine.install()
-    assert done.returncode == 0, done.stderr
-    assert "trying again in 2 s" in done.stderr
 
 
 def test_it_installs_with_nothing_but_a_shell_and_python(machine: Machine) -> None:
@@ -239,6 +211,9 @@ def test_it_installs_with_nothing_but_a_shell_and_python(machine: Machine) -> No
     script = f". {variables} && deploystep check --strict"
     told = subprocess.run(["sh", "-c", script], env={"PATH": str(machine.tools)}, capture_output=True, check=True)
     assert json.loads(told.stdout)[0] == ["check", "--strict"]
+    digest = machine.digest()
+    machine.file.unlink()
+    assert machine.install(sha256=digest.upper()).returncode == 0, "what is there is not downloaded again"
 
 
 def test_another_file_is_not_installed(machine: Machine) -> None:
@@ -248,28 +223,13 @@ def test_another_file_is_not_installed(machine: Machine) -> None:
     assert not list((machine.home / ".deploystep").iterdir())
 
 
-def test_what_was_changed_on_the_machine_is_replaced(machine: Machine) -> None:
-    assert machine.install().returncode == 0
-    machine.installed.write_bytes(b"something else")
-    assert machine.install().returncode == 0
-    assert machine.installed.read_bytes() == machine.file.read_bytes()
-
-
-def test_what_is_there_already_is_not_downloaded_again(machine: Machine) -> None:
-    assert machine.install().returncode == 0
-    digest = machine.digest()
-    machine.file.unlink()
-    assert machine.install(sha256=digest.upper()).returncode == 0
-
-
-@pytest.mark.parametrize("url", ["{}.missing", "no-address", "{} and more", "{}/round-and-round"])
+@pytest.mark.parametrize("url", ["{}.missing", "no-address", "{} and more"])
 def test_an_address_without_the_file_is_told(machine: Machine, url: str) -> None:
     done = machine.install(url=url.format(machine.url))
     assert done.returncode == 1
     assert "cannot be downloaded" in done.stderr
     assert "hint: " in done.stderr
     assert "Traceback" not in done.stderr
-    assert "trying again" not in done.stderr
 
 
 @pytest.mark.parametrize("is_old", [True, False])
@@ -283,35 +243,16 @@ def test_without_a_python_that_is_new_enough_nothing_is_installed(machine: Machi
     assert "no Python 3.10 or newer is on PATH\n  hint: " in done.stderr
 
 
-def test_a_newer_python_beside_an_old_one_is_found(machine: Machine) -> None:
-    (machine.tools / "python3").rename(machine.tools / "python3.12")
-    (machine.tools / "python3").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
-    (machine.tools / "python3").chmod(0o755)
-    assert machine.install().returncode == 0
-
-
-def test_parameters_reach_the_options(machine: Machine) -> None:
+def test_parameters_reach_the_options_and_leave_other_variables_alone(machine: Machine) -> None:
     machine.install()
-    given = {
-        "wait": "20m",
-        "confirm": "0",
-        "again": 'it\'s $(the) "database"\nwas restored',
-        "fetch": "true",
-        "held": "fail",
-    }
+    given = {"wait": "20m", "confirm": "0", "again": 'it\'s $(the) "database"\nwas restored', "held": "fail"}
     arguments, variables = machine.told("run", {**given, "dry_run": "1"})
     assert arguments == ["run"]
-    assert variables == {
-        **{f"DEPLOYSTEP_{name.upper()}": value for name, value in given.items()},
-        "DEPLOYSTEP_DRY_RUN": "true",
-    }
-
-
-def test_a_parameter_that_is_not_given_leaves_the_variable_of_the_job_alone(machine: Machine) -> None:
-    machine.install()
-    variables = {"DEPLOYSTEP_HOST": "https://server.acme.dev", "DEPLOYSTEP_FETCH": "true", "DEPLOYSTEP_NODES": "first"}
-    assert machine.told("run", None, **variables) == (["run"], variables)
-    assert machine.told("run", {"nodes": "all"}, **variables)[1]["DEPLOYSTEP_NODES"] == "all"
+    told = {f"DEPLOYSTEP_{name.upper()}": value for name, value in given.items()}
+    assert variables == {**told, "DEPLOYSTEP_DRY_RUN": "true"}
+    job = {"DEPLOYSTEP_HOST": "https://server.acme.dev", "DEPLOYSTEP_FETCH": "true", "DEPLOYSTEP_NODES": "first"}
+    assert machine.told("run", None, **job) == (["run"], job)
+    assert machine.told("run", {"nodes": "all"}, **job)[1]["DEPLOYSTEP_NODES"] == "all"
 
 
 @pytest.mark.parametrize("has_bash", [True, False])

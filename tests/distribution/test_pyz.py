@@ -136,31 +136,9 @@ def test_it_verifies_certificates(tmp_path: Path, pyz: Path) -> None:
         server.shutdown()
 
 
-def test_a_full_disk_is_told(tmp_path: Path, pyz: Path) -> None:
-    """The certificate authorities are written to a temporary file. Here no file may grow."""
-    (tmp_path / "clone").mkdir()
-    packed = Packed(tmp_path / "clone", sys.executable, pyz)
-    packed.write(BERLIN)
-    packed.commit()
-    packed.start = ["sh", "-c", 'ulimit -f 0 && exec "$@"', "sh", *packed.start]
-    with sandbox() as server:
-        ended = packed.step(server, PYTHONPATH=None)
-        assert not server.requests
-    assert (ended.code, "TMPDIR" in ended.err) == (4, True), ended.err
-
-
-def test_the_same_input_gives_the_same_bytes(tmp_path: Path, pyz: Path) -> None:
-    from distribution.conftest import built  # noqa: PLC0415 - found only now
-
-    assert built(tmp_path).read_bytes() == pyz.read_bytes()
-
-
-def test_its_checksum_is_beside_it(pyz: Path) -> None:
+def test_its_checksum_is_beside_it_and_the_licenses_of_all_that_is_in_it_are_inside(pyz: Path) -> None:
     digest, name = pyz.with_name("deploystep.pyz.sha256").read_text(encoding="ascii").split()
     assert (digest, name) == (hashlib.sha256(pyz.read_bytes()).hexdigest(), "deploystep.pyz")
-
-
-def test_it_brings_the_licenses_of_all_that_is_in_it(pyz: Path) -> None:
     with zipfile.ZipFile(pyz) as archive:
         names = archive.namelist()
     owners = {name.split("-")[0].lower() for name in names if ".dist-info/" in name}

@@ -73,7 +73,6 @@ def test_a_rule_file_in_a_page_is_right_or_is_marked_as_wrong(info: str, text: s
     (tmp_path / "deploy.yml").write_text(as_file(text), encoding="utf-8")
     command = [sys.executable, "-m", "deploystep", "check", "--rules", "deploy.yml"]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
-
     assert ran.returncode == (3 if info == "wrong" else 0), ran.stdout + ran.stderr
 
 
@@ -95,7 +94,6 @@ def test_the_pages_hold_rule_files_and_configs() -> None:
 def test_tables_and_output_in_a_page_are_current(page: Path) -> None:
     command = [sys.executable, str(ROOT / "scripts/docs.py"), str(page)]
     ran = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
-
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
@@ -118,7 +116,6 @@ def headings(page: Path) -> set[str]:
 def test_the_architecture_names_modules_that_are_there() -> None:
     text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     named = re.findall(r"`((?:cli|app|circleci|core|rulefile|project|adapters|render|sandbox)/\w+)(?:\.py)?`", text)
-
     assert len(named) > 30
     source = ROOT / "src/deploystep"
     assert [name for name in named if not ((source / f"{name}.py").exists() or (source / name).is_dir())] == []

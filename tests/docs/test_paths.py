@@ -13,7 +13,6 @@ import pytest
 from deploystep.cli.option_table import COMMANDS
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-WORDS_PER_MINUTE = 200
 PROJECT = "https://circleci.com/api/v1.1/project/github/$CIRCLE_PROJECT_USERNAME/$CIRCLE_PROJECT_REPONAME"
 CURL = f"""\
 version: 2
@@ -80,7 +79,6 @@ def repository(folder: Path) -> Path:
 def test_from_nothing(tmp_path: Path) -> None:
     """From an empty repository, without a commit."""
     said = walked("From nothing", repository(tmp_path / "shop"))
-
     assert "3 passed, 0 failed" in said
     assert "= not sent: this is a dry run" in said
     assert "= triggered: http://127.0.0.1:" in said
@@ -100,15 +98,3 @@ def test_from_the_deploy_step_or_curl(config: str, said_at_last: str, tmp_path: 
     name = ["-c", "user.name=x", "-c", "user.email=x@acme.dev"]
     subprocess.run(["git", *name, "commit", "--quiet", "-m", "As it was"], cwd=shop, check=True)
     assert said_at_last in walked("From the deploy step or curl", shop)
-
-
-@pytest.mark.parametrize("heading", ["From nothing", "From the deploy step or curl"])
-def test_a_path_is_read_in_two_minutes(heading: str) -> None:
-    """With all that comes before the first of the two."""
-    text = README.partition("\n## From nothing\n")[0] + section(heading)
-
-    assert len(text.split()) < 2 * WORDS_PER_MINUTE, len(text.split())
-
-
-def test_the_readme_is_short() -> None:
-    assert len(README.splitlines()) < 150

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploystep.core.build import ENV
-from deploystep.core.errors import ExitCode, Interrupted, ToolError
+from deploystep.core.errors import ExitCode, ToolError
 from deploystep.core.parameters import PUBLIC_VARIABLES, SECRET_VARIABLES, TOKEN_VARIABLES
 
 SRC = Path(__file__).resolve().parents[2] / "src" / "deploystep"
@@ -54,26 +54,13 @@ def test_exit_codes_are_those_of_the_contract() -> None:
     }
 
 
-def test_every_exit_code_has_a_meaning() -> None:
-    meanings = [code.meaning for code in ExitCode]
-    assert len(set(meanings)) == len(meanings)
-    assert all(meanings)
-
-
 def test_every_exit_code_is_somebodys() -> None:
     import deploystep.cli.main  # noqa: F401, PLC0415 - it defines one
 
     used = {kind.exit for kind in kinds().values()} | SIGNALS | {code for code in ExitCode if code.is_result}
     assert set(ExitCode) == used
-
-
-def test_no_two_errors_share_an_exit_code() -> None:
     codes = [kind.exit for kind in kinds().values()]
-    assert len(set(codes)) == len(codes)
-
-
-def test_an_interruption_is_caught_by_no_ordinary_handler() -> None:
-    assert not issubclass(Interrupted, Exception)
+    assert len(set(codes)) == len(codes) > 10
 
 
 # Errors end in a next step
@@ -109,10 +96,6 @@ def _names(call: ast.Call, keyword: str) -> bool:
     return any(k.arg == keyword for k in call.keywords)
 
 
-def test_there_are_errors_to_look_at() -> None:
-    assert len(_raised()) > 25
-
-
 # Variables
 
 
@@ -142,18 +125,6 @@ def test_every_variable_that_is_read_is_in_a_table() -> None:
     }
     assert named - known == set()
     assert "CIRCLE_SHA1" in named
-
-
-def test_every_variable_in_the_table_of_the_build_is_read() -> None:
-    """It is named once more than there are tables with its name."""
-    tables = (ENV, PUBLIC_VARIABLES, SECRET_VARIABLES, TOKEN_VARIABLES)
-    named = [
-        node.value
-        for path in MODULES
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Constant) and node.value in ENV
-    ]
-    assert [name for name in ENV if named.count(name) <= sum(name in table for table in tables)] == []
 
 
 def test_no_secret_may_be_sent() -> None:

@@ -1,8 +1,8 @@
 """The two streams. stdout carries the result, stderr everything else; nothing on them holds the token."""
 
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from deploystep.core.secret import Secret
@@ -14,7 +14,40 @@ class Console:
 
     def __init__(self, out: TextIO, err: TextIO, secrets: tuple[Secret, ...]) -> None:
         self._out, self._err, self._secrets = out, err, secrets
-        self.is_quiet = self.is_verbose = False
+        self.is_quiet = self.is_verbose = self._is_drawn = False
+
+    @contextmanager
+    def working(self, what: str) -> Iterator[None]:
+        """While it takes more than a second, show on the terminal what is at work, and for how many seconds.
+
+        To be used only where stderr is a terminal and nobody keeps what it shows.
+        """
+        import signal  # noqa: PLC0415 - few have a terminal
+        import threading  # noqa: PLC0415 - as above
+
+        ended, columns = threading.Event(), os.get_terminal_size(self._err.fileno()).columns or 80
+
+        def draw() -> None:
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are for who waits
+            seconds = 0
+            while not ended.wait(1.0) and not self.is_quiet:
+                seconds += 1
+                self._is_drawn = True
+                self._write(self._err, f"\r\x1b[K{f'{what} … {seconds} s'[: columns - 1]}", end="")
+
+        thread = threading.Thread(target=draw, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            self._clear()
+
+    def _clear(self) -> None:
+        if self._is_drawn:
+            self._is_drawn = False
+            self._write(self._err, "\r\x1b[K", end="")
 
     def hide(self, secret: Secret) -> None:
         """From now on, mask this too."""
@@ -52,10 +85,12 @@ class Console:
             text = secret.masked(text)
         return text
 
-    def _write(self, stream: TextIO, text: str) -> None:
+    def _write(self, stream: TextIO, text: str, end: str = "\n") -> None:
+        if end:
+            self._clear()
         encoding = stream.encoding or "utf-8"
         try:
-            stream.write(self.masked(text).encode(encoding, "backslashreplace").decode(encoding) + "\n")
+            stream.write(self.masked(text).encode(encoding, "backslashreplace").decode(encoding) + end)
             stream.flush()
         except OSError:
             # Nobody reads this stream any more, or its disk is full. That must not end the command, least of all
@@ -67,10 +102,3 @@ class Console:
 def wants_colour(choice: str, stream: TextIO, environ: Mapping[str, str]) -> bool:
     """Whether to colour a stream: `always` and `never` decide; `auto` asks the terminal and NO_COLOR."""
     return choice == "always" or (choice == "auto" and stream.isatty() and not environ.get("NO_COLOR"))
-
-
-def width_of(stream: TextIO) -> int:
-    """How many columns a terminal has; 100 where it is none."""
-    with suppress(OSError, ValueError):
-        return os.get_terminal_size(stream.fileno()).columns or 100
-    return 100

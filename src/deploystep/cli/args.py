@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from deploystep import __version__
 from deploystep.app.options import Options
@@ -11,11 +11,6 @@ from deploystep.core.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-
-#: What `--export` writes, and what the command of `gate` is given: it may call this program again.
-_HANDED_ON: Final = re.compile(
-    r"DEPLOYSTEP_((RULE|OUTCOME|RUN_ID|RUN_URL)(_[0-9]+)?|ENVIRONMENT|REVISION|KEY|PARAM_\w+)", re.ASCII
-)
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
@@ -34,7 +29,9 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
             value, written = _from_variable(option, environ), option.variable
             from_variables |= {option.name} if value else set()
         if value is not None:
-            values[option.name] = value if option.metavar is None else option.read(written, value)
+            values[option.name] = tuple(value) if isinstance(value, list) else value
+            if option.form is not None and not isinstance(value, bool):
+                values[option.name] = option.form.read(written, value)
     return Options(command, **values, from_variables=frozenset(from_variables))
 
 
@@ -50,10 +47,10 @@ def own_words(argv: Sequence[str]) -> tuple[Sequence[str], tuple[str, ...]]:
 
 
 def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Names that look like variables of options, and are none."""
-    known = {option.variable for option in OPTIONS if option.has_variable}
-    named = (name for name in environ if name.startswith("DEPLOYSTEP_") and name not in known)
-    return tuple(sorted(name for name in named if not _HANDED_ON.fullmatch(name)))
+    """Names that look like variables of options, and are none, nor what `--export` or `gate` hands on."""
+    handed_on = r"DEPLOYSTEP_((RULE|OUTCOME|RUN_ID|RUN_URL)(_[0-9]+)?|ENVIRONMENT|REVISION|KEY|PARAM_\w+)"
+    named = {n for n in environ if n.startswith("DEPLOYSTEP_")} - {o.variable for o in OPTIONS if o.has_variable}
+    return tuple(sorted(name for name in named if not re.fullmatch(handed_on, name, re.ASCII)))
 
 
 def _given(argv: Sequence[str]) -> Mapping[str, Any]:
@@ -72,15 +69,12 @@ def _given(argv: Sequence[str]) -> Mapping[str, Any]:
 
 
 def _from_variable(option: Option, environ: Mapping[str, str]) -> str | bool | None:
-    text = environ.get(option.variable) if option.has_variable else None
-    if text is None or (text == "" and option.metavar is not None):
-        return None
-    is_switch = option.metavar is None
-    expected = ("true", "false") if is_switch else option.choices
-    if expected is not None and (text.lower() not in TRUE | FALSE if is_switch else text not in expected):
+    text = environ.get(option.variable, "") if option.has_variable else ""
+    expected = ("true", "false") if option.metavar is None else option.choices
+    if text and expected and (text not in expected if option.choices else text.lower() not in TRUE | FALSE):
         what = f"{option.variable} is {text!r}: expected one of {', '.join(expected)}"
         raise UsageError("usage", what, f"unset it, or give {option.flag}")
-    return text.lower() in TRUE if is_switch else text
+    return (text.lower() in TRUE if option.metavar is None else text) if text else None
 
 
 def parser(only: str | None = None) -> "ArgumentParser":
@@ -89,8 +83,7 @@ def parser(only: str | None = None) -> "ArgumentParser":
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> NoReturn:
-            known = f"commands: {', '.join(COMMANDS)}; " if self.prog == "deploystep" else ""
-            raise UsageError("usage", message, f"{known}see  {self.prog} --help")
+            raise UsageError("usage", message, f"see  {self.prog} --help")
 
     about = "Decides whether a CircleCI build deploys, and triggers the deploy."
     top = Parser(prog="deploystep", allow_abbrev=False, description=about)
@@ -104,21 +97,20 @@ def parser(only: str | None = None) -> "ArgumentParser":
         if name == "gate":
             command.usage = "deploystep gate [OPTION ...] RULE [-- COMMAND ...]"
             command.add_argument("rule", metavar="RULE", help="the rule; what follows -- is executed if it fires")
-        for option in OPTIONS:
-            if name in option.commands and only in (name, None):
-                _add(command, option)
+        for option in (o for o in OPTIONS if name in o.commands and only in (name, None)):
+            more: dict[str, Any] = {"help": option.help}
+            if option.metavar is None:
+                more |= {"action": "store_true", "default": None}
+            else:
+                more |= {"metavar": option.metavar, "choices": option.choices}
+                more |= {"action": "append"} if option.is_repeatable else {}
+            if option.name == "wait":  # what stands alone must not look as if it had not been given
+                more |= {"nargs": "?", "const": ""}
+            if option.flag.startswith("-"):
+                command.add_argument(
+                    *([option.flag[1:3]] if option.flag in ("--quiet", "--verbose") else []), option.flag, **more
+                )
+            else:
+                more |= {"action": "store", "nargs": "*" if option.is_repeatable else "?"}
+                command.add_argument(option.name, **more)
     return top
-
-
-def _add(command: "ArgumentParser", option: Option) -> None:
-    if option.metavar is None:
-        flags = (option.short, option.flag) if option.short else (option.flag,)
-        command.add_argument(*flags, action="store_true", default=None, help=option.help)
-        return
-    more: dict[str, Any] = {"metavar": option.metavar, "choices": option.choices, "help": option.help}
-    if not option.flag.startswith("-"):
-        command.add_argument(option.name, nargs="*" if option.is_repeatable else "?", **more)
-        return
-    if option.is_value_optional:  # what stands alone must not look as if it had not been given
-        more |= {"nargs": "?", "const": ""}
-    command.add_argument(option.flag, action="append" if option.is_repeatable else "store", **more)

@@ -10,7 +10,7 @@ from deploystep.app.options import RULES, Options
 from deploystep.app.report import Report
 from deploystep.app.run import gate, run
 from deploystep.cli.services import CONFIG, HERE, Services
-from deploystep.core.errors import EnvironmentInvalid, RuleFileInvalid, UsageError
+from deploystep.core.errors import EnvironmentInvalid, UsageError
 from deploystep.core.frozen import replace
 from deploystep.core.times import zone
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def dispatch(options: Options, services: Services, report: Report) -> bool:
     """Carry out one command; whether its report is still to be shown. Raises ToolError and Interrupted."""
-    if options.command in _OTHERS:
+    if options.command not in ("run", "plan"):
         _OTHERS[options.command](options, services, report)
         return options.command not in ("schema", "sandbox", "completion") and options.explain is None
     if options.cancel_on_interrupt and options.wait is None:
@@ -48,9 +48,12 @@ def _check(options: Options, services: Services, report: Report) -> None:
 
         check(services.source, partial(_project, options, services), report, is_strict=options.strict)
     else:
-        from deploystep.core.codes import explained  # noqa: PLC0415 - for who asks
+        from deploystep.core.codes import CODES, explained  # noqa: PLC0415 - for who asks
 
-        services.console.result(explained(options.explain))
+        code = options.explain.upper()
+        if code not in CODES:
+            raise UsageError("usage", f"--explain: there is no code {code!r}", "write for example --explain P01")
+        services.console.result(explained(code))
 
 
 def _test(options: Options, services: Services, report: Report) -> None:
@@ -59,10 +62,9 @@ def _test(options: Options, services: Services, report: Report) -> None:
 
     try:
         try_cases(services.source, report, with_coverage=options.coverage)
-    except RuleFileInvalid as error:
-        report.fail(error)  # the file of results tells it too
-    if options.junit is not None and report.source is not None:
-        disk.write_text(HERE / options.junit, tried(report), options.written("junit"))
+    finally:  # the file of results tells what is wrong too
+        if options.junit is not None and report.source is not None:
+            disk.write_text(HERE / options.junit, tried(report), options.written("junit"))
 
 
 def _matrix(options: Options, services: Services, report: Report) -> None:
@@ -72,27 +74,14 @@ def _matrix(options: Options, services: Services, report: Report) -> None:
 
     rules, git = load(services.source), services.repository
     branches = git.refs("refs/remotes/origin") or git.refs("refs/heads")
-    project = matrix.Project(branches, git.refs("refs/tags"), partial(GitHistory, git), services.config())
+    refs, now = {"branch": branches, "tag": git.refs("refs/tags")}, services.now(zone(rules.timezone))
     report.source = rules.source
-    report.matrix = matrix.make(rules, project, services.now(zone(rules.timezone)) or services.clock.now())
+    report.matrix = matrix.make(rules, refs, partial(GitHistory, git), services.config(), now or services.clock.now())
     if options.html is not None:
         from deploystep.render.pages import matrix_page  # noqa: PLC0415 - as above
 
         page = matrix_page(report.matrix, rules.source.path, services.console.masked)
         disk.write_text(HERE / options.html, page, options.written("html"))
-
-
-def _schema(_options: Options, services: Services, _report: Report) -> None:
-    from deploystep.rulefile import schema  # noqa: PLC0415 - for editors, which are in no build
-
-    services.console.result(schema.text())
-
-
-def _sandbox(options: Options, services: Services, _report: Report) -> None:
-    from deploystep.cli.sandbox import serve  # noqa: PLC0415 - a server that most runs do without
-
-    token = services.variable(options.accept_token_env) if options.accept_token_env else None
-    serve(options, token, services.repository, services.console, services.clock)
 
 
 def _init(options: Options, services: Services, report: Report) -> None:
@@ -108,11 +97,9 @@ def _init(options: Options, services: Services, report: Report) -> None:
         place = place if place == RULES else disk.from_root(place, HERE)
         services.console.info(f"paths are from the root of the clone: {places[-1]}")
         os.chdir(places[-1])
-    git = services.repository
-    project, files, origin = git.describe(), git.files() or (), git.origin()
-    names = [project.get(f"CIRCLE_PROJECT_{part}NAME") for part in ("USER", "REPO")]
+    git, origin, files = services.repository, services.repository.origin(), services.repository.files() or ()
     clone = Clone(
-        project="/".join(name for name in names if name) or None,
+        project="/".join(git.describe().get("CIRCLE_REPOSITORY_URL", "").split("/")[3:]) or None,
         branch=git.default_branch(),
         tags=tuple(name for name, _ in git.refs("refs/tags")),
         config_path=CONFIG,
@@ -130,6 +117,19 @@ def _init(options: Options, services: Services, report: Report) -> None:
     if git.resolve("HEAD") is not None:
         run(services.options, services, report)
         _foretell(found.config, services, report)
+
+
+def _schema(_options: Options, services: Services, _report: Report) -> None:
+    from deploystep.rulefile import schema  # noqa: PLC0415 - for editors, which are in no build
+
+    services.console.result(schema.text())
+
+
+def _sandbox(options: Options, services: Services, _report: Report) -> None:
+    from deploystep.cli.sandbox import serve  # noqa: PLC0415 - a server that most runs do without
+
+    token = services.variable(options.accept_token_env) if options.accept_token_env else None
+    serve(options, token, services.repository, services.console, services.clock)
 
 
 def _doctor(options: Options, services: Services, report: Report) -> None:

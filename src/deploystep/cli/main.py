@@ -4,14 +4,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
-from functools import partial
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import Final, TextIO
 
 from deploystep.adapters.clock import SystemClock
-from deploystep.adapters.console import Console, wants_colour, width_of
+from deploystep.adapters.console import Console, wants_colour
 from deploystep.adapters.files import appender, from_root, write_text
 from deploystep.app.options import ACTING, Options
 from deploystep.app.report import Report
@@ -24,14 +23,9 @@ from deploystep.core.parameters import SECRET_VARIABLES
 from deploystep.core.secret import Secret
 from deploystep.render import text
 
-if TYPE_CHECKING:
-    from deploystep.app.report import Gated
-
-_SIGNALS: Final = {
-    signal.SIGINT: ExitCode.INTERRUPTED,
-    signal.SIGTERM: ExitCode.TERMINATED,
-    signal.SIGHUP: ExitCode.TERMINATED,
-}
+_SIGNALS: Final = {signal.SIGINT: ExitCode.INTERRUPTED} | dict.fromkeys(
+    (signal.SIGTERM, signal.SIGHUP), ExitCode.TERMINATED
+)
 _LONGEST: Final = 20.0  # seconds for what a signal asks for; CircleCI kills a cancelled step soon
 _ONE: Final = 0.5  # seconds within which signals count as one: a terminal and a parent process pass on the same
 _AGAIN: Final = 0.25  # seconds after which an interruption that was swallowed is raised again
@@ -39,8 +33,6 @@ _AGAIN: Final = 0.25  # seconds after which an interruption that was swallowed i
 
 class _Bug(ToolError):
     """An exception that nobody foresaw."""
-
-    exit = ExitCode.BUG
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, out: TextIO, err: TextIO) -> int:
@@ -50,8 +42,12 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, out: Te
     ignored = frozenset(each for each in _SIGNALS if signal.getsignal(each) is signal.SIG_IGN)
     line = _CommandLine(argv, environ, console, Report(command, is_dry="--dry-run" in argv or command not in ACTING))
     report = line.report
+    # in a build every line is kept, also where the step has a terminal
+    can_draw = err.isatty() and environ.get("TERM") != "dumb" and environ.get("CIRCLECI") != "true"
+    is_watched = can_draw and command not in ("", "sandbox")
     try:
-        line.carry_out(stdin)
+        with console.working(f"deploystep {command}") if is_watched else nullcontext():
+            line.carry_out(stdin)
         if report.to_execute:  # what comes now is not lost: it meets the command
             signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
             report.raise_if_signalled()  # one that came before, and whose own exception was swallowed
@@ -61,13 +57,15 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, out: Te
         _ignore_signals()
         report.exit = signalled.exit
         line.is_shown = line.is_shown and command != "sandbox"  # which has said all there is to say
-    line.write_export()
-    style = text.Style(wants_colour(line.options.color, out, environ), err.isatty(), width_of(out))
-    if line.is_shown:
-        line.show(style)
-    line.write_page()
+    style = text.Style(wants_colour(line.options.color, out, environ), err.isatty())
+    line.tell(style)
     if gated := report.to_execute:
-        line.hand_over(gated, ignored)
+        from deploystep.adapters.execute import become, environment  # noqa: PLC0415 - few commands execute one
+
+        try:
+            become(gated.path, gated.command, environment(environ, gated.variables), ignored)
+        except ToolError as error:
+            report.fail(error)
         console.problem(text.failure(report, style))
     return int(report.exit)
 
@@ -98,8 +96,8 @@ class _CommandLine:
             if options.report is not None:
                 write_text(Path(options.report), "", options.written("report"))
             self.options = options
-            services = Services(options, self.environ, stdin, console, SystemClock(report.raise_if_signalled))
-            with closing(services):
+            clock = SystemClock(report.raise_if_signalled)
+            with closing(Services(options, self.environ, stdin, console, clock)) as services:
                 self.is_shown = dispatch(options, services, report)
         except ToolError as error:
             report.fail(error)
@@ -109,62 +107,42 @@ class _CommandLine:
             report.raise_if_signalled()  # a signal within an import comes out as that import's error
             report.fail(_bug(error, console))
 
-    def write_export(self) -> None:
-        """Write the outcome where that was asked for. Where that fails, what was triggered is told all the same."""
-        if self.append is None:
-            return
-        from deploystep.render.exports import lines  # noqa: PLC0415 - few ask for it
-
-        try:
-            self.append(lines(self.report))
-        except ToolError as error:
-            if self.report.exit.is_result:
-                self.report.fail(error)
-            else:
-                self.console.warning(error.message)
-
-    def show(self, style: text.Style) -> None:
-        """Tell what came of it, in the form that was asked for."""
+    def tell(self, style: text.Style) -> None:
+        """Tell what came of it, in the forms that were asked for; where one fails, the others tell all the same."""
         report, form = self.report, "json" if self.options.json else self.options.format
-        if form == "json":
-            from deploystep.render import document  # noqa: PLC0415 - most people read
+        if self.append is not None:
+            from deploystep.render.exports import lines  # noqa: PLC0415 - few ask for it
 
-            result = document.render(report)
-        elif form != "text":
-            from deploystep.render.findings import RENDERERS  # noqa: PLC0415 - as above
+            try:
+                self.append(lines(report))
+            except ToolError as error:
+                report.fail(error) if report.exit.is_result else self.console.warning(error.message)
+        if self.is_shown:
+            result, is_commands = self._result(form, style), report.gated and report.gated.command and form != "json"
+            if result:
+                self.console.problem(result) if is_commands else self.console.result(result)  # stdout is its own
+            if failure := text.failure(report, style):
+                self.console.problem(failure)
+        if self.options.report is not None:
+            from deploystep.render.pages import run_page  # noqa: PLC0415 - for who asks
 
-            result = RENDERERS[form](report, partial(from_root, folder=HERE))
-        elif report.matrix is not None:
-            from deploystep.render.matrix import table  # noqa: PLC0415 - as above
+            try:
+                write_text(Path(self.options.report), run_page(report, self.console.masked), "--report")
+            except Exception as error:  # noqa: BLE001 - the exit code tells what became of the deploy, and nothing else
+                self.console.warning(f"the page of this run is not written: {error}")
 
-            result = table(report.matrix, style)
-        else:
-            result = text.result(report, style)
-        is_commands = report.gated is not None and report.gated.command and form != "json"  # stdout is
-        if result:
-            self.console.problem(result) if is_commands else self.console.result(result)
-        if failure := text.failure(report, style):
-            self.console.problem(failure)
+    def _result(self, form: str, style: text.Style) -> str:
+        if self.report.matrix is not None and form == "text":
+            from deploystep.render.pages import table  # noqa: PLC0415 - as above
 
-    def write_page(self) -> None:
-        """Write the page of a run. All of it has been told by now, so a fault here is a warning."""
-        if self.options.report is None:
-            return
-        from deploystep.render.pages import run_page  # noqa: PLC0415 - for who asks
+            return table(self.report.matrix)
+        if form == "text":
+            return text.result(self.report, style)
+        from deploystep.render import document, findings  # noqa: PLC0415 - most people read
 
-        try:
-            write_text(Path(self.options.report), run_page(self.report, self.console.masked), "--report")
-        except Exception as error:  # noqa: BLE001 - the exit code tells what became of the deploy, and of nothing else
-            self.console.warning(f"the page of this run is not written: {error}")
-
-    def hand_over(self, gated: "Gated", ignored: frozenset[int]) -> None:
-        """Execute the command of `gate` in the place of this process; where that fails, the report says why."""
-        from deploystep.adapters.execute import become, environment  # noqa: PLC0415 - few commands execute one
-
-        try:
-            become(gated.path, gated.command, environment(self.environ, gated.variables), ignored)
-        except ToolError as error:
-            self.report.fail(error)
+        # other tools look from the root of the repository
+        path = from_root(self.report.source.path, HERE) if self.report.source else ""
+        return document.render(self.report) if form == "json" else findings.RENDERERS[form](self.report, path)
 
 
 def _catch_signals(report: Report) -> None:
@@ -173,7 +151,11 @@ def _catch_signals(report: Report) -> None:
 
     def hear(number: int, _frame: FrameType | None) -> None:
         nonlocal began
-        is_alarm, is_lost = number == signal.SIGALRM, not _is_being_told()
+        # one that is on its way is told; one that was swallowed is not, and the next must be heard
+        error = sys.exc_info()[1]
+        while error is not None and not isinstance(error, Interrupted):
+            error = error.__context__
+        is_alarm, is_lost = number == signal.SIGALRM, error is None
         if is_lost and not is_alarm:
             report.signalled, began = _SIGNALS[signal.Signals(number)], clock.monotonic()
             signal.signal(signal.SIGALRM, hear)
@@ -184,23 +166,12 @@ def _catch_signals(report: Report) -> None:
             report.is_cancelling = False
             report.raise_if_signalled()
 
-    def forget(ignored: "sys.UnraisableHookArgs") -> None:
-        if not isinstance(ignored.exc_value, Interrupted):  # else a finalizer has swallowed it, and it is raised again
-            before(ignored)
-
-    sys.unraisablehook = forget
+    # an interruption that a finalizer swallows is raised again, and no traceback is printed
+    sys.unraisablehook = lambda lost: None if isinstance(lost.exc_value, Interrupted) else before(lost)
     for each in _SIGNALS:
         if each is not signal.SIGHUP or signal.getsignal(each) is not signal.SIG_IGN:  # nohup
             signal.signal(each, hear)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-
-
-def _is_being_told() -> bool:
-    """Whether an interruption is on its way. One that was swallowed is not, and the next one must be heard."""
-    error = sys.exc_info()[1]
-    while error is not None and not isinstance(error, Interrupted):
-        error = error.__context__
-    return error is not None
 
 
 def _ignore_signals() -> None:

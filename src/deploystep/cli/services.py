@@ -34,18 +34,6 @@ if TYPE_CHECKING:
 
 HERE: Final = Path()
 CONFIG: Final = ".circleci/config.yml"
-#: The project of a clone whose origin tells none, where nobody but the sandbox is asked about it.
-_IMAGINED_PROJECT: Final = {
-    "CIRCLE_PROJECT_USERNAME": "acme",
-    "CIRCLE_PROJECT_REPONAME": "shop",
-    "CIRCLE_REPOSITORY_URL": "https://github.com/acme/shop",
-}
-#: What a command does without a config that cannot be read.
-_WITHOUT_CONFIG: Final = {
-    "check": "the rules are not compared with it",
-    "run": "the sandbox does not follow it",
-    "matrix": "what would run is not told",
-}
 
 
 class Services:
@@ -54,18 +42,11 @@ class Services:
     def __init__(
         self, options: Options, environ: Mapping[str, str], stdin: TextIO, console: Console, clock: SystemClock
     ) -> None:
-        self.options = options
-        self.console = console
-        self.clock = clock
-        self.variable = Variables(environ).get
-        self.history = lru_cache(self._history)
-        self._environ = environ
-        self._stdin = stdin
-        self._stack = ExitStack()
+        self.options, self.console, self.clock = options, console, clock
+        self.variable, self.history = Variables(environ).get, lru_cache(self._history)
+        self._environ, self._stdin, self._stack = environ, stdin, ExitStack()
         self._client: Client | None = None
         self.close = self._stack.close
-
-    # The build
 
     @cached_property
     def given(self) -> Given | None:
@@ -94,24 +75,68 @@ class Services:
         if (options.acts or options.command == "doctor") and self._known.get("CIRCLECI") == "true":
             return BuildContext.from_environ(self._known)
         if options.acts and not (options.sandbox or options.outside_ci):
+            what = "this is not a CircleCI build: CIRCLECI is not `true`"
+            trial = "try the whole step without an account with  deploystep run --sandbox"
+            hints = ("see what a build would do with  deploystep plan", *[trial] * (options.command == "run"))
             raise EnvironmentInvalid(
-                "not-in-a-build",
-                "this is not a CircleCI build: CIRCLECI is not `true`",
-                "see what a build would do with  deploystep plan",
-                *["try the whole step without an account with  deploystep run --sandbox"] * (options.command == "run"),
-                "to deploy from here all the same, give  --outside-ci",
+                "not-in-a-build", what, *hints, "to deploy from here all the same, give  --outside-ci"
             )
-        environ = completed(options, stated(options, self._known), self.repository, self.console)
-        build = BuildContext.from_environ(environ)
+        build = BuildContext.from_environ(self._completed(stated(options, self._known)))
         return replace(build, fork=True) if options.fork else build
+
+    def _completed(self, environ: Mapping[str, str]) -> Mapping[str, str]:
+        """What is blank is filled in from the clone. Raises where nothing tells what is built."""
+        options, git, given = self.options, self.repository, Variables(environ)
+        if options.branch and options.tag:
+            raise UsageError("usage", "--branch and --tag: a build has one of them", "leave one out")
+        found = dict(git.describe())
+        found["CIRCLE_SHA1"] = self._revision(given, found.get("CIRCLE_SHA1"))
+        if given.first(("CIRCLE_BRANCH", "CIRCLE_TAG")) is not None:
+            found.pop("CIRCLE_BRANCH", None)
+        elif "CIRCLE_BRANCH" not in found and options.command == "doctor":
+            found["CIRCLE_BRANCH"] = git.default_branch()
+        elif "CIRCLE_BRANCH" not in found:
+            what = "HEAD is detached, and nothing else tells which branch or tag this is"
+            raise EnvironmentInvalid(
+                "no-ref", what, "give --branch or --tag to plan, or set CIRCLE_BRANCH or CIRCLE_TAG"
+            )
+        if options.sandbox and Variables({**found, **environ}).get("CIRCLE_PROJECT_USERNAME") is None:
+            # nobody but the sandbox is asked about it
+            found |= {"CIRCLE_PROJECT_USERNAME": "acme", "CIRCLE_PROJECT_REPONAME": "shop"}
+            found["CIRCLE_REPOSITORY_URL"] = "https://github.com/acme/shop"
+        stays = given.names() - {"CIRCLE_SHA1"}
+        return {**environ, **{name: value for name, value in found.items() if name not in stays}}
+
+    def _revision(self, given: Variables, head: str | None) -> str:
+        """What --sha names, else where the named branch or tag is, else what the environment names, else HEAD."""
+        options, git = self.options, self.repository
+        sha, tag, branch = options.sha, options.tag, options.branch
+        names = [sha] if sha else [f"refs/tags/{tag}"] if tag else []
+        names += [f"refs/heads/{branch}", f"refs/remotes/origin/{branch}"] if branch and not names else []
+        found = next(filter(None, map(git.resolve, names)), None) or (sha if is_revision(sha or "") else None)
+        if found is not None:
+            return found
+        if sha or tag:
+            word, hint = "--sha" if sha else "--tag", "get it with  git fetch origin , or give another --sha REVISION"
+            raise UsageError(word[2:], f"{word}: this clone has no {sha or tag!r}", hint)
+        revision = given.get("CIRCLE_SHA1") or head
+        if revision is None:
+            what = f"{git.run('rev-parse', 'HEAD').complaint}, and no build's environment is set"
+            hint = "run it in a clone with a commit, or state the facts:  deploystep plan --given FILE"
+            raise EnvironmentInvalid("not-in-a-clone", what, hint)
+        tag = given.get("CIRCLE_TAG")
+        if given.get("CIRCLE_SHA1") is None and tag and git.resolve(f"refs/tags/{tag}") not in (None, head):
+            what = f"CIRCLE_TAG is {tag!r}, which this clone has at another commit than HEAD"
+            raise EnvironmentInvalid("tag-elsewhere", what, "check that tag out, or unset the variable")
+        if branch:
+            self.console.info(f"branch {branch} is not in this clone: judged as if it were at {revision[:7]}")
+        return revision
 
     def executable(self, program: str) -> str:
         """The path of the program that `gate` is to execute."""
         from deploystep.adapters.execute import executable  # noqa: PLC0415 - few commands execute one
 
         return executable(program, self._environ)
-
-    # The rule file, the time, and the clone
 
     def config(self, path: str = CONFIG, *, is_named: bool = False) -> "Config | None":
         """The project's config; None where there is none, or none that can be read."""
@@ -125,8 +150,7 @@ class Services:
             if self.options.command == "check":
                 self.console.info(f"there is no {path} here: the rules are compared with no config")
         except reading.ConfigUnreadable as problem:
-            if without := _WITHOUT_CONFIG.get(self.options.command):
-                self.console.warning(f"{path}:{problem.line}: {without}: {problem.why}")
+            self.console.warning(f"{path}:{problem.line}: this config is passed over: {problem.why}")
         return None
 
     @property
@@ -136,11 +160,9 @@ class Services:
         if ref is None:
             return read_rules(nearest(path, HERE) if path == RULES else path, HERE)
         branch = ref.removeprefix("origin/")
-        if self.options.acts and branch != ref and (remote := self._origin(frozenset({branch}))):
-            moved = remote.moved(branch)
-            if moved is not None:
-                what = f"cannot tell what the rules are: {moved.why}"
-                raise FactUnavailable("undecided", what, moved.cure)
+        remote = self._origin(frozenset({branch})) if self.options.acts and branch != ref else None
+        if remote is not None and (moved := remote.moved(branch)):
+            raise FactUnavailable("undecided", f"cannot tell what the rules are: {moved.why}", moved.cure)
         paths = [f"{place}{path}" for place in (path == RULES and up_to_root(HERE)) or ("",)]
         return self.repository.show(ref, *paths, option=self.options.written("rules_ref"))
 
@@ -152,8 +174,8 @@ class Services:
         try:
             return read_now(text, zone)
         except ValueError as error:
-            name = self.options.written("now") if self.options.now else "now"
-            raise UsageError("now", f"{name}: {error}", "write for example 2026-06-16 10:00") from None
+            what = f"{self.options.written('now')}: {error}"
+            raise UsageError("now", what, "write for example 2026-06-16 10:00") from None
 
     @cached_property
     def repository(self) -> GitRepository:
@@ -177,22 +199,17 @@ class Services:
         made = GitRemote(HERE, self._known, refs, self.console.info, fetches=self.options.fetch)
         return None if self.options.sandbox else made
 
-    # CircleCI
-
     @cached_property
     def address(self) -> Address:
         """Where CircleCI is: --host, else as the build's URL tells."""
-        host = self.options.host
+        host, name = self.options.host or self.build.host, self.options.written("host")
         try:
-            return read_address(host or self.build.host)
+            return read_address(host)
         except ValueError as error:
-            kind, name = (
-                (UsageError, self.options.written("host")) if host else (EnvironmentInvalid, "CIRCLE_BUILD_URL")
-            )
-            shown = re.sub("[^/]*@", f"{MASK}@", host or self.build.host)  # a password may be in it
-            raise kind(
-                "host", f"{name} names the host {shown!r}: {error}", "name CircleCI's address with --host https://…"
-            ) from None
+            shown = re.sub("[^/]*@", f"{MASK}@", host)  # a password may be in it
+            kind = UsageError if self.options.host else EnvironmentInvalid
+            what = f"{name if self.options.host else 'CIRCLE_BUILD_URL'} names the host {shown!r}: {error}"
+            raise kind("host", what, "name CircleCI's address with --host https://…") from None
 
     @cached_property
     def token_name(self) -> str:
@@ -218,43 +235,34 @@ class Services:
     def client(self, specs: "tuple[TriggerSpec, ...]" = ()) -> "Client":
         """The way to CircleCI, or with --sandbox to a mock server that knows what will be sent."""
         if self._client is None:
+            from deploystep.adapters.transport import CONNECT_TIMEOUT, HttpTransport  # noqa: PLC0415 - as above
             from deploystep.circleci.client import Client  # noqa: PLC0415 - few runs send anything
 
-            try:
-                from deploystep.adapters.transport import CONNECT_TIMEOUT, HttpTransport  # noqa: PLC0415 - as above
-            except OSError as error:  # deploystep.pyz writes the certificate authorities to a temporary file
-                hint = "set TMPDIR to a folder that has room for 1 MB"
-                raise EnvironmentInvalid("no-temporary-file", f"no temporary file: {error}", hint) from None
-
-            token = self._sandbox(specs) if self.options.sandbox else self._secret()
+            token = Secret(os.urandom(20).hex()) if self.options.sandbox else self._secret()
             self.console.hide(token)
+            if self.options.sandbox:
+                from deploystep.cli.sandbox import started_for  # noqa: PLC0415 - for who tries the step out
+
+                if self._environ.get("CIRCLECI") == "true":
+                    name = self.options.written("sandbox")
+                    self.console.warning(f"{name}: this build deploys nothing; leave it out to deploy")
+                sandbox = started_for(self.build, specs, token, self.console, self.config())
+                self.address = self._stack.enter_context(sandbox)
             is_hasty = self.options.command == "doctor"  # who asks it is waiting
             transport = HttpTransport(self.address, token, read_timeout=CONNECT_TIMEOUT if is_hasty else None)
             self._client = Client(transport, self.clock, self.console, 1 if is_hasty else ATTEMPTS)
         return self._client
 
-    def _sandbox(self, specs: "tuple[TriggerSpec, ...]") -> Secret:
-        from deploystep.cli.sandbox import started_for  # noqa: PLC0415 - for who tries the step out
-
-        if self._environ.get("CIRCLECI") == "true":
-            name = self.options.written("sandbox")
-            self.console.warning(f"{name}: this build deploys nothing; leave it out to deploy")
-        token = Secret(os.urandom(20).hex())
-        self.address = self._stack.enter_context(started_for(self.build, specs, token, self.console, self.config()))
-        return token
-
     def _secret(self) -> Secret:
+        """The token. Raises EnvironmentInvalid where there is none, or what cannot be one."""
         name, value = self.token_name, self.variable(self.token_name)
+        # who writes --token-env $TOKEN has given the token for a name: it is not repeated
+        shown = name if name in TOKEN_VARIABLES else f"the variable that {self.options.written('token_env')} names"
         if value is None:
-            # who writes --token-env $TOKEN has given the token for a name: it is not repeated
-            shown = name if name in TOKEN_VARIABLES else f"the variable that {self.options.written('token_env')} names"
-            raise EnvironmentInvalid(
-                "no-token",
-                f"there is no API token: {shown} is not set",
-                "make a personal API token in CircleCI's user settings (a project token does not work with API v2)",
-                f"store it in {shown}, in the project's environment variables or in a context that this job names",
-                "a build of a forked pull request is not given it, unless the project passes secrets to forks",
-            )
+            make = "make a personal API token in CircleCI's user settings (a project token does not work with API v2)"
+            store = f"store it in {shown}, in the project's environment variables or in a context that this job names"
+            fork = "a build of a forked pull request is not given it, unless the project passes secrets to forks"
+            raise EnvironmentInvalid("no-token", f"there is no API token: {shown} is not set", make, store, fork)
         if not (value.isascii() and value.isprintable()) or " " in value:
             what = f"the token in {name} holds a space, a line end or another character that no token has"
             raise EnvironmentInvalid("token-malformed", what, f"store {name} again, without quotes or line ends")
@@ -266,11 +274,8 @@ def stated(options: Options, environ: Mapping[str, str]) -> Mapping[str, str]:
     branch, tag, request = options.branch, options.tag, options.pull_request
     if options.fork and request is not None and branch is None and tag is None:
         branch = f"pull/{request}"
-    given = {
-        "CIRCLE_NODE_INDEX": options.node_index,
-        "CIRCLE_NODE_TOTAL": options.node_total,
-        "CIRCLE_USERNAME": options.user,
-    }
+    given = {"CIRCLE_NODE_INDEX": options.node_index, "CIRCLE_NODE_TOTAL": options.node_total}
+    given |= {"CIRCLE_USERNAME": options.user}
     if branch is not None or tag is not None:
         # a build has one of them: naming one takes the other away
         given |= {"CIRCLE_BRANCH": branch or "", "CIRCLE_TAG": tag or ""}
@@ -279,64 +284,3 @@ def stated(options: Options, environ: Mapping[str, str]) -> Mapping[str, str]:
     file = read_env_file(options.env_file, HERE) if options.env_file else {}
     named = {name: value for name, value in given.items() if value is not None}
     return {**environ, **file, **options.env, **named}
-
-
-def completed(options: Options, environ: Mapping[str, str], git: GitRepository, console: Console) -> Mapping[str, str]:
-    """An environment in which what is blank is filled in from the clone. Raises where nothing tells what is built."""
-    if options.branch and options.tag:
-        raise UsageError("usage", "--branch and --tag: a build has one of them", "leave one out")
-    given, found = Variables(environ), dict(git.describe())
-    found["CIRCLE_SHA1"] = revision = _named_revision(options, git) or _revision(given, found, git)
-    if options.branch is not None and options.sha is None and not _head_of(options.branch, git):
-        console.info(f"branch {options.branch} is not in this clone: judged as if it were at {revision[:7]}")
-    if given.first(("CIRCLE_BRANCH", "CIRCLE_TAG")) is not None:
-        found.pop("CIRCLE_BRANCH", None)
-    elif "CIRCLE_BRANCH" not in found and options.command == "doctor":
-        found["CIRCLE_BRANCH"] = git.default_branch()
-    elif "CIRCLE_BRANCH" not in found:
-        hint = "give --branch or --tag" if options.command == "plan" else "set CIRCLE_BRANCH or CIRCLE_TAG"
-        what = "HEAD is detached, and nothing else tells which branch or tag this is"
-        raise EnvironmentInvalid("no-ref", what, hint)
-    if options.sandbox and Variables({**found, **environ}).get("CIRCLE_PROJECT_USERNAME") is None:
-        found |= _IMAGINED_PROJECT
-    stays = given.names() - {"CIRCLE_SHA1"}
-    return {**environ, **{name: value for name, value in found.items() if name not in stays}}
-
-
-def _named_revision(options: Options, git: GitRepository) -> str | None:
-    """What --sha names, else where the named branch or tag is; None leaves it to the environment and HEAD."""
-    sha, tag = options.sha, options.tag
-    if sha is not None:
-        found = git.resolve(sha)
-        if found is None and not is_revision(sha):
-            raise UsageError("sha", f"--sha: this clone has no commit {sha!r}", "write for example --sha HEAD~1")
-        return found or sha
-    if tag is None:
-        return _head_of(options.branch, git) if options.branch else None
-    found = git.resolve(f"refs/tags/{tag}")
-    if found is None:
-        hint = f"get it with  git fetch origin tag {tag}, or give --sha REVISION too"
-        raise UsageError("tag", f"--tag: this clone has no tag {tag!r}", hint)
-    return found
-
-
-def _head_of(branch: str, git: GitRepository) -> str | None:
-    return git.resolve(f"refs/heads/{branch}") or git.resolve(f"refs/remotes/origin/{branch}")
-
-
-def _revision(given: Variables, found: Mapping[str, str], git: GitRepository) -> str:
-    """What the environment names, else HEAD: outside a build the work tree is what is deployed."""
-    revision, tag, head = given.get("CIRCLE_SHA1"), given.get("CIRCLE_TAG"), found.get("CIRCLE_SHA1")
-    if revision is not None:
-        return revision
-    if head is None and "CIRCLE_BRANCH" in found:
-        what = f"branch {found['CIRCLE_BRANCH']} has no commit yet"
-        raise EnvironmentInvalid("no-commit", what, "make the first one:  git commit --allow-empty -m start")
-    if head is None:
-        what = f"{git.run('rev-parse', 'HEAD').complaint}, and no build's environment is set"
-        hint = "run it in a clone, or state the facts:  deploystep plan --given FILE"
-        raise EnvironmentInvalid("not-in-a-clone", what, hint)
-    if tag and git.resolve(f"refs/tags/{tag}") not in (None, head):
-        what = f"CIRCLE_TAG is {tag!r}, which this clone has at another commit than HEAD ({head[:7]})"
-        raise EnvironmentInvalid("tag-elsewhere", what, "check that tag out, or unset the variable")
-    return head

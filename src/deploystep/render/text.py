@@ -1,18 +1,16 @@
 """What people read: the decision with its reasons, diagnostics with the line they are about, errors with next steps."""
 
+import json
 import re
-import unicodedata
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from deploystep.app.report import Finding, Gated, GateOutcome, Report, TriggerEntry
+from deploystep.app.report import Gated, GateOutcome, Report, TriggerEntry
 from deploystep.core.build import BuildContext, Tag
 from deploystep.core.decide import Decision, Verdict
 from deploystep.core.deploy import Outcome
 from deploystep.core.errors import ExitCode
 from deploystep.core.frozen import dataclass
 from deploystep.core.nodes import NOT_EXECUTED
-from deploystep.core.parameters import Scalar
 from deploystep.core.source import Diagnostic, SourceFile
 from deploystep.core.text import visible
 
@@ -22,27 +20,19 @@ if TYPE_CHECKING:
     from deploystep.app.init import Start
     from deploystep.migrate.plan import Change, Migration
 
-_COLOURS: Final = {
-    "fire": "32",
-    "held": "33",
-    "no": "2",
-    "unknown": "35",
-    "undecided": "35",
-    "error": "31;1",
-    "ok": "32",
-    "warning": "33;1",
-}
+_COLOURS: Final = {"fire": "32", "held": "33", "no": "2", "unknown": "35", "error": "31;1", "ok": "32", "warning": "33"}
 _MOST: Final = 100  # diagnostics that are shown
 _WINDOW: Final = 160  # characters of a source line
+_LATER: Final = " (nothing deploys it later by itself: rerun this job when nothing holds it any more)"
+_FOR_GATE: Final = "nothing is sent: what fires is for deploystep gate alone"
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How to write: with colour or without, diagnostics with the source line (`is_long`) or a line each; in columns."""
+    """How to write: with colour or without, diagnostics with the source line (`is_long`) or a line each."""
 
     is_coloured: bool = False
     is_long: bool = False
-    width: int = 100
 
     def paint(self, text: str, kind: str) -> str:
         """Decorate a word; without colour nothing is lost."""
@@ -51,36 +41,28 @@ class Style:
 
 def result(report: Report, style: Style) -> str:
     """The result for stdout; empty where there is none to tell."""
-    lines: list[str] = []
-    if report.command == "check":
-        lines += _checked(report, style)
+    lines = _checked(report, style) if report.command == "check" else []
     if report.start is not None:
         lines += _started(report.start, report, style)
-    lines += [_finding(finding, style) for finding in report.findings]
+    for each in report.findings:
+        word = style.paint(f"{each.grade:<7}", each.grade)
+        lines.append(f"{word}  {each.name:<11}  {visible(' — '.join(filter(None, (each.text, each.cure))))}")
     if report.command == "test" and report.decision is None and (report.tried or report.error is None):
         lines += _tested(report, style)
     if report.migration is not None:
         lines += _migrated(report.migration, report)
-    if report.decision is not None and report.build is not None:
-        lines += [_headline(report, report.build), *_judged(report.decision, report, style)]
+    if report.build is not None and report.decision is not None:
+        lines += _judged(report, report.build, report.decision, style)
     if report.skipped:
         lines.append(report.skipped + NOT_EXECUTED * bool(report.gated and report.gated.command))
     elif report.gated is not None:
         lines += of_gate(report.gated) if report.exit.is_result else []
     elif report.decision is not None and not report.triggers and report.exit is ExitCode.OK:
-        lines.append(_nothing(report.decision))
-    if report.start is not None and report.exit is ExitCode.OK:
-        lines += ["", _next(report.start, has_commit=report.decision is not None)]
+        held = [j.rule.name.value for j in report.decision.deploys.judgements if j.verdict is Verdict.HELD]
+        fires = any(j.verdict is Verdict.FIRE for j in report.decision.judgements)
+        nothing = _FOR_GATE if fires else "no rule fires: there is nothing to deploy"
+        lines.append(f"nothing is deployed; held: {', '.join(held)}{_LATER}" if held else nothing)
     return "\n".join(lines)
-
-
-def _nothing(decision: Decision) -> str:
-    """Why a run sends nothing."""
-    held = [j.rule.name.value for j in decision.deploys.judgements if j.verdict is Verdict.HELD]
-    if held:
-        return f"nothing is deployed; held: {', '.join(held)}{_LATER}"
-    fires = any(j.verdict is Verdict.FIRE for j in decision.judgements)
-    return _FOR_GATE if fires else "no rule fires: there is nothing to deploy"
 
 
 def of_gate(gated: Gated) -> list[str]:
@@ -90,23 +72,11 @@ def of_gate(gated: Gated) -> list[str]:
     if outcome is GateOutcome.DUE:
         return [f"due: executing {program}" if program else "due"]
     if outcome is GateOutcome.PLANNED:
-        given = [visible(f"  {name}={value}") for name, value in gated.variables.items()]
-        return [*given, f"due{not_executed}: this is a dry run"]
+        return [*(visible(f"  {k}={v}") for k, v in gated.variables.items()), f"due{not_executed}: this is a dry run"]
     if outcome is GateOutcome.SUPERSEDED:
         return [f"superseded{not_executed}: {visible(gated.because)}"]
     held = outcome is GateOutcome.HELD
     return [f"rule {gated.rule} {'is held' if held else 'does not fire'}{not_executed}{_LATER if held else ''}"]
-
-
-_LATER: Final = " (nothing deploys it later by itself: rerun this job when nothing holds it any more)"
-_FOR_GATE: Final = "nothing is sent: what fires is for deploystep gate alone"
-
-
-def _headline(report: Report, build: BuildContext) -> str:
-    where = report.source.path if report.source else ""
-    ref = f"{'tag' if isinstance(build.ref, Tag) else 'branch'} {build.ref.name} @ {build.revision[:7]}"
-    now, user = moment(report.now) if report.now else "", f"user {build.user}" if build.user else ""
-    return visible(" · ".join(filter(None, (where, ref, now, user))))
 
 
 def moment(at: "datetime") -> str:
@@ -114,65 +84,47 @@ def moment(at: "datetime") -> str:
     return f"{at:%Y-%m-%d %H:%M} {getattr(at.tzinfo, 'key', None) or at.tzname()}"
 
 
-def _judged(decision: Decision, report: Report, style: Style) -> Iterator[str]:
-    """Each rule with its verdict and why, and what it sends."""
-    width = max((len(j.rule.name.value) for j in decision.judgements), default=0)
+def _judged(report: Report, build: BuildContext, decision: Decision, style: Style) -> list[str]:
+    """What was judged; each rule with its verdict and why, and what it sends."""
+    where = report.source.path if report.source else ""
+    ref = f"{'tag' if isinstance(build.ref, Tag) else 'branch'} {build.ref.name} @ {build.revision[:7]}"
+    now, user = moment(report.now) if report.now else "", f"user {build.user}" if build.user else ""
+    lines = [visible(" · ".join(filter(None, (where, ref, now, user))))]
+    width = max(len(j.rule.name.value) for j in decision.judgements)
     for judgement in decision.judgements:
         verdict, name = judgement.verdict.value, judgement.rule.name.value
         alone = "" if judgement.rule.sends or report.gated else "gate only: "
-        yield style.paint(f"{verdict:<5}", verdict) + f" {name:<{width}}  {alone}{visible(judgement.because)}"
+        lines.append(style.paint(f"{verdict:<5}", verdict) + f" {name:<{width}}  {alone}{visible(judgement.because)}")
         if judgement.verdict is Verdict.FIRE:
             triggers = [t for t in report.triggers if t.spec.rule == name]
-            yield from (f"      {' ' * width}  {line}" for t in triggers for line in sent(t))
+            lines += [f"      {' ' * width}  {line}" for t in triggers for line in sent(t)]
+    return lines
 
 
 def sent(trigger: TriggerEntry) -> list[str]:
-    """One trigger, some lines: what is or was sent, what came of it."""
-    lines = [f"→ {trigger.request.method} {trigger.url}", *_contents(trigger)]
-    created = trigger.created
-    word = trigger.outcome.value
-    ending = f"{word}: {created.url}" if created else _ENDING.get(trigger.outcome, word.replace("-", " "))
-    lines.append(f"= {ending}")
+    """One trigger, some lines: what is or was sent, what it would run, what came of it."""
+    spec, created, word = trigger.spec, trigger.created, trigger.outcome.value
+    named = f"job {spec.job}" if spec.job else f"workflow {spec.workflow}" if spec.workflow else ""
+    parameters = ", ".join(f"{k}: {_written(v)}" for k, v in spec.parameters.items())
+    parameters = f"{{{parameters}}}" if parameters else ""
+    told = (f"{'tag' if isinstance(spec.ref, Tag) else 'branch'} {spec.ref.name}", named, parameters)
+    lines = [f"→ {trigger.request.method} {trigger.url}", f"  {' · '.join(filter(None, told))}"]
+    lines += [f"  would run: {trigger.would_run.text}"] if trigger.would_run else []
+    lines.append(f"= {word}: {created.url}" if created else f"= {_ENDING.get(trigger.outcome, word)}")
     lines += [f"  {trigger.because}"] if trigger.because else []
     lines += [f"  revision {created.revision}"] if created and created.revision else []
     lines += [f"  workflow {w.name}: {w.status}" for w in trigger.workflows]
     return [visible(line) for line in lines]
 
 
-_ENDING: Final = {
-    Outcome.PLANNED: "not sent: this is a dry run",
-    Outcome.SUPERSEDED: "superseded: nothing was sent",
-    Outcome.REFUSED: "refused: nothing was triggered",
-    Outcome.UNREACHABLE: "unreachable: nothing was triggered",
-    Outcome.UNCERTAIN: "uncertain: it may have been triggered",
-    Outcome.NOTHING_RUNS: "accepted, but nothing runs",
-}
+_ENDING: Final = {Outcome.PLANNED: "not sent: this is a dry run", Outcome.UNCERTAIN: "it may have been triggered"}
 
 
-def _contents(trigger: TriggerEntry) -> list[str]:
-    """What a trigger says, and what it would run, a line each."""
-    spec = trigger.spec
-    kind = "tag" if isinstance(spec.ref, Tag) else "branch"
-    what = f"job {spec.job}" if spec.job else (f"workflow {spec.workflow}" if spec.workflow else "")
-    pinned = f"revision {spec.revision}" if spec.revision and spec.job else ""
-    parameters = "{" + ", ".join(f"{k}: {_written(v)}" for k, v in spec.parameters.items()) + "}"
-    parts = (f"{kind} {spec.ref.name}", what, pinned, parameters if spec.parameters else "")
-    lines = ["  " + " · ".join(p for p in parts if p)]
-    return [*lines, f"  would run: {trigger.would_run.text}"] if trigger.would_run else lines
-
-
-#: A text that no reader of YAML takes for something else, and that ends where it seems to.
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_./@+-](?:[A-Za-z0-9_./@+ -]|:(?! ))*(?<![ :])")
-_READ_OTHERWISE: Final = re.compile(
-    r"(?i:true|false|yes|no|on|off|null|0x[0-9a-f]+|[+-]?[0-9_]*\.?[0-9_]*(e[+-]?[0-9]+)?)"
-)
-
-
-def _written(value: Scalar) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    is_clear = not isinstance(value, str) or (_PLAIN.fullmatch(value) and not _READ_OTHERWISE.fullmatch(value))
-    return str(value) if is_clear else '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _written(value: object) -> str:
+    """A value as YAML reads it: a text that could be read otherwise is quoted."""
+    other = r"(?i:true|false|yes|no|on|off|null|0x[0-9a-f]+|[-+]?[0-9_]*\.?[0-9_]*(e[-+]?[0-9]+)?)"
+    is_plain = isinstance(value, str) and re.fullmatch(rf"(?!{other}\Z)[\w./@+-]([\w./@+ -]|:(?! ))*(?<![ :])", value)
+    return str(value) if is_plain else json.dumps(value, ensure_ascii=False)
 
 
 def failure(report: Report, style: Style) -> str:
@@ -201,17 +153,17 @@ def _last_word(report: Report) -> str:
         return ": the command was not executed" if report.gated and report.gated.command else ": nothing was executed"
     if report.command != "run":
         return ""
-    sent, known, unsure = [], [], []
+    told = []
     for trigger in report.triggers:
         rule, created = f"rule {trigger.spec.rule}", trigger.created
         if created and trigger.outcome is Outcome.ALREADY_TRIGGERED:
-            known.append(f"{rule} had been triggered before: {created.url}")
+            told.append(f"{rule} had been triggered before: {created.url}")
         elif created:
             fails = ", and does not run as it should" if trigger.outcome is Outcome.NOTHING_RUNS else ""
-            sent.append(f"{rule} was triggered{fails}: {created.url}{_cancelled(trigger)}")
+            told.append(f"{rule} was triggered{fails}: {created.url}{_cancelled(trigger)}")
         if trigger.outcome is Outcome.UNCERTAIN:
-            unsure.append(f"the trigger of {rule} may have been sent, and whether it was accepted is not known")
-    return ": " + visible("; ".join([*sent, *known, *unsure]) or "nothing was triggered")
+            told.append(f"the trigger of {rule} may have been sent, and whether it was accepted is not known")
+    return ": " + visible("; ".join(told) or "nothing was triggered")
 
 
 def _cancelled(trigger: TriggerEntry) -> str:
@@ -229,63 +181,42 @@ def _cancelled(trigger: TriggerEntry) -> str:
 def _checked(report: Report, style: Style) -> list[str]:
     if report.source is None:
         return []
-    found = diagnostics(report.diagnostics, report.source, style)
-    if not found:
-        return [f"{report.source.path}: nothing wrong found"]
     errors = sum(d.is_error for d in report.diagnostics)
-    return [*found, f"{_count(errors, 'error')}, {_count(len(report.diagnostics) - errors, 'warning')}"]
+    counted = f"{_count(errors, 'error')}, {_count(len(report.diagnostics) - errors, 'warning')}"
+    nothing = f"{report.source.path}: nothing wrong found"
+    return [*diagnostics(report.diagnostics, report.source, style), counted if report.diagnostics else nothing]
 
 
 def _started(start: "Start", report: Report, style: Style) -> list[str]:
     """What `init` wrote and what there is to do, before what check and plan say of it."""
     path = report.source.path if report.source else ""
-    with_lines = f", with these lines in {start.config.path}" if start.config and start.lines else ""
     lines = [f"{path} is written: a rule for {visible(start.about)}, and its cases", "", start.heading]
     lines += [start.lines.rstrip(), ""] if start.lines else [""]
     lines += [f"note: {visible(remark)}" for remark in start.remarks] + ([""] if start.remarks else [])
+    with_lines = f", with these lines in {start.config.path}" if start.config and start.lines else ""
     lines += [f"$ deploystep check{start.options}{with_lines}", *_checked(report, style), ""]
     ref = f"--branch {start.branch}" if start.branch else f"--tag {start.tag}"
-    planned = f"$ deploystep plan{start.options} {visible(ref)}"
-    return [*lines, planned if report.decision else f"{planned}  needs a commit: commit .circleci first"]
-
-
-def _next(start: "Start", *, has_commit: bool) -> str:
-    todo = " and ".join(["make that change"] * bool(start.lines) + ["commit it"] * (not has_commit))
-    first = f"{todo}, then  " if todo else ""
-    trial = f" , and  deploystep run{start.options} --sandbox  for a whole run without an account"
-    if not start.sends:
-        trial = f" , and  deploystep gate production{start.options} --outside-ci --dry-run" if start.branch else ""
-    return f"next:  {first}deploystep test{start.options}{trial}"
-
-
-def _finding(finding: Finding, style: Style) -> str:
-    word, cure = finding.grade, f" — {finding.cure}" if finding.cure else ""
-    return f"{style.paint(f'{word:<7}', word)}  {finding.name:<11}  {visible(finding.text + cure)}"
+    missing = "" if report.decision else "  needs a commit: commit .circleci first"
+    return [*lines, f"$ deploystep plan{start.options} {visible(ref)}{missing}"]
 
 
 def _migrated(found: "Migration", report: Report) -> list[str]:
     lines = []
     for finding in found.findings:
-        where = f"{finding.path}:{finding.line}:{finding.column}"
-        lines.append(visible(f"{where}: {finding.what}: {finding.until}"))
+        lines.append(visible(f"{finding.path}:{finding.line}:{finding.column}: {finding.what}: {finding.until}"))
         lines += [f"    {visible(line.expandtabs())}" for line in finding.advice]
     if report.shows_diff:
         lines += [line for change in found.changes for line in diff_of(change).splitlines()]
-    alarms = [f for f in found.findings if f.is_alarm]
-    by_hand = sum(not f.is_written for f in alarms)
-    if alarms:
-        kinds = [f.kind for f in alarms]
+    kinds = [f.kind for f in found.findings if f.is_alarm]
+    if kinds:
+        by_hand = sum(f.is_alarm and not f.is_written for f in found.findings)
         numbers = {"deploy step": kinds.count("deploy-step"), "call": kinds.count("call")}
         ending = " and ".join(_count(number, word) for word, number in numbers.items() if number)
-        which = {0: "", len(alarms): ", all of them by hand"}.get(by_hand, f", {by_hand} of them by hand")
-        lines.append(f"{ending} to migrate{', by hand' if by_hand == len(alarms) == 1 else which}")
+        lines.append(f"{ending} to migrate" + (f", {by_hand} by hand" if by_hand else ""))
     elif not any(problem.why.is_error for problem in found.problems):
         lines.append(f"nothing that stops working is in what was read: {visible(', '.join(found.read))}")
         lines.append("not read: what images, orbs of others and compiled programs do")
-    changed = [
-        (c.path, "new" if c.old is None else f"{_count(len(c.replaced), 'line')} replaced") for c in found.changes
-    ]
-    files = ", ".join(f"{path} ({how})" for path, how in changed)
+    files = ", ".join(change.path for change in found.changes)
     if files and report.has_written:
         lines += [f"written: {files}; next:", *(f"  {line}" for line in found.next)]
     elif files:
@@ -307,12 +238,8 @@ def _tested(report: Report, style: Style) -> list[str]:
     """A line for each case, and below it what became of each rule that is not as it should be."""
     lines = [] if report.tried else ["there are no cases: write some under cases:"]
     for tried in report.tried:
-        word = style.paint("FAIL", "error") + "  " if tried.failures else "ok    "
-        lines.append(word + visible(tried.case.name))
-        for failure in tried.failures:
-            what = failure.message.removeprefix(f"case '{tried.case.name}': ")
-            lines.append(visible(f"      line {failure.span.line}: {what}"))
-            lines += [visible(f"        {failure.hint}")] if failure.hint else []
+        lines.append((style.paint("FAIL", "error") + "  " if tried.failures else "ok    ") + visible(tried.case.name))
+        lines += [f"      {short(failure, report.source, style)}" for failure in tried.failures if report.source]
     lines += [short(gap, report.source, style) for gap in report.gaps] if report.source else []
     failed = sum(bool(t.failures) for t in report.tried)
     return [*lines, f"{len(report.tried) - failed} passed, {failed} failed"]
@@ -324,8 +251,7 @@ def _count(number: int, word: str) -> str:
 
 def diagnostics(found: tuple[Diagnostic, ...], source: SourceFile, style: Style) -> list[str]:
     """Diagnostics, errors before warnings where there are many: a line each, or on a terminal with the source line."""
-    kept = {id(d) for d in sorted(found, key=lambda d: not d.is_error)[:_MOST]}
-    shown = [d for d in found if id(d) in kept]
+    shown = sorted(found, key=lambda d: not d.is_error)[:_MOST] if len(found) > _MOST else found
     lines = [line for d in shown for line in (_long(d, source, style) if style.is_long else [short(d, source, style)])]
     return lines if len(found) <= _MOST else [*lines, f"and {len(found) - _MOST} more"]
 
@@ -339,31 +265,17 @@ def short(diagnostic: Diagnostic, source: SourceFile, style: Style) -> str:
 
 
 def _long(diagnostic: Diagnostic, source: SourceFile, style: Style) -> list[str]:
-    start = diagnostic.span.start
-    line, column = _window(source.line(start.line), start.column - 1)
-    number = str(start.line)
-    margin = " " * len(number)
-    kind = diagnostic.severity.value
-    before, marked = line[:column], line[column : column + diagnostic.span.width]
-    carets = style.paint("^" * max(_columns(visible(marked)), 1), kind)
+    """A diagnostic with a window of its line, and marks below what it is about."""
+    start, kind = diagnostic.span.start, diagnostic.severity.value
+    begin = max(0, start.column - 1 - _WINDOW // 4)
+    line, at = source.line(start.line).replace("\t", " ")[begin : begin + _WINDOW], start.column - 1 - begin
+    before, marked = visible(line[:at]), visible(line[at : at + diagnostic.span.width])
+    number, margin, marks = str(start.line), " " * len(str(start.line)), style.paint("^" * (len(marked) or 1), kind)
     return [
         f"{style.paint(kind, kind)}[{diagnostic.code}]: {visible(diagnostic.message)}",
         f"{margin}--> {visible(source.path)}:{number}:{start.column}",
         f"{margin} |",
-        f"{number} | {visible(line.expandtabs(4))}",
-        f"{margin} | {' ' * _columns(visible(before.expandtabs(4)))}{carets} {visible(diagnostic.hint)}".rstrip(),
+        f"{number} | {visible(line)}",
+        f"{margin} | {' ' * len(before)}{marks} {visible(diagnostic.hint)}".rstrip(),
         "",
     ]
-
-
-def _window(line: str, column: int) -> tuple[str, int]:
-    """The part of a line around a column (from 0), and where in it that is."""
-    begin = max(0, min(column - _WINDOW // 4, len(line) - _WINDOW))
-    part, rest = line[begin : begin + _WINDOW], line[begin + _WINDOW :]
-    cut = "…" if begin else ""
-    return f"{cut}{part}{'…' if rest else ''}", column - begin + len(cut)
-
-
-def _columns(text: str) -> int:
-    """How many terminal columns a text takes: wide characters two, combining ones none."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

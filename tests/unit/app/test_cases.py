@@ -188,7 +188,8 @@ def test_the_text_ends_with_the_count() -> None:
     report = tried(f"given: {{{FULL}}}, expect: {{fire: [staging]}}", "given: {tag: v1}, expect: {fire: []}")
     lines = result(report, Style()).splitlines()
     assert (lines[0], lines[1], lines[-1]) == ("ok    case 1", "FAIL  case 2", "1 passed, 1 failed")
-    assert lines[2:4] == ["      line 20: rule 'production' asks the time", "        add now: to given"]
+    what = "case 'case 2': rule 'production' asks the time — add now: to given"
+    assert lines[2] == f"      deploy.yml:20:5: failed[C101]: {what}"
 
 
 def test_no_cases_are_no_failure() -> None:

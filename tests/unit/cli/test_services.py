@@ -68,28 +68,6 @@ def test_outside_of_a_build(value: str | None) -> None:
     assert services(outside, sandbox=True).build.revision == SHA
 
 
-@pytest.mark.parametrize(
-    ("of", "options", "code"),
-    [
-        (environ(), {"branch": "a", "tag": "b"}, "usage"),
-        (environ(CIRCLE_SHA1=None), {}, "not-in-a-clone"),
-        (environ(CIRCLE_BRANCH=None), {}, "no-ref"),
-        (environ(), {"sha": "HEAD~1"}, "sha"),
-        (environ(), {"tag": "v9"}, "tag"),
-        (environ(), {"node_index": "x"}, "environment-invalid"),
-        (environ(), {"env_file": "none.env"}, "file-unreadable"),
-    ],
-)
-def test_a_plan_that_describes_no_build(of: dict[str, str], options: dict[str, Any], code: str) -> None:
-    assert error_of(lambda: services(of, "plan", **options).build).code == code
-
-
-def test_another_node() -> None:
-    third = environ(CIRCLE_NODE_INDEX="2", CIRCLE_NODE_TOTAL="4")
-    assert "node 2 of 4" in services(third).other_node
-    assert [services().other_node, services(third, "plan", given="-").other_node] == ["", ""]
-
-
 def test_the_time_to_decide_at() -> None:
     assert str(services(now="2026-06-16 10:00").now(BERLIN)) == "2026-06-16 10:00:00+02:00"
     now = services().now(BERLIN)

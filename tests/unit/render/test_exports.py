@@ -45,7 +45,7 @@ def test_hostile_values(value: str, name: str, tmp_path_factory: pytest.TempPath
     assert len(found) == 4
 
 
-def test_several_triggers_are_numbered() -> None:
+def test_several_triggers_are_numbered_and_a_failure_is_named() -> None:
     made = outcome(Outcome.TRIGGERED, Created("1", 1, "u"))
     made.triggers.append(TriggerEntry(spec(rule="second"), HOST, made.triggers[0].request, Outcome.NOT_SENT))
     assert lines(made).splitlines()[4:] == [
@@ -54,9 +54,6 @@ def test_several_triggers_are_numbered() -> None:
         "export DEPLOYSTEP_RUN_ID_2=''",
         "export DEPLOYSTEP_RUN_URL_2=''",
     ]
-
-
-def test_a_failure_is_named() -> None:
     failed = Report("run")
     failed.fail(UsageError("x", "y", "z"))
     assert lines(failed).startswith("export DEPLOYSTEP_OUTCOME=usage\nexport DEPLOYSTEP_RULE=''\n")

@@ -48,12 +48,9 @@ def test_a_run() -> None:
 
 
 def test_every_outcome_without_a_run_has_words() -> None:
-    shown = [result(outcome(kind), PLAIN).splitlines()[4].strip() for kind in Outcome]
-    assert sorted(shown) == sorted([
-        "= not sent: this is a dry run", "= not sent", "= triggered", "= already triggered", "= stopped",
-        "= superseded: nothing was sent", "= refused: nothing was triggered", "= unreachable: nothing was triggered",
-        "= uncertain: it may have been triggered", "= accepted, but nothing runs",
-    ])  # fmt: skip
+    shown = {kind.value: result(outcome(kind), PLAIN).splitlines()[4].strip() for kind in Outcome}
+    words = {"planned": "not sent: this is a dry run", "uncertain": "it may have been triggered"}
+    assert shown == {kind.value: f"= {words.get(kind.value, kind.value)}" for kind in Outcome}
 
 
 def test_no_rule_fires() -> None:
@@ -63,20 +60,14 @@ def test_no_rule_fires() -> None:
         "no    production  line 8: tag x does not match v*",
         "no rule fires: there is nothing to deploy",
     ]
-
-
-def test_a_rule_for_gate_alone_is_listed_and_not_sent() -> None:
     alone = report(text="version: 1\nrules: [{name: production, when: {branch: main}}]\n")
     assert result(alone, PLAIN).splitlines()[1:] == [
         "fire  production  gate only: branch main (line 2)",
         "nothing is sent: what fires is for deploystep gate alone",
     ]
-
-
-def test_a_skip_is_not_said_to_be_no_rule() -> None:
-    shown = report(is_dry=False)
-    shown.triggers, shown.skipped = [], "a fork's build is not given the token"
-    assert result(shown, PLAIN).endswith("line 8: tag — this is a branch build\na fork's build is not given the token")
+    skipped = report(is_dry=False)
+    skipped.triggers, skipped.skipped = [], "a fork's build is not given the token"
+    assert result(skipped, PLAIN).endswith("this is a branch build\na fork's build is not given the token")
 
 
 def test_colour_only_decorates() -> None:
@@ -104,19 +95,10 @@ def test_visible(text: str) -> None:
     assert visible(shown) == shown
 
 
-@pytest.mark.parametrize("plain", ["main", "ü", "日本", "a b", "`x`", "é"])
-def test_innocent_texts_stay_as_they_are(plain: str) -> None:
-    assert visible(plain) == plain
-
-
 # Failures
 
 FILE = SourceFile("deploy.yml", "version: 1\n\tx: 日本 ab\n")
 WRONG = Diagnostic("E102", "unknown key 'ab'", Span(Pos(2, 8), 2), "did you mean 'ba'?")
-
-
-def test_nothing_went_wrong() -> None:
-    assert failure(report(), PLAIN) == ""
 
 
 REFUSED = Refused("refused-404", "CircleCI answered 404:\x1b[31m no", "do this", "or that")
@@ -178,9 +160,14 @@ def test_the_last_line_says_what_was_cancelled(cancelled: dict[str, bool], other
 def test_short_and_long() -> None:
     quiet = Diagnostic("W1", "odd", Span(Pos(1, 1)), severity=Severity.WARNING)
     assert diagnostics((WRONG, quiet), FILE, PLAIN) == [SHORT, "deploy.yml:1:1: warning[W1]: odd"]
-    long = ["error[E102]: unknown key 'ab'", " --> deploy.yml:2:8", "  |", "2 |     x: 日本 ab"]
-    long += ["  |             ^^ did you mean 'ba'?", ""]
-    assert diagnostics((WRONG,), FILE, Style(is_long=True)) == long
+    long = [
+        "error[E102]: unknown key 'ab'",
+        " --> deploy.yml:2:8",
+        "  |",
+        "2 |  x: 日本 ab",
+        "  |        ^^ did you mean 'ba'?",
+    ]
+    assert diagnostics((WRONG,), FILE, Style(is_long=True)) == [*long, ""]
     beyond = Diagnostic("E1", "m", Span(Pos(9, 4), 3), "h")
     assert diagnostics((beyond,), FILE, Style(is_long=True))[3:5] == ["9 | ", "  | ^ h"]
 
@@ -193,14 +180,12 @@ def test_of_a_long_line_a_window_is_shown(at: int) -> None:
     line, carets = diagnostics((found,), source, Style(is_long=True))[3:5]
     assert line.index("WRONG") == carets.index("^^^^^ h")
     assert len(line) < 200
-    assert ("…x" in line, "x…" in line) == (at > 120, at < 9_900)
 
 
 def test_many_problems_are_not_all_shown_and_no_error_is_left_out() -> None:
     warnings = tuple(Diagnostic("W1", "m", Span(Pos(1, n)), severity=Severity.WARNING) for n in range(1, 131))
     *shown, last = diagnostics((*warnings, WRONG), FILE, PLAIN)
-    assert (len(shown), last) == (100, "and 31 more")
-    assert "E102" in shown[-1]
+    assert (len(shown), last, "E102" in shown[0]) == (100, "and 31 more", True)
 
 
 def test_check() -> None:
