@@ -1,51 +1,72 @@
-"""Writes a first rule file from what the clone and its config tell, and the lines that the config needs for it."""
+"""Writes a first rule file from what the clone and its config tell, and the lines that the config needs for it.
+
+A gate that is there is used. Else a job that deploys stays where it is, for `gate` to judge. Else the lines make a
+workflow for deploys. A config that tells nothing gets none: an example is shown, to be adapted by hand.
+"""
 
 import json
 import re
 from collections.abc import Iterator
-from difflib import unified_diff
+from itertools import chain, count
 from typing import Final
 
+from deploystep.core.build import Branch
 from deploystep.core.facts import Answer
-from deploystep.core.frozen import dataclass, replace
+from deploystep.core.frozen import dataclass
 from deploystep.core.parameters import Scalar
+from deploystep.core.patterns import is_legal_ref
 from deploystep.core.patterns.proofs import witness
 from deploystep.core.source import SourceFile
 from deploystep.project.conditions import matches, pattern_of
-from deploystep.project.config import Config, read_config
-from deploystep.project.proposal import TEMPLATE, Clone, Proposal, propose
-from deploystep.project.reading import ConfigUnreadable, at, map_of
-from deploystep.project.steps import Read
-
-__all__ = ["NO_GITLAB", "Clone", "Start", "start"]
+from deploystep.project.config import DEPLOYS, Config, Job, WorkflowRuns, config_of, read_config
+from deploystep.project.reading import ConfigUnreadable, Items, Map, Node, at, map_of, read_yaml, texts_of, under
+from deploystep.project.steps import RUN, Read, runs_step
 
 _PLAIN: Final = re.compile(r"(?!(?:true|false|yes|no|on|off|null)\Z)[A-Za-z_][\w./-]*", re.ASCII | re.IGNORECASE)
 #: v2 OpenAPI, `triggerPipelineRun` and `triggerPipeline`: neither serves projects that are integrated with GitLab.
 NO_GITLAB: Final = "no API starts a pipeline of a GitLab project: send to a target elsewhere, or deploy in its job"
 _SHA: Final = "4f2c1aa000000000000000000000000000000000"
 _RELEASE: Final = re.compile(r"v?\d+\.\d+(?:\.\d+)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A first rule file; what to do to the config, in lines; and the config as it is then.
-
-    `about` is what its rule is for, `branch` or else `tag` the one to plan, and `options` what commands need to find
-    the file. `sends`: the rule sends a trigger. `config` is None where none can be compared with the rules.
-    """
-
-    rules: str
-    branch: str | None
-    tag: str | None
-    sends: bool
-    about: str
-    heading: str
-    lines: str
-    remarks: tuple[str, ...]
-    config: Config | None
-    options: str
-
-
+_REVISIONS: Final = frozenset({"sha", "sha1", "git_sha", "commit_sha", "commit", "revision"})
+#: Where no lines can be added a whole example is shown, which begins with this one.
+_VERSION: Final = "version: 2.1\n"
+_TEST: Final = """\
+  test:
+    docker: [{image: cimg/base:current}]
+    steps: [checkout, {run: ./run-tests.sh}]
+"""
+_EXAMPLE: Final = f"{_VERSION}jobs:\n{_TEST}workflows: {{build: {{jobs: [test]}}}}\n"
+_INSTALL: Final = (
+    '- run: pip install "git+https://HOST/deploystep.git@COMMIT" # its host, and a commit that you reviewed'
+)
+_STEP: Final = f"""\
+  {{step}}:
+    docker: [{{{{image: cimg/python:3.12}}}}]
+    steps:
+      - checkout
+      {_INSTALL}
+      - run: deploystep run{{o}}
+"""
+_ENTRY: Final = """\
+    jobs:
+{first}      - {step}:
+{needs}          context: deploy-token # holds a personal API token as CIRCLE_TOKEN
+"""
+_PARAMETERS: Final = """\
+  {deploy}: {{type: boolean, default: false}}
+  {sha}: {{type: string, default: ""}}
+"""
+_JOB: Final = """\
+  {deploy}:
+    docker: [{{image: cimg/base:current}}]
+    environment: {{SHA: << pipeline.parameters.{sha} >>}}
+    steps:
+      - checkout
+      - run: git checkout --detach "$SHA"
+      - run: ./deploy.sh
+"""
+_OPENS: Final = "opens the gate of the workflow, which a push leaves closed"
+_COMMIT: Final = "${CIRCLE_SHA1}", "the commit that was tested, for the deploy to check out"
 _RULES: Final = """\
 # Which builds{of} deploy{sent}.
 # After a change:  deploystep check{o} && deploystep test{o} && deploystep plan{o}
@@ -77,112 +98,265 @@ _TAGS: Final = """
   # A rule for them says  when: {{tag: 'v*'}} , and the jobs of its workflow need filters for tags."""
 
 
+@dataclass(frozen=True, slots=True)
+class Clone:
+    """What a clone tells: its project where its remote names one, its default branch, its tags, and its config.
+
+    `is_gitlab`: its remote is at a GitLab, whose projects no API of CircleCI starts. `options` are those with which
+    commands find the rules, as ` --rules X`.
+    """
+
+    project: str | None
+    branch: str
+    tags: tuple[str, ...]
+    config_path: str
+    config: str | None
+    is_gitlab: bool = False
+    options: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A first rule file; the lines that the config needs; and the config with them, None where it is not known.
+
+    `about` is what its rule is for, `branch` or else `tag` the one to plan, and `options` what commands need to find
+    the file. `sends`: the rule sends a trigger.
+    """
+
+    rules: str
+    branch: str | None
+    tag: str | None
+    sends: bool
+    about: str
+    heading: str
+    lines: str
+    remarks: tuple[str, ...]
+    config: Config | None
+    options: str
+
+
 def start(clone: Clone, read: Read) -> Start:
     """What to write for this clone. Asks nothing and writes nothing."""
-    from deploystep.migrate.plan import plan  # noqa: PLC0415 - doctor imports this module and not that one
-
-    path, (found, compared, heading, lines) = clone.config_path, _proposed(clone, read)
-    doomed = plan([SourceFile(path, clone.config or "")], None, "", read, None).findings
-    remarks: list[str] = []
-    for alarm in [each for each in doomed if each.is_alarm][:1]:  # beside it the rule would deploy a second time
-        remarks.append(f"{alarm.path}:{alarm.line}: {alarm.what}: it deploys already, and this rule would too")
-        remarks.append(f"keep one: delete this rule file, and  deploystep migrate{clone.options}  writes another")
-    remarks += found.remarks
+    path, own, line, why = clone.config_path, None, 0, ""
+    try:
+        own = read_config(path, clone.config) if clone.config is not None else None
+    except ConfigUnreadable as problem:
+        line, why = problem.line, problem.why
+    if own is not None and own.setup:
+        line, why = own.setup, "a setup config, continued by another: declare what is sent in both by other names, P08"
+    elif own is not None and own.refused is not None:
+        line, why = own.refused.line, own.refused.why
+    own = None if why else own
+    found = _Found(own, clone, read)
+    lines, config = found.lines, own
+    if lines and not why:
+        config = config_of(path, lines, _merged(own.root if own else Map(), read_yaml(lines)))
+    there = f": it has the workflow that this needs, {found.workflow}" if found.workflow else ""
+    heading = f"{path} needs these lines, below the keys that it has" if lines else f"{path} is left as it is{there}"
+    if own is None:
+        heading = f"there is no {path} yet: write this to it"
+    if why:
+        heading = f"{path}:{line} is left as it is ({why}): apply this example by hand"
+    remarks = [*_deploys_already(clone, read), *found.remarks, *([NO_GITLAB] if clone.is_gitlab else [])]
     if found.workflow is None:
         remarks.append("gate cannot know an earlier deploy of the commit: a rerun or another build deploys it again")
-    if clone.is_gitlab:
-        remarks.append(NO_GITLAB)
-    elif clone.project is None:
-        remarks.append("no remote called origin tells which project this is; in a build its variables do")
-    if heading.endswith("change") and "\r\n" in (clone.config or ""):
-        remarks.append(f"{path} has CRLF line ends: apply the change with  git apply --ignore-whitespace")
-    if "HOST" in "".join((lines, *remarks)):
-        remarks.append("HOST and COMMIT: where you cloned deploystep from, and the commit that you have reviewed")
-    if "HOST" in lines:
-        remarks.append("deploy-token: a context that holds a personal API token as CIRCLE_TOKEN")
-    branches = found.branches or (() if found.tags else (clone.branch,))
-    words = {word: names for word, names in (("branch", branches), ("tag", found.tags)) if names}
-    tag = None if branches else next((name for name in clone.tags if _has(found.tags, name)), None)
+    words = found.words
+    tag = None if "branch" in words else next((name for name in clone.tags if _has(words["tag"], name)), None)
     return Start(
-        rules=_rules(clone, found, words),
-        branch=_example(branches) if branches else None if tag else clone.branch,
+        rules=_rules(clone, found),
+        branch=_example(words["branch"]) if "branch" in words else None if tag else clone.branch,
         tag=tag,
         sends=found.workflow is not None,
         about=", ".join(f"{word} {each[0]}" for word, each in words.items()),
         heading=heading,
         lines=lines,
         remarks=tuple(remarks),
-        config=compared,
+        config=config,
         options=clone.options,
     )
 
 
-def _proposed(clone: Clone, read: Read) -> tuple[Proposal, Config | None, str, str]:
-    """What is missing in the config, the config with it, and what to do: a heading, and lines where there are some."""
-    path, text, is_setup, taken = clone.config_path, clone.config or TEMPLATE, False, frozenset[str]()
-    try:
-        config = read_config(path, text)
-        is_setup = bool(config.setup)
-        taken = frozenset(k for key in ("parameters", "jobs", "workflows") for k in map_of(at(config.root, key)))
-        found = propose(config, clone, read)
-        compared = read_config(path, found.text)
-    except ConfigUnreadable as problem:
-        found = propose(read_config(path, TEMPLATE), clone, read, taken)
-        why, (flag, value), sha = f"{path}:{problem.line} is not changed ({problem.why})", found.flag, found.sha
-        if is_setup and found.workflow:
-            named = f"setup_{flag} and setup_{sha} to {path}: declare them there (a boolean, false; a string)"
-            remark = f"the rule sends {named}, and pass them on as {flag} and {sha}: no name may be in both (P08)"
-            remarks = (*found.remarks, remark)
-            found = replace(found, flag=(f"setup_{flag}", value), sha=f"setup_{sha}", remarks=remarks)
-        where = "the config that continues it" if is_setup else "it"
-        return found, None, f"{why}: apply this example by hand to {where}", found.text
-    if clone.config is None:
-        return found, compared, f"there is no {path} yet: write this to it", found.text
-    if found.text != text:
-        changed = unified_diff(text.splitlines(), found.text.splitlines(), f"a/{path}", f"b/{path}", lineterm="")
-        return found, compared, f"{path} needs this change", "\n".join(changed)
-    if found.workflow is None:
-        return found, compared, f"{path} is left as it is; the notes say what to write there", ""
-    return found, compared, f"{path} has the workflow that this needs: {found.workflow}, behind {found.flag[0]}", ""
+def _deploys_already(clone: Clone, read: Read) -> Iterator[str]:
+    """A deploy step or a call of an API that is there: beside it the rule would deploy a second time."""
+    from deploystep.migrate.plan import plan  # noqa: PLC0415 - doctor imports this module and not that one
+
+    findings = plan([SourceFile(clone.config_path, clone.config or "")], None, "", read, None).findings
+    for alarm in [each for each in findings if each.is_alarm][:1]:
+        yield f"{alarm.path}:{alarm.line}: {alarm.what}: it deploys already, and this rule would too"
+        yield f"keep one: delete this rule file, and  deploystep migrate{clone.options}  writes another"
 
 
-def _rules(clone: Clone, found: Proposal, words: dict[str, tuple[str, ...]]) -> str:
-    """The rule file."""
+def _merged(old: Node | None, new: Node) -> Node:
+    """A config with lines added: below keys that both have, maps and lists become one."""
+    if isinstance(old, Map) and isinstance(new, Map):
+        made = Map(old | {key: _merged(old.get(key), value) for key, value in new.items()})
+        made.line = old.line
+        return made
+    return Items([*old, *new]) if isinstance(old, Items) and isinstance(new, Items) else new
+
+
+class _Found:
+    """What a config needs for deploys of the default branch; without one, a whole example.
+
+    `workflow` deploys, and `sent` has for each parameter its value in YAML, and why; none: the deploy stays in its job.
+    `words` are the branches and tags that the deploy is for.
+    """
+
+    def __init__(self, own: Config | None, clone: Clone, read: Read) -> None:
+        self.own, self.clone, self.read = own, clone, read
+        self.config = own or read_config(clone.config_path, _EXAMPLE)
+        self.words: dict[str, tuple[str, ...]] = {"branch": (clone.branch,)}
+        self.workflow: str | None = None
+        self.sent: dict[str, tuple[str, str]] = {}
+        self.remarks: list[str] = []
+        self.head, self.parts = (
+            ("", {"parameters": "", "jobs": ""}) if own else (_VERSION, {"parameters": "", "jobs": _TEST})
+        )
+        self.workflows: dict[str, str] = {}
+        self.pushed = self._runs(None)
+        gate = max(self._gates(), default=None) if not clone.is_gitlab else None
+        if gate is not None:
+            self._behind(*gate[1:])
+        elif clone.is_gitlab or any(job.deploys for job in self.config.jobs):
+            self._in_place()
+        else:
+            self._second()
+
+    @property
+    def lines(self) -> str:
+        workflows = "".join(f"  {_yaml(name)}:\n{lines}" for name, lines in self.workflows.items())
+        parts = {**self.parts, "workflows": workflows}
+        return self.head + "".join(f"{key}:\n{text}" for key, text in parts.items() if text)
+
+    def _runs(self, sent: dict[str, Scalar] | None) -> list[WorkflowRuns]:
+        """What a push of the branch runs or may run, or a trigger that sends something."""
+        trigger = self.config.trigger(Branch(self.clone.branch), sent or {}, by_api=sent is not None)
+        return [w for w in self.config.runs(trigger) if w.runs.answer is not Answer.NO]
+
+    def _has_step(self, runs: list[WorkflowRuns]) -> bool:
+        steps = (runs_step(self.config, job, self.read) for w in runs for job in w.workflow.jobs)
+        return any(found.of(RUN).answer is Answer.YES for found in steps)
+
+    def _gates(self) -> Iterator[tuple[bool, str, str, Scalar]]:
+        """Workflows that one parameter starts alone and a push does not, with the value; production sorts last."""
+        pushed = [w.workflow for w in self.pushed]
+        texts = sorted({str(t) for w in self.config.workflows for t in under(w.fields, "equal") if "<<" not in t})
+        for name, declared in self.config.parameters.items():
+            values: list[Scalar] = [*(declared.values or texts)] if declared.type != "integer" else []
+            for value in [declared.default is not True] if declared.type == "boolean" else values:
+                runs = self._runs({name: value}) if value != declared.default else []
+                started = [w for w in runs if w.runs.answer is Answer.YES]
+                if len(started) == 1 and started[0].workflow not in pushed and not self._has_step(started):
+                    workflow = started[0].workflow.name
+                    if any(map(DEPLOYS.search, (workflow, name, str(value)))):
+                        yield "prod" in f"{workflow}{value}", workflow, name, value
+
+    def _behind(self, workflow: str, name: str, value: Scalar) -> None:
+        """Let the rule open a gate that is there, and a job run the step."""
+        declared, self.workflow, self.sent = self.config.parameters, workflow, {name: (_yaml(value), _OPENS)}
+        sha = next((n for n, d in declared.items() if n in _REVISIONS and d.type == "string"), None)
+        if sha is not None:
+            self.sent[sha] = _COMMIT
+        else:
+            self.remarks.append(f"workflow {workflow} is sent no commit: the run is of the branch's head")
+        if "deploy_key" in declared:
+            self.sent["deploy_key"] = "${deploy.key}", "by which a rerun recognises the deploy"
+        self._add_step("deploystep")
+
+    def _in_place(self) -> None:
+        """Let `gate` judge a deploy in its job."""
+        command = f"deploystep gate production{self.clone.options} -- COMMAND"
+        self.head = self.parts["jobs"] = ""
+        deploying = sorted((job for job in self.config.jobs if job.deploys), key=lambda job: "prod" not in job.alias)
+        if not deploying:
+            self.remarks.append(f"no job here deploys, as far as names tell: let the one that does run  {command}")
+            return
+        job = deploying[0]
+        self.remarks.append(f"job {job.alias} (line {job.line}) deploys, and stays where it is: write there  {command}")
+        if job.key in map_of(at(self.config.root, "jobs")) and not runs_step(self.config, job, self.read).calls:
+            steps = f"      {_INSTALL}\n      - run: {command} # in place of the one that deploys\n"
+            self.parts["jobs"] = f"  {_yaml(job.key)}:\n    steps:\n{steps}"
+        self.words = {word: names for word in ("branch", "tag") if (names := _named(job, word))} or self.words
+
+    def _second(self) -> None:
+        """Declare the parameters, gate a workflow for deploys, and keep the others out of its runs."""
+        taken = {key for part in (*self.parts, "workflows") for key in map_of(at(self.config.root, part))}
+        names = (chain((name,), (f"{name}_{n}" for n in count(2))) for name in ("deploy", "sha", "deploystep"))
+        self.workflow, sha, step = (next(name for name in each if name not in taken) for each in names)
+        gate, self.sent = f"<< pipeline.parameters.{self.workflow} >>", {self.workflow: ("true", _OPENS), sha: _COMMIT}
+        self._add_step(step)
+        for w in self._runs({}):
+            if at(w.workflow.fields, "when") is None and at(w.workflow.fields, "unless") is None:
+                name = w.workflow.name
+                self.workflows[name] = f"    unless: {gate}\n{self.workflows.get(name, '')}"
+        self.workflows[self.workflow] = f"    when: {gate}\n    jobs: [{self.workflow}]\n"
+        self.parts["parameters"] = _PARAMETERS.format(deploy=self.workflow, sha=sha)
+        self.parts["jobs"] += _JOB.format(deploy=self.workflow, sha=sha)
+        if self.config.is_version_2:
+            self.head = "version: 2.1 # in which a command writes \\<< for <<\n"
+
+    def _add_step(self, name: str) -> None:
+        """Add a job that runs the step, after all others of what a push runs, unless one does."""
+        build = next((w for w in self.pushed if w.jobs), None)
+        if self._has_step(self.pushed):
+            return
+        if build is None:
+            command = f"deploystep run{self.clone.options}"
+            self.remarks.append(f"no workflow runs for a push to {self.clone.branch}: let one run  {command}")
+            return
+        jobs = build.workflow.jobs
+        required = [id(other) for job in jobs for other in build.workflow.required(job)]
+        leaves = [
+            _yaml(job.alias) for job, runs in build.jobs
+            if runs.answer is not Answer.NO and not job.is_approval and id(job) not in required
+        ]  # fmt: skip
+        needs = f"          requires: [{', '.join(leaves)}]\n" if leaves else ""
+        first = "" if self.own and self.own.has_workflows else f"      - {jobs[0].key}\n"
+        self.workflows[build.workflow.name] = _ENTRY.format(first=first, step=name, needs=needs)
+        self.parts["jobs"] += _STEP.format(step=name, o=self.clone.options)
+
+
+def _named(job: Job, word: str) -> tuple[str, ...]:
+    """The branches or tags that a job's filters name, where a rule can name them too."""
+    names = tuple(map(str, texts_of(at(job.fields, "filters", "branches" if word == "branch" else "tags", "only"))))
+    known = all(pattern_of(name) if name[:1] == "/" else is_legal_ref(name) and "*" not in name for name in names)
+    return names if known else ()
+
+
+# --- the rule file
+
+
+def _rules(clone: Clone, found: _Found) -> str:
     deploy = _GATE.format(o=clone.options)
     if found.workflow is not None:
-        rows = (
-            (found.flag[0], _yaml(found.flag[1]), "opens the gate of the workflow, which a push leaves closed"),
-            (found.sha, "${CIRCLE_SHA1}", "the commit that was tested, for the deploy to check out"),
-            (found.key, "${deploy.key}", "by which a rerun recognises the deploy"),
-        )
-        parameters = "\n".join(f"        {_yaml(name)}: {value} # {why}" for name, value, why in rows if name)
+        parameters = "\n".join(f"        {_yaml(name)}: {value} # {why}" for name, (value, why) in found.sent.items())
         deploy = _DEPLOY.format(path=clone.config_path, workflow=_yaml(found.workflow), parameters=parameters)
     release = next((name for name in reversed(clone.tags) if _RELEASE.fullmatch(name)), None)
-    if release and "tag" not in words:
+    if release and "tag" not in found.words:
         deploy += _TAGS.format(tag=release)
     return _RULES.format(
         of=f" of {clone.project}" if clone.project else "",
         sent=", and what is sent to CircleCI then" if found.workflow else "",
         o=clone.options,
-        when=_listed([f"{{{word}: {_listed([*map(_yaml, names)])}}}" for word, names in words.items()]),
+        when=_listed([f"{{{word}: {_listed([*map(_yaml, names)])}}}" for word, names in found.words.items()]),
         deploy=deploy,
-        cases="\n".join(_cases(clone, found, words)),
+        cases="\n".join(_cases(clone, found)),
     )
 
 
-def _cases(clone: Clone, found: Proposal, words: dict[str, tuple[str, ...]]) -> Iterator[str]:
+def _cases(clone: Clone, found: _Found) -> Iterator[str]:
     """The cases of the rule file, line by line."""
-    sent = {found.flag[0]: found.flag[1], **({found.sha: _SHA} if found.sha is not None else {})}
-    parameters = ", ".join(f"{_yaml(name)}: {_yaml(each)}" for name, each in sent.items())
+    sent = {name: value.replace("${CIRCLE_SHA1}", f'"{_SHA}"') for name, (value, _) in found.sent.items()}
+    parameters = ", ".join(f"{_yaml(name)}: {value}" for name, value in sent.items() if "$" not in value)
     expected = f", parameters: {{production: {{{parameters}}}}}" if found.workflow else ""
-    for word, names in words.items():
+    for word, names in found.words.items():
         name = _example(names, clone.tags if word == "tag" else ())
         yield f"  - name: {_yaml(f'{name} deploys the commit that was tested')}"
         yield f"    given: {{{word}: {_yaml(name)}, sha: {_SHA}}}"
         yield f"    expect: {{fire: [production]{expected}}}"
     for word, name in (("branch", "feature/login"), ("tag", "v1.4.0")):
-        if not _has(words.get(word, ()), name):
-            yield f"  - name: {'another' if word in words else 'a'} {word} deploys nothing"
+        if not _has(found.words.get(word, ()), name):
+            yield f"  - name: {'another' if word in found.words else 'a'} {word} deploys nothing"
             yield f"    given: {{{word}: {name}}}"
             yield "    expect: {fire: []}"
 

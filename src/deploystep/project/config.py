@@ -17,7 +17,7 @@ from deploystep.core.frozen import dataclass, replace
 from deploystep.core.source import Diagnostic, Place, Severity, Span
 from deploystep.project import conditions, reading
 from deploystep.project.conditions import UNKNOWN, Runs, Trigger, Value
-from deploystep.project.reading import ConfigUnreadable, Map, Text, at, items_of, key_line, map_of
+from deploystep.project.reading import ConfigUnreadable, Map, Node, Text, at, items_of, key_line, map_of
 
 DEPLOYS: Final = re.compile(r"deploy(?!step)|release|publish|ship", re.IGNORECASE)
 _VERSION_2: Final = ("2", "2.0")  # of it CircleCI reads no parameters
@@ -208,7 +208,11 @@ def _job_runs(job: Job, workflow: Workflow, found: dict[int, Runs], trigger: Tri
 
 def read_config(path: str, text: str) -> Config:
     """Read a config. Raises ConfigUnreadable."""
-    root = reading.read_yaml(text)
+    return config_of(path, text, reading.read_yaml(text))
+
+
+def config_of(path: str, text: str, root: Node) -> Config:
+    """A config from the tree of its text. Raises ConfigUnreadable."""
     if not isinstance(root, Map):
         raise ConfigUnreadable(root.line, "it is not a map")
     parts = [node for key in ("workflows", "jobs", "commands") if (node := at(root, key)) is not None]
