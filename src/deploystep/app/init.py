@@ -17,7 +17,7 @@ from deploystep.core.parameters import Scalar
 from deploystep.core.patterns import is_legal_ref
 from deploystep.core.patterns.proofs import witness
 from deploystep.core.source import SourceFile
-from deploystep.project.conditions import matches, pattern_of
+from deploystep.project.conditions import matches, regex_of
 from deploystep.project.config import DEPLOYS, Config, Job, WorkflowRuns, config_of, read_config
 from deploystep.project.reading import ConfigUnreadable, Items, Map, Node, at, map_of, read_yaml, texts_of, under
 from deploystep.project.steps import RUN, Read, runs_step
@@ -319,7 +319,7 @@ class _Found:
 def _named(job: Job, word: str) -> tuple[str, ...]:
     """The branches or tags that a job's filters name, where a rule can name them too."""
     names = tuple(map(str, texts_of(at(job.fields, "filters", "branches" if word == "branch" else "tags", "only"))))
-    known = all(pattern_of(name) if name[:1] == "/" else is_legal_ref(name) and "*" not in name for name in names)
+    known = all(regex_of(name) if name[:1] == "/" else is_legal_ref(name) and "*" not in name for name in names)
     return names if known else ()
 
 
@@ -367,7 +367,7 @@ def _listed(texts: list[str]) -> str:
 
 def _example(texts: tuple[str, ...], known: tuple[str, ...] = ()) -> str:
     """A branch or tag that is named, or that a regular expression between slashes matches: a known one if it can be."""
-    pattern = pattern_of(texts[0]) if texts[0][:1] == "/" else None
+    pattern = regex_of(texts[0]) if texts[0][:1] == "/" else None
     return next((name for name in known if _has(texts, name)), (pattern and witness(pattern, ())) or texts[0])
 
 

@@ -20,8 +20,7 @@ from deploystep.core.patterns import Kind, parse
 from deploystep.core.rules import Alternative, EnvIs, FlagIs, Given, Matcher, NameIs, Rule, RuleSet
 from deploystep.core.source import Diagnostic, Span, Spanned
 from deploystep.core.times import next_change, open_spans, read_now, zone
-from deploystep.project.refs import Refs, refs_of, sent
-from deploystep.project.would_run import would_run
+from deploystep.project.would_run import Refs, refs_of, sent, would_run
 from deploystep.rulefile.lint import told, witness
 
 if TYPE_CHECKING:

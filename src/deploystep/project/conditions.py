@@ -229,18 +229,20 @@ def _compared(operator: str, left: Value, right: Value) -> Value:
 
 
 @lru_cache(maxsize=1024)
-def pattern_of(regex: str) -> Pattern | None:
-    """A `/regex/` as a pattern; None where the engine here does not read what Java's would."""
+def regex_of(text: str) -> Pattern | None:
+    """A `/regex/` as a pattern; None where the text is none, or the engine here does not read what Java's would."""
+    if len(text) < 2 or text[0] != "/" or text[-1] != "/":  # noqa: PLR2004
+        return None
     try:
-        node = RegexReader(regex).read()
-        return Pattern(regex, Kind.REF, node) if state_count(node) <= MOST_STATES else None
+        node = RegexReader(text).read()
+        return Pattern(text, Kind.REF, node) if state_count(node) <= MOST_STATES else None
     except (PatternError, RecursionError):
         return None
 
 
 def matches(regex: str, text: str) -> Answer:
     """Whether the regex between slashes matches the whole text, as CircleCI's filters and `matches` ask."""
-    pattern = pattern_of(regex)
+    pattern = regex_of(regex)
     return truth(pattern.matches(text) if pattern else UNKNOWN)
 
 

@@ -93,7 +93,7 @@ CLOSES: Final = "    unless: << pipeline.parameters.deploy >>\n"
         ("[release]", "[{release: {filters: {branches: {only: develop}}}}]", "P01 error 6 config.yml:22: .* its filters: branch main"),
         ("[release]", "[{release: {filters: 'pipeline.git.branch == \"develop\"'}}]", "P01 error 6 config.yml:22: .* its filters: branch main"),
         ("[release]", "[{release: {filters: {branches: {ignore: /.*/}}}}]", "P01 error 6 config.yml:22: .* its filters"),
-        ("version: 2.1", "version: 2", "P01 error 7 config.yml:1: a config of version 2 knows no parameters"),
+        ("version: 2.1", "version: 2", "P01 error 6 config.yml:1: a config of version 2 knows no parameters"),
         ("  deploy:\n    when", "  deplyo:\n    when", "P01 error 6 config.yml has no workflow 'deploy' — did you mean 'deplyo'"),
         # … or it, without the job that deploys
         ("[release]", "[test, {release: {requires: [test], filters: {branches: {only: /mai/}}}}]", "P01 warning 6 config.yml:22: workflow 'deploy' runs for this trigger on branch 'main' without job 'release': its filters: branch main — let the filters there allow"),
@@ -108,7 +108,6 @@ CLOSES: Final = "    unless: << pipeline.parameters.deploy >>\n"
         (OPENS, "    when: << pipeline.parameters.env >>\n", "P02 error 6 config.yml:20:"),
         (OPENS, OPENS.replace("when", "unless"), "P02 error 6 config.yml:20:"),
         ("boolean, default: false", "boolean, default: true", "P02 error 6 config.yml:20:"),
-        ("- decide:", "- release: {requires: [test]}\n      - decide:", "P02 warning 6 config.yml:19: job 'release' of workflow 'deploy' also runs for every push to branch 'main', in workflow 'build' — remove it there"),
         ("- decide:", "- release: {requires: [test], filters: {branches: {only: x}}}\n      - decide:", ""),
         ("- decide:", "- release: {requires: [test], to: staging}\n      - decide:", ""),
         ("- decide:", "- ok: {type: approval}\n      - release: {requires: [ok]}\n      - decide:", ""),
@@ -139,11 +138,11 @@ CLOSES: Final = "    unless: << pipeline.parameters.deploy >>\n"
         # P07: a parameter that CircleCI refuses
         ('  sha: {type: string, default: ""}\n', "", "P07 error 7 config.yml does not declare the parameter 'sha'"),
         ("deploy: {type: boolean, default: false}", "deploy: {type: string, default: ''}", "P07 error 7 config.yml:3: 'deploy' is declared as string, which this is not"),
-        ('sha: {type: string, default: ""}', "sha: {type: string}", "P07 error 5 config.yml:4: parameter 'sha' has no default"),
-        ("{type: integer, default: 1}", "{type: int, default: 1}", "P07 error 5 config.yml:7: parameter 'count' has a default that type 'int' does not allow — write string, boolean, integer or enum"),
-        ("{type: enum, enum", "{type: neum, enum", "P07 error 5 config.yml:6: parameter 'env' has a default that type 'neum' does not allow — write string, boolean, integer or enum"),
-        ("default: 1}", "default: '1'}", "P07 error 5 config.yml:7: parameter 'count' has a default that type 'integer' does not allow — write a whole number, without quotes"),
-        ("default: none", "default: nil", "P07 error 5 config.yml:6: parameter 'env' has a default that type 'enum' does not allow — known: none, staging"),
+        ('sha: {type: string, default: ""}', "sha: {type: string}", "P07 error 6 config.yml:4: parameter 'sha' has no default"),
+        ("{type: integer, default: 1}", "{type: int, default: 1}", "P07 error 6 config.yml:7: parameter 'count' has a default that type 'int' does not allow — write string, boolean, integer or enum"),
+        ("{type: enum, enum", "{type: neum, enum", "P07 error 6 config.yml:6: parameter 'env' has a default that type 'neum' does not allow — write string, boolean, integer or enum"),
+        ("default: 1}", "default: '1'}", "P07 error 6 config.yml:7: parameter 'count' has a default that type 'integer' does not allow — write a whole number, without quotes"),
+        ("default: none", "default: nil", "P07 error 6 config.yml:6: parameter 'env' has a default that type 'enum' does not allow — known: none, staging"),
         # P09: two workflows
         ("jobs: [release]", "jobs: [release]\n  other: {when: << pipeline.parameters.deploy >>, jobs: [test]}", "P09 warning 6 config.yml:23: workflows 'deploy' and 'other' both run"),
     ],
@@ -161,7 +160,7 @@ def test_a_mistake_in_the_config(old: str, new: str, told: str) -> None:
         ("{branch: main}", "[{branch: main}, {tag: v1}]", "P04 warning 3 config.yml:19: the step never runs on tag 'v1': .* — add to the job, and to all that it requires,  filters"),
         ("deploy: true", "deplyo: true", "P07 error 7 config.yml does not declare the parameter 'deplyo' — did you mean 'deploy'?"),
         ("deploy: true", 'deploy: "true"', "P07 error 7 config.yml:3: 'deploy' is declared as boolean, which this is not"),
-        ("deploy: true", "deploy: true, env: prod", "P07 error 7 config.yml:6: 'prod' is not allowed for 'env'"),
+        ("deploy: true", "deploy: true, env: prod", "P07 error 7 config.yml:6: 'env' is declared as enum, which this is not — known: none, staging"),
         ("deploy: true", 'deploy: true, count: "2"', "P07 error 7 config.yml:7: 'count' is declared as integer, which this is not"),
         ("deploy: true", "deploy: true, env: staging", "P06 warning 7 config.yml:6: parameter 'env' is not used in what this trigger starts"),
         ("when: {branch: main}", "when: {branch: main}\n    requires: [release]", "W702 warning 5 no workflow with the step has a job 'release' — known: decide, test"),
@@ -327,7 +326,7 @@ JOB: Final = RULES[: RULES.index("workflow")] + "job: release\n"
     [
         # `unless:` with the value of one rule would leave the others in the loop
         (RULES, [("deploy: true", "deploy: true, env: staging"), (CLOSES, "    when: true\n")], "P03 .* — give workflow 'build'  unless: << pipeline.parameters.deploy >>"),
-        (RULES, [("deploy: true", "env: staging"), (CLOSES, "    when: true\n")], r"P03 .* — give workflow 'build'  when: {equal: \[none, << pipeline.parameters.env >>\]}"),
+        (RULES, [("deploy: true", "env: staging"), (CLOSES, "    when: true\n")], r"P03 .* — give workflow 'build'  unless: {equal: \[\"staging\", << pipeline.parameters.env >>\]}"),
         (RULES, [UNNAMED, (', key: "${deploy.key}"', ""), (CLOSES, "")], "P03 error 5 .*that ends never"),
         (RULES, [UNNAMED, (OPENS, "")], "P02 error 5 config.yml:20:"),
         # what another workflow uses is not used
