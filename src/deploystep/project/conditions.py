@@ -16,7 +16,6 @@ import re
 from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import lru_cache
-from itertools import product
 from typing import Any, Final, TypeAlias
 
 from deploystep.core.build import Branch, Tag
@@ -46,30 +45,20 @@ _TOKEN: Final = re.compile(
 )
 _PARAMETER: Final = "pipeline.parameters."
 _TAG_NAME: Final = "pipeline.git.tag"
-#: What a value may be that tells how a pipeline began: by a push, through the API. None where it is not there.
-_BEGAN: Final[Mapping[str, tuple[tuple[Value, ...], tuple[Value, ...]]]] = {
-    "pipeline.trigger_source": (("webhook", None), ("api", None)),
-    "pipeline.trigger.type": (
-        ("github_app", "github_server", "github_oauth", "github", "bitbucket_cloud", "bitbucket_dc", "bitbucket",
-         "gitlab", "webhook", None),
-        ("api",),
-    ),
-    "pipeline.event.name": (("push", None), ("api", None)),
-    "pipeline.event.action": (("push", None), ("api", None)),
-    "pipeline.schedule.name": (("", None), ("", None)),
-    "pipeline.schedule.id": (("", None), ("", None)),
-}  # fmt: skip
+#: Values that tell how a pipeline began, and what they may be of a push and through the API; None where not there.
+_BEGAN: Final = tuple(map("pipeline.{}".format, (
+    "trigger.type", "trigger_source", "event.name", "event.action", "schedule.name", "schedule.id"
+)))  # fmt: skip
+_HOSTS: Final = "github_app github_server github_oauth github bitbucket_cloud bitbucket_dc bitbucket gitlab webhook"
+_PUSHED: Final = [*((host, "webhook", "push", "push", "", "") for host in _HOSTS.split()), (None,) * 6]
+_BY_API: Final = [("api", "api", "api", "api", "", ""), ("api", None, None, None, None, None)]
 _TAGS_CURE: Final = "add to the job, and to all that it requires,  filters: {tags: {only: /.*/}}"
-_LONGEST: Final = 2048  # of an expression, in characters
-_MOST_OPEN: Final = 40  # parentheses
-_MOST_DEEP: Final = 100  # of logic statements in each other
 #: Operators by how tightly they bind, the loosest first.
 _LEVELS: Final = (("or",), ("and",), ("==", "!=", "starts-with", "contains", "matches"), (">=", ">", "<=", "<"))
 _OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     ">=": operators.ge, ">": operators.gt, "<=": operators.le, "<": operators.lt,
     "starts-with": str.startswith, "contains": operators.contains,
 }  # fmt: skip
-_ALIASES: Final = frozenset({"AND", "OR", "NOT", "TRUE", "FALSE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +96,7 @@ def truth(value: Value) -> Answer:
     return Answer.UNKNOWN if value is UNKNOWN else Answer.YES if value else Answer.NO
 
 
-def written(value: Value) -> str:
-    """A value as YAML and CircleCI write it."""
+def _written(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -128,7 +116,7 @@ def filled(text: Text, trigger: Trigger) -> Value:
     values = [evaluate(found[1], trigger) for found in _TAG.finditer(text)]
     if any(isinstance(value, Unknown) or value is None for value in values) or "<<" in _TAG.sub("", text):
         return UNKNOWN  # how nothing is written into a text is not documented for all of them
-    texts = iter(map(written, values))
+    texts = iter(map(_written, values))
     return _TAG.sub(lambda _: next(texts), text) if values else typed(text)
 
 
@@ -153,12 +141,12 @@ def _tokens(text: str) -> tuple[tuple[str, str], ...]:
     """Kinds and texts of the tokens; none where the text is no expression."""
     text, position = text.strip(), 0
     found: _Tokens = []
-    while position < len(text) <= _LONGEST and text.count("(") <= _MOST_OPEN:
+    while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
             return ()
         kind, token = match.lastgroup or "", match[match.lastgroup or ""]
-        found.append((kind, token.lower() if token in _ALIASES else token))
+        found.append((kind, token.lower() if kind == "word" and token.isupper() else token))
         position = match.end()
     return tuple(found)
 
@@ -172,13 +160,13 @@ def _joined(rest: _Tokens, value_of: Callable[[str], Value], level: int) -> Valu
         operator = rest.pop()[1]
         if (operator == "matches") is not (rest[-1:] != [] and rest[-1][0] == "pattern"):
             raise ValueError
-        left = _combined(operator, left, _joined(rest, value_of, level + 1))
+        left = _applied(operator, left, _joined(rest, value_of, level + 1))
     return left
 
 
 def _operand(rest: _Tokens, value_of: Callable[[str], Value]) -> Value:
     kind, text = rest.pop() if rest else ("", "")
-    if (kind, text) in (("word", "not"), ("sign", "!")):
+    if text in ("not", "!") and kind != "string":
         return _as_value(OPPOSITE[_holds(_operand(rest, value_of))])
     if (kind, text) == ("sign", "("):
         value = _joined(rest, value_of, 0)
@@ -196,22 +184,16 @@ def _operand(rest: _Tokens, value_of: Callable[[str], Value]) -> Value:
 
 def _holds(value: Value) -> Answer:
     """Truth inside an expression: undefined is false; of 0 and the empty text the docs and their engine disagree."""
-    if value is not True and value is not False and value in ("", 0):
-        return Answer.UNKNOWN
-    return truth(value)
+    return Answer.UNKNOWN if not isinstance(value, bool) and value in ("", 0) else truth(value)
 
 
-def _combined(operator: str, left: Value, right: Value) -> Value:
-    if operator not in ("or", "and"):
-        return _compared(operator, left, right)
-    answer = _holds(left)
-    if answer is not Answer.UNKNOWN:
-        return left if (answer is Answer.YES) is (operator == "or") else right
-    # either side may be the value: it is known where the right one settles it too
-    return right if isinstance(right, bool) and right is (operator == "or") else UNKNOWN
-
-
-def _compared(operator: str, left: Value, right: Value) -> Value:
+def _applied(operator: str, left: Value, right: Value) -> Value:
+    if operator in ("or", "and"):
+        answer = _holds(left)
+        if answer is not Answer.UNKNOWN:
+            return left if (answer is Answer.YES) is (operator == "or") else right
+        # either side may be the value: it is known where the right one settles it too
+        return right if isinstance(right, bool) and right is (operator == "or") else UNKNOWN
     if left is None or right is None:
         return None
     is_equality = operator in ("==", "!=")
@@ -223,9 +205,7 @@ def _compared(operator: str, left: Value, right: Value) -> Value:
     wanted = int if operator in _LEVELS[-1] else str
     if type(left) is not wanted or type(right) is not wanted:
         raise ValueError
-    if operator == "matches":
-        return _as_value(matches(str(right), str(left)))
-    return _OPERATORS[operator](left, right)
+    return _as_value(matches(str(right), str(left))) if operator == "matches" else _OPERATORS[operator](left, right)
 
 
 @lru_cache(maxsize=1024)
@@ -265,20 +245,22 @@ class Runs:
 def gate(fields: Map, trigger: Trigger) -> Runs:
     """Whether `when:` and `unless:` of a workflow let the pipeline through."""
     for word, node in ((word, at(fields, word)) for word in ("when", "unless")):
-        answer = Answer.YES if node is None else _anyhow(node, trigger)
-        answer = OPPOSITE[answer] if node is not None and word == "unless" else answer
-        if node is not None and answer is not Answer.YES:
-            return Runs(answer, key_line(fields, word), f"its {word}: {_because(node, trigger)}")
+        if node is not None:
+            answer = _anyhow(node, trigger)
+            answer = OPPOSITE[answer] if word == "unless" else answer
+            if answer is not Answer.YES:
+                return Runs(answer, key_line(fields, word), f"its {word}: {_because(node, trigger)}")
     return Runs(Answer.YES)
 
 
 def _anyhow(node: Node, trigger: Trigger) -> Answer:
     """Whether a condition holds however the pipeline began, as far as the trigger leaves that open."""
-    text = " ".join(all_texts(node))
-    names = [name for name in _BEGAN if name in text and not trigger.is_any]
-    began = product(*(_BEGAN[name][trigger.by_api] for name in names))
-    all_of = ({**trigger.parameters, **dict(zip(names, values, strict=True))} for values in began)
-    answers = {condition(node, replace(trigger, parameters=values)) for values in all_of}
+    began = [dict(zip(_BEGAN, values, strict=True)) for values in (_BY_API if trigger.by_api else _PUSHED)]
+    all_of = ({**trigger.parameters, **values} for values in ([{}] if trigger.is_any else began))
+    try:
+        answers = {condition(node, replace(trigger, parameters=values)) for values in all_of}
+    except RecursionError:
+        return Answer.UNKNOWN
     return answers.pop() if len(answers) == 1 else Answer.UNKNOWN
 
 
@@ -287,11 +269,11 @@ def _because(node: Node, trigger: Trigger) -> str:
     text, facts = " ".join(all_texts(node)), []
     for name in sorted(parameters_in(text)):
         value = trigger.parameters.get(name, UNKNOWN)
-        shown = "not known" if isinstance(value, Unknown) else "not set" if value is None else written(value)
+        shown = "not known" if isinstance(value, Unknown) else "not set" if value is None else _written(value)
         facts.append(f"{name} is '{value}'" if isinstance(value, str) else f"{name} is {shown}")
     facts += [_said(trigger)] if "pipeline.git." in text else []
-    began = not trigger.is_any and any(name in text for name in _BEGAN)
-    facts += ["it is triggered through the API" if trigger.by_api else "it is pushed"] if began else []
+    if not trigger.is_any and any(name in text for name in _BEGAN):
+        facts.append("it is triggered through the API" if trigger.by_api else "it is pushed")
     return ", ".join(facts) or "it does not depend on the trigger"
 
 
@@ -299,24 +281,23 @@ def _said(trigger: Trigger) -> str:
     return f"{'tag' if isinstance(trigger.ref, Tag) else 'branch'} {trigger.ref.name}"
 
 
-def condition(node: Node, trigger: Trigger, depth: int = 0) -> Answer:
+def condition(node: Node, trigger: Trigger) -> Answer:
     """Whether a logic statement or an expression holds."""
     if isinstance(node, Text):
         return _text_holds(node, trigger)
-    if isinstance(node, Items) or len(node) != 1 or depth > _MOST_DEEP:
-        return Answer.UNKNOWN
-    word, argument = next(iter(node.items()))
-    if word in ("not", "matches"):
-        return _matches(argument, trigger) if word == "matches" else OPPOSITE[condition(argument, trigger, depth + 1)]
+    word, argument = next(iter(node.items())) if isinstance(node, Map) and len(node) == 1 else ("", node)
+    if word == "not":
+        return OPPOSITE[condition(argument, trigger)]
+    if word == "matches":
+        return _matches(argument, trigger)
     if word not in ("equal", "and", "or") or not isinstance(argument, Items) or not argument:
         return Answer.UNKNOWN
     if word == "equal":
         return _equal([
-            filled(item, trigger) if isinstance(item, Text) else _as_value(condition(item, trigger, depth + 1))
+            filled(item, trigger) if isinstance(item, Text) else _as_value(condition(item, trigger))
             for item in argument
         ])  # fmt: skip
-    combined = kleene_and if word == "and" else kleene_or
-    return combined(condition(item, trigger, depth + 1) for item in argument)
+    return (kleene_and if word == "and" else kleene_or)(condition(item, trigger) for item in argument)
 
 
 def _text_holds(text: Text, trigger: Trigger) -> Answer:
@@ -332,7 +313,7 @@ def _text_holds(text: Text, trigger: Trigger) -> Answer:
 def _equal(values: list[Value]) -> Answer:
     """Equal values: how an empty one compares with nothing, and a number with its digits, is not documented."""
     known = [v for v in values if not isinstance(v, Unknown)]
-    texts = {"" if v is None else written(v) for v in known}
+    texts = {"" if v is None else _written(v) for v in known}
     if len(texts) > 1 or ("" in texts and Unknown.SOMETHING in values):
         return Answer.NO
     is_clear = len(known) == len(values) and len({type(v) for v in known}) == 1
@@ -341,9 +322,7 @@ def _equal(values: list[Value]) -> Answer:
 
 def _matches(node: Node, trigger: Trigger) -> Answer:
     pattern, value = at(node, "pattern"), at(node, "value")
-    if not isinstance(pattern, Text) or not isinstance(value, Text):
-        return Answer.UNKNOWN
-    regex, text = filled(pattern, trigger), filled(value, trigger)
+    regex, text = (filled(each, trigger) if isinstance(each, Text) else UNKNOWN for each in (pattern, value))
     if not isinstance(regex, str) or not isinstance(text, str | None):
         return Answer.UNKNOWN
     answer = matches(f"/{regex}/", text or "")
@@ -357,29 +336,24 @@ def filtered(filters: Node | None, trigger: Trigger, line: int) -> Runs:
     """Whether the filters of a job let the ref through. `line` is that of the job.
 
     A job without a filter for tags never runs for one; without a filter for branches it runs for all. A filter that is
-    an expression is asked about either.
+    an expression is asked about either. How `only` and `ignore` go together is not documented.
     """
     is_tag = isinstance(trigger.ref, Tag)
     cure = _TAGS_CURE if is_tag else f"let the filters there allow {_said(trigger)}, or keep it out of the rule"
     if isinstance(filters, Text) and filters:
         return Runs(_anyhow(filters, trigger), filters.line, f"its filters: {_because(filters, trigger)}", cure)
     rules = at(filters, "tags" if is_tag else "branches")
-    if rules is None and not is_tag:
+    if not rules and not is_tag:
         return Runs(Answer.YES)
-    if rules is None:
+    if not rules:
         why = "a job without a filter for tags never runs for a tag"
         return Runs(Answer.NO, line if filters is None else filters.line, why, cure)
-    if not isinstance(rules, Map):
-        return Runs(Answer.UNKNOWN, line)
     only, ignore = at(rules, "only"), at(rules, "ignore")
-    asked = [_is_named(node, trigger.ref.name) for node in (only, ignore) if node is not None]
-    if only is not None and ignore is not None and kleene_and(asked) is not Answer.NO:
-        answer = Answer.UNKNOWN  # `only` is "considered before" `ignore`
-    elif only is not None:
-        answer = asked[0]
-    else:
-        answer = OPPOSITE[asked[0]] if asked else (Answer.NO if is_tag else Answer.YES)
-    return Runs(answer, (only or ignore or rules).line, f"its filters: {_said(trigger)}", cure)
+    node = only or ignore
+    if node is None or (only and ignore):
+        return Runs(Answer.UNKNOWN, line)
+    answer = _is_named(node, trigger.ref.name)
+    return Runs(answer if only else OPPOSITE[answer], node.line, f"its filters: {_said(trigger)}", cure)
 
 
 def _is_named(node: Node, name: str) -> Answer:

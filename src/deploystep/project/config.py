@@ -7,8 +7,8 @@ which is; a matrix is required by its `alias`. Version 2 knows no parameters.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import permutations, product
-from math import factorial, prod
+from itertools import product
+from math import prod
 from typing import Final
 
 from deploystep.core.build import Branch, Tag
@@ -17,18 +17,15 @@ from deploystep.core.frozen import dataclass, replace
 from deploystep.core.source import Diagnostic, Place, Severity, Span
 from deploystep.project import conditions, reading
 from deploystep.project.conditions import UNKNOWN, Runs, Trigger, Value
-from deploystep.project.reading import ConfigUnreadable, Map, Node, Text, at, items_of, key_line, map_of
+from deploystep.project.reading import ConfigUnreadable, Map, Node, Text, at, items_of, key_line, map_of, texts_of
 
 DEPLOYS: Final = re.compile(r"deploy(?!step)|release|publish|ship", re.IGNORECASE)
 _VERSION_2: Final = ("2", "2.0")  # of it CircleCI reads no parameters
 _MOST_NODES: Final = 100_000  # with what aliases repeat
-_MOST_NAMES: Final = 5000  # of one matrix, in every order
+_MOST_NAMES: Final = 5000  # of one matrix
 _MOST_CHAINED: Final = 200  # jobs of which each requires the next
-_STEPS: Final = frozenset({"pre-steps", "post-steps"})
 _SUCCEEDED: Final = frozenset({"success", "terminal"})
 _REFUSED: Final = "CircleCI refuses this config: "
-_DECLARE: Final = "declare it under parameters: there, or correct its name"
-_SCHEDULE: Final = "name a workflow without triggers:, or make one of the same jobs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,7 @@ class Job:
     def requires(self) -> list[str]:
         """Names of the jobs that it waits for, with whatever status."""
         found = at(self.fields, "requires")
-        return [*map(str, reading.texts_of(found)), *(str(key) for item in items_of(found) for key in map_of(item))]
+        return [*map(str, texts_of(found)), *(str(key) for item in items_of(found) for key in map_of(item))]
 
     def is_called(self, name: str) -> bool:
         """Whether it, or one that its matrix makes of it, has a name, or may have it once the config is compiled."""
@@ -74,24 +71,24 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """A workflow and its jobs, also by their names; `fields` are empty for a config that has jobs alone."""
+    """A workflow and its jobs; `fields` are empty for a config that has jobs alone."""
 
     name: str
     line: int
     fields: Map
     jobs: tuple[Job, ...]
-    named: Mapping[str, tuple[Job, ...]]
-
-    def called(self, name: str) -> list[Job]:
-        """The jobs that have a name, or may have it once CircleCI has compiled the config."""
-        start, is_open, _ = name.partition("<<")
-        if not is_open and name in self.named:
-            return [*self.named[name]]
-        return [j for j in self.jobs if j.is_called(name) or (is_open and any(n.startswith(start) for n in j.names))]
 
     def required(self, job: Job) -> list[Job]:
-        """The jobs that a job waits for, directly."""
-        return list({id(other): other for need in job.requires for other in self.called(need)}.values())
+        """The jobs that a job waits for, directly, or may once CircleCI has compiled the config."""
+        starts = [(need, need.partition("<<")[0]) for need in job.requires]
+        return [
+            other for other in self.jobs
+            if any(
+                need == other.alias or other.is_called(need)
+                or (start != need and any(name.startswith(start) for name in other.names))
+                for need, start in starts
+            )
+        ]  # fmt: skip
 
     def all_required(self, job: Job) -> list[Job]:
         """The jobs that a job waits for, directly or through others."""
@@ -162,9 +159,9 @@ class Config:
 def _workflow_runs(workflow: Workflow, trigger: Trigger) -> WorkflowRuns:
     opened = conditions.gate(workflow.fields, trigger)
     if items_of(at(workflow.fields, "triggers")) and opened.answer is not Answer.NO:
-        line = key_line(workflow.fields, "triggers")
-        why = "a workflow with triggers: runs by its schedule alone"
-        opened = Runs(Answer.UNKNOWN if trigger.is_any else Answer.NO, line, why, _SCHEDULE)
+        answer, line = Answer.UNKNOWN if trigger.is_any else Answer.NO, key_line(workflow.fields, "triggers")
+        cure = "name a workflow without triggers:, or make one of the same jobs"
+        opened = Runs(answer, line, "a workflow with triggers: runs by its schedule alone", cure)
     found: dict[int, Runs] = {}
     jobs = []
     for job in workflow.jobs:
@@ -182,13 +179,11 @@ def _job_runs(job: Job, workflow: Workflow, found: dict[int, Runs], trigger: Tri
     if id(job) in found:
         return found[id(job)]
     mine = conditions.filtered(at(job.fields, "filters"), trigger, job.line)
-    if not workflow.fields and isinstance(trigger.ref, Tag):
+    if most == 0 or (not workflow.fields and isinstance(trigger.ref, Tag)):
         mine = Runs(Answer.UNKNOWN)  # of a config without workflows the docs do not tell
     found[id(job)] = mine  # a circle of jobs ends here
-    if mine.answer is Answer.NO:
+    if most == 0 or mine.answer is Answer.NO:
         return mine
-    if most == 0:
-        return Runs(Answer.UNKNOWN)
     needed = [(other, _job_runs(other, workflow, found, trigger, most - 1)) for other in workflow.required(job)]
     statuses = (node for item in items_of(at(job.fields, "requires")) for node in map_of(item).values())
     out = [(other, runs) for other, runs in needed if runs.answer is Answer.NO]
@@ -198,7 +193,7 @@ def _job_runs(job: Job, workflow: Workflow, found: dict[int, Runs], trigger: Tri
         is_out = len(out) == len(needed) or (is_certain and isinstance(trigger.ref, Tag))
         answer = Answer.NO if is_out else mine.answer if is_certain else Answer.UNKNOWN
         mine = Runs(answer, runs.line, f"it requires '{other.alias}': {runs.why}", runs.cure)
-    elif mine.answer is Answer.YES and any(_SUCCEEDED.isdisjoint(reading.texts_of(node)) for node in statuses):
+    elif mine.answer is Answer.YES and any(_SUCCEEDED.isdisjoint(texts_of(node)) for node in statuses):
         mine = Runs(Answer.UNKNOWN, job.line, "it waits for another status of a job than success")
     elif needed and mine.answer is Answer.YES and all(runs.answer is Answer.UNKNOWN for _, runs in needed):
         mine = needed[0][1]
@@ -215,15 +210,16 @@ def config_of(path: str, text: str, root: Node) -> Config:
     """A config from the tree of its text. Raises ConfigUnreadable."""
     if not isinstance(root, Map):
         raise ConfigUnreadable(root.line, "it is not a map")
-    parts = [node for key in ("workflows", "jobs", "commands") if (node := at(root, key)) is not None]
-    if any(reading.size(node, {}) > _MOST_NODES for node in parts):
+    if reading.size(root, {}) > _MOST_NODES:
         raise ConfigUnreadable(1, "it is too large, with what its aliases repeat")
     version, setup = at(root, "version"), at(root, "setup")
     is_setup = setup is not None and not (isinstance(setup, Text) and reading.typed(setup) is False)
     written, jobs = map_of(at(root, "workflows")), map_of(at(root, "jobs"))
-    workflows = [_workflow(name, fields) for name, fields in written.items() if isinstance(fields, Map)]
-    for only in [job_of(key) for key in jobs if key == "build" and not written]:
-        workflows = [Workflow(only.key, only.line, Map(), (only,), {only.key: (only,)})]
+    workflows = [
+        Workflow(str(name), name.line, fields, tuple(job_of(e) for e in items_of(at(fields, "jobs")) if _is_job(e)))
+        for name, fields in written.items() if isinstance(fields, Map)
+    ]  # fmt: skip
+    workflows += [Workflow(key, key.line, Map(), (job_of(key),)) for key in jobs if key == "build" and not written]
     declared = map_of(at(root, "parameters")) if version not in _VERSION_2 else {}
     parameters = {str(name): _declared(name, map_of(node)) for name, node in declared.items()}
     refused = next(_refusals(workflows, root, parameters if version == "2.1" else None), None)
@@ -238,28 +234,19 @@ def _declared(name: Text, fields: Map) -> Declared:
     value: Value = UNKNOWN
     if isinstance(default, Text):
         value = str(default) if found in ("string", "enum") else reading.typed(default)
-    return Declared(kind, name.line, tuple(map(str, reading.texts_of(at(fields, "enum")))), value)
-
-
-def _workflow(name: Text, fields: Map) -> Workflow:
-    entries = items_of(at(fields, "jobs"))
-    jobs = tuple(job_of(entry) for entry in entries if isinstance(entry, Text | Map) and entry)
-    named: dict[str, tuple[Job, ...]] = {}
-    for job in jobs:
-        for each in {job.alias, *job.names}:
-            named[each] = (*named.get(each, ()), job)
-    return Workflow(str(name), name.line, fields, jobs, named)
+    return Declared(kind, name.line, tuple(map(str, texts_of(at(fields, "enum")))), value)
 
 
 def _refusals(workflows: Iterable[Workflow], root: Map, parameters: Mapping[str, Declared] | None) -> Iterator[Runs]:
     """Why CircleCI refuses a config: workflows name jobs, and jobs parameters, that there are not."""
     jobs = map_of(at(root, "jobs"))
     for workflow in workflows:
-        names = {*workflow.named, *(job.key for job in workflow.jobs)}
+        names = [name for job in workflow.jobs for name in {job.alias, *job.names}]
         # a name that only compiling tells, or a second one that CircleCI numbers, may be the one that is required
-        is_clear = all("<<" not in name and len(found) == 1 for name, found in workflow.named.items())
+        is_clear = len({*names}) == len(names) and "<<" not in "".join(names)
+        known = {*names, *(job.key for job in workflow.jobs)}
         for job in workflow.jobs if "job-groups" not in root else ():
-            for need in (n for n in job.requires if is_clear and "<<" not in n and n not in names):
+            for need in (n for n in job.requires if is_clear and "<<" not in n and n not in known):
                 why = f"{_REFUSED}job '{job.alias}' requires '{need}', which workflow '{workflow.name}' has not"
                 yield Runs(Answer.NO, job.line, why, "correct the name there")
             if jobs and "/" not in job.key and job.key not in jobs and not job.is_approval:
@@ -267,31 +254,37 @@ def _refusals(workflows: Iterable[Workflow], root: Map, parameters: Mapping[str,
         nodes = [workflow.fields, *(at(jobs, job.key) for job in workflow.jobs)]
         found = [(text, conditions.filled_parameters(text)) for node in nodes for text in reading.all_texts(node)]
         for word in ("when", "unless", "filters"):
-            found += [(text, conditions.parameters_in(text)) for text in reading.under(workflow.fields, word, _STEPS)]
-        for text, names in found if parameters is not None else ():
-            for name in sorted(names - (parameters or {}).keys()):
-                yield Runs(Answer.NO, text.line, f"{_REFUSED}parameter '{name}' is not declared", _DECLARE)
+            texts = reading.under(workflow.fields, word, frozenset({"pre-steps", "post-steps"}))
+            found += [(text, conditions.parameters_in(text)) for text in texts]
+        for text, named in found if parameters is not None else ():
+            for name in sorted(named - (parameters or {}).keys()):
+                why, cure = (
+                    f"parameter '{name}' is not declared",
+                    "declare it under parameters: there, or correct its name",
+                )
+                yield Runs(Answer.NO, text.line, f"{_REFUSED}{why}", cure)
 
 
-def job_of(entry: Text | Map) -> Job:
-    """A job as it is written in the list of a workflow."""
-    key = entry if isinstance(entry, Text) else next(iter(entry))
-    matrix, names = at(entry, key, "matrix"), _names(str(key), map_of(at(entry, key)))
+def _is_job(entry: Node) -> bool:
+    return isinstance(entry, Text | Map) and bool(entry)
+
+
+def job_of(entry: Node) -> Job:
+    """A job as it is written in the list of a workflow: its name, or a map of that."""
+    key = entry if isinstance(entry, Text) else next(iter(map_of(entry)))
+    fields, matrix = map_of(at(entry, key)), at(entry, key, "matrix")
+    names = _names(str(key), fields)
     alias = at(matrix, "alias") or (names[0] if matrix is None else key)
-    return Job(str(key), names, str(alias), key.line, map_of(at(entry, key)))
+    return Job(str(key), names, str(alias), key.line, fields)
 
 
 def _names(key: str, fields: Map) -> tuple[str, ...]:
-    """Every name that a matrix gives a job; those of an unnamed one in each order, which the docs do not tell."""
-    name, matrix = at(fields, "name"), at(fields, "matrix")
-    values = map_of(at(matrix, "parameters"))
-    lists = [items_of(each) for each in values.values()]
-    is_literal = all(isinstance(item, Text) and "<<" not in item for each in lists for item in each)
-    chosen: list[dict[str, str]] = []
-    if lists and is_literal and prod(map(len, lists)) * factorial(len(lists)) <= _MOST_NAMES:
-        every = (dict(zip(map(str, values), map(str, each), strict=True)) for each in product(*lists))
-        chosen = [each for each in every if each not in items_of(at(matrix, "exclude"))]
-    if isinstance(name, Text):
-        return tuple(reading.with_values(name, "matrix", each) for each in chosen) or (str(name),)
-    found = tuple("-".join((key, *order)) for each in chosen for order in permutations(each.values()))
-    return found or (key if matrix is None else f"{key}-<<",)
+    """Every name that a matrix gives a job; of an unnamed one with several parameters their order is not documented."""
+    name, values = at(fields, "name"), map_of(at(fields, "matrix", "parameters"))
+    lists = [[str(item) if isinstance(item, Text) else "<<" for item in items_of(each)] for each in values.values()]
+    if not isinstance(name, Text):
+        names = tuple(f"{key}-{item}" for item in lists[0]) if len(lists) == 1 else ()
+        return names or (f"{key}-<<" if "matrix" in fields else key,)
+    chosen = product(*lists) if prod(map(len, lists)) <= _MOST_NAMES else ()
+    filled = [reading.with_values(name, "matrix", dict(zip(map(str, values), each, strict=True))) for each in chosen]
+    return tuple(map(str, filled)) or (str(name),)
