@@ -19,8 +19,7 @@ _BUILT_IN: Final = frozenset({
     "checkout", "run", "when", "unless", "save_cache", "restore_cache", "setup_remote_docker", "store_artifacts",
     "store_test_results", "persist_to_workspace", "add_ssh_keys", "deploy",
 })  # fmt: skip
-_MOST_DEEP: Final = 8
-_MOST_STEPS: Final = 2000
+_MOST_DEEP: Final = 8  # commands and conditions in each other
 #: A value that is filled in where the shell expects a command, or the name of a script.
 _MAY_RUN: Final = re.compile(
     r"(?:^|[;&|(`]|(?<!\S)(?:then|do|else|bash|sh|zsh|source|\.|eval|exec|sudo|env|xargs|time|nohup|deploystep)\s)"
@@ -88,7 +87,7 @@ class JobSteps:
         self.config, self.read, self.line = config, read, line
         self.answer = self.checkout = Answer.NO
         self.calls: list[Call] = []
-        self.idle = self.count = 0
+        self.idle = 0
 
     def of(self, *names: str) -> Call:
         """The first call for one of the names: `RUN`, or a rule that `gate` judges; else whether there may be one."""
@@ -103,8 +102,7 @@ class JobSteps:
         for node in steps:
             name = node if isinstance(node, Text) else next(iter(map_of(node)), Text(""))
             fields = at(node, name)
-            self.count += 1
-            if depth > _MOST_DEEP or self.count > _MOST_STEPS or isinstance(node, Items) or "<<" in name:
+            if depth > _MOST_DEEP or isinstance(node, Items) or "<<" in name:
                 self.is_open()
             elif name == "checkout":
                 self.checkout = kleene_or((self.checkout, certain))

@@ -90,7 +90,7 @@ def test_the_value_of_an_expression(texts: list[str], value: Value) -> None:
     ],
 )
 def test_a_text_is_filled_in(text: str, value: Value) -> None:
-    assert filled(Text(text, 1), ON_MAIN) == value
+    assert filled(Text(text), ON_MAIN) == value
 
 
 YES, NO, OPEN = Answer.YES, Answer.NO, Answer.UNKNOWN
