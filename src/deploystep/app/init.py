@@ -115,67 +115,6 @@ class Clone:
     options: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A first rule file; the lines that the config needs; and the config with them, None where it is not known.
-
-    `about` is what its rule is for, `branch` or else `tag` the one to plan, and `options` what commands need to find
-    the file. `sends`: the rule sends a trigger.
-    """
-
-    rules: str
-    branch: str | None
-    tag: str | None
-    sends: bool
-    about: str
-    heading: str
-    lines: str
-    remarks: tuple[str, ...]
-    config: Config | None
-    options: str
-
-
-def start(clone: Clone, read: Read) -> Start:
-    """What to write for this clone. Asks nothing and writes nothing."""
-    path, own, line, why = clone.config_path, None, 0, ""
-    try:
-        own = read_config(path, clone.config) if clone.config is not None else None
-    except ConfigUnreadable as problem:
-        line, why = problem.line, problem.why
-    if own is not None and own.setup:
-        line, why = own.setup, "a setup config, continued by another: declare what is sent in both by other names, P08"
-    elif own is not None and own.refused is not None:
-        line, why = own.refused.line, own.refused.why
-    own = None if why else own
-    found = _Found(own, clone, read)
-    lines, config = found.lines, own
-    if lines and not why:
-        config = config_of(path, lines, _merged(own.root if own else Map(), read_yaml(lines)))
-    there = f": it has the workflow that this needs, {found.workflow}" if found.workflow else ""
-    heading = f"{path} needs these lines, below the keys that it has" if lines else f"{path} is left as it is{there}"
-    if own is None:
-        heading = f"there is no {path} yet: write this to it"
-    if why:
-        heading = f"{path}:{line} is left as it is ({why}): apply this example by hand"
-    remarks = [*_deploys_already(clone, read), *found.remarks, *([NO_GITLAB] if clone.is_gitlab else [])]
-    if found.workflow is None:
-        remarks.append("gate cannot know an earlier deploy of the commit: a rerun or another build deploys it again")
-    words = found.words
-    tag = None if "branch" in words else next((name for name in clone.tags if _has(words["tag"], name)), None)
-    return Start(
-        rules=_rules(clone, found),
-        branch=_example(words["branch"]) if "branch" in words else None if tag else clone.branch,
-        tag=tag,
-        sends=found.workflow is not None,
-        about=", ".join(f"{word} {each[0]}" for word, each in words.items()),
-        heading=heading,
-        lines=lines,
-        remarks=tuple(remarks),
-        config=config,
-        options=clone.options,
-    )
-
-
 def _deploys_already(clone: Clone, read: Read) -> Iterator[str]:
     """A deploy step or a call of an API that is there: beside it the rule would deploy a second time."""
     from deploystep.migrate.plan import plan  # noqa: PLC0415 - doctor imports this module and not that one
@@ -195,53 +134,74 @@ def _merged(old: Node | None, new: Node) -> Node:
     return Items([*old, *new]) if isinstance(old, Items) and isinstance(new, Items) else new
 
 
-class _Found:
-    """What a config needs for deploys of the default branch; without one, a whole example.
+class Start:
+    """A first rule file in `rules`; the lines that the config needs, whose `heading` says what to do with them.
 
     `workflow` deploys, and `sent` has for each parameter its value in YAML, and why; none: the deploy stays in its job.
-    `words` are the branches and tags that the deploy is for.
+    `words` are the branches and tags that the rule is for, `branch` or else `tag` the one to plan. `config` is the one
+    with the lines, None where it is not known; `options` are what commands need to find the file.
     """
 
-    def __init__(self, own: Config | None, clone: Clone, read: Read) -> None:
-        self.own, self.clone, self.read = own, clone, read
-        self.config = own or read_config(clone.config_path, _EXAMPLE)
+    def __init__(self, clone: Clone, read: Read) -> None:
+        self.clone, self.read, self.options = clone, read, clone.options
+        own: Config | None = None
+        path = clone.config_path
+        why = f"there is no {path} yet: write this to it"
+        try:
+            own = read_config(path, clone.config) if clone.config is not None else None
+        except ConfigUnreadable as problem:
+            why = f"{path}:{problem.line} is left as it is ({problem.why}): apply this example by hand"
+        if own is not None and own.setup:
+            why = f"{path}:{own.setup}: a setup config: apply this by hand to the one that continues it, and declare "
+            own, why = None, f"{why}what is sent here too, by other names (P08)"
+        self.own, self.known = own, own or read_config(path, _EXAMPLE)
         self.words: dict[str, tuple[str, ...]] = {"branch": (clone.branch,)}
-        self.workflow: str | None = None
+        self.workflow = ""
         self.sent: dict[str, tuple[str, str]] = {}
-        self.remarks: list[str] = []
-        self.head, self.parts = (
-            ("", {"parameters": "", "jobs": ""}) if own else (_VERSION, {"parameters": "", "jobs": _TEST})
-        )
+        self.remarks = [*_deploys_already(clone, read)]
+        self.head, jobs = ("", "") if self.own else (_VERSION, _TEST)
+        self.parts = {"parameters": "", "jobs": jobs}
         self.workflows: dict[str, str] = {}
         self.pushed = self._runs(None)
         gate = max(self._gates(), default=None) if not clone.is_gitlab else None
         if gate is not None:
             self._behind(*gate[1:])
-        elif clone.is_gitlab or any(job.deploys for job in self.config.jobs):
+        elif clone.is_gitlab or any(job.deploys for job in self.known.jobs):
             self._in_place()
         else:
             self._second()
-
-    @property
-    def lines(self) -> str:
-        workflows = "".join(f"  {_yaml(name)}:\n{lines}" for name, lines in self.workflows.items())
-        parts = {**self.parts, "workflows": workflows}
-        return self.head + "".join(f"{key}:\n{text}" for key, text in parts.items() if text)
+        self.remarks += [NO_GITLAB] if clone.is_gitlab else []
+        if not self.workflow:
+            self.remarks.append("gate knows no earlier deploy of a commit: a rerun or another build deploys it again")
+        self.parts["workflows"] = "".join(f"  {_yaml(name)}:\n{lines}" for name, lines in self.workflows.items())
+        self.lines = self.head + "".join(f"{key}:\n{text}" for key, text in self.parts.items() if text)
+        self.heading, self.config = f"{path} needs these lines, below the keys that it has" if own else why, own
+        if own and not self.lines:
+            there = f"has the workflow that this needs: {self.workflow}" if self.workflow else "is left as it is"
+            self.heading = f"{path} {there}"
+        elif self.lines and (own or clone.config is None):
+            self.config = config_of(path, self.lines, _merged(own.root if own else Map(), read_yaml(self.lines)))
+        self.examples = {word: _example(names, clone.tags * (word == "tag")) for word, names in self.words.items()}
+        self.branch = self.examples.get("branch")
+        self.tag = None if self.branch else self.examples["tag"]
+        self.about = ", ".join(f"{word} {names[0]}" for word, names in self.words.items())
+        self.sends = bool(self.workflow)
+        self.rules = _rules(self)
 
     def _runs(self, sent: dict[str, Scalar] | None) -> list[WorkflowRuns]:
         """What a push of the branch runs or may run, or a trigger that sends something."""
-        trigger = self.config.trigger(Branch(self.clone.branch), sent or {}, by_api=sent is not None)
-        return [w for w in self.config.runs(trigger) if w.runs.answer is not Answer.NO]
+        trigger = self.known.trigger(Branch(self.clone.branch), sent or {}, by_api=sent is not None)
+        return [w for w in self.known.runs(trigger) if w.runs.answer is not Answer.NO]
 
     def _has_step(self, runs: list[WorkflowRuns]) -> bool:
-        steps = (runs_step(self.config, job, self.read) for w in runs for job in w.workflow.jobs)
+        steps = (runs_step(self.known, job, self.read) for w in runs for job in w.workflow.jobs)
         return any(found.of(RUN).answer is Answer.YES for found in steps)
 
     def _gates(self) -> Iterator[tuple[bool, str, str, Scalar]]:
         """Workflows that one parameter starts alone and a push does not, with the value; production sorts last."""
         pushed = [w.workflow for w in self.pushed]
-        texts = sorted({str(t) for w in self.config.workflows for t in under(w.fields, "equal") if "<<" not in t})
-        for name, declared in self.config.parameters.items():
+        texts = sorted({str(t) for w in self.known.workflows for t in under(w.fields, "equal") if "<<" not in t})
+        for name, declared in self.known.parameters.items():
             values: list[Scalar] = [*(declared.values or texts)] if declared.type != "integer" else []
             for value in [declared.default is not True] if declared.type == "boolean" else values:
                 runs = self._runs({name: value}) if value != declared.default else []
@@ -253,7 +213,7 @@ class _Found:
 
     def _behind(self, workflow: str, name: str, value: Scalar) -> None:
         """Let the rule open a gate that is there, and a job run the step."""
-        declared, self.workflow, self.sent = self.config.parameters, workflow, {name: (_yaml(value), _OPENS)}
+        declared, self.workflow, self.sent = self.known.parameters, workflow, {name: (_yaml(value), _OPENS)}
         sha = next((n for n, d in declared.items() if n in _REVISIONS and d.type == "string"), None)
         if sha is not None:
             self.sent[sha] = _COMMIT
@@ -267,20 +227,20 @@ class _Found:
         """Let `gate` judge a deploy in its job."""
         command = f"deploystep gate production{self.clone.options} -- COMMAND"
         self.head = self.parts["jobs"] = ""
-        deploying = sorted((job for job in self.config.jobs if job.deploys), key=lambda job: "prod" not in job.alias)
+        deploying = sorted((job for job in self.known.jobs if job.deploys), key=lambda job: "prod" not in job.alias)
         if not deploying:
             self.remarks.append(f"no job here deploys, as far as names tell: let the one that does run  {command}")
             return
         job = deploying[0]
         self.remarks.append(f"job {job.alias} (line {job.line}) deploys, and stays where it is: write there  {command}")
-        if job.key in map_of(at(self.config.root, "jobs")) and not runs_step(self.config, job, self.read).calls:
+        if job.key in map_of(at(self.known.root, "jobs")) and not runs_step(self.known, job, self.read).calls:
             steps = f"      {_INSTALL}\n      - run: {command} # in place of the one that deploys\n"
             self.parts["jobs"] = f"  {_yaml(job.key)}:\n    steps:\n{steps}"
         self.words = {word: names for word in ("branch", "tag") if (names := _named(job, word))} or self.words
 
     def _second(self) -> None:
         """Declare the parameters, gate a workflow for deploys, and keep the others out of its runs."""
-        taken = {key for part in (*self.parts, "workflows") for key in map_of(at(self.config.root, part))}
+        taken = {key for part in (*self.parts, "workflows") for key in map_of(at(self.known.root, part))}
         names = (chain((name,), (f"{name}_{n}" for n in count(2))) for name in ("deploy", "sha", "deploystep"))
         self.workflow, sha, step = (next(name for name in each if name not in taken) for each in names)
         gate, self.sent = f"<< pipeline.parameters.{self.workflow} >>", {self.workflow: ("true", _OPENS), sha: _COMMIT}
@@ -292,17 +252,17 @@ class _Found:
         self.workflows[self.workflow] = f"    when: {gate}\n    jobs: [{self.workflow}]\n"
         self.parts["parameters"] = _PARAMETERS.format(deploy=self.workflow, sha=sha)
         self.parts["jobs"] += _JOB.format(deploy=self.workflow, sha=sha)
-        if self.config.is_version_2:
+        if self.known.is_version_2:
             self.head = "version: 2.1 # in which a command writes \\<< for <<\n"
 
     def _add_step(self, name: str) -> None:
         """Add a job that runs the step, after all others of what a push runs, unless one does."""
-        build = next((w for w in self.pushed if w.jobs), None)
         if self._has_step(self.pushed):
             return
+        build = next((w for w in self.pushed if w.jobs), None)
         if build is None:
-            command = f"deploystep run{self.clone.options}"
-            self.remarks.append(f"no workflow runs for a push to {self.clone.branch}: let one run  {command}")
+            what = f"no workflow runs for a push to {self.clone.branch}: let one run  deploystep run{self.options}"
+            self.remarks.append(what)
             return
         jobs = build.workflow.jobs
         required = [id(other) for job in jobs for other in build.workflow.required(job)]
@@ -326,37 +286,36 @@ def _named(job: Job, word: str) -> tuple[str, ...]:
 # --- the rule file
 
 
-def _rules(clone: Clone, found: _Found) -> str:
-    deploy = _GATE.format(o=clone.options)
-    if found.workflow is not None:
-        parameters = "\n".join(f"        {_yaml(name)}: {value} # {why}" for name, (value, why) in found.sent.items())
-        deploy = _DEPLOY.format(path=clone.config_path, workflow=_yaml(found.workflow), parameters=parameters)
+def _rules(start: Start) -> str:
+    clone, deploy = start.clone, _GATE.format(o=start.options)
+    if start.workflow:
+        parameters = "\n".join(f"        {_yaml(name)}: {value} # {why}" for name, (value, why) in start.sent.items())
+        deploy = _DEPLOY.format(path=clone.config_path, workflow=_yaml(start.workflow), parameters=parameters)
     release = next((name for name in reversed(clone.tags) if _RELEASE.fullmatch(name)), None)
-    if release and "tag" not in found.words:
+    if release and "tag" not in start.words:
         deploy += _TAGS.format(tag=release)
     return _RULES.format(
         of=f" of {clone.project}" if clone.project else "",
-        sent=", and what is sent to CircleCI then" if found.workflow else "",
-        o=clone.options,
-        when=_listed([f"{{{word}: {_listed([*map(_yaml, names)])}}}" for word, names in found.words.items()]),
+        sent=", and what is sent to CircleCI then" if start.workflow else "",
+        o=start.options,
+        when=_listed([f"{{{word}: {_listed([*map(_yaml, names)])}}}" for word, names in start.words.items()]),
         deploy=deploy,
-        cases="\n".join(_cases(clone, found)),
+        cases="\n".join(_cases(start)),
     )
 
 
-def _cases(clone: Clone, found: _Found) -> Iterator[str]:
+def _cases(start: Start) -> Iterator[str]:
     """The cases of the rule file, line by line."""
-    sent = {name: value.replace("${CIRCLE_SHA1}", f'"{_SHA}"') for name, (value, _) in found.sent.items()}
+    sent = {name: value.replace("${CIRCLE_SHA1}", f'"{_SHA}"') for name, (value, _) in start.sent.items()}
     parameters = ", ".join(f"{_yaml(name)}: {value}" for name, value in sent.items() if "$" not in value)
-    expected = f", parameters: {{production: {{{parameters}}}}}" if found.workflow else ""
-    for word, names in found.words.items():
-        name = _example(names, clone.tags if word == "tag" else ())
+    expected = f", parameters: {{production: {{{parameters}}}}}" if start.workflow else ""
+    for word, name in start.examples.items():
         yield f"  - name: {_yaml(f'{name} deploys the commit that was tested')}"
         yield f"    given: {{{word}: {_yaml(name)}, sha: {_SHA}}}"
         yield f"    expect: {{fire: [production]{expected}}}"
     for word, name in (("branch", "feature/login"), ("tag", "v1.4.0")):
-        if not _has(found.words.get(word, ()), name):
-            yield f"  - name: {'another' if word in found.words else 'a'} {word} deploys nothing"
+        if not _has(start.words.get(word, ()), name):
+            yield f"  - name: {'another' if word in start.words else 'a'} {word} deploys nothing"
             yield f"    given: {{{word}: {name}}}"
             yield "    expect: {fire: []}"
 
@@ -365,7 +324,7 @@ def _listed(texts: list[str]) -> str:
     return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
 
 
-def _example(texts: tuple[str, ...], known: tuple[str, ...] = ()) -> str:
+def _example(texts: tuple[str, ...], known: tuple[str, ...]) -> str:
     """A branch or tag that is named, or that a regular expression between slashes matches: a known one if it can be."""
     pattern = regex_of(texts[0]) if texts[0][:1] == "/" else None
     return next((name for name in known if _has(texts, name)), (pattern and witness(pattern, ())) or texts[0])

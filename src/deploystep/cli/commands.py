@@ -97,7 +97,7 @@ def _sandbox(options: Options, services: Services, _report: Report) -> None:
 
 def _init(options: Options, services: Services, report: Report) -> None:
     from deploystep.app.check import check  # noqa: PLC0415 - a deploy needs none of it
-    from deploystep.app.init import Clone, start  # noqa: PLC0415 - as above
+    from deploystep.app.init import Clone, Start  # noqa: PLC0415 - as above
     from deploystep.project.wiring import Project  # noqa: PLC0415 - as above
 
     places, place = disk.up_to_root(HERE), options.rules
@@ -121,7 +121,7 @@ def _init(options: Options, services: Services, report: Report) -> None:
         options="" if place == RULES else f" --rules {quote(place)}",
     )
     read = disk.repository_reader(HERE, files)
-    found = start(clone, read)
+    found = Start(clone, read)
     disk.create_text(place, HERE, found.rules, options.written("rules"))
     report.start = found
     # decide as `plan` does for what the rules name

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from circleci_schema import CIRCLECI
 
-from deploystep.app.init import Clone, Start, start
+from deploystep.app.init import Clone, Start
 from deploystep.core.source import SourceFile
 from deploystep.project.wiring import Project, compare
 from deploystep.rulefile.load import examine
@@ -22,12 +22,12 @@ from deploystep.rulefile.load import examine
 PUBLIC = sorted((Path(__file__).resolve().parents[4] / "shared" / "configs").glob("*.yml"))
 GOLDEN = sorted((Path(__file__).parents[2] / "golden/init").glob("*.yml"))
 EACH = pytest.mark.parametrize("path", [*GOLDEN, None], ids=lambda path: path.stem if path else "none")
-BY_HAND = ("not-yaml", "a-setup-config", "a-job-that-is-not-there")
+BY_HAND = ("not-yaml", "a-setup-config")
 
 
 def proposed(path: Path | None, branch: str = "main", tags: tuple[str, ...] = (), text: str | None = None) -> Start:
     text = path.read_text(encoding="utf-8", errors="replace") if path else text
-    return start(Clone("acme/shop", branch, tags, ".circleci/config.yml", text), lambda _: None)
+    return Start(Clone("acme/shop", branch, tags, ".circleci/config.yml", text), lambda _: None)
 
 
 def merged(old: Any, new: Any) -> Any:
@@ -84,7 +84,7 @@ def test_what_the_clone_tells_is_in_the_rules() -> None:
     assert "# Which builds of acme/shop deploy" in told
     assert 'branch: "2026"' in told
     assert "tags such as v1.2.0" in told
-    assert "of acme/shop" not in start(Clone(None, "main", (), "c", None), lambda _: None).rules
+    assert "of acme/shop" not in Start(Clone(None, "main", (), "c", None), lambda _: None).rules
 
 
 @pytest.mark.parametrize("name", ["a-job-that-deploys", "a-release-for-tags", "deploys-with-parameters", "then-smoke"])
