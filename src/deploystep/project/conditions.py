@@ -105,19 +105,15 @@ def _as_value(answer: Answer) -> Value:
 
 
 def filled(text: Text, trigger: Trigger) -> Value:
-    """A scalar with its `<< … >>` filled in; one that is nothing else keeps the type of what stands there.
+    """A scalar with its `<< … >>` filled in; unknown where it has something beside that.
 
     A tag that there is not is the empty text (docs, "Pipeline values"); of a branch they do not tell.
     """
     whole = _TAG.fullmatch(text.strip())
-    if whole is not None:
-        value = evaluate(whole[1], trigger)
-        return "" if value is None and whole[1].strip() == _TAG_NAME else value
-    values = [evaluate(found[1], trigger) for found in _TAG.finditer(text)]
-    if any(isinstance(value, Unknown) or value is None for value in values) or "<<" in _TAG.sub("", text):
-        return UNKNOWN  # how nothing is written into a text is not documented for all of them
-    texts = iter(map(_written, values))
-    return _TAG.sub(lambda _: next(texts), text) if values else typed(text)
+    if whole is None:
+        return UNKNOWN if "<<" in text else typed(text)
+    value = evaluate(whole[1], trigger)
+    return "" if value is None and whole[1].strip() == _TAG_NAME else value
 
 
 # --- expressions
@@ -302,12 +298,12 @@ def condition(node: Node, trigger: Trigger) -> Answer:
 
 def _text_holds(text: Text, trigger: Trigger) -> Answer:
     if "<<" in text:
-        return truth(filled(text, trigger)) if _TAG.fullmatch(text.strip()) else Answer.UNKNOWN
-    value = evaluate(text, trigger)
+        return truth(filled(text, trigger))
+    value, literal = evaluate(text, trigger), typed(text)
     if any(kind == "word" and word.startswith("pipeline.") for kind, word in _tokens(text)):
         return _holds(value)
-    is_doubtful = value is False or "pipeline." in text  # CircleCI may take it for an expression, and refuse it
-    return Answer.UNKNOWN if is_doubtful and truth(typed(text)) is Answer.YES else truth(typed(text))
+    is_doubtful = value is not UNKNOWN or "pipeline." in text  # CircleCI may take it for an expression, and refuse it
+    return Answer.UNKNOWN if is_doubtful and isinstance(literal, str) and literal else truth(literal)
 
 
 def _equal(values: list[Value]) -> Answer:

@@ -286,5 +286,8 @@ def _names(key: str, fields: Map) -> tuple[str, ...]:
         names = tuple(f"{key}-{item}" for item in lists[0]) if len(lists) == 1 else ()
         return names or (f"{key}-<<" if "matrix" in fields else key,)
     chosen = product(*lists) if prod(map(len, lists)) <= _MOST_NAMES else ()
-    filled = [reading.with_values(name, "matrix", dict(zip(map(str, values), each, strict=True))) for each in chosen]
-    return tuple(map(str, filled)) or (str(name),)
+    return tuple(_filled(name, dict(zip(map(str, values), each, strict=True))) for each in chosen) or (str(name),)
+
+
+def _filled(name: str, values: Mapping[str, str]) -> str:
+    return re.sub(r"<<\s*matrix\.([\w-]+)\s*>>", lambda found: values.get(found[1], found[0]), name)

@@ -3,8 +3,7 @@
 The last of several anchors of one name counts, merge keys (`<<`) are merged, tabs at the end of a line do not matter.
 """
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
 import yaml
@@ -129,13 +128,6 @@ def typed(text: Text) -> Typed:
     if digits.isascii() and digits.isdigit() and (digits == "0" or digits[0] != "0"):
         return int(text)
     return _BOOLEANS.get(str(text), str(text))
-
-
-def with_values(text: Text, scope: str, values: Mapping[str, str]) -> Text:
-    """The text with what is filled in for `<< SCOPE.NAME >>`, where that is known."""
-    made = Text(re.sub(rf"<<\s*{scope}\.([\w-]+)\s*>>", lambda found: values.get(found[1], found[0]), text))
-    made.line, made.is_plain = text.line, text.is_plain
-    return made
 
 
 def at(node: Node | None, *keys: str) -> Node | None:

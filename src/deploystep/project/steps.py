@@ -1,13 +1,13 @@
 """Whether a job runs this step, followed through the commands and scripts that are at hand."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from deploystep.core.facts import Answer, kleene_or
 from deploystep.core.frozen import dataclass
 from deploystep.project.config import Config, Job
-from deploystep.project.reading import Items, Node, Text, at, items_of, map_of, typed, with_values
+from deploystep.project.reading import Items, Node, Text, at, items_of, map_of, typed
 
 Read = Callable[[str], str | None]  #: the text of a file of the repository; None where there is none
 
@@ -54,18 +54,9 @@ def runs_step(config: Config, job: Job, read: Read) -> "JobSteps":
     found.calls += [Call(Answer.YES, job.line, words=words) for words in ours]
     if not job.is_approval and not ours:
         found.answer = Answer.UNKNOWN if definition is None else Answer.NO
-        values = _arguments(definition, job.fields, {})
         for node in (at(job.fields, "pre-steps"), at(definition, "steps"), at(job.fields, "post-steps")):
-            found.follow(items_of(node), Answer.YES, 0, values)
+            found.follow(items_of(node), Answer.YES, 0)
     return found
-
-
-def _arguments(definition: Node | None, given: Node | None, outer: Mapping[str, str]) -> dict[str, str]:
-    """The parameters of a job or command whose values are texts, given to it or in their declarations."""
-    values = {name: at(declared, "default") for name, declared in map_of(at(definition, "parameters")).items()}
-    varied = dict.fromkeys(map_of(at(given, "matrix", "parameters")))
-    values |= {name: value for name, value in (map_of(given) | varied).items() if name in values}
-    return {str(n): with_values(v, "parameters", outer) for n, v in values.items() if isinstance(v, Text)}
 
 
 def _of_orb(name: str, fields: Node | None, config: Config) -> tuple[tuple[str, ...], ...]:
@@ -97,8 +88,9 @@ class JobSteps:
             return next((call for call in meant if call.answer is Answer.YES), meant[0])
         return Call(Answer.UNKNOWN if may_be else self.answer, self.line, self.checkout)
 
-    def follow(self, steps: Sequence[Node], certain: Answer, depth: int, values: Mapping[str, str]) -> None:
+    def follow(self, steps: Sequence[Node], certain: Answer, depth: int) -> None:
         """Follow steps, which are run for certain or perhaps, into commands and conditions."""
+        commands = map_of(at(self.config.root, "commands"))
         for node in steps:
             name = node if isinstance(node, Text) else next(iter(map_of(node)), Text(""))
             fields = at(node, name)
@@ -108,18 +100,15 @@ class JobSteps:
                 self.checkout = kleene_or((self.checkout, certain))
             elif name in ("run", "deploy"):
                 command = fields if isinstance(fields, Text) else at(fields, "command")
-                command = with_values(command, "parameters", values) if isinstance(command, Text) else None
-                self.run(command, certain) if command is not None else self.is_open()
+                self.run(command, certain) if isinstance(command, Text) else self.is_open()
             elif name in ("when", "unless"):
                 condition = at(fields, "condition")
-                holds = typed(with_values(condition, "parameters", values)) if isinstance(condition, Text) else None
+                holds = typed(condition) if isinstance(condition, Text) else None
                 if holds is not (name == "unless"):
                     is_known = certain if isinstance(holds, bool) else Answer.UNKNOWN
-                    self.follow(items_of(at(fields, "steps")), is_known, depth + 1, values)
-            elif name in map_of(at(self.config.root, "commands")):
-                command = at(self.config.root, "commands", name)
-                inside = _arguments(command, fields, values)
-                self.follow(items_of(at(command, "steps")), certain, depth + 1, inside)
+                    self.follow(items_of(at(fields, "steps")), is_known, depth + 1)
+            elif name in commands:
+                self.follow(items_of(at(commands, name, "steps")), certain, depth + 1)
             elif name not in _BUILT_IN:
                 ours = _of_orb(name, fields, self.config)
                 self.calls += [Call(certain, name.line, self.checkout, words) for words in ours]
@@ -140,14 +129,9 @@ class JobSteps:
             if word == "plan" or _IDLE.search(rest):
                 self.idle = self.idle or command.line
                 continue
-            options = _END.split(rest)[0]
-            answer = Answer.UNKNOWN if "<<" in options else certain
-            self.calls.append(Call(answer, command.line, self.checkout, (RUN,) if word == "run" else _words(options)))
+            options = _END.split(rest)[0].replace("\\\n", " ")
+            named = [w.strip("'\";)") for w in options.split() if not w.startswith("-")]  # or an option's value
+            words = (RUN,) if word == "run" else tuple(named) or ("$",)
+            self.calls.append(Call(Answer.UNKNOWN if "<<" in options else certain, command.line, self.checkout, words))
         if not found and _MAY_RUN.search(command):
             self.is_open()
-
-
-def _words(rest: str) -> tuple[str, ...]:
-    """The words behind `gate` of which one names its rule: an option's value may be among them."""
-    words = [word.strip("'\";)") for word in rest.replace("\\\n", " ").split()]
-    return tuple(word for word in words if not word.startswith("-")) or ("$",)

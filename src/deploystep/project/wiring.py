@@ -334,7 +334,7 @@ class _Starts:
         name = max(literal, key=lambda name: (literal[name] is True, isinstance(literal[name], str)), default="deploy")
         asked = f"<< pipeline.parameters.{name} >>"
         if not literal:
-            return f"send a parameter such as deploy: true, and give {what}  {word}: {asked}"
+            return f"send a parameter whose default is another, such as deploy: true, and give {what}  {word}: {asked}"
         if literal[name] is not True:
             asked = f"{{equal: [{json.dumps(literal[name])}, {asked}]}}"
         return f"give {what}  {word}: {asked}"

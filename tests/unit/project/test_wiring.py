@@ -125,8 +125,6 @@ CLOSES: Final = "    unless: << pipeline.parameters.deploy >>\n"
         ("{run: deploystep run}", "{run: ./x << parameters.y >> || echo << pipeline.number >>}", "P04 warning 3 config.yml: .* no job of this config runs it"),
         ("decide: {steps: [checkout, {run: deploystep run}]}", "decide: {steps: [checkout, {unless: {condition: true, steps: [{run: deploystep run}]}}]}", "P04 warning 3 config.yml: .* no job of this config runs it"),
         ("decide: {steps: [checkout, {run: deploystep run}]}", "decide: {steps: [checkout, {when: {condition: false, steps: [{run: deploystep run}]}}]}", "P04 warning 3 config.yml: .* no job of this config runs it"),
-        ("decide: {steps: [checkout, {run: deploystep run}]}", "decide: {steps: [checkout, {with: {flags: --dry-run}}]}", "P04 warning 3 config.yml:24: .* it only plans here"),
-        ("decide: {steps: [checkout, {run: deploystep run}]}", "decide: {parameters: {on: {default: false}}, steps: [checkout, {when: {condition: << parameters.on >>, steps: [{run: deploystep run}]}}]}", "P04 warning 3 config.yml: .* no job of this config runs it"),
         # P05: what the job lacks
         (", context: deploy-token", "", "P05 warning 3 config.yml:19: job 'decide' names no context.* project's environment variables.*ignore"),
         ("decide: {steps: [checkout, ", "decide: {steps: [", "P05 warning 3 config.yml:10: job 'decide' runs the step before any checkout"),
@@ -345,11 +343,8 @@ JOB: Final = RULES[: RULES.index("workflow")] + "job: release\n"
         (RULES, [("branch: main", 'branch: "**"'), ("decide: {steps: [checkout, ", "decide: {steps: ["), ("context: deploy-token", "context: deploy-token, filters: {branches: {only: master}}")], "P05 warning 3 config.yml:10: .* before any checkout"),
         (RULES, [("    deploy:\n", "    ignore: [P05]\n    deploy:\n"), (", context: deploy-token", "")], ""),
         # a call in a command or job of this file, whose parameters are given there or declared
-        (RULES, [(STEP, "with"), (", context: deploy-token", "")], "P05 warning 3 config.yml:19: job 'decide' names no context"),
         (RULES, [(STEP, "{with: {flags: << pipeline.parameters.sha >>}}"), (", context: deploy-token", "")], ""),
-        (ALONE, [("decide: {steps: [checkout, {run: deploystep run}]}", "decide: {parameters: {rule: {type: string}}, steps: [checkout, {run: deploystep gate << parameters.rule >> -- x}]}"), ("decide: {requires", "decide: {rule: prod, requires")], "P10 error 2 config.yml:10: gate names rule 'prod'"),
         (ALONE, [("decide: {steps: [checkout, {run: deploystep run}]}", "decide: {parameters: {rule: {type: string}}, steps: [checkout, {run: deploystep gate << parameters.rule >> -- x}]}"), ("decide: {requires", "decide: {matrix: {parameters: {rule: [production, prod]}}, requires")], ""),
-        (ALONE, [("when:", "requires: decide, when:"), (STEP, "{with: {flags: '--wait', do: << parameters.rule >>}}"), ("deploystep run << parameters.flags >>", "deploystep << parameters.do >> << parameters.flags >>"), ("decide: {steps", "decide: {parameters: {rule: {default: gate production}}, steps"), ("with: {parameters: {", "with: {parameters: {do: {type: string}, ")], "E702"),
         # P08: a job that API v1.1 cannot start
         (JOB, [], "P08 error 6 config.yml:1: API v1.1 starts a job of a version 2 config"),
         (JOB, [("job: release", "job: relaese"), ("version: 2.1", "version: 2")], "P08 error 6 config.yml has no job 'relaese' — did you mean 'release'?"),
