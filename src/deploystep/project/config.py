@@ -12,7 +12,7 @@ from math import prod
 from typing import Final
 
 from deploystep.core.build import Branch, Tag
-from deploystep.core.facts import Answer, kleene_and, kleene_or
+from deploystep.core.facts import Answer, kleene_or
 from deploystep.core.frozen import dataclass, replace
 from deploystep.core.source import Diagnostic, Place, Severity, Span
 from deploystep.project import conditions, reading
@@ -163,12 +163,9 @@ def _workflow_runs(workflow: Workflow, trigger: Trigger) -> WorkflowRuns:
         cure = "name a workflow without triggers:, or make one of the same jobs"
         opened = Runs(answer, line, "a workflow with triggers: runs by its schedule alone", cure)
     found: dict[int, Runs] = {}
-    jobs = []
-    for job in workflow.jobs:
-        runs = _job_runs(job, workflow, found, trigger, _MOST_CHAINED)
-        answer = kleene_and((opened.answer, runs.answer))
-        is_open = Answer.UNKNOWN is opened.answer is runs.answer  # then the filters tell more
-        jobs.append((job, runs if is_open or opened.answer is not answer or answer is Answer.YES else opened))
+    jobs = [(job, _job_runs(job, workflow, found, trigger, _MOST_CHAINED)) for job in workflow.jobs]
+    if opened.answer is not Answer.YES:  # where both are unknown, the filters tell more
+        jobs = [(j, opened if Answer.NO is opened.answer or runs.answer is Answer.YES else runs) for j, runs in jobs]
     running = kleene_or(runs.answer for _, runs in jobs)
     decides = next((runs for _, runs in jobs if runs.answer is running is not Answer.YES), opened)
     return WorkflowRuns(workflow, replace(decides, answer=running), tuple(jobs))

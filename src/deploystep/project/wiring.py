@@ -150,34 +150,29 @@ class _Beside:
 
     def problems(self, rule: Rule, refs: list[Refs]) -> Iterator[Diagnostic]:
         """What is wrong with the jobs that run the step for a rule."""
-        calls = {key: _call(steps, rule) for key, steps in self.steps.items()}
-        found = {
-            ref: self.config.runs(Trigger(ref, by_api=True, parameters={}, is_any=True)) for g in refs for ref in g
-        }
+        calls, span = {key: _call(steps, rule) for key, steps in self.steps.items()}, rule.name.span
+        at_ref = {ref: Trigger(ref, by_api=True, parameters={}, is_any=True) for group in refs for ref in group}
+        found = {ref: self.config.runs(trigger) for ref, trigger in at_ref.items()}
         yield from self._required(rule, {ref: found[ref] for ref, *_ in refs}, calls)
         for group in refs:
             missing = [self._missing(found[ref], rule, calls) for ref in group]
             if missing[0] is not None and all(missing):
-                what, command = (
-                    f"the step never runs on {_named(group[0])}",
-                    "run" if rule.sends else f"gate {rule.name.value}",
-                )
+                command = "run" if rule.sends else f"gate {rule.name.value}"
                 hint = missing[0].cure or f"run  deploystep {command}  in a job that runs for what this rule is for"
-                text = f"{what}: {missing[0].why}"
-                yield self.config.warning("P04", text, rule.name.span, hint, missing[0].line)
+                what = f"the step never runs on {_named(group[0])}: {missing[0].why}"
+                yield self.config.warning("P04", what, span, hint, missing[0].line)
                 break
         for w in (w for runs in found.values() for w in runs):
             for job in (job for job, runs in w.jobs if runs.answer is not Answer.NO):
                 if calls[id(job)].answer is Answer.YES:
                     yield from self._lacks(rule, w, job, calls[id(job)])
-        gate, sends = (
-            next((call for steps in self.steps.values() if (call := steps.of(name)).answer is Answer.YES), None)
-            for name in (rule.name.value, RUN)
-        )
-        if rule.sends and gate and sends:
-            what = f"this step gates the rule, and run (line {sends.line}) sends it: two deploys"
+        certain = [
+            [c for s in self.steps.values() if (c := s.of(n)).answer is Answer.YES] for n in (rule.name.value, RUN)
+        ]
+        if rule.sends and all(certain):
+            what = f"this step gates the rule, and run (line {certain[1][0].line}) sends it: two deploys"
             hint = "remove deploy: from the rule, or one of the steps"
-            yield self.config.warning("P11", what, rule.name.span, hint, gate.line)
+            yield self.config.warning("P11", what, span, hint, certain[0][0].line)
 
     def _required(
         self, rule: Rule, found: Mapping[Ref, tuple[WorkflowRuns, ...]], calls: Mapping[int, Call]
@@ -267,71 +262,64 @@ class _Starts:
 
     def problems(self) -> Iterator[Diagnostic]:
         """What is wrong with the trigger, and with what it starts."""
-        deploy, config = self.deploy, self.config
-        if config.is_version_2 and deploy.parameters:
+        config, names = self.config, [w.name for w in self.config.workflows]
+        if config.is_version_2 and self.deploy.parameters:
             what = "a config of version 2 knows no parameters, so CircleCI refuses this trigger"
             yield self._say("P01", what, "write  version: 2.1  there", key_line(config.root, "version"))
             return
         problems = [*self._declarations(), *self._parameters()]
         yield from problems
-        names = [w.name for w in config.workflows]
         if self.name is not None and config.has_workflows and self.name not in names:
-            yield Diagnostic(
-                "P01", f"{config.path} has no workflow {shown(self.name)}", self.span, _near(self.name, names)
-            )
+            what = f"{config.path} has no workflow {shown(self.name)}"
+            yield Diagnostic("P01", what, self.span, _near(self.name, names))
         elif not any(problem.is_error for problem in problems):
-            found = min(self._nothing(), key=lambda each: not each.is_error, default=None) or self._both()
-            yield from [found] if found else []
+            yield from sorted([*self._nothing()] or [*self._both()], key=lambda each: not each.is_error)[:1]
 
     def _nothing(self) -> Iterator[Diagnostic]:
         """P01: the trigger starts nothing, not the named workflow, or it without the job that deploys."""
-        name = self.name if self.config.has_workflows else None
         for group in self.refs:
-            out = [(ref, found) for ref in group if (found := self._without(ref, name))]
-            if out:
-                ref, (subject, runs, is_nothing) = next((each for each in out if each[1][2]), out[0])
-                what = f"{subject.replace('TRIGGER', f'for this trigger on {_named(ref)}')}: {runs.why}"
+            found = [each for ref in group for each in self._without(ref)]
+            nothing = [each for each in found if each[2]]
+            for what, runs, _ in (nothing or found)[:1]:
                 hint = runs.cure or f"send what it asks for, or {self._gate('the workflow')}"
-                is_error = is_nothing and len([each for each in out if each[1][2]]) == len(group)
-                yield self._say("P01", what, hint, runs.line, is_error=is_error)
+                is_error = len(nothing) == len(group)
+                yield self._say("P01", f"{what}: {runs.why}", hint, runs.line, is_error=is_error)
 
-    def _without(self, ref: Ref, name: str | None) -> tuple[str, Runs, bool] | None:
+    def _without(self, ref: Ref) -> Iterator[tuple[str, Runs, bool]]:
         """What does not run at a ref, why, and whether it is the whole workflow, not only its jobs that deploy.
 
         Those are the ones called so, else the last ones.
         """
+        name, trigger = self.name if self.config.has_workflows else None, f"for this trigger on {_named(ref)}"
         wanted = [w for w in self.started[ref] if name in (None, w.workflow.name)]
         if wanted and all(w.runs.answer is Answer.NO for w in wanted):
             subject = f"workflow {shown(name)} does not run" if name else "no workflow runs"
-            return f"{subject} TRIGGER", wanted[-1].runs, True
-        for w in wanted if name else ():
+            yield f"{subject} {trigger}", wanted[-1].runs, True
+        for w in wanted if name and wanted[0].runs.answer is not Answer.NO else ():
             waited = [id(other) for job in w.workflow.jobs for other in w.workflow.required(job)]
             last = [found for found in w.jobs if id(found[0]) not in waited]
             deploying = [found for found in w.jobs if found[0].deploys] or last
             if deploying and all(runs.answer is Answer.NO for _, runs in deploying):
                 verb = "runs" if w.runs.answer is Answer.YES else "may run"
-                subject = f"workflow {shown(w.workflow.name)} {verb} TRIGGER without job {shown(deploying[0][0].alias)}"
-                return subject, deploying[0][1], False
-        return None
+                what = f"workflow {shown(w.workflow.name)} {verb} {trigger} without job {shown(deploying[0][0].alias)}"
+                yield what, deploying[0][1], False
 
-    def _both(self) -> Diagnostic | None:
+    def _both(self) -> Iterator[Diagnostic]:
         """P09: two workflows run for one trigger."""
         for ref, *_ in self.refs:
             running = [w.workflow for w in self.started[ref] if w.runs.answer is Answer.YES]
             is_loop = any(map(self.beside.sends, (job for w in running for job in w.jobs)))  # which is told as one
             if len(running) > 1 and not is_loop:
-                names = " and ".join(shown(w.name) for w in running)
-                what = f"workflows {names} both run for this trigger on {_named(ref)}"
+                what = f"workflows {' and '.join(shown(w.name) for w in running)} both run for this trigger"
                 hint = self._gate("the one that is not meant", "unless")
-                return self._say("P09", what, hint, running[1].line, is_error=False)
-        return None
+                yield self._say("P09", f"{what} on {_named(ref)}", hint, running[1].line, is_error=False)
 
     def _gate(self, what: str, word: str = "when") -> str:
         """How to gate a workflow by what the rule sends, or with `unless` to keep one from it."""
         defaults = {name: declared.default for name, declared in self.config.parameters.items()}
         values = ((p.key.value, value_at(p.value.value, None)) for p in self.deploy.parameters)
         literal = {n: v for n, v in values if not isinstance(v, Unknown) and v != defaults.get(n)}
-        name = max(literal, key=lambda name: (literal[name] is True, isinstance(literal[name], str)), default="deploy")
+        name = max(literal, key=lambda name: (literal[name] is True, type(literal[name]) is str), default="deploy")
         asked = f"<< pipeline.parameters.{name} >>"
         if not literal:
             return f"send a parameter whose default is another, such as deploy: true, and give {what}  {word}: {asked}"
@@ -342,10 +330,8 @@ class _Starts:
     def _declarations(self) -> Iterator[Diagnostic]:
         """P07: declarations for which CircleCI refuses every push; told once for a config."""
         for name, declared in self.config.parameters.items():
-            what, hint = (
-                f"has a default that type {shown(declared.type)} does not allow",
-                _misfit(declared.default, declared),
-            )
+            hint = _misfit(declared.default, declared)
+            what = f"has a default that type {shown(declared.type)} does not allow"
             if declared.default is UNKNOWN:
                 what, hint = "has no default, so every push fails", 'give it a default there, for example  default: ""'
             if hint and (name, what) not in self.beside.told:
@@ -392,11 +378,11 @@ class _Starts:
                     what = f"what this trigger starts on {_named(ref)} {again}"
                     hint = self._gate(f"workflow {name}", "unless")
                     yield self._say("P03", what, hint, job.line, is_error=not is_stopped)
-            on_push = self.config.runs(self.config.trigger(ref, {}, by_api=False))
             parameters = {p.key.value for p in self.deploy.parameters}
-            is_sent = bool(parameters) and self.config.parameters.keys() >= parameters
-            of_trigger = {w.workflow.name for w in self.started[ref] if w.certain and is_sent}
-            names = of_trigger if self.name is None else {self.name}
+            is_known = bool(parameters) and self.config.parameters.keys() >= parameters
+            started = {w.workflow.name for w in self.started[ref] if w.certain and is_known}
+            names = started if self.name is None else {self.name}
+            on_push = self.config.runs(self.config.trigger(ref, {}, by_api=False))
             pushed = [w for w in on_push if w.workflow.name in names and w.runs.answer is Answer.YES]
             if 0 < len(names) == len(pushed) and self._deploys(ref, pushed[0], parameters):
                 subject = f"workflow {shown(pushed[0].workflow.name)}"
