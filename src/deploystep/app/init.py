@@ -74,7 +74,7 @@ version: 1
 
 rules:
   - name: production
-    # All of these must hold. Others are tag, paths, pull_request, merged_into, user, env ...
+    # All of these must hold. Others are tag{tags}, paths, pull_request, merged_into, user, env ...
     when: {when}
     # unless:
     #   - message_contains: "[skip deploy]"
@@ -92,10 +92,6 @@ _DEPLOY: Final = """\
       workflow: {workflow}
       parameters:
 {parameters}"""
-_TAGS: Final = """
-
-  # This repository has tags such as {tag}.
-  # A rule for them says  when: {{tag: 'v*'}} , and the jobs of its workflow need filters for tags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +117,8 @@ def _deploys_already(clone: Clone, read: Read) -> Iterator[str]:
 
     findings = plan([SourceFile(clone.config_path, clone.config or "")], None, "", read, None).findings
     for alarm in [each for each in findings if each.is_alarm][:1]:
-        yield f"{alarm.path}:{alarm.line}: {alarm.what}: it deploys already, and this rule would too"
-        yield f"keep one: delete this rule file, and  deploystep migrate{clone.options}  writes another"
+        what = f"{alarm.path}:{alarm.line}: {alarm.what}: it deploys already, and this rule would too"
+        yield f"{what}: delete this rule file, and  deploystep migrate{clone.options}  writes another"
 
 
 def _merged(old: Node | None, new: Node) -> Node:
@@ -227,11 +223,11 @@ class Start:
         """Let `gate` judge a deploy in its job."""
         command = f"deploystep gate production{self.clone.options} -- COMMAND"
         self.head = self.parts["jobs"] = ""
-        deploying = sorted((job for job in self.known.jobs if job.deploys), key=lambda job: "prod" not in job.alias)
-        if not deploying:
-            self.remarks.append(f"no job here deploys, as far as names tell: let the one that does run  {command}")
+        job = min(
+            (job for job in self.known.jobs if job.deploys), key=lambda job: "prod" not in job.alias, default=None
+        )
+        if job is None:
             return
-        job = deploying[0]
         self.remarks.append(f"job {job.alias} (line {job.line}) deploys, and stays where it is: write there  {command}")
         if job.key in map_of(at(self.known.root, "jobs")) and not runs_step(self.known, job, self.read).calls:
             steps = f"      {_INSTALL}\n      - run: {command} # in place of the one that deploys\n"
@@ -257,12 +253,8 @@ class Start:
 
     def _add_step(self, name: str) -> None:
         """Add a job that runs the step, after all others of what a push runs, unless one does."""
-        if self._has_step(self.pushed):
-            return
         build = next((w for w in self.pushed if w.jobs), None)
-        if build is None:
-            what = f"no workflow runs for a push to {self.clone.branch}: let one run  deploystep run{self.options}"
-            self.remarks.append(what)
+        if build is None or self._has_step(self.pushed):
             return
         jobs = build.workflow.jobs
         required = [id(other) for job in jobs for other in build.workflow.required(job)]
@@ -291,13 +283,12 @@ def _rules(start: Start) -> str:
     if start.workflow:
         parameters = "\n".join(f"        {_yaml(name)}: {value} # {why}" for name, (value, why) in start.sent.items())
         deploy = _DEPLOY.format(path=clone.config_path, workflow=_yaml(start.workflow), parameters=parameters)
-    release = next((name for name in reversed(clone.tags) if _RELEASE.fullmatch(name)), None)
-    if release and "tag" not in start.words:
-        deploy += _TAGS.format(tag=release)
+    release = next((f" (such as {name})" for name in reversed(clone.tags) if _RELEASE.fullmatch(name)), "")
     return _RULES.format(
         of=f" of {clone.project}" if clone.project else "",
         sent=", and what is sent to CircleCI then" if start.workflow else "",
         o=start.options,
+        tags=release,
         when=_listed([f"{{{word}: {_listed([*map(_yaml, names)])}}}" for word, names in start.words.items()]),
         deploy=deploy,
         cases="\n".join(_cases(start)),

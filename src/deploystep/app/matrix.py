@@ -20,7 +20,8 @@ from deploystep.core.patterns import Kind, parse
 from deploystep.core.rules import Alternative, EnvIs, FlagIs, Given, Matcher, NameIs, Rule, RuleSet
 from deploystep.core.source import Diagnostic, Span, Spanned
 from deploystep.core.times import next_change, open_spans, read_now, zone
-from deploystep.project.would_run import Refs, refs_of, sent, would_run
+from deploystep.project.config import would_run
+from deploystep.project.wiring import Refs, refs_of, sent
 from deploystep.rulefile.lint import told, witness
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ def dispatch(options: Options, services: Services, report: Report) -> bool:
 
 def _foretell(config: "Config | None", services: Services, report: Report) -> None:
     """What each trigger would start in this project, as far as its config tells."""
-    from deploystep.project.would_run import would_run  # noqa: PLC0415 - a deploy needs none of it
+    from deploystep.project.config import would_run  # noqa: PLC0415 - a deploy needs none of it
 
     for entry in report.triggers:
         if config is not None and entry.spec.project == services.build.project and entry.spec.job is None:

@@ -40,7 +40,7 @@ Value: TypeAlias = Typed | Unknown  #: None is CircleCI's `undefined`, and YAML'
 _TAG: Final = re.compile(r"(?<!\\)<<(?![#^/])((?:(?!<<|>>).)*)>>", re.DOTALL)
 _TOKEN: Final = re.compile(
     r'\s*(?:(?P<string>"(?:\\.|[^"\\])*")|(?P<pattern>/(?:\\.|[^/\\])*/)|(?P<number>\d+)'
-    r"|(?P<word>[A-Za-z](?:[\w?-]|\.(?=[\w?-]))*)|(?P<sign>==|!=|>=|<=|[!<>()]))",
+    r"|(?P<word>[A-Za-z](?:[\w?-]|\.(?=[\w?-]))*)|(?P<sign>==|!=|>=|<=|[!<>()])|(?P<other>\S))",
     re.ASCII | re.DOTALL,
 )
 _PARAMETER: Final = "pipeline.parameters."
@@ -86,11 +86,6 @@ def parameters_in(text: str) -> set[str]:
     return {n.removeprefix(_PARAMETER) for n in re.findall(r"pipeline\.parameters\.[\w-]+(?:\.[\w-]+)*", text)}
 
 
-def filled_parameters(text: str) -> set[str]:
-    """The pipeline parameters that are filled into a text."""
-    return {name for found in _TAG.finditer(text) for name in parameters_in(found[1])}
-
-
 def truth(value: Value) -> Answer:
     """What counts as true: all but false, null, 0 and the empty text (docs, "Logic statements")."""
     return Answer.UNKNOWN if value is UNKNOWN else Answer.YES if value else Answer.NO
@@ -118,7 +113,6 @@ def filled(text: Text, trigger: Trigger) -> Value:
 
 # --- expressions
 
-
 _Tokens: TypeAlias = list[tuple[str, str]]  # kinds and texts, the next one last
 
 
@@ -126,7 +120,7 @@ def evaluate(expression: str, trigger: Trigger) -> Value:
     """The value of an expression; unknown where it is none."""
     rest = [*reversed(_tokens(expression))]
     try:
-        value = _joined(rest, trigger.value, 0)
+        value = _joined(rest, trigger, 0)
     except (ValueError, RecursionError):  # it is none, or one that CircleCI would refuse
         return UNKNOWN
     return UNKNOWN if rest else value
@@ -135,47 +129,39 @@ def evaluate(expression: str, trigger: Trigger) -> Value:
 @lru_cache(maxsize=1024)
 def _tokens(text: str) -> tuple[tuple[str, str], ...]:
     """Kinds and texts of the tokens; none where the text is no expression."""
-    text, position = text.strip(), 0
-    found: _Tokens = []
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None:
-            return ()
-        kind, token = match.lastgroup or "", match[match.lastgroup or ""]
-        found.append((kind, token.lower() if kind == "word" and token.isupper() else token))
-        position = match.end()
-    return tuple(found)
+    found = [(match.lastgroup or "", match[match.lastgroup or ""]) for match in _TOKEN.finditer(text)]
+    is_clear = all(kind != "other" for kind, _ in found)
+    return tuple((k, t.lower() if k == "word" and t.isupper() else t) for k, t in found) if is_clear else ()
 
 
-def _joined(rest: _Tokens, value_of: Callable[[str], Value], level: int) -> Value:
+def _joined(rest: _Tokens, trigger: Trigger, level: int) -> Value:
     """Evaluate what is joined by operators of a level, or of one that binds tighter, and take it away."""
     if level == len(_LEVELS):
-        return _operand(rest, value_of)
-    left = _joined(rest, value_of, level + 1)
+        return _operand(rest, trigger)
+    left = _joined(rest, trigger, level + 1)
     while rest and rest[-1][1] in _LEVELS[level] and rest[-1][0] != "string":
         operator = rest.pop()[1]
         if (operator == "matches") is not (rest[-1:] != [] and rest[-1][0] == "pattern"):
             raise ValueError
-        left = _applied(operator, left, _joined(rest, value_of, level + 1))
+        left = _applied(operator, left, _joined(rest, trigger, level + 1))
     return left
 
 
-def _operand(rest: _Tokens, value_of: Callable[[str], Value]) -> Value:
+def _operand(rest: _Tokens, trigger: Trigger) -> Value:
     kind, text = rest.pop() if rest else ("", "")
     if text in ("not", "!") and kind != "string":
-        return _as_value(OPPOSITE[_holds(_operand(rest, value_of))])
-    if (kind, text) == ("sign", "("):
-        value = _joined(rest, value_of, 0)
-        if not rest or rest.pop() != ("sign", ")"):
-            raise ValueError
-        return value
-    if kind == "string":
+        return _as_value(OPPOSITE[_holds(_operand(rest, trigger))])
+    if text == "(" and kind == "sign":
+        value = _joined(rest, trigger, 0)
+        if rest and rest.pop() == ("sign", ")"):
+            return value
+    elif kind == "string":
         return re.sub(r'\\(["\\])', r"\1", text[1:-1])
-    if kind in ("number", "pattern"):
+    elif kind in ("number", "pattern"):
         return int(text) if kind == "number" else text
-    if kind != "word" or any(text in level for level in _LEVELS):
-        raise ValueError
-    return text == "true" if text in ("true", "false") else value_of(text)
+    elif kind == "word" and not any(text in level for level in _LEVELS):
+        return text == "true" if text in ("true", "false") else trigger.value(text)
+    raise ValueError
 
 
 def _holds(value: Value) -> Answer:
@@ -265,8 +251,8 @@ def _because(node: Node, trigger: Trigger) -> str:
     text, facts = " ".join(all_texts(node)), []
     for name in sorted(parameters_in(text)):
         value = trigger.parameters.get(name, UNKNOWN)
-        shown = "not known" if isinstance(value, Unknown) else "not set" if value is None else _written(value)
-        facts.append(f"{name} is '{value}'" if isinstance(value, str) else f"{name} is {shown}")
+        known = f"'{value}'" if isinstance(value, str) else "not set" if value is None else _written(value)
+        facts.append(f"{name} is {'not known' if isinstance(value, Unknown) else known}")
     facts += [_said(trigger)] if "pipeline.git." in text else []
     if not trigger.is_any and any(name in text for name in _BEGAN):
         facts.append("it is triggered through the API" if trigger.by_api else "it is pushed")

@@ -14,7 +14,6 @@ from typing import Final
 from deploystep.core.build import Branch, Tag
 from deploystep.core.facts import Answer, kleene_or
 from deploystep.core.frozen import dataclass, replace
-from deploystep.core.source import Diagnostic, Place, Severity, Span
 from deploystep.project import conditions, reading
 from deploystep.project.conditions import UNKNOWN, Runs, Trigger, Value
 from deploystep.project.reading import ConfigUnreadable, Map, Node, Text, at, items_of, key_line, map_of, texts_of
@@ -80,15 +79,8 @@ class Workflow:
 
     def required(self, job: Job) -> list[Job]:
         """The jobs that a job waits for, directly, or may once CircleCI has compiled the config."""
-        starts = [(need, need.partition("<<")[0]) for need in job.requires]
-        return [
-            other for other in self.jobs
-            if any(
-                need == other.alias or other.is_called(need)
-                or (start != need and any(name.startswith(start) for name in other.names))
-                for need, start in starts
-            )
-        ]  # fmt: skip
+        needs = job.requires
+        return [o for o in self.jobs if any(need == o.alias or o.is_called(need) for need in needs)]
 
     def all_required(self, job: Job) -> list[Job]:
         """The jobs that a job waits for, directly or through others."""
@@ -135,14 +127,6 @@ class Config:
     def jobs(self) -> list[Job]:
         """The jobs of all workflows."""
         return [job for workflow in self.workflows for job in workflow.jobs]
-
-    def place(self, line: int) -> Place:
-        """A line of it; 0 is the whole file."""
-        return Place(self.path, line)
-
-    def warning(self, code: str, what: str, span: Span, hint: str, line: int) -> Diagnostic:
-        """Say what is cured on a line of it, and keeps nothing from running."""
-        return Diagnostic(code, what, span, hint, Severity.WARNING).cured_in(self.place(line))
 
     def trigger(self, ref: Branch | Tag, sent: Mapping[str, Value], *, by_api: bool = True) -> Trigger:
         """A trigger that sends some parameters; the others have their defaults."""
@@ -192,10 +176,42 @@ def _job_runs(job: Job, workflow: Workflow, found: dict[int, Runs], trigger: Tri
         mine = Runs(answer, runs.line, f"it requires '{other.alias}': {runs.why}", runs.cure)
     elif mine.answer is Answer.YES and any(_SUCCEEDED.isdisjoint(texts_of(node)) for node in statuses):
         mine = Runs(Answer.UNKNOWN, job.line, "it waits for another status of a job than success")
+    elif mine.answer is Answer.YES and "<<" in "".join(job.requires):
+        mine = Runs(Answer.UNKNOWN, job.line, "which jobs it requires is not known")
     elif needed and mine.answer is Answer.YES and all(runs.answer is Answer.UNKNOWN for _, runs in needed):
         mine = needed[0][1]
     found[id(job)] = mine
     return mine
+
+
+@dataclass(frozen=True, slots=True)
+class WouldRun:
+    """What a trigger would start: in words, and each workflow that runs or may, with its jobs."""
+
+    text: str
+    workflows: tuple[WorkflowRuns, ...] = ()
+
+
+def would_run(config: Config, ref: Branch | Tag, parameters: Mapping[str, Value]) -> WouldRun:
+    """What a trigger with these parameters would start."""
+    if config.setup:
+        return WouldRun(f"not known: {config.path}:{config.setup}: a setup config is continued by another one")
+    for name in parameters.keys() - config.parameters.keys():
+        return WouldRun(f"nothing: {config.path} does not declare parameter '{name}'")
+    all_runs = config.runs(config.trigger(ref, parameters))
+    running = tuple(w for w in all_runs if w.runs.answer is not Answer.NO)
+    if running:
+        return WouldRun("; ".join(map(_told, running)), running)
+    reasons = [f"{w.workflow.name} ({config.path}:{w.runs.line}: {w.runs.why})" for w in all_runs]
+    return WouldRun(f"nothing: {'; '.join(reasons) or 'there is no workflow'}")
+
+
+def _told(w: WorkflowRuns) -> str:
+    """A workflow and its jobs; "perhaps" is said of a job only where it is not said of all of them."""
+    perhaps, maybe = ("", "perhaps ") if w.runs.answer is Answer.YES else ("perhaps ", "")
+    words = {Answer.YES: "", Answer.UNKNOWN: maybe}
+    jobs = [f"{words[runs.answer]}{job.alias}" for job, runs in w.jobs if runs.answer in words]
+    return f"{perhaps}workflow {w.workflow.name}: {', '.join(jobs)}"
 
 
 def read_config(path: str, text: str) -> Config:
@@ -207,15 +223,15 @@ def config_of(path: str, text: str, root: Node) -> Config:
     """A config from the tree of its text. Raises ConfigUnreadable."""
     if not isinstance(root, Map):
         raise ConfigUnreadable(root.line, "it is not a map")
-    if reading.size(root, {}) > _MOST_NODES:
+    if root.size > _MOST_NODES:
         raise ConfigUnreadable(1, "it is too large, with what its aliases repeat")
     version, setup = at(root, "version"), at(root, "setup")
     is_setup = setup is not None and not (isinstance(setup, Text) and reading.typed(setup) is False)
     written, jobs = map_of(at(root, "workflows")), map_of(at(root, "jobs"))
-    workflows = [
-        Workflow(str(name), name.line, fields, tuple(job_of(e) for e in items_of(at(fields, "jobs")) if _is_job(e)))
-        for name, fields in written.items() if isinstance(fields, Map)
-    ]  # fmt: skip
+    workflows = []
+    for name, fields in ((name, each) for name, each in written.items() if isinstance(each, Map)):
+        entries = [each for each in items_of(at(fields, "jobs")) if each and not isinstance(each, reading.Items)]
+        workflows.append(Workflow(str(name), name.line, fields, tuple(map(job_of, entries))))
     workflows += [Workflow(key, key.line, Map(), (job_of(key),)) for key in jobs if key == "build" and not written]
     declared = map_of(at(root, "parameters")) if version not in _VERSION_2 else {}
     parameters = {str(name): _declared(name, map_of(node)) for name, node in declared.items()}
@@ -226,44 +242,25 @@ def config_of(path: str, text: str, root: Node) -> Config:
 
 
 def _declared(name: Text, fields: Map) -> Declared:
-    default, found = at(fields, "default"), at(fields, "type")
-    kind = str(found) if isinstance(found, Text) else "string"
+    default, kind = at(fields, "default"), at(fields, "type")
     value: Value = UNKNOWN
     if isinstance(default, Text):
-        value = str(default) if found in ("string", "enum") else reading.typed(default)
-    return Declared(kind, name.line, tuple(map(str, texts_of(at(fields, "enum")))), value)
+        value = str(default) if kind in ("string", "enum") else reading.typed(default)
+    return Declared(str(kind or "string"), name.line, tuple(map(str, texts_of(at(fields, "enum")))), value)
 
 
 def _refusals(workflows: Iterable[Workflow], root: Map, parameters: Mapping[str, Declared] | None) -> Iterator[Runs]:
-    """Why CircleCI refuses a config: workflows name jobs, and jobs parameters, that there are not."""
+    """Why CircleCI refuses a config: workflows name jobs, and conditions parameters, that there are not."""
     jobs = map_of(at(root, "jobs"))
     for workflow in workflows:
-        names = [name for job in workflow.jobs for name in {job.alias, *job.names}]
-        # a name that only compiling tells, or a second one that CircleCI numbers, may be the one that is required
-        is_clear = len({*names}) == len(names) and "<<" not in "".join(names)
-        known = {*names, *(job.key for job in workflow.jobs)}
-        for job in workflow.jobs if "job-groups" not in root else ():
-            for need in (n for n in job.requires if is_clear and "<<" not in n and n not in known):
-                why = f"{_REFUSED}job '{job.alias}' requires '{need}', which workflow '{workflow.name}' has not"
-                yield Runs(Answer.NO, job.line, why, "correct the name there")
-            if jobs and "/" not in job.key and job.key not in jobs and not job.is_approval:
+        for job in workflow.jobs if jobs and "job-groups" not in root else ():
+            if "/" not in job.key and job.key not in jobs and not job.is_approval:
                 yield Runs(Answer.NO, job.line, f"{_REFUSED}there is no job '{job.key}'", "correct the name there")
-        nodes = [workflow.fields, *(at(jobs, job.key) for job in workflow.jobs)]
-        found = [(text, conditions.filled_parameters(text)) for node in nodes for text in reading.all_texts(node)]
-        for word in ("when", "unless", "filters"):
-            texts = reading.under(workflow.fields, word, frozenset({"pre-steps", "post-steps"}))
-            found += [(text, conditions.parameters_in(text)) for text in texts]
-        for text, named in found if parameters is not None else ():
-            for name in sorted(named - (parameters or {}).keys()):
-                why, cure = (
-                    f"parameter '{name}' is not declared",
-                    "declare it under parameters: there, or correct its name",
-                )
-                yield Runs(Answer.NO, text.line, f"{_REFUSED}{why}", cure)
-
-
-def _is_job(entry: Node) -> bool:
-    return isinstance(entry, Text | Map) and bool(entry)
+        for word in ("when", "unless", "filters") if parameters is not None else ():
+            for text in reading.under(workflow.fields, word, frozenset({"pre-steps", "post-steps"})):
+                for name in sorted(conditions.parameters_in(text) - (parameters or {}).keys()):
+                    cure = "declare it under parameters: there, or correct its name"
+                    yield Runs(Answer.NO, text.line, f"{_REFUSED}parameter '{name}' is not declared", cure)
 
 
 def job_of(entry: Node) -> Job:

@@ -8,11 +8,8 @@ from typing import Any, Final, TypeAlias
 
 import yaml
 
-_BOOLEANS: Final = {
-    **dict.fromkeys(("true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"), True),
-    **dict.fromkeys(("false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"), False),
-}
-_NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
+_FAST: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SAFE: Final = yaml.SafeLoader("")
 
 
 class Text(str):  # noqa: SLOT000 - its fields have defaults
@@ -22,21 +19,22 @@ class Text(str):  # noqa: SLOT000 - its fields have defaults
     """
 
     line = 0
+    size = 1
     column = 0
     end = (0, 0)
     is_plain = False
 
 
 class Items(list["Node"]):
-    """A list, and the line on which it begins."""
+    """A list, the line on which it begins, and how many nodes it has, with what aliases repeat."""
 
-    line = 0
+    line, size = 0, 1
 
 
 class Map(dict[Text, "Node"]):
-    """A map, and the line on which it begins."""
+    """A map, as a list."""
 
-    line = 0
+    line, size = 0, 1
 
 
 Node: TypeAlias = Text | Items | Map
@@ -49,9 +47,6 @@ class ConfigUnreadable(Exception):
     def __init__(self, line: int, why: str, column: int = 1) -> None:
         super().__init__(why)
         self.line, self.why, self.column = line, why, column
-
-
-_FAST: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(yaml.composer.Composer, _FAST):  # type: ignore[misc, valid-type]
@@ -85,16 +80,6 @@ def read_yaml(text: str) -> Node:
         raise ConfigUnreadable(line, f"YAML cannot read it: {getattr(error, 'problem', error)}", column) from None
 
 
-def size(node: Node, known: dict[int, int]) -> int:
-    """How many nodes there are, those that an alias repeats counted each time."""
-    if isinstance(node, Text):
-        return 1
-    if id(node) not in known:
-        known[id(node)] = 1  # an alias within itself ends here
-        known[id(node)] += sum(size(each, known) for each in (node.values() if isinstance(node, Map) else node))
-    return known[id(node)]
-
-
 def _made(node: yaml.Node, loader: Any, known: dict[int, Node]) -> Node:
     """The node as a text, list or map; what an alias repeats is made once."""
     if isinstance(node, yaml.ScalarNode):
@@ -108,26 +93,24 @@ def _made(node: yaml.Node, loader: Any, known: dict[int, Node]) -> Node:
     made.line = node.start_mark.line + 1
     if isinstance(made, Items):
         made.extend(_made(item, loader, known) for item in node.value)
-        return made
-    loader.flatten_mapping(node)
-    for key, value in node.value:
-        name = _made(key, loader, known)
-        if isinstance(name, Text):
-            made.pop(name, None)  # the last of several keys counts, and its line
-            made[name] = _made(value, loader, known)
+    else:
+        loader.flatten_mapping(node)
+        for key, value in node.value:
+            name = _made(key, loader, known)
+            if isinstance(name, Text):
+                made.pop(name, None)  # the last of several keys counts, and its line
+                made[name] = _made(value, loader, known)
+    made.size += sum(each.size for each in (made if isinstance(made, Items) else made.values()))
     return made
 
 
 def typed(text: Text) -> Typed:
     """What YAML makes of a scalar: true, false, a whole number, nothing, or the text."""
-    if not text.is_plain:
+    tag = _SAFE.resolve(yaml.ScalarNode, str(text), (text.is_plain, not text.is_plain))  # type: ignore[no-untyped-call]
+    if not tag.endswith((":bool", ":int", ":null")):
         return str(text)
-    if text in _NULLS:
-        return None
-    digits = text.removeprefix("-")
-    if digits.isascii() and digits.isdigit() and (digits == "0" or digits[0] != "0"):
-        return int(text)
-    return _BOOLEANS.get(str(text), str(text))
+    found: Typed = _SAFE.yaml_constructors[tag](_SAFE, yaml.ScalarNode(tag, str(text)))
+    return found
 
 
 def at(node: Node | None, *keys: str) -> Node | None:

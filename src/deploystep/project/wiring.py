@@ -6,36 +6,26 @@ Only what certainly follows from the text is said: where the model of the config
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
-from deploystep.core.build import Tag
+from deploystep.core.build import Branch, Tag
 from deploystep.core.deploy import NAME as DEPLOY_KEY
 from deploystep.core.deploy import carries_key
 from deploystep.core.facts import Answer
 from deploystep.core.frozen import dataclass
 from deploystep.core.matchers import own_job
-from deploystep.core.parameters import Template
-from deploystep.core.rules import Deploy, Rule, RuleSet
-from deploystep.core.source import Diagnostic, Severity, Spanned
+from deploystep.core.parameters import Scalar, Template
+from deploystep.core.patterns import Pattern, is_legal_ref
+from deploystep.core.patterns.proofs import overlap, witness
+from deploystep.core.rules import Alternative, Deploy, FlagIs, NameIs, Rule, RuleSet
+from deploystep.core.source import Diagnostic, Place, Severity, Span, Spanned
 from deploystep.core.text import did_you_mean, shown
-from deploystep.project.conditions import UNKNOWN, Runs, Trigger, Unknown, Value, parameters_in
+from deploystep.project.conditions import UNKNOWN, Runs, Trigger, Unknown, Value, parameters_in, regex_of
 from deploystep.project.config import Config, Declared, Job, WorkflowRuns, job_of
-from deploystep.project.reading import (
-    ConfigUnreadable,
-    Node,
-    all_texts,
-    at,
-    key_line,
-    map_of,
-    read_yaml,
-    texts_of,
-    under,
-)
+from deploystep.project.reading import ConfigUnreadable, all_texts, at, key_line, map_of, read_yaml, texts_of, under
 from deploystep.project.steps import RUN, Call, JobSteps, Read, runs_step
-from deploystep.project.would_run import Ref, Refs, refs_of, sent, value_at
 
 _TESTS: Final = re.compile(r"test|spec|lint|check|verify|integration|\bunit\b|\be2e|\bqa\b|jest|cypress", re.IGNORECASE)
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # one that is certain
 _TOKENS: Final = re.compile(r"CIRCLE_TOKEN|CIRCLE_API_USER_TOKEN|CIRCLE_API_TOKEN|CIRCLECI_TOKEN|TOKEN_ENV|--token-env")
 _CONTEXT_CURE: Final = (
     "add  context: NAME  to the job in its workflow, with a context that holds CIRCLE_TOKEN; or set that among the "
@@ -52,6 +42,10 @@ _TYPES: Final[Mapping[str, tuple[type, str]]] = {
     "boolean": (bool, "write true or false"), "integer": (int, "write a whole number, without quotes"),
     "string": (str, "quote it"), "enum": (str, "quote it"),
 }  # fmt: skip
+_MOST_REFS: Final = 6  # that are tried for one pattern
+_MOST_TEXTS: Final = 200
+Ref: TypeAlias = Branch | Tag
+Refs: TypeAlias = tuple[Ref, ...]  #: for which a rule is by one of its patterns
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +60,7 @@ class Project:
 
 def compare(rules: RuleSet, project: Project) -> Iterator[Diagnostic]:
     """Everything in which rules and configs do not fit together."""
-    own = _Beside(project.config, project.read) if project.config and not project.config.setup else None
-    yield from own.unknown_rules(rules) if own else ()
+    own = _Steps(project.config, project.read) if project.config and not project.config.setup else None
     for rule in rules.rules:
         deploy, to = rule.sends, rule.sends.to if rule.sends else None
         config = project.targets.get(to.name) if to else project.config
@@ -80,11 +73,19 @@ def compare(rules: RuleSet, project: Project) -> Iterator[Diagnostic]:
         elif deploy.job is not None:
             yield from _a_job(deploy.job, config)
         elif to is not None:
-            yield from _Starts(_Beside(config, project.read), deploy, [(to.ref,)]).problems()
+            yield from _Starts(_Steps(config, project.read), deploy, [(to.ref,)]).problems()
         elif own is not None:
             starts = _Starts(own, deploy, refs)
             yield from starts.problems()
             yield from [*starts.loops()][:1]
+
+
+def _say(  # noqa: PLR0913, PLR0917 - all that there is to say
+    config: Config, code: str, span: Span, line: int, what: str, hint: str, *, is_error: bool = False
+) -> Diagnostic:
+    """Say what is wrong, with its cure on a line of the config; 0 is the whole of it."""
+    severity = Severity.ERROR if is_error else Severity.WARNING
+    return Diagnostic(code, what, span, hint, severity).cured_in(Place(config.path, line))
 
 
 def _named(ref: Ref) -> str:
@@ -97,13 +98,70 @@ def _near(name: str, known: Iterable[str]) -> str:
     return did_you_mean(name, known, f"known: {', '.join(known) or 'none'}")
 
 
+# --- the refs of a rule
+
+
+def refs_of(rule: Rule, rules: RuleSet, config: Config | None) -> Iterator[tuple[Alternative, Refs]]:
+    """For each pattern of the rule its alternative, and names that it matches: one of its own, some of the config's."""
+    guards = [a for guard in rules.never for a in guard.when.alternatives]
+    stops = [*(rule.unless.alternatives if rule.unless else ()), *guards]
+    texts = _ref_texts(config) if config is not None else []
+    for alternative in rule.when.alternatives:
+        if any(isinstance(m, FlagIs) and m.word == "fork" and m.wanted for m in alternative.matchers):
+            continue
+        for matcher in (m for m in alternative.matchers if isinstance(m, NameIs) and m.word in ("branch", "tag")):
+            alone = [a.matchers[0] for a in stops if len(a.matchers) == 1]
+            unlike = [p.value for m in alone if isinstance(m, NameIs) and m.word == matcher.word for p in m.patterns]
+            for names in (_names(pattern.value, unlike, texts) for pattern in matcher.patterns):
+                if names:
+                    yield alternative, tuple(Branch(n) if matcher.word == "branch" else Tag(n) for n in names)
+
+
+def _names(pattern: Pattern, unlike: list[Pattern], texts: list[str]) -> list[str]:
+    only = pattern.only_match
+    found = [only if only is not None else witness(pattern, unlike) or ""]
+    for text in texts if only is None else ():
+        regex = regex_of(text)
+        found.append((overlap([pattern], [regex]) or "") if regex else text)
+    legal = [name for name in dict.fromkeys(found) if is_legal_ref(name) and pattern.matches(name)]
+    return [name for name in legal if not any(stop.matches(name) for stop in unlike)][:_MOST_REFS]
+
+
+def _ref_texts(config: Config) -> list[str]:
+    """What the gates and filters compare with, which may be names of branches or tags, or regexes for them."""
+    found: list[str] = []
+    for w in config.workflows:
+        found += [a or b for text in all_texts(w.fields) for a, b in re.findall(r'"([^"\\]+)"|(/.+/)', text)]
+        found += [str(text) for word in ("only", "ignore", "equal") for text in under(w.fields, word)]
+        found += [f"/{text}/" for text in under(w.fields, "pattern")]
+    return list(dict.fromkeys(found))[:_MOST_TEXTS]
+
+
+def sent(deploy: Deploy, ref: Ref) -> Mapping[str, Value]:
+    """What a deploy's parameters will be at a ref, as far as that is known."""
+    return {p.key.value: _value(p.value.value, ref) for p in deploy.parameters}
+
+
+def _value(value: Scalar | Template, ref: Ref | None) -> Value:
+    """A value with the name of the ref filled in, if one is given; one that only the build tells is never empty."""
+    if not isinstance(value, Template):
+        return value
+    known = {"CIRCLE_BRANCH": isinstance(ref, Branch), "CIRCLE_TAG": isinstance(ref, Tag)}
+    if ref is None or any(not known.get(reference.name) for reference in value.references):
+        return Unknown.SOMETHING if value.references else value.text
+    return "".join(part if isinstance(part, str) else ref.name for part in value.parts)
+
+
+# --- what another trigger than that of a workflow needs
+
+
 def _a_job(name: Spanned[str], config: Config) -> Iterator[Diagnostic]:
     """P08: API v1.1 cannot start the job, or there is none."""
     jobs = map_of(at(config.root, "jobs"))
     if config.version and not config.is_version_2:
         what = f"API v1.1 starts a job of a version 2 config, and this is version {config.version}"
-        place = config.place(key_line(config.root, "version"))
-        yield Diagnostic("P08", what, name.span, "gate a workflow on a parameter and use workflow:").cured_in(place)
+        hint, line = "gate a workflow on a parameter and use workflow:", key_line(config.root, "version")
+        yield _say(config, "P08", name.span, line, what, hint, is_error=True)
     elif jobs and name.value not in jobs:
         yield Diagnostic("P08", f"{config.path} has no job {shown(name.value)}", name.span, _near(name.value, jobs))
 
@@ -119,10 +177,10 @@ def _declared_twice(deploy: Deploy, setup: Config, project: Project) -> Iterator
         for key in (p.key for p in deploy.parameters if p.key.value in setup.parameters and p.key.value in other):
             what = f"the setup config declares {shown(key.value)}, and {file} declares it too"
             hint = "CircleCI ends such a run with an error: pass it on under another name"
-            yield Diagnostic("P08", what, key.span, hint).cured_in(setup.place(setup.parameters[key.value].line))
+            yield _say(setup, "P08", key.span, setup.parameters[key.value].line, what, hint, is_error=True)
 
 
-class _Beside:
+class _Steps:
     """The jobs of one config, what each of them calls of this step, and what that lacks."""
 
     def __init__(self, config: Config, read: Read) -> None:
@@ -139,45 +197,31 @@ class _Beside:
         is_called = any(_call(steps, rule).answer is Answer.YES for steps in self.steps.values())
         return is_called and not any(map(self.sends, self.config.jobs))
 
-    def unknown_rules(self, rules: RuleSet) -> Iterator[Diagnostic]:
-        """P10: `gate` names a rule that there is not."""
-        names = [rule.name.value for rule in rules.rules]
-        calls = [call for steps in self.steps.values() for call in steps.calls if call.words != (RUN,)]
-        for name, line in dict.fromkeys((call.words[0], call.line) for call in calls if len(call.words) == 1):
-            if name not in names and _NAME.fullmatch(name):
-                what, span = f"gate names rule {shown(name)}, which there is not", rules.rules[0].name.span
-                yield Diagnostic("P10", what, span, _near(name, names)).cured_in(self.config.place(line))
-
     def problems(self, rule: Rule, refs: list[Refs]) -> Iterator[Diagnostic]:
         """What is wrong with the jobs that run the step for a rule."""
-        calls, span = {key: _call(steps, rule) for key, steps in self.steps.items()}, rule.name.span
+        config, span, calls = self.config, rule.name.span, {n: _call(steps, rule) for n, steps in self.steps.items()}
+        yield from self._required(rule, calls)
         at_ref = {ref: Trigger(ref, by_api=True, parameters={}, is_any=True) for group in refs for ref in group}
-        found = {ref: self.config.runs(trigger) for ref, trigger in at_ref.items()}
-        yield from self._required(rule, {ref: found[ref] for ref, *_ in refs}, calls)
+        found = {ref: config.runs(trigger) for ref, trigger in at_ref.items()}
         for group in refs:
             missing = [self._missing(found[ref], rule, calls) for ref in group]
             if missing[0] is not None and all(missing):
                 command = "run" if rule.sends else f"gate {rule.name.value}"
                 hint = missing[0].cure or f"run  deploystep {command}  in a job that runs for what this rule is for"
                 what = f"the step never runs on {_named(group[0])}: {missing[0].why}"
-                yield self.config.warning("P04", what, span, hint, missing[0].line)
+                yield _say(config, "P04", span, missing[0].line, what, hint)
                 break
         for w in (w for runs in found.values() for w in runs):
             for job in (job for job, runs in w.jobs if runs.answer is not Answer.NO):
                 if calls[id(job)].answer is Answer.YES:
                     yield from self._lacks(rule, w, job, calls[id(job)])
-        certain = [
-            [c for s in self.steps.values() if (c := s.of(n)).answer is Answer.YES] for n in (rule.name.value, RUN)
-        ]
-        if rule.sends and all(certain):
-            what = f"this step gates the rule, and run (line {certain[1][0].line}) sends it: two deploys"
-            hint = "remove deploy: from the rule, or one of the steps"
-            yield self.config.warning("P11", what, span, hint, certain[0][0].line)
+        ways = [[c for s in self.steps.values() if (c := s.of(n)).answer is Answer.YES] for n in (rule.name.value, RUN)]
+        if rule.sends and all(ways):
+            what = f"this step gates the rule, and run (line {ways[1][0].line}) sends it: two deploys"
+            yield _say(config, "P11", span, ways[0][0].line, what, "remove deploy: from the rule, or one of the steps")
 
-    def _required(
-        self, rule: Rule, found: Mapping[Ref, tuple[WorkflowRuns, ...]], calls: Mapping[int, Call]
-    ) -> Iterator[Diagnostic]:
-        """W702: a job that the rule requires is not in the workflow of the step, or does not run there for the rule."""
+    def _required(self, rule: Rule, calls: Mapping[int, Call]) -> Iterator[Diagnostic]:
+        """W702: a job that the rule requires is not in the workflow of the step. E702: it is the one of the step."""
         config = self.config
         beside = [w for w in config.workflows if any(calls[id(job)].answer is not Answer.NO for job in w.jobs)]
         jobs = [job for w in beside or config.workflows for job in w.jobs]
@@ -188,28 +232,18 @@ class _Beside:
                 what = f"no workflow {'with the step' if beside else f'of {config.path}'} has a job {shown(name.value)}"
                 hint = _near(name.value, [each for job in jobs for each in job.names])
                 yield Diagnostic("W702", what, name.span, hint, Severity.WARNING)
-            else:
-                for ref, runs in found.items():
-                    running = [job for w in runs if w.workflow in beside for job in w.jobs]
-                    of_job = [each for job, each in running if job.is_called(name.value)]
-                    if of_job and all(each.answer is Answer.NO for each in of_job):
-                        what = f"job {shown(name.value)} does not run on {_named(ref)}: {of_job[0].why}"
-                        hint = of_job[0].cure or f"let it run for {_named(ref)}, or keep that out of this rule"
-                        yield config.warning("W702", what, name.span, hint, of_job[0].line)
-                        break
 
     def _missing(self, found: tuple[WorkflowRuns, ...], rule: Rule, calls: Mapping[int, Call]) -> Runs | None:
         """Why no job can run the step for a ref; None where one may."""
         jobs = [each for w in found for each in w.jobs]
         with_step = [(job, runs) for job, runs in jobs if calls[id(job)].answer is not Answer.NO]
-        if any(runs.answer is not Answer.NO for _, runs in with_step):
-            return None
         if with_step:
             job, runs = with_step[0]
-            return Runs(Answer.NO, runs.line or job.line, f"job {shown(job.alias)} does not run: {runs.why}", runs.cure)
-        idle = next((steps.idle for steps in self.steps.values() if steps.idle), 0)
-        if idle:
-            return Runs(Answer.NO, idle, "it only plans here: plan, --dry-run or --sandbox")
+            may_run = any(each.answer is not Answer.NO for _, each in with_step)
+            why = f"job {shown(job.alias)} does not run: {runs.why}"
+            return None if may_run else Runs(Answer.NO, runs.line or job.line, why, runs.cure)
+        for line in (steps.idle for steps in self.steps.values() if steps.idle):
+            return Runs(Answer.NO, line, "it only plans here: plan, --dry-run or --sandbox")
         used = {job.key for job in self.config.jobs}
         for key in (key for key in map_of(at(self.config.root, "jobs")) if key not in used):
             if _call(runs_step(self.config, job_of(key), self.read), rule).answer is not Answer.NO:
@@ -238,7 +272,7 @@ class _Beside:
         for is_so, line, words, hint in lacks:
             if is_so and (job.alias, words) not in self.told and "P05" not in rule.ignore:
                 self.told.add((job.alias, words))
-                yield self.config.warning("P05", f"job {shown(job.alias)} {words}", rule.name.span, hint, line)
+                yield _say(self.config, "P05", rule.name.span, line, f"job {shown(job.alias)} {words}", hint)
 
 
 def _call(steps: JobSteps, rule: Rule) -> Call:
@@ -249,25 +283,22 @@ def _call(steps: JobSteps, rule: Rule) -> Call:
 class _Starts:
     """What a deploy starts in a config, for the refs of its rule: P01 to P03, P06, P07 and P09."""
 
-    def __init__(self, beside: _Beside, deploy: Deploy, refs: list[Refs]) -> None:
-        self.beside, self.config, self.deploy, self.refs = beside, beside.config, deploy, refs
+    def __init__(self, steps: _Steps, deploy: Deploy, refs: list[Refs]) -> None:
+        self.steps, self.config, self.deploy, self.refs = steps, steps.config, deploy, refs
         self.name = deploy.workflow.value if deploy.workflow else None
         self.span = deploy.workflow.span if deploy.workflow else deploy.span
         triggers = {ref: self.config.trigger(ref, sent(deploy, ref)) for group in refs for ref in group}
         self.started = {ref: self.config.runs(trigger) for ref, trigger in triggers.items()}
-
-    def _say(self, code: str, what: str, hint: str, line: int, *, is_error: bool = True) -> Diagnostic:
-        severity = Severity.ERROR if is_error else Severity.WARNING
-        return Diagnostic(code, what, self.span, hint, severity).cured_in(self.config.place(line))
 
     def problems(self) -> Iterator[Diagnostic]:
         """What is wrong with the trigger, and with what it starts."""
         config, names = self.config, [w.name for w in self.config.workflows]
         if config.is_version_2 and self.deploy.parameters:
             what = "a config of version 2 knows no parameters, so CircleCI refuses this trigger"
-            yield self._say("P01", what, "write  version: 2.1  there", key_line(config.root, "version"))
+            line, hint = key_line(config.root, "version"), "write  version: 2.1  there"
+            yield _say(config, "P01", self.span, line, what, hint, is_error=True)
             return
-        problems = [*self._declarations(), *self._parameters()]
+        problems = [*self._parameters()]
         yield from problems
         if self.name is not None and config.has_workflows and self.name not in names:
             what = f"{config.path} has no workflow {shown(self.name)}"
@@ -281,9 +312,9 @@ class _Starts:
             found = [each for ref in group for each in self._without(ref)]
             nothing = [each for each in found if each[2]]
             for what, runs, _ in (nothing or found)[:1]:
-                hint = runs.cure or f"send what it asks for, or {self._gate('the workflow')}"
-                is_error = len(nothing) == len(group)
-                yield self._say("P01", f"{what}: {runs.why}", hint, runs.line, is_error=is_error)
+                hint, is_error = self._gate("the workflow"), len(nothing) == len(group)
+                hint = runs.cure or f"send what it asks for, or {hint}"
+                yield _say(self.config, "P01", self.span, runs.line, f"{what}: {runs.why}", hint, is_error=is_error)
 
     def _without(self, ref: Ref) -> Iterator[tuple[str, Runs, bool]]:
         """What does not run at a ref, why, and whether it is the whole workflow, not only its jobs that deploy.
@@ -308,76 +339,64 @@ class _Starts:
         """P09: two workflows run for one trigger."""
         for ref, *_ in self.refs:
             running = [w.workflow for w in self.started[ref] if w.runs.answer is Answer.YES]
-            is_loop = any(map(self.beside.sends, (job for w in running for job in w.jobs)))  # which is told as one
+            is_loop = any(map(self.steps.sends, (job for w in running for job in w.jobs)))  # which is told as one
             if len(running) > 1 and not is_loop:
                 what = f"workflows {' and '.join(shown(w.name) for w in running)} both run for this trigger"
                 hint = self._gate("the one that is not meant", "unless")
-                yield self._say("P09", f"{what} on {_named(ref)}", hint, running[1].line, is_error=False)
+                yield _say(self.config, "P09", self.span, running[1].line, f"{what} on {_named(ref)}", hint)
 
     def _gate(self, what: str, word: str = "when") -> str:
         """How to gate a workflow by what the rule sends, or with `unless` to keep one from it."""
         defaults = {name: declared.default for name, declared in self.config.parameters.items()}
-        values = ((p.key.value, value_at(p.value.value, None)) for p in self.deploy.parameters)
+        values = ((p.key.value, _value(p.value.value, None)) for p in self.deploy.parameters)
         literal = {n: v for n, v in values if not isinstance(v, Unknown) and v != defaults.get(n)}
         name = max(literal, key=lambda name: (literal[name] is True, type(literal[name]) is str), default="deploy")
         asked = f"<< pipeline.parameters.{name} >>"
-        if not literal:
-            return f"send a parameter whose default is another, such as deploy: true, and give {what}  {word}: {asked}"
-        if literal[name] is not True:
+        if literal.get(name, True) is not True:
             asked = f"{{equal: [{json.dumps(literal[name])}, {asked}]}}"
-        return f"give {what}  {word}: {asked}"
-
-    def _declarations(self) -> Iterator[Diagnostic]:
-        """P07: declarations for which CircleCI refuses every push; told once for a config."""
-        for name, declared in self.config.parameters.items():
-            hint = _misfit(declared.default, declared)
-            what = f"has a default that type {shown(declared.type)} does not allow"
-            if declared.default is UNKNOWN:
-                what, hint = "has no default, so every push fails", 'give it a default there, for example  default: ""'
-            if hint and (name, what) not in self.beside.told:
-                self.beside.told.add((name, what))
-                yield self._say("P07", f"parameter {shown(name)} {what}", hint, declared.line)
+        send = "" if literal else "send a parameter whose default is another, such as deploy: true, and "
+        return f"{send}give {what}  {word}: {asked}"
 
     def _parameters(self) -> Iterator[Diagnostic]:
-        """P07: the config does not declare a parameter so. P06: what is started does not use it."""
-        config, root = self.config, self.config.root
-        started = [w.workflow for ref, *_ in self.refs for w in self.started[ref] if w.runs.answer is not Answer.NO]
-        apart = ("parameters", "workflows", *([] if "job-groups" in root else ["jobs"]))
-        parts: list[Node | None] = [value for key, value in root.items() if key not in apart]
-        for w in started or config.workflows:
-            parts += [w.fields, *(at(root, "jobs", job.key) for job in w.jobs)]
-        marked, everywhere = _used(parts, _CONDITIONS), _used([*parts, at(root, "workflows")])
+        """P07: the config does not declare a parameter so. P06: it does not use it."""
+        config, parts = self.config, [node for key, node in self.config.root.items() if key != "parameters"]
+        for name, each in config.parameters.items():
+            if each.default is UNKNOWN and (name, "") not in self.steps.told:
+                self.steps.told.add((name, ""))
+                what, hint = f"parameter {shown(name)} has no default, so every push fails", 'add one:  default: ""'
+                yield _say(config, "P07", self.span, each.line, what, hint, is_error=True)
         for parameter in self.deploy.parameters:
             key, name, value = parameter.key, parameter.key.value, parameter.value.value
             declared = config.parameters.get(name)
             if declared is None:
                 hint = _near(name, config.parameters) if config.parameters else "declare it under parameters: there"
                 yield Diagnostic("P07", f"{config.path} does not declare the parameter {shown(name)}", key.span, hint)
-                continue
-            if hint := _misfit(value_at(value, None), declared):
+            elif hint := _misfit(_value(value, None), declared):
                 what = f"{config.path}:{declared.line}: {shown(name)} is declared as {declared.type}, which this is not"
                 yield Diagnostic("P07", what, parameter.value.span, hint)
-            elif config.refused is None and name not in marked:
+            else:
                 text = value.text if isinstance(value, Template) else ""
-                what = f"parameter {shown(name)} is not used in what this trigger starts"
-                if name in everywhere:
-                    what = f"parameter {shown(name)} is used in conditions alone, which leave no mark in the run"
-                if name not in everywhere or f"${{{DEPLOY_KEY}}}" in text or "${CIRCLE_SHA1}" in text:
+                is_mark = f"${{{DEPLOY_KEY}}}" in text or "${CIRCLE_SHA1}" in text
+                texts = (text for part in parts for text in all_texts(part, _CONDITIONS if is_mark else frozenset()))
+                if not any(name in parameters_in(text) for text in texts):
+                    where = "outside of conditions, which leave no mark in the run" if is_mark else "in this config"
                     environment = f"{{{name.upper()}: << pipeline.parameters.{name} >>}}"
                     hint = f"write in the job that deploys  environment: {environment}"
-                    yield config.warning("P06", what, key.span, hint, declared.line)
+                    what = f"parameter {shown(name)} is not used {where}"
+                    yield _say(config, "P06", key.span, declared.line, what, hint)
 
     def loops(self) -> Iterator[Diagnostic]:
         """P03: what the trigger starts runs the step again. P02: a push runs the deploy's workflow."""
         for ref, *_ in self.refs:
-            for w in self.started[ref]:
-                for job in filter(self.beside.sends, w.certain):
-                    is_stopped = self.name is not None or carries_key(self.deploy)
-                    name, ends = shown(w.workflow.name), "after one more round" if is_stopped else "never"
-                    again = f"runs this step again (workflow {name}, job {shown(job.alias)}); that ends {ends}"
-                    what = f"what this trigger starts on {_named(ref)} {again}"
-                    hint = self._gate(f"workflow {name}", "unless")
-                    yield self._say("P03", what, hint, job.line, is_error=not is_stopped)
+            again = [(w, job) for w in self.started[ref] for job in w.certain if self.steps.sends(job)]
+            for w, job in again:
+                is_stopped = self.name is not None or carries_key(self.deploy)
+                name, ends = f"workflow {shown(w.workflow.name)}", "after one more round" if is_stopped else "never"
+                what = (
+                    f"what this trigger starts on {_named(ref)} runs this step again ({name}, job {shown(job.alias)})"
+                )
+                what, hint = f"{what}; that ends {ends}", self._gate(name, "unless")
+                yield _say(self.config, "P03", self.span, job.line, what, hint, is_error=not is_stopped)
             parameters = {p.key.value for p in self.deploy.parameters}
             is_known = bool(parameters) and self.config.parameters.keys() >= parameters
             started = {w.workflow.name for w in self.started[ref] if w.certain and is_known}
@@ -385,9 +404,9 @@ class _Starts:
             on_push = self.config.runs(self.config.trigger(ref, {}, by_api=False))
             pushed = [w for w in on_push if w.workflow.name in names and w.runs.answer is Answer.YES]
             if 0 < len(names) == len(pushed) and self._deploys(ref, pushed[0], parameters):
-                subject = f"workflow {shown(pushed[0].workflow.name)}"
-                what, line = f"{subject} also runs for every push to {_named(ref)}", pushed[0].workflow.line
-                yield self._say("P02", what, self._gate(subject), line)
+                workflow, subject = pushed[0].workflow, f"workflow {shown(pushed[0].workflow.name)}"
+                what = f"{subject} also runs for every push to {_named(ref)}"
+                yield _say(self.config, "P02", self.span, workflow.line, what, self._gate(subject), is_error=True)
 
     def _deploys(self, ref: Ref, pushed: WorkflowRuns, parameters: set[str]) -> bool:
         """Whether a push runs all that the trigger runs, with nobody's approval and no condition inside of the jobs."""
@@ -399,12 +418,7 @@ class _Starts:
         asked = [text for body in bodies for text in under(body, "condition")]
         asked += [text for body in bodies for text in all_texts(body) if _ASKS.search(text)]
         is_asked = any("step halt" in text or parameters & parameters_in(text) for text in asked)
-        return not is_asked and not any(job.is_approval or self.beside.sends(job) for job in jobs)
-
-
-def _used(parts: Iterable[Node | None], without: frozenset[str] = frozenset()) -> frozenset[str]:
-    texts = (text for part in parts for text in all_texts(part, without) if "pipeline.parameters." in text)
-    return frozenset(name for text in texts for name in parameters_in(text))
+        return not is_asked and not any(job.is_approval or self.steps.sends(job) for job in jobs)
 
 
 def _misfit(value: Value, declared: Declared) -> str:

@@ -15,7 +15,7 @@ from deploystep.render.text import diff_of, interruption
 if TYPE_CHECKING:
     from deploystep.app.matrix import Matrix, Row
     from deploystep.migrate.plan import Migration
-    from deploystep.project.would_run import WouldRun
+    from deploystep.project.config import WouldRun
 
 SCHEMA = 1
 Object: TypeAlias = dict[str, Any]

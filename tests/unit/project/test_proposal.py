@@ -83,7 +83,7 @@ def test_what_the_clone_tells_is_in_the_rules() -> None:
     told = proposed(None, "2026", ("v1.2.0", "nightly")).rules
     assert "# Which builds of acme/shop deploy" in told
     assert 'branch: "2026"' in told
-    assert "tags such as v1.2.0" in told
+    assert "tag (such as v1.2.0), paths" in told
     assert "of acme/shop" not in Start(Clone(None, "main", (), "c", None), lambda _: None).rules
 
 

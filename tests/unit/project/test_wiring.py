@@ -11,10 +11,9 @@ import pytest
 
 from deploystep.core.build import Branch, Tag
 from deploystep.core.source import SourceFile
-from deploystep.project.config import Config, read_config
+from deploystep.project.config import Config, read_config, would_run
 from deploystep.project.reading import ConfigUnreadable
 from deploystep.project.wiring import Project, compare
-from deploystep.project.would_run import would_run
 from deploystep.rulefile.load import load
 
 PUBLIC = sorted((Path(__file__).resolve().parents[4] / "shared" / "configs").glob("*.yml"))
@@ -100,9 +99,7 @@ CLOSES: Final = "    unless: << pipeline.parameters.deploy >>\n"
         ("[release]", "[{ok: {type: approval}}, {release: {filters: {branches: {ignore: [main]}}, requires: [ok]}}, {tell: {requires: [release]}}]\nx:\n  tell: {}", "P01 error 6 config.yml:22: .* CircleCI refuses this config: there is no job 'tell' — correct the name there"),
         ("[release]", "[{ok: {type: approval}}, {release: {filters: {branches: {ignore: [main]}}, requires: [ok]}}]", "P01 warning 6 config.yml:22: .* without job 'release'"),
         ("[release]", "[test, {release: {filters: 'pipeline.git.branch == \"develop\"'}}]", "P01 warning 6 config.yml:22: .* without job 'release'"),
-        ("{run: ./deploy.sh}", "{run: './deploy.sh << pipeline.parameters.shaa >>'}", "P01 error 6 config.yml:13: .* CircleCI refuses this config: parameter 'shaa' is not declared — declare it"),
         ("{run: ./deploy.sh}", "{run: './deploy.sh pipeline.parameters.shaa \\\\<< pipeline.parameters.shab >>'}", ""),
-        ("requires: [test]", "requires: [tets]", "P01 error 6 config.yml:19: .* CircleCI refuses this config: job 'decide' requires 'tets'.* — correct the name there"),
         # P02: every push deploys
         (OPENS, "", "P02 error 6 config.yml:20: workflow 'deploy' also runs for every push to branch 'main'"),
         (OPENS, "    when: << pipeline.parameters.env >>\n", "P02 error 6 config.yml:20:"),
@@ -130,17 +127,13 @@ CLOSES: Final = "    unless: << pipeline.parameters.deploy >>\n"
         ("decide: {steps: [checkout, ", "decide: {steps: [", "P05 warning 3 config.yml:10: job 'decide' runs the step before any checkout"),
         ("requires: [test], ", "", r"P05 warning 3 config.yml:19: job 'decide' does not require 'test' — add  requires: \[test\]"),
         # P06: a parameter that is sent and not used
-        ("SHA: << pipeline.parameters.sha >>, ", "", "P06 warning 7 config.yml:4: parameter 'sha' is not used in what this trigger starts"),
-        (", KEY: << pipeline.parameters.key >>", "", "P06 warning 7 config.yml:5: parameter 'key' is not used in what this trigger starts"),
+        ("SHA: << pipeline.parameters.sha >>, ", "", "P06 warning 7 config.yml:4: parameter 'sha' is not used outside of conditions"),
+        (", KEY: << pipeline.parameters.key >>", "", "P06 warning 7 config.yml:5: parameter 'key' is not used outside of conditions"),
         ("when: << pipeline.parameters.deploy >>\n    jobs", "when: {or: [<< pipeline.parameters.deploy >>, << pipeline.parameters.key >>]}\n    jobs", ""),
         # P07: a parameter that CircleCI refuses
         ('  sha: {type: string, default: ""}\n', "", "P07 error 7 config.yml does not declare the parameter 'sha'"),
         ("deploy: {type: boolean, default: false}", "deploy: {type: string, default: ''}", "P07 error 7 config.yml:3: 'deploy' is declared as string, which this is not"),
         ('sha: {type: string, default: ""}', "sha: {type: string}", "P07 error 6 config.yml:4: parameter 'sha' has no default"),
-        ("{type: integer, default: 1}", "{type: int, default: 1}", "P07 error 6 config.yml:7: parameter 'count' has a default that type 'int' does not allow — write string, boolean, integer or enum"),
-        ("{type: enum, enum", "{type: neum, enum", "P07 error 6 config.yml:6: parameter 'env' has a default that type 'neum' does not allow — write string, boolean, integer or enum"),
-        ("default: 1}", "default: '1'}", "P07 error 6 config.yml:7: parameter 'count' has a default that type 'integer' does not allow — write a whole number, without quotes"),
-        ("default: none", "default: nil", "P07 error 6 config.yml:6: parameter 'env' has a default that type 'enum' does not allow — known: none, staging"),
         # P09: two workflows
         ("jobs: [release]", "jobs: [release]\n  other: {when: << pipeline.parameters.deploy >>, jobs: [test]}", "P09 warning 6 config.yml:23: workflows 'deploy' and 'other' both run"),
     ],
@@ -160,7 +153,7 @@ def test_a_mistake_in_the_config(old: str, new: str, told: str) -> None:
         ("deploy: true", 'deploy: "true"', "P07 error 7 config.yml:3: 'deploy' is declared as boolean, which this is not"),
         ("deploy: true", "deploy: true, env: prod", "P07 error 7 config.yml:6: 'env' is declared as enum, which this is not — known: none, staging"),
         ("deploy: true", 'deploy: true, count: "2"', "P07 error 7 config.yml:7: 'count' is declared as integer, which this is not"),
-        ("deploy: true", "deploy: true, env: staging", "P06 warning 7 config.yml:6: parameter 'env' is not used in what this trigger starts"),
+        ("deploy: true", "deploy: true, env: staging", "P06 warning 7 config.yml:6: parameter 'env' is not used in this config"),
         ("when: {branch: main}", "when: {branch: main}\n    requires: [release]", "W702 warning 5 no workflow with the step has a job 'release' — known: decide, test"),
         ("when: {branch: main}", "when: {branch: main}\n    requires: [tset]", "W702 warning 5 no workflow with the step has a job 'tset' — did you mean 'test'?"),
         ("when: {branch: main}", "when: {branch: main}\n    requires: decide", "E702 error 5 job 'decide' runs this step"),
@@ -188,7 +181,6 @@ TAGS: Final = RULES.replace("branch: main", "tag: v*").replace("when:", "require
         ("release: {filters: *all, requires: [test]", "hold: {type: approval}, release: {filters: *all, requires: [hold, test]", "P01 warning 7 config.yml:24: workflow 'deploy' runs .* on tag 'v' without job 'release': it requires 'hold': a job without a filter for tags never runs for a tag — add"),
         ("- test: {filters: &all {tags: {only: /.*/}}}\n      - lint: {filters: *all}", "- test\n      - lint: {filters: &all {tags: {only: /.*/}}}", "P04 warning 3 config.yml:19: the step never runs on tag 'v': job 'decide' does not run: it requires 'test': a job without a filter .* — add"),
         ("release: {filters: *all", "release: {filters: {tags: {only: /v1.*/}}", "P01 warning 7 config.yml:24: .*on tag 'v' without job 'release': its filters: tag v"),
-        ("- lint: {filters: *all}", "- lint: {filters: {branches: {only: x}}}", "W702 warning 4 config.yml:20: job 'lint' does not run on tag 'v': a job without a filter for tags"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_filters_for_tags(old: str, new: str, told: str) -> None:
@@ -327,9 +319,7 @@ JOB: Final = RULES[: RULES.index("workflow")] + "job: release\n"
         (RULES, [("deploy: true", "env: staging"), (CLOSES, "    when: true\n")], r"P03 .* — give workflow 'build'  unless: {equal: \[\"staging\", << pipeline.parameters.env >>\]}"),
         (RULES, [UNNAMED, (', key: "${deploy.key}"', ""), (CLOSES, "")], "P03 error 5 .*that ends never"),
         (RULES, [UNNAMED, (OPENS, "")], "P02 error 5 config.yml:20:"),
-        # what another workflow uses is not used
-        (RULES, [("SHA: << pipeline.parameters.sha >>, ", ""), ("  test: {", "  test: {environment: {SHA: << pipeline.parameters.sha >>}, ")], "P06 warning 7 config.yml:4: parameter 'sha' is not used in what this trigger starts"),
-        (RULES, [(", KEY: << pipeline.parameters.key >>", ""), (OPENS, "    when: {or: [<< pipeline.parameters.deploy >>, << pipeline.parameters.key >>]}\n")], "P06 warning 7 config.yml:5: parameter 'key' is used in conditions alone"),
+        (RULES, [(", KEY: << pipeline.parameters.key >>", ""), (OPENS, "    when: {or: [<< pipeline.parameters.deploy >>, << pipeline.parameters.key >>]}\n")], "P06 warning 7 config.yml:5: parameter 'key' is not used outside of conditions"),
         # a name that a matrix may make
         (RULES, [("    when:", "    requires: test-3\n    when:"), ("- test\n", "- test: {matrix: {parameters: {v: [3]}}}\n")], ""),
         (RULES, [("    when:", "    requires: test-4\n    when:"), ("- test\n", "- test: {matrix: {parameters: {v: [3]}}}\n")], "W702 warning 4 no workflow with the step has a job 'test-4' — did you mean 'test-3'"),
@@ -356,9 +346,7 @@ JOB: Final = RULES[: RULES.index("workflow")] + "job: release\n"
         (ALONE, [("deploystep run", "echo")], "P04 warning 2 config.yml: the step never runs on branch 'main'.* — run  deploystep gate production  in a job that runs for what this rule is for"),
         (ALONE, [], "P04 warning 2 config.yml: the step never runs on branch 'main'"),
         (ALONE, [("deploystep run", "deploystep gate production --dry-run -- x")], "P04 warning 2 .* it only plans here"),
-        (ALONE, [("deploystep run", "deploystep gate productoin -- ./deploy.sh")], r"P10 error 2 config.yml:10: gate names rule 'productoin', which there is not — did you mean 'production'\?"),
         (ALONE, [GATES, ("when:", "requires: decide, when:")], "E702"),
-        (ALONE, [GATES, ("when:", "requires: test, when:"), (CLOSES, "    unless: {equal: [main, << pipeline.git.branch >>]}\n")], "W702 .* its unless: branch main — let it run"),
         # gate needs a token only where it asks
         (ALONE, [GATES, (", context: deploy-token", "")], ""),
         (ALONE, [GATES, (", context: deploy-token", ""), ("decide: {steps", "decide: {parallelism: 2, steps")], "P05 warning 2 config.yml:19: job 'decide' names no context"),
