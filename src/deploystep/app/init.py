@@ -18,9 +18,8 @@ from deploystep.core.patterns import is_legal_ref
 from deploystep.core.patterns.proofs import witness
 from deploystep.core.source import SourceFile
 from deploystep.project.conditions import matches, regex_of
-from deploystep.project.config import DEPLOYS, Config, Job, WorkflowRuns, config_of, read_config
+from deploystep.project.config import DEPLOYS, RUN, Config, Job, JobSteps, Read, WorkflowRuns, config_of, read_config
 from deploystep.project.reading import ConfigUnreadable, Items, Map, Node, at, map_of, read_yaml, texts_of, under
-from deploystep.project.steps import RUN, Read, runs_step
 
 _PLAIN: Final = re.compile(r"(?!(?:true|false|yes|no|on|off|null)\Z)[A-Za-z_][\w./-]*", re.ASCII | re.IGNORECASE)
 #: v2 OpenAPI, `triggerPipelineRun` and `triggerPipeline`: neither serves projects that are integrated with GitLab.
@@ -111,16 +110,6 @@ class Clone:
     options: str = ""
 
 
-def _deploys_already(clone: Clone, read: Read) -> Iterator[str]:
-    """A deploy step or a call of an API that is there: beside it the rule would deploy a second time."""
-    from deploystep.migrate.plan import plan  # noqa: PLC0415 - doctor imports this module and not that one
-
-    findings = plan([SourceFile(clone.config_path, clone.config or "")], None, "", read, None).findings
-    for alarm in [each for each in findings if each.is_alarm][:1]:
-        what = f"{alarm.path}:{alarm.line}: {alarm.what}: it deploys already, and this rule would too"
-        yield f"{what}: delete this rule file, and  deploystep migrate{clone.options}  writes another"
-
-
 def _merged(old: Node | None, new: Node) -> Node:
     """A config with lines added: below keys that both have, maps and lists become one."""
     if isinstance(old, Map) and isinstance(new, Map):
@@ -139,10 +128,11 @@ class Start:
     """
 
     def __init__(self, clone: Clone, read: Read) -> None:
+        from deploystep.migrate.plan import plan  # noqa: PLC0415 - doctor imports this module and not that one
+
         self.clone, self.read, self.options = clone, read, clone.options
         own: Config | None = None
-        path = clone.config_path
-        why = f"there is no {path} yet: write this to it"
+        path, why = clone.config_path, f"there is no {clone.config_path} yet: write this to it"
         try:
             own = read_config(path, clone.config) if clone.config is not None else None
         except ConfigUnreadable as problem:
@@ -154,9 +144,14 @@ class Start:
         self.words: dict[str, tuple[str, ...]] = {"branch": (clone.branch,)}
         self.workflow = ""
         self.sent: dict[str, tuple[str, str]] = {}
-        self.remarks = [*_deploys_already(clone, read)]
-        self.head, jobs = ("", "") if self.own else (_VERSION, _TEST)
-        self.parts = {"parameters": "", "jobs": jobs}
+        self.remarks: list[str] = []
+        for alarm in plan([SourceFile(path, clone.config or "")], None, "", read, None).findings:
+            if alarm.is_alarm and not self.remarks:
+                todo = f"delete this rule file, and  deploystep migrate{clone.options}  writes another"
+                self.remarks = [
+                    f"{path}:{alarm.line}: {alarm.what}: it deploys already, and this rule would too: {todo}"
+                ]
+        self.head, self.parts = "", {"parameters": "", "jobs": "" if own else _TEST}
         self.workflows: dict[str, str] = {}
         self.pushed = self._runs(None)
         gate = max(self._gates(), default=None) if not clone.is_gitlab else None
@@ -173,8 +168,7 @@ class Start:
         self.lines = self.head + "".join(f"{key}:\n{text}" for key, text in self.parts.items() if text)
         self.heading, self.config = f"{path} needs these lines, below the keys that it has" if own else why, own
         if own and not self.lines:
-            there = f"has the workflow that this needs: {self.workflow}" if self.workflow else "is left as it is"
-            self.heading = f"{path} {there}"
+            self.heading = f"{path} is left as it is"
         elif self.lines and (own or clone.config is None):
             self.config = config_of(path, self.lines, _merged(own.root if own else Map(), read_yaml(self.lines)))
         self.examples = {word: _example(names, clone.tags * (word == "tag")) for word, names in self.words.items()}
@@ -189,10 +183,6 @@ class Start:
         trigger = self.known.trigger(Branch(self.clone.branch), sent or {}, by_api=sent is not None)
         return [w for w in self.known.runs(trigger) if w.runs.answer is not Answer.NO]
 
-    def _has_step(self, runs: list[WorkflowRuns]) -> bool:
-        steps = (runs_step(self.known, job, self.read) for w in runs for job in w.workflow.jobs)
-        return any(found.of(RUN).answer is Answer.YES for found in steps)
-
     def _gates(self) -> Iterator[tuple[bool, str, str, Scalar]]:
         """Workflows that one parameter starts alone and a push does not, with the value; production sorts last."""
         pushed = [w.workflow for w in self.pushed]
@@ -202,7 +192,7 @@ class Start:
             for value in [declared.default is not True] if declared.type == "boolean" else values:
                 runs = self._runs({name: value}) if value != declared.default else []
                 started = [w for w in runs if w.runs.answer is Answer.YES]
-                if len(started) == 1 and started[0].workflow not in pushed and not self._has_step(started):
+                if len(started) == 1 and started[0].workflow not in pushed:
                     workflow = started[0].workflow.name
                     if any(map(DEPLOYS.search, (workflow, name, str(value)))):
                         yield "prod" in f"{workflow}{value}", workflow, name, value
@@ -221,18 +211,15 @@ class Start:
 
     def _in_place(self) -> None:
         """Let `gate` judge a deploy in its job."""
-        command = f"deploystep gate production{self.clone.options} -- COMMAND"
-        self.head = self.parts["jobs"] = ""
-        job = min(
-            (job for job in self.known.jobs if job.deploys), key=lambda job: "prod" not in job.alias, default=None
-        )
-        if job is None:
-            return
-        self.remarks.append(f"job {job.alias} (line {job.line}) deploys, and stays where it is: write there  {command}")
-        if job.key in map_of(at(self.known.root, "jobs")) and not runs_step(self.known, job, self.read).calls:
-            steps = f"      {_INSTALL}\n      - run: {command} # in place of the one that deploys\n"
-            self.parts["jobs"] = f"  {_yaml(job.key)}:\n    steps:\n{steps}"
-        self.words = {word: names for word in ("branch", "tag") if (names := _named(job, word))} or self.words
+        self.parts["jobs"], command = "", f"deploystep gate production{self.options} -- COMMAND"
+        deploying = sorted((job for job in self.known.jobs if job.deploys), key=lambda job: "prod" not in job.alias)
+        for job in deploying[:1]:
+            what = f"job {job.alias} (line {job.line}) deploys, and stays where it is: write there  {command}"
+            self.remarks.append(what)
+            if job.key in map_of(at(self.known.root, "jobs")) and not JobSteps(self.known, job, self.read).calls:
+                steps = f"      {_INSTALL}\n      - run: {command} # in place of the one that deploys\n"
+                self.parts["jobs"] = f"  {_yaml(job.key)}:\n    steps:\n{steps}"
+            self.words = {word: names for word in ("branch", "tag") if (names := _named(job, word))} or self.words
 
     def _second(self) -> None:
         """Declare the parameters, gate a workflow for deploys, and keep the others out of its runs."""
@@ -246,15 +233,14 @@ class Start:
                 name = w.workflow.name
                 self.workflows[name] = f"    unless: {gate}\n{self.workflows.get(name, '')}"
         self.workflows[self.workflow] = f"    when: {gate}\n    jobs: [{self.workflow}]\n"
-        self.parts["parameters"] = _PARAMETERS.format(deploy=self.workflow, sha=sha)
+        self.head, self.parts["parameters"] = _VERSION, _PARAMETERS.format(deploy=self.workflow, sha=sha)
         self.parts["jobs"] += _JOB.format(deploy=self.workflow, sha=sha)
-        if self.known.is_version_2:
-            self.head = "version: 2.1 # in which a command writes \\<< for <<\n"
 
     def _add_step(self, name: str) -> None:
         """Add a job that runs the step, after all others of what a push runs, unless one does."""
         build = next((w for w in self.pushed if w.jobs), None)
-        if build is None or self._has_step(self.pushed):
+        steps = (JobSteps(self.known, job, self.read) for w in self.pushed for job in w.workflow.jobs)
+        if build is None or any(each.of(RUN).answer is Answer.YES for each in steps):
             return
         jobs = build.workflow.jobs
         required = [id(other) for job in jobs for other in build.workflow.required(job)]
@@ -273,9 +259,6 @@ def _named(job: Job, word: str) -> tuple[str, ...]:
     names = tuple(map(str, texts_of(at(job.fields, "filters", "branches" if word == "branch" else "tags", "only"))))
     known = all(regex_of(name) if name[:1] == "/" else is_legal_ref(name) and "*" not in name for name in names)
     return names if known else ()
-
-
-# --- the rule file
 
 
 def _rules(start: Start) -> str:

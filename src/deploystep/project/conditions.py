@@ -111,8 +111,6 @@ def filled(text: Text, trigger: Trigger) -> Value:
     return "" if value is None and whole[1].strip() == _TAG_NAME else value
 
 
-# --- expressions
-
 _Tokens: TypeAlias = list[tuple[str, str]]  # kinds and texts, the next one last
 
 
@@ -206,9 +204,6 @@ def matches(regex: str, text: str) -> Answer:
     """Whether the regex between slashes matches the whole text, as CircleCI's filters and `matches` ask."""
     pattern = regex_of(regex)
     return truth(pattern.matches(text) if pattern else UNKNOWN)
-
-
-# --- gates
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,9 +304,6 @@ def _matches(node: Node, trigger: Trigger) -> Answer:
         return Answer.UNKNOWN
     answer = matches(f"/{regex}/", text or "")
     return Answer.UNKNOWN if text is None and answer is Answer.YES else answer
-
-
-# --- filters
 
 
 def filtered(filters: Node | None, trigger: Trigger, line: int) -> Runs:

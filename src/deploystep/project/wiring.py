@@ -21,9 +21,8 @@ from deploystep.core.rules import Alternative, Deploy, FlagIs, NameIs, Rule, Rul
 from deploystep.core.source import Diagnostic, Place, Severity, Span, Spanned
 from deploystep.core.text import did_you_mean, shown
 from deploystep.project.conditions import UNKNOWN, Runs, Trigger, Unknown, Value, parameters_in, regex_of
-from deploystep.project.config import Config, Declared, Job, WorkflowRuns, job_of
+from deploystep.project.config import RUN, Call, Config, Declared, Job, JobSteps, Read, WorkflowRuns, job_of
 from deploystep.project.reading import ConfigUnreadable, all_texts, at, key_line, map_of, read_yaml, texts_of, under
-from deploystep.project.steps import RUN, Call, JobSteps, Read, runs_step
 
 _TESTS: Final = re.compile(r"test|spec|lint|check|verify|integration|\bunit\b|\be2e|\bqa\b|jest|cypress", re.IGNORECASE)
 _TOKENS: Final = re.compile(r"CIRCLE_TOKEN|CIRCLE_API_USER_TOKEN|CIRCLE_API_TOKEN|CIRCLECI_TOKEN|TOKEN_ENV|--token-env")
@@ -98,9 +97,6 @@ def _near(name: str, known: Iterable[str]) -> str:
     return did_you_mean(name, known, f"known: {', '.join(known) or 'none'}")
 
 
-# --- the refs of a rule
-
-
 def refs_of(rule: Rule, rules: RuleSet, config: Config | None) -> Iterator[tuple[Alternative, Refs]]:
     """For each pattern of the rule its alternative, and names that it matches: one of its own, some of the config's."""
     guards = [a for guard in rules.never for a in guard.when.alternatives]
@@ -152,9 +148,6 @@ def _value(value: Scalar | Template, ref: Ref | None) -> Value:
     return "".join(part if isinstance(part, str) else ref.name for part in value.parts)
 
 
-# --- what another trigger than that of a workflow needs
-
-
 def _a_job(name: Spanned[str], config: Config) -> Iterator[Diagnostic]:
     """P08: API v1.1 cannot start the job, or there is none."""
     jobs = map_of(at(config.root, "jobs"))
@@ -185,7 +178,7 @@ class _Steps:
 
     def __init__(self, config: Config, read: Read) -> None:
         self.config, self.read = config, read
-        self.steps = {id(job): runs_step(config, job, read) for job in config.jobs}
+        self.steps = {id(job): JobSteps(config, job, read) for job in config.jobs}
         self.told: set[tuple[str, str]] = set()  # what is said once
 
     def sends(self, job: Job) -> bool:
@@ -246,7 +239,7 @@ class _Steps:
             return Runs(Answer.NO, line, "it only plans here: plan, --dry-run or --sandbox")
         used = {job.key for job in self.config.jobs}
         for key in (key for key in map_of(at(self.config.root, "jobs")) if key not in used):
-            if _call(runs_step(self.config, job_of(key), self.read), rule).answer is not Answer.NO:
+            if _call(JobSteps(self.config, job_of(key), self.read), rule).answer is not Answer.NO:
                 return Runs(Answer.NO, key.line, f"job {shown(key)} is in no workflow")
         hidden = any("deploystep" in (self.read(name) or "") for name in _RUNNERS)
         return None if hidden or not jobs else Runs(Answer.NO, 0, "no job of this config runs it")

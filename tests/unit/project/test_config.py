@@ -9,9 +9,8 @@ import pytest
 
 from deploystep.core.build import Branch, Tag
 from deploystep.project.conditions import Trigger
-from deploystep.project.config import Config, read_config
+from deploystep.project.config import RUN, Config, JobSteps, read_config
 from deploystep.project.reading import ConfigUnreadable
-from deploystep.project.steps import RUN, runs_step
 
 PUBLIC = sorted((Path(__file__).resolve().parents[4] / "shared" / "configs").glob("*.yml"))
 #: Public versions that CircleCI refused too: a tab indents a line.
@@ -213,5 +212,5 @@ def test_public_configs_are_read(path: Path) -> None:
         for trigger in (found.trigger(ref, {}), anyhow(ref)):
             for runs in found.runs(trigger):
                 assert all(r.line for _, r in runs.jobs if r.answer.value == "no")
-    steps = [runs_step(found, job, lambda _: None) for w in found.workflows for job in w.jobs]
+    steps = [JobSteps(found, job, lambda _: None) for w in found.workflows for job in w.jobs]
     assert not any(step.of(RUN).answer.value == "yes" for step in steps)
