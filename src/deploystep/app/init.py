@@ -18,26 +18,19 @@ from deploystep.core.patterns import is_legal_ref
 from deploystep.core.patterns.proofs import witness
 from deploystep.core.source import SourceFile
 from deploystep.project.conditions import matches, regex_of
-from deploystep.project.config import DEPLOYS, RUN, Config, Job, JobSteps, Read, WorkflowRuns, config_of, read_config
+from deploystep.project.config import DEPLOYS, RUN, Config, Job, JobSteps, Read, WorkflowRuns, read_config
 from deploystep.project.reading import ConfigUnreadable, Items, Map, Node, at, map_of, read_yaml, texts_of, under
 
 _PLAIN: Final = re.compile(r"(?!(?:true|false|yes|no|on|off|null)\Z)[A-Za-z_][\w./-]*", re.ASCII | re.IGNORECASE)
 #: v2 OpenAPI, `triggerPipelineRun` and `triggerPipeline`: neither serves projects that are integrated with GitLab.
 NO_GITLAB: Final = "no API starts a pipeline of a GitLab project: send to a target elsewhere, or deploy in its job"
 _SHA: Final = "4f2c1aa000000000000000000000000000000000"
-_RELEASE: Final = re.compile(r"v?\d+\.\d+(?:\.\d+)?")
 _REVISIONS: Final = frozenset({"sha", "sha1", "git_sha", "commit_sha", "commit", "revision"})
 #: Where no lines can be added a whole example is shown, which begins with this one.
 _VERSION: Final = "version: 2.1\n"
-_TEST: Final = """\
-  test:
-    docker: [{image: cimg/base:current}]
-    steps: [checkout, {run: ./run-tests.sh}]
-"""
+_TEST: Final = "  test: {docker: [{image: cimg/base:current}], steps: [checkout, {run: ./run-tests.sh}]}\n"
 _EXAMPLE: Final = f"{_VERSION}jobs:\n{_TEST}workflows: {{build: {{jobs: [test]}}}}\n"
-_INSTALL: Final = (
-    '- run: pip install "git+https://HOST/deploystep.git@COMMIT" # its host, and a commit that you reviewed'
-)
+_INSTALL: Final = '- run: pip install "git+https://HOST/deploystep.git@COMMIT" # a commit that you have reviewed'
 _STEP: Final = f"""\
   {{step}}:
     docker: [{{{{image: cimg/python:3.12}}}}]
@@ -51,10 +44,7 @@ _ENTRY: Final = """\
 {first}      - {step}:
 {needs}          context: deploy-token # holds a personal API token as CIRCLE_TOKEN
 """
-_PARAMETERS: Final = """\
-  {deploy}: {{type: boolean, default: false}}
-  {sha}: {{type: string, default: ""}}
-"""
+_PARAMETERS: Final = '  {deploy}: {{type: boolean, default: false}}\n  {sha}: {{type: string, default: ""}}\n'
 _JOB: Final = """\
   {deploy}:
     docker: [{{image: cimg/base:current}}]
@@ -83,8 +73,7 @@ rules:
 cases:
 {cases}
 """
-_GATE: Final = """\
-    # No deploy: here. The job runs  deploystep gate production{o} -- COMMAND , and nothing is sent."""
+_GATE: Final = "    # No deploy: here. The job runs  deploystep gate production{o} -- COMMAND , and nothing is sent."
 _DEPLOY: Final = """\
     deploy:
       # The workflow that this starts, in {path}, and the parameters that it is sent.
@@ -170,7 +159,7 @@ class Start:
         if own and not self.lines:
             self.heading = f"{path} is left as it is"
         elif self.lines and (own or clone.config is None):
-            self.config = config_of(path, self.lines, _merged(own.root if own else Map(), read_yaml(self.lines)))
+            self.config = read_config(path, self.lines, _merged(own.root if own else Map(), read_yaml(self.lines)))
         self.examples = {word: _example(names, clone.tags * (word == "tag")) for word, names in self.words.items()}
         self.branch = self.examples.get("branch")
         self.tag = None if self.branch else self.examples["tag"]
@@ -266,12 +255,11 @@ def _rules(start: Start) -> str:
     if start.workflow:
         parameters = "\n".join(f"        {_yaml(name)}: {value} # {why}" for name, (value, why) in start.sent.items())
         deploy = _DEPLOY.format(path=clone.config_path, workflow=_yaml(start.workflow), parameters=parameters)
-    release = next((f" (such as {name})" for name in reversed(clone.tags) if _RELEASE.fullmatch(name)), "")
     return _RULES.format(
         of=f" of {clone.project}" if clone.project else "",
         sent=", and what is sent to CircleCI then" if start.workflow else "",
         o=start.options,
-        tags=release,
+        tags=f" (such as {clone.tags[-1]})" if clone.tags else "",
         when=_listed([f"{{{word}: {_listed([*map(_yaml, names)])}}}" for word, names in start.words.items()]),
         deploy=deploy,
         cases="\n".join(_cases(start)),

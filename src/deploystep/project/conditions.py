@@ -65,14 +65,13 @@ _OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 class Trigger:
     """What starts a pipeline: at a ref, by a push or through the API, with a value for every declared parameter.
 
-    `is_any` stands for every way in which a pipeline can start; its parameters are not known. Among the parameters are
-    also, by their whole names, those values about the start that are taken for granted.
+    `by_api` is None for whatever way; then the parameters are not known. Among them are also, by their whole names,
+    those values about the start that are taken for granted.
     """
 
     ref: Branch | Tag
-    by_api: bool
+    by_api: bool | None
     parameters: Mapping[str, Value]
-    is_any: bool = False
 
     def value(self, name: str) -> Value:
         """A pipeline value by its name."""
@@ -99,11 +98,13 @@ def _as_value(answer: Answer) -> Value:
     return UNKNOWN if answer is Answer.UNKNOWN else answer is Answer.YES
 
 
-def filled(text: Text, trigger: Trigger) -> Value:
-    """A scalar with its `<< … >>` filled in; unknown where it has something beside that.
+def filled(text: Node | None, trigger: Trigger) -> Value:
+    """A scalar with its `<< … >>` filled in, or what a statement comes to; unknown where there is something beside.
 
     A tag that there is not is the empty text (docs, "Pipeline values"); of a branch they do not tell.
     """
+    if not isinstance(text, Text):
+        return _as_value(condition(text, trigger))
     whole = _TAG.fullmatch(text.strip())
     if whole is None:
         return UNKNOWN if "<<" in text else typed(text)
@@ -233,7 +234,7 @@ def gate(fields: Map, trigger: Trigger) -> Runs:
 def _anyhow(node: Node, trigger: Trigger) -> Answer:
     """Whether a condition holds however the pipeline began, as far as the trigger leaves that open."""
     began = [dict(zip(_BEGAN, values, strict=True)) for values in (_BY_API if trigger.by_api else _PUSHED)]
-    all_of = ({**trigger.parameters, **values} for values in ([{}] if trigger.is_any else began))
+    all_of = ({**trigger.parameters, **values} for values in ([{}] if trigger.by_api is None else began))
     try:
         answers = {condition(node, replace(trigger, parameters=values)) for values in all_of}
     except RecursionError:
@@ -249,7 +250,7 @@ def _because(node: Node, trigger: Trigger) -> str:
         known = f"'{value}'" if isinstance(value, str) else "not set" if value is None else _written(value)
         facts.append(f"{name} is {'not known' if isinstance(value, Unknown) else known}")
     facts += [_said(trigger)] if "pipeline.git." in text else []
-    if not trigger.is_any and any(name in text for name in _BEGAN):
+    if trigger.by_api is not None and any(name in text for name in _BEGAN):
         facts.append("it is triggered through the API" if trigger.by_api else "it is pushed")
     return ", ".join(facts) or "it does not depend on the trigger"
 
@@ -258,7 +259,7 @@ def _said(trigger: Trigger) -> str:
     return f"{'tag' if isinstance(trigger.ref, Tag) else 'branch'} {trigger.ref.name}"
 
 
-def condition(node: Node, trigger: Trigger) -> Answer:
+def condition(node: Node | None, trigger: Trigger) -> Answer:
     """Whether a logic statement or an expression holds."""
     if isinstance(node, Text):
         return _text_holds(node, trigger)
@@ -270,10 +271,7 @@ def condition(node: Node, trigger: Trigger) -> Answer:
     if word not in ("equal", "and", "or") or not isinstance(argument, Items) or not argument:
         return Answer.UNKNOWN
     if word == "equal":
-        return _equal([
-            filled(item, trigger) if isinstance(item, Text) else _as_value(condition(item, trigger))
-            for item in argument
-        ])  # fmt: skip
+        return _equal([filled(item, trigger) for item in argument])
     return (kleene_and if word == "and" else kleene_or)(condition(item, trigger) for item in argument)
 
 
@@ -297,9 +295,8 @@ def _equal(values: list[Value]) -> Answer:
     return Answer.YES if is_clear else Answer.UNKNOWN
 
 
-def _matches(node: Node, trigger: Trigger) -> Answer:
-    pattern, value = at(node, "pattern"), at(node, "value")
-    regex, text = (filled(each, trigger) if isinstance(each, Text) else UNKNOWN for each in (pattern, value))
+def _matches(node: Node | None, trigger: Trigger) -> Answer:
+    regex, text = filled(at(node, "pattern"), trigger), filled(at(node, "value"), trigger)
     if not isinstance(regex, str) or not isinstance(text, str | None):
         return Answer.UNKNOWN
     answer = matches(f"/{regex}/", text or "")
@@ -317,11 +314,9 @@ def filtered(filters: Node | None, trigger: Trigger, line: int) -> Runs:
     if isinstance(filters, Text) and filters:
         return Runs(_anyhow(filters, trigger), filters.line, f"its filters: {_because(filters, trigger)}", cure)
     rules = at(filters, "tags" if is_tag else "branches")
-    if not rules and not is_tag:
-        return Runs(Answer.YES)
     if not rules:
-        why = "a job without a filter for tags never runs for a tag"
-        return Runs(Answer.NO, line if filters is None else filters.line, why, cure)
+        why, line = "a job without a filter for tags never runs for a tag", line if filters is None else filters.line
+        return Runs(Answer.NO, line, why, cure) if is_tag else Runs(Answer.YES)
     only, ignore = at(rules, "only"), at(rules, "ignore")
     node = only or ignore
     if node is None or (only and ignore):

@@ -19,14 +19,13 @@ from deploystep.project.conditions import UNKNOWN, Runs, Trigger, Value
 from deploystep.project.reading import ConfigUnreadable, Map, Node, Text, at, items_of, key_line, map_of, texts_of
 
 DEPLOYS: Final = re.compile(r"deploy(?!step)|release|publish|ship", re.IGNORECASE)
-_VERSION_2: Final = ("2", "2.0")  # of it CircleCI reads no parameters
+VERSION_2: Final = ("2", "2.0")  # of it CircleCI reads no parameters, and API v1.1 can start its jobs
 _MOST_NODES: Final = 100_000  # with what aliases repeat
 _MOST_NAMES: Final = 5000  # of one matrix
 _MOST_CHAINED: Final = 200  # jobs of which each requires the next
 _SUCCEEDED: Final = frozenset({"success", "terminal"})
 _REFUSED: Final = "CircleCI refuses this config: "
 Read = Callable[[str], str | None]  #: the text of a file of the repository; None where there is none
-
 _STEP: Final = re.compile(r"\bdeploystep(?:\.pyz)?\s+(run|gate|plan)\b((?:(?!\bdeploystep\s)(?:\\\n|[^\n]))*)")
 _COMMENT: Final = re.compile(r"(?:^|(?<=\s))#[^\n]*", re.MULTILINE)
 _IDLE: Final = re.compile(r"--(?:dry-run|sandbox)\b")
@@ -101,13 +100,6 @@ class Workflow:
         needs = job.requires
         return [o for o in self.jobs if any(need == o.alias or o.is_called(need) for need in needs)]
 
-    def all_required(self, job: Job) -> list[Job]:
-        """The jobs that a job waits for, directly or through others."""
-        found = self.required(job)
-        for each in found:
-            found += [other for other in self.required(each) if not any(other is one for one in found)]
-        return found
-
 
 @dataclass(frozen=True, slots=True)
 class WorkflowRuns:
@@ -138,11 +130,6 @@ class Config:
     refused: Runs | None  # where it is certain that CircleCI refuses it
 
     @property
-    def is_version_2(self) -> bool:
-        """Whether it is one of those that know no parameters, and whose jobs API v1.1 can start."""
-        return self.version in _VERSION_2
-
-    @property
     def jobs(self) -> list[Job]:
         """The jobs of all workflows."""
         return [job for workflow in self.workflows for job in workflow.jobs]
@@ -154,7 +141,7 @@ class Config:
     def runs(self, trigger: Trigger) -> tuple[WorkflowRuns, ...]:
         """What runs for a trigger, in the order written."""
         no = self.refused
-        if no is None or trigger.is_any:
+        if no is None or trigger.by_api is None:
             return tuple(_workflow_runs(workflow, trigger) for workflow in self.workflows)
         return tuple(WorkflowRuns(w, no, tuple((job, no) for job in w.jobs)) for w in self.workflows)
 
@@ -162,7 +149,7 @@ class Config:
 def _workflow_runs(workflow: Workflow, trigger: Trigger) -> WorkflowRuns:
     opened = conditions.gate(workflow.fields, trigger)
     if items_of(at(workflow.fields, "triggers")) and opened.answer is not Answer.NO:
-        answer, line = Answer.UNKNOWN if trigger.is_any else Answer.NO, key_line(workflow.fields, "triggers")
+        answer, line = Answer.UNKNOWN if trigger.by_api is None else Answer.NO, key_line(workflow.fields, "triggers")
         cure = "name a workflow without triggers:, or make one of the same jobs"
         opened = Runs(answer, line, "a workflow with triggers: runs by its schedule alone", cure)
     found: dict[int, Runs] = {}
@@ -185,7 +172,7 @@ def _job_runs(job: Job, workflow: Workflow, found: dict[int, Runs], trigger: Tri
     if most == 0 or mine.answer is Answer.NO:
         return mine
     needed = [(other, _job_runs(other, workflow, found, trigger, most - 1)) for other in workflow.required(job)]
-    statuses = (node for item in items_of(at(job.fields, "requires")) for node in map_of(item).values())
+    statuses = (texts_of(node) for item in items_of(at(job.fields, "requires")) for node in map_of(item).values())
     out = [(other, runs) for other, runs in needed if runs.answer is Answer.NO]
     if out:
         other, runs = out[0]
@@ -193,10 +180,8 @@ def _job_runs(job: Job, workflow: Workflow, found: dict[int, Runs], trigger: Tri
         is_out = len(out) == len(needed) or (is_certain and isinstance(trigger.ref, Tag))
         answer = Answer.NO if is_out else mine.answer if is_certain else Answer.UNKNOWN
         mine = Runs(answer, runs.line, f"it requires '{other.alias}': {runs.why}", runs.cure)
-    elif mine.answer is Answer.YES and any(_SUCCEEDED.isdisjoint(texts_of(node)) for node in statuses):
-        mine = Runs(Answer.UNKNOWN, job.line, "it waits for another status of a job than success")
-    elif mine.answer is Answer.YES and "<<" in "".join(job.requires):
-        mine = Runs(Answer.UNKNOWN, job.line, "which jobs it requires is not known")
+    elif mine.answer is Answer.YES and ("<<" in "".join(job.requires) or any(map(_SUCCEEDED.isdisjoint, statuses))):
+        mine = Runs(Answer.UNKNOWN, job.line, "it requires a job, or a status of one, that is not known")
     elif needed and mine.answer is Answer.YES and all(runs.answer is Answer.UNKNOWN for _, runs in needed):
         mine = needed[0][1]
     found[id(job)] = mine
@@ -215,14 +200,14 @@ def would_run(config: Config, ref: Branch | Tag, parameters: Mapping[str, Value]
     """What a trigger with these parameters would start."""
     if config.setup:
         return WouldRun(f"not known: {config.path}:{config.setup}: a setup config is continued by another one")
-    for name in parameters.keys() - config.parameters.keys():
+    for name in (name for name in parameters if name not in config.parameters):
         return WouldRun(f"nothing: {config.path} does not declare parameter '{name}'")
     all_runs = config.runs(config.trigger(ref, parameters))
     running = tuple(w for w in all_runs if w.runs.answer is not Answer.NO)
     if running:
         return WouldRun("; ".join(map(_told, running)), running)
-    reasons = [f"{w.workflow.name} ({config.path}:{w.runs.line}: {w.runs.why})" for w in all_runs]
-    return WouldRun(f"nothing: {'; '.join(reasons) or 'there is no workflow'}")
+    reasons = "; ".join(f"{w.workflow.name} ({config.path}:{w.runs.line}: {w.runs.why})" for w in all_runs)
+    return WouldRun(f"nothing: {reasons or 'there is no workflow'}")
 
 
 def _told(w: WorkflowRuns) -> str:
@@ -233,13 +218,9 @@ def _told(w: WorkflowRuns) -> str:
     return f"{perhaps}workflow {w.workflow.name}: {', '.join(jobs)}"
 
 
-def read_config(path: str, text: str) -> Config:
-    """Read a config. Raises ConfigUnreadable."""
-    return config_of(path, text, reading.read_yaml(text))
-
-
-def config_of(path: str, text: str, root: Node) -> Config:
-    """A config from the tree of its text. Raises ConfigUnreadable."""
+def read_config(path: str, text: str, root: Node | None = None) -> Config:
+    """Read a config; `root` is its tree, if that is made already. Raises ConfigUnreadable."""
+    root = reading.read_yaml(text) if root is None else root
     if not isinstance(root, Map):
         raise ConfigUnreadable(root.line, "it is not a map")
     if root.size > _MOST_NODES:
@@ -252,7 +233,7 @@ def config_of(path: str, text: str, root: Node) -> Config:
         entries = [each for each in items_of(at(fields, "jobs")) if each and not isinstance(each, reading.Items)]
         workflows.append(Workflow(str(name), name.line, fields, tuple(map(job_of, entries))))
     workflows += [Workflow(key, key.line, Map(), (job_of(key),)) for key in jobs if key == "build" and not written]
-    declared = map_of(at(root, "parameters")) if version not in _VERSION_2 else {}
+    declared = map_of(at(root, "parameters")) if version not in VERSION_2 else {}
     parameters = {str(name): _declared(name, map_of(node)) for name, node in declared.items()}
     refused = next(_refusals(workflows, root, parameters if version == "2.1" else None), None)
     line, kind = key_line(root, "setup") if is_setup else 0, str(version) if isinstance(version, Text) else ""

@@ -21,7 +21,7 @@ from deploystep.core.rules import Alternative, Deploy, FlagIs, NameIs, Rule, Rul
 from deploystep.core.source import Diagnostic, Place, Severity, Span, Spanned
 from deploystep.core.text import did_you_mean, shown
 from deploystep.project.conditions import UNKNOWN, Runs, Trigger, Unknown, Value, parameters_in, regex_of
-from deploystep.project.config import RUN, Call, Config, Declared, Job, JobSteps, Read, WorkflowRuns, job_of
+from deploystep.project.config import RUN, VERSION_2, Call, Config, Declared, Job, JobSteps, Read, WorkflowRuns, job_of
 from deploystep.project.reading import ConfigUnreadable, all_texts, at, key_line, map_of, read_yaml, texts_of, under
 
 _TESTS: Final = re.compile(r"test|spec|lint|check|verify|integration|\bunit\b|\be2e|\bqa\b|jest|cypress", re.IGNORECASE)
@@ -151,7 +151,7 @@ def _value(value: Scalar | Template, ref: Ref | None) -> Value:
 def _a_job(name: Spanned[str], config: Config) -> Iterator[Diagnostic]:
     """P08: API v1.1 cannot start the job, or there is none."""
     jobs = map_of(at(config.root, "jobs"))
-    if config.version and not config.is_version_2:
+    if config.version and config.version not in VERSION_2:
         what = f"API v1.1 starts a job of a version 2 config, and this is version {config.version}"
         hint, line = "gate a workflow on a parameter and use workflow:", key_line(config.root, "version")
         yield _say(config, "P08", name.span, line, what, hint, is_error=True)
@@ -194,8 +194,7 @@ class _Steps:
         """What is wrong with the jobs that run the step for a rule."""
         config, span, calls = self.config, rule.name.span, {n: _call(steps, rule) for n, steps in self.steps.items()}
         yield from self._required(rule, calls)
-        at_ref = {ref: Trigger(ref, by_api=True, parameters={}, is_any=True) for group in refs for ref in group}
-        found = {ref: config.runs(trigger) for ref, trigger in at_ref.items()}
+        found = {ref: config.runs(Trigger(ref, None, {})) for group in refs for ref in group}
         for group in refs:
             missing = [self._missing(found[ref], rule, calls) for ref in group]
             if missing[0] is not None and all(missing):
@@ -218,8 +217,8 @@ class _Steps:
         config = self.config
         beside = [w for w in config.workflows if any(calls[id(job)].answer is not Answer.NO for job in w.jobs)]
         jobs = [job for w in beside or config.workflows for job in w.jobs]
-        for name in rule.requires if config.workflows else ():
-            if any(name.value in job.names and calls[id(job)].answer is Answer.YES for job in config.jobs):
+        for name in rule.requires if jobs else ():
+            if any(name.value in job.names and calls[id(job)].answer is Answer.YES for job in jobs):
                 yield own_job(name)
             elif not any(job.is_called(name.value) for job in jobs):
                 what = f"no workflow {'with the step' if beside else f'of {config.path}'} has a job {shown(name.value)}"
@@ -249,7 +248,9 @@ class _Steps:
         asks = call.words == (RUN,) or at(self.config.root, "jobs", job.key, "parallelism") is not None or rule.requires
         has_context = bool(texts_of(at(job.fields, "context")))
         has_token = not asks or has_context or any(_TOKENS.search(text) for text in all_texts(self.config.root))
-        needed = [job, *w.workflow.all_required(job)]
+        needed = [job]
+        for each in needed:
+            needed += [other for other in w.workflow.required(each) if other not in needed]
         tests = [
             other.alias for other, runs in w.jobs
             if _TESTS.search(other.alias) and other not in needed
@@ -286,7 +287,7 @@ class _Starts:
     def problems(self) -> Iterator[Diagnostic]:
         """What is wrong with the trigger, and with what it starts."""
         config, names = self.config, [w.name for w in self.config.workflows]
-        if config.is_version_2 and self.deploy.parameters:
+        if config.version in VERSION_2 and self.deploy.parameters:
             what = "a config of version 2 knows no parameters, so CircleCI refuses this trigger"
             line, hint = key_line(config.root, "version"), "write  version: 2.1  there"
             yield _say(config, "P01", self.span, line, what, hint, is_error=True)
@@ -408,8 +409,7 @@ class _Starts:
         if started & {id(job) for job in jobs} - {id(job) for job in pushed.certain}:
             return False
         bodies = [*(at(root, "jobs", job.key) for job in jobs), at(root, "commands")]
-        asked = [text for body in bodies for text in under(body, "condition")]
-        asked += [text for body in bodies for text in all_texts(body) if _ASKS.search(text)]
+        asked = (t for body in bodies for t in (*under(body, "condition"), *filter(_ASKS.search, all_texts(body))))
         is_asked = any("step halt" in text or parameters & parameters_in(text) for text in asked)
         return not is_asked and not any(job.is_approval or self.steps.sends(job) for job in jobs)
 

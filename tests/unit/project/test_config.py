@@ -22,7 +22,7 @@ def config(text: str) -> Config:
 
 
 def anyhow(ref: Branch | Tag) -> Trigger:
-    return Trigger(ref, by_api=True, parameters={}, is_any=True)
+    return Trigger(ref, by_api=None, parameters={})
 
 
 def jobs(text: str, ref: str) -> str:

@@ -169,7 +169,7 @@ def test_what_started_the_pipeline(text: str, pushed: Answer, by_api: Answer) ->
     fields = map_of(read_yaml(f"when: {text}" if text[0] in "{<" else f"when: '{text}'"))
     push = Trigger(Branch("main"), by_api=False, parameters=PARAMETERS)
     assert [gate(fields, trigger).answer for trigger in (push, ON_MAIN)] == [pushed, by_api]
-    anyhow = Trigger(Branch("main"), by_api=True, parameters={}, is_any=True)
+    anyhow = Trigger(Branch("main"), by_api=None, parameters={})
     assert gate(fields, anyhow).answer is OPEN or "or pipeline.git.branch" in text
 
 

@@ -80,7 +80,7 @@ def test_public_configs(path: Path) -> None:
 
 
 def test_what_the_clone_tells_is_in_the_rules() -> None:
-    told = proposed(None, "2026", ("v1.2.0", "nightly")).rules
+    told = proposed(None, "2026", ("nightly", "v1.2.0")).rules
     assert "# Which builds of acme/shop deploy" in told
     assert 'branch: "2026"' in told
     assert "tag (such as v1.2.0), paths" in told
