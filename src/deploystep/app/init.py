@@ -189,10 +189,8 @@ class Start:
     def _behind(self, workflow: str, name: str, value: Scalar) -> None:
         """Let the rule open a gate that is there, and a job run the step."""
         declared, self.workflow, self.sent = self.known.parameters, workflow, {name: (_yaml(value), _OPENS)}
-        sha = next((n for n, d in declared.items() if n in _REVISIONS and d.type == "string"), None)
-        if sha is not None:
-            self.sent[sha] = _COMMIT
-        else:
+        self.sent |= {n: _COMMIT for n, each in declared.items() if n in _REVISIONS and each.type == "string"}
+        if _COMMIT not in self.sent.values():
             self.remarks.append(f"workflow {workflow} is sent no commit: the run is of the branch's head")
         if "deploy_key" in declared:
             self.sent["deploy_key"] = "${deploy.key}", "by which a rerun recognises the deploy"

@@ -28,7 +28,6 @@ _REFUSED: Final = "CircleCI refuses this config: "
 Read = Callable[[str], str | None]  #: the text of a file of the repository; None where there is none
 _STEP: Final = re.compile(r"\bdeploystep(?:\.pyz)?\s+(run|gate|plan)\b((?:(?!\bdeploystep\s)(?:\\\n|[^\n]))*)")
 _COMMENT: Final = re.compile(r"(?:^|(?<=\s))#[^\n]*", re.MULTILINE)
-_IDLE: Final = re.compile(r"--(?:dry-run|sandbox)\b")
 _FILE: Final = re.compile(r"(?<![\w./-])(?:\./)?([\w-][\w./-]*)")
 _BUILT_IN: Final = frozenset({
     "checkout", "run", "when", "unless", "save_cache", "restore_cache", "setup_remote_docker", "store_artifacts",
@@ -41,7 +40,6 @@ _MAY_RUN: Final = re.compile(
     r"\s*(?:-\w+\s+)*[\"']?[\w./-]*<<[^<>]*>>",
     re.MULTILINE,
 )
-_END: Final = re.compile(r" -- |[;&|]")
 RUN: Final = "run "  #: stands for `deploystep run`; no rule is called so
 
 
@@ -330,9 +328,8 @@ class JobSteps:
         """The first call for one of the names: `RUN`, or a rule that `gate` judges; else whether there may be one."""
         meant = [call for call in self.calls if not {*names}.isdisjoint(call.words)]
         may_be = any("$" in word or "<<" in word for call in self.calls for word in call.words) and names != (RUN,)
-        if meant:
-            return next((call for call in meant if call.answer is Answer.YES), meant[0])
-        return Call(Answer.UNKNOWN if may_be else self.answer, self.line, self.checkout)
+        other = Call(Answer.UNKNOWN if may_be else self.answer, self.line, self.checkout)
+        return next((call for call in meant if call.answer is Answer.YES), [*meant, other][0])
 
     def follow(self, steps: Sequence[Node], certain: Answer, depth: int) -> None:
         """Follow steps, which are run for certain or perhaps, into commands and conditions."""
@@ -372,10 +369,10 @@ class JobSteps:
             self.checkout = kleene_or((self.checkout, certain))
         found = [(m[1], m[2]) for text in texts for m in _STEP.finditer(_COMMENT.sub("", text))]
         for word, rest in found:
-            if word == "plan" or _IDLE.search(rest):
+            if word == "plan" or re.search(r"--(?:dry-run|sandbox)\b", rest):
                 self.idle = self.idle or command.line
                 continue
-            options = _END.split(rest)[0].replace("\\\n", " ")
+            options = re.split(r" -- |[;&|]", rest)[0].replace("\\\n", " ")
             named = [w.strip("'\";)") for w in options.split() if not w.startswith("-")]  # or an option's value
             words = (RUN,) if word == "run" else tuple(named) or ("$",)
             self.calls.append(Call(Answer.UNKNOWN if "<<" in options else certain, command.line, self.checkout, words))

@@ -132,8 +132,7 @@ def items_of(node: Node | None) -> Items:
 
 def texts_of(node: Node | None) -> list[Text]:
     """The text, or the texts of the list."""
-    found = node if isinstance(node, Items) else [node]
-    return [item for item in found if isinstance(item, Text)]
+    return [item for item in (node if isinstance(node, Items) else [node]) if isinstance(item, Text)]
 
 
 def key_line(fields: Map, key: str) -> int:

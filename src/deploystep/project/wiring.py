@@ -246,8 +246,7 @@ class _Steps:
     def _lacks(self, rule: Rule, w: WorkflowRuns, job: Job, call: Call) -> Iterator[Diagnostic]:
         """P05: what a job that runs the step lacks for it."""
         asks = call.words == (RUN,) or at(self.config.root, "jobs", job.key, "parallelism") is not None or rule.requires
-        has_context = bool(texts_of(at(job.fields, "context")))
-        has_token = not asks or has_context or any(_TOKENS.search(text) for text in all_texts(self.config.root))
+        seen = (texts_of(at(job.fields, "context")), *map(_TOKENS.search, all_texts(self.config.root)))
         needed = [job]
         for each in needed:
             needed += [other for other in w.workflow.required(each) if other not in needed]
@@ -257,7 +256,7 @@ class _Steps:
             and runs.answer is not Answer.NO and job not in w.workflow.required(other)
         ][:3]  # fmt: skip
         lacks = (
-            (not has_token, job.line, "names no context, and nothing here sets CIRCLE_TOKEN", _CONTEXT_CURE),
+            (asks and not any(seen), job.line, "names no context, and nothing here sets CIRCLE_TOKEN", _CONTEXT_CURE),
             (call.has_checkout is Answer.NO, call.line, "runs the step before any checkout",
              "add  - checkout  before it: the rule file is in the repository"),
             (bool(tests), job.line, f"does not require {', '.join(map(shown, tests))}",
@@ -281,8 +280,8 @@ class _Starts:
         self.steps, self.config, self.deploy, self.refs = steps, steps.config, deploy, refs
         self.name = deploy.workflow.value if deploy.workflow else None
         self.span = deploy.workflow.span if deploy.workflow else deploy.span
-        triggers = {ref: self.config.trigger(ref, sent(deploy, ref)) for group in refs for ref in group}
-        self.started = {ref: self.config.runs(trigger) for ref, trigger in triggers.items()}
+        runs, trigger = self.config.runs, self.config.trigger
+        self.started = {ref: runs(trigger(ref, sent(deploy, ref))) for group in refs for ref in group}
 
     def problems(self) -> Iterator[Diagnostic]:
         """What is wrong with the trigger, and with what it starts."""
@@ -374,9 +373,8 @@ class _Starts:
                 texts = (text for part in parts for text in all_texts(part, _CONDITIONS if is_mark else frozenset()))
                 if not any(name in parameters_in(text) for text in texts):
                     where = "outside of conditions, which leave no mark in the run" if is_mark else "in this config"
-                    environment = f"{{{name.upper()}: << pipeline.parameters.{name} >>}}"
-                    hint = f"write in the job that deploys  environment: {environment}"
-                    what = f"parameter {shown(name)} is not used {where}"
+                    mark, what = f"<< pipeline.parameters.{name} >>", f"parameter {shown(name)} is not used {where}"
+                    hint = f"write in the job that deploys  environment: {{{name.upper()}: {mark}}}"
                     yield _say(config, "P06", key.span, declared.line, what, hint)
 
     def loops(self) -> Iterator[Diagnostic]:
