@@ -116,17 +116,31 @@ def test_what_a_job_is_called(entry: str, names: list[str]) -> None:
     assert [n for job in config(f"workflows: {{w: {{jobs: [{entry}]}}}}").jobs for n in job.names] == names
 
 
-def test_a_config_without_workflows_runs_the_job_build() -> None:
-    found = config("version: 2\njobs: {build: {steps: [checkout]}, other: {}}\n")
-    assert [w.runs.answer.value for w in found.runs(found.trigger(Branch("x"), {}))] == ["yes"]
-    assert [w.runs.answer.value for w in found.runs(found.trigger(Tag("x"), {}))] == ["unknown"]
-    assert [job.names for job in found.jobs] == [("build",)]
+BUILD = "version: 2\njobs: {build: {steps: [checkout]}, other: {}}\n"  # it runs without workflows
+NIGHTLY = "workflows: {w: {triggers: [{schedule: {cron: 0 0 * * *}}], jobs: [a]}}\n"
+CHAIN = "".join(f"{{j{n}: {{requires: [j{n + 1}]}}}}, " for n in range(2000))
+AB = "orbs: {o: x/o@1}\njobs: {a: {}, b: {}}\nworkflows: {w: {jobs: "
 
 
-def test_a_workflow_with_triggers_runs_by_its_schedule_alone() -> None:
-    found = config("workflows: {w: {triggers: [{schedule: {cron: 0 0 * * *}}], jobs: [a]}}\n")
-    assert [w.runs.answer.value for w in found.runs(found.trigger(Branch("x"), {}))] == ["no"]
-    assert [w.runs.answer.value for w in found.runs(anyhow(Branch("x")))] == ["unknown"]
+@pytest.mark.parametrize(
+    ("text", "ref", "runs"),
+    [
+        (BUILD, Branch("x"), ["build yes"]),
+        (BUILD, Tag("x"), ["build unknown"]),
+        (NIGHTLY, Branch("x"), ["w no 1 a workflow with triggers: runs by its schedule alone"]),
+        (f"{AB}[a, c]}}}}", Branch("x"), ["w no 3 CircleCI refuses this config: there is no job 'c'"]),
+        (f"{AB}[a, {{b: {{requires: [o/x]}}}}, o/x, {{hold: {{type: approval}}}}]}}}}", Branch("x"), ["w yes"]),
+        (f"workflows: {{w: {{jobs: [{CHAIN}j2000]}}}}", Branch("x"), ["w yes"]),  # not followed to its end
+        ("setup: true\nworkflows: {w: {jobs: [a]}}\n", Branch("x"), []),
+        ("setup: << pipeline.parameters.x >>\n", Branch("x"), []),
+    ],
+    ids=range(8),
+)
+def test_what_runs(text: str, ref: Branch | Tag, runs: list[str]) -> None:
+    found = config(text)
+    all_runs = [(w.workflow.name, w.runs) for w in found.runs(found.trigger(ref, {}))]
+    assert [f"{name} {r.answer.value} {r.line or ''} {r.why}".strip() for name, r in all_runs] == runs
+    assert text != NIGHTLY or [w.runs.answer.value for w in found.runs(anyhow(ref))] == ["unknown"]
 
 
 @pytest.mark.parametrize(
@@ -170,32 +184,6 @@ def test_what_cannot_be_read_is_one_message_with_a_line(text: str, line: int, wh
     with pytest.raises(ConfigUnreadable) as caught:
         config(text)
     assert (caught.value.line, why in caught.value.why) == (line, True), caught.value.why
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("jobs: [a, c]", "there is no job 'c'"),
-        ("jobs: [a, {b: {requires: [o/x]}}, o/x, {hold: {type: approval}}]", ""),
-    ],
-)
-def test_a_config_that_circleci_refuses(text: str, why: str) -> None:
-    found = config(f"orbs: {{o: x/o@1}}\njobs: {{a: {{}}, b: {{}}}}\nworkflows:\n  w:\n    {text}\n")
-    (runs,) = found.runs(found.trigger(Branch("main"), {}))
-    assert runs.runs.why == (f"CircleCI refuses this config: {why}" if why else "")
-    assert runs.runs.line == (5 if why else 0)
-
-
-def test_a_long_chain_of_jobs_is_not_followed_to_its_end() -> None:
-    chain = "".join(f"      - j{n}: {{requires: [j{n + 1}]}}\n" for n in range(2000))
-    found = config(f"workflows:\n  w:\n    jobs:\n{chain}      - j2000\n")
-    (runs,) = found.runs(found.trigger(Tag("v1"), {}))
-    assert runs.runs.answer.value == "no"
-
-
-@pytest.mark.parametrize("text", ["setup: true\nworkflows: {w: {jobs: [a]}}\n", "setup: << pipeline.parameters.x >>\n"])
-def test_a_setup_config_is_opaque(text: str) -> None:
-    assert (config(text).setup, config(text).workflows) == (1, ())
 
 
 @pytest.mark.skipif(not PUBLIC, reason="the public configs are kept beside this repository")
