@@ -100,7 +100,15 @@ def test_no_second_deploy_beside_one_that_is_there(name: str) -> None:
 
 
 def test_the_step_requires_names_as_yaml_reads_them() -> None:
-    jobs = '[{test: {name: "unit, fast"}}, {test: {name: "3.10"}}]'
+    jobs = '[{test: {name: "unit, fast"}}, {test: {name: "3.10"}}, {hold: {type: approval}}]'
     text = f"version: 2.1\njobs: {{test: {{docker: [{{image: a}}]}}}}\nworkflows: {{build: {{jobs: {jobs}}}}}\n"
     lines = yaml.safe_load(proposed(None, text=text).lines)
     assert lines["workflows"]["build"]["jobs"][0]["deploystep"]["requires"] == ["unit, fast", "3.10"]
+
+
+def test_nothing_is_sent_at_gitlab() -> None:
+    text = next(path for path in GOLDEN if path.stem == "gates").read_text(encoding="utf-8")
+    assert [Start(Clone(None, "main", (), "c", text, is_at), lambda _: None).sends for is_at in (True, False)] == [
+        False,
+        True,
+    ]

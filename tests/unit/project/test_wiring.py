@@ -120,7 +120,7 @@ def check(rules: str, edits: list[tuple[str, str]], told: str | None) -> None:
         (OPENS, "", "P02 error 6 config.yml:20: workflow 'deploy' also runs for every push to branch 'main'"),
         (OPENS, "    when: << pipeline.parameters.env >>\n", "P02 error 6 config.yml:20:"),
         (OPENS, OPENS.replace("when", "unless"), "P02 error 6 config.yml:20:"),
-        ("boolean, default: false", "boolean, default: true", "P02 error 6 config.yml:20:"),
+        ("boolean, default: false", "boolean, default: true", "P02 error 6 config.yml:20: .* — send a parameter whose default is another"),
         ("- decide:", "- release: {requires: [test], filters: {branches: {only: x}}}\n      - decide:", ""),
         ("- decide:", "- release: {requires: [test], to: staging}\n      - decide:", ""),
         ("- decide:", "- ok: {type: approval}\n      - release: {requires: [ok]}\n      - decide:", ""),
@@ -208,6 +208,7 @@ def test_a_mistake(old: str, new: str, told: str) -> None:
         (RULES, [(OPENS, '    when: {matches: {pattern: "^(?!x).*", value: << pipeline.git.branch >>}}\n')], None),
         (RULES, [(OPENS, "    when: {equal: [api, << pipeline.trigger_source >>]}\n")], None),
         # a push that runs the workflow, and deploys only where a step or a person says so
+        (RULES, [(OPENS, ""), ("{run: ./deploy.sh}", "{when: {condition: << pipeline.parameters.deploy >>, steps: [{run: ./deploy.sh}]}}")], None),
         (RULES, [(OPENS + "    jobs: [release]", "    jobs: [release, {ok: {type: approval}}]")], None),
         (RULES, [(OPENS + "    jobs: [release]", '    jobs: [{release: {filters: "pipeline.parameters.deploy"}}, test]')], None),
         (RULES, [("{run: ./deploy.sh}", "{when: {condition: << pipeline.parameters.deploy >>, steps: [{run: ./deploy.sh}]}}")], None),
@@ -215,6 +216,7 @@ def test_a_mistake(old: str, new: str, told: str) -> None:
         (RULES, [("deploy: true", "deploy: true, env: staging"), (CLOSES, "    when: true\n")], "P03 .* — give workflow 'build'  unless: << pipeline.parameters.deploy >>"),
         (RULES, [("deploy: true", "env: staging"), (CLOSES, "    when: true\n")], r"P03 .* — give workflow 'build'  unless: {equal: \[\"staging\", << pipeline.parameters.env >>\]}"),
         (RULES, [UNNAMED, (', key: "${deploy.key}"', ""), (CLOSES, "")], "P03 error 5 .*that ends never"),
+        (RULES, [UNNAMED, (CLOSES, "")], "P03 warning 5 .*after one more round"),
         (RULES, [UNNAMED, (OPENS, "")], "P02 error 5 config.yml:20:"),
         (RULES, [(", KEY: << pipeline.parameters.key >>", ""), (OPENS, "    when: {or: [<< pipeline.parameters.deploy >>, << pipeline.parameters.key >>]}\n")], "P06 warning 7 config.yml:5: parameter 'key' is not used outside of conditions"),
         # a name that a matrix may make
@@ -225,6 +227,7 @@ def test_a_mistake(old: str, new: str, told: str) -> None:
         (RULES, [("    when:", "    requires: decide-1\n    when:"), ("- decide: {", "- decide: {matrix: {parameters: {v: [1, 2]}}, ")], "E702 error 4 job 'decide-1' runs this step"),
         (RULES, [("    when:", "    requires: tset-3\n    when:"), ("- test\n", "- test: {matrix: {parameters: {v: [3]}}}\n")], "W702 warning 4 no workflow with the step has a job 'tset-3'"),
         # a wildcard of which one branch is left out; branches that the rule leaves out are not tried
+        (RULES, [("branch: main", 'branch: "**"'), ("decide: {requires", "decide: {filters: {branches: {only: main}}, requires")], ""),
         (RULES, [("branch: main", 'branch: "**"'), ("[release]", "[{release: {filters: {branches: {only: main}}}}]")], "P01 warning 6 config.yml:22: .*its filters"),
         (RULES, [("{branch: main}\n", '{branch: "ma*"}\n    unless: {branch: ma}\n'), ("[release]", "[{release: {filters: {branches: {only: /ma.+/}}}}]")], ""),
         (RULES, [("branch: main", 'branch: "**"'), ("decide: {steps: [checkout, ", "decide: {steps: ["), ("context: deploy-token", "context: deploy-token, filters: {branches: {only: master}}")], "P05 warning 3 config.yml:10: .* before any checkout"),
