@@ -164,8 +164,7 @@ class Start:
         self.branch = self.examples.get("branch")
         self.tag = None if self.branch else self.examples["tag"]
         self.about = ", ".join(f"{word} {names[0]}" for word, names in self.words.items())
-        self.sends = bool(self.workflow)
-        self.rules = _rules(self)
+        self.sends, self.rules = bool(self.workflow), _rules(self)
 
     def _runs(self, sent: dict[str, Scalar] | None) -> list[WorkflowRuns]:
         """What a push of the branch runs or may run, or a trigger that sends something."""

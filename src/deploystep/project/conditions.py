@@ -37,7 +37,7 @@ class Unknown(Enum):
 UNKNOWN: Final = Unknown.UNKNOWN
 Value: TypeAlias = Typed | Unknown  #: None is CircleCI's `undefined`, and YAML's null
 
-_TAG: Final = re.compile(r"(?<!\\)<<(?![#^/])((?:(?!<<|>>).)*)>>", re.DOTALL)
+TAG: Final = re.compile(r"(?<!\\)<<(?![#^/])((?:(?!<<|>>).)*)>>", re.DOTALL)
 _TOKEN: Final = re.compile(
     r'\s*(?:(?P<string>"(?:\\.|[^"\\])*")|(?P<pattern>/(?:\\.|[^/\\])*/)|(?P<number>\d+)'
     r"|(?P<word>[A-Za-z](?:[\w?-]|\.(?=[\w?-]))*)|(?P<sign>==|!=|>=|<=|[!<>()])|(?P<other>\S))",
@@ -105,7 +105,7 @@ def filled(text: Node | None, trigger: Trigger) -> Value:
     """
     if not isinstance(text, Text):
         return _as_value(condition(text, trigger))
-    whole = _TAG.fullmatch(text.strip())
+    whole = TAG.fullmatch(text.strip())
     if whole is None:
         return UNKNOWN if "<<" in text else typed(text)
     value = evaluate(whole[1], trigger)

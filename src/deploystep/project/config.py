@@ -23,7 +23,7 @@ VERSION_2: Final = ("2", "2.0")  # of it CircleCI reads no parameters, and API v
 _MOST_NODES: Final = 100_000  # with what aliases repeat
 _MOST_NAMES: Final = 5000  # of one matrix
 _MOST_CHAINED: Final = 200  # jobs of which each requires the next
-_SUCCEEDED: Final = frozenset({"success", "terminal"})
+_NO_STEPS: Final = frozenset({"pre-steps", "post-steps"})
 _REFUSED: Final = "CircleCI refuses this config: "
 Read = Callable[[str], str | None]  #: the text of a file of the repository; None where there is none
 _STEP: Final = re.compile(r"\bdeploystep(?:\.pyz)?\s+(run|gate|plan)\b((?:(?!\bdeploystep\s)(?:\\\n|[^\n]))*)")
@@ -178,7 +178,9 @@ def _job_runs(job: Job, workflow: Workflow, found: dict[int, Runs], trigger: Tri
         is_out = len(out) == len(needed) or (is_certain and isinstance(trigger.ref, Tag))
         answer = Answer.NO if is_out else mine.answer if is_certain else Answer.UNKNOWN
         mine = Runs(answer, runs.line, f"it requires '{other.alias}': {runs.why}", runs.cure)
-    elif mine.answer is Answer.YES and ("<<" in "".join(job.requires) or any(map(_SUCCEEDED.isdisjoint, statuses))):
+    elif mine.answer is Answer.YES and (
+        len(needed) < len(job.requires) or any(map({"success", "terminal"}.isdisjoint, statuses))
+    ):
         mine = Runs(Answer.UNKNOWN, job.line, "it requires a job, or a status of one, that is not known")
     elif needed and mine.answer is Answer.YES and all(runs.answer is Answer.UNKNOWN for _, runs in needed):
         mine = needed[0][1]
@@ -248,17 +250,20 @@ def _declared(name: Text, fields: Map) -> Declared:
 
 
 def _refusals(workflows: Iterable[Workflow], root: Map, parameters: Mapping[str, Declared] | None) -> Iterator[Runs]:
-    """Why CircleCI refuses a config: workflows name jobs, and conditions parameters, that there are not."""
+    """Why CircleCI refuses a config: workflows name jobs, and they or jobs parameters, that there are not."""
     jobs = map_of(at(root, "jobs"))
     for workflow in workflows:
         for job in workflow.jobs if jobs and "job-groups" not in root else ():
             if "/" not in job.key and job.key not in jobs and not job.is_approval:
                 yield Runs(Answer.NO, job.line, f"{_REFUSED}there is no job '{job.key}'", "correct the name there")
-        for word in ("when", "unless", "filters") if parameters is not None else ():
-            for text in reading.under(workflow.fields, word, frozenset({"pre-steps", "post-steps"})):
-                for name in sorted(conditions.parameters_in(text) - (parameters or {}).keys()):
-                    cure = "declare it under parameters: there, or correct its name"
-                    yield Runs(Answer.NO, text.line, f"{_REFUSED}parameter '{name}' is not declared", cure)
+        gates = (reading.under(workflow.fields, word, _NO_STEPS) for word in ("when", "unless", "filters"))
+        named = [(text, conditions.parameters_in(text)) for texts in gates for text in texts]
+        bodies = (text for job in workflow.jobs for text in reading.all_texts(at(jobs, job.key)))
+        named += [(text, conditions.parameters_in(" ".join(conditions.TAG.findall(text)))) for text in bodies]
+        for text, names in named if parameters is not None else ():
+            for name in sorted(names - (parameters or {}).keys()):
+                cure = "declare it under parameters: there, or correct its name"
+                yield Runs(Answer.NO, text.line, f"{_REFUSED}parameter '{name}' is not declared", cure)
 
 
 def job_of(entry: Node) -> Job:
@@ -363,8 +368,7 @@ class JobSteps:
 
     def run(self, command: Text, certain: Answer) -> None:
         """Look at a shell command, and the scripts of the repository that it names."""
-        texts: list[str] = [command]
-        texts += [text for name in dict.fromkeys(_FILE.findall(command)) if (text := self.read(name)) is not None]
+        texts = [command, *(t for name in dict.fromkeys(_FILE.findall(command)) if (t := self.read(name)) is not None)]
         if any("git clone" in text or "git fetch" in text for text in texts):
             self.checkout = kleene_or((self.checkout, certain))
         found = [(m[1], m[2]) for text in texts for m in _STEP.finditer(_COMMENT.sub("", text))]

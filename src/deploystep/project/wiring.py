@@ -41,8 +41,6 @@ _TYPES: Final[Mapping[str, tuple[type, str]]] = {
     "boolean": (bool, "write true or false"), "integer": (int, "write a whole number, without quotes"),
     "string": (str, "quote it"), "enum": (str, "quote it"),
 }  # fmt: skip
-_MOST_REFS: Final = 6  # that are tried for one pattern
-_MOST_TEXTS: Final = 200
 Ref: TypeAlias = Branch | Tag
 Refs: TypeAlias = tuple[Ref, ...]  #: for which a rule is by one of its patterns
 
@@ -98,7 +96,7 @@ def _near(name: str, known: Iterable[str]) -> str:
 
 
 def refs_of(rule: Rule, rules: RuleSet, config: Config | None) -> Iterator[tuple[Alternative, Refs]]:
-    """For each pattern of the rule its alternative, and names that it matches: one of its own, some of the config's."""
+    """For each pattern of the rule its alternative, and names that it matches: its own, and some of the config's."""
     guards = [a for guard in rules.never for a in guard.when.alternatives]
     stops = [*(rule.unless.alternatives if rule.unless else ()), *guards]
     texts = _ref_texts(config) if config is not None else []
@@ -120,7 +118,7 @@ def _names(pattern: Pattern, unlike: list[Pattern], texts: list[str]) -> list[st
         regex = regex_of(text)
         found.append((overlap([pattern], [regex]) or "") if regex else text)
     legal = [name for name in dict.fromkeys(found) if is_legal_ref(name) and pattern.matches(name)]
-    return [name for name in legal if not any(stop.matches(name) for stop in unlike)][:_MOST_REFS]
+    return [name for name in legal if not any(stop.matches(name) for stop in unlike)][:6]
 
 
 def _ref_texts(config: Config) -> list[str]:
@@ -130,7 +128,7 @@ def _ref_texts(config: Config) -> list[str]:
         found += [a or b for text in all_texts(w.fields) for a, b in re.findall(r'"([^"\\]+)"|(/.+/)', text)]
         found += [str(text) for word in ("only", "ignore", "equal") for text in under(w.fields, word)]
         found += [f"/{text}/" for text in under(w.fields, "pattern")]
-    return list(dict.fromkeys(found))[:_MOST_TEXTS]
+    return list(dict.fromkeys(found))[:200]
 
 
 def sent(deploy: Deploy, ref: Ref) -> Mapping[str, Value]:
@@ -214,14 +212,14 @@ class _Steps:
 
     def _required(self, rule: Rule, calls: Mapping[int, Call]) -> Iterator[Diagnostic]:
         """W702: a job that the rule requires is not in the workflow of the step. E702: it is the one of the step."""
-        config = self.config
-        beside = [w for w in config.workflows if any(calls[id(job)].answer is not Answer.NO for job in w.jobs)]
-        jobs = [job for w in beside or config.workflows for job in w.jobs]
+        workflows = self.config.workflows
+        beside = [w for w in workflows if any(calls[id(job)].answer is not Answer.NO for job in w.jobs)]
+        jobs = [job for w in beside or workflows for job in w.jobs]
         for name in rule.requires if jobs else ():
             if any(name.value in job.names and calls[id(job)].answer is Answer.YES for job in jobs):
                 yield own_job(name)
             elif not any(job.is_called(name.value) for job in jobs):
-                what = f"no workflow {'with the step' if beside else f'of {config.path}'} has a job {shown(name.value)}"
+                what = f"no workflow{' with the step' if beside else ''} has a job {shown(name.value)}"
                 hint = _near(name.value, [each for job in jobs for each in job.names])
                 yield Diagnostic("W702", what, name.span, hint, Severity.WARNING)
 

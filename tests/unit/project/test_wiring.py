@@ -115,6 +115,7 @@ def check(rules: str, edits: list[tuple[str, str]], told: str | None) -> None:
         ("[release]", "[{ok: {type: approval}}, {release: {filters: {branches: {ignore: [main]}}, requires: [ok]}}, {tell: {requires: [release]}}]\nx:\n  tell: {}", "P01 error 6 config.yml:22: .* CircleCI refuses this config: there is no job 'tell' — correct the name there"),
         ("[release]", "[{ok: {type: approval}}, {release: {filters: {branches: {ignore: [main]}}, requires: [ok]}}]", "P01 warning 6 config.yml:22: .* without job 'release'"),
         ("[release]", "[test, {release: {filters: 'pipeline.git.branch == \"develop\"'}}]", "P01 warning 6 config.yml:22: .* without job 'release'"),
+        ("{run: ./deploy.sh}", "{run: './deploy.sh << pipeline.parameters.shaa >>'}", "P01 error 6 config.yml:13: .* CircleCI refuses this config: parameter 'shaa' is not declared — declare it"),
         ("{run: ./deploy.sh}", "{run: './deploy.sh pipeline.parameters.shaa \\\\<< pipeline.parameters.shab >>'}", ""),
         # P02: every push deploys
         (OPENS, "", "P02 error 6 config.yml:20: workflow 'deploy' also runs for every push to branch 'main'"),
