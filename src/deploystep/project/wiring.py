@@ -287,7 +287,7 @@ class _Starts:
         if config.version in VERSION_2 and self.deploy.parameters:
             what = "a config of version 2 knows no parameters, so CircleCI refuses this trigger"
             line, hint = key_line(config.root, "version"), "write  version: 2.1  there"
-            yield _say(config, "P01", self.span, line, what, hint, is_error=True)
+            yield _say(config, "P01", self.deploy.parameters[0].key.span, line, what, hint, is_error=True)
             return
         problems = [*self._parameters()]
         yield from problems
@@ -355,7 +355,7 @@ class _Starts:
             if each.default is UNKNOWN and (name, "") not in self.steps.told:
                 self.steps.told.add((name, ""))
                 what, hint = f"parameter {shown(name)} has no default, so every push fails", 'add one:  default: ""'
-                yield _say(config, "P07", self.span, each.line, what, hint, is_error=True)
+                yield _say(config, "P07", self.deploy.span, each.line, what, hint, is_error=True)
         for parameter in self.deploy.parameters:
             key, name, value = parameter.key, parameter.key.value, parameter.value.value
             declared = config.parameters.get(name)

@@ -108,7 +108,7 @@ def check(rules: str, edits: list[tuple[str, str]], told: str | None) -> None:
         ("[release]", "[{release: {filters: {branches: {only: develop}}}}]", "P01 error 6 config.yml:22: .* its filters: branch main"),
         ("[release]", "[{release: {filters: 'pipeline.git.branch == \"develop\"'}}]", "P01 error 6 config.yml:22: .* its filters: branch main"),
         ("[release]", "[{release: {filters: {branches: {ignore: /.*/}}}}]", "P01 error 6 config.yml:22: .* its filters"),
-        ("version: 2.1", "version: 2", "P01 error 6 config.yml:1: a config of version 2 knows no parameters"),
+        ("version: 2.1", "version: 2", "P01 error 7 config.yml:1: a config of version 2 knows no parameters"),
         ("  deploy:\n    when", "  deplyo:\n    when", "P01 error 6 config.yml has no workflow 'deploy' — did you mean 'deplyo'"),
         # … or it, without the job that deploys
         ("[release]", "[test, {release: {requires: [test], filters: {branches: {only: /mai/}}}}]", "P01 warning 6 config.yml:22: workflow 'deploy' runs for this trigger on branch 'main' without job 'release': its filters: branch main — let the filters there allow"),
@@ -150,7 +150,7 @@ def check(rules: str, edits: list[tuple[str, str]], told: str | None) -> None:
         # P07: a parameter that CircleCI refuses
         ('  sha: {type: string, default: ""}\n', "", "P07 error 7 config.yml does not declare the parameter 'sha'"),
         ("deploy: {type: boolean, default: false}", "deploy: {type: string, default: ''}", "P07 error 7 config.yml:3: 'deploy' is declared as string, which this is not"),
-        ('sha: {type: string, default: ""}', "sha: {type: string}", "P07 error 6 config.yml:4: parameter 'sha' has no default"),
+        ('sha: {type: string, default: ""}', "sha: {type: string}", "P07 error 5 config.yml:4: parameter 'sha' has no default"),
         # P09: two workflows
         ("jobs: [release]", "jobs: [release]\n  other: {when: << pipeline.parameters.deploy >>, jobs: [test]}", "P09 warning 6 config.yml:23: workflows 'deploy' and 'other' both run"),
         ("deploy: true", "deploy: false", "P01 error 6 config.yml:21: .* deploy is false"),
