@@ -156,9 +156,9 @@ class Start:
         self.parts["workflows"] = "".join(f"  {_yaml(name)}:\n{lines}" for name, lines in self.workflows.items())
         self.lines = self.head + "".join(f"{key}:\n{text}" for key, text in self.parts.items() if text)
         self.heading, self.config = f"{path} needs these lines, below the keys that it has" if own else why, own
-        if own and not self.lines:
+        if not self.lines:
             self.heading = f"{path} is left as it is"
-        elif self.lines and (own or clone.config is None):
+        elif own or clone.config is None:
             self.config = read_config(path, self.lines, _merged(own.root if own else Map(), read_yaml(self.lines)))
         self.examples = {word: _example(names, clone.tags * (word == "tag")) for word, names in self.words.items()}
         self.branch = self.examples.get("branch")

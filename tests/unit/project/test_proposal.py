@@ -112,3 +112,4 @@ def test_nothing_is_sent_at_gitlab() -> None:
         False,
         True,
     ]
+    assert Start(Clone(None, "main", (), "c", None, is_gitlab=True), lambda _: None).heading == "c is left as it is"
