@@ -1,51 +1,61 @@
-"""Writes a first rule file from what the clone and its config tell, and the lines that the config needs for it."""
+"""Writes a first rule file from what the clone and its config tell, and the lines that the config needs for it.
+
+A gate that is there is used. Else a job that deploys stays where it is, for `gate` to judge. Else the lines make a
+workflow for deploys. A config that tells nothing gets none: an example is shown, to be adapted by hand.
+"""
 
 import json
 import re
 from collections.abc import Iterator
-from difflib import unified_diff
+from itertools import chain, count
 from typing import Final
 
+from deploystep.core.build import Branch
 from deploystep.core.facts import Answer
-from deploystep.core.frozen import dataclass, replace
+from deploystep.core.frozen import dataclass
 from deploystep.core.parameters import Scalar
+from deploystep.core.patterns import is_legal_ref
 from deploystep.core.patterns.proofs import witness
 from deploystep.core.source import SourceFile
-from deploystep.project.conditions import matches, pattern_of
-from deploystep.project.config import Config, read_config
-from deploystep.project.proposal import TEMPLATE, Clone, Proposal, propose
-from deploystep.project.reading import ConfigUnreadable, at, map_of
-from deploystep.project.steps import Read
-
-__all__ = ["NO_GITLAB", "Clone", "Start", "start"]
+from deploystep.project.conditions import matches, regex_of
+from deploystep.project.config import DEPLOYS, RUN, Config, Job, JobSteps, Read, WorkflowRuns, read_config
+from deploystep.project.reading import ConfigUnreadable, Items, Map, Node, at, map_of, read_yaml, texts_of, under
 
 _PLAIN: Final = re.compile(r"(?!(?:true|false|yes|no|on|off|null)\Z)[A-Za-z_][\w./-]*", re.ASCII | re.IGNORECASE)
 #: v2 OpenAPI, `triggerPipelineRun` and `triggerPipeline`: neither serves projects that are integrated with GitLab.
 NO_GITLAB: Final = "no API starts a pipeline of a GitLab project: send to a target elsewhere, or deploy in its job"
 _SHA: Final = "4f2c1aa000000000000000000000000000000000"
-_RELEASE: Final = re.compile(r"v?\d+\.\d+(?:\.\d+)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A first rule file; what to do to the config, in lines; and the config as it is then.
-
-    `about` is what its rule is for, `branch` or else `tag` the one to plan, and `options` what commands need to find
-    the file. `sends`: the rule sends a trigger. `config` is None where none can be compared with the rules.
-    """
-
-    rules: str
-    branch: str | None
-    tag: str | None
-    sends: bool
-    about: str
-    heading: str
-    lines: str
-    remarks: tuple[str, ...]
-    config: Config | None
-    options: str
-
-
+_REVISIONS: Final = frozenset({"sha", "sha1", "git_sha", "commit_sha", "commit", "revision"})
+#: Where no lines can be added a whole example is shown, which begins with this one.
+_VERSION: Final = "version: 2.1\n"
+_TEST: Final = "  test: {docker: [{image: cimg/base:current}], steps: [checkout, {run: ./run-tests.sh}]}\n"
+_EXAMPLE: Final = f"{_VERSION}jobs:\n{_TEST}workflows: {{build: {{jobs: [test]}}}}\n"
+_INSTALL: Final = '- run: pip install "git+https://HOST/deploystep.git@COMMIT" # a commit that you have reviewed'
+_STEP: Final = f"""\
+  {{step}}:
+    docker: [{{{{image: cimg/python:3.12}}}}]
+    steps:
+      - checkout
+      {_INSTALL}
+      - run: deploystep run{{o}}
+"""
+_ENTRY: Final = """\
+    jobs:
+{first}      - {step}:
+{needs}          context: deploy-token # holds a personal API token as CIRCLE_TOKEN
+"""
+_PARAMETERS: Final = '  {deploy}: {{type: boolean, default: false}}\n  {sha}: {{type: string, default: ""}}\n'
+_JOB: Final = """\
+  {deploy}:
+    docker: [{{image: cimg/base:current}}]
+    environment: {{SHA: << pipeline.parameters.{sha} >>}}
+    steps:
+      - checkout
+      - run: git checkout --detach "$SHA"
+      - run: ./deploy.sh
+"""
+_OPENS: Final = "opens the gate of the workflow, which a push leaves closed"
+_COMMIT: Final = "${CIRCLE_SHA1}", "the commit that was tested, for the deploy to check out"
 _RULES: Final = """\
 # Which builds{of} deploy{sent}.
 # After a change:  deploystep check{o} && deploystep test{o} && deploystep plan{o}
@@ -53,7 +63,7 @@ version: 1
 
 rules:
   - name: production
-    # All of these must hold. Others are tag, paths, pull_request, merged_into, user, env ...
+    # All of these must hold. Others are tag{tags}, paths, pull_request, merged_into, user, env ...
     when: {when}
     # unless:
     #   - message_contains: "[skip deploy]"
@@ -63,126 +73,208 @@ rules:
 cases:
 {cases}
 """
-_GATE: Final = """\
-    # No deploy: here. The job runs  deploystep gate production{o} -- COMMAND , and nothing is sent."""
+_GATE: Final = "    # No deploy: here. The job runs  deploystep gate production{o} -- COMMAND , and nothing is sent."
 _DEPLOY: Final = """\
     deploy:
       # The workflow that this starts, in {path}, and the parameters that it is sent.
       workflow: {workflow}
       parameters:
 {parameters}"""
-_TAGS: Final = """
-
-  # This repository has tags such as {tag}.
-  # A rule for them says  when: {{tag: 'v*'}} , and the jobs of its workflow need filters for tags."""
 
 
-def start(clone: Clone, read: Read) -> Start:
-    """What to write for this clone. Asks nothing and writes nothing."""
-    from deploystep.migrate.plan import plan  # noqa: PLC0415 - doctor imports this module and not that one
+@dataclass(frozen=True, slots=True)
+class Clone:
+    """What a clone tells: its project where its remote names one, its default branch, its tags, and its config.
 
-    path, (found, compared, heading, lines) = clone.config_path, _proposed(clone, read)
-    doomed = plan([SourceFile(path, clone.config or "")], None, "", read, None).findings
-    remarks: list[str] = []
-    for alarm in [each for each in doomed if each.is_alarm][:1]:  # beside it the rule would deploy a second time
-        remarks.append(f"{alarm.path}:{alarm.line}: {alarm.what}: it deploys already, and this rule would too")
-        remarks.append(f"keep one: delete this rule file, and  deploystep migrate{clone.options}  writes another")
-    remarks += found.remarks
-    if found.workflow is None:
-        remarks.append("gate cannot know an earlier deploy of the commit: a rerun or another build deploys it again")
-    if clone.is_gitlab:
-        remarks.append(NO_GITLAB)
-    elif clone.project is None:
-        remarks.append("no remote called origin tells which project this is; in a build its variables do")
-    if heading.endswith("change") and "\r\n" in (clone.config or ""):
-        remarks.append(f"{path} has CRLF line ends: apply the change with  git apply --ignore-whitespace")
-    if "HOST" in "".join((lines, *remarks)):
-        remarks.append("HOST and COMMIT: where you cloned deploystep from, and the commit that you have reviewed")
-    if "HOST" in lines:
-        remarks.append("deploy-token: a context that holds a personal API token as CIRCLE_TOKEN")
-    branches = found.branches or (() if found.tags else (clone.branch,))
-    words = {word: names for word, names in (("branch", branches), ("tag", found.tags)) if names}
-    tag = None if branches else next((name for name in clone.tags if _has(found.tags, name)), None)
-    return Start(
-        rules=_rules(clone, found, words),
-        branch=_example(branches) if branches else None if tag else clone.branch,
-        tag=tag,
-        sends=found.workflow is not None,
-        about=", ".join(f"{word} {each[0]}" for word, each in words.items()),
-        heading=heading,
-        lines=lines,
-        remarks=tuple(remarks),
-        config=compared,
-        options=clone.options,
-    )
+    `is_gitlab`: its remote is at a GitLab, whose projects no API of CircleCI starts. `options` are those with which
+    commands find the rules, as ` --rules X`.
+    """
+
+    project: str | None
+    branch: str
+    tags: tuple[str, ...]
+    config_path: str
+    config: str | None
+    is_gitlab: bool = False
+    options: str = ""
 
 
-def _proposed(clone: Clone, read: Read) -> tuple[Proposal, Config | None, str, str]:
-    """What is missing in the config, the config with it, and what to do: a heading, and lines where there are some."""
-    path, text, is_setup, taken = clone.config_path, clone.config or TEMPLATE, False, frozenset[str]()
-    try:
-        config = read_config(path, text)
-        is_setup = bool(config.setup)
-        taken = frozenset(k for key in ("parameters", "jobs", "workflows") for k in map_of(at(config.root, key)))
-        found = propose(config, clone, read)
-        compared = read_config(path, found.text)
-    except ConfigUnreadable as problem:
-        found = propose(read_config(path, TEMPLATE), clone, read, taken)
-        why, (flag, value), sha = f"{path}:{problem.line} is not changed ({problem.why})", found.flag, found.sha
-        if is_setup and found.workflow:
-            named = f"setup_{flag} and setup_{sha} to {path}: declare them there (a boolean, false; a string)"
-            remark = f"the rule sends {named}, and pass them on as {flag} and {sha}: no name may be in both (P08)"
-            remarks = (*found.remarks, remark)
-            found = replace(found, flag=(f"setup_{flag}", value), sha=f"setup_{sha}", remarks=remarks)
-        where = "the config that continues it" if is_setup else "it"
-        return found, None, f"{why}: apply this example by hand to {where}", found.text
-    if clone.config is None:
-        return found, compared, f"there is no {path} yet: write this to it", found.text
-    if found.text != text:
-        changed = unified_diff(text.splitlines(), found.text.splitlines(), f"a/{path}", f"b/{path}", lineterm="")
-        return found, compared, f"{path} needs this change", "\n".join(changed)
-    if found.workflow is None:
-        return found, compared, f"{path} is left as it is; the notes say what to write there", ""
-    return found, compared, f"{path} has the workflow that this needs: {found.workflow}, behind {found.flag[0]}", ""
+def _merged(old: Node | None, new: Node) -> Node:
+    """A config with lines added: below keys that both have, maps and lists become one."""
+    if isinstance(old, Map) and isinstance(new, Map):
+        made = Map(old | {key: _merged(old.get(key), value) for key, value in new.items()})
+        made.line = old.line
+        return made
+    return Items([*old, *new]) if isinstance(old, Items) and isinstance(new, Items) else new
 
 
-def _rules(clone: Clone, found: Proposal, words: dict[str, tuple[str, ...]]) -> str:
-    """The rule file."""
-    deploy = _GATE.format(o=clone.options)
-    if found.workflow is not None:
-        rows = (
-            (found.flag[0], _yaml(found.flag[1]), "opens the gate of the workflow, which a push leaves closed"),
-            (found.sha, "${CIRCLE_SHA1}", "the commit that was tested, for the deploy to check out"),
-            (found.key, "${deploy.key}", "by which a rerun recognises the deploy"),
-        )
-        parameters = "\n".join(f"        {_yaml(name)}: {value} # {why}" for name, value, why in rows if name)
-        deploy = _DEPLOY.format(path=clone.config_path, workflow=_yaml(found.workflow), parameters=parameters)
-    release = next((name for name in reversed(clone.tags) if _RELEASE.fullmatch(name)), None)
-    if release and "tag" not in words:
-        deploy += _TAGS.format(tag=release)
+class Start:
+    """A first rule file in `rules`; the lines that the config needs, whose `heading` says what to do with them.
+
+    `workflow` deploys, and `sent` has for each parameter its value in YAML, and why; none: the deploy stays in its job.
+    `words` are the branches and tags that the rule is for, `branch` or else `tag` the one to plan. `config` is the one
+    with the lines, None where it is not known; `options` are what commands need to find the file.
+    """
+
+    def __init__(self, clone: Clone, read: Read) -> None:
+        from deploystep.migrate.plan import plan  # noqa: PLC0415 - doctor imports this module and not that one
+
+        self.clone, self.read, self.options = clone, read, clone.options
+        own: Config | None = None
+        path, why = clone.config_path, f"there is no {clone.config_path} yet: write this to it"
+        try:
+            own = read_config(path, clone.config) if clone.config is not None else None
+        except ConfigUnreadable as problem:
+            why = f"{path}:{problem.line} is left as it is ({problem.why}): apply this example by hand"
+        if own is not None and own.setup:
+            why = f"{path}:{own.setup}: a setup config: apply this by hand to the one that continues it, and declare "
+            own, why = None, f"{why}what is sent here too, by other names (P08)"
+        self.own, self.known = own, own or read_config(path, _EXAMPLE)
+        self.words: dict[str, tuple[str, ...]] = {"branch": (clone.branch,)}
+        self.workflow = ""
+        self.sent: dict[str, tuple[str, str]] = {}
+        self.remarks: list[str] = []
+        for alarm in plan([SourceFile(path, clone.config or "")], None, "", read, None).findings:
+            if alarm.is_alarm and not self.remarks:
+                todo = f"delete this rule file, and  deploystep migrate{clone.options}  writes another"
+                self.remarks = [
+                    f"{path}:{alarm.line}: {alarm.what}: it deploys already, and this rule would too: {todo}"
+                ]
+        self.head, self.parts = "", {"parameters": "", "jobs": "" if own else _TEST}
+        self.workflows: dict[str, str] = {}
+        self.pushed = self._runs(None)
+        gate = max(self._gates(), default=None) if not clone.is_gitlab else None
+        if gate is not None:
+            self._behind(*gate[1:])
+        elif clone.is_gitlab or any(job.deploys for job in self.known.jobs):
+            self._in_place()
+        else:
+            self._second()
+        self.remarks += [NO_GITLAB] if clone.is_gitlab else []
+        if not self.workflow:
+            self.remarks.append("gate knows no earlier deploy of a commit: a rerun or another build deploys it again")
+        self.parts["workflows"] = "".join(f"  {_yaml(name)}:\n{lines}" for name, lines in self.workflows.items())
+        self.lines = self.head + "".join(f"{key}:\n{text}" for key, text in self.parts.items() if text)
+        self.heading, self.config = f"{path} needs these lines, below the keys that it has" if own else why, own
+        if not self.lines:
+            self.heading = f"{path} is left as it is"
+        elif own or clone.config is None:
+            self.config = read_config(path, self.lines, _merged(own.root if own else Map(), read_yaml(self.lines)))
+        self.examples = {word: _example(names, clone.tags * (word == "tag")) for word, names in self.words.items()}
+        self.branch = self.examples.get("branch")
+        self.tag = None if self.branch else self.examples["tag"]
+        self.about = ", ".join(f"{word} {names[0]}" for word, names in self.words.items())
+        self.sends, self.rules = bool(self.workflow), _rules(self)
+
+    def _runs(self, sent: dict[str, Scalar] | None) -> list[WorkflowRuns]:
+        """What a push of the branch runs or may run, or a trigger that sends something."""
+        trigger = self.known.trigger(Branch(self.clone.branch), sent or {}, by_api=sent is not None)
+        return [w for w in self.known.runs(trigger) if w.runs.answer is not Answer.NO]
+
+    def _gates(self) -> Iterator[tuple[bool, str, str, Scalar]]:
+        """Workflows that one parameter starts alone and a push does not, with the value; production sorts last."""
+        pushed = [w.workflow for w in self.pushed]
+        texts = sorted({str(t) for w in self.known.workflows for t in under(w.fields, "equal") if "<<" not in t})
+        for name, declared in self.known.parameters.items():
+            values: list[Scalar] = [*(declared.values or texts)] if declared.type != "integer" else []
+            for value in [declared.default is not True] if declared.type == "boolean" else values:
+                runs = self._runs({name: value}) if value != declared.default else []
+                started = [w for w in runs if w.runs.answer is Answer.YES]
+                if len(started) == 1 and started[0].workflow not in pushed:
+                    workflow = started[0].workflow.name
+                    if any(map(DEPLOYS.search, (workflow, name, str(value)))):
+                        yield "prod" in f"{workflow}{value}", workflow, name, value
+
+    def _behind(self, workflow: str, name: str, value: Scalar) -> None:
+        """Let the rule open a gate that is there, and a job run the step."""
+        declared, self.workflow, self.sent = self.known.parameters, workflow, {name: (_yaml(value), _OPENS)}
+        self.sent |= {n: _COMMIT for n, each in declared.items() if n in _REVISIONS and each.type == "string"}
+        if _COMMIT not in self.sent.values():
+            self.remarks.append(f"workflow {workflow} is sent no commit: the run is of the branch's head")
+        if "deploy_key" in declared:
+            self.sent["deploy_key"] = "${deploy.key}", "by which a rerun recognises the deploy"
+        self._add_step("deploystep")
+
+    def _in_place(self) -> None:
+        """Let `gate` judge a deploy in its job."""
+        self.parts["jobs"], command = "", f"deploystep gate production{self.options} -- COMMAND"
+        deploying = sorted((job for job in self.known.jobs if job.deploys), key=lambda job: "prod" not in job.alias)
+        for job in deploying[:1]:
+            what = f"job {job.alias} (line {job.line}) deploys, and stays where it is: write there  {command}"
+            self.remarks.append(what)
+            if job.key in map_of(at(self.known.root, "jobs")) and not JobSteps(self.known, job, self.read).calls:
+                steps = f"      {_INSTALL}\n      - run: {command} # in place of the one that deploys\n"
+                self.parts["jobs"] = f"  {_yaml(job.key)}:\n    steps:\n{steps}"
+            self.words = {word: names for word in ("branch", "tag") if (names := _named(job, word))} or self.words
+
+    def _second(self) -> None:
+        """Declare the parameters, gate a workflow for deploys, and keep the others out of its runs."""
+        taken = {key for part in (*self.parts, "workflows") for key in map_of(at(self.known.root, part))}
+        names = (chain((name,), (f"{name}_{n}" for n in count(2))) for name in ("deploy", "sha", "deploystep"))
+        self.workflow, sha, step = (next(name for name in each if name not in taken) for each in names)
+        gate, self.sent = f"<< pipeline.parameters.{self.workflow} >>", {self.workflow: ("true", _OPENS), sha: _COMMIT}
+        self._add_step(step)
+        for w in self._runs({}):
+            if at(w.workflow.fields, "when") is None and at(w.workflow.fields, "unless") is None:
+                name = w.workflow.name
+                self.workflows[name] = f"    unless: {gate}\n{self.workflows.get(name, '')}"
+        self.workflows[self.workflow] = f"    when: {gate}\n    jobs: [{self.workflow}]\n"
+        self.head, self.parts["parameters"] = _VERSION, _PARAMETERS.format(deploy=self.workflow, sha=sha)
+        self.parts["jobs"] += _JOB.format(deploy=self.workflow, sha=sha)
+
+    def _add_step(self, name: str) -> None:
+        """Add a job that runs the step, after all others of what a push runs, unless one does."""
+        build = next((w for w in self.pushed if w.jobs), None)
+        steps = (JobSteps(self.known, job, self.read) for w in self.pushed for job in w.workflow.jobs)
+        if build is None or any(each.of(RUN).answer is Answer.YES for each in steps):
+            return
+        jobs = build.workflow.jobs
+        required = [id(other) for job in jobs for other in build.workflow.required(job)]
+        leaves = [
+            _yaml(job.alias) for job, runs in build.jobs
+            if runs.answer is not Answer.NO and not job.is_approval and id(job) not in required
+        ]  # fmt: skip
+        needs = f"          requires: [{', '.join(leaves)}]\n" if leaves else ""
+        first = "" if self.own and self.own.has_workflows else f"      - {jobs[0].key}\n"
+        self.workflows[build.workflow.name] = _ENTRY.format(first=first, step=name, needs=needs)
+        self.parts["jobs"] += _STEP.format(step=name, o=self.clone.options)
+
+
+def _named(job: Job, word: str) -> tuple[str, ...]:
+    """The branches or tags that a job's filters name, where a rule can name them too."""
+    names = tuple(map(str, texts_of(at(job.fields, "filters", "branches" if word == "branch" else "tags", "only"))))
+    known = all(regex_of(name) if name[:1] == "/" else is_legal_ref(name) and "*" not in name for name in names)
+    return names if known else ()
+
+
+def _rules(start: Start) -> str:
+    clone, deploy = start.clone, _GATE.format(o=start.options)
+    if start.workflow:
+        parameters = "\n".join(f"        {_yaml(name)}: {value} # {why}" for name, (value, why) in start.sent.items())
+        deploy = _DEPLOY.format(path=clone.config_path, workflow=_yaml(start.workflow), parameters=parameters)
     return _RULES.format(
         of=f" of {clone.project}" if clone.project else "",
-        sent=", and what is sent to CircleCI then" if found.workflow else "",
-        o=clone.options,
-        when=_listed([f"{{{word}: {_listed([*map(_yaml, names)])}}}" for word, names in words.items()]),
+        sent=", and what is sent to CircleCI then" if start.workflow else "",
+        o=start.options,
+        tags=f" (such as {clone.tags[-1]})" if clone.tags else "",
+        when=_listed([f"{{{word}: {_listed([*map(_yaml, names)])}}}" for word, names in start.words.items()]),
         deploy=deploy,
-        cases="\n".join(_cases(clone, found, words)),
+        cases="\n".join(_cases(start)),
     )
 
 
-def _cases(clone: Clone, found: Proposal, words: dict[str, tuple[str, ...]]) -> Iterator[str]:
+def _cases(start: Start) -> Iterator[str]:
     """The cases of the rule file, line by line."""
-    sent = {found.flag[0]: found.flag[1], **({found.sha: _SHA} if found.sha is not None else {})}
-    parameters = ", ".join(f"{_yaml(name)}: {_yaml(each)}" for name, each in sent.items())
-    expected = f", parameters: {{production: {{{parameters}}}}}" if found.workflow else ""
-    for word, names in words.items():
-        name = _example(names, clone.tags if word == "tag" else ())
+    sent = {name: value.replace("${CIRCLE_SHA1}", f'"{_SHA}"') for name, (value, _) in start.sent.items()}
+    parameters = ", ".join(f"{_yaml(name)}: {value}" for name, value in sent.items() if "$" not in value)
+    expected = f", parameters: {{production: {{{parameters}}}}}" if start.workflow else ""
+    for word, name in start.examples.items():
         yield f"  - name: {_yaml(f'{name} deploys the commit that was tested')}"
         yield f"    given: {{{word}: {_yaml(name)}, sha: {_SHA}}}"
         yield f"    expect: {{fire: [production]{expected}}}"
     for word, name in (("branch", "feature/login"), ("tag", "v1.4.0")):
-        if not _has(words.get(word, ()), name):
-            yield f"  - name: {'another' if word in words else 'a'} {word} deploys nothing"
+        if not _has(start.words.get(word, ()), name):
+            yield f"  - name: {'another' if word in start.words else 'a'} {word} deploys nothing"
             yield f"    given: {{{word}: {name}}}"
             yield "    expect: {fire: []}"
 
@@ -191,9 +283,9 @@ def _listed(texts: list[str]) -> str:
     return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
 
 
-def _example(texts: tuple[str, ...], known: tuple[str, ...] = ()) -> str:
+def _example(texts: tuple[str, ...], known: tuple[str, ...]) -> str:
     """A branch or tag that is named, or that a regular expression between slashes matches: a known one if it can be."""
-    pattern = pattern_of(texts[0]) if texts[0][:1] == "/" else None
+    pattern = regex_of(texts[0]) if texts[0][:1] == "/" else None
     return next((name for name in known if _has(texts, name)), (pattern and witness(pattern, ())) or texts[0])
 
 

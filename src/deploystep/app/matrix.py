@@ -18,8 +18,8 @@ from deploystep.core.frozen import dataclass, replace
 from deploystep.core.matchers import concerns, holds_of
 from deploystep.core.rules import Alternative, FlagIs, Given, Rule, RuleSet
 from deploystep.core.times import next_change, open_spans, read_now, zone
-from deploystep.project.refs import Refs, refs_of, sent
-from deploystep.project.would_run import would_run
+from deploystep.project.config import would_run
+from deploystep.project.wiring import Refs, refs_of, sent
 from deploystep.rulefile.lint import told, witness
 
 if TYPE_CHECKING:

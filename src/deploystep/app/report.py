@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deploystep.core.decide import Decision
     from deploystep.core.runs import Created, WorkflowState
     from deploystep.migrate.plan import Migration
-    from deploystep.project.would_run import WouldRun
+    from deploystep.project.config import WouldRun
 
 
 class TriggerEntry:

@@ -35,7 +35,7 @@ def dispatch(options: Options, services: Services, report: Report) -> bool:
 
 def _foretell(config: "Config | None", services: Services, report: Report) -> None:
     """What each trigger would start in this project, as far as its config tells."""
-    from deploystep.project.would_run import would_run  # noqa: PLC0415 - a deploy needs none of it
+    from deploystep.project.config import would_run  # noqa: PLC0415 - a deploy needs none of it
 
     for entry in report.triggers:
         if config is not None and entry.spec.project == services.build.project and entry.spec.job is None:
@@ -86,7 +86,7 @@ def _matrix(options: Options, services: Services, report: Report) -> None:
 
 def _init(options: Options, services: Services, report: Report) -> None:
     from deploystep.app.check import check  # noqa: PLC0415 - a deploy needs none of it
-    from deploystep.app.init import Clone, start  # noqa: PLC0415 - as above
+    from deploystep.app.init import Clone, Start  # noqa: PLC0415 - as above
     from deploystep.project.wiring import Project  # noqa: PLC0415 - as above
 
     places, place = disk.up_to_root(HERE), options.rules
@@ -108,7 +108,7 @@ def _init(options: Options, services: Services, report: Report) -> None:
         options="" if place == RULES else f" --rules {quote(place)}",
     )
     read = disk.repository_reader(HERE, files)
-    found = start(clone, read)
+    found = Start(clone, read)
     disk.create_text(place, HERE, found.rules, options.written("rules"))
     report.start = found
     # decide as `plan` does for what the rules name

@@ -14,8 +14,7 @@ from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import UsageError
 from deploystep.core.facts import Answer
 from deploystep.core.secret import Address, Secret, read_address
-from deploystep.project.config import Config
-from deploystep.project.would_run import would_run
+from deploystep.project.config import Config, would_run
 from deploystep.sandbox import Sandbox, TriggerBody, Workflow, parse_fault
 
 

@@ -100,7 +100,6 @@ P06 | a parameter that is sent is not used | nothing that the trigger starts men
 P07 | a parameter that CircleCI refuses | not declared, of another type, not in the enum; one without a default, or with one that does not fit | declare and send it alike
 P08 | a job or parameter that this config cannot be sent | job: with a version 2.1 config or an unknown job; a parameter that setup and continuation both declare | use workflow:, or rename the parameter
 P09 | two workflows run for one trigger | the gates let both through | let the gate of one keep it out
-P10 | gate names a rule that there is not | the rule was renamed, or a slip in config.yml | correct the name there
 P11 | a rule is both sent and gated | config.yml runs deploystep run, and deploystep gate for a rule with deploy: | remove deploy: from the rule, or one of the steps
 U101 | which files changed is not known | a shallow clone, or the commit to compare with is missing | git fetch --unshallow, or another since:
 U102 | whether the commit was merged is not known | the branch is not fetched, or the clone is shallow | git fetch origin BRANCH, or --fetch
@@ -125,7 +124,7 @@ W313 | not all of the file is compared | it holds very many or very large patter
 W401 | a time in UTC | neither it nor the file names a zone | write timezone: in the file
 W601 | API v1.1 | its triggers end on 1 February 2027 | gate a workflow on a parameter and use workflow:
 W701 | something that no case shows | --coverage was asked for | add a case
-W702 | a required job that is not in the workflow of the step, or does not run there | misspelt, renamed, or filtered out in config.yml | correct the name, or its filters
+W702 | a required job that is not in the workflow of the step | misspelt, or renamed in config.yml | correct the name
 W705 | a path pattern that matches no file | misspelt, or the files were moved | correct the path
 """
 

@@ -16,7 +16,6 @@ import re
 from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import lru_cache
-from itertools import product
 from typing import Any, Final, TypeAlias
 
 from deploystep.core.build import Branch, Tag
@@ -37,52 +36,41 @@ class Unknown(Enum):
 UNKNOWN: Final = Unknown.UNKNOWN
 Value: TypeAlias = Typed | Unknown  #: None is CircleCI's `undefined`, and YAML's null
 
-_TAG: Final = re.compile(r"(?<!\\)<<(?![#^/])((?:(?!<<|>>).)*)>>", re.DOTALL)
+TAG: Final = re.compile(r"(?<!\\)<<(?![#^/])((?:(?!<<|>>).)*)>>", re.DOTALL)
 _TOKEN: Final = re.compile(
     r'\s*(?:(?P<string>"(?:\\.|[^"\\])*")|(?P<pattern>/(?:\\.|[^/\\])*/)|(?P<number>\d+)'
-    r"|(?P<word>[A-Za-z](?:[\w?-]|\.(?=[\w?-]))*)|(?P<sign>==|!=|>=|<=|[!<>()]))",
+    r"|(?P<word>[A-Za-z](?:[\w?-]|\.(?=[\w?-]))*)|(?P<sign>==|!=|>=|<=|[!<>()])|(?P<other>\S))",
     re.ASCII | re.DOTALL,
 )
 _PARAMETER: Final = "pipeline.parameters."
 _TAG_NAME: Final = "pipeline.git.tag"
-#: What a value may be that tells how a pipeline began: by a push, through the API. None where it is not there.
-_BEGAN: Final[Mapping[str, tuple[tuple[Value, ...], tuple[Value, ...]]]] = {
-    "pipeline.trigger_source": (("webhook", None), ("api", None)),
-    "pipeline.trigger.type": (
-        ("github_app", "github_server", "github_oauth", "github", "bitbucket_cloud", "bitbucket_dc", "bitbucket",
-         "gitlab", "webhook", None),
-        ("api",),
-    ),
-    "pipeline.event.name": (("push", None), ("api", None)),
-    "pipeline.event.action": (("push", None), ("api", None)),
-    "pipeline.schedule.name": (("", None), ("", None)),
-    "pipeline.schedule.id": (("", None), ("", None)),
-}  # fmt: skip
+#: Values that tell how a pipeline began, and what they may be of a push and through the API; None where not there.
+_BEGAN: Final = tuple(map("pipeline.{}".format, (
+    "trigger.type", "trigger_source", "event.name", "event.action", "schedule.name", "schedule.id"
+)))  # fmt: skip
+_HOSTS: Final = "github_app github_server github_oauth github bitbucket_cloud bitbucket_dc bitbucket gitlab webhook"
+_PUSHED: Final = [*((host, "webhook", "push", "push", "", "") for host in _HOSTS.split()), (None,) * 6]
+_BY_API: Final = [("api", "api", "api", "api", "", ""), ("api", None, None, None, None, None)]
 _TAGS_CURE: Final = "add to the job, and to all that it requires,  filters: {tags: {only: /.*/}}"
-_LONGEST: Final = 2048  # of an expression, in characters
-_MOST_OPEN: Final = 40  # parentheses
-_MOST_DEEP: Final = 100  # of logic statements in each other
 #: Operators by how tightly they bind, the loosest first.
 _LEVELS: Final = (("or",), ("and",), ("==", "!=", "starts-with", "contains", "matches"), (">=", ">", "<=", "<"))
 _OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     ">=": operators.ge, ">": operators.gt, "<=": operators.le, "<": operators.lt,
     "starts-with": str.startswith, "contains": operators.contains,
 }  # fmt: skip
-_ALIASES: Final = frozenset({"AND", "OR", "NOT", "TRUE", "FALSE"})
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
     """What starts a pipeline: at a ref, by a push or through the API, with a value for every declared parameter.
 
-    `is_any` stands for every way in which a pipeline can start; its parameters are not known. Among the parameters are
-    also, by their whole names, those values about the start that are taken for granted.
+    `by_api` is None for whatever way; then the parameters are not known. Among them are also, by their whole names,
+    those values about the start that are taken for granted.
     """
 
     ref: Branch | Tag
-    by_api: bool
+    by_api: bool | None
     parameters: Mapping[str, Value]
-    is_any: bool = False
 
     def value(self, name: str) -> Value:
         """A pipeline value by its name."""
@@ -96,18 +84,12 @@ def parameters_in(text: str) -> set[str]:
     return {n.removeprefix(_PARAMETER) for n in re.findall(r"pipeline\.parameters\.[\w-]+(?:\.[\w-]+)*", text)}
 
 
-def filled_parameters(text: str) -> set[str]:
-    """The pipeline parameters that are filled into a text."""
-    return {name for found in _TAG.finditer(text) for name in parameters_in(found[1])}
-
-
 def truth(value: Value) -> Answer:
     """What counts as true: all but false, null, 0 and the empty text (docs, "Logic statements")."""
     return Answer.UNKNOWN if value is UNKNOWN else Answer.YES if value else Answer.NO
 
 
-def written(value: Value) -> str:
-    """A value as YAML and CircleCI write it."""
+def _written(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -115,23 +97,18 @@ def _as_value(answer: Answer) -> Value:
     return UNKNOWN if answer is Answer.UNKNOWN else answer is Answer.YES
 
 
-def filled(text: Text, trigger: Trigger) -> Value:
-    """A scalar with its `<< … >>` filled in; one that is nothing else keeps the type of what stands there.
+def filled(text: Node | None, trigger: Trigger) -> Value:
+    """A scalar with its `<< … >>` filled in, or what a statement comes to; unknown where there is something beside.
 
     A tag that there is not is the empty text (docs, "Pipeline values"); of a branch they do not tell.
     """
-    whole = _TAG.fullmatch(text.strip())
-    if whole is not None:
-        value = evaluate(whole[1], trigger)
-        return "" if value is None and whole[1].strip() == _TAG_NAME else value
-    values = [evaluate(found[1], trigger) for found in _TAG.finditer(text)]
-    if any(isinstance(value, Unknown) or value is None for value in values) or "<<" in _TAG.sub("", text):
-        return UNKNOWN  # how nothing is written into a text is not documented for all of them
-    texts = iter(map(written, values))
-    return _TAG.sub(lambda _: next(texts), text) if values else typed(text)
-
-
-# --- expressions
+    if not isinstance(text, Text):
+        return _as_value(condition(text, trigger))
+    whole = TAG.fullmatch(text.strip())
+    if whole is None:
+        return UNKNOWN if "<<" in text else typed(text)
+    value = evaluate(whole[1], trigger)
+    return "" if value is None and whole[1].strip() == _TAG_NAME else value
 
 
 _Tokens: TypeAlias = list[tuple[str, str]]  # kinds and texts, the next one last
@@ -141,7 +118,7 @@ def evaluate(expression: str, trigger: Trigger) -> Value:
     """The value of an expression; unknown where it is none."""
     rest = [*reversed(_tokens(expression))]
     try:
-        value = _joined(rest, trigger.value, 0)
+        value = _joined(rest, trigger, 0)
     except (ValueError, RecursionError):  # it is none, or one that CircleCI would refuse
         return UNKNOWN
     return UNKNOWN if rest else value
@@ -150,67 +127,53 @@ def evaluate(expression: str, trigger: Trigger) -> Value:
 @lru_cache(maxsize=1024)
 def _tokens(text: str) -> tuple[tuple[str, str], ...]:
     """Kinds and texts of the tokens; none where the text is no expression."""
-    text, position = text.strip(), 0
-    found: _Tokens = []
-    while position < len(text) <= _LONGEST and text.count("(") <= _MOST_OPEN:
-        match = _TOKEN.match(text, position)
-        if match is None:
-            return ()
-        kind, token = match.lastgroup or "", match[match.lastgroup or ""]
-        found.append((kind, token.lower() if token in _ALIASES else token))
-        position = match.end()
-    return tuple(found)
+    found = [(match.lastgroup or "", match[match.lastgroup or ""]) for match in _TOKEN.finditer(text)]
+    is_clear = all(kind != "other" for kind, _ in found)
+    return tuple((k, t.lower() if k == "word" and t.isupper() else t) for k, t in found) if is_clear else ()
 
 
-def _joined(rest: _Tokens, value_of: Callable[[str], Value], level: int) -> Value:
+def _joined(rest: _Tokens, trigger: Trigger, level: int) -> Value:
     """Evaluate what is joined by operators of a level, or of one that binds tighter, and take it away."""
     if level == len(_LEVELS):
-        return _operand(rest, value_of)
-    left = _joined(rest, value_of, level + 1)
+        return _operand(rest, trigger)
+    left = _joined(rest, trigger, level + 1)
     while rest and rest[-1][1] in _LEVELS[level] and rest[-1][0] != "string":
         operator = rest.pop()[1]
         if (operator == "matches") is not (rest[-1:] != [] and rest[-1][0] == "pattern"):
             raise ValueError
-        left = _combined(operator, left, _joined(rest, value_of, level + 1))
+        left = _applied(operator, left, _joined(rest, trigger, level + 1))
     return left
 
 
-def _operand(rest: _Tokens, value_of: Callable[[str], Value]) -> Value:
+def _operand(rest: _Tokens, trigger: Trigger) -> Value:
     kind, text = rest.pop() if rest else ("", "")
-    if (kind, text) in (("word", "not"), ("sign", "!")):
-        return _as_value(OPPOSITE[_holds(_operand(rest, value_of))])
-    if (kind, text) == ("sign", "("):
-        value = _joined(rest, value_of, 0)
-        if not rest or rest.pop() != ("sign", ")"):
-            raise ValueError
-        return value
-    if kind == "string":
+    if text in ("not", "!") and kind != "string":
+        return _as_value(OPPOSITE[_holds(_operand(rest, trigger))])
+    if text == "(" and kind == "sign":
+        value = _joined(rest, trigger, 0)
+        if rest and rest.pop() == ("sign", ")"):
+            return value
+    elif kind == "string":
         return re.sub(r'\\(["\\])', r"\1", text[1:-1])
-    if kind in ("number", "pattern"):
+    elif kind in ("number", "pattern"):
         return int(text) if kind == "number" else text
-    if kind != "word" or any(text in level for level in _LEVELS):
-        raise ValueError
-    return text == "true" if text in ("true", "false") else value_of(text)
+    elif kind == "word" and not any(text in level for level in _LEVELS):
+        return text == "true" if text in ("true", "false") else trigger.value(text)
+    raise ValueError
 
 
 def _holds(value: Value) -> Answer:
     """Truth inside an expression: undefined is false; of 0 and the empty text the docs and their engine disagree."""
-    if value is not True and value is not False and value in ("", 0):
-        return Answer.UNKNOWN
-    return truth(value)
+    return Answer.UNKNOWN if not isinstance(value, bool) and value in ("", 0) else truth(value)
 
 
-def _combined(operator: str, left: Value, right: Value) -> Value:
-    if operator not in ("or", "and"):
-        return _compared(operator, left, right)
-    answer = _holds(left)
-    if answer is not Answer.UNKNOWN:
-        return left if (answer is Answer.YES) is (operator == "or") else right
-    # either side may be the value: it is known where the right one settles it too
-    return right if isinstance(right, bool) and right is (operator == "or") else UNKNOWN
-
-
-def _compared(operator: str, left: Value, right: Value) -> Value:
+def _applied(operator: str, left: Value, right: Value) -> Value:
+    if operator in ("or", "and"):
+        answer = _holds(left)
+        if answer is not Answer.UNKNOWN:
+            return left if (answer is Answer.YES) is (operator == "or") else right
+        # either side may be the value: it is known where the right one settles it too
+        return right if isinstance(right, bool) and right is (operator == "or") else UNKNOWN
     if left is None or right is None:
         return None
     is_equality = operator in ("==", "!=")
@@ -222,28 +185,25 @@ def _compared(operator: str, left: Value, right: Value) -> Value:
     wanted = int if operator in _LEVELS[-1] else str
     if type(left) is not wanted or type(right) is not wanted:
         raise ValueError
-    if operator == "matches":
-        return _as_value(matches(str(right), str(left)))
-    return _OPERATORS[operator](left, right)
+    return _as_value(matches(str(right), str(left))) if operator == "matches" else _OPERATORS[operator](left, right)
 
 
 @lru_cache(maxsize=1024)
-def pattern_of(regex: str) -> Pattern | None:
-    """A `/regex/` as a pattern; None where the engine here does not read what Java's would."""
+def regex_of(text: str) -> Pattern | None:
+    """A `/regex/` as a pattern; None where the text is none, or the engine here does not read what Java's would."""
+    if len(text) < 2 or text[0] != "/" or text[-1] != "/":  # noqa: PLR2004
+        return None
     try:
-        node = RegexReader(regex).read()
-        return Pattern(regex, Kind.REF, node) if state_count(node) <= MOST_STATES else None
+        node = RegexReader(text).read()
+        return Pattern(text, Kind.REF, node) if state_count(node) <= MOST_STATES else None
     except (PatternError, RecursionError):
         return None
 
 
 def matches(regex: str, text: str) -> Answer:
     """Whether the regex between slashes matches the whole text, as CircleCI's filters and `matches` ask."""
-    pattern = pattern_of(regex)
+    pattern = regex_of(regex)
     return truth(pattern.matches(text) if pattern else UNKNOWN)
-
-
-# --- gates
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,20 +222,22 @@ class Runs:
 def gate(fields: Map, trigger: Trigger) -> Runs:
     """Whether `when:` and `unless:` of a workflow let the pipeline through."""
     for word, node in ((word, at(fields, word)) for word in ("when", "unless")):
-        answer = Answer.YES if node is None else _anyhow(node, trigger)
-        answer = OPPOSITE[answer] if node is not None and word == "unless" else answer
-        if node is not None and answer is not Answer.YES:
-            return Runs(answer, key_line(fields, word), f"its {word}: {_because(node, trigger)}")
+        if node is not None:
+            answer = _anyhow(node, trigger)
+            answer = OPPOSITE[answer] if word == "unless" else answer
+            if answer is not Answer.YES:
+                return Runs(answer, key_line(fields, word), f"its {word}: {_because(node, trigger)}")
     return Runs(Answer.YES)
 
 
 def _anyhow(node: Node, trigger: Trigger) -> Answer:
     """Whether a condition holds however the pipeline began, as far as the trigger leaves that open."""
-    text = " ".join(all_texts(node))
-    names = [name for name in _BEGAN if name in text and not trigger.is_any]
-    began = product(*(_BEGAN[name][trigger.by_api] for name in names))
-    all_of = ({**trigger.parameters, **dict(zip(names, values, strict=True))} for values in began)
-    answers = {condition(node, replace(trigger, parameters=values)) for values in all_of}
+    began = [dict(zip(_BEGAN, values, strict=True)) for values in (_BY_API if trigger.by_api else _PUSHED)]
+    all_of = ({**trigger.parameters, **values} for values in ([{}] if trigger.by_api is None else began))
+    try:
+        answers = {condition(node, replace(trigger, parameters=values)) for values in all_of}
+    except RecursionError:
+        return Answer.UNKNOWN
     return answers.pop() if len(answers) == 1 else Answer.UNKNOWN
 
 
@@ -284,11 +246,11 @@ def _because(node: Node, trigger: Trigger) -> str:
     text, facts = " ".join(all_texts(node)), []
     for name in sorted(parameters_in(text)):
         value = trigger.parameters.get(name, UNKNOWN)
-        shown = "not known" if isinstance(value, Unknown) else "not set" if value is None else written(value)
-        facts.append(f"{name} is '{value}'" if isinstance(value, str) else f"{name} is {shown}")
+        known = f"'{value}'" if isinstance(value, str) else "not set" if value is None else _written(value)
+        facts.append(f"{name} is {'not known' if isinstance(value, Unknown) else known}")
     facts += [_said(trigger)] if "pipeline.git." in text else []
-    began = not trigger.is_any and any(name in text for name in _BEGAN)
-    facts += ["it is triggered through the API" if trigger.by_api else "it is pushed"] if began else []
+    if trigger.by_api is not None and any(name in text for name in _BEGAN):
+        facts.append("it is triggered through the API" if trigger.by_api else "it is pushed")
     return ", ".join(facts) or "it does not depend on the trigger"
 
 
@@ -296,87 +258,70 @@ def _said(trigger: Trigger) -> str:
     return f"{'tag' if isinstance(trigger.ref, Tag) else 'branch'} {trigger.ref.name}"
 
 
-def condition(node: Node, trigger: Trigger, depth: int = 0) -> Answer:
+def condition(node: Node | None, trigger: Trigger) -> Answer:
     """Whether a logic statement or an expression holds."""
     if isinstance(node, Text):
         return _text_holds(node, trigger)
-    if isinstance(node, Items) or len(node) != 1 or depth > _MOST_DEEP:
-        return Answer.UNKNOWN
-    word, argument = next(iter(node.items()))
-    if word in ("not", "matches"):
-        return _matches(argument, trigger) if word == "matches" else OPPOSITE[condition(argument, trigger, depth + 1)]
+    word, argument = next(iter(node.items())) if isinstance(node, Map) and len(node) == 1 else ("", node)
+    if word == "not":
+        return OPPOSITE[condition(argument, trigger)]
+    if word == "matches":
+        return _matches(argument, trigger)
     if word not in ("equal", "and", "or") or not isinstance(argument, Items) or not argument:
         return Answer.UNKNOWN
     if word == "equal":
-        return _equal([
-            filled(item, trigger) if isinstance(item, Text) else _as_value(condition(item, trigger, depth + 1))
-            for item in argument
-        ])  # fmt: skip
-    combined = kleene_and if word == "and" else kleene_or
-    return combined(condition(item, trigger, depth + 1) for item in argument)
+        return _equal([filled(item, trigger) for item in argument])
+    return (kleene_and if word == "and" else kleene_or)(condition(item, trigger) for item in argument)
 
 
 def _text_holds(text: Text, trigger: Trigger) -> Answer:
     if "<<" in text:
-        return truth(filled(text, trigger)) if _TAG.fullmatch(text.strip()) else Answer.UNKNOWN
-    value = evaluate(text, trigger)
+        return truth(filled(text, trigger))
+    value, literal = evaluate(text, trigger), typed(text)
     if any(kind == "word" and word.startswith("pipeline.") for kind, word in _tokens(text)):
         return _holds(value)
-    is_doubtful = value is False or "pipeline." in text  # CircleCI may take it for an expression, and refuse it
-    return Answer.UNKNOWN if is_doubtful and truth(typed(text)) is Answer.YES else truth(typed(text))
+    is_doubtful = value is not UNKNOWN or "pipeline." in text  # CircleCI may take it for an expression, and refuse it
+    return Answer.UNKNOWN if is_doubtful and isinstance(literal, str) and literal else truth(literal)
 
 
 def _equal(values: list[Value]) -> Answer:
     """Equal values: how an empty one compares with nothing, and a number with its digits, is not documented."""
     known = [v for v in values if not isinstance(v, Unknown)]
-    texts = {"" if v is None else written(v) for v in known}
+    texts = {"" if v is None else _written(v) for v in known}
     if len(texts) > 1 or ("" in texts and Unknown.SOMETHING in values):
         return Answer.NO
     is_clear = len(known) == len(values) and len({type(v) for v in known}) == 1
     return Answer.YES if is_clear else Answer.UNKNOWN
 
 
-def _matches(node: Node, trigger: Trigger) -> Answer:
-    pattern, value = at(node, "pattern"), at(node, "value")
-    if not isinstance(pattern, Text) or not isinstance(value, Text):
-        return Answer.UNKNOWN
-    regex, text = filled(pattern, trigger), filled(value, trigger)
+def _matches(node: Node | None, trigger: Trigger) -> Answer:
+    regex, text = filled(at(node, "pattern"), trigger), filled(at(node, "value"), trigger)
     if not isinstance(regex, str) or not isinstance(text, str | None):
         return Answer.UNKNOWN
     answer = matches(f"/{regex}/", text or "")
     return Answer.UNKNOWN if text is None and answer is Answer.YES else answer
 
 
-# --- filters
-
-
 def filtered(filters: Node | None, trigger: Trigger, line: int) -> Runs:
     """Whether the filters of a job let the ref through. `line` is that of the job.
 
     A job without a filter for tags never runs for one; without a filter for branches it runs for all. A filter that is
-    an expression is asked about either.
+    an expression is asked about either. How `only` and `ignore` go together is not documented.
     """
     is_tag = isinstance(trigger.ref, Tag)
     cure = _TAGS_CURE if is_tag else f"let the filters there allow {_said(trigger)}, or keep it out of the rule"
     if isinstance(filters, Text) and filters:
         return Runs(_anyhow(filters, trigger), filters.line, f"its filters: {_because(filters, trigger)}", cure)
     rules = at(filters, "tags" if is_tag else "branches")
-    if rules is None and not is_tag:
-        return Runs(Answer.YES)
-    if rules is None:
-        why = "a job without a filter for tags never runs for a tag"
-        return Runs(Answer.NO, line if filters is None else filters.line, why, cure)
-    if not isinstance(rules, Map):
-        return Runs(Answer.UNKNOWN, line)
+    if not rules:
+        why, line = "a job without a filter for tags never runs for a tag", line if filters is None else filters.line
+        return Runs(Answer.NO, line, why, cure) if is_tag else Runs(Answer.YES)
     only, ignore = at(rules, "only"), at(rules, "ignore")
-    asked = [_is_named(node, trigger.ref.name) for node in (only, ignore) if node is not None]
-    if only is not None and ignore is not None and kleene_and(asked) is not Answer.NO:
-        answer = Answer.UNKNOWN  # `only` is "considered before" `ignore`
-    elif only is not None:
-        answer = asked[0]
-    else:
-        answer = OPPOSITE[asked[0]] if asked else (Answer.NO if is_tag else Answer.YES)
-    return Runs(answer, (only or ignore or rules).line, f"its filters: {_said(trigger)}", cure)
+    node = only or ignore
+    if node is None or (only and ignore):
+        return Runs(Answer.UNKNOWN, line)
+    answer = _is_named(node, trigger.ref.name)
+    return Runs(answer if only else OPPOSITE[answer], node.line, f"its filters: {_said(trigger)}", cure)
 
 
 def _is_named(node: Node, name: str) -> Answer:

@@ -6,29 +6,41 @@ which is; a matrix is required by its `alias`. Version 2 knows no parameters.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import permutations, product
-from math import factorial, prod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import product
+from math import prod
 from typing import Final
 
 from deploystep.core.build import Branch, Tag
-from deploystep.core.facts import Answer, kleene_and, kleene_or
+from deploystep.core.facts import Answer, kleene_or
 from deploystep.core.frozen import dataclass, replace
-from deploystep.core.source import Diagnostic, Place, Severity, Span
 from deploystep.project import conditions, reading
 from deploystep.project.conditions import UNKNOWN, Runs, Trigger, Value
-from deploystep.project.reading import ConfigUnreadable, Map, Text, at, items_of, key_line, map_of
+from deploystep.project.reading import ConfigUnreadable, Map, Node, Text, at, items_of, key_line, map_of, texts_of
 
 DEPLOYS: Final = re.compile(r"deploy(?!step)|release|publish|ship", re.IGNORECASE)
-_VERSION_2: Final = ("2", "2.0")  # of it CircleCI reads no parameters
+VERSION_2: Final = ("2", "2.0")  # of it CircleCI reads no parameters, and API v1.1 can start its jobs
 _MOST_NODES: Final = 100_000  # with what aliases repeat
-_MOST_NAMES: Final = 5000  # of one matrix, in every order
+_MOST_NAMES: Final = 5000  # of one matrix
 _MOST_CHAINED: Final = 200  # jobs of which each requires the next
-_STEPS: Final = frozenset({"pre-steps", "post-steps"})
-_SUCCEEDED: Final = frozenset({"success", "terminal"})
+_NO_STEPS: Final = frozenset({"pre-steps", "post-steps"})
 _REFUSED: Final = "CircleCI refuses this config: "
-_DECLARE: Final = "declare it under parameters: there, or correct its name"
-_SCHEDULE: Final = "name a workflow without triggers:, or make one of the same jobs"
+Read = Callable[[str], str | None]  #: the text of a file of the repository; None where there is none
+_STEP: Final = re.compile(r"\bdeploystep(?:\.pyz)?\s+(run|gate|plan)\b((?:(?!\bdeploystep\s)(?:\\\n|[^\n]))*)")
+_COMMENT: Final = re.compile(r"(?:^|(?<=\s))#[^\n]*", re.MULTILINE)
+_FILE: Final = re.compile(r"(?<![\w./-])(?:\./)?([\w-][\w./-]*)")
+_BUILT_IN: Final = frozenset({
+    "checkout", "run", "when", "unless", "save_cache", "restore_cache", "setup_remote_docker", "store_artifacts",
+    "store_test_results", "persist_to_workspace", "add_ssh_keys", "deploy",
+})  # fmt: skip
+_MOST_DEEP: Final = 8  # commands and conditions in each other
+#: A value that is filled in where the shell expects a command, or the name of a script.
+_MAY_RUN: Final = re.compile(
+    r"(?:^|[;&|(`]|(?<!\S)(?:then|do|else|bash|sh|zsh|source|\.|eval|exec|sudo|env|xargs|time|nohup|deploystep)\s)"
+    r"\s*(?:-\w+\s+)*[\"']?[\w./-]*<<[^<>]*>>",
+    re.MULTILINE,
+)
+RUN: Final = "run "  #: stands for `deploystep run`; no rule is called so
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +67,7 @@ class Job:
     def requires(self) -> list[str]:
         """Names of the jobs that it waits for, with whatever status."""
         found = at(self.fields, "requires")
-        return [*map(str, reading.texts_of(found)), *(str(key) for item in items_of(found) for key in map_of(item))]
+        return [*map(str, texts_of(found)), *(str(key) for item in items_of(found) for key in map_of(item))]
 
     def is_called(self, name: str) -> bool:
         """Whether it, or one that its matrix makes of it, has a name, or may have it once the config is compiled."""
@@ -74,31 +86,17 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """A workflow and its jobs, also by their names; `fields` are empty for a config that has jobs alone."""
+    """A workflow and its jobs; `fields` are empty for a config that has jobs alone."""
 
     name: str
     line: int
     fields: Map
     jobs: tuple[Job, ...]
-    named: Mapping[str, tuple[Job, ...]]
-
-    def called(self, name: str) -> list[Job]:
-        """The jobs that have a name, or may have it once CircleCI has compiled the config."""
-        start, is_open, _ = name.partition("<<")
-        if not is_open and name in self.named:
-            return [*self.named[name]]
-        return [j for j in self.jobs if j.is_called(name) or (is_open and any(n.startswith(start) for n in j.names))]
 
     def required(self, job: Job) -> list[Job]:
-        """The jobs that a job waits for, directly."""
-        return list({id(other): other for need in job.requires for other in self.called(need)}.values())
-
-    def all_required(self, job: Job) -> list[Job]:
-        """The jobs that a job waits for, directly or through others."""
-        found = self.required(job)
-        for each in found:
-            found += [other for other in self.required(each) if not any(other is one for one in found)]
-        return found
+        """The jobs that a job waits for, directly, or may once CircleCI has compiled the config."""
+        needs = job.requires
+        return [o for o in self.jobs if any(need == o.alias or o.is_called(need) for need in needs)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,22 +128,9 @@ class Config:
     refused: Runs | None  # where it is certain that CircleCI refuses it
 
     @property
-    def is_version_2(self) -> bool:
-        """Whether it is one of those that know no parameters, and whose jobs API v1.1 can start."""
-        return self.version in _VERSION_2
-
-    @property
     def jobs(self) -> list[Job]:
         """The jobs of all workflows."""
         return [job for workflow in self.workflows for job in workflow.jobs]
-
-    def place(self, line: int) -> Place:
-        """A line of it; 0 is the whole file."""
-        return Place(self.path, line)
-
-    def warning(self, code: str, what: str, span: Span, hint: str, line: int) -> Diagnostic:
-        """Say what is cured on a line of it, and keeps nothing from running."""
-        return Diagnostic(code, what, span, hint, Severity.WARNING).cured_in(self.place(line))
 
     def trigger(self, ref: Branch | Tag, sent: Mapping[str, Value], *, by_api: bool = True) -> Trigger:
         """A trigger that sends some parameters; the others have their defaults."""
@@ -154,7 +139,7 @@ class Config:
     def runs(self, trigger: Trigger) -> tuple[WorkflowRuns, ...]:
         """What runs for a trigger, in the order written."""
         no = self.refused
-        if no is None or trigger.is_any:
+        if no is None or trigger.by_api is None:
             return tuple(_workflow_runs(workflow, trigger) for workflow in self.workflows)
         return tuple(WorkflowRuns(w, no, tuple((job, no) for job in w.jobs)) for w in self.workflows)
 
@@ -162,16 +147,13 @@ class Config:
 def _workflow_runs(workflow: Workflow, trigger: Trigger) -> WorkflowRuns:
     opened = conditions.gate(workflow.fields, trigger)
     if items_of(at(workflow.fields, "triggers")) and opened.answer is not Answer.NO:
-        line = key_line(workflow.fields, "triggers")
-        why = "a workflow with triggers: runs by its schedule alone"
-        opened = Runs(Answer.UNKNOWN if trigger.is_any else Answer.NO, line, why, _SCHEDULE)
+        answer, line = Answer.UNKNOWN if trigger.by_api is None else Answer.NO, key_line(workflow.fields, "triggers")
+        cure = "name a workflow without triggers:, or make one of the same jobs"
+        opened = Runs(answer, line, "a workflow with triggers: runs by its schedule alone", cure)
     found: dict[int, Runs] = {}
-    jobs = []
-    for job in workflow.jobs:
-        runs = _job_runs(job, workflow, found, trigger, _MOST_CHAINED)
-        answer = kleene_and((opened.answer, runs.answer))
-        is_open = Answer.UNKNOWN is opened.answer is runs.answer  # then the filters tell more
-        jobs.append((job, runs if is_open or opened.answer is not answer or answer is Answer.YES else opened))
+    jobs = [(job, _job_runs(job, workflow, found, trigger, _MOST_CHAINED)) for job in workflow.jobs]
+    if opened.answer is not Answer.YES:  # where both are unknown, the filters tell more
+        jobs = [(j, opened if Answer.NO is opened.answer or runs.answer is Answer.YES else runs) for j, runs in jobs]
     running = kleene_or(runs.answer for _, runs in jobs)
     decides = next((runs for _, runs in jobs if runs.answer is running is not Answer.YES), opened)
     return WorkflowRuns(workflow, replace(decides, answer=running), tuple(jobs))
@@ -182,15 +164,13 @@ def _job_runs(job: Job, workflow: Workflow, found: dict[int, Runs], trigger: Tri
     if id(job) in found:
         return found[id(job)]
     mine = conditions.filtered(at(job.fields, "filters"), trigger, job.line)
-    if not workflow.fields and isinstance(trigger.ref, Tag):
+    if most == 0 or (not workflow.fields and isinstance(trigger.ref, Tag)):
         mine = Runs(Answer.UNKNOWN)  # of a config without workflows the docs do not tell
     found[id(job)] = mine  # a circle of jobs ends here
-    if mine.answer is Answer.NO:
+    if most == 0 or mine.answer is Answer.NO:
         return mine
-    if most == 0:
-        return Runs(Answer.UNKNOWN)
     needed = [(other, _job_runs(other, workflow, found, trigger, most - 1)) for other in workflow.required(job)]
-    statuses = (node for item in items_of(at(job.fields, "requires")) for node in map_of(item).values())
+    statuses = (texts_of(node) for item in items_of(at(job.fields, "requires")) for node in map_of(item).values())
     out = [(other, runs) for other, runs in needed if runs.answer is Answer.NO]
     if out:
         other, runs = out[0]
@@ -198,29 +178,62 @@ def _job_runs(job: Job, workflow: Workflow, found: dict[int, Runs], trigger: Tri
         is_out = len(out) == len(needed) or (is_certain and isinstance(trigger.ref, Tag))
         answer = Answer.NO if is_out else mine.answer if is_certain else Answer.UNKNOWN
         mine = Runs(answer, runs.line, f"it requires '{other.alias}': {runs.why}", runs.cure)
-    elif mine.answer is Answer.YES and any(_SUCCEEDED.isdisjoint(reading.texts_of(node)) for node in statuses):
-        mine = Runs(Answer.UNKNOWN, job.line, "it waits for another status of a job than success")
+    elif mine.answer is Answer.YES and (
+        len(needed) < len(job.requires) or any(map({"success", "terminal"}.isdisjoint, statuses))
+    ):
+        mine = Runs(Answer.UNKNOWN, job.line, "it requires a job, or a status of one, that is not known")
     elif needed and mine.answer is Answer.YES and all(runs.answer is Answer.UNKNOWN for _, runs in needed):
         mine = needed[0][1]
     found[id(job)] = mine
     return mine
 
 
-def read_config(path: str, text: str) -> Config:
-    """Read a config. Raises ConfigUnreadable."""
-    root = reading.read_yaml(text)
+@dataclass(frozen=True, slots=True)
+class WouldRun:
+    """What a trigger would start: in words, and each workflow that runs or may, with its jobs."""
+
+    text: str
+    workflows: tuple[WorkflowRuns, ...] = ()
+
+
+def would_run(config: Config, ref: Branch | Tag, parameters: Mapping[str, Value]) -> WouldRun:
+    """What a trigger with these parameters would start."""
+    if config.setup:
+        return WouldRun(f"not known: {config.path}:{config.setup}: a setup config is continued by another one")
+    for name in (name for name in parameters if name not in config.parameters):
+        return WouldRun(f"nothing: {config.path} does not declare parameter '{name}'")
+    all_runs = config.runs(config.trigger(ref, parameters))
+    running = tuple(w for w in all_runs if w.runs.answer is not Answer.NO)
+    if running:
+        return WouldRun("; ".join(map(_told, running)), running)
+    reasons = "; ".join(f"{w.workflow.name} ({config.path}:{w.runs.line}: {w.runs.why})" for w in all_runs)
+    return WouldRun(f"nothing: {reasons or 'there is no workflow'}")
+
+
+def _told(w: WorkflowRuns) -> str:
+    """A workflow and its jobs; "perhaps" is said of a job only where it is not said of all of them."""
+    perhaps, maybe = ("", "perhaps ") if w.runs.answer is Answer.YES else ("perhaps ", "")
+    words = {Answer.YES: "", Answer.UNKNOWN: maybe}
+    jobs = [f"{words[runs.answer]}{job.alias}" for job, runs in w.jobs if runs.answer in words]
+    return f"{perhaps}workflow {w.workflow.name}: {', '.join(jobs)}"
+
+
+def read_config(path: str, text: str, root: Node | None = None) -> Config:
+    """Read a config; `root` is its tree, if that is made already. Raises ConfigUnreadable."""
+    root = reading.read_yaml(text) if root is None else root
     if not isinstance(root, Map):
         raise ConfigUnreadable(root.line, "it is not a map")
-    parts = [node for key in ("workflows", "jobs", "commands") if (node := at(root, key)) is not None]
-    if any(reading.size(node, {}) > _MOST_NODES for node in parts):
+    if root.size > _MOST_NODES:
         raise ConfigUnreadable(1, "it is too large, with what its aliases repeat")
     version, setup = at(root, "version"), at(root, "setup")
     is_setup = setup is not None and not (isinstance(setup, Text) and reading.typed(setup) is False)
     written, jobs = map_of(at(root, "workflows")), map_of(at(root, "jobs"))
-    workflows = [_workflow(name, fields) for name, fields in written.items() if isinstance(fields, Map)]
-    for only in [job_of(key) for key in jobs if key == "build" and not written]:
-        workflows = [Workflow(only.key, only.line, Map(), (only,), {only.key: (only,)})]
-    declared = map_of(at(root, "parameters")) if version not in _VERSION_2 else {}
+    workflows = []
+    for name, fields in ((name, each) for name, each in written.items() if isinstance(each, Map)):
+        entries = [each for each in items_of(at(fields, "jobs")) if each and not isinstance(each, reading.Items)]
+        workflows.append(Workflow(str(name), name.line, fields, tuple(map(job_of, entries))))
+    workflows += [Workflow(key, key.line, Map(), (job_of(key),)) for key in jobs if key == "build" and not written]
+    declared = map_of(at(root, "parameters")) if version not in VERSION_2 else {}
     parameters = {str(name): _declared(name, map_of(node)) for name, node in declared.items()}
     refused = next(_refusals(workflows, root, parameters if version == "2.1" else None), None)
     line, kind = key_line(root, "setup") if is_setup else 0, str(version) if isinstance(version, Text) else ""
@@ -229,65 +242,143 @@ def read_config(path: str, text: str) -> Config:
 
 
 def _declared(name: Text, fields: Map) -> Declared:
-    default, found = at(fields, "default"), at(fields, "type")
-    kind = str(found) if isinstance(found, Text) else "string"
+    default, kind = at(fields, "default"), at(fields, "type")
     value: Value = UNKNOWN
     if isinstance(default, Text):
-        value = str(default) if found in ("string", "enum") else reading.typed(default)
-    return Declared(kind, name.line, tuple(map(str, reading.texts_of(at(fields, "enum")))), value)
-
-
-def _workflow(name: Text, fields: Map) -> Workflow:
-    entries = items_of(at(fields, "jobs"))
-    jobs = tuple(job_of(entry) for entry in entries if isinstance(entry, Text | Map) and entry)
-    named: dict[str, tuple[Job, ...]] = {}
-    for job in jobs:
-        for each in {job.alias, *job.names}:
-            named[each] = (*named.get(each, ()), job)
-    return Workflow(str(name), name.line, fields, jobs, named)
+        value = str(default) if kind in ("string", "enum") else reading.typed(default)
+    return Declared(str(kind or "string"), name.line, tuple(map(str, texts_of(at(fields, "enum")))), value)
 
 
 def _refusals(workflows: Iterable[Workflow], root: Map, parameters: Mapping[str, Declared] | None) -> Iterator[Runs]:
-    """Why CircleCI refuses a config: workflows name jobs, and jobs parameters, that there are not."""
+    """Why CircleCI refuses a config: workflows name jobs, and they or jobs parameters, that there are not."""
     jobs = map_of(at(root, "jobs"))
     for workflow in workflows:
-        names = {*workflow.named, *(job.key for job in workflow.jobs)}
-        # a name that only compiling tells, or a second one that CircleCI numbers, may be the one that is required
-        is_clear = all("<<" not in name and len(found) == 1 for name, found in workflow.named.items())
-        for job in workflow.jobs if "job-groups" not in root else ():
-            for need in (n for n in job.requires if is_clear and "<<" not in n and n not in names):
-                why = f"{_REFUSED}job '{job.alias}' requires '{need}', which workflow '{workflow.name}' has not"
-                yield Runs(Answer.NO, job.line, why, "correct the name there")
-            if jobs and "/" not in job.key and job.key not in jobs and not job.is_approval:
+        for job in workflow.jobs if jobs and "job-groups" not in root else ():
+            if "/" not in job.key and job.key not in jobs and not job.is_approval:
                 yield Runs(Answer.NO, job.line, f"{_REFUSED}there is no job '{job.key}'", "correct the name there")
-        nodes = [workflow.fields, *(at(jobs, job.key) for job in workflow.jobs)]
-        found = [(text, conditions.filled_parameters(text)) for node in nodes for text in reading.all_texts(node)]
-        for word in ("when", "unless", "filters"):
-            found += [(text, conditions.parameters_in(text)) for text in reading.under(workflow.fields, word, _STEPS)]
-        for text, names in found if parameters is not None else ():
+        gates = (reading.under(workflow.fields, word, _NO_STEPS) for word in ("when", "unless", "filters"))
+        named = [(text, conditions.parameters_in(text)) for texts in gates for text in texts]
+        bodies = (text for job in workflow.jobs for text in reading.all_texts(at(jobs, job.key)))
+        named += [(text, conditions.parameters_in(" ".join(conditions.TAG.findall(text)))) for text in bodies]
+        for text, names in named if parameters is not None else ():
             for name in sorted(names - (parameters or {}).keys()):
-                yield Runs(Answer.NO, text.line, f"{_REFUSED}parameter '{name}' is not declared", _DECLARE)
+                cure = "declare it under parameters: there, or correct its name"
+                yield Runs(Answer.NO, text.line, f"{_REFUSED}parameter '{name}' is not declared", cure)
 
 
-def job_of(entry: Text | Map) -> Job:
-    """A job as it is written in the list of a workflow."""
-    key = entry if isinstance(entry, Text) else next(iter(entry))
-    matrix, names = at(entry, key, "matrix"), _names(str(key), map_of(at(entry, key)))
+def job_of(entry: Node) -> Job:
+    """A job as it is written in the list of a workflow: its name, or a map of that."""
+    key = entry if isinstance(entry, Text) else next(iter(map_of(entry)))
+    fields, matrix = map_of(at(entry, key)), at(entry, key, "matrix")
+    names = _names(str(key), fields)
     alias = at(matrix, "alias") or (names[0] if matrix is None else key)
-    return Job(str(key), names, str(alias), key.line, map_of(at(entry, key)))
+    return Job(str(key), names, str(alias), key.line, fields)
 
 
 def _names(key: str, fields: Map) -> tuple[str, ...]:
-    """Every name that a matrix gives a job; those of an unnamed one in each order, which the docs do not tell."""
-    name, matrix = at(fields, "name"), at(fields, "matrix")
-    values = map_of(at(matrix, "parameters"))
-    lists = [items_of(each) for each in values.values()]
-    is_literal = all(isinstance(item, Text) and "<<" not in item for each in lists for item in each)
-    chosen: list[dict[str, str]] = []
-    if lists and is_literal and prod(map(len, lists)) * factorial(len(lists)) <= _MOST_NAMES:
-        every = (dict(zip(map(str, values), map(str, each), strict=True)) for each in product(*lists))
-        chosen = [each for each in every if each not in items_of(at(matrix, "exclude"))]
-    if isinstance(name, Text):
-        return tuple(reading.with_values(name, "matrix", each) for each in chosen) or (str(name),)
-    found = tuple("-".join((key, *order)) for each in chosen for order in permutations(each.values()))
-    return found or (key if matrix is None else f"{key}-<<",)
+    """Every name that a matrix gives a job; of an unnamed one with several parameters their order is not documented."""
+    name, values = at(fields, "name"), map_of(at(fields, "matrix", "parameters"))
+    lists = [[str(item) if isinstance(item, Text) else "<<" for item in items_of(each)] for each in values.values()]
+    if not isinstance(name, Text):
+        names = tuple(f"{key}-{item}" for item in lists[0]) if len(lists) == 1 else ()
+        return names or (f"{key}-<<" if "matrix" in fields else key,)
+    chosen = product(*lists) if prod(map(len, lists)) <= _MOST_NAMES else ()
+    return tuple(_filled(name, dict(zip(map(str, values), each, strict=True))) for each in chosen) or (str(name),)
+
+
+def _filled(name: str, values: Mapping[str, str]) -> str:
+    return re.sub(r"<<\s*matrix\.([\w-]+)\s*>>", lambda found: values.get(found[1], found[0]), name)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of this step: whether it is made, on which line, and whether the repository has been checked out by then.
+
+    `words` has `RUN`, or the words among which `gate` has the name of its rule.
+    """
+
+    answer: Answer
+    line: int
+    has_checkout: Answer = Answer.UNKNOWN
+    words: tuple[str, ...] = ()
+
+
+def _of_orb(name: str, fields: Node | None, config: Config) -> tuple[tuple[str, ...], ...]:
+    """What a job or command calls where it is that of an orb for this step; nothing where it is not."""
+    orb, _, command = name.partition("/")
+    source, rule = at(config.root, "orbs", orb), at(fields, "rule")
+    if "deploystep" not in (f"{orb} {source}" if isinstance(source, Text) else orb) or command not in ("run", "gate"):
+        return ()
+    return ((RUN,) if command == "run" else (rule,) if isinstance(rule, Text) else ("$",),)
+
+
+class JobSteps:
+    """What the steps of a job do, in their order, with `pre-steps` and `post-steps` of its workflow.
+
+    `answer` is NO until one of them may run anything; `calls` are those of this step; `idle` is the line of one that
+    does nothing, 0 where there is none. Another job may stand in with `override-with`, where its orb has that.
+    """
+
+    def __init__(self, config: Config, job: Job, read: Read) -> None:
+        self.config, self.read, self.line = config, read, job.line
+        definition = None if at(job.fields, "override-with") else at(config.root, "jobs", job.key)
+        ours = _of_orb(job.key, job.fields, config) if definition is None else ()
+        self.calls = [Call(Answer.YES, job.line, words=words) for words in ours]
+        self.answer = Answer.UNKNOWN if definition is None and not ours and not job.is_approval else Answer.NO
+        self.checkout, self.idle = Answer.NO, 0
+        for node in (at(job.fields, "pre-steps"), at(definition, "steps"), at(job.fields, "post-steps")):
+            self.follow(items_of(node), Answer.YES, 0)
+
+    def of(self, *names: str) -> Call:
+        """The first call for one of the names: `RUN`, or a rule that `gate` judges; else whether there may be one."""
+        meant = [call for call in self.calls if not {*names}.isdisjoint(call.words)]
+        may_be = any("$" in word or "<<" in word for call in self.calls for word in call.words) and names != (RUN,)
+        other = Call(Answer.UNKNOWN if may_be else self.answer, self.line, self.checkout)
+        return next((call for call in meant if call.answer is Answer.YES), [*meant, other][0])
+
+    def follow(self, steps: Sequence[Node], certain: Answer, depth: int) -> None:
+        """Follow steps, which are run for certain or perhaps, into commands and conditions."""
+        commands = map_of(at(self.config.root, "commands"))
+        for node in steps:
+            name = node if isinstance(node, Text) else next(iter(map_of(node)), Text(""))
+            fields = at(node, name)
+            if depth > _MOST_DEEP or isinstance(node, reading.Items) or "<<" in name:
+                self.is_open()
+            elif name == "checkout":
+                self.checkout = kleene_or((self.checkout, certain))
+            elif name in ("run", "deploy"):
+                command = fields if isinstance(fields, Text) else at(fields, "command")
+                self.run(command, certain) if isinstance(command, Text) else self.is_open()
+            elif name in ("when", "unless"):
+                condition = at(fields, "condition")
+                holds = reading.typed(condition) if isinstance(condition, Text) else None
+                if holds is not (name == "unless"):
+                    is_known = certain if isinstance(holds, bool) else Answer.UNKNOWN
+                    self.follow(items_of(at(fields, "steps")), is_known, depth + 1)
+            elif name in commands:
+                self.follow(items_of(at(commands, name, "steps")), certain, depth + 1)
+            elif name not in _BUILT_IN:
+                ours = _of_orb(name, fields, self.config)
+                self.calls += [Call(certain, name.line, self.checkout, words) for words in ours]
+                self.is_open()
+
+    def is_open(self) -> None:
+        """Something is done that is not known."""
+        self.answer, self.checkout = Answer.UNKNOWN, kleene_or((self.checkout, Answer.UNKNOWN))
+
+    def run(self, command: Text, certain: Answer) -> None:
+        """Look at a shell command, and the scripts of the repository that it names."""
+        texts = [command, *(t for name in dict.fromkeys(_FILE.findall(command)) if (t := self.read(name)) is not None)]
+        if any("git clone" in text or "git fetch" in text for text in texts):
+            self.checkout = kleene_or((self.checkout, certain))
+        found = [(m[1], m[2]) for text in texts for m in _STEP.finditer(_COMMENT.sub("", text))]
+        for word, rest in found:
+            if word == "plan" or re.search(r"--(?:dry-run|sandbox)\b", rest):
+                self.idle = self.idle or command.line
+                continue
+            options = re.split(r" -- |[;&|]", rest)[0].replace("\\\n", " ")
+            named = [w.strip("'\";)") for w in options.split() if not w.startswith("-")]  # or an option's value
+            words = (RUN,) if word == "run" else tuple(named) or ("$",)
+            self.calls.append(Call(Answer.UNKNOWN if "<<" in options else certain, command.line, self.checkout, words))
+        if not found and _MAY_RUN.search(command):
+            self.is_open()

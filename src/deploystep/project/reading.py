@@ -3,50 +3,38 @@
 The last of several anchors of one name counts, merge keys (`<<`) are merged, tabs at the end of a line do not matter.
 """
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
 import yaml
 
-_BOOLEANS: Final = {
-    **dict.fromkeys(("true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"), True),
-    **dict.fromkeys(("false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"), False),
-}
-_NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
+_FAST: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SAFE: Final = yaml.SafeLoader("")
 
 
-class Text(str):
+class Text(str):  # noqa: SLOT000 - its fields have defaults
     """A scalar as it was written; `is_plain` without quotes, so that YAML may give it another type.
 
     It begins on a line (0 is nowhere), at a column, and ends before the place `end`; all count from 1.
     """
 
-    __slots__ = ("column", "end", "is_plain", "line")
-    line: int
-    column: int
-    end: tuple[int, int]
-    is_plain: bool
-
-    def __new__(  # noqa: PYI034 - Self is newer
-        cls, value: str, line: int = 0, column: int = 0, end: tuple[int, int] = (0, 0), *, is_plain: bool = False
-    ) -> "Text":
-        """Keep the place beside the text."""
-        made = super().__new__(cls, value)
-        made.line, made.column, made.end, made.is_plain = line, column, end, is_plain
-        return made
+    line = 0
+    size = 1
+    column = 0
+    end = (0, 0)
+    is_plain = False
 
 
 class Items(list["Node"]):
-    """A list, and the line on which it begins."""
+    """A list, the line on which it begins, and how many nodes it has, with what aliases repeat."""
 
-    line = 0
+    line, size = 0, 1
 
 
 class Map(dict[Text, "Node"]):
-    """A map, and the line on which it begins."""
+    """A map, as a list."""
 
-    line = 0
+    line, size = 0, 1
 
 
 Node: TypeAlias = Text | Items | Map
@@ -61,23 +49,18 @@ class ConfigUnreadable(Exception):
         self.line, self.why, self.column = line, why, column
 
 
-class _Composer(yaml.composer.Composer):
+class _Loader(yaml.composer.Composer, _FAST):  # type: ignore[misc, valid-type]
     """Takes the last of several anchors of one name, which PyYAML refuses."""
 
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[attr-defined]
-        if not isinstance(event, yaml.AliasEvent):
-            self.anchors.pop(getattr(event, "anchor", None), None)
-        return super().compose_node(parent, index)
-
-
-_FAST: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _Loader(_Composer, _FAST):  # type: ignore[misc, valid-type]
     def __init__(self, text: str) -> None:
         _FAST.__init__(self, text)
         self.anchors: dict[str | None, yaml.Node] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()
+        if not isinstance(event, yaml.AliasEvent):
+            self.anchors.pop(getattr(event, "anchor", None), None)
+        return super().compose_node(parent, index)
 
 
 def read_yaml(text: str) -> Node:
@@ -89,64 +72,45 @@ def read_yaml(text: str) -> Node:
         if root is None:
             raise ConfigUnreadable(1, "it is empty")
         return _made(root, loader, {})
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise ConfigUnreadable(line, f"YAML cannot read it: {error.problem}", column) from None
     except RecursionError:
         raise ConfigUnreadable(1, "it is nested too deeply") from None
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigUnreadable(1, f"YAML cannot read it: {error}") from None
-
-
-def size(node: Node, known: dict[int, int]) -> int:
-    """How many nodes there are, those that an alias repeats counted each time."""
-    if isinstance(node, Text):
-        return 1
-    if id(node) not in known:
-        known[id(node)] = 1  # an alias within itself ends here
-        known[id(node)] += sum(size(each, known) for each in (node.values() if isinstance(node, Map) else node))
-    return known[id(node)]
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise ConfigUnreadable(line, f"YAML cannot read it: {getattr(error, 'problem', error)}", column) from None
 
 
 def _made(node: yaml.Node, loader: Any, known: dict[int, Node]) -> Node:
     """The node as a text, list or map; what an alias repeats is made once."""
     if isinstance(node, yaml.ScalarNode):
-        start, end = node.start_mark, node.end_mark
-        place = (start.line + 1, start.column + 1, (end.line + 1, end.column + 1))
-        return Text(node.value, *place, is_plain=not node.style)
+        text, start, end = Text(node.value), node.start_mark, node.end_mark
+        text.line, text.column, text.end = start.line + 1, start.column + 1, (end.line + 1, end.column + 1)
+        text.is_plain = not node.style
+        return text
     if id(node) in known:
         return known[id(node)]
     made = known[id(node)] = Map() if isinstance(node, yaml.MappingNode) else Items()
     made.line = node.start_mark.line + 1
     if isinstance(made, Items):
         made.extend(_made(item, loader, known) for item in node.value)
-        return made
-    loader.flatten_mapping(node)
-    for key, value in node.value:
-        name = _made(key, loader, known)
-        if isinstance(name, Text):
-            made.pop(name, None)  # the last of several keys counts, and its line
-            made[name] = _made(value, loader, known)
+    else:
+        loader.flatten_mapping(node)
+        for key, value in node.value:
+            name = _made(key, loader, known)
+            if isinstance(name, Text):
+                made.pop(name, None)  # the last of several keys counts, and its line
+                made[name] = _made(value, loader, known)
+    made.size += sum(each.size for each in (made if isinstance(made, Items) else made.values()))
     return made
 
 
 def typed(text: Text) -> Typed:
     """What YAML makes of a scalar: true, false, a whole number, nothing, or the text."""
-    if not text.is_plain:
+    tag = _SAFE.resolve(yaml.ScalarNode, str(text), (text.is_plain, not text.is_plain))  # type: ignore[no-untyped-call]
+    if not tag.endswith((":bool", ":int", ":null")):
         return str(text)
-    if text in _NULLS:
-        return None
-    digits = text.removeprefix("-")
-    if digits.isascii() and digits.isdigit() and (digits == "0" or digits[0] != "0"):
-        return int(text)
-    return _BOOLEANS.get(str(text), str(text))
-
-
-def with_values(text: Text, scope: str, values: Mapping[str, str]) -> Text:
-    """The text with what is filled in for `<< SCOPE.NAME >>`, where that is known."""
-    made = re.sub(rf"<<\s*{scope}\.([\w-]+)\s*>>", lambda found: values.get(found[1], found[0]), text)
-    return Text(made, text.line, text.column, text.end, is_plain=text.is_plain)
+    found: Typed = _SAFE.yaml_constructors[tag](_SAFE, yaml.ScalarNode(tag, str(text)))
+    return found
 
 
 def at(node: Node | None, *keys: str) -> Node | None:
@@ -168,8 +132,7 @@ def items_of(node: Node | None) -> Items:
 
 def texts_of(node: Node | None) -> list[Text]:
     """The text, or the texts of the list."""
-    found = node if isinstance(node, Items) else [node]
-    return [item for item in found if isinstance(item, Text)]
+    return [item for item in (node if isinstance(node, Items) else [node]) if isinstance(item, Text)]
 
 
 def key_line(fields: Map, key: str) -> int:
@@ -186,10 +149,8 @@ def below(node: Node | None, without: frozenset[str] = frozenset()) -> Iterator[
         if isinstance(one, Text) or id(one) not in seen:
             yield one
             seen.add(id(one))
-            if isinstance(one, Map):
-                waiting += [value for key, value in one.items() if key not in without]
-            elif isinstance(one, Items):
-                waiting += one
+            if not isinstance(one, Text):
+                waiting += one if isinstance(one, Items) else (v for key, v in one.items() if key not in without)
 
 
 def all_texts(node: Node | None, without: frozenset[str] = frozenset()) -> Iterator[Text]:

@@ -68,7 +68,7 @@ ON_TAG: Final = Trigger(Tag("v1.4.0"), by_api=True, parameters=PARAMETERS)
         (["not pipeline.parameters.empty"], UNKNOWN),  # docs and evaluator disagree about 0 and ""
         # no expressions, or ones that CircleCI refuses
         (["pipeline.git.branch =~ /main/", "true and", "(true", "true true", '5 > "a"', '5 starts-with "a"',
-          '"a" matches "a"', "5 matches /a/", "true & false", "(" * 50 + "true" + ")" * 50], UNKNOWN),
+          '"a" matches "a"', "5 matches /a/", "true & false", "(" * 5000 + "true" + ")" * 5000], UNKNOWN),
         ([r'"say \"a\\b\"" == "say \"a\\b\""'], True),
         ([""], UNKNOWN),
     ],
@@ -82,7 +82,7 @@ def test_the_value_of_an_expression(texts: list[str], value: Value) -> None:
     [
         ("<< pipeline.parameters.seven >>", 7),
         ("<<pipeline.parameters.yes>>", True),
-        ("release-<< pipeline.parameters.env >>-<< pipeline.parameters.yes >>", "release-staging-true"),
+        ("release-<< pipeline.parameters.env >>-<< pipeline.parameters.yes >>", UNKNOWN),
         ("x-<< pipeline.git.tag >>", UNKNOWN),
         ("<<# parameters.x >>a<</ parameters.x >>", UNKNOWN),
         ("<< parameters.x >>", UNKNOWN),
@@ -90,7 +90,7 @@ def test_the_value_of_an_expression(texts: list[str], value: Value) -> None:
     ],
 )
 def test_a_text_is_filled_in(text: str, value: Value) -> None:
-    assert filled(Text(text, 1), ON_MAIN) == value
+    assert filled(Text(text), ON_MAIN) == value
 
 
 YES, NO, OPEN = Answer.YES, Answer.NO, Answer.UNKNOWN
@@ -169,7 +169,7 @@ def test_what_started_the_pipeline(text: str, pushed: Answer, by_api: Answer) ->
     fields = map_of(read_yaml(f"when: {text}" if text[0] in "{<" else f"when: '{text}'"))
     push = Trigger(Branch("main"), by_api=False, parameters=PARAMETERS)
     assert [gate(fields, trigger).answer for trigger in (push, ON_MAIN)] == [pushed, by_api]
-    anyhow = Trigger(Branch("main"), by_api=True, parameters={}, is_any=True)
+    anyhow = Trigger(Branch("main"), by_api=None, parameters={})
     assert gate(fields, anyhow).answer is OPEN or "or pipeline.git.branch" in text
 
 
