@@ -55,7 +55,7 @@ class _Composer(yaml.composer.Composer):
     anchors: dict[str | None, yaml.Node]
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event = self.peek_event()
+        event = self.peek_event()  # type: ignore[attr-defined] # which every parser has
         if not isinstance(event, yaml.AliasEvent):
             self.anchors.pop(getattr(event, "anchor", None), None)
         return super().compose_node(parent, index)
