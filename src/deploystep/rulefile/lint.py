@@ -12,6 +12,7 @@ from deploystep.core.build import Branch, BuildContext, ParallelNode, Tag, Varia
 from deploystep.core.decide import condition
 from deploystep.core.deploy import carries_key, own_variables
 from deploystep.core.facts import Answer, Facts
+from deploystep.core.frozen import replace
 from deploystep.core.matchers import concerns
 from deploystep.core.patterns import Pattern, PatternSet
 from deploystep.core.patterns.automaton import WORK
@@ -186,8 +187,9 @@ def _plain(patterns: core.Patterns) -> tuple[Pattern, ...]:
     return tuple(pattern.value for pattern in patterns)
 
 
-def warn(rules: core.RuleSet, report: Report) -> None:
-    """Warn of what may say less than it seems to, or not do what it seems to."""
+def warn(rules: core.RuleSet, report: Report, *, is_whole: bool) -> None:
+    """Warn of what may say less than it seems to; of what rules are to each other only where the file is whole."""
+    rules = rules if is_whole else replace(rules, cases=(), freezes=())
     conditions = [guard.when for guard in rules.never] + [c for r in rules.rules for c in (r.when, r.unless) if c]
     for matcher in core.matchers_of(*conditions):
         for pattern in (pattern for patterns in core.patterns_of(matcher) for pattern in patterns):
@@ -201,7 +203,8 @@ def warn(rules: core.RuleSet, report: Report) -> None:
     if rules.unzoned is not None:
         what = "this time is in UTC: neither it nor the file names a time zone"
         report.add("W401", what, rules.unzoned, "write for example  timezone: Europe/Berlin  in the file")
-    _warn_of_pairs(rules, report)
+    if is_whole:
+        _warn_of_pairs(rules, report)
 
 
 def _check_rule(rule: core.Rule, freezes: tuple[core.Freeze, ...], report: Report) -> None:

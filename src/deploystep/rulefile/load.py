@@ -51,23 +51,26 @@ class Examined:
 
 def load(source: SourceFile) -> core.RuleSet:
     """Read a rule file. Raises RuleFileInvalid with every error, sorted; warnings are for `examine`."""
-    report = Report()
-    with suppress(Stopped):
-        return _read(source, report)
-    raise report.refusal(source)
-
-
-def examine(source: SourceFile) -> Examined:
-    """Read a rule file and say everything that is wrong, or, where nothing is, suspicious."""
     report, rules = Report(), None
     with suppress(Stopped):
         rules = _read(source, report)
-        lint.warn(rules, report)
+    if rules is None or report.errors:
+        raise report.refusal(source)
+    return rules
+
+
+def examine(source: SourceFile) -> Examined:
+    """Read a rule file and say everything that is wrong or suspicious."""
+    report, rules = Report(), None
+    with suppress(Stopped):
+        found = _read(source, report)
+        rules = None if report.errors else found
+        lint.warn(found, report, is_whole=rules is not None)
     return Examined(rules, in_order(report.diagnostics))
 
 
 def _read(source: SourceFile, report: Report) -> core.RuleSet:
-    """What the file says. Raises Stopped after a report."""
+    """As much as could be read. Raises Stopped where nothing could; the report has all that is wrong."""
     WORK.begin()
     node = read(source, report, _FILE.example)
     before = report.diagnostics[:]
@@ -79,8 +82,6 @@ def _read(source: SourceFile, report: Report) -> core.RuleSet:
     rules = _Loader(file, report).file(source)
     # what is whole is examined even where something else is wrong: nobody likes to be told in turns
     lint.refuse_useless(rules, report)
-    if report.errors:
-        raise Stopped
     return rules
 
 

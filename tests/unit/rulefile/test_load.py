@@ -156,6 +156,12 @@ def test_warnings_do_not_keep_a_file_from_being_loaded() -> None:
     assert examined.rules == loaded(text)
 
 
+def test_what_is_suspicious_is_said_beside_what_is_wrong(said: Said) -> None:
+    text = with_rule("    when: {branch: '*'}\n    deploy: {job: x}\n  - name: a\n    when: {brnch: x}\n" + DEPLOY)
+    text += "cases: [{name: c, given: {branch: x}, expect: {fire: []}}]\n"  # of which nothing is said: it is not whole
+    assert [m.partition("[")[2][:4] for m in said(text)] == ["W302", "W601", "E106", "E102"]
+
+
 @pytest.mark.parametrize(
     ("since", "deploy", "question"),
     [
