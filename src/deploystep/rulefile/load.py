@@ -245,9 +245,17 @@ class _Loader:
         if at := deploy.both("job", "workflow"):
             hint = "API v1.1 starts one job; to start a workflow, remove job:"
             self.report.add("E607", "'job' and 'workflow' exclude each other", at, hint)
+        is_for_tags = not name and bool(when) and all(each["tag"] and not each.has("branch") for each in when)
+        if job and (is_for_tags or (to and isinstance(to.ref, Tag))):
+            what = "'job' cannot be sent for a tag: API v1.1 triggers a job on a branch"
+            self.report.add("E602", what, job.span, "gate a workflow on a parameter and use workflow:")
         sent = tuple(core.Parameter(key, value) for key, value in deploy["parameters"] or ())
-        for _, value in deploy["parameters"] or ():
-            for reference in value.value.references if isinstance(value.value, params.Template) else ():
+        for key, value in deploy["parameters"] or ():
+            parts = value.value.parts if isinstance(value.value, params.Template) else ()
+            if (length := sum(len(part) for part in parts if isinstance(part, str))) > params.MAX_VALUE:
+                what = f"parameter {shown(key.value)} is too long: {length} characters"
+                self.report.add("E510", what, value.span, f"CircleCI takes {params.MAX_VALUE} at most")
+            for reference in (part for part in parts if isinstance(part, params.Reference)):
                 at = value.span.part(value.value.text, reference.offset, reference.width)
                 self._check_value(reference.name, at, rule, when)
         return core.Deploy(to, job, workflow, sent, rule.places["deploy"])

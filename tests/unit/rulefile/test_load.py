@@ -196,6 +196,19 @@ def parameters(count: int) -> str:
     )
 
 
+def started(job: str, when: str, at: str = "branch: m") -> str:
+    target = f"targets: {{d: {{project: gh/a/b, {at}}}}}\n"
+    return target + with_rule(f"    when: {when}\n    deploy: {{job: {job}}}\n")
+
+
+JOBS = [
+    ("{tag: v*}", ["E602"]),
+    ("{branch: x}", ["W601"]),
+    ("[{tag: v*}, {branch: x}]", ["W601"]),
+    ("[{tag: v*}, {brnch: x}]", ["E102"]),
+]
+
+
 @pytest.mark.parametrize(
     ("text", "codes"),
     [
@@ -211,6 +224,16 @@ def parameters(count: int) -> str:
         (sending("v", "k" * 129), ["E501"]),
         (sending("'" + "$x" * 9000 + "'"), ["E503"]),
         (sending("9" * 5000), ["E502"]),
+        # what is too long in every build is known before any; `$$` is sent as one character
+        (sending("x" * 512), []),
+        (sending("x" * 513), ["E510"]),
+        (sending("'" + "$$" * 512 + "${CIRCLE_SHA1}'"), []),
+        (sending("'" + "$$" * 513 + "${CIRCLE_SHA1}'"), ["E510"]),
+        # a job is sent for a branch: that of its target, or else that of the build
+        *((started("j", when), codes) for when, codes in JOBS),
+        (started("j, to: d", "{branch: x}", "tag: v1"), ["E602"]),
+        (started("j, to: d", "{tag: v*}", "branch: m"), ["W601"]),
+        (started("j, to: e", "{tag: v*}", "branch: m"), ["E601", "W601"]),
         *((f"api: {api}\n{branches(1)}", []) for api in ("v2", "v2-pipeline")),
         *((f"api: {api}\n{branches(1)}", ["E104"]) for api in ("v1.1", "v2.1")),
         # what one alternative leaves unset fails there, unless it asks for it
