@@ -35,6 +35,7 @@ E012 | a merge key (<<) | places in merged maps are ambiguous | write the keys o
 E013 | more than one YAML document | a line --- or ... in the file | keep one document
 E014 | the file is empty | nothing but comments | begin with version: 1
 E015 | an alias that cannot be followed | it repeats itself, or too much | write it out
+E017 | a bracket that is never closed | what follows on later lines is read as part of its list or map | close it
 E101 | the wrong kind of value | a text, list or map is written where another is wanted | write it as the example in the message
 E102 | an unknown key | a slip, or a word of another system | take the key that the message proposes
 E103 | a required key is missing | every map has keys that it needs | add it as the example shows

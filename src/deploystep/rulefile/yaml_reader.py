@@ -103,10 +103,13 @@ def read(source: SourceFile, report: Report, begins: str, *, most: int = MAX_BYT
     if size > most:
         report.stop("E008", f"the file has {size} bytes", Span(Pos(1, 1)), f"the limit is {most}")
     is_plain = source.text.replace("\n", "").isprintable()  # as none of the hidden ones is
-    if not is_plain and (hidden := re.compile(_HIDDEN).search(source.text, source.text.startswith("\ufeff"))):
-        name = unicodedata.name(hidden[0], "a control character").lower()
-        what = f"the invisible character U+{ord(hidden[0]):04X} ({name}) is not allowed here"
-        report.stop("E007", what, Span(_place(source, hidden.start())), "remove it")
+    found = [] if is_plain else list(re.compile(_HIDDEN).finditer(source.text, source.text.startswith("\ufeff")))
+    for character, index in {hidden[0]: hidden.start() for hidden in reversed(found)}.items():
+        name = unicodedata.name(character, "a control character").lower()
+        what = f"the invisible character U+{ord(character):04X} ({name}) is not allowed here"
+        report.add("E007", what, Span(_place(source, index)), "remove it")
+    if found:
+        raise Stopped
     composer, root = _Composer(source, report), None
     try:
         for event in composer.events:
@@ -231,6 +234,11 @@ def _explain(error: Any, source: SourceFile, report: Report) -> None:
         dashed := re.search(r"(?m)^[ ]*(-[A-Za-z_][A-Za-z0-9_-]*):(?:\s|$)", read)
     ):
         _refuse_dash(dashed[1], Span(_place(source, dashed.start(1)), len(dashed[1])), report)
+    elif "expected '<document start>'" in words:
+        report.add("E013", "this stands after the end of the document", Span(at), "check the indentation")
+    elif "while parsing a flow" in words and "flow node" not in words and (at.line > since.line or not rest):
+        bracket = source.text[begun.index]
+        report.add("E017", f"this {bracket} is never closed", Span(since), f"add {']' if bracket == '[' else '}'}")
     else:
         begins = f"; what it belongs to begins on line {since.line}" if since.line < at.line else ""
         hint = f"quote texts with special characters, and check indentation and brackets{begins}"

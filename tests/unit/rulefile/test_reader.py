@@ -43,6 +43,10 @@ def branch(value: str) -> str:
         (branch("main\n      env: &x {B: [*x]}"), "6:20: error[E002]: a value that begins with * must be quoted"),
         (branch("\n        |"), "6:9: error[E203]: an empty pattern can never match"),
         ("%YAML " + "9" * 5000 + ".1\n---\na: b\n", f"1:1: {E001}"),
+        ("a:\n  - [b, c\n", "2:5: error[E017]: this [ is never closed — add ]"),
+        ("a: {b: [c]\n", "1:4: error[E017]: this { is never closed — add }"),
+        (branch("[a,\n        b\n    deploy: {x: y}"), "5:15: error[E017]: this [ is never closed — add ]"),
+        ("a: b\n...\nc: d\n", "3:1: error[E013]: this stands after the end of the document — check the indentation"),
         ("a: b\n---\nc: d\n", "2:1: error[E013]: a second YAML document begins here"),
         ("a: b: c", f"1:5: {E001}: mapping values are not allowed here — quote texts with special characters, and"),
         ("a:\n  -b: c\n   d: e\n", "2:3: error[E006]: '-b:' looks like a list item without a space — write - b:"),
@@ -80,6 +84,14 @@ def test_a_problem_is_shown_at_the_text_itself(text: str, place: str, end: str, 
 def test_hidden_characters_are_refused_even_in_comments(character: str, said: Said) -> None:
     (message,) = said(f"version: 1 # a{character}b{character}\nrules: []\n")
     assert message.startswith("deploy.yml:1:15: error[E007]: the invisible character U+")
+
+
+def test_each_kind_of_hidden_character_is_shown_once(said: Said) -> None:
+    messages = said("version: 1 # \u202e\u202e\nrules: \u200b[] # \u202e\n")
+    assert [message.partition(" (")[0] for message in messages] == [
+        "deploy.yml:1:14: error[E007]: the invisible character U+202E",
+        "deploy.yml:2:8: error[E007]: the invisible character U+200B",
+    ]
 
 
 @pytest.mark.parametrize("text", ["[" * 5000, "{a: " * 5000, "- " * 5000, "? " * 3000, "[{a: " * 2000])
