@@ -249,6 +249,7 @@ class ListOf:
         if self.is_single and isinstance(node, Map) and len(node.entries) > 1:
             what = f"two conditions in one '{field.key}' map are easy to misread"
             report.add("E303", what, node.span, "write a list: one item for each reason to stop")
+            self.item.read(node, field, report)
             return None
         if self.or_one and not isinstance(node, Sequence):
             node = Sequence((node,), node.span)

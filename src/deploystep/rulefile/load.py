@@ -220,6 +220,9 @@ class _Loader:
             # a name that deploys move may be that of a branch too, and `**` is not meant for it
             compared = defaults if ref is None else {branch_named(ref)} & (defaults | {p.text for p in patterns})
             where = "tags" if not is_told and any(each["tag"] for each in around) else ""
+            for merged in (each["merged_into"] or () for each in around if base is Base.MERGE_BASE):
+                if merged and all(branch.value in defaults for branch in merged):
+                    where = f"what is merged into '{merged[0].value}'"
             for branch in sorted(compared, reverse=True) if base in (None, Base.MERGE_BASE) else ():
                 is_of = is_for_all or any(pattern.matches(branch) for pattern in patterns)
                 if is_of and not any(pattern.value.matches(branch) for pattern in excluded):
