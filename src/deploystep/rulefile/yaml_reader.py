@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from contextlib import suppress
 from typing import Any, Final, NoReturn, TypeAlias, cast
 
 import yaml
@@ -24,6 +25,8 @@ _HIDDEN: Final = (
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069"
     r"\ud800-\udfff\ufeff\ufffe\uffff]|\r(?!\n)"
 )
+#: What libyaml reads in another way: tabs, a byte order mark, `?`, a comment that touches `|` or `>`.
+_UNLIKE: Final = r"[\t?]|^\ufeff|[|>][-+0-9]*#"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,20 @@ def read(source: SourceFile, report: Report, begins: str, *, most: int = MAX_BYT
         report.add("E007", what, Span(_place(source, index)), "remove it")
     if found:
         raise Stopped
-    composer, root = _Composer(source, report), None
+    quick = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    if size <= MAX_BYTES and not re.compile(_UNLIKE).search(source.text):
+        # libyaml is many times as fast, and tells less: where it finds a fault, PyYAML's own parser reads again
+        trial = Report()
+        with suppress(Stopped):
+            root = _compose(source, trial, begins, quick)
+            if not trial.errors:
+                return root
+    return _compose(source, report, begins, quick if size > MAX_BYTES else yaml.SafeLoader)
+
+
+def _compose(source: SourceFile, report: Report, begins: str, loader: Any) -> Node:
+    """The tree that one of PyYAML's parsers finds. Raises Stopped after a report."""
+    composer, root = _Composer(source, report, loader), None
     try:
         for event in composer.events:
             if isinstance(event, yaml.DocumentStartEvent) and root is not None:
@@ -130,10 +146,8 @@ def read(source: SourceFile, report: Report, begins: str, *, most: int = MAX_BYT
 class _Composer:
     """Puts the tree together from PyYAML's events; `count` is of nodes, where an alias counts as all it repeats."""
 
-    def __init__(self, source: SourceFile, report: Report) -> None:
+    def __init__(self, source: SourceFile, report: Report, loader: Any) -> None:
         self.source, self.report, self.count = source, report, 0
-        # libyaml is faster, and says less of what is wrong: it is for large facts
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader) if len(source.text) > MAX_BYTES else yaml.SafeLoader
         self.events: Any = yaml.parse(source.text, Loader=loader)
         self.anchors: dict[str | None, tuple[Node, int]] = {}
 

@@ -2,13 +2,25 @@
 
 import itertools
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
+import yaml
+
+from deploystep.core.source import Diagnostic, SourceFile
+from deploystep.rulefile.yaml_reader import Node, Report, Stopped, read
 
 Said = Callable[[str], list[str]]
 HEAD = "version: 1\nrules:\n  - name: a\n    when:\n      branch: "
 TAIL = "\n    deploy: {workflow: d, parameters: {x: true}}\n"
 E001 = "error[E001]: this cannot be read as YAML"
+
+
+ODD = (
+    "a:\tb", "\ufeffa: b.", "a: [n?]", "{? }", "? a\n: b", "a: |#\n", "a: >-#c\n b", "a: {c:!t x, d: n?}", '"\\/"',
+    '"\\ud83d\\ude00": b', '"\\ud83d": b', "%YAML 1.3\n---\na: b", "", "~", "😀: &a\n  b\n'é': *a", "[" * 41,
+    "k" * 1_030 + ": v", "a: b\r\nc: [d,\r\n e]\r\n", "a: &x [b]\nc: [*x, *x]\n", "a: 'b\n  c'\nd: |-2\n   e\n\n  f\n",
+)  # fmt: skip
 
 
 def branch(value: str) -> str:
@@ -133,3 +145,23 @@ def test_every_item_of_a_list_of_conditions_is_looked_at(said: Said) -> None:
         "[E110]: expected matchers, found an expression",
         "[E101]: when must be a map, found the string 'main'",
     ]
+
+
+@pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML was built without libyaml")
+def test_libyaml_reads_alike_or_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reads(text: str) -> tuple[Node | None, list[Diagnostic]]:
+        report = Report()
+        with suppress(Stopped):
+            return read(SourceFile("deploy.yml", text), report, ""), report.diagnostics
+        return None, report.diagnostics
+
+    usual, small = branch("main"), "a: [b, 'c d', {e: f}]  # g\nh:\n- i: \"j k\"\n  l:\n      - {r: [s]}\n"
+    put_in = itertools.product("*!&|>%@`'\"{}[],:#?-~<=\\ a\n\t", range(len(small) + 1))
+    texts = [usual, *ODD, *(small[:at] + character + small[at:] for character, at in put_in)]
+    with monkeypatch.context() as patch:
+        patch.setattr(yaml, "SafeLoader", None)
+        assert reads(usual)[0], "libyaml alone has read it"
+    found = [reads(text) for text in texts]
+    monkeypatch.delattr(yaml, "CSafeLoader")
+    for text, known in zip(texts, found, strict=True):
+        assert reads(text) == known, text
