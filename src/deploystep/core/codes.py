@@ -63,6 +63,7 @@ E304 | a comparison in which nothing ever changes | the default branch, or a tag
 E305 | a rule that can never fire | its unless covers its when | correct one of them
 E306 | an alternative that adds nothing | an earlier one holds whenever it does | remove it
 E310 | two rules whose runs cannot be told apart, and both fire for one build | they start the same workflow or job without a deploy key | give each its own workflow, or send ${deploy.key} with both
+E311 | since: last-deploy in a rule without deploy: | gate knows no earlier deploys | write since: previous-commit or since: {ref: NAME}
 E401 | an unknown time zone | a slip, or no IANA name | write for example Europe/Berlin
 E402 | a window that cannot be read | it has days, and two times with minutes | write Mon-Thu 09:00-17:00
 E403 | a time that cannot be read | a date, a time and perhaps a zone | write 2026-12-18 18:00

@@ -214,6 +214,10 @@ class _Loader:
                 continue
             (base, ref), is_told = _compared(paths), paths["since"] is not None
             around = (alternative,) if alternative.has("branch", "tag") or when is None else when
+            if base is Base.LAST_DEPLOY and when is not None and not rule.has("deploy"):
+                what = "'since: last-deploy' in a rule without 'deploy': gate does not know earlier deploys"
+                hint = "write since: previous-commit or since: {ref: NAME}"
+                self.report.add("E311", what, alternative.places["paths"], hint)
             patterns = [pattern.value for pattern in _all(around, "branch")]
             # an alternative that names no ref, as a guard's, is for every branch
             is_for_all = not all(each.has("branch", "tag") for each in around)

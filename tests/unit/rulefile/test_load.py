@@ -254,6 +254,9 @@ JOBS = [
         # a deploy that is wrong is not one that is missing
         (with_rule("    when: {branch: main}\n    deploy: {to: nowhere}\n"), ["E601"]),
         (with_rule("    when: {branch: main}\n    deploy:\n"), ["E101"]),
+        # no deploy of a rule for `gate` alone is ever known
+        (with_rule("    when: {branch: x, paths: {only: a, since: last-deploy}}\n"), ["E311"]),
+        (with_rule("    when: {branch: x}\n    unless: {paths: {only: a, since: last-deploy}}\n"), ["E311"]),
         # a name that could not be read is there all the same
         (branches(1).replace("rules:", "windows: {w: 9-17}\nrules:") + "    during: w\n", ["E402"]),
         (
