@@ -258,6 +258,9 @@ class _Loader:
             self.report.add("E602", what, job.span, "gate a workflow on a parameter and use workflow:")
         sent = tuple(core.Parameter(key, value) for key, value in deploy["parameters"] or ())
         for key, value in deploy["parameters"] or ():
+            if job and "-" in key.value:
+                hint = "with job: it is an environment variable: letters, digits and '_'"
+                self.report.add("E501", f"{shown(key.value)} is not the name of a parameter", key.span, hint)
             parts = value.value.parts if isinstance(value.value, params.Template) else ()
             if (length := sum(len(part) for part in parts if isinstance(part, str))) > params.MAX_VALUE:
                 what = f"parameter {shown(key.value)} is too long: {length} characters"

@@ -232,6 +232,9 @@ JOBS = [
         # a job is sent for a branch: that of its target, or else that of the build
         *((started("j", when), codes) for when, codes in JOBS),
         (started("j, to: d", "{branch: x}", "tag: v1"), ["E602"]),
+        # API v1.1 makes an environment variable of it, and this is none
+        (started("j, parameters: {dry-run: true}", "{branch: x}"), ["E501"]),
+        (started("j, parameters: {DRY_RUN: true}", "{branch: x}"), ["W601"]),
         (started("j, to: d", "{tag: v*}", "branch: m"), ["W601"]),
         (started("j, to: e", "{tag: v*}", "branch: m"), ["E601", "W601"]),
         *((f"api: {api}\n{branches(1)}", []) for api in ("v2", "v2-pipeline")),
