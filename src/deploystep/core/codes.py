@@ -18,9 +18,9 @@ class Code(NamedTuple):
 
 _ROWS: Final = """
 C101 | a case asks for a fact that it does not state | a rule consults git, CircleCI or the clock, and in a case those are unknown | state the fact under given:, or write the rule so that it does not ask
-C102 | other rules fire than expected | expect: fire: names exactly the rules that must fire | correct the rule or the case; the reason stands below the message
-C103 | other rules are held than expected | expect: held: names exactly the rules that must be held | correct the rule or the case; the reason stands below the message
-C104 | a parameter is sent with another value than expected | expect: parameters: shows what a rule must send | correct the parameter or the case
+C102 | other rules fire, or are held, than expected | expect: fire: and held: name exactly the rules that must fire and be held | correct the rule or the case; the reason stands below the message
+C103 | a parameter is sent with another value than expected | expect: parameters: shows what a rule must send | correct the parameter or the case
+C104 | a rule that fires could not be sent | in the case's build a value is unset or not allowed, or two rules send the same request | state the fact in the case, or correct the rule
 E001 | the file is not YAML | wrong indentation, a bracket or quote that is not closed, or a text that must be quoted | look at the place; YAML's own words are in the message
 E002 | a value begins with * and is not quoted | YAML takes *name for a reference | quote it: "*.md"
 E003 | a backslash in double quotes | in double quotes YAML reads it as an escape | use single quotes, or none, around a regex
