@@ -156,6 +156,14 @@ def test_warnings_do_not_keep_a_file_from_being_loaded() -> None:
     assert examined.rules == loaded(text)
 
 
+@pytest.mark.parametrize("word", ["exclude", "except"])
+def test_what_other_systems_call_an_exception_is_named_by_where_it_stands(word: str, said: Said) -> None:
+    text = f"    {word}: {{branch: x}}\n    when: {{branch: x, paths: {{only: a, {word}: b}}}}\n{DEPLOY}"
+    assert [m.partition(" — ")[2] for m in said(with_rule(text))] == [
+        f"did you mean '{k}'?" for k in ("unless", "ignore")
+    ]
+
+
 def test_what_is_suspicious_is_said_beside_what_is_wrong(said: Said) -> None:
     text = with_rule("    when: {branch: '*'}\n    deploy: {job: x}\n  - name: a\n    when: {brnch: x}\n" + DEPLOY)
     text += "cases: [{name: c, given: {branch: x}, expect: {fire: []}}]\n"  # of which nothing is said: it is not whole
