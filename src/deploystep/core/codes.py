@@ -18,9 +18,9 @@ class Code(NamedTuple):
 
 _ROWS: Final = """
 C101 | a case asks for a fact that it does not state | a rule consults git, CircleCI or the clock, and in a case those are unknown | state the fact under given:, or write the rule so that it does not ask
-C102 | other rules fire than expected | expect: fire: names exactly the rules that must fire | correct the rule or the case; the reason stands below the message
-C103 | other rules are held than expected | expect: held: names exactly the rules that must be held | correct the rule or the case; the reason stands below the message
-C104 | a parameter is sent with another value than expected | expect: parameters: shows what a rule must send | correct the parameter or the case
+C102 | other rules fire, or are held, than expected | expect: fire: and held: name exactly the rules that must fire and be held | correct the rule or the case; the reason stands below the message
+C103 | a parameter is sent with another value than expected | expect: parameters: shows what a rule must send | correct the parameter or the case
+C104 | a rule that fires could not be sent | in the case's build a value is unset or not allowed, or two rules send the same request | state the fact in the case, or correct the rule
 E001 | the file is not YAML | wrong indentation, a bracket or quote that is not closed, or a text that must be quoted | look at the place; YAML's own words are in the message
 E002 | a value begins with * and is not quoted | YAML takes *name for a reference | quote it: "*.md"
 E003 | a backslash in double quotes | in double quotes YAML reads it as an escape | use single quotes, or none, around a regex
@@ -35,6 +35,7 @@ E012 | a merge key (<<) | places in merged maps are ambiguous | write the keys o
 E013 | more than one YAML document | a line --- or ... in the file | keep one document
 E014 | the file is empty | nothing but comments | begin with version: 1
 E015 | an alias that cannot be followed | it repeats itself, or too much | write it out
+E017 | a bracket that is never closed | what follows on later lines is read as part of its list or map | close it
 E101 | the wrong kind of value | a text, list or map is written where another is wanted | write it as the example in the message
 E102 | an unknown key | a slip, or a word of another system | take the key that the message proposes
 E103 | a required key is missing | every map has keys that it needs | add it as the example shows
@@ -62,6 +63,7 @@ E304 | a comparison in which nothing ever changes | the default branch, or a tag
 E305 | a rule that can never fire | its unless covers its when | correct one of them
 E306 | an alternative that adds nothing | an earlier one holds whenever it does | remove it
 E310 | two rules whose runs cannot be told apart, and both fire for one build | they start the same workflow or job without a deploy key | give each its own workflow, or send ${deploy.key} with both
+E311 | since: last-deploy in a rule without deploy: | gate knows no earlier deploys | write since: previous-commit or since: {ref: NAME}
 E401 | an unknown time zone | a slip, or no IANA name | write for example Europe/Berlin
 E402 | a window that cannot be read | it has days, and two times with minutes | write Mon-Thu 09:00-17:00
 E403 | a time that cannot be read | a date, a time and perhaps a zone | write 2026-12-18 18:00

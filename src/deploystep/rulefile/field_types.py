@@ -249,6 +249,7 @@ class ListOf:
         if self.is_single and isinstance(node, Map) and len(node.entries) > 1:
             what = f"two conditions in one '{field.key}' map are easy to misread"
             report.add("E303", what, node.span, "write a list: one item for each reason to stop")
+            self.item.read(node, field, report)
             return None
         if self.or_one and not isinstance(node, Sequence):
             node = Sequence((node,), node.span)
@@ -285,11 +286,11 @@ _CLAUSE: Final = r"""(?:pipeline\.git\.)?(branch|tag) == (["'])([A-Za-z0-9][A-Za
 _ANY_OF: Final = "a map means all of these; a list of maps means any one of these"
 _UNLESS: Final = "write what must not hold under unless:, beside when:"
 _LOGIC: Final = {**dict.fromkeys(("or", "and", "any", "all"), _ANY_OF), "not": _UNLESS}
-#: What other systems call a key.
+#: What other systems call a key. The first that a map has is meant: `ignore` in a rule is for codes.
 _ALSO: Final = (
     "branches branch, tags tag, path paths, changes paths, changed paths, change_in paths, filters when, if when, "
     "only when, needs requires, pr pull_request, message message_contains, commit_message message_contains, "
-    "exclude ignore, except ignore, exclude unless, except unless, params parameters"
+    "exclude unless, except unless, exclude ignore, except ignore, params parameters"
 )
 
 

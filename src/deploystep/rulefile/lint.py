@@ -12,6 +12,7 @@ from deploystep.core.build import Branch, BuildContext, ParallelNode, Tag, Varia
 from deploystep.core.decide import condition
 from deploystep.core.deploy import carries_key, own_variables
 from deploystep.core.facts import Answer, Facts
+from deploystep.core.frozen import replace
 from deploystep.core.matchers import concerns
 from deploystep.core.patterns import Pattern, PatternSet
 from deploystep.core.patterns.automaton import WORK
@@ -22,6 +23,7 @@ from deploystep.rulefile.yaml_reader import Report, Stopped
 
 #: A dot between digits of a regex; `\\d` and a repetition count as digits.
 _LOOSE_DOT: Final = r"(?:\\d|[0-9])(?:[+*?]|\{[0-9,]+\})?\)?(\.)\(?(?:\\d|[0-9])"
+_ESCAPED: Final = r"\\[^d]|\[(?:\\.|[^\]])*\]"
 _NO_FORK: Final = core.FlagIs("fork", wanted=False, span=Span(Pos(1, 1)))
 _KEY: Final = "deploy_key: ${deploy.key}"
 _PER_PAIR: Final = 50  # what two rules cost, in the unit of `Work`, beside their patterns
@@ -60,6 +62,13 @@ def _is_within(narrow: core.Matcher, wide: core.Matcher) -> bool:
             return (word, wanted) == (other, is_wanted)
         case core.NameIs(word, these), core.NameIs(other, those):
             return word == other and all(_covers(_plain(those), pattern) for pattern in _plain(these))
+        case core.EnvIs(these), core.EnvIs(those):
+            known = {name.value: _plain(patterns) for name, patterns in these}
+            return all(n.value in known and all(_covers(_plain(p), k) for k in known[n.value]) for n, p in those)
+        case core.MergedInto(these), core.MergedInto(those):
+            return {branch.value for branch in these} <= {branch.value for branch in those}
+        case core.MessageContains(these), core.MessageContains(those):
+            return all(any(part.value in text.value for part in those) for text in these)
     return False
 
 
@@ -77,10 +86,19 @@ def _covers(covering: tuple[Pattern, ...], covered: Pattern) -> bool:
 
 
 def _said(matcher: core.Matcher) -> str:
-    """A matcher as the file has it, in short."""
-    if isinstance(matcher, core.NameIs):
-        return clipped(f"{matcher.word} " + ", ".join(f'"{pattern.text}"' for pattern in _plain(matcher.patterns)))
-    return f"{matcher.word} {str(matcher.wanted).lower()}" if isinstance(matcher, core.FlagIs) else ""
+    """A matcher as the file has it, in short. No path is among those that a proof can be about."""
+    words, texts = "", [""]
+    match matcher:
+        case core.NameIs(words, patterns):
+            texts = [f'"{pattern.text}"' for pattern in _plain(patterns)]
+        case core.FlagIs(words, wanted):
+            texts = [str(wanted).lower()]
+        case core.EnvIs(variables):
+            words, texts = "env", [name.value for name, _ in variables]
+        case core.MergedInto(values) | core.MessageContains(values):
+            words = "merged_into" if isinstance(matcher, core.MergedInto) else "message_contains"
+            texts = [f'"{text.value}"' for text in values]
+    return clipped(f"{words} {', '.join(texts)}")
 
 
 def _wants(word: str, matchers: Iterable[core.Matcher]) -> bool:
@@ -94,16 +112,19 @@ def _warn_of_pairs(rules: core.RuleSet, report: Report) -> None:
             name = shown(second.name.value)
             what = f"rules {shown(first.name.value)} and {name} can both fire, for example on {told(build)}"
             report.add("W301", what, second.environment.span, f"intended? otherwise name it under unless: of {name}")
+    shared: dict[str, str] = {}  # rules of which it is told, once, with which other one they share their runs
     for first, second in _pairs(rules.sending, lambda rule: rule.deploy.known_by):
         is_job, started = second.deploy.job is not None, second.deploy.job or second.deploy.workflow
         is_keyed = not is_job and carries_key(first.deploy) and carries_key(second.deploy)
         build = None if is_keyed else _both_fire(first, second)
-        if started and not is_keyed and (build or _meet(first, second)):
+        known = shared.get(second.name.value)
+        if started and not is_keyed and known != "E310" and (build or (not known and _meet(first, second))):
+            shared[second.name.value] = code = "E310" if build else "W310"
             kind, key = ("job", "") if is_job else ("workflow", f", or send {_KEY} with both")
             both = f"rules {shown(first.name.value)} and {shown(second.name.value)} start the same {kind}"
             shows = f", and both fire, for example on {told(build)}" if build else ""
             what = f"{both}{shows}: a rerun cannot tell their runs apart"
-            report.add("E310" if build else "W310", what, started.span, f"give each rule a {kind} of its own{key}")
+            report.add(code, what, started.span, f"give each rule a {kind} of its own{key}")
     for rule in (r for r in rules.sending if own_variables(r.deploy) and not carries_key(r.deploy)):
         names = ", ".join(f"${{{name}}}" for name in sorted(own_variables(rule.deploy)))
         what = f"a rerun cannot tell for which {names} a run of rule {shown(rule.name.value)} was sent"
@@ -186,8 +207,9 @@ def _plain(patterns: core.Patterns) -> tuple[Pattern, ...]:
     return tuple(pattern.value for pattern in patterns)
 
 
-def warn(rules: core.RuleSet, report: Report) -> None:
-    """Warn of what may say less than it seems to, or not do what it seems to."""
+def warn(rules: core.RuleSet, report: Report, *, is_whole: bool) -> None:
+    """Warn of what may say less than it seems to; of what rules are to each other only where the file is whole."""
+    rules = rules if is_whole else replace(rules, cases=(), freezes=())
     conditions = [guard.when for guard in rules.never] + [c for r in rules.rules for c in (r.when, r.unless) if c]
     for matcher in core.matchers_of(*conditions):
         for pattern in (pattern for patterns in core.patterns_of(matcher) for pattern in patterns):
@@ -201,7 +223,8 @@ def warn(rules: core.RuleSet, report: Report) -> None:
     if rules.unzoned is not None:
         what = "this time is in UTC: neither it nor the file names a time zone"
         report.add("W401", what, rules.unzoned, "write for example  timezone: Europe/Berlin  in the file")
-    _warn_of_pairs(rules, report)
+    if is_whole:
+        _warn_of_pairs(rules, report)
 
 
 def _check_rule(rule: core.Rule, freezes: tuple[core.Freeze, ...], report: Report) -> None:
@@ -246,8 +269,9 @@ def _check_pattern(pattern: Spanned[Pattern], word: str, report: Report) -> None
         why = "bots have no CircleCI account, and CIRCLE_USERNAME is set only for people who have one"
         hint = 'write author: "*[bot]@users.noreply.github.com", or branch: [dependabot/**, renovate/**]'
         report.add("W312", f"{shown(text)} never matches: {why}", span, hint)
-    digits = text.replace("[0-9]", "00000")  # as wide; in no other class is a dot looked for
-    for found in re.finditer(_LOOSE_DOT, digits) if re.fullmatch(r"/[^\[]+/", digits) else ():
+    # as wide, without what is escaped and other classes than that of digits, in which a dot is itself
+    plain = re.sub(_ESCAPED, lambda found: "00000" if found[0] == "[0-9]" else "_" * len(found[0]), text)
+    for found in re.finditer(_LOOSE_DOT, plain) if re.fullmatch("/.+/", plain) else ():
         what = f"'.' stands for any character in {shown(text)}"
         report.add("W303", what, span.part(text, found.start(1)), r"write \. for a dot")
     is_latin = any(letter.isascii() and letter.isalpha() for letter in text)

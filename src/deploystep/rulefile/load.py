@@ -51,23 +51,26 @@ class Examined:
 
 def load(source: SourceFile) -> core.RuleSet:
     """Read a rule file. Raises RuleFileInvalid with every error, sorted; warnings are for `examine`."""
-    report = Report()
-    with suppress(Stopped):
-        return _read(source, report)
-    raise report.refusal(source)
-
-
-def examine(source: SourceFile) -> Examined:
-    """Read a rule file and say everything that is wrong, or, where nothing is, suspicious."""
     report, rules = Report(), None
     with suppress(Stopped):
         rules = _read(source, report)
-        lint.warn(rules, report)
+    if rules is None or report.errors:
+        raise report.refusal(source)
+    return rules
+
+
+def examine(source: SourceFile) -> Examined:
+    """Read a rule file and say everything that is wrong or suspicious."""
+    report, rules = Report(), None
+    with suppress(Stopped):
+        found = _read(source, report)
+        rules = None if report.errors else found
+        lint.warn(found, report, is_whole=rules is not None)
     return Examined(rules, in_order(report.diagnostics))
 
 
 def _read(source: SourceFile, report: Report) -> core.RuleSet:
-    """What the file says. Raises Stopped after a report."""
+    """As much as could be read. Raises Stopped where nothing could; the report has all that is wrong."""
     WORK.begin()
     node = read(source, report, _FILE.example)
     before = report.diagnostics[:]
@@ -79,8 +82,6 @@ def _read(source: SourceFile, report: Report) -> core.RuleSet:
     rules = _Loader(file, report).file(source)
     # what is whole is examined even where something else is wrong: nobody likes to be told in turns
     lint.refuse_useless(rules, report)
-    if report.errors:
-        raise Stopped
     return rules
 
 
@@ -213,12 +214,19 @@ class _Loader:
                 continue
             (base, ref), is_told = _compared(paths), paths["since"] is not None
             around = (alternative,) if alternative.has("branch", "tag") or when is None else when
+            if base is Base.LAST_DEPLOY and when is not None and not rule.has("deploy"):
+                what = "'since: last-deploy' in a rule without 'deploy': gate does not know earlier deploys"
+                hint = "write since: previous-commit or since: {ref: NAME}"
+                self.report.add("E311", what, alternative.places["paths"], hint)
             patterns = [pattern.value for pattern in _all(around, "branch")]
             # an alternative that names no ref, as a guard's, is for every branch
             is_for_all = not all(each.has("branch", "tag") for each in around)
             # a name that deploys move may be that of a branch too, and `**` is not meant for it
             compared = defaults if ref is None else {branch_named(ref)} & (defaults | {p.text for p in patterns})
             where = "tags" if not is_told and any(each["tag"] for each in around) else ""
+            for merged in (each["merged_into"] or () for each in around if base is Base.MERGE_BASE):
+                if merged and all(branch.value in defaults for branch in merged):
+                    where = f"what is merged into '{merged[0].value}'"
             for branch in sorted(compared, reverse=True) if base in (None, Base.MERGE_BASE) else ():
                 is_of = is_for_all or any(pattern.matches(branch) for pattern in patterns)
                 if is_of and not any(pattern.value.matches(branch) for pattern in excluded):
@@ -244,9 +252,20 @@ class _Loader:
         if at := deploy.both("job", "workflow"):
             hint = "API v1.1 starts one job; to start a workflow, remove job:"
             self.report.add("E607", "'job' and 'workflow' exclude each other", at, hint)
+        is_for_tags = not name and bool(when) and all(each["tag"] and not each.has("branch") for each in when)
+        if job and (is_for_tags or (to and isinstance(to.ref, Tag))):
+            what = "'job' cannot be sent for a tag: API v1.1 triggers a job on a branch"
+            self.report.add("E602", what, job.span, "gate a workflow on a parameter and use workflow:")
         sent = tuple(core.Parameter(key, value) for key, value in deploy["parameters"] or ())
-        for _, value in deploy["parameters"] or ():
-            for reference in value.value.references if isinstance(value.value, params.Template) else ():
+        for key, value in deploy["parameters"] or ():
+            if job and "-" in key.value:
+                hint = "with job: it is an environment variable: letters, digits and '_'"
+                self.report.add("E501", f"{shown(key.value)} is not the name of a parameter", key.span, hint)
+            parts = value.value.parts if isinstance(value.value, params.Template) else ()
+            if (length := sum(len(part) for part in parts if isinstance(part, str))) > params.MAX_VALUE:
+                what = f"parameter {shown(key.value)} is too long: {length} characters"
+                self.report.add("E510", what, value.span, f"CircleCI takes {params.MAX_VALUE} at most")
+            for reference in (part for part in parts if isinstance(part, params.Reference)):
                 at = value.span.part(value.value.text, reference.offset, reference.width)
                 self._check_value(reference.name, at, rule, when)
         return core.Deploy(to, job, workflow, sent, rule.places["deploy"])

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from contextlib import suppress
 from typing import Any, Final, NoReturn, TypeAlias, cast
 
 import yaml
@@ -24,6 +25,8 @@ _HIDDEN: Final = (
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069"
     r"\ud800-\udfff\ufeff\ufffe\uffff]|\r(?!\n)"
 )
+#: What libyaml reads in another way: tabs, a byte order mark, `?`, a comment that touches `|` or `>`.
+_UNLIKE: Final = r"[\t?]|^\ufeff|[|>][-+0-9]*#"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +106,27 @@ def read(source: SourceFile, report: Report, begins: str, *, most: int = MAX_BYT
     if size > most:
         report.stop("E008", f"the file has {size} bytes", Span(Pos(1, 1)), f"the limit is {most}")
     is_plain = source.text.replace("\n", "").isprintable()  # as none of the hidden ones is
-    if not is_plain and (hidden := re.compile(_HIDDEN).search(source.text, source.text.startswith("\ufeff"))):
-        name = unicodedata.name(hidden[0], "a control character").lower()
-        what = f"the invisible character U+{ord(hidden[0]):04X} ({name}) is not allowed here"
-        report.stop("E007", what, Span(_place(source, hidden.start())), "remove it")
-    composer, root = _Composer(source, report), None
+    found = [] if is_plain else list(re.compile(_HIDDEN).finditer(source.text, source.text.startswith("\ufeff")))
+    for character, index in {hidden[0]: hidden.start() for hidden in reversed(found)}.items():
+        name = unicodedata.name(character, "a control character").lower()
+        what = f"the invisible character U+{ord(character):04X} ({name}) is not allowed here"
+        report.add("E007", what, Span(_place(source, index)), "remove it")
+    if found:
+        raise Stopped
+    quick = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    if size <= MAX_BYTES and not re.compile(_UNLIKE).search(source.text):
+        # libyaml is many times as fast, and tells less: where it finds a fault, PyYAML's own parser reads again
+        trial = Report()
+        with suppress(Stopped):
+            root = _compose(source, trial, begins, quick)
+            if not trial.errors:
+                return root
+    return _compose(source, report, begins, quick if size > MAX_BYTES else yaml.SafeLoader)
+
+
+def _compose(source: SourceFile, report: Report, begins: str, loader: Any) -> Node:
+    """The tree that one of PyYAML's parsers finds. Raises Stopped after a report."""
+    composer, root = _Composer(source, report, loader), None
     try:
         for event in composer.events:
             if isinstance(event, yaml.DocumentStartEvent) and root is not None:
@@ -127,10 +146,8 @@ def read(source: SourceFile, report: Report, begins: str, *, most: int = MAX_BYT
 class _Composer:
     """Puts the tree together from PyYAML's events; `count` is of nodes, where an alias counts as all it repeats."""
 
-    def __init__(self, source: SourceFile, report: Report) -> None:
+    def __init__(self, source: SourceFile, report: Report, loader: Any) -> None:
         self.source, self.report, self.count = source, report, 0
-        # libyaml is faster, and says less of what is wrong: it is for large facts
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader) if len(source.text) > MAX_BYTES else yaml.SafeLoader
         self.events: Any = yaml.parse(source.text, Loader=loader)
         self.anchors: dict[str | None, tuple[Node, int]] = {}
 
@@ -231,6 +248,11 @@ def _explain(error: Any, source: SourceFile, report: Report) -> None:
         dashed := re.search(r"(?m)^[ ]*(-[A-Za-z_][A-Za-z0-9_-]*):(?:\s|$)", read)
     ):
         _refuse_dash(dashed[1], Span(_place(source, dashed.start(1)), len(dashed[1])), report)
+    elif "expected '<document start>'" in words:
+        report.add("E013", "this stands after the end of the document", Span(at), "check the indentation")
+    elif "while parsing a flow" in words and "flow node" not in words and (at.line > since.line or not rest):
+        bracket = source.text[begun.index]
+        report.add("E017", f"this {bracket} is never closed", Span(since), f"add {']' if bracket == '[' else '}'}")
     else:
         begins = f"; what it belongs to begins on line {since.line}" if since.line < at.line else ""
         hint = f"quote texts with special characters, and check indentation and brackets{begins}"

@@ -46,6 +46,13 @@ def placed(text: str) -> list[str]:
         ("{branch: main, fork: true}", "{fork: false}", False),
         ("{branch: main}", "{fork: true}", False),
         ("[{branch: main}, {tag: v*}]", '{branch: "**"}', False),
+        ("{branch: main, env: {A: b, C: d}}", '{env: {A: "*"}}', True),
+        ('{branch: main, env: {A: "*"}}', "{env: {A: b}}", False),
+        ("{branch: main, env: {A: b}}", "{env: {A: b, C: d}}", False),
+        ("{branch: main, merged_into: a}", "{merged_into: [a, b]}", True),
+        ("{branch: main, merged_into: [a, b]}", "{merged_into: a}", False),
+        ("{branch: main, message_contains: '[deploy]'}", "{message_contains: deploy}", True),
+        ("{branch: main, message_contains: deploy}", "{message_contains: '[deploy]'}", False),
     ],
 )
 def test_a_rule_that_can_never_fire_is_found(when: str, unless: str, *, told: bool, said: Said) -> None:
@@ -61,6 +68,11 @@ def test_an_alternative_that_adds_nothing_is_found(said: Said) -> None:
     assert codes(said(rule("[{branch: release/*}, {branch: release/1, user: anna}]"))) == ["E306"]
     assert said(rule("[{branch: release/1, user: anna}, {branch: release/*}]")) == []
     assert codes(said(rule("{branch: main, usr: anna}", '{branch: "**"}'))) == ["E102"], "it could not be read"
+
+
+def test_a_reason_to_stop_is_told_by_what_it_says(said: Said) -> None:
+    (message,) = said(rule("[{branch: a, env: {A: b}}, {tag: b, merged_into: m}]", "[{env: {A: b}}, {merged_into: m}]"))
+    assert 'its unless (line 5, env A and line 5, merged_into "m") covers its when' in message
 
 
 PAIR = """\
@@ -161,6 +173,13 @@ def test_runs_that_a_rerun_cannot_tell_apart(one: str, two: str, *, is_told: boo
     assert "job:" not in one or found[0].endswith("give each rule a job of its own")
 
 
+def test_each_rule_is_told_once_with_which_other_it_shares_its_runs() -> None:
+    lines = "".join(
+        f"  - {{name: {n}, when: {{branch: '{b}'}}, deploy: {ONE}}}\n" for n, b in zip("abcd", "xxx*", strict=True)
+    )
+    assert placed(f"version: 1\nrules:\n{lines}") == ["4:55 E310", "5:55 E310", "6:31 W302", "6:55 E310"]
+
+
 def test_rules_for_other_environments_may_both_fire(said: Said) -> None:
     assert warned(said, "W301", f"environment: prod, {MAIN}", f"environment: staging, {MAIN}", (ONE, ELSE)) == []
     assert warned(said, "W301", MAIN, MAIN, (ONE, ELSE)) == []
@@ -244,7 +263,11 @@ TARGET = "targets: {d: {project: gh/a/b, tag: m}}\n"
         (rule(r"{tag: '/(\d+).(\d+)/'}"), ["4:24 W303"]),
         (rule(r"{tag: '/v\d{1,3}.\d/'}"), ["4:27 W303"]),
         (rule('{tag: "/v1.\\u0032/"}'), ["4:18 W303"]),  # escapes hide the place
-        *((rule(f"{{tag: '{p}'}}"), []) for p in (r"/v\d+\.\d+/", "v1.2", "/a.b/", "/[1.2]/", r"/\d+.*\d/", "/v1.x/")),
+        (rule(r"{tag: '/[vV]\d+.\d+(-[a-z\]]+)?/'}"), ["4:26 W303"]),
+        *(
+            (rule(f"{{tag: '{p}'}}"), [])
+            for p in (r"/v\d+\.\d+/", "/v1[.]2/", "v1.2", "/a.b/", "/[1.2]/", r"/\d+.*\d/", "/v1.x/")
+        ),
         (rule("{branch: m\u0430in}"), ["4:21 W304"]),
         *((rule(f"{{branch: {name}}}"), []) for name in ("\u0433\u043b\u0430\u0432", "größe", "日本")),
         (rule("{branch: '*'}"), ["4:21 W302"]),

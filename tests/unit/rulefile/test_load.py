@@ -156,6 +156,20 @@ def test_warnings_do_not_keep_a_file_from_being_loaded() -> None:
     assert examined.rules == loaded(text)
 
 
+@pytest.mark.parametrize("word", ["exclude", "except"])
+def test_what_other_systems_call_an_exception_is_named_by_where_it_stands(word: str, said: Said) -> None:
+    text = f"    {word}: {{branch: x}}\n    when: {{branch: x, paths: {{only: a, {word}: b}}}}\n{DEPLOY}"
+    assert [m.partition(" — ")[2] for m in said(with_rule(text))] == [
+        f"did you mean '{k}'?" for k in ("unless", "ignore")
+    ]
+
+
+def test_what_is_suspicious_is_said_beside_what_is_wrong(said: Said) -> None:
+    text = with_rule("    when: {branch: '*'}\n    deploy: {job: x}\n  - name: a\n    when: {brnch: x}\n" + DEPLOY)
+    text += "cases: [{name: c, given: {branch: x}, expect: {fire: []}}]\n"  # of which nothing is said: it is not whole
+    assert [m.partition("[")[2][:4] for m in said(text)] == ["W302", "W601", "E106", "E102"]
+
+
 @pytest.mark.parametrize(
     ("since", "deploy", "question"),
     [
@@ -190,6 +204,19 @@ def parameters(count: int) -> str:
     )
 
 
+def started(job: str, when: str, at: str = "branch: m") -> str:
+    target = f"targets: {{d: {{project: gh/a/b, {at}}}}}\n"
+    return target + with_rule(f"    when: {when}\n    deploy: {{job: {job}}}\n")
+
+
+JOBS = [
+    ("{tag: v*}", ["E602"]),
+    ("{branch: x}", ["W601"]),
+    ("[{tag: v*}, {branch: x}]", ["W601"]),
+    ("[{tag: v*}, {brnch: x}]", ["E102"]),
+]
+
+
 @pytest.mark.parametrize(
     ("text", "codes"),
     [
@@ -205,6 +232,19 @@ def parameters(count: int) -> str:
         (sending("v", "k" * 129), ["E501"]),
         (sending("'" + "$x" * 9000 + "'"), ["E503"]),
         (sending("9" * 5000), ["E502"]),
+        # what is too long in every build is known before any; `$$` is sent as one character
+        (sending("x" * 512), []),
+        (sending("x" * 513), ["E510"]),
+        (sending("'" + "$$" * 512 + "${CIRCLE_SHA1}'"), []),
+        (sending("'" + "$$" * 513 + "${CIRCLE_SHA1}'"), ["E510"]),
+        # a job is sent for a branch: that of its target, or else that of the build
+        *((started("j", when), codes) for when, codes in JOBS),
+        (started("j, to: d", "{branch: x}", "tag: v1"), ["E602"]),
+        # API v1.1 makes an environment variable of it, and this is none
+        (started("j, parameters: {dry-run: true}", "{branch: x}"), ["E501"]),
+        (started("j, parameters: {DRY_RUN: true}", "{branch: x}"), ["W601"]),
+        (started("j, to: d", "{tag: v*}", "branch: m"), ["W601"]),
+        (started("j, to: e", "{tag: v*}", "branch: m"), ["E601", "W601"]),
         *((f"api: {api}\n{branches(1)}", []) for api in ("v2", "v2-pipeline")),
         *((f"api: {api}\n{branches(1)}", ["E104"]) for api in ("v1.1", "v2.1")),
         # what one alternative leaves unset fails there, unless it asks for it
@@ -225,6 +265,9 @@ def parameters(count: int) -> str:
         # a deploy that is wrong is not one that is missing
         (with_rule("    when: {branch: main}\n    deploy: {to: nowhere}\n"), ["E601"]),
         (with_rule("    when: {branch: main}\n    deploy:\n"), ["E101"]),
+        # no deploy of a rule for `gate` alone is ever known
+        (with_rule("    when: {branch: x, paths: {only: a, since: last-deploy}}\n"), ["E311"]),
+        (with_rule("    when: {branch: x}\n    unless: {paths: {only: a, since: last-deploy}}\n"), ["E311"]),
         # a name that could not be read is there all the same
         (branches(1).replace("rules:", "windows: {w: 9-17}\nrules:") + "    during: w\n", ["E402"]),
         (

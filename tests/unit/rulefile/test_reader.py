@@ -2,13 +2,25 @@
 
 import itertools
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
+import yaml
+
+from deploystep.core.source import Diagnostic, SourceFile
+from deploystep.rulefile.yaml_reader import Node, Report, Stopped, read
 
 Said = Callable[[str], list[str]]
 HEAD = "version: 1\nrules:\n  - name: a\n    when:\n      branch: "
 TAIL = "\n    deploy: {workflow: d, parameters: {x: true}}\n"
 E001 = "error[E001]: this cannot be read as YAML"
+
+
+ODD = (
+    "a:\tb", "\ufeffa: b.", "a: [n?]", "{? }", "? a\n: b", "a: |#\n", "a: >-#c\n b", "a: {c:!t x, d: n?}", '"\\/"',
+    '"\\ud83d\\ude00": b', '"\\ud83d": b', "%YAML 1.3\n---\na: b", "", "~", "😀: &a\n  b\n'é': *a", "[" * 41,
+    "k" * 1_030 + ": v", "a: b\r\nc: [d,\r\n e]\r\n", "a: &x [b]\nc: [*x, *x]\n", "a: 'b\n  c'\nd: |-2\n   e\n\n  f\n",
+)  # fmt: skip
 
 
 def branch(value: str) -> str:
@@ -43,6 +55,10 @@ def branch(value: str) -> str:
         (branch("main\n      env: &x {B: [*x]}"), "6:20: error[E002]: a value that begins with * must be quoted"),
         (branch("\n        |"), "6:9: error[E203]: an empty pattern can never match"),
         ("%YAML " + "9" * 5000 + ".1\n---\na: b\n", f"1:1: {E001}"),
+        ("a:\n  - [b, c\n", "2:5: error[E017]: this [ is never closed — add ]"),
+        ("a: {b: [c]\n", "1:4: error[E017]: this { is never closed — add }"),
+        (branch("[a,\n        b\n    deploy: {x: y}"), "5:15: error[E017]: this [ is never closed — add ]"),
+        ("a: b\n...\nc: d\n", "3:1: error[E013]: this stands after the end of the document — check the indentation"),
         ("a: b\n---\nc: d\n", "2:1: error[E013]: a second YAML document begins here"),
         ("a: b: c", f"1:5: {E001}: mapping values are not allowed here — quote texts with special characters, and"),
         ("a:\n  -b: c\n   d: e\n", "2:3: error[E006]: '-b:' looks like a list item without a space — write - b:"),
@@ -80,6 +96,14 @@ def test_a_problem_is_shown_at_the_text_itself(text: str, place: str, end: str, 
 def test_hidden_characters_are_refused_even_in_comments(character: str, said: Said) -> None:
     (message,) = said(f"version: 1 # a{character}b{character}\nrules: []\n")
     assert message.startswith("deploy.yml:1:15: error[E007]: the invisible character U+")
+
+
+def test_each_kind_of_hidden_character_is_shown_once(said: Said) -> None:
+    messages = said("version: 1 # \u202e\u202e\nrules: \u200b[] # \u202e\n")
+    assert [message.partition(" (")[0] for message in messages] == [
+        "deploy.yml:1:14: error[E007]: the invisible character U+202E",
+        "deploy.yml:2:8: error[E007]: the invisible character U+200B",
+    ]
 
 
 @pytest.mark.parametrize("text", ["[" * 5000, "{a: " * 5000, "- " * 5000, "? " * 3000, "[{a: " * 2000])
@@ -121,3 +145,23 @@ def test_every_item_of_a_list_of_conditions_is_looked_at(said: Said) -> None:
         "[E110]: expected matchers, found an expression",
         "[E101]: when must be a map, found the string 'main'",
     ]
+
+
+@pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML was built without libyaml")
+def test_libyaml_reads_alike_or_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reads(text: str) -> tuple[Node | None, list[Diagnostic]]:
+        report = Report()
+        with suppress(Stopped):
+            return read(SourceFile("deploy.yml", text), report, ""), report.diagnostics
+        return None, report.diagnostics
+
+    usual, small = branch("main"), "a: [b, 'c d', {e: f}]  # g\nh:\n- i: \"j k\"\n  l:\n      - {r: [s]}\n"
+    put_in = itertools.product("*!&|>%@`'\"{}[],:#?-~<=\\ a\n\t", range(len(small) + 1))
+    texts = [usual, *ODD, *(small[:at] + character + small[at:] for character, at in put_in)]
+    with monkeypatch.context() as patch:
+        patch.setattr(yaml, "SafeLoader", None)
+        assert reads(usual)[0], "libyaml alone has read it"
+    found = [reads(text) for text in texts]
+    monkeypatch.delattr(yaml, "CSafeLoader")
+    for text, known in zip(texts, found, strict=True):
+        assert reads(text) == known, text
