@@ -161,8 +161,9 @@ class Start:
         elif own or clone.config is None:
             self.config = read_config(path, self.lines, _merged(own.root if own else Map(), read_yaml(self.lines)))
         self.examples = {word: _example(names, clone.tags * (word == "tag")) for word, names in self.words.items()}
-        self.branch = self.examples.get("branch")
-        self.tag = None if self.branch else self.examples["tag"]
+        tag = self.examples.get("tag")
+        self.tag = tag if "branch" not in self.examples and tag in clone.tags else None
+        self.branch = None if self.tag else self.examples.get("branch", clone.branch)
         self.about = ", ".join(f"{word} {names[0]}" for word, names in self.words.items())
         self.sends, self.rules = bool(self.workflow), _rules(self)
 
@@ -226,6 +227,8 @@ class Start:
         """Add a job that runs the step, after all others of what a push runs, unless one does."""
         build = next((w for w in self.pushed if w.jobs), None)
         steps = (JobSteps(self.known, job, self.read) for w in self.pushed for job in w.workflow.jobs)
+        if build is None:
+            self.remarks.append(f"no workflow runs for a push to {self.clone.branch}: let one run  deploystep run")
         if build is None or any(each.of(RUN).answer is Answer.YES for each in steps):
             return
         jobs = build.workflow.jobs
