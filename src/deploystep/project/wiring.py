@@ -234,7 +234,8 @@ class _Steps:
         for name in rule.requires if jobs else ():
             if any(name.value in job.names and calls[id(job)].answer is Answer.YES for job in jobs):
                 yield own_job(name)
-            elif not any(job.is_called(name.value) for job in jobs):
+                continue
+            if not any(job.is_called(name.value) for job in jobs):
                 what = f"no workflow{' with the step' if beside else ''} has a job {shown(name.value)}"
                 hint = _near(name.value, [each for job in jobs for each in job.names])
                 yield Diagnostic("W702", what, name.span, hint, Severity.WARNING)
@@ -362,8 +363,10 @@ class _Starts:
     def _gate(self, what: str, word: str = "when") -> str:
         """How to gate a workflow by what the rule sends, or with `unless` to keep one from it."""
         defaults = {name: declared.default for name, declared in self.config.parameters.items()}
-        values = ((p.key.value, _value(p.value.value, None)) for p in self.deploy.parameters)
+        values = [(p.key.value, _value(p.value.value, None)) for p in self.deploy.parameters]
         literal = {n: v for n, v in values if not isinstance(v, Unknown) and v != defaults.get(n)}
+        for name in (n for n, value in values if not literal and value is True):
+            return f"give parameter {shown(name)}  default: false"
         name = max(literal, key=lambda name: (literal[name] is True, type(literal[name]) is str), default="deploy")
         asked, value, default = f"<< pipeline.parameters.{name} >>", literal.get(name, True), defaults.get(name)
         if word == "unless" and value is not True and isinstance(default, str | int):

@@ -122,7 +122,7 @@ def check(rules: str, edits: list[tuple[str, str]], told: str | None) -> None:
         (OPENS, "", "P02 error 6 config.yml:20: workflow 'deploy' also runs for every push to branch 'main'"),
         (OPENS, "    when: << pipeline.parameters.env >>\n", "P02 error 6 config.yml:20:"),
         (OPENS, OPENS.replace("when", "unless"), "P02 error 6 config.yml:20:"),
-        ("boolean, default: false", "boolean, default: true", "P02 error 6 config.yml:20: .* — send a parameter whose default is another"),
+        ("boolean, default: false", "boolean, default: true", "P02 error 6 config.yml:20: .* — give parameter 'deploy'  default: false"),
         ("- decide:", "- release: {requires: [test], filters: {branches: {only: x}}}\n      - decide:", ""),
         ("- decide:", "- release: {requires: [test]}\n      - decide:", "P02 warning 6 config.yml:19: job 'release' of the deploy also runs for every push to branch 'main' — remove it from workflow 'build'"),
         ("- decide:", "- release: {requires: [test], to: staging}\n      - decide:", ""),
@@ -159,6 +159,7 @@ def check(rules: str, edits: list[tuple[str, str]], told: str | None) -> None:
         # P09: two workflows
         ("jobs: [release]", "jobs: [release]\n  other: {when: << pipeline.parameters.deploy >>, jobs: [test]}", "P09 warning 6 config.yml:23: workflows 'deploy' and 'other' both run"),
         ("deploy: true", "deploy: false", "P01 error 6 config.yml:21: .* deploy is false"),
+        ("deploy: true", "env: none", "P01 error 6 .* — send what it asks for, or send a parameter whose default is another, such as deploy: true, and give"),
         ("deploy: true, ", "", "P01 error 6 config.yml:21: .* deploy is false"),
         ("{branch: main}", "{tag: v*}", "P01 error 6 config.yml:22: .* on tag 'v': a job without a filter for tags"),
         ("{branch: main}", "[{branch: main}, {tag: v1}]", "P04 warning 3 config.yml:19: the step never runs on tag 'v1': .* — add to the job, and to all that it requires,  filters"),
@@ -280,6 +281,12 @@ def test_what_is_wrong_with_the_config_alone_is_told_once() -> None:
     )
     told = found(text, rules)
     assert [each[:4] for each in told if "no default" in each or "no context" in each] == ["P05 ", "P07 "]
+
+
+def test_a_job_that_runs_the_step_and_is_required_is_told_of_once() -> None:
+    text = changed(CONFIG, "decide: {requires", "decide: {filters: {branches: {only: x}}, requires")
+    told = found(text, changed(RULES, "    when:", "    requires: decide\n    when:"))
+    assert [each[:4] for each in told] == ["E702", "P04 "]
 
 
 def test_a_parameter_that_setup_and_continuation_declare() -> None:
