@@ -161,11 +161,12 @@ class Start:
         elif own or clone.config is None:
             self.config = read_config(path, self.lines, _merged(own.root if own else Map(), read_yaml(self.lines)))
         self.examples = {word: _example(names, clone.tags * (word == "tag")) for word, names in self.words.items()}
-        tag = self.examples.get("tag")
-        self.tag = tag if "branch" not in self.examples and tag in clone.tags else None
-        self.branch = None if self.tag else self.examples.get("branch", clone.branch)
+        self.branch = self.examples.get("branch")
+        self.tag = None if self.branch else self.examples["tag"]
         self.about = ", ".join(f"{word} {names[0]}" for word, names in self.words.items())
         self.sends, self.rules = bool(self.workflow), _rules(self)
+        # a tag that is not there cannot be planned
+        self.branch, self.tag = (None, self.tag) if self.tag in clone.tags else (self.branch or clone.branch, None)
 
     def _runs(self, sent: dict[str, Scalar] | None) -> list[WorkflowRuns]:
         """What a push of the branch runs or may run, or a trigger that sends something."""
