@@ -176,6 +176,9 @@ def test_a_rule_for_tags_is_planned_for_one_that_there_is(fresh: Fresh) -> None:
     filters = "{tags: {only: /v.*/}, branches: {ignore: /.*/}}"
     job = f"{PLAIN.replace('build:', 'release:')}      - run: make release\n"
     fresh.configured(f"{job}workflows:\n  w:\n    jobs: [release: {{filters: {filters}}}]\n")
+    ended = fresh.local("init")
+    assert (ended.code, "$ deploystep plan --branch main\n" in ended.out) == (0, True), ended
+    (fresh.folder / ".circleci/deploy.yml").unlink()
     fresh.git("tag", "v1.2.0")
     ended = fresh.local("init")
     assert "$ deploystep plan --tag v1.2.0\n" in ended.out
@@ -189,6 +192,7 @@ def test_a_rule_for_tags_is_planned_for_one_that_there_is(fresh: Fresh) -> None:
         (PLAIN.replace("\n", "\r\n"), "", 0, "deploystep run"),
         (f"{PLAIN}parameters:\n  x: {{type: string}}\n", "", 3, "has no default"),
         (f"{PLAIN}workflows: {{w: {{jobs: [tset]}}}}\n", "", 3, "refuses this config: there is no job 'tset'"),
+        (f"{PLAIN}workflows: {{w: {{when: false, jobs: [build]}}}}\n", "", 0, "runs for a push to main: let one run"),
         # beside a deploy step or a call of the API, the rule would be a second deploy of each commit
         (f"{PLAIN}      - deploy: ./ship.sh\n", "", 0, "of build: it deploys already, and this rule would too: delete"),
         (PLAIN, "git@gitlab.com:acme/shop.git", 0, "note: no API starts a pipeline of a GitLab project"),

@@ -165,6 +165,8 @@ class Start:
         self.tag = None if self.branch else self.examples["tag"]
         self.about = ", ".join(f"{word} {names[0]}" for word, names in self.words.items())
         self.sends, self.rules = bool(self.workflow), _rules(self)
+        # a tag that is not there cannot be planned
+        self.branch, self.tag = (None, self.tag) if self.tag in clone.tags else (self.branch or clone.branch, None)
 
     def _runs(self, sent: dict[str, Scalar] | None) -> list[WorkflowRuns]:
         """What a push of the branch runs or may run, or a trigger that sends something."""
@@ -226,6 +228,8 @@ class Start:
         """Add a job that runs the step, after all others of what a push runs, unless one does."""
         build = next((w for w in self.pushed if w.jobs), None)
         steps = (JobSteps(self.known, job, self.read) for w in self.pushed for job in w.workflow.jobs)
+        if build is None:
+            self.remarks.append(f"no workflow runs for a push to {self.clone.branch}: let one run  deploystep run")
         if build is None or any(each.of(RUN).answer is Answer.YES for each in steps):
             return
         jobs = build.workflow.jobs

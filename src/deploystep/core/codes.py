@@ -93,15 +93,16 @@ E609 | API v3 cannot send this | it does not take what the rule needs | use a ta
 E610 | API v3 needs a pipeline definition | the OIDC token names none | name it under targets:, or use api: v2
 E701 | a required job that the workflow has not | misspelt, or filtered out | correct the name
 E702 | a rule requires the job that runs the step | it has not succeeded while it runs | leave it out: what the job did before has succeeded
-P01 | the trigger starts no workflow, not the named one, or that without the job that deploys | the gate asks for another parameter or value, filters leave the ref out, a job lacks a tag filter, the workflow runs by schedule alone, the config has version 2 or names a job that is not there | correct the line of config.yml that the message names
+P01 | the trigger starts no workflow, not the named one, or that without the job that deploys | the gate asks for another parameter or value, filters leave the ref out, a job lacks a tag filter, the workflow runs by schedule alone, the config has version 2 or names or requires a job that is not there | correct the line of config.yml that the message names
 P02 | the deploy's workflow, or its job that deploys, runs for every push | it has no gate, or one that the defaults open; the job was left in another workflow | give it when: with the parameter that the rule sends
 P03 | what the trigger starts runs the step again | the workflow with the step is not kept out; a warning where a recognised run ends it after one round | give that workflow unless: with the parameter that the rule sends
 P04 | the step never runs for what the rule is for | its job is filtered out, is in no workflow, or only plans | let the job run there
 P05 | the job of the step lacks something | no context with the token, no checkout before the step, or tests that it does not require | add what the message names
-P06 | a parameter that is sent is not used | nothing that the trigger starts mentions it, or conditions alone, which leave no mark in the run | use it in the job that deploys, or do not send it
+P06 | a parameter that is sent is not used | nothing in the config mentions it, or conditions alone, which leave no mark in the run | use it in the job that deploys, or do not send it
 P07 | a parameter that CircleCI refuses | not declared, of another type, not in the enum; one without a default, or with one that does not fit | declare and send it alike
 P08 | a job or parameter that this config cannot be sent | job: with a version 2.1 config or an unknown job; a parameter that setup and continuation both declare | use workflow:, or rename the parameter
 P09 | two workflows run for one trigger | the gates let both through | let the gate of one keep it out
+P10 | gate names a rule that the file has not | misspelt, or the rule was renamed | correct the name in config.yml
 P11 | a rule is both sent and gated | config.yml runs deploystep run, and deploystep gate for a rule with deploy: | remove deploy: from the rule, or one of the steps
 U101 | which files changed is not known | a shallow clone, or the commit to compare with is missing | git fetch --unshallow, or another since:
 U102 | whether the commit was merged is not known | the branch is not fetched, or the clone is shallow | git fetch origin BRANCH, or --fetch
@@ -126,7 +127,7 @@ W313 | not all of the file is compared | it holds very many or very large patter
 W401 | a time in UTC | neither it nor the file names a zone | write timezone: in the file
 W601 | API v1.1 | its triggers end on 1 February 2027 | gate a workflow on a parameter and use workflow:
 W701 | something that no case shows | --coverage was asked for | add a case
-W702 | a required job that is not in the workflow of the step | misspelt, or renamed in config.yml | correct the name
+W702 | a required job that is not in the workflow of the step, or does not run there | misspelt, renamed or filtered out in config.yml | correct the name, or let the job run
 W705 | a path pattern that matches no file | misspelt, or the files were moved | correct the path
 """
 

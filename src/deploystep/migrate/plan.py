@@ -286,21 +286,23 @@ class _Planner:
             folders = ["", folder, *(each.rstrip("/") for each in _FOLDER.findall(text))]
             tools = [_TOOLS[name] for name in re.findall(rf"(?<![\w.-])({'|'.join(_TOOLS)})(?![\w./-])", text)]
             names = dict.fromkeys([*_SCRIPT.findall(text), *tools])
-            for path in dict.fromkeys(normpath(f"{each}/{name}").lstrip("/") for name in names for each in folders):
+            paths = {normpath(f"{each}/{name}").lstrip("/"): name for name in names for each in folders}
+            for path, name in paths.items():
                 is_known = path in self.scripts or len(self.scripts) >= _MOST_SCRIPTS
                 script = None if is_known else self.read(path)
                 if script is not None:
                     self.scripts.add(path)
-                    if self._is_script(config, path, script):
+                    by_shell = re.search(rf"\b(?:ba|z|da|k)?sh (?:-\S+ )*\S*{re.escape(name)}(?!\S)", text)
+                    if self._is_script(config, path, script, is_shell=by_shell is not None):
                         waiting.append((script, path.rpartition("/")[0]))
 
-    def _is_script(self, config: _Config, path: str, text: str) -> bool:
+    def _is_script(self, config: _Config, path: str, text: str, *, is_shell: bool) -> bool:
         """Whether a file is a script; then tell of the calls in it."""
         first = text.partition("\n")[0]
-        named = re.search(r"sh\b", first) if first.startswith("#!") else _SHELLS.fullmatch(path)
-        if not (named or first.startswith("#!") or _OTHERS.fullmatch(path)):
+        is_shell |= bool(re.search(r"sh\b", first) if first.startswith("#!") else _SHELLS.fullmatch(path))
+        if not (is_shell or first.startswith("#!") or _OTHERS.fullmatch(path)):
             return False
-        for call in in_text(text, config.values, is_shell=named is not None):
+        for call in in_text(text, config.values, is_shell=is_shell):
             place = (path, text.count("\n", 0, call.offset) + 1, call.offset - text.rfind("\n", 0, call.offset))
             self.findings.append(rules.of_call(call.request, place, self.own, "it stands in a script", None))
         return True

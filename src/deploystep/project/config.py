@@ -253,8 +253,15 @@ def _refusals(workflows: Iterable[Workflow], root: Map, parameters: Mapping[str,
     """Why CircleCI refuses a config: workflows name jobs, and they or jobs parameters, that there are not."""
     jobs = map_of(at(root, "jobs"))
     for workflow in workflows:
-        for job in workflow.jobs if jobs and "job-groups" not in root else ():
-            if "/" not in job.key and job.key not in jobs and not job.is_approval:
+        called = [name for job in workflow.jobs for name in {job.alias, *job.names}]
+        # a name that only compiling tells, or a second one that CircleCI numbers, may be the one that is required
+        is_clear = len({*called}) == len(called) and "<<" not in "".join(called)
+        called += [job.key for job in workflow.jobs]
+        for job in workflow.jobs if "job-groups" not in root else ():
+            for need in (need for need in job.requires if is_clear and "<<" not in need and need not in called):
+                why = f"{_REFUSED}job '{job.alias}' requires '{need}', which workflow '{workflow.name}' has not"
+                yield Runs(Answer.NO, job.line, why, "correct the name there")
+            if jobs and "/" not in job.key and job.key not in jobs and not job.is_approval:
                 yield Runs(Answer.NO, job.line, f"{_REFUSED}there is no job '{job.key}'", "correct the name there")
         gates = (reading.under(workflow.fields, word, _NO_STEPS) for word in ("when", "unless", "filters"))
         named = [(text, conditions.parameters_in(text)) for texts in gates for text in texts]
@@ -306,10 +313,10 @@ class Call:
 def _of_orb(name: str, fields: Node | None, config: Config) -> tuple[tuple[str, ...], ...]:
     """What a job or command calls where it is that of an orb for this step; nothing where it is not."""
     orb, _, command = name.partition("/")
-    source, rule = at(config.root, "orbs", orb), at(fields, "rule")
+    source, rule, file = at(config.root, "orbs", orb), at(fields, "rule"), texts_of(at(fields, "rules"))
     if "deploystep" not in (f"{orb} {source}" if isinstance(source, Text) else orb) or command not in ("run", "gate"):
         return ()
-    return ((RUN,) if command == "run" else (rule,) if isinstance(rule, Text) else ("$",),)
+    return ((RUN,) if command == "run" else (rule, *file) if isinstance(rule, Text) else ("$",),)
 
 
 class JobSteps:
@@ -377,7 +384,7 @@ class JobSteps:
                 self.idle = self.idle or command.line
                 continue
             options = re.split(r" -- |[;&|]", rest)[0].replace("\\\n", " ")
-            named = [w.strip("'\";)") for w in options.split() if not w.startswith("-")]  # or an option's value
+            named = [w.strip("'\";)") for w in options.split() if w[:1] != "-" or w[:7] == "--rules"]
             words = (RUN,) if word == "run" else tuple(named) or ("$",)
             self.calls.append(Call(Answer.UNKNOWN if "<<" in options else certain, command.line, self.checkout, words))
         if not found and _MAY_RUN.search(command):

@@ -25,6 +25,7 @@ from deploystep.project.config import RUN, VERSION_2, Call, Config, Declared, Jo
 from deploystep.project.reading import ConfigUnreadable, all_texts, at, key_line, map_of, read_yaml, texts_of, under
 
 _TESTS: Final = re.compile(r"test|spec|lint|check|verify|integration|\bunit\b|\be2e|\bqa\b|jest|cypress", re.IGNORECASE)
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of a rule, for sure
 _TOKENS: Final = re.compile(r"CIRCLE_TOKEN|CIRCLE_API_USER_TOKEN|CIRCLE_API_TOKEN|CIRCLECI_TOKEN|TOKEN_ENV|--token-env")
 _CONTEXT_CURE: Final = (
     "add  context: NAME  to the job in its workflow, with a context that holds CIRCLE_TOKEN; or set that among the "
@@ -58,6 +59,7 @@ class Project:
 def compare(rules: RuleSet, project: Project) -> Iterator[Diagnostic]:
     """Everything in which rules and configs do not fit together."""
     own = _Steps(project.config, project.read) if project.config and not project.config.setup else None
+    yield from own.unknown_rules(rules) if own else ()
     for rule in rules.rules:
         deploy, to = rule.sends, rule.sends.to if rule.sends else None
         config = project.targets.get(to.name) if to else project.config
@@ -188,11 +190,20 @@ class _Steps:
         is_called = any(_call(steps, rule).answer is Answer.YES for steps in self.steps.values())
         return is_called and not any(map(self.sends, self.config.jobs))
 
+    def unknown_rules(self, rules: RuleSet) -> Iterator[Diagnostic]:
+        """P10: `gate` names a rule that there is not. Of several words one may be the value of an option."""
+        names, span = [rule.name.value for rule in rules.rules], rules.rules[0].name.span
+        calls = {c.words[0]: c.line for s in self.steps.values() for c in s.calls if len(c.words) == 1}
+        for name, line in calls.items():
+            if name not in (RUN, *names) and _NAME.fullmatch(name):
+                what = f"gate names rule {shown(name)}, which there is not"
+                yield _say(self.config, "P10", span, line, what, _near(name, names), is_error=True)
+
     def problems(self, rule: Rule, refs: list[Refs]) -> Iterator[Diagnostic]:
         """What is wrong with the jobs that run the step for a rule."""
         config, span, calls = self.config, rule.name.span, {n: _call(steps, rule) for n, steps in self.steps.items()}
-        yield from self._required(rule, calls)
         found = {ref: config.runs(Trigger(ref, None, {})) for group in refs for ref in group}
+        yield from self._required(rule, calls, {ref: found[ref] for ref, *_ in refs})
         for group in refs:
             missing = [self._missing(found[ref], rule, calls) for ref in group]
             if missing[0] is not None and all(missing):
@@ -210,18 +221,31 @@ class _Steps:
             what = f"this step gates the rule, and run (line {ways[1][0].line}) sends it: two deploys"
             yield _say(config, "P11", span, ways[0][0].line, what, "remove deploy: from the rule, or one of the steps")
 
-    def _required(self, rule: Rule, calls: Mapping[int, Call]) -> Iterator[Diagnostic]:
-        """W702: a job that the rule requires is not in the workflow of the step. E702: it is the one of the step."""
+    def _required(
+        self, rule: Rule, calls: Mapping[int, Call], found: Mapping[Ref, tuple[WorkflowRuns, ...]]
+    ) -> Iterator[Diagnostic]:
+        """W702: a job that the rule requires is not in the workflow of the step, or does not run. E702: it is its own.
+
+        `found` is what may run for each pattern of the rule.
+        """
         workflows = self.config.workflows
         beside = [w for w in workflows if any(calls[id(job)].answer is not Answer.NO for job in w.jobs)]
         jobs = [job for w in beside or workflows for job in w.jobs]
         for name in rule.requires if jobs else ():
             if any(name.value in job.names and calls[id(job)].answer is Answer.YES for job in jobs):
                 yield own_job(name)
-            elif not any(job.is_called(name.value) for job in jobs):
+                continue
+            if not any(job.is_called(name.value) for job in jobs):
                 what = f"no workflow{' with the step' if beside else ''} has a job {shown(name.value)}"
                 hint = _near(name.value, [each for job in jobs for each in job.names])
                 yield Diagnostic("W702", what, name.span, hint, Severity.WARNING)
+            for ref, running in found.items():
+                all_of = [r for w in running if w.workflow in beside for job, r in w.jobs if job.is_called(name.value)]
+                if all_of and all(runs.answer is Answer.NO for runs in all_of):
+                    what, runs = f"job {shown(name.value)} does not run on {_named(ref)}", all_of[0]
+                    hint = runs.cure or f"let it run for {_named(ref)}, or keep that out of this rule"
+                    yield _say(self.config, "W702", name.span, runs.line, f"{what}: {runs.why}", hint)
+                    break
 
     def _missing(self, found: tuple[WorkflowRuns, ...], rule: Rule, calls: Mapping[int, Call]) -> Runs | None:
         """Why no job can run the step for a ref; None where one may."""
@@ -339,12 +363,16 @@ class _Starts:
     def _gate(self, what: str, word: str = "when") -> str:
         """How to gate a workflow by what the rule sends, or with `unless` to keep one from it."""
         defaults = {name: declared.default for name, declared in self.config.parameters.items()}
-        values = ((p.key.value, _value(p.value.value, None)) for p in self.deploy.parameters)
+        values = [(p.key.value, _value(p.value.value, None)) for p in self.deploy.parameters]
         literal = {n: v for n, v in values if not isinstance(v, Unknown) and v != defaults.get(n)}
+        for name in (n for n, value in values if not literal and value is True):
+            return f"give parameter {shown(name)}  default: false"
         name = max(literal, key=lambda name: (literal[name] is True, type(literal[name]) is str), default="deploy")
-        asked = f"<< pipeline.parameters.{name} >>"
-        if literal.get(name, True) is not True:
-            asked = f"{{equal: [{json.dumps(literal[name])}, {asked}]}}"
+        asked, value, default = f"<< pipeline.parameters.{name} >>", literal.get(name, True), defaults.get(name)
+        if word == "unless" and value is not True and isinstance(default, str | int):
+            word, value = "when", default  # whatever another rule sends
+        if value is not True:
+            asked = f"{{equal: [{json.dumps(value)}, {asked}]}}"
         send = "" if literal else "send a parameter whose default is another, such as deploy: true, and "
         return f"{send}give {what}  {word}: {asked}"
 
@@ -352,21 +380,25 @@ class _Starts:
         """P07: the config does not declare a parameter so. P06: it does not use it."""
         config, parts = self.config, [node for key, node in self.config.root.items() if key != "parameters"]
         for name, each in config.parameters.items():
-            if each.default is UNKNOWN and (name, "") not in self.steps.told:
+            what, hint = "has no default, so every push fails", 'add one:  default: ""'
+            if each.default is not UNKNOWN:
+                what = f"has a default that type {shown(each.type)} does not allow"
+                hint = _misfit(each.default, each) if each.type != "string" else ""
+            if hint and (name, "") not in self.steps.told:
                 self.steps.told.add((name, ""))
-                what, hint = f"parameter {shown(name)} has no default, so every push fails", 'add one:  default: ""'
+                what = f"parameter {shown(name)} {what}"
                 yield _say(config, "P07", self.deploy.span, each.line, what, hint, is_error=True)
         for parameter in self.deploy.parameters:
             key, name, value = parameter.key, parameter.key.value, parameter.value.value
-            declared = config.parameters.get(name)
+            declared, text = config.parameters.get(name), value.text if isinstance(value, Template) else ""
             if declared is None:
                 hint = _near(name, config.parameters) if config.parameters else "declare it under parameters: there"
                 yield Diagnostic("P07", f"{config.path} does not declare the parameter {shown(name)}", key.span, hint)
             elif hint := _misfit(_value(value, None), declared):
-                what = f"{config.path}:{declared.line}: {shown(name)} is declared as {declared.type}, which this is not"
-                yield Diagnostic("P07", what, parameter.value.span, hint)
+                is_not = shown(text) if isinstance(value, Template) else json.dumps(value)
+                what = f"{shown(name)} is declared as {declared.type}, which {is_not} is not"
+                yield Diagnostic("P07", f"{config.path}:{declared.line}: {what}", parameter.value.span, hint)
             else:
-                text = value.text if isinstance(value, Template) else ""
                 is_mark = f"${{{DEPLOY_KEY}}}" in text or "${CIRCLE_SHA1}" in text
                 texts = (text for part in parts for text in all_texts(part, _CONDITIONS if is_mark else frozenset()))
                 if not any(name in parameters_in(text) for text in texts):
@@ -397,17 +429,35 @@ class _Starts:
                 workflow, subject = pushed[0].workflow, f"workflow {shown(pushed[0].workflow.name)}"
                 what = f"{subject} also runs for every push to {_named(ref)}"
                 yield _say(self.config, "P02", self.span, workflow.line, what, self._gate(subject), is_error=True)
+            own = [job for w in self.started[ref] if w.workflow.name == self.name for job in w.certain if job.deploys]
+            beside = ((w.workflow, job) for w in on_push if w.workflow.name != self.name for job in w.certain)
+            for workflow, job in beside if not pushed else ():
+                waits = any(other.is_approval for other in workflow.required(job))
+                if not waits and any(_is_same(job, each) for each in own) and not self._asks([job], parameters):
+                    what = f"job {shown(job.alias)} of the deploy also runs for every push to {_named(ref)}"
+                    hint = f"remove it from workflow {shown(workflow.name)}, or filter it there by a parameter"
+                    yield _say(self.config, "P02", self.span, job.line, what, hint)
 
     def _deploys(self, ref: Ref, pushed: WorkflowRuns, parameters: set[str]) -> bool:
         """Whether a push runs all that the trigger runs, with nobody's approval and no condition inside of the jobs."""
         started = {id(job) for w in self.started[ref] for job, runs in w.jobs if runs.answer is not Answer.NO}
-        jobs, root = pushed.workflow.jobs, self.config.root
-        if started & {id(job) for job in jobs} - {id(job) for job in pushed.certain}:
-            return False
+        jobs = pushed.workflow.jobs
+        is_held = any(job.is_approval or self.steps.sends(job) for job in jobs)
+        is_less = started & {id(job) for job in jobs} - {id(job) for job in pushed.certain}
+        return not is_less and not is_held and not self._asks(jobs, parameters)
+
+    def _asks(self, jobs: Iterable[Job], parameters: set[str]) -> bool:
+        """Whether a condition inside of the jobs may ask for what is sent."""
+        root = self.config.root
         bodies = [*(at(root, "jobs", job.key) for job in jobs), at(root, "commands")]
         asked = (t for body in bodies for t in (*under(body, "condition"), *filter(_ASKS.search, all_texts(body))))
-        is_asked = any("step halt" in text or parameters & parameters_in(text) for text in asked)
-        return not is_asked and not any(job.is_approval or self.steps.sends(job) for job in jobs)
+        return any("step halt" in text or parameters & parameters_in(text) for text in asked)
+
+
+def _is_same(one: Job, other: Job) -> bool:
+    """Whether two jobs run the same, with the same parameters."""
+    keys = {*one.fields, *other.fields} - {"requires", "context", "filters", "name"}
+    return one.key == other.key and all(at(one.fields, key) == at(other.fields, key) for key in keys)
 
 
 def _misfit(value: Value, declared: Declared) -> str:

@@ -356,6 +356,7 @@ SCRIPTS: list[tuple[str, dict[str, str], list[tuple[str, int, int]]]] = [
         )
     ),
     ("./t", {"t": f"#!/bin/sh\n{BUILD}"}, [("t", 2, 1)]),
+    ("bash -x ci/t main", {"ci/t": BUILD}, [("ci/t", 1, 1)]),
     ("cat README.md links.txt NOTES", dict.fromkeys(("README.md", "links.txt", "NOTES"), BUILD), []),
     ("python3 web/x.py", {"web/x.py": PY}, [("web/x.py", 2, 36)]),
     ("cd web && make -s x", {"web/Makefile": f"x: test\n\t{BUILD}"}, [("web/Makefile", 2, 35)]),

@@ -78,7 +78,8 @@ def test_the_filters_of_a_job(filters: str, runs: str) -> None:
         ("- a: {requires: [{b: [failed]}]}\n- b: {filters: {branches: {only: x}}}", "main", "a no 5, b no 5"),
         ("- a: {matrix: {alias: all, parameters: {v: [1, 2]}}, filters: {branches: {only: x}}}\n- b: {requires: [all]}",
          "main", "all no 4, b no 4"),
-        ("- a\n- b: {requires: [aa]}", "main", "a yes, b unknown 5"),
+        ("- a\n- b: {requires: [aa]}", "main", "a no 5, b no 5"),
+        ("- a\n- a\n- b: {requires: [a-1]}", "main", "a yes, a yes, b unknown 6"),
         # a matrix of one value is required by the name of its job too; a name from a matrix may be any that begins so
         ("- a: {matrix: {parameters: {v: [1]}}, filters: {branches: {only: x}}}\n- b: {requires: [a]}",
          "main", "a no 4, b no 4"),

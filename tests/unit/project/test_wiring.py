@@ -117,12 +117,14 @@ def check(rules: str, edits: list[tuple[str, str]], told: str | None) -> None:
         ("[release]", "[test, {release: {filters: 'pipeline.git.branch == \"develop\"'}}]", "P01 warning 6 config.yml:22: .* without job 'release'"),
         ("{run: ./deploy.sh}", "{run: './deploy.sh << pipeline.parameters.shaa >>'}", "P01 error 6 config.yml:13: .* CircleCI refuses this config: parameter 'shaa' is not declared — declare it"),
         ("{run: ./deploy.sh}", "{run: './deploy.sh pipeline.parameters.shaa \\\\<< pipeline.parameters.shab >>'}", ""),
+        ("requires: [test]", "requires: [tets]", "P01 error 6 config.yml:19: .* CircleCI refuses this config: job 'decide' requires 'tets', which workflow 'build' has not — correct the name there"),
         # P02: every push deploys
         (OPENS, "", "P02 error 6 config.yml:20: workflow 'deploy' also runs for every push to branch 'main'"),
         (OPENS, "    when: << pipeline.parameters.env >>\n", "P02 error 6 config.yml:20:"),
         (OPENS, OPENS.replace("when", "unless"), "P02 error 6 config.yml:20:"),
-        ("boolean, default: false", "boolean, default: true", "P02 error 6 config.yml:20: .* — send a parameter whose default is another"),
+        ("boolean, default: false", "boolean, default: true", "P02 error 6 config.yml:20: .* — give parameter 'deploy'  default: false"),
         ("- decide:", "- release: {requires: [test], filters: {branches: {only: x}}}\n      - decide:", ""),
+        ("- decide:", "- release: {requires: [test]}\n      - decide:", "P02 warning 6 config.yml:19: job 'release' of the deploy also runs for every push to branch 'main' — remove it from workflow 'build'"),
         ("- decide:", "- release: {requires: [test], to: staging}\n      - decide:", ""),
         ("- decide:", "- ok: {type: approval}\n      - release: {requires: [ok]}\n      - decide:", ""),
         # P03: the loop, which a recognised run ends
@@ -149,18 +151,22 @@ def check(rules: str, edits: list[tuple[str, str]], told: str | None) -> None:
         ("when: << pipeline.parameters.deploy >>\n    jobs", "when: {or: [<< pipeline.parameters.deploy >>, << pipeline.parameters.key >>]}\n    jobs", ""),
         # P07: a parameter that CircleCI refuses
         ('  sha: {type: string, default: ""}\n', "", "P07 error 7 config.yml does not declare the parameter 'sha'"),
-        ("deploy: {type: boolean, default: false}", "deploy: {type: string, default: ''}", "P07 error 7 config.yml:3: 'deploy' is declared as string, which this is not"),
+        ("deploy: {type: boolean, default: false}", "deploy: {type: string, default: ''}", "P07 error 7 config.yml:3: 'deploy' is declared as string, which true is not"),
         ('sha: {type: string, default: ""}', "sha: {type: string}", "P07 error 5 config.yml:4: parameter 'sha' has no default"),
+        ("{type: integer, default: 1}", "{type: int, default: 1}", "P07 error 5 config.yml:7: parameter 'count' has a default that type 'int' does not allow — write string, boolean, integer or enum"),
+        ("default: 1}", "default: '1'}", "P07 error 5 config.yml:7: parameter 'count' has a default that type 'integer' does not allow — write a whole number"),
+        ("default: none", "default: nil", "P07 error 5 config.yml:6: parameter 'env' has a default that type 'enum' does not allow — known: none, staging"),
         # P09: two workflows
         ("jobs: [release]", "jobs: [release]\n  other: {when: << pipeline.parameters.deploy >>, jobs: [test]}", "P09 warning 6 config.yml:23: workflows 'deploy' and 'other' both run"),
         ("deploy: true", "deploy: false", "P01 error 6 config.yml:21: .* deploy is false"),
+        ("deploy: true", "env: none", "P01 error 6 .* — send what it asks for, or send a parameter whose default is another, such as deploy: true, and give"),
         ("deploy: true, ", "", "P01 error 6 config.yml:21: .* deploy is false"),
         ("{branch: main}", "{tag: v*}", "P01 error 6 config.yml:22: .* on tag 'v': a job without a filter for tags"),
         ("{branch: main}", "[{branch: main}, {tag: v1}]", "P04 warning 3 config.yml:19: the step never runs on tag 'v1': .* — add to the job, and to all that it requires,  filters"),
         ("deploy: true", "deplyo: true", "P07 error 7 config.yml does not declare the parameter 'deplyo' — did you mean 'deploy'?"),
-        ("deploy: true", 'deploy: "true"', "P07 error 7 config.yml:3: 'deploy' is declared as boolean, which this is not"),
-        ("deploy: true", "deploy: true, env: prod", "P07 error 7 config.yml:6: 'env' is declared as enum, which this is not — known: none, staging"),
-        ("deploy: true", 'deploy: true, count: "2"', "P07 error 7 config.yml:7: 'count' is declared as integer, which this is not"),
+        ("deploy: true", 'deploy: "true"', "P07 error 7 config.yml:3: 'deploy' is declared as boolean, which 'true' is not — write true or false"),
+        ("deploy: true", "deploy: true, env: prod", "P07 error 7 config.yml:6: 'env' is declared as enum, which 'prod' is not — known: none, staging"),
+        ("deploy: true", 'deploy: true, count: "2"', "P07 error 7 config.yml:7: 'count' is declared as integer, which '2' is not"),
         ("deploy: true", "deploy: true, env: staging", "P06 warning 7 config.yml:6: parameter 'env' is not used in this config"),
         ("when: {branch: main}", "when: {branch: main}\n    requires: [release]", "W702 warning 5 no workflow with the step has a job 'release' — known: decide, test"),
         ("when: {branch: main}", "when: {branch: main}\n    requires: [tset]", "W702 warning 5 no workflow with the step has a job 'tset' — did you mean 'test'?"),
@@ -213,9 +219,10 @@ def test_a_mistake(old: str, new: str, told: str) -> None:
         (RULES, [(OPENS + "    jobs: [release]", "    jobs: [release, {ok: {type: approval}}]")], None),
         (RULES, [(OPENS + "    jobs: [release]", '    jobs: [{release: {filters: "pipeline.parameters.deploy"}}, test]')], None),
         (RULES, [("{run: ./deploy.sh}", "{when: {condition: << pipeline.parameters.deploy >>, steps: [{run: ./deploy.sh}]}}")], None),
+        (TAGS, [("- lint: {filters: *all}", "- lint: {filters: {branches: {only: x}}}")], "W702 warning 4 config.yml:20: job 'lint' does not run on tag 'v': a job without a filter for tags"),
         # `unless:` with the value of one rule would leave the others in the loop
         (RULES, [("deploy: true", "deploy: true, env: staging"), (CLOSES, "    when: true\n")], "P03 .* — give workflow 'build'  unless: << pipeline.parameters.deploy >>"),
-        (RULES, [("deploy: true", "env: staging"), (CLOSES, "    when: true\n")], r"P03 .* — give workflow 'build'  unless: {equal: \[\"staging\", << pipeline.parameters.env >>\]}"),
+        (RULES, [("deploy: true", "env: staging"), (CLOSES, "    when: true\n")], r"P03 .* — give workflow 'build'  when: {equal: \[\"none\", << pipeline.parameters.env >>\]}"),
         (RULES, [UNNAMED, (', key: "${deploy.key}"', ""), (CLOSES, "")], "P03 error 5 .*that ends never"),
         (RULES, [UNNAMED, (CLOSES, "")], "P03 warning 5 .*after one more round"),
         (RULES, [UNNAMED, (OPENS, "")], "P02 error 5 config.yml:20:"),
@@ -248,6 +255,11 @@ def test_a_mistake(old: str, new: str, told: str) -> None:
         (ALONE, [], "P04 warning 2 config.yml: the step never runs on branch 'main'"),
         (ALONE, [("deploystep run", "deploystep gate production --dry-run -- x")], "P04 warning 2 .* it only plans here"),
         (ALONE, [GATES, ("when:", "requires: decide, when:")], "E702"),
+        (ALONE, [("deploystep run", "deploystep gate productoin -- ./deploy.sh")], r"P10 error 2 config.yml:10: gate names rule 'productoin', which there is not — did you mean 'production'\?"),
+        (ALONE, [("deploystep run", "deploystep gate --rules=other.yml else -- x && deploystep gate production")], ""),
+        (ALONE, [(STEP, "{deploystep/gate: {rule: else, rules: other.yml}}")], ""),
+        (ALONE, [(STEP, "{deploystep/gate: {rule: else}}")], "P10 error 2 config.yml:10: gate names rule 'else'"),
+        (ALONE, [GATES, ("when:", "requires: test, when:"), (CLOSES, "    unless: {equal: [main, << pipeline.git.branch >>]}\n")], "W702 .* its unless: branch main — let it run for branch 'main'"),
         # gate needs a token only where it asks
         (ALONE, [GATES, (", context: deploy-token", "")], ""),
         (ALONE, [GATES, (", context: deploy-token", ""), ("decide: {steps", "decide: {parallelism: 2, steps")], "P05 warning 2 config.yml:19: job 'decide' names no context"),
@@ -269,6 +281,12 @@ def test_what_is_wrong_with_the_config_alone_is_told_once() -> None:
     )
     told = found(text, rules)
     assert [each[:4] for each in told if "no default" in each or "no context" in each] == ["P05 ", "P07 "]
+
+
+def test_a_job_that_runs_the_step_and_is_required_is_told_of_once() -> None:
+    text = changed(CONFIG, "decide: {requires", "decide: {filters: {branches: {only: x}}, requires")
+    told = found(text, changed(RULES, "    when:", "    requires: decide\n    when:"))
+    assert [each[:4] for each in told] == ["E702", "P04 "]
 
 
 def test_a_parameter_that_setup_and_continuation_declare() -> None:
