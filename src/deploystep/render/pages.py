@@ -17,7 +17,7 @@ from deploystep.render.text import Style
 
 _WIDEST: Final = 48  # characters of a build's name
 _SHOWN: Final = {Verdict.FIRE: "fire", Verdict.HELD: "held", Verdict.UNKNOWN: "?", Verdict.NO: "no"}
-_PUSHED: Final = "a branch or tag is judged as it is pushed: without a pull request, a user and variables"
+_OFF: Final = "what keeps rules from firing is judged as if no variable were set"
 
 
 def table(matrix: Matrix) -> str:
@@ -39,13 +39,13 @@ def table(matrix: Matrix) -> str:
     head = [f"at {text.moment(matrix.now)}"]
     head += [f"> what it becomes at the next change, {text.moment(matrix.change)}"] if matrix.change else []
     made_up = "* a build made up for a pattern, of which nothing else is known"
-    return "\n".join([*head, "", *lines, *matrix.left_out, "", *dict.fromkeys(why), made_up, _PUSHED])
+    return "\n".join([*head, "", *lines, *matrix.left_out, "", *dict.fromkeys(why), made_up, _OFF])
 
 
 def matrix_page(matrix: Matrix, path: str, mask: Callable[[str], str]) -> str:
     """Which rules fire for which build, the rules in words, and the week that begins now."""
     later = f" “Then” is what it becomes at the next change, {text.moment(matrix.change)}." if matrix.change else ""
-    said = f"At {text.moment(matrix.now)}.{later} A question mark is what cannot be told here; {_PUSHED}."
+    said = f"At {text.moment(matrix.now)}.{later} A question mark is what cannot be told here; {_OFF}."
     body = [element("p", said, class_="soft"), element("h2", "Builds and rules")]
     for row in matrix.rows:
         cells = []
