@@ -9,13 +9,12 @@ from deploystep.core.decide import Verdict
 from deploystep.core.errors import ExitCode
 from deploystep.core.facts import Trace
 from deploystep.core.html import Element, Node, badge, element, facts, link, page
-from deploystep.core.text import visible
+from deploystep.core.text import clipped, visible
 from deploystep.core.times import DAYS
 from deploystep.render import text
 from deploystep.render.document import build_of
-from deploystep.render.text import Style
+from deploystep.render.text import Style, columns
 
-_WIDEST: Final = 48  # characters of a build's name
 _SHOWN: Final = {Verdict.FIRE: "fire", Verdict.HELD: "held", Verdict.UNKNOWN: "?", Verdict.NO: "no"}
 _OFF: Final = "what keeps rules from firing is judged as if no variable were set"
 
@@ -26,9 +25,10 @@ def table(matrix: Matrix) -> str:
     for row in matrix.rows:
         decisions = [[_SHOWN[j.verdict] for j in d.judgements] for d in (row.now, row.later) if d]
         cells = [" > ".join(dict.fromkeys(outcomes)) for outcomes in zip(*decisions, strict=True)]
-        grid.append([visible("* " * (row.kind == "pattern") + row.name)[:_WIDEST], *cells])
-    widths, width = [max(map(len, column)) for column in zip(*grid, strict=True)], max(map(len, grid[0]))
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in grid]
+        grid.append([visible("* " * (row.kind == "pattern") + clipped(row.name)), *cells])
+    widths, width = [max(map(columns, column)) for column in zip(*grid, strict=True)], max(map(len, grid[0]))
+    padded = ([cell + " " * (w - columns(cell)) for cell, w in zip(line, widths, strict=True)] for line in grid)
+    lines = ["  ".join(cells).rstrip() for cells in padded]
     judgements = [j for row in matrix.rows for d in (row.now, row.later) if d for j in d.judgements]
     why = [
         f"{word:<4}  {j.rule.name.value:<{width}}  {visible(words_of(j))}"
