@@ -137,6 +137,15 @@ def test_it_verifies_certificates(tmp_path: Path, pyz: Path) -> None:
         server.shutdown()
 
 
+def test_a_config_is_read_without_libyaml(tmp_path: Path, pyz: Path) -> None:
+    (tmp_path / "clone").mkdir()
+    packed = Packed(tmp_path / "clone", sys.executable, pyz)
+    packed.write("version: 1\nrules: [{name: a, when: {branch: main}, deploy: {workflow: d}}]\n")
+    packed.write("version: 2.1\nx: &a [1]\ny: &a [2]\nworkflows: {w: {jobs: [b]}}\n", ".circleci/config.yml")
+    ended = packed.call("check")
+    assert (ended.code, "P01" in ended.out) == (3, True), ended.err
+
+
 def test_a_full_disk_is_told(tmp_path: Path, pyz: Path) -> None:
     """The certificate authorities are written to a temporary file. Here no file may grow."""
     (tmp_path / "clone").mkdir()
