@@ -123,6 +123,8 @@ def test_junit_fails_for_what_ends_check(project: Project) -> None:
         return found
 
     errors = sum(severity == "error" for _, severity, _, _ in places(project, RULES))
+    told = [case.get("name", "").split(": ")[0] for case in suite(RULES).iter("testcase")]
+    assert told == [f"{code} .circleci/deploy.yml:{line}:{column}" for code, _, line, column in places(project, RULES)]
     assert (suite(RULES).get("failures"), suite(SOUND).get("failures")) == (str(errors), "0")
     assert suite(SOUND).get("tests") == "1"
     warning = SOUND.replace("branch: main", 'branch: main, user: "*[bot]"')

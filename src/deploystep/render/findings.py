@@ -86,7 +86,8 @@ def junit(report: Report, from_root: FromRoot) -> str:
     """JUnit XML: a test case for each diagnostic, failed if it ends `check`, or one that passed if there is none."""
     cases = []
     for found, path, region, words in _all(report, from_root):
-        name = f"{found.code} {path}:{region['startLine']}: {words}"
+        place = ":".join(str(region[key]) for key in ("startLine", "startColumn") if key in region)
+        name = f"{found.code} {path}:{place}: {words}"
         cases.append((name, path, name if found.is_error or report.is_strict else ""))
     path = from_root(report.source.path) if report.source else ""
     return _suite(cases or [("deploystep check", path, _failure(report))])
