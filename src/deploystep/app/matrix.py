@@ -115,30 +115,6 @@ def make(rules: RuleSet, refs: _ByKind, history: _History, config: "Config | Non
     return Matrix(now, change, today, tuple(rows), left_out, words, every, tuple(_lanes(rules, today)))
 
 
-def _judged_ref(rules: RuleSet, build: BuildContext, now: datetime, answer: _Answer) -> Decision:
-    """Judge a ref: a rule that would fire but for what the ref does not tell is unknown."""
-
-    def judged(judgement: Judgement) -> Judgement:
-        rule, trace = judgement.rule, judgement.trace
-        for alternative in rule.when.alternatives if judgement.verdict is Verdict.NO else ():
-            told, asked = ([m for m in alternative.matchers if _is_open(m) is is_open] for is_open in (False, True))
-            when = replace(rule.when, alternatives=(replace(alternative, matchers=tuple(told)),))
-            other = replace(rules, rules=(replace(rule, when=when),))
-            if asked and resolve(other, build, now, answer).judgements[0].verdict is not Verdict.NO:
-                claims = [(match(matcher, _NOBODY).claim, matcher.span) for matcher in asked]
-                problems = tuple(Diagnostic("C101", f"the rule asks {claim}", span) for claim, span in claims)
-                return Judgement(rule, Verdict.UNKNOWN, replace(trace, answer=Answer.UNKNOWN, problems=problems))
-        return judgement
-
-    return Decision(tuple(map(judged, resolve(rules, build, now, answer).judgements)))
-
-
-def _is_open(matcher: Matcher) -> bool:
-    """Whether a ref does not tell what the matcher asks for."""
-    is_flag = isinstance(matcher, FlagIs) and matcher.word == "pull_request" and matcher.wanted
-    return is_flag or isinstance(matcher, EnvIs) or (isinstance(matcher, NameIs) and matcher.word == "user")
-
-
 def _builds(rules: RuleSet, refs: _ByKind, history: _History, of_rule: Mapping[str, _Refs]) -> Iterator[_Build]:
     """What is to be judged, each with its kind, what tells of it, and its name."""
     seen = set()
@@ -215,3 +191,27 @@ def _lanes(rules: RuleSet, start: datetime) -> Iterator[Lane]:
         names = tuple(rule.name.value for rule in rules.rules if concerns(freeze, rule))
         spans = (span,) if span[0] < span[1] else ()
         yield Lane(f"freeze {freeze.name}", freeze.span.line, names, spans, is_freeze=True)
+
+
+def _judged_ref(rules: RuleSet, build: BuildContext, now: datetime, answer: _Answer) -> Decision:
+    """Judge a ref: a rule that would fire but for what the ref does not tell is unknown."""
+
+    def judged(judgement: Judgement) -> Judgement:
+        rule, trace = judgement.rule, judgement.trace
+        for alternative in rule.when.alternatives if judgement.verdict is Verdict.NO else ():
+            told, asked = ([m for m in alternative.matchers if _is_open(m) is is_open] for is_open in (False, True))
+            when = replace(rule.when, alternatives=(replace(alternative, matchers=tuple(told)),))
+            other = replace(rules, rules=(replace(rule, when=when),))
+            if asked and resolve(other, build, now, answer).judgements[0].verdict is not Verdict.NO:
+                claims = [(match(matcher, _NOBODY).claim, matcher.span) for matcher in asked]
+                problems = tuple(Diagnostic("C101", f"the rule asks {claim}", span) for claim, span in claims)
+                return Judgement(rule, Verdict.UNKNOWN, replace(trace, answer=Answer.UNKNOWN, problems=problems))
+        return judgement
+
+    return Decision(tuple(map(judged, resolve(rules, build, now, answer).judgements)))
+
+
+def _is_open(matcher: Matcher) -> bool:
+    """Whether a ref does not tell what the matcher asks for."""
+    is_flag = isinstance(matcher, FlagIs) and matcher.word == "pull_request" and matcher.wanted
+    return is_flag or isinstance(matcher, EnvIs) or (isinstance(matcher, NameIs) and matcher.word == "user")
