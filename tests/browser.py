@@ -78,9 +78,12 @@ class Browser:
         return answer["result"].get("value")
 
     def axe(self) -> list[str]:
-        """What axe-core finds wrong, a line each."""
+        """What axe-core finds wrong, a line each; also a rule that broke down, as contrast does at newer colours."""
         self.js(files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8") + ";1")
-        found = self.js("axe.run().then(r => r.violations.map(v => [v.id, v.help, v.nodes.map(n => n.html)]))")
+        found = self.js(
+            "axe.run().then(r => [...r.violations, ...r.incomplete.filter(v => !v.nodes.length)]"
+            ".map(v => [v.id, v.help, v.nodes.map(n => n.html)]))"
+        )
         return [f"{name}: {text}: {nodes[:3]}" for name, text, nodes in found]
 
 

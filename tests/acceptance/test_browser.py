@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 from acceptance.process import Clone, sandbox
 from browser import chromium
 
+from deploystep.core.html import STYLE, badge, element, page
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from browser import Browser
 
@@ -116,6 +120,20 @@ def test_a_page_is_printed_whole(browser: Browser, pages: dict[str, str], name: 
         )
     finally:
         browser.call("Emulation.setEmulatedMedia", media="")
+
+
+@pytest.mark.parametrize(("scheme", "pale"), [("light", "#bbb"), ("dark", "#444")])
+def test_the_contrast_of_every_colour_is_judged(browser: Browser, tmp_path: Path, scheme: str, pale: str) -> None:
+    colours = sorted(set(re.findall(r"[{;]color:var\((--\w+)\)", STYLE)))
+    kinds = [element("p", badge(kind)) for kind in ("fire", "held", "unknown", "failed", "no")]
+    (tmp_path / "page.html").write_text(page("Colours", *kinds, element("article", *kinds)), encoding="utf-8")
+    browser.open((tmp_path / "page.html").as_uri(), 360, scheme)
+    assert browser.axe() == []
+    for colour in colours:
+        browser.js(f"document.documentElement.style.setProperty('{colour}', '{pale}')")
+        assert [line for line in browser.axe() if re.match(r"color-contrast: .*<", line)], colour
+        browser.js(f"document.documentElement.style.removeProperty('{colour}')")
+    assert len(colours) == 5
 
 
 def test_what_is_wrong_is_found(browser: Browser) -> None:

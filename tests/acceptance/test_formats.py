@@ -71,6 +71,49 @@ def test_sarif_is_valid_and_tells_the_same(project: Project) -> None:
         found = [(r["ruleId"], r["level"], r["locations"][0]["physicalLocation"]) for r in run["results"]]
         regions = [(code, level, at["region"]["startLine"], at["region"]["startColumn"]) for code, level, at in found]
         assert regions == places(project, text)
+        names = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+        assert [names[r["ruleIndex"]] for r in run["results"]] == [r["ruleId"] for r in run["results"]]
+
+
+OPEN = """
+    version: 2.1
+    parameters: {deploy: {type: boolean, default: false}}
+    jobs:
+      release: {steps: [checkout, {run: make release}]}
+    workflows:
+      deploy:
+        jobs: [release]
+    """
+
+
+@pytest.mark.parametrize(
+    ("below", "more"), [(".", ()), ("services/api", ()), ("services/api", ("--config", "../../.circleci/config.yml"))]
+)
+def test_a_fault_of_the_config_is_placed_there(tmp_path: Path, below: str, more: tuple[str, ...]) -> None:
+    """All paths are from the root of the clone, also where check is run, and has its rules, in a folder below it."""
+    root = Clone(tmp_path / "clone")
+    root.write(OPEN, ".circleci/config.yml")
+    here = Project(root.folder / below)
+    rules = (Path(below) / ".circleci/deploy.yml").as_posix()
+    github, sarif, junit = (checked(here, SOUND, form, *more).out for form in FORMATS[1:])
+    (line,) = (line for line in github.splitlines() if "P02" in line)
+    assert line.startswith("::error file=.circleci/config.yml,line=6,title=deploystep P02::workflow 'deploy' also")
+    assert line.endswith(f"(rule: {rules}:5)")
+    (result,) = (r for r in json.loads(sarif)["runs"][0]["results"] if r["ruleId"] == "P02")
+    at = result["locations"][0]["physicalLocation"]
+    assert (at["artifactLocation"]["uri"], at["region"]) == (".circleci/config.yml", {"startLine": 6})
+    assert result["message"]["text"].endswith(f"(rule: {rules}:5)")
+    assert 'classname=".circleci/config.yml" file=".circleci/config.yml"' in junit
+
+
+def test_a_fault_of_a_config_of_another_repository_is_placed_at_the_rule(tmp_path: Path) -> None:
+    root = Clone(tmp_path / "clone")
+    other = "version: 2\njobs: {a: {steps: [checkout]}}\nworkflows: {deploy: {jobs: [a]}}\n"
+    (tmp_path / "other.yml").write_text(other, encoding="utf-8")
+    to = "targets: {t: {project: gh/acme/t, branch: main}}\n    rules:"
+    rules = SOUND.replace("rules:", to).replace("workflow:", "to: t, workflow:")
+    ended = checked(root, rules, "github", "--config", "t=../other.yml")
+    assert "file=.circleci/deploy.yml,line=6,col=52,endColumn=58,title=deploystep P01::../other.yml:1: " in ended.out
 
 
 def test_junit_fails_for_what_ends_check(project: Project) -> None:
@@ -80,6 +123,8 @@ def test_junit_fails_for_what_ends_check(project: Project) -> None:
         return found
 
     errors = sum(severity == "error" for _, severity, _, _ in places(project, RULES))
+    told = [case.get("name", "").split(": ")[0] for case in suite(RULES).iter("testcase")]
+    assert told == [f"{code} .circleci/deploy.yml:{line}:{column}" for code, _, line, column in places(project, RULES)]
     assert (suite(RULES).get("failures"), suite(SOUND).get("failures")) == (str(errors), "0")
     assert suite(SOUND).get("tests") == "1"
     warning = SOUND.replace("branch: main", 'branch: main, user: "*[bot]"')

@@ -36,7 +36,7 @@ RULES = f"""
         when: [{{branch: "feature/**", pull_request: true, user: anna}}, {{branch: pull/*, fork: true, env: {{X: y}}}}]
         {DEPLOY.replace("workflow: deploy", "workflow: preview")}
     cases:
-      - name: a preview
+      - name: 日本 a preview
         given: {{branch: feature/x, pull_request: 7, user: anna}}
         expect: {{fire: [preview]}}
       - name: a Friday
@@ -83,16 +83,18 @@ def test_each_build_and_rule_has_its_verdict_now_and_at_the_next_change(shop: Cl
     assert [b["kind"] for b in matrix["builds"]] == [*["branch"] * 3, "tag", *["case"] * 2, *["pattern"] * 4]
     assert verdicts(matrix) == {
         "branch 'main'": "fire no fire no",
-        "branch 'feature/a'": "no no no no",
+        "branch 'feature/a'": "no no no unknown",
         "branch 'docs/b'": "no no fire no",
         "tag 'v1.4.0'": "no held no no",
-        "a preview": "no no no fire",
+        "日本 a preview": "no no no fire",
         "a Friday": "no held no no",
         "tag 'v'": "no held no no",
         "branch 'docs/a'": "no no unknown no",
         "branch 'feature/a' with a pull request by user 'anna'": "no no no fire",
         "branch 'pull/1' with a pull request of a fork with X": "no no no fire",
     }
+    hangs = {cell["because"] for b in matrix["builds"] for cell in b["now"] if cell["verdict"] == "unknown"}
+    assert hangs == {"line 19: which files changed", "line 22: pull_request true; line 22: user anna"}
     assert matrix["change"] == "2026-06-16T09:00:00+00:00"
     assert verdicts(matrix, "later") == {"tag 'v1.4.0'": "no fire no no", "tag 'v'": "no unknown no no"}
     window, freeze = matrix["week"]
@@ -113,8 +115,11 @@ def test_the_table_names_why(shop: Clone) -> None:
     assert (ended.code, ended.err) == (0, "")
     assert re.search(r"^branch 'main' +fire +no  ", ended.out, re.MULTILINE)
     assert "held > fire" in ended.out
+    names = ("branch 'main'", "日本 a preview")
+    main, case = (len(re.findall(rf"^{name} +", ended.out, re.MULTILINE)[0]) for name in names)
+    assert main == case + 2, "wide characters take two columns"
     assert re.search(r"^\? +docs +line 19: which files changed$", ended.out, re.MULTILINE)
-    assert "\na branch or tag is judged as it is pushed: without a pull request, a user and variables\n" in ended.out
+    assert re.search(r"^\? +preview +line 22: pull_request true; line 22: user anna$", ended.out, re.MULTILINE)
 
 
 def test_old_refs_are_counted_and_not_judged(shop: Clone, project: Project) -> None:

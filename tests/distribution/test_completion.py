@@ -128,6 +128,13 @@ def test_every_command_and_option_is_there(command: str) -> None:
     assert {line.partition("\t")[0] for line in candidates([command, "--"])} == {*flags, "--help"}
 
 
+def test_bash_finds_no_fault_in_its_script(tmp_path: Path) -> None:
+    (tmp_path / "script").write_text(printed("bash"), encoding="utf-8")
+    checker = Path(sys.executable).with_name("shellcheck")
+    done = subprocess.run([checker, "-s", "bash", tmp_path / "script"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.parametrize("arguments", [(), ("ksh",), ("bash", "zsh")])
 def test_one_known_shell_is_to_be_named(arguments: tuple[str, ...]) -> None:
     done = subprocess.run([*DEPLOYSTEP, "completion", *arguments], capture_output=True, text=True, check=False)

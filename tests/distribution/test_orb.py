@@ -198,8 +198,32 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 
 class _Site(SimpleHTTPRequestHandler):
+    breaks = 0
+
+    def do_GET(self) -> None:
+        """A redirect that leads nowhere, an answer that breaks off, or the file."""
+        if self.path.endswith("/round-and-round"):
+            self.send_response(302)
+            self.send_header("Location", self.path)
+            self.end_headers()
+        elif _Site.breaks:
+            _Site.breaks -= 1
+            self.send_response(200)
+            self.send_header("Content-Length", "1000000")
+            self.end_headers()
+            self.wfile.write(b"half")
+        else:
+            super().do_GET()
+
     def log_message(self, *_: object) -> None:
         """Nothing."""
+
+
+def test_a_download_that_breaks_off_is_tried_again(machine: Machine) -> None:
+    _Site.breaks = 1
+    done = machine.install()
+    assert done.returncode == 0, done.stderr
+    assert "trying again in 2 s" in done.stderr
 
 
 def test_it_installs_with_nothing_but_a_shell_and_python(machine: Machine) -> None:
@@ -223,13 +247,21 @@ def test_another_file_is_not_installed(machine: Machine) -> None:
     assert not list((machine.home / ".deploystep").iterdir())
 
 
-@pytest.mark.parametrize("url", ["{}.missing", "no-address", "{} and more"])
+def test_what_was_changed_on_the_machine_is_replaced(machine: Machine) -> None:
+    assert machine.install().returncode == 0
+    machine.installed.write_bytes(b"something else")
+    assert machine.install().returncode == 0
+    assert machine.installed.read_bytes() == machine.file.read_bytes()
+
+
+@pytest.mark.parametrize("url", ["{}.missing", "no-address", "{} and more", "{}/round-and-round"])
 def test_an_address_without_the_file_is_told(machine: Machine, url: str) -> None:
     done = machine.install(url=url.format(machine.url))
     assert done.returncode == 1
     assert "cannot be downloaded" in done.stderr
     assert "hint: " in done.stderr
     assert "Traceback" not in done.stderr
+    assert "trying again" not in done.stderr
 
 
 @pytest.mark.parametrize("is_old", [True, False])
@@ -241,6 +273,13 @@ def test_without_a_python_that_is_new_enough_nothing_is_installed(machine: Machi
     done = machine.install()
     assert done.returncode == 4
     assert "no Python 3.10 or newer is on PATH\n  hint: " in done.stderr
+
+
+def test_a_newer_python_beside_an_old_one_is_found(machine: Machine) -> None:
+    (machine.tools / "python3").rename(machine.tools / "python3.12")
+    (machine.tools / "python3").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (machine.tools / "python3").chmod(0o755)
+    assert machine.install().returncode == 0
 
 
 def test_parameters_reach_the_options_and_leave_other_variables_alone(machine: Machine) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from acceptance.process import Clone, sandbox, until
+from distribution.conftest import built
 
 sys.path.append(str(Path(__file__).parents[2] / "scripts"))
 from build_pyz import VERSIONS, interpreters
@@ -134,6 +135,32 @@ def test_it_verifies_certificates(tmp_path: Path, pyz: Path) -> None:
             process.kill()
             packed.ended(process)
         server.shutdown()
+
+
+def test_a_config_is_read_without_libyaml(tmp_path: Path, pyz: Path) -> None:
+    (tmp_path / "clone").mkdir()
+    packed = Packed(tmp_path / "clone", sys.executable, pyz)
+    packed.write("version: 1\nrules: [{name: a, when: {branch: main}, deploy: {workflow: d}}]\n")
+    packed.write("version: 2.1\nx: &a [1]\ny: &a [2]\nworkflows: {w: {jobs: [b]}}\n", ".circleci/config.yml")
+    ended = packed.call("check")
+    assert (ended.code, "P01" in ended.out) == (3, True), ended.err
+
+
+def test_a_full_disk_is_told(tmp_path: Path, pyz: Path) -> None:
+    """The certificate authorities are written to a temporary file. Here no file may grow."""
+    (tmp_path / "clone").mkdir()
+    packed = Packed(tmp_path / "clone", sys.executable, pyz)
+    packed.write(BERLIN)
+    packed.commit()
+    packed.start = ["sh", "-c", 'ulimit -f 0 && exec "$@"', "sh", *packed.start]
+    with sandbox() as server:
+        ended = packed.step(server, PYTHONPATH=None)
+        assert not server.requests
+    assert (ended.code, "TMPDIR" in ended.err) == (4, True), ended.err
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path, pyz: Path) -> None:
+    assert built(tmp_path).read_bytes() == pyz.read_bytes()
 
 
 def test_its_checksum_is_beside_it_and_the_licenses_of_all_that_is_in_it_are_inside(pyz: Path) -> None:

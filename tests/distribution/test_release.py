@@ -56,6 +56,10 @@ def test_a_changelog_that_is_not_ready_stops_the_release(changelog: str, words: 
     assert words in str(stopped.value)
 
 
+def test_the_changelog_is_ready_for_a_dry_run() -> None:
+    assert release.notes((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), "Unreleased")
+
+
 @pytest.fixture
 def dist(tmp_path: Path, pyz: Path) -> Path:
     """What `make dist` leaves; the wheel and the sdist are only names here."""

@@ -52,6 +52,21 @@ def test_what_is_bold_went_wrong() -> None:
             assert bool(found[1]) is bool(found[5]) is is_wrong, (fault, cell)
 
 
+def test_what_each_tool_says_is_listed_for_every_fault() -> None:
+    said: dict[str, list[str]] = {}
+    for tool, code, _, at in list(lines(1))[2:]:
+        said.setdefault(tool, []).extend(f"{code} {fault}" for fault in re.split(r", (?!every)", at))
+    for number, tool in enumerate(HEAD[1:], 1):
+        shown = [f"{cell[number].strip('*').split()[0]} {cell[0]}" for cell in ROWS]
+        assert sorted(said[tool]) == sorted(shown)
+
+
+def test_the_page_says_when_it_was_measured_and_with_what() -> None:
+    assert re.search(r"^Measured on 20\d\d-\d\d-\d\d: deploystep \d", MEASURED, re.MULTILINE)
+    for name in (compare.PYCIRCLECI.replace("==", " "), compare.NPM_PACKAGE.replace("@", " "), "curl ", "Node "):
+        assert name in MEASURED
+
+
 def test_our_column_is_what_the_guarantees_say() -> None:
     ours = {fault: cell.replace("*", "") for fault, cell, *_ in ROWS}
     told = {f"`{r.fault}`{r.often}": f"{r.exit.split()[0]} · {r.runs} run" for r in rows() if r.place == TRIGGER}
@@ -67,3 +82,20 @@ def test_curl_and_the_product_still_do_what_the_page_says(fault: str, count: int
     (row,) = (row for row in ROWS if row[0] == compare.labelled(fault, count))
     found = [compare.tried(clone, revision, tool, fault, count).cell for tool in (compare.OURS, compare.CURLS)]
     assert found == row[1:3]
+
+
+@pytest.mark.parametrize(
+    ("code", "runs", "deploys", "strays", "cell"),
+    [
+        (0, 1, 1, 0, "0 · 1 run"),
+        (8, 0, 0, 0, "8 · 0 runs"),
+        (0, 2, 2, 0, "**0 · 2 runs**"),
+        (22, 4, 4, 0, "**22 · 4 runs**"),
+        (0, 1, 0, 0, "**0 · 1 run, no deploy**"),
+        (10, 1, 0, 0, "10 · 1 run, no deploy"),
+        (0, 1, 0, 1, "**0 · 1 run, of another commit**"),
+        (0, 0, 0, 0, "**0 · 0 runs**"),
+    ],
+)
+def test_a_cell(code: int, runs: int, deploys: int, strays: int, cell: str) -> None:
+    assert compare.Tried("x", "`503`", code, runs, deploys, strays, "").cell == cell

@@ -98,3 +98,14 @@ def test_from_the_deploy_step_or_curl(config: str, said_at_last: str, tmp_path: 
     name = ["-c", "user.name=x", "-c", "user.email=x@acme.dev"]
     subprocess.run(["git", *name, "commit", "--quiet", "-m", "As it was"], cwd=shop, check=True)
     assert said_at_last in walked("From the deploy step or curl", shop)
+
+
+@pytest.mark.parametrize("heading", ["From nothing", "From the deploy step or curl"])
+def test_a_path_is_read_in_two_minutes(heading: str) -> None:
+    """With all that comes before the first of the two, at 200 words a minute."""
+    text = README.partition("\n## From nothing\n")[0] + section(heading)
+    assert len(text.split()) < 400, len(text.split())
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) < 150

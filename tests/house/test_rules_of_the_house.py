@@ -127,6 +127,18 @@ def test_every_variable_that_is_read_is_in_a_table() -> None:
     assert "CIRCLE_SHA1" in named
 
 
+def test_every_variable_in_the_table_of_the_build_is_read() -> None:
+    """It is named once more than there are tables with its name."""
+    tables = (ENV, PUBLIC_VARIABLES, SECRET_VARIABLES, TOKEN_VARIABLES)
+    named = [
+        node.value
+        for path in MODULES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Constant) and node.value in ENV
+    ]
+    assert [name for name in ENV if named.count(name) <= sum(name in table for table in tables)] == []
+
+
 def test_no_secret_may_be_sent() -> None:
     assert set() == PUBLIC_VARIABLES & SECRET_VARIABLES
     assert set(TOKEN_VARIABLES) <= SECRET_VARIABLES

@@ -1,7 +1,8 @@
 """Which rules fire for which build: the clone's branches and tags, the cases, and a build for each pattern of a rule.
 
-Everything is judged as `run` judges it; a ref as it is pushed, without a pull request, a user and variables. What
-nobody can tell here, such as the files that a build of a pattern would change, stays unknown.
+Everything is judged as `run` judges it. What nobody can tell here, such as the files that a build of a pattern would
+change, stays unknown; so does who pushes to a ref, and with which pull request and variables, where a rule is for some.
+What keeps a rule from firing is judged as if no variable were set.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,10 +14,11 @@ from deploystep.app.facts import from_history, resolve, stated_facts
 from deploystep.app.ports import History
 from deploystep.core.build import Branch, BuildContext, ParallelNode, Tag, Variables, is_fork, request_of
 from deploystep.core.decide import Decision, Judgement, Verdict, condition
-from deploystep.core.facts import Answered, Facts, JobsOf, Question, Trace, negate
+from deploystep.core.facts import Answer, Answered, Facts, JobsOf, Question, Trace, negate
 from deploystep.core.frozen import dataclass, replace
-from deploystep.core.matchers import concerns, holds_of
-from deploystep.core.rules import Alternative, FlagIs, Given, Rule, RuleSet
+from deploystep.core.matchers import concerns, holds_of, match
+from deploystep.core.rules import Alternative, EnvIs, FlagIs, Given, Matcher, NameIs, Rule, RuleSet
+from deploystep.core.source import Diagnostic
 from deploystep.core.times import next_change, open_spans, read_now, zone
 from deploystep.project.config import would_run
 from deploystep.project.wiring import Refs, refs_of, sent
@@ -101,7 +103,8 @@ def make(rules: RuleSet, refs: _ByKind, history: _History, config: "Config | Non
         if counts[kind] <= _MOST:
             at = read_now(given.now.value, zone(rules.timezone)) if given.now else None
             moments = [moment for moment in ((at,) if at else (now, change)) if moment]
-            first, *later = (resolve(rules, given.build, moment, answer) for moment in moments)
+            judge = _judged_ref if kind in ("branch", "tag") else resolve
+            first, *later = (judge(rules, given.build, moment, answer) for moment in moments)
             is_other = later and [j.verdict for j in later[0].judgements] != [j.verdict for j in first.judgements]
             rows.append(Row(kind, name, first, later[0] if is_other else None))
     left_out = tuple(f"{n - _MOST} more {kind} builds are left out" for kind, n in counts.items() if n > _MOST)
@@ -188,3 +191,27 @@ def _lanes(rules: RuleSet, start: datetime) -> Iterator[Lane]:
         names = tuple(rule.name.value for rule in rules.rules if concerns(freeze, rule))
         spans = (span,) if span[0] < span[1] else ()
         yield Lane(f"freeze {freeze.name}", freeze.span.line, names, spans, is_freeze=True)
+
+
+def _judged_ref(rules: RuleSet, build: BuildContext, now: datetime, answer: _Answer) -> Decision:
+    """Judge a ref: a rule that would fire but for what the ref does not tell is unknown."""
+
+    def judged(judgement: Judgement) -> Judgement:
+        rule, trace = judgement.rule, judgement.trace
+        for alternative in rule.when.alternatives if judgement.verdict is Verdict.NO else ():
+            told, asked = ([m for m in alternative.matchers if _is_open(m) is is_open] for is_open in (False, True))
+            when = replace(rule.when, alternatives=(replace(alternative, matchers=tuple(told)),))
+            other = replace(rules, rules=(replace(rule, when=when),))
+            if asked and resolve(other, build, now, answer).judgements[0].verdict is not Verdict.NO:
+                claims = [(match(matcher, _NOBODY).claim, matcher.span) for matcher in asked]
+                problems = tuple(Diagnostic("C101", f"the rule asks {claim}", span) for claim, span in claims)
+                return Judgement(rule, Verdict.UNKNOWN, replace(trace, answer=Answer.UNKNOWN, problems=problems))
+        return judgement
+
+    return Decision(tuple(map(judged, resolve(rules, build, now, answer).judgements)))
+
+
+def _is_open(matcher: Matcher) -> bool:
+    """Whether a ref does not tell what the matcher asks for."""
+    is_flag = isinstance(matcher, FlagIs) and matcher.word == "pull_request" and matcher.wanted
+    return is_flag or isinstance(matcher, EnvIs) or (isinstance(matcher, NameIs) and matcher.word == "user")

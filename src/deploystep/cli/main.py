@@ -140,9 +140,10 @@ class _CommandLine:
             return text.result(self.report, style)
         from deploystep.render import document, findings  # noqa: PLC0415 - most people read
 
+        if form == "json":
+            return document.render(self.report)
         # other tools look from the root of the repository
-        path = from_root(self.report.source.path, HERE) if self.report.source else ""
-        return document.render(self.report) if form == "json" else findings.RENDERERS[form](self.report, path)
+        return findings.RENDERERS[form](self.report, lambda path: from_root(path, HERE))
 
 
 def _catch_signals(report: Report) -> None:

@@ -235,9 +235,13 @@ class Services:
     def client(self, specs: "tuple[TriggerSpec, ...]" = ()) -> "Client":
         """The way to CircleCI, or with --sandbox to a mock server that knows what will be sent."""
         if self._client is None:
-            from deploystep.adapters.transport import CONNECT_TIMEOUT, HttpTransport  # noqa: PLC0415 - as above
             from deploystep.circleci.client import Client  # noqa: PLC0415 - few runs send anything
 
+            try:
+                from deploystep.adapters.transport import CONNECT_TIMEOUT, HttpTransport  # noqa: PLC0415 - as above
+            except OSError as error:  # deploystep.pyz writes the certificate authorities to a temporary file
+                hint = "set TMPDIR to a folder that has room for 1 MB"
+                raise EnvironmentInvalid("no-temporary-file", f"no temporary file: {error}", hint) from None
             token = Secret(os.urandom(20).hex()) if self.options.sandbox else self._secret()
             self.console.hide(token)
             if self.options.sandbox:

@@ -80,8 +80,10 @@ def page(title: str, *body: Node, mask: Callable[[str], str] = str) -> str:
 
 
 STYLE: Final = """
-:root{color-scheme:light dark;--soft:color-mix(in srgb,CanvasText 75%,Canvas);
---panel:color-mix(in srgb,CanvasText 4%,Canvas);--edge:color-mix(in srgb,CanvasText 20%,Canvas)}
+:root{color-scheme:light dark;--soft:#545e6d;--edge:#d3d9e1;--panel:#f4f6f9;--fire:#0a6638;--held:#7d4a00;
+--open:#6337a0;--bad:#a81f18}
+@media screen and (prefers-color-scheme:dark){:root{--soft:#a3adba;--edge:#333d49;--panel:#1a2129;--fire:#66d19a;
+--held:#f0b45c;--open:#c3a3f5;--bad:#ff9a91}}
 *{box-sizing:border-box}
 body{margin:0;background:Canvas;font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
 main{max-width:76rem;margin:0 auto;padding:1rem}
@@ -91,11 +93,10 @@ pre{padding:0 1rem;overflow-wrap:normal}
 article,.wide{border:1px solid var(--edge);border-radius:8px;margin:.7rem 0;overflow-x:auto}
 article{background:var(--panel);padding:.5rem 1rem}
 .badge{display:inline-block;padding:0 .5rem;border:1px solid;border-radius:99px;font-size:.875rem;color:var(--soft)}
-.fire,.yes,.success,.triggered,.already-triggered,.ok,.created{color:color-mix(in srgb,#00a050 50%,CanvasText)}
-.held,.running,.on_hold,.planned,.superseded,.pending,.setup{color:color-mix(in srgb,#c07000 60%,CanvasText)}
-.unknown,.uncertain,.not-sent{color:color-mix(in srgb,#8040e0 60%,CanvasText)}
-.failed,.error,.errored,.refused,.unreachable,.stopped,.nothing-runs,.bad{
-color:color-mix(in srgb,#f02010 60%,CanvasText)}
+.fire,.yes,.success,.triggered,.already-triggered,.ok,.created{color:var(--fire)}
+.held,.running,.on_hold,.planned,.superseded,.pending,.setup{color:var(--held)}
+.unknown,.uncertain,.not-sent{color:var(--open)}
+.failed,.error,.errored,.refused,.unreachable,.stopped,.nothing-runs,.bad{color:var(--bad)}
 dl{margin:.5rem 0;display:grid;gap:.4rem 1rem;grid-template-columns:repeat(auto-fill,minmax(9rem,1fr))}
 dd{margin:0}
 dd small,.lane small{display:block}

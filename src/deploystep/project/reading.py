@@ -52,19 +52,17 @@ class ConfigUnreadable(Exception):
 class _Composer(yaml.composer.Composer):
     """Takes the last of several anchors of one name, which PyYAML refuses."""
 
-    anchors: dict[str | None, yaml.Node]
-
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[attr-defined] # which every parser has
+        event = self.peek_event()  # type: ignore[attr-defined]
         if not isinstance(event, yaml.AliasEvent):
             self.anchors.pop(getattr(event, "anchor", None), None)
         return super().compose_node(parent, index)
 
 
-class _Loader(_Composer, _FAST):  # type: ignore[misc, valid-type]
+class _Loader(_Composer, _FAST):  # type: ignore[misc, valid-type] # without libyaml _FAST has a Composer among its bases
     def __init__(self, text: str) -> None:
         _FAST.__init__(self, text)
-        self.anchors = {}
+        self.anchors: dict[str | None, yaml.Node] = {}
 
 
 def read_yaml(text: str) -> Node:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from deploystep.app.report import Report, TriggerEntry
 from deploystep.core.build import BuildContext
-from deploystep.core.decide import Judgement
+from deploystep.core.decide import Decision, Judgement
 from deploystep.core.facts import Trace
 from deploystep.core.source import Diagnostic, SourceFile
 from deploystep.render.text import diff_of, interruption
@@ -71,10 +71,13 @@ def render(report: Report) -> str:
 
 
 def _matrix(matrix: "Matrix") -> Object:
+    from deploystep.app.matrix import words_of  # noqa: PLC0415 - a deploy needs none of it
+
+    def cells(decision: Decision) -> list[Object]:
+        return [_rule(judgement) | {"because": words_of(judgement)} for judgement in decision.judgements]
+
     builds = [
-        _picked(row, "kind", "name")
-        | {"now": [_rule(j) for j in row.now.judgements]}
-        | {"later": [_rule(j) for j in row.later.judgements] if row.later else None}
+        _picked(row, "kind", "name") | {"now": cells(row.now), "later": cells(row.later) if row.later else None}
         for row in matrix.rows
     ]
     rules = [{"name": name, "would_run": would_run} for name, *_, would_run in matrix.rules]

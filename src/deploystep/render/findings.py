@@ -1,19 +1,44 @@
 """What `check` and `test` found, in the formats that other tools read: GitHub's annotations, SARIF and JUnit XML.
 
 Sources: GitHub docs, "Workflow commands for GitHub Actions" (setting an error message); SARIF 2.1.0 (OASIS), sections
-3.27 (result) and 3.30 (region); the JUnit XML that CircleCI's `store_test_results` reads.
+3.19 (tool component), 3.27 (result) and 3.30 (region); the JUnit XML that CircleCI's `store_test_results` reads.
 """
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from deploystep import __version__
 from deploystep.app.report import Report
+from deploystep.core.codes import CODES
 from deploystep.core.source import Diagnostic
 from deploystep.core.text import visible
+
+FromRoot: TypeAlias = Callable[[str], str]  #: a path as these tools want it: from the root of the repository
+
+
+class _Found(NamedTuple):
+    """A diagnostic with its words, and the place that the reader has to edit; `region` is in SARIF's terms."""
+
+    diagnostic: Diagnostic
+    path: str
+    region: dict[str, int]
+    words: str
+
+
+def _all(report: Report, from_root: FromRoot) -> Iterator[_Found]:
+    """What is cured in another file is placed there, with the rule beside it, unless that is another repository's."""
+    rules = from_root(report.source.path) if report.source else ""
+    for found in report.diagnostics:
+        line, column = found.span.start
+        path, region = rules, {"startLine": line, "startColumn": column, "endColumn": column + found.span.width}
+        words, place = _words(found), found.cured_at
+        if place and not (there := from_root(place.path)).startswith("/"):
+            path, region = there, {"startLine": place.line}
+            words = f"{words.removeprefix(visible(f'{place}: '))} (rule: {visible(rules)}:{line})"
+        yield _Found(found, path, region, words)
 
 
 def _words(found: Diagnostic) -> str:
@@ -24,29 +49,31 @@ def _failure(report: Report) -> str:
     return visible("; ".join((report.error.message, *report.error.hints))) if report.error else ""
 
 
-def github(report: Report, path: str) -> str:
+def github(report: Report, from_root: FromRoot) -> str:
     """A workflow command a line, which GitHub shows beside the line of the file."""
-    file, lines = visible(path).replace("%", "%25").replace(":", "%3A").replace(",", "%2C"), []
-    for found in report.diagnostics:
-        line, column = found.span.start
-        place = f"file={file},line={line},col={column},endColumn={column + found.span.width}"
-        words = _words(found).replace("%", "%25")
-        lines.append(f"::{found.severity.value} {place},title=deploystep {found.code}::{words}")
+    names, lines = {"startLine": "line", "startColumn": "col", "endColumn": "endColumn"}, []
+    for found, path, region, words in _all(report, from_root):
+        file = visible(path).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
+        place = ",".join([f"file={file}", *(f"{names[key]}={number}" for key, number in region.items())])
+        told = words.replace("%", "%25")
+        lines.append(f"::{found.severity.value} {place},title=deploystep {found.code}::{told}")
     return "\n".join(lines or ([f"::error::{_failure(report)}"] if report.error else []))
 
 
-def sarif(report: Report, path: str) -> str:
+def sarif(report: Report, from_root: FromRoot) -> str:
     """A SARIF 2.1.0 log of one run, for code scanning."""
-    results = []
-    for found in report.diagnostics:
-        line, column = found.span.start
-        region = {"startLine": line, "startColumn": column, "endColumn": column + found.span.width}
+    codes, results = sorted({found.code for found in report.diagnostics}), []
+    rules = [
+        {"id": code, "shortDescription": {"text": told.meaning}, "help": {"text": f"{told.cause}. {told.cure}."}}
+        for code, told in ((code, CODES[code]) for code in codes)
+    ]
+    for found, path, region, words in _all(report, from_root):
         place = {"artifactLocation": {"uri": quote(path, errors="surrogateescape")}, "region": region}
-        named = {"ruleId": found.code, "level": found.severity.value, "message": {"text": _words(found)}}
-        results.append({**named, "locations": [{"physicalLocation": place}]})
+        named = {"ruleId": found.code, "ruleIndex": codes.index(found.code), "level": found.severity.value}
+        results.append({**named, "message": {"text": words}, "locations": [{"physicalLocation": place}]})
     failed = [{"level": "error", "message": {"text": _failure(report)}}] if report.error and not results else []
     run = {
-        "tool": {"driver": {"name": "deploystep", "version": __version__}},
+        "tool": {"driver": {"name": "deploystep", "version": __version__, "rules": rules}},
         "columnKind": "unicodeCodePoints",
         "invocations": [{"executionSuccessful": not failed, "toolExecutionNotifications": failed}],
         "results": results,
@@ -55,28 +82,30 @@ def sarif(report: Report, path: str) -> str:
     return json.dumps({"$schema": schema, "version": "2.1.0", "runs": [run]}, indent=2)
 
 
-def junit(report: Report, path: str) -> str:
+def junit(report: Report, from_root: FromRoot) -> str:
     """JUnit XML: a test case for each diagnostic, failed if it ends `check`, or one that passed if there is none."""
     cases = []
-    for found in report.diagnostics:
-        name = f"{found.code} {path}:{found.span.line}: {_words(found)}"
-        cases.append((name, name if found.is_error or report.is_strict else ""))
-    return _suite(path, cases or [("deploystep check", _failure(report))])
+    for found, path, region, words in _all(report, from_root):
+        place = ":".join(str(region[key]) for key in ("startLine", "startColumn") if key in region)
+        name = f"{found.code} {path}:{place}: {words}"
+        cases.append((name, path, name if found.is_error or report.is_strict else ""))
+    path = from_root(report.source.path) if report.source else ""
+    return _suite(cases or [("deploystep check", path, _failure(report))])
 
 
 def tried(report: Report) -> str:
     """JUnit XML of the cases that `test` tried."""
     path = report.source.path if report.source else ""
     failures = ("\n".join(f"{path}:{f.span.line}: {_words(f)}" for f in each.failures) for each in report.tried)
-    return _suite(path, list(zip((each.case.name for each in report.tried), failures, strict=True)))
+    return _suite([(each.case.name, path, why) for each, why in zip(report.tried, failures, strict=True)])
 
 
-def _suite(path: str, cases: list[tuple[str, str]]) -> str:
-    """A whole document of names, and why each failed (empty: it passed), without a final line end."""
-    top, failed = ET.Element("testsuites"), sum(bool(why) for _, why in cases)
+def _suite(cases: list[tuple[str, str, str]]) -> str:
+    """A whole document of names with files, and why each failed (empty: it passed), without a final line end."""
+    top, failed = ET.Element("testsuites"), sum(bool(why) for *_, why in cases)
     counts = {"tests": str(len(cases)), "failures": str(failed), "errors": "0", "skipped": "0"}
     suite = ET.SubElement(top, "testsuite", {"name": "deploystep", **counts})
-    for name, why in cases:
+    for name, path, why in cases:
         case = ET.SubElement(suite, "testcase", name=visible(name), classname=visible(path), file=visible(path))
         if why:
             lines = [visible(line) for line in why.split("\n")]
@@ -86,4 +115,4 @@ def _suite(path: str, cases: list[tuple[str, str]]) -> str:
     return document.decode()
 
 
-RENDERERS: Final[Mapping[str, Callable[[Report, str], str]]] = {"github": github, "sarif": sarif, "junit": junit}
+RENDERERS: Final[Mapping[str, Callable[[Report, FromRoot], str]]] = {"github": github, "sarif": sarif, "junit": junit}

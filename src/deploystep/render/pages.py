@@ -9,15 +9,14 @@ from deploystep.core.decide import Verdict
 from deploystep.core.errors import ExitCode
 from deploystep.core.facts import Trace
 from deploystep.core.html import Element, Node, badge, element, facts, link, page
-from deploystep.core.text import visible
+from deploystep.core.text import clipped, visible
 from deploystep.core.times import DAYS
 from deploystep.render import text
 from deploystep.render.document import build_of
-from deploystep.render.text import Style
+from deploystep.render.text import Style, columns
 
-_WIDEST: Final = 48  # characters of a build's name
 _SHOWN: Final = {Verdict.FIRE: "fire", Verdict.HELD: "held", Verdict.UNKNOWN: "?", Verdict.NO: "no"}
-_PUSHED: Final = "a branch or tag is judged as it is pushed: without a pull request, a user and variables"
+_OFF: Final = "what keeps rules from firing is judged as if no variable were set"
 
 
 def table(matrix: Matrix) -> str:
@@ -26,9 +25,10 @@ def table(matrix: Matrix) -> str:
     for row in matrix.rows:
         decisions = [[_SHOWN[j.verdict] for j in d.judgements] for d in (row.now, row.later) if d]
         cells = [" > ".join(dict.fromkeys(outcomes)) for outcomes in zip(*decisions, strict=True)]
-        grid.append([visible("* " * (row.kind == "pattern") + row.name)[:_WIDEST], *cells])
-    widths, width = [max(map(len, column)) for column in zip(*grid, strict=True)], max(map(len, grid[0]))
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in grid]
+        grid.append([visible("* " * (row.kind == "pattern") + clipped(row.name)), *cells])
+    widths, width = [max(map(columns, column)) for column in zip(*grid, strict=True)], max(map(len, grid[0]))
+    padded = ([cell + " " * (w - columns(cell)) for cell, w in zip(line, widths, strict=True)] for line in grid)
+    lines = ["  ".join(cells).rstrip() for cells in padded]
     judgements = [j for row in matrix.rows for d in (row.now, row.later) if d for j in d.judgements]
     why = [
         f"{word:<4}  {j.rule.name.value:<{width}}  {visible(words_of(j))}"
@@ -39,13 +39,13 @@ def table(matrix: Matrix) -> str:
     head = [f"at {text.moment(matrix.now)}"]
     head += [f"> what it becomes at the next change, {text.moment(matrix.change)}"] if matrix.change else []
     made_up = "* a build made up for a pattern, of which nothing else is known"
-    return "\n".join([*head, "", *lines, *matrix.left_out, "", *dict.fromkeys(why), made_up, _PUSHED])
+    return "\n".join([*head, "", *lines, *matrix.left_out, "", *dict.fromkeys(why), made_up, _OFF])
 
 
 def matrix_page(matrix: Matrix, path: str, mask: Callable[[str], str]) -> str:
     """Which rules fire for which build, the rules in words, and the week that begins now."""
     later = f" “Then” is what it becomes at the next change, {text.moment(matrix.change)}." if matrix.change else ""
-    said = f"At {text.moment(matrix.now)}.{later} A question mark is what cannot be told here; {_PUSHED}."
+    said = f"At {text.moment(matrix.now)}.{later} A question mark is what cannot be told here; {_OFF}."
     body = [element("p", said, class_="soft"), element("h2", "Builds and rules")]
     for row in matrix.rows:
         cells = []

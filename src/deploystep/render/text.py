@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from deploystep.app.report import Gated, GateOutcome, Report, TriggerEntry
@@ -269,13 +270,18 @@ def _long(diagnostic: Diagnostic, source: SourceFile, style: Style) -> list[str]
     start, kind = diagnostic.span.start, diagnostic.severity.value
     begin = max(0, start.column - 1 - _WINDOW // 4)
     line, at = source.line(start.line).replace("\t", " ")[begin : begin + _WINDOW], start.column - 1 - begin
-    before, marked = visible(line[:at]), visible(line[at : at + diagnostic.span.width])
-    number, margin, marks = str(start.line), " " * len(str(start.line)), style.paint("^" * (len(marked) or 1), kind)
+    before, marked = columns(visible(line[:at])), columns(visible(line[at : at + diagnostic.span.width]))
+    number, margin, marks = str(start.line), " " * len(str(start.line)), style.paint("^" * (marked or 1), kind)
     return [
         f"{style.paint(kind, kind)}[{diagnostic.code}]: {visible(diagnostic.message)}",
         f"{margin}--> {visible(source.path)}:{number}:{start.column}",
         f"{margin} |",
         f"{number} | {visible(line)}",
-        f"{margin} | {' ' * len(before)}{marks} {visible(diagnostic.hint)}".rstrip(),
+        f"{margin} | {' ' * before}{marks} {visible(diagnostic.hint)}".rstrip(),
         "",
     ]
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal a text takes: wide characters two, combining ones none."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

@@ -7,6 +7,8 @@ import json
 import os
 import select
 import signal
+import stat
+import tempfile
 from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -114,6 +116,25 @@ def test_the_variable_that_holds_the_token_is_masked_from_the_beginning(behaves:
     behaves(tells)
     for variables in ({"CIRCLE_TOKEN": TOKEN}, {"MINE": TOKEN, "DEPLOYSTEP_TOKEN_ENV": "MINE"}):
         assert call("run", **variables) == (0, "it is ***\n", "it is ***\n")
+
+
+def test_the_traceback_of_a_bug_is_for_its_user_alone(
+    behaves: Callable[[Any], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> bool:
+        raise KeyError(TOKEN)
+
+    behaves(broken)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code, out, err = call("run", "--json", CIRCLE_TOKEN=TOKEN)
+    assert (code, json.loads(out)["exit"]) == (1, {"code": 1, "name": "bug"})
+    (file,) = tmp_path.iterdir()
+    written = file.read_text(encoding="utf-8")
+    assert f"  hint: please report it with the traceback in {file}\n" in err
+    assert ("Traceback (most recent call last)" in written, TOKEN in out + err + written) == (True, False)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    assert call("run")[2].count("hint: ") == 1, "it is told where no file can be written"
 
 
 # Signals

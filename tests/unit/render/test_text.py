@@ -165,9 +165,12 @@ def test_short_and_long() -> None:
         " --> deploy.yml:2:8",
         "  |",
         "2 |  x: 日本 ab",
-        "  |        ^^ did you mean 'ba'?",
+        "  |          ^^ did you mean 'ba'?",
     ]
     assert diagnostics((WRONG,), FILE, Style(is_long=True)) == [*long, ""]
+    wide = Diagnostic("E1", "m", Span(Pos(1, 4), 3))
+    shown = diagnostics((wide,), SourceFile("a", "\te\u0301日本\u0301語x\n"), Style(is_long=True))
+    assert shown[3:5] == ["1 |  e\u0301日本\u0301語x", "  |   ^^^^"], "a combining character takes no column"
     beyond = Diagnostic("E1", "m", Span(Pos(9, 4), 3), "h")
     assert diagnostics((beyond,), FILE, Style(is_long=True))[3:5] == ["9 | ", "  | ^ h"]
 
