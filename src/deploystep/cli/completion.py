@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from deploystep.cli.option_table import COMMANDS, OPTIONS
+from deploystep.app.options import COMMANDS, OPTIONS
 
 _BASH: Final = """\
 # completion for deploystep:  source <(deploystep completion SHELL)

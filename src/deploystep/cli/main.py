@@ -12,11 +12,10 @@ from typing import Final, TextIO
 from deploystep.adapters.clock import SystemClock
 from deploystep.adapters.console import Console, wants_colour
 from deploystep.adapters.files import appender, from_root, write_text
-from deploystep.app.options import ACTING, Options
+from deploystep.app.options import ACTING, COMMANDS, Options
 from deploystep.app.report import Report
 from deploystep.cli import args
 from deploystep.cli.commands import dispatch
-from deploystep.cli.option_table import COMMANDS
 from deploystep.cli.services import HERE, Services
 from deploystep.core.errors import ExitCode, Interrupted, ToolError
 from deploystep.core.parameters import SECRET_VARIABLES

@@ -13,8 +13,7 @@ from deploystep.adapters.clock import SystemClock
 from deploystep.adapters.console import Console
 from deploystep.adapters.files import nearest, read_config, read_env_file, read_given, read_rules, up_to_root
 from deploystep.adapters.git import GitRepository
-from deploystep.app.options import RULES, Options
-from deploystep.cli.option_table import OPTIONS
+from deploystep.app.options import OPTIONS, RULES, Options
 from deploystep.core.build import BuildContext, Variables, is_revision
 from deploystep.core.errors import EnvironmentInvalid, FactUnavailable, UsageError
 from deploystep.core.frozen import replace
