@@ -59,14 +59,30 @@ class Services:
     @property
     def other_node(self) -> str:
         """What to say where another node decides; empty where this one does."""
-        return (other_node(stated(self.options, self._known)) or "") if self.options.given is None else ""
+        return (other_node(self._stated) or "") if self.options.given is None else ""
+
+    @cached_property
+    def _stated(self) -> Mapping[str, str]:
+        """The environment, overridden by --env-file and by the options of `plan`."""
+        options, branch, request = self.options, self.options.branch, self.options.pull_request
+        if options.fork and request is not None and branch is None and options.tag is None:
+            branch = f"pull/{request}"
+        named = {"CIRCLE_NODE_INDEX": options.node_index, "CIRCLE_NODE_TOTAL": options.node_total}
+        named |= {"CIRCLE_USERNAME": options.user}
+        if branch is not None or options.tag is not None:
+            # a build has one of them: naming one takes the other away
+            named |= {"CIRCLE_BRANCH": branch or "", "CIRCLE_TAG": options.tag or ""}
+        if request is not None:
+            named |= {"CIRCLE_PR_NUMBER": request, "CIRCLE_PULL_REQUEST": "", "CIRCLE_PULL_REQUESTS": ""}
+        file = read_env_file(options.env_file, HERE) if options.env_file else {}
+        return {**self._known, **file, **options.env, **{n: v for n, v in named.items() if v is not None}}
 
     @cached_property
     def build(self) -> BuildContext:
         """The build. Raises EnvironmentInvalid outside CircleCI, unless that was asked for."""
         options = self.options
         if self.given is not None:
-            of_build = (o for o in OPTIONS if o.commands == ("plan",) and o.flag != "--given")
+            of_build = (o for o in OPTIONS if o.commands == ("plan",) and o.name != "given")
             if beside := [option.flag for option in of_build if getattr(options, option.name)]:
                 what = f"--given states the whole build: {' and '.join(beside)} would change nothing"
                 raise UsageError("usage", what, "leave one out")
@@ -74,18 +90,17 @@ class Services:
         if (options.acts or options.command == "doctor") and self._known.get("CIRCLECI") == "true":
             return BuildContext.from_environ(self._known)
         if options.acts and not (options.sandbox or options.outside_ci):
-            what = "this is not a CircleCI build: CIRCLECI is not `true`"
-            trial = "try the whole step without an account with  deploystep run --sandbox"
-            hints = ("see what a build would do with  deploystep plan", *[trial] * (options.command == "run"))
-            raise EnvironmentInvalid(
-                "not-in-a-build", what, *hints, "to deploy from here all the same, give  --outside-ci"
-            )
-        build = BuildContext.from_environ(self._completed(stated(options, self._known)))
+            hints = ["see what a build would do with  deploystep plan"]
+            if options.command == "run":
+                hints.append("try the whole step without an account with  deploystep run --sandbox")
+            hints.append("to deploy from here all the same, give  --outside-ci")
+            raise EnvironmentInvalid("not-in-a-build", "this is not a CircleCI build: CIRCLECI is not `true`", *hints)
+        build = BuildContext.from_environ(self._completed())
         return replace(build, fork=True) if options.fork else build
 
-    def _completed(self, environ: Mapping[str, str]) -> Mapping[str, str]:
+    def _completed(self) -> Mapping[str, str]:
         """What is blank is filled in from the clone. Raises where nothing tells what is built."""
-        options, git, given = self.options, self.repository, Variables(environ)
+        options, git, given = self.options, self.repository, Variables(self._stated)
         if options.branch and options.tag:
             raise UsageError("usage", "--branch and --tag: a build has one of them", "leave one out")
         found = dict(git.describe())
@@ -96,20 +111,18 @@ class Services:
             found["CIRCLE_BRANCH"] = git.default_branch()
         elif "CIRCLE_BRANCH" not in found:
             what = "HEAD is detached, and nothing else tells which branch or tag this is"
-            raise EnvironmentInvalid(
-                "no-ref", what, "give --branch or --tag to plan, or set CIRCLE_BRANCH or CIRCLE_TAG"
-            )
-        if options.sandbox and Variables({**found, **environ}).get("CIRCLE_PROJECT_USERNAME") is None:
+            hint = "give --branch or --tag to plan, or set CIRCLE_BRANCH or CIRCLE_TAG"
+            raise EnvironmentInvalid("no-ref", what, hint)
+        stays = given.names() - {"CIRCLE_SHA1"}
+        if options.sandbox and not ({*stays, *found} & {"CIRCLE_PROJECT_USERNAME"}):
             # nobody but the sandbox is asked about it
             found |= {"CIRCLE_PROJECT_USERNAME": "acme", "CIRCLE_PROJECT_REPONAME": "shop"}
             found["CIRCLE_REPOSITORY_URL"] = "https://github.com/acme/shop"
-        stays = given.names() - {"CIRCLE_SHA1"}
-        return {**environ, **{name: value for name, value in found.items() if name not in stays}}
+        return {**self._stated, **{name: value for name, value in found.items() if name not in stays}}
 
     def _revision(self, given: Variables, head: str | None) -> str:
         """What --sha names, else where the named branch or tag is, else what the environment names, else HEAD."""
-        options, git = self.options, self.repository
-        sha, tag, branch = options.sha, options.tag, options.branch
+        git, sha, tag, branch = self.repository, self.options.sha, self.options.tag, self.options.branch
         names = [sha] if sha else [f"refs/tags/{tag}"] if tag else []
         names += [f"refs/heads/{branch}", f"refs/remotes/origin/{branch}"] if branch and not names else []
         found = next(filter(None, map(git.resolve, names)), None) or (sha if is_revision(sha or "") else None)
@@ -266,20 +279,3 @@ class Services:
             what = f"the token in {name} holds a space, a line end or another character that no token has"
             raise EnvironmentInvalid("token-malformed", what, f"store {name} again, without quotes or line ends")
         return Secret(value)
-
-
-def stated(options: Options, environ: Mapping[str, str]) -> Mapping[str, str]:
-    """The environment, overridden by --env-file and by the options of `plan`."""
-    branch, tag, request = options.branch, options.tag, options.pull_request
-    if options.fork and request is not None and branch is None and tag is None:
-        branch = f"pull/{request}"
-    given = {"CIRCLE_NODE_INDEX": options.node_index, "CIRCLE_NODE_TOTAL": options.node_total}
-    given |= {"CIRCLE_USERNAME": options.user}
-    if branch is not None or tag is not None:
-        # a build has one of them: naming one takes the other away
-        given |= {"CIRCLE_BRANCH": branch or "", "CIRCLE_TAG": tag or ""}
-    if request is not None:
-        given |= {"CIRCLE_PR_NUMBER": request, "CIRCLE_PULL_REQUEST": "", "CIRCLE_PULL_REQUESTS": ""}
-    file = read_env_file(options.env_file, HERE) if options.env_file else {}
-    named = {name: value for name, value in given.items() if value is not None}
-    return {**environ, **file, **options.env, **named}
