@@ -1,7 +1,7 @@
 """What is wrong or suspicious in a rule file, alone and beside the project; and its cases, tried offline."""
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from deploystep.app.facts import resolve, stated_facts
 from deploystep.app.report import Report, TriedCase
@@ -18,7 +18,7 @@ from deploystep.rulefile.lint import check_paths
 from deploystep.rulefile.load import examine, load
 from deploystep.rulefile.yaml_reader import Report as Found
 
-_BECAME = {Verdict.FIRE: "it fires", Verdict.HELD: "it is held", Verdict.NO: "it does not fire"}
+_BECAME: Final = {Verdict.FIRE: "it fires", Verdict.HELD: "it is held", Verdict.NO: "it does not fire"}
 
 
 def check(source: SourceFile, project: Callable[[], Project], report: Report, *, is_strict: bool) -> None:
@@ -31,13 +31,12 @@ def check(source: SourceFile, project: Callable[[], Project], report: Report, *,
         diagnostics += compare(found.rules, beside)
         if beside.files:
             check_paths(found.rules, beside.files, paths)
-        # those that the file, or the rule in whose lines they are, does not want to see
+        # without those that the file, or the rule in whose lines they are, does not want to see
         rules, diagnostics = found.rules, [*diagnostics, *paths.diagnostics]
         parts = (rules.targets.values(), rules.never, rules.freezes, rules.cases)
-        owners = {0: frozenset[str](), **{part.span.line: frozenset[str]() for each in parts for part in each}}
-        owners |= {rule.span.line: rule.ignore for rule in rules.rules}
-        starts = sorted(owners)
-        ignored = [owners[starts[bisect_right(starts, d.span.line) - 1]] | rules.ignore for d in diagnostics]
+        owners = {0: rules.ignore} | {part.span.line: rules.ignore for each in parts for part in each}
+        owners |= {rule.span.line: rules.ignore | rule.ignore for rule in rules.rules}
+        ignored = [owners[max(line for line in owners if line <= d.span.line)] for d in diagnostics]
         diagnostics = [d for d, codes in zip(diagnostics, ignored, strict=True) if d.code not in codes]
     report.diagnostics = in_order(diagnostics)
     counted = [d for d in report.diagnostics if d.is_error or is_strict]
@@ -58,11 +57,9 @@ def try_cases(source: SourceFile, report: Report, *, with_coverage: bool) -> Non
         problems = [*_not_stated(case, decision)] or [*_verdicts(case, decision), *_sent(case, decision, rules)]
         decisions.append(decision)
         report.tried += (TriedCase(case, tuple(problems)),)
-    if with_coverage:
-        gaps = _gaps(rules, decisions)
-        report.gaps = tuple(Diagnostic("W701", what, span, "add a case", Severity.WARNING) for what, span in gaps)
-    failed = [tried.failures for tried in report.tried if tried.failures]
-    if failed:
+    gaps = _gaps(rules, decisions) if with_coverage else ()
+    report.gaps = tuple(Diagnostic("W701", what, span, "add a case", Severity.WARNING) for what, span in gaps)
+    if failed := [tried.failures for tried in report.tried if tried.failures]:
         what = f"{len(failed)} of {len(report.tried)} cases failed"
         raise RuleFileInvalid("cases-failed", what, source=rules.source, diagnostics=in_order(sum(failed, ())))
 
@@ -133,8 +130,7 @@ def _gaps(rules: RuleSet, decisions: list[Decision]) -> Iterator[tuple[str, Span
 def _decisive(trace: Trace) -> Iterator[Span]:
     """Places that stop a rule which would fire without them."""
     against = [part for part in trace.parts if part.answer is Answer.NO]
-    if len(against) == 1:  # of several, none decides alone
-        yield against[0].span
-        for stopped in against[0].parts:  # the condition that holds, and its alternatives that do
-            yield stopped.span
-            yield from (part.span for part in stopped.parts if part.answer is Answer.YES)
+    for alone in against if len(against) == 1 else ():  # of several, none decides
+        stopped = alone.parts  # the condition that holds, and its alternatives that do
+        alternatives = (part for each in stopped for part in each.parts if part.answer is Answer.YES)
+        yield from (part.span for part in (alone, *stopped, *alternatives))

@@ -26,16 +26,14 @@ def migrate(
         report.has_written = True
     elif options.write and alarms:
         warn("--write: nothing is written: no call or step that was found can be changed for certain")
-    fatal = next((problem for problem in found.problems if problem.why.is_error), None)
-    if fatal is not None:
-        what = f"{fatal.source.path} is not migrated"
-        raise RuleFileInvalid("unreadable", what, source=fatal.source, diagnostics=(fatal.why,))
+    for source, why in found.problems:
+        if why.is_error:
+            raise RuleFileInvalid("unreadable", f"{source.path} is not migrated", source=source, diagnostics=(why,))
     left = [finding for finding in alarms if not (options.write and finding.is_written)]
     if options.check and left:
         steps = sum(finding.kind == "deploy-step" for finding in left)
-        numbers = {"deploy step": steps, "call": len(left) - steps}
-        noun = " and ".join(f"{n} {word}{'s' * (n > 1)}" for word, n in numbers.items() if n)
-        how = "write what can be written:  deploystep migrate --write"
-        by_hand = "write the rest by hand, as is said for each"
-        hint = how if any(finding.is_written for finding in left) else by_hand
+        numbers = ((steps, "deploy step"), (len(left) - steps, "call"))
+        noun = " and ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in numbers if n)
+        by_hand = not any(finding.is_written for finding in left)
+        hint = "write the rest by hand, as is said for each" if by_hand else "write it:  deploystep migrate --write"
         raise RuleFileInvalid("doomed", f"{noun} to be migrated", hint)

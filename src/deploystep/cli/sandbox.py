@@ -70,10 +70,9 @@ def serve(options: Options, token: str | None, repository: GitRepository, consol
     try:
         for fault in [parse_fault(text) for text in options.fault]:
             sandbox.add_fault(fault)
+        sandbox.start()
     except ValueError as error:
         raise UsageError("fault", f"--fault: {error}", "write for example --fault 500-after-create") from None
-    try:
-        sandbox.start()
     except OSError as error:
         what = f"{options.written('port')}: cannot listen there: {error.strerror}"
         raise UsageError("port", what, "leave --port out for a free one") from None
