@@ -71,7 +71,6 @@ class _Doctor:
         self.findings.append(Finding(name, grade, text, cure, is_refusal))
 
     def look_here(self, git: str | None, *, is_shallow: bool) -> None:
-        """Python, git, the clone, and the build that is judged, or the clone on a laptop."""
         self.note("python", f"Python {platform.python_version()}, deploystep {__version__}")
         shallow = "; this clone is shallow: paths and merged_into may be unknown" if is_shallow else ""
         cure = "run  git fetch --unshallow" if shallow else ""
@@ -117,7 +116,6 @@ class _Doctor:
             self.note("project", f"{origin.host}/{origin.path} is a GitLab project", NO_GITLAB, is_wrong=True)
 
     def ask_circleci(self) -> None:
-        """The API, the token, the project and its settings, and the clock."""
         try:
             client = self.services.client()
         except EnvironmentInvalid as error:
@@ -150,7 +148,6 @@ class _Doctor:
             self.note("clock", "as the server's" if told else "unknown: the server does not tell its time")
 
     def _not_asked(self, error: EnvironmentInvalid) -> None:
-        """Why no request can be made, and whether that is in the way."""
         build, rules, name = self.build, self.rules, "token" if "token" in error.code else "api"
         # what asks CircleCI: a trigger, and the other nodes of a job or the jobs that a rule requires
         asks = rules is None or any(rule.sends or rule.requires for rule in rules.rules)

@@ -53,9 +53,9 @@ class Services(Protocol):
     @property
     def given(self) -> Given | None: ...  # stated facts, which replace environment, git, CircleCI and clock
     @property
-    def build(self) -> BuildContext: ...  # raises EnvironmentInvalid with every problem
+    def build(self) -> BuildContext: ...  # raises EnvironmentInvalid with every problem, and where none was asked for
     @property
-    def address(self) -> "Address": ...  # where CircleCI is
+    def address(self) -> "Address": ...  # where CircleCI is: --host, else as the build's URL tells
     @property
     def token_name(self) -> str: ...  # the variable that holds the API token
     @property
@@ -63,11 +63,11 @@ class Services(Protocol):
     @property
     def other_node(self) -> str: ...  # what to say where another node of a parallel job decides; else empty
     @property
-    def source(self) -> SourceFile: ...  # raises RuleFileInvalid where it is missing, too big or not UTF-8
+    def source(self) -> SourceFile: ...  # from the folder or git; raises RuleFileInvalid where it cannot be read
     @property
-    def remote(self) -> Remote | None: ...  # None where only the build itself is believed
+    def remote(self) -> Remote | None: ...  # None in the sandbox, whose branches are where the build says they are
     def executable(self, program: str) -> str: ...  # found as a shell finds it; raises NotFound or NotExecutable
-    def now(self, zone: tzinfo) -> datetime | None: ...  # to decide at; None where none is stated
+    def now(self, zone: tzinfo) -> datetime | None: ...  # to decide at; None where facts are stated and no time is
 
     def history(self, default_branch: str | None = None, refs: frozenset[str] | None = None) -> History:
         """Facts about the commit. In `run`, `refs` decide only if the remote does not have them elsewhere now."""

@@ -49,7 +49,6 @@ class Services:
 
     @cached_property
     def given(self) -> Given | None:
-        """Facts stated by `plan --given`."""
         if self.options.given is None:
             return None
         from deploystep.rulefile.given import read_given as given_facts  # noqa: PLC0415 - a build has an environment
@@ -58,7 +57,6 @@ class Services:
 
     @property
     def other_node(self) -> str:
-        """What to say where another node decides; empty where this one does."""
         return (other_node(self._stated) or "") if self.options.given is None else ""
 
     @cached_property
@@ -79,7 +77,6 @@ class Services:
 
     @cached_property
     def build(self) -> BuildContext:
-        """The build. Raises EnvironmentInvalid outside CircleCI, unless that was asked for."""
         options = self.options
         if self.given is not None:
             of_build = (o for o in OPTIONS if o.commands == ("plan",) and o.name != "given")
@@ -145,7 +142,6 @@ class Services:
         return revision
 
     def executable(self, program: str) -> str:
-        """The path of the program that `gate` is to execute."""
         from deploystep.adapters.execute import executable  # noqa: PLC0415 - few commands execute one
 
         return executable(program, self._environ)
@@ -167,19 +163,17 @@ class Services:
 
     @property
     def source(self) -> SourceFile:
-        """The rule file, from the folder or, with --rules-ref, from git."""
         path, ref = self.options.rules, self.options.rules_ref
         if ref is None:
             return read_rules(nearest(path, HERE) if path == RULES else path, HERE)
         branch = ref.removeprefix("origin/")
         remote = self._origin(frozenset({branch})) if self.options.acts and branch != ref else None
-        if remote is not None and (moved := remote.moved(branch)):
+        if remote and (moved := remote.moved(branch)):
             raise FactUnavailable("undecided", f"cannot tell what the rules are: {moved.why}", moved.cure)
         paths = [f"{place}{path}" for place in (path == RULES and up_to_root(HERE)) or ("",)]
         return self.repository.show(ref, *paths, option=self.options.written("rules_ref"))
 
     def now(self, zone: tzinfo) -> datetime | None:
-        """The time to decide at: stated, or of this moment; None where facts are stated and no time is."""
         text = self.options.now or (self.given.now.value if self.given and self.given.now else None)
         if text is None:
             return None if self.given else self.clock.now().astimezone(zone)
@@ -202,7 +196,6 @@ class Services:
 
     @property
     def remote(self) -> "GitRemote | None":
-        """The `origin` of the clone; the sandbox's branches are where the build says they are."""
         return self._origin()
 
     def _origin(self, refs: frozenset[str] = frozenset()) -> "GitRemote | None":
@@ -213,14 +206,14 @@ class Services:
 
     @cached_property
     def address(self) -> Address:
-        """Where CircleCI is: --host, else as the build's URL tells."""
-        host, name = self.options.host or self.build.host, self.options.written("host")
+        host = self.options.host or self.build.host
         try:
             return read_address(host)
         except ValueError as error:
             shown = re.sub("[^/]*@", f"{MASK}@", host)  # a password may be in it
             kind = UsageError if self.options.host else EnvironmentInvalid
-            what = f"{name if self.options.host else 'CIRCLE_BUILD_URL'} names the host {shown!r}: {error}"
+            name = self.options.written("host") if self.options.host else "CIRCLE_BUILD_URL"
+            what = f"{name} names the host {shown!r}: {error}"
             raise kind("host", what, "name CircleCI's address with --host https://…") from None
 
     @cached_property
@@ -232,7 +225,6 @@ class Services:
 
     @property
     def can_ask(self) -> bool:
-        """Whether CircleCI may be asked: only commands that deploy do, and they need a token."""
         return self.options.acts and (self.options.sandbox or self.variable(self.token_name) is not None)
 
     @cached_property
