@@ -141,11 +141,11 @@ class _Doctor:
             self.note("api", f"{said}; {unknown}", f"{cure} CircleCI's API? see  --host", is_wrong=True)
             return
         skew = (self.services.clock.now() - told).total_seconds() if told else 0.0
+        says, cure = "as the server's" if told else "unknown: the server does not tell its time", ""
         if abs(skew) > _SKEW:
-            ahead = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the server's clock"
-            self.note("clock", f"this machine is {ahead}", "set it right: windows and freezes are judged by it")
-        else:
-            self.note("clock", "as the server's" if told else "unknown: the server does not tell its time")
+            says = f"this machine is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the server's clock"
+            cure = "set it right: windows and freezes are judged by it"
+        self.note("clock", says, cure)
 
     def _not_asked(self, error: EnvironmentInvalid) -> None:
         build, rules, name = self.build, self.rules, "token" if "token" in error.code else "api"
@@ -202,10 +202,8 @@ class _Doctor:
         definitions = list(map(JsonObject, items)) if isinstance(items, list) else []
         providers = sorted({p for d in definitions if (p := d.text("config_source", "provider"))})
         kind = ", ".join(providers) or body.text("vcs_info", "provider") or "unknown"
-        if "gitlab" in kind:
-            self.note("project", f"{slug} is a GitLab project", NO_GITLAB, is_wrong=True)
-        else:
-            self.note("project", f"{slug} is found, and the token may read it; integration: {kind}")
+        is_gitlab, found = "gitlab" in kind, f"{slug} is found, and the token may read it; integration: {kind}"
+        self.note("project", found, NO_GITLAB * is_gitlab, is_wrong=is_gitlab)
         names = ", ".join(f"{d.text('name')} ({d.text('id')})" for d in definitions) or "none"
         if wanted is not None and definitions and wanted not in {d.text("id") for d in definitions}:
             self.note("definition", f"{wanted} is not in the list of {slug}", f"take one of: {names}", is_wrong=True)
@@ -223,10 +221,8 @@ class _Doctor:
             cure = "switch off  Auto-cancel redundant workflows  in the project's settings, or deploy through a target"
             self.note("auto-cancel", f"on: off {default} a deploy cancels its own build (rules: {elsewhere})", cure)
         else:
-            unknown = "unknown: this token does not see the project's settings"
-            self.note(
-                "auto-cancel", f"on, and spares {default}" if is_on is True else "off" if is_on is False else unknown
-            )
+            unknown = "off" if is_on is False else "unknown: this token does not see the project's settings"
+            self.note("auto-cancel", f"on, and spares {default}" if is_on is True else unknown)
 
 
 def _is_refusal(result: Response | Failure) -> bool:

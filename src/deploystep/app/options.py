@@ -35,10 +35,12 @@ _WAIT: Final = (r"(?i:\d{1,6}[smh]?|true|yes|on|false|no|off|)", "90s, 10m or 1h
 class Option:
     """One option: which commands take it, how it is written and read. Without a metavar it is a switch.
 
-    The values of one that may be given often become a tuple or, with a form, a map. An argument stands alone.
+    It beats its variable. The values of one that may be given often become a tuple or, with a form, a map.
     """
 
     name: str
+    flag: str
+    variable: str
     is_repeatable: bool
     commands: tuple[str, ...]
     help: str
@@ -46,25 +48,19 @@ class Option:
     choices: tuple[str, ...] | None = None
     has_variable: bool = True
     form: Form | None = None
-    is_argument: bool = False
-
-    @property
-    def flag(self) -> str:
-        """How it is written on the command line."""
-        return self.name.upper() if self.is_argument else f"--{self.name.replace('_', '-')}"
-
-    @property
-    def variable(self) -> str:
-        """The environment variable that stands for it; the option beats the variable."""
-        return f"DEPLOYSTEP_{self.name.upper()}"
 
 
-_ROWS: Final[list[tuple[Any, tuple[Any, ...], dict[str, Any]]]] = []
+_ROWS: Final[list[Callable[[str], Option]]] = []
 
 
-def _option(default: T, *row: Any, **more: Any) -> T:
+def _option(default: T, *row: Any, is_argument: bool = False, **more: Any) -> T:
     """A row of the table: what holds where the option is not given, and `Option` from its commands on."""
-    _ROWS.append((default, row, more))
+
+    def named(name: str) -> Option:
+        flag = name.upper() if is_argument else f"--{name.replace('_', '-')}"
+        return Option(name, flag, f"DEPLOYSTEP_{name.upper()}", default in ((), {}), *row, **more)
+
+    _ROWS.append(named)
     return default
 
 
@@ -150,10 +146,7 @@ class Options:
         return self.command in ACTING
 
 
-OPTIONS: Final = tuple(
-    Option(name, default in ((), {}), *row, **more)
-    for name, (default, row, more) in zip(Options.__match_args__[4:], _ROWS, strict=True)
-)
+OPTIONS: Final = tuple(row(name) for name, row in zip(Options.__match_args__[4:], _ROWS, strict=True))
 COMMANDS: Final[Mapping[str, str]] = {
     "run": "the step: decide, and trigger the deploy that is due",
     "gate": "judge one rule as run does, and execute a command in place of a trigger",

@@ -113,10 +113,10 @@ def parser(only: str | None = None) -> "ArgumentParser":
             more |= {"metavar": option.metavar, "choices": option.choices}
             if option.metavar is None:
                 more = {"help": option.help, "action": "store_true", "default": None}
-            elif option.is_argument:
+            elif not option.flag.startswith("-"):
                 more |= {"action": "store", "nargs": "*" if option.is_repeatable else "?"}
             elif option.name == "wait":  # what stands alone must not look as if it had not been given
                 more |= {"nargs": "?", "const": ""}
             short = [f"-{option.name[0]}"] if option.name in ("quiet", "verbose") else []
-            command.add_argument(*([option.name] if option.is_argument else [*short, option.flag]), **more)
+            command.add_argument(*short, option.flag if option.flag.startswith("-") else option.name, **more)
     return top

@@ -98,17 +98,11 @@ def _init(options: Options, services: Services, report: Report) -> None:
         services.console.info(f"paths are from the root of the clone: {places[-1]}")
         os.chdir(places[-1])
     git, origin, files = services.repository, services.repository.origin(), services.repository.files() or ()
-    clone = Clone(
-        project="/".join(git.describe().get("CIRCLE_REPOSITORY_URL", "").split("/")[3:]) or None,
-        branch=git.default_branch(),
-        tags=tuple(name for name, _ in git.refs("refs/tags")),
-        config_path=CONFIG,
-        config=disk.read_config(CONFIG, HERE, is_named=False),
-        is_gitlab="gitlab" in (origin.host if origin else ""),
-        options="" if place == RULES else f" --rules {quote(place)}",
-    )
+    project = "/".join(git.describe().get("CIRCLE_REPOSITORY_URL", "").split("/")[3:]) or None
+    tags, is_gitlab = tuple(name for name, _ in git.refs("refs/tags")), "gitlab" in (origin.host if origin else "")
+    config, named = disk.read_config(CONFIG, HERE, is_named=False), "" if place == RULES else f" --rules {quote(place)}"
     read = disk.repository_reader(HERE, files)
-    found = Start(clone, read)
+    found = Start(Clone(project, git.default_branch(), tags, CONFIG, config, is_gitlab, named), read)
     disk.create_text(place, HERE, found.rules, options.written("rules"))
     report.start = found
     # decide as `plan` does for what the rules name
@@ -171,13 +165,10 @@ def _project(options: Options, services: Services) -> "Project":
 
     # `FILE` is this project's config, `TARGET=FILE` that of a target
     named = dict((text if "=" in text else f"={text}").split("=", 1) for text in options.config)
-    configs = {}
-    for name, path in {"": CONFIG, **named}.items():
-        config = services.config(path, is_named=name in named)
-        if config is not None:
-            configs[name] = config
-            if config.setup:
-                what = "a setup config: what continues it is not compared with"
-                services.console.warning(f"{path}:{config.setup}: {what}")
-    files = services.repository.files()
+    read = {name: services.config(path, is_named=name in named) for name, path in {"": CONFIG, **named}.items()}
+    configs, files = {name: config for name, config in read.items() if config}, services.repository.files()
+    for config in configs.values():
+        if config.setup:
+            what = "a setup config: what continues it is not compared with"
+            services.console.warning(f"{config.path}:{config.setup}: {what}")
     return Project(configs.pop("", None), configs, files, disk.repository_reader(HERE, files))
