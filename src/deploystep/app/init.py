@@ -152,7 +152,12 @@ class Start:
             self.heading = f"{path} is left as it is"
         elif own or clone.config is None:
             self.config = read_config(path, self.lines, _merged(own.root if own else Map(), read_yaml(self.lines)))
-        self.examples = {word: _example(names, clone.tags * (word == "tag")) for word, names in self.words.items()}
+        # a branch or tag that is named, or that a regular expression between slashes matches: a known one if it can be
+        self.examples = {}
+        for word, names in self.words.items():
+            pattern = regex_of(names[0]) if names[0][:1] == "/" else None
+            known = (name for name in clone.tags * (word == "tag") if _has(names, name))
+            self.examples[word] = next(known, (pattern and witness(pattern, ())) or names[0])
         self.branch = self.examples.get("branch")
         self.tag = None if self.branch else self.examples["tag"]
         self.about = ", ".join(f"{word} {names[0]}" for word, names in self.words.items())
@@ -171,11 +176,10 @@ class Start:
             values: list[Scalar] = [*(declared.values or texts)] if declared.type != "integer" else []
             for value in [declared.default is not True] if declared.type == "boolean" else values:
                 runs = self._runs({name: value}) if value != declared.default else []
-                started = [w for w in runs if w.runs.answer is Answer.YES]
-                if len(started) == 1 and started[0].workflow not in pushed:
-                    workflow = started[0].workflow.name
-                    if any(map(DEPLOYS.search, (workflow, name, str(value)))):
-                        yield "prod" in f"{workflow}{value}", workflow, name, value
+                started = [w.workflow for w in runs if w.runs.answer is Answer.YES]
+                workflow = started[0].name if len(started) == 1 and started[0] not in pushed else ""
+                if workflow and any(map(DEPLOYS.search, (workflow, name, str(value)))):
+                    yield "prod" in f"{workflow}{value}", workflow, name, value
 
     def _behind(self, workflow: str, name: str, value: Scalar) -> None:
         """Let the rule open a gate that is there, and a job run the step."""
@@ -272,12 +276,6 @@ def _rules(start: Start) -> str:
 
 def _listed(texts: list[str]) -> str:
     return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
-
-
-def _example(texts: tuple[str, ...], known: tuple[str, ...]) -> str:
-    """A branch or tag that is named, or that a regular expression between slashes matches: a known one if it can be."""
-    pattern = regex_of(texts[0]) if texts[0][:1] == "/" else None
-    return next((name for name in known if _has(texts, name)), (pattern and witness(pattern, ())) or texts[0])
 
 
 def _has(texts: tuple[str, ...], name: str) -> bool:

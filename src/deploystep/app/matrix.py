@@ -29,7 +29,6 @@ _MOST: Final = 20  # builds of each kind
 _UNSTATED: Final = (None,) * 6  # facts of `Given` besides the build
 WEEK: Final = timedelta(days=7)
 _Answer = Callable[[Question], Answered]
-_Build = tuple[str, Given, _Answer, str]
 _ByKind = Mapping[str, tuple[tuple[str, str], ...]]
 _History = Callable[[str, str | None], History]
 _Words = tuple[str, str, tuple[Trace, ...], str]  # a rule, where it is, claims, and what it would run
@@ -113,7 +112,9 @@ def make(rules: RuleSet, refs: _ByKind, history: _History, config: "Config | Non
     return Matrix(now, change, today, tuple(rows), left_out, words, every, tuple(_lanes(rules, today)))
 
 
-def _builds(rules: RuleSet, refs: _ByKind, history: _History, of_rule: Mapping[str, _Refs]) -> Iterator[_Build]:
+def _builds(
+    rules: RuleSet, refs: _ByKind, history: _History, of_rule: Mapping[str, _Refs]
+) -> Iterator[tuple[str, Given, _Answer, str]]:
     """What is to be judged, each with its kind, what tells of it, and its name."""
     seen = set()
     for kind, make_ref in (("branch", Branch), ("tag", Tag)):
@@ -167,8 +168,7 @@ def _words(rule: Rule, rules: RuleSet, refs: _Refs, config: "Config | None") -> 
         runs = "nothing: the rule is for deploystep gate alone"
     elif config is not None and rule.sends.to is None and rule.sends.job is None:
         ref = next((group[0] for _, group in refs), Branch(rules.default_branch or "main"))
-        kind = "tag" if isinstance(ref, Tag) else "branch"
-        runs = f"on {kind} {ref.name}: {would_run(config, ref, sent(rule.deploy, ref)).text}"
+        runs = f"on {type(ref).__name__.lower()} {ref.name}: {would_run(config, ref, sent(rule.deploy, ref)).text}"
     where = f"line {rule.span.line}" + (f", environment {rule.environment.value}" if rule.environment else "")
     return rule.name.value, where, (*parts, *holds_of(rule, rules, _NOBODY)), runs
 

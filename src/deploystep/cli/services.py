@@ -258,7 +258,6 @@ class Services:
         return self._client
 
     def _secret(self) -> Secret:
-        """The token. Raises EnvironmentInvalid where there is none, or what cannot be one."""
         name, value = self.token_name, self.variable(self.token_name)
         # who writes --token-env $TOKEN has given the token for a name: it is not repeated
         shown = name if name in TOKEN_VARIABLES else f"the variable that {self.options.written('token_env')} names"
