@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from deploystep.app.options import COMMANDS, OPTIONS
-from deploystep.cli.completion import candidates
+from deploystep.cli.args import candidates
 
 DEPLOYSTEP = (sys.executable, "-m", "deploystep")
 START = {

@@ -202,8 +202,9 @@ class _Doctor:
         definitions = list(map(JsonObject, items)) if isinstance(items, list) else []
         providers = sorted({p for d in definitions if (p := d.text("config_source", "provider"))})
         kind = ", ".join(providers) or body.text("vcs_info", "provider") or "unknown"
-        is_gitlab, found = "gitlab" in kind, f"{slug} is found, and the token may read it; integration: {kind}"
-        self.note("project", found, NO_GITLAB * is_gitlab, is_wrong=is_gitlab)
+        is_gitlab, well = "gitlab" in kind, f"is found, and the token may read it; integration: {kind}"
+        says = f"{slug} {'is a GitLab project' if is_gitlab else well}"
+        self.note("project", says, NO_GITLAB * is_gitlab, is_wrong=is_gitlab)
         names = ", ".join(f"{d.text('name')} ({d.text('id')})" for d in definitions) or "none"
         if wanted is not None and definitions and wanted not in {d.text("id") for d in definitions}:
             self.note("definition", f"{wanted} is not in the list of {slug}", f"take one of: {names}", is_wrong=True)

@@ -1,9 +1,9 @@
-"""Reads the command line: options beat the DEPLOYSTEP_ variables that stand for them."""
+"""Reads the command line, where options beat the DEPLOYSTEP_ variables that stand for them, and completes it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from deploystep import __version__
 from deploystep.app.options import COMMANDS, FALSE, OPTIONS, TRUE, Option, Options
@@ -11,6 +11,31 @@ from deploystep.core.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+
+_BASH: Final = """\
+# completion for deploystep:  source <(deploystep completion SHELL)
+_deploystep() {
+    local line
+    COMPREPLY=()
+    while IFS= read -r line; do
+        COMPREPLY+=("${line%%$'\\t'*}")
+    done < <(command deploystep completion -- "${COMP_WORDS[@]:1:$COMP_CWORD}" 2>/dev/null)
+}
+complete -o default -F _deploystep deploystep"""
+#: The script by which each shell asks this program, which knows its options; told nothing, it completes files itself.
+SCRIPTS: Final = {
+    "bash": _BASH,
+    "zsh": f"autoload -Uz +X bashcompinit && bashcompinit\n{_BASH}",
+    "fish": """\
+# completion for deploystep:  deploystep completion fish | source
+function __deploystep
+    set -l words (commandline -opc)
+    set -l word (commandline -ct)
+    set -l lines (command deploystep completion -- $words[2..] "$word" 2>/dev/null)
+    test -n "$lines" && printf '%s\\n' $lines || __fish_complete_path "$word"
+end
+complete -c deploystep -f -a '(__deploystep)'""",
+}
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
@@ -120,3 +145,22 @@ def parser(only: str | None = None) -> "ArgumentParser":
             short = [f"-{option.name[0]}"] if option.name in ("quiet", "verbose") else []
             command.add_argument(*short, option.flag if option.flag.startswith("-") else option.name, **more)
     return top
+
+
+def candidates(words: Sequence[str]) -> Iterator[str]:
+    """What the last of these words can become, a line each: the word, a tab and what it means."""
+    *before, word = words
+    if not before:
+        found = {**COMMANDS, "--help": "show the commands, and stop", "--version": "show the version, and stop"}
+    elif "--" in before:
+        return
+    else:
+        options = {option.flag: option for option in OPTIONS if before[0] in option.commands}
+        option = options.get(before[-1])
+        if option is not None and option.metavar and not (option.name == "wait" and word.startswith("-")):
+            found = dict.fromkeys(option.choices or (), "")
+        else:
+            found = {flag: option.help for flag, option in options.items() if flag.startswith("-")}
+            found |= {choice: "" for o in options.values() if not o.flag.startswith("-") for choice in o.choices or ()}
+            found["--help"] = "show what the command takes, and stop"
+    yield from (f"{name}\t{about}" for name, about in found.items() if name.startswith(word))

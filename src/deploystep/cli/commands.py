@@ -9,6 +9,7 @@ from deploystep.adapters import files as disk
 from deploystep.app.options import RULES, Options
 from deploystep.app.report import Report
 from deploystep.app.run import gate, run
+from deploystep.cli.args import SCRIPTS, candidates
 from deploystep.cli.services import CONFIG, HERE, Services
 from deploystep.core.errors import EnvironmentInvalid, UsageError
 from deploystep.core.frozen import replace
@@ -144,8 +145,6 @@ def _migrate(options: Options, services: Services, report: Report) -> None:
 
 
 def _completion(options: Options, services: Services, _report: Report) -> None:
-    from deploystep.cli.completion import SCRIPTS, candidates  # noqa: PLC0415 - for shells
-
     script = SCRIPTS.get(options.shell or "")
     if script is None and not options.execute:
         raise UsageError("usage", "completion: no SHELL is named", "write for example  deploystep completion bash")
