@@ -34,6 +34,7 @@ def migrate(
         steps = sum(finding.kind == "deploy-step" for finding in left)
         numbers = ((steps, "deploy step"), (len(left) - steps, "call"))
         noun = " and ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in numbers if n)
-        by_hand = not any(finding.is_written for finding in left)
-        hint = "write the rest by hand, as is said for each" if by_hand else "write it:  deploystep migrate --write"
+        hint = "write the rest by hand, as is said for each"
+        if any(finding.is_written for finding in left):
+            hint = "write what can be written:  deploystep migrate --write"
         raise RuleFileInvalid("doomed", f"{noun} to be migrated", hint)
