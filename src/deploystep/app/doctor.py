@@ -30,19 +30,13 @@ if TYPE_CHECKING:
 
 _OLDEST_GIT: Final = [2, 38]  # the first that has safe.bareRepository
 _PART: Final = {"P07": "parameters", "P": "config"}  # by a diagnostic's code, or its first letter; others: rules
+Clone = tuple[str | None, Repository | None, bool]  # the version of git, the origin, and whether it is shallow
 _SKEW: Final = 60.0  # seconds by which clocks may differ; windows and freezes are written in minutes
 
 
-def examine(  # noqa: PLR0913 - what is known of the clone, and where it goes
-    services: Services,
-    git: str | None,
-    origin: Repository | None,
-    project: Callable[[], Project],
-    report: Report,
-    *,
-    is_shallow: bool,
-) -> None:
-    """Note what is found, a line each; `git` is its version. Raises EnvironmentInvalid or Refused where it is wrong."""
+def examine(services: Services, clone: Clone, project: Callable[[], Project], report: Report) -> None:
+    """Note what is found, a line each. Raises EnvironmentInvalid or Refused where it is wrong."""
+    git, origin, is_shallow = clone
     doctor = _Doctor(services, report.findings)
     doctor.look_here(git, is_shallow=is_shallow)
     doctor.read_rules(project(), origin)

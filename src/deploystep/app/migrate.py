@@ -7,14 +7,10 @@ from deploystep.app.report import Report
 from deploystep.core.errors import RuleFileInvalid
 from deploystep.migrate.plan import Migration
 
+_Write = Callable[[dict[str, str]], None]
 
-def migrate(
-    options: Options,
-    found: Migration,
-    write: Callable[[dict[str, str]], None],
-    report: Report,
-    warn: Callable[[str], None],
-) -> None:
+
+def migrate(options: Options, found: Migration, write: _Write, report: Report, warn: Callable[[str], None]) -> None:
     """Note what was found, and with --write write the changes; with --check fail where something is left."""
     report.shows_diff, report.migration = options.diff, found
     alarms = [finding for finding in found.findings if finding.is_alarm]

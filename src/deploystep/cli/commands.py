@@ -131,7 +131,7 @@ def _doctor(options: Options, services: Services, report: Report) -> None:
     from deploystep.app.doctor import examine  # noqa: PLC0415 - as above
 
     git, project = services.repository, partial(_project, options, services)
-    examine(services, git.version(), git.origin(), project, report, is_shallow=bool(git.is_shallow()))
+    examine(services, (git.version(), git.origin(), bool(git.is_shallow())), project, report)
 
 
 def _migrate(options: Options, services: Services, report: Report) -> None:

@@ -34,9 +34,9 @@ def started_for(
             sandbox.set_job(str(build.project), build.build_num, parallel_runs=nodes)
         console.info(f"sandbox: a mock CircleCI server at {sandbox.url} while this runs; nothing leaves this machine")
         if config is not None and build.project:
+            starts = None if config.setup else partial(_starts, config, console)
             if config.setup:
                 console.info(f"sandbox: {config.path}:{config.setup}: a setup config: what continues it is not known")
-            starts = None if config.setup else partial(_starts, config, console)
             defaults = {n: p.default for n, p in config.parameters.items() if isinstance(p.default, (str, int))}
             sandbox.set_config(str(build.project), config.text, defaults=defaults, starts=starts)
         yield read_address(sandbox.url)
