@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from deploystep.cli.option_table import COMMANDS, OPTIONS, Option
+from deploystep.app.options import COMMANDS, OPTIONS, Option
 from deploystep.core.build import ENV
 from deploystep.core.codes import CODES
 from deploystep.core.errors import ExitCode

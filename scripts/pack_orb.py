@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from deploystep.cli.option_table import OPTIONS, Option
+from deploystep.app.options import OPTIONS, Option
 
 ORB = Path(__file__).parents[1] / "orb"
 SOURCE = ORB / "src"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from deploystep.cli.completion import candidates
-from deploystep.cli.option_table import COMMANDS, OPTIONS
+from deploystep.app.options import COMMANDS, OPTIONS
+from deploystep.cli.args import candidates
 
 DEPLOYSTEP = (sys.executable, "-m", "deploystep")
 START = {

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from builds import environ
 
-from deploystep.cli.option_table import OPTIONS
+from deploystep.app.options import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "scripts"))

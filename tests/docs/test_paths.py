@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploystep.cli.option_table import COMMANDS
+from deploystep.app.options import COMMANDS
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 PROJECT = "https://circleci.com/api/v1.1/project/github/$CIRCLE_PROJECT_USERNAME/$CIRCLE_PROJECT_REPONAME"

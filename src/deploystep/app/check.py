@@ -1,13 +1,13 @@
 """What is wrong or suspicious in a rule file, alone and beside the project; and its cases, tried offline."""
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from deploystep.app.facts import resolve, stated_facts
 from deploystep.app.report import Report, TriedCase
 from deploystep.app.run import UNKNOWN_PROJECT, duplicates, planned
 from deploystep.core.decide import Decision, Verdict
-from deploystep.core.deploy import Outcome, trigger_specs
+from deploystep.core.deploy import Outcome, Specs, trigger_specs
 from deploystep.core.errors import RuleFileInvalid
 from deploystep.core.facts import Answer, Trace
 from deploystep.core.rules import Case, RuleSet
@@ -18,7 +18,8 @@ from deploystep.rulefile.lint import check_paths
 from deploystep.rulefile.load import examine, load
 from deploystep.rulefile.yaml_reader import Report as Found
 
-_BECAME = {Verdict.FIRE: "it fires", Verdict.HELD: "it is held", Verdict.NO: "it does not fire"}
+_BECAME: Final = {Verdict.FIRE: "it fires", Verdict.HELD: "it is held", Verdict.NO: "it does not fire"}
+_Failure = tuple[str, str, Span, str]  # of a case: code, words, place and hint
 
 
 def check(source: SourceFile, project: Callable[[], Project], report: Report, *, is_strict: bool) -> None:
@@ -31,13 +32,12 @@ def check(source: SourceFile, project: Callable[[], Project], report: Report, *,
         diagnostics += compare(found.rules, beside)
         if beside.files:
             check_paths(found.rules, beside.files, paths)
-        # those that the file, or the rule in whose lines they are, does not want to see
+        # without those that the file, or the rule in whose lines they are, does not want to see
         rules, diagnostics = found.rules, [*diagnostics, *paths.diagnostics]
         parts = (rules.targets.values(), rules.never, rules.freezes, rules.cases)
-        owners = {0: frozenset[str](), **{part.span.line: frozenset[str]() for each in parts for part in each}}
-        owners |= {rule.span.line: rule.ignore for rule in rules.rules}
-        starts = sorted(owners)
-        ignored = [owners[starts[bisect_right(starts, d.span.line) - 1]] | rules.ignore for d in diagnostics]
+        owners = {0: rules.ignore} | {part.span.line: rules.ignore for each in parts for part in each}
+        owners |= {rule.span.line: rules.ignore | rule.ignore for rule in rules.rules}
+        ignored = [owners[max(line for line in owners if line <= d.span.line)] for d in diagnostics]
         diagnostics = [d for d, codes in zip(diagnostics, ignored, strict=True) if d.code not in codes]
     report.diagnostics = in_order(diagnostics)
     counted = [d for d in report.diagnostics if d.is_error or is_strict]
@@ -55,34 +55,30 @@ def try_cases(source: SourceFile, report: Report, *, with_coverage: bool) -> Non
     for case in rules.cases:
         now = read_now(case.given.now.value, zone(rules.timezone)) if case.given.now else None
         decision = resolve(rules, case.given.build, now, stated_facts(case.given))
-        problems = [*_not_stated(case, decision)] or [*_verdicts(case, decision), *_sent(case, decision, rules)]
         decisions.append(decision)
-        report.tried += (TriedCase(case, tuple(problems)),)
-    if with_coverage:
-        gaps = _gaps(rules, decisions)
-        report.gaps = tuple(Diagnostic("W701", what, span, "add a case", Severity.WARNING) for what, span in gaps)
-    failed = [tried.failures for tried in report.tried if tried.failures]
-    if failed:
+        failures = (
+            Diagnostic(code, f"case '{case.name}': {what}", span, hint, Severity.FAILED)
+            for code, what, span, hint in _failures(case, decision, rules)
+        )
+        report.tried += (TriedCase(case, tuple(failures)),)
+    gaps = _gaps(rules, decisions) if with_coverage else ()
+    report.gaps = tuple(Diagnostic("W701", what, span, "add a case", Severity.WARNING) for what, span in gaps)
+    if failed := [tried.failures for tried in report.tried if tried.failures]:
         what = f"{len(failed)} of {len(report.tried)} cases failed"
         raise RuleFileInvalid("cases-failed", what, source=rules.source, diagnostics=in_order(sum(failed, ())))
 
 
-def _failed(code: str, case: Case, what: str, span: Span, hint: str) -> Diagnostic:
-    return Diagnostic(code, f"case '{case.name}': {what}", span, hint, Severity.FAILED)
-
-
-def _not_stated(case: Case, decision: Decision) -> Iterator[Diagnostic]:
-    """Every fact that a rule consults and the case does not state, once for each rule."""
+def _failures(case: Case, decision: Decision, rules: RuleSet) -> Iterator[_Failure]:
+    """What is wrong with a case: facts that it does not state, else outcomes."""
     asked: dict[str, str] = {}
     for judgement in decision.judgements:
         for problem in judgement.trace.problems if judgement.verdict is Verdict.UNKNOWN else ():
             asks = f"rule '{judgement.rule.name.value}' {problem.message.removeprefix('the rule ')}"
             # a user is blank unless it is stated, as for a bot
             asked[asks] = "add user: anna to given, or use author:" if problem.code == "U107" else problem.hint
-    yield from (_failed("C101", case, asks, case.span, hint) for asks, hint in asked.items())
-
-
-def _verdicts(case: Case, decision: Decision) -> Iterator[Diagnostic]:
+    if asked:
+        yield from (("C101", asks, case.span, hint) for asks, hint in asked.items())
+        return
     expect = case.expect
     for names, verdict, verb in ((expect.fire, Verdict.FIRE, "fire"), (expect.held, Verdict.HELD, "be held")):
         spans = {name.value: name.span for name in names or ()}
@@ -91,23 +87,22 @@ def _verdicts(case: Case, decision: Decision) -> Iterator[Diagnostic]:
             if (name in spans) is not (judgement.verdict is verdict):
                 should = "should" if name in spans else "should not"
                 what = f"rule '{name}' {should} {verb}: {_BECAME[judgement.verdict]}"
-                yield _failed("C102", case, what, spans.get(name, case.span), judgement.because)
+                yield "C102", what, spans.get(name, case.span), judgement.because
+    yield from _sent(case, trigger_specs(rules, decision.deploys.firing, case.given.build), rules)
 
 
-def _sent(case: Case, decision: Decision, rules: RuleSet) -> Iterator[Diagnostic]:
-    build = case.given.build
-    found = trigger_specs(rules, decision.deploys.firing, build)
-    project = build.project or UNKNOWN_PROJECT
+def _sent(case: Case, found: Specs, rules: RuleSet) -> Iterator[_Failure]:
+    project = case.given.build.project or UNKNOWN_PROJECT
     entries = [planned(spec, spec.project or project, "", Outcome.PLANNED) for spec in found.specs]
     for problem in found.diagnostics or duplicates(entries, rules):
-        yield _failed("C104", case, f"{problem.message} (line {problem.span.line})", case.span, problem.hint)
+        yield "C104", f"{problem.message} (line {problem.span.line})", case.span, problem.hint
     sent = {spec.rule: spec.parameters for spec in found.specs}
     for rule, wanted in case.expect.parameters:
         for key, value in wanted.items():
             actual = sent.get(rule.value, {}).get(key)
             if actual != value or type(actual) is not type(value):
                 what = f"rule '{rule.value}' sends {key} {_shown(actual)}, expected {_shown(value)}"
-                yield _failed("C103", case, what, rule.span, "")
+                yield "C103", what, rule.span, ""
 
 
 def _shown(value: object) -> str:
@@ -133,8 +128,7 @@ def _gaps(rules: RuleSet, decisions: list[Decision]) -> Iterator[tuple[str, Span
 def _decisive(trace: Trace) -> Iterator[Span]:
     """Places that stop a rule which would fire without them."""
     against = [part for part in trace.parts if part.answer is Answer.NO]
-    if len(against) == 1:  # of several, none decides alone
-        yield against[0].span
-        for stopped in against[0].parts:  # the condition that holds, and its alternatives that do
-            yield stopped.span
-            yield from (part.span for part in stopped.parts if part.answer is Answer.YES)
+    for alone in against if len(against) == 1 else ():  # of several, none decides
+        stopped = alone.parts  # the condition that holds, and its alternatives that do
+        alternatives = (part for each in stopped for part in each.parts if part.answer is Answer.YES)
+        yield from (part.span for part in (alone, *stopped, *alternatives))

@@ -15,7 +15,7 @@ from deploystep import __version__
 from deploystep.app.check import check
 from deploystep.app.init import NO_GITLAB
 from deploystep.app.ports import Services
-from deploystep.app.report import Finding, Report
+from deploystep.app.report import Finding, Grade, Report
 from deploystep.circleci import v2
 from deploystep.circleci.errors import cannot_see, describe_failure
 from deploystep.circleci.http import Failure, JsonObject, Response, body_of, message_of, segment, server_time
@@ -27,22 +27,16 @@ from deploystep.rulefile.load import examine as read_rules
 
 if TYPE_CHECKING:
     from deploystep.circleci.client import Client
-    from deploystep.core.source import Diagnostic
 
 _OLDEST_GIT: Final = [2, 38]  # the first that has safe.bareRepository
+_PART: Final = {"P07": "parameters", "P": "config"}  # by a diagnostic's code, or its first letter; others: rules
+Clone = tuple[str | None, Repository | None, bool]  # the version of git, the origin, and whether it is shallow
 _SKEW: Final = 60.0  # seconds by which clocks may differ; windows and freezes are written in minutes
 
 
-def examine(  # noqa: PLR0913 - what is known of the clone, and where it goes
-    services: Services,
-    git: str | None,
-    origin: Repository | None,
-    project: Callable[[], Project],
-    report: Report,
-    *,
-    is_shallow: bool,
-) -> None:
-    """Note what is found, a line each; `git` is its version. Raises EnvironmentInvalid or Refused where it is wrong."""
+def examine(services: Services, clone: Clone, project: Callable[[], Project], report: Report) -> None:
+    """Note what is found, a line each. Raises EnvironmentInvalid or Refused where it is wrong."""
+    git, origin, is_shallow = clone
     doctor = _Doctor(services, report.findings)
     doctor.look_here(git, is_shallow=is_shallow)
     doctor.read_rules(project(), origin)
@@ -60,36 +54,29 @@ class _Doctor:
 
     build: BuildContext | None = None
     rules: RuleSet | None = None  # none where the rule file is wrong
+    own: tuple[Rule, ...] = ()  # the rules that start a run of this project itself
 
     def __init__(self, services: Services, findings: list[Finding]) -> None:
         self.services, self.findings = services, findings
 
-    def note(self, name: str, text: str, cure: str = "") -> None:
-        """It is as it should be or, with a cure, worth a thought."""
-        self.findings.append(Finding(name, "warning" if cure else "ok", text, cure))
-
-    def fail(self, name: str, text: str, cure: str, *, is_refusal: bool = False) -> None:
-        """It is in the way of a deploy."""
-        self.findings.append(Finding(name, "error", text, cure, is_refusal))
+    def note(self, name: str, text: str, cure: str = "", *, is_wrong: bool = False, is_refusal: bool = False) -> None:
+        """It is as it should be; with a cure it is worth a thought, or in the way of a deploy."""
+        grade: Grade = "error" if is_wrong or is_refusal else "warning" if cure else "ok"
+        self.findings.append(Finding(name, grade, text, cure, is_refusal))
 
     def look_here(self, git: str | None, *, is_shallow: bool) -> None:
-        """Python, git, the clone, and the build that is judged, or the clone on a laptop."""
         self.note("python", f"Python {platform.python_version()}, deploystep {__version__}")
-        newer = "install git 2.38 or newer in the job's image"
-        numbers = [int(number) for number in re.findall(r"\d+", git or "")[:2]]
-        if git is None:
-            self.fail("git", "git cannot be run here", newer)
-        elif numbers < _OLDEST_GIT:
-            self.note("git", f"git {git}", newer)
-        else:
-            shallow = "; this clone is shallow: paths and merged_into may be unknown" if is_shallow else ""
-            self.note("git", f"git {git}{shallow}", "run  git fetch --unshallow" if shallow else "")
+        shallow = "; this clone is shallow: paths and merged_into may be unknown" if is_shallow else ""
+        cure = "run  git fetch --unshallow" if shallow else ""
+        if [int(number) for number in re.findall(r"\d+", git or "")[:2]] < _OLDEST_GIT:
+            cure = "install git 2.38 or newer in the job's image"
+        self.note("git", f"git {git}{shallow}" if git else "git cannot be run here", cure, is_wrong=git is None)
         try:
             build = self.build = self.services.build
             kind = f", {build.node}" if build.variables.get("CIRCLECI") == "true" else "; this is not a CircleCI build"
             self.note("build", f"{'tag' if build.tag else 'branch'} {build.ref.name} @ {build.revision[:7]}{kind}")
         except EnvironmentInvalid as error:
-            self.fail("build", "; ".join((error.message, *error.problems)), error.hints[0])
+            self.note("build", "; ".join((error.message, *error.problems)), error.hints[0], is_wrong=True)
 
     def read_rules(self, known: Project, origin: Repository | None) -> None:
         """The rule file, alone and beside the config, and a project that no API can start, by its address."""
@@ -97,36 +84,32 @@ class _Doctor:
         try:
             source = self.services.source
         except RuleFileInvalid as error:
-            self.fail("rules", error.message, error.hints[0] if error.hints else "save it as UTF-8")
+            self.note("rules", error.message, (*error.hints, "save it as UTF-8")[0], is_wrong=True)
             return
         with suppress(RuleFileInvalid):
             check(source, lambda: known, found, is_strict=False)
         rules = self.rules = read_rules(source).rules
-        parts: dict[str, list[Diagnostic]] = {"rules": [], "config": [], "parameters": []}
-        for each in sorted(found.diagnostics, key=lambda d: not d.is_error):
-            parts["parameters" if each.code == "P07" else "config" if each.code.startswith("P") else "rules"] += [each]
+        self.own = tuple(rule for rule in rules.sending if rule.deploy.to is None) if rules else ()
         well = {"rules": f"{source.path}, rules: {len(rules.rules) if rules else 0}"}
         if rules is not None and config is not None and not config.setup:
             declared = ", ".join(sorted(config.parameters)) or "none"
             well |= {"config": f"{config.path} fits the rules", "parameters": f"declared: {declared}"}
         for name, text in well.items():
-            first, more = parts[name][:1], f", and {len(parts[name]) - 1} more" if len(parts[name]) > 1 else ""
-            for each in first:
-                say = self.fail if each.is_error else self.note
-                say(name, f"line {each.span.line}: {each.code} {each.message}{more}", "run  deploystep check")
-            if not first:
+            parts = [d for d in found.diagnostics if name == _PART.get(d.code, _PART.get(d.code[0], "rules"))]
+            for each in sorted(parts, key=lambda d: not d.is_error)[:1]:
+                what = f"line {each.span.line}: {each.code} {each.message}"
+                more = f", and {len(parts) - 1} more" if len(parts) > 1 else ""
+                self.note(name, what + more, "run  deploystep check", is_wrong=each.is_error)
+            if not parts:
                 self.note(name, text)
         if len(well) == 1:
             why = "it cannot be read, or is a setup config" if rules else "first cure what is said of the rules"
             self.note("config", "not compared with the rules", f"{why}; see  deploystep check")
-
-        named = Repository.parse(self.build.origin) if self.build else None
-        origin = named or origin
-        if origin is not None and "gitlab" in origin.host and (rules is None or self._own()):
-            self.fail("project", f"{origin.host}/{origin.path} is a GitLab project", NO_GITLAB)
+        origin = (Repository.parse(self.build.origin) if self.build else None) or origin
+        if origin is not None and "gitlab" in origin.host and (rules is None or self.own):
+            self.note("project", f"{origin.host}/{origin.path} is a GitLab project", NO_GITLAB, is_wrong=True)
 
     def ask_circleci(self) -> None:
-        """The API, the token, the project and its settings, and the clock."""
         try:
             client = self.services.client()
         except EnvironmentInvalid as error:
@@ -144,22 +127,21 @@ class _Doctor:
             self._api(host)
             cure = f"is it listed in {self.services.address.app}/settings/user/tokens? store a new personal API token"
             said = f"{said}; project, definition and auto-cancel are unknown"
-            self.fail("token", said, f"{cure} of {host} in {name}", is_refusal=True)
+            self.note("token", said, f"{cure} of {host} in {name}", is_refusal=True)
         else:
             said = f"{host} is unreachable ({said})" if isinstance(result, Failure) else f"no user is told: {said}"
             cure = f"try again later; behind a proxy or a private CA set HTTPS_PROXY or REQUESTS_CA_BUNDLE; is {host}"
             unknown = "token, project, definition, auto-cancel and clock are unknown"
-            self.fail("api", f"{said}; {unknown}", f"{cure} CircleCI's API? see  --host")
+            self.note("api", f"{said}; {unknown}", f"{cure} CircleCI's API? see  --host", is_wrong=True)
             return
         skew = (self.services.clock.now() - told).total_seconds() if told else 0.0
+        says, cure = "as the server's" if told else "unknown: the server does not tell its time", ""
         if abs(skew) > _SKEW:
-            ahead = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the server's clock"
-            self.note("clock", f"this machine is {ahead}", "set it right: windows and freezes are judged by it")
-        else:
-            self.note("clock", "as the server's" if told else "unknown: the server does not tell its time")
+            says = f"this machine is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the server's clock"
+            cure = "set it right: windows and freezes are judged by it"
+        self.note("clock", says, cure)
 
     def _not_asked(self, error: EnvironmentInvalid) -> None:
-        """Why no request can be made, and whether that is in the way."""
         build, rules, name = self.build, self.rules, "token" if "token" in error.code else "api"
         # what asks CircleCI: a trigger, and the other nodes of a job or the jobs that a rule requires
         asks = rules is None or any(rule.sends or rule.requires for rule in rules.rules)
@@ -167,21 +149,22 @@ class _Doctor:
         if error.code == "no-token" and build is not None and (build.fork or not (asks or build.node.total > 1)):
             self.note(name, text, "nothing to do: a fork's build sends nothing, and gate on one node asks nothing")
         elif name == "token" or build is not None:
-            self.fail(name, text, error.hints[0])
+            self.note(name, text, error.hints[0], is_wrong=True)
         else:
             self.note(name, "not asked", "first cure what is said of build")
 
     def _api(self, host: str) -> None:
-        rules = self.rules
+        rules, says, cure = self.rules, f"{host} answers", ""
         versions = {v for v in (rules.api, *(t.api for t in rules.targets.values())) if v} if rules else set()
-        if ApiVersion.V3 in versions and host != CLOUD:
-            self.fail("api", f"{host} answers; API v3 is on CircleCI's cloud only", "write  api: v2  in the rules")
+        is_wrong = ApiVersion.V3 in versions and host != CLOUD
+        if is_wrong:
+            says, cure = f"{says}; API v3 is on CircleCI's cloud only", "write  api: v2  in the rules"
         elif rules and any(rule.deploy.job for rule in rules.sending):
+            says = f"{says}; the triggers of API v1.1 end on 1 February 2027"
             cure = "gate a workflow on a parameter and use  workflow:  (docs/migrating.md)"
-            self.note("api", f"{host} answers; the triggers of API v1.1 end on 1 February 2027", cure)
-        else:
-            by = f"; the rules name API {', '.join(sorted(v.value for v in versions))}" if versions else ""
-            self.note("api", f"{host} answers{by}")
+        elif versions:
+            says = f"{says}; the rules name API {', '.join(sorted(v.value for v in versions))}"
+        self.note("api", says, cure, is_wrong=is_wrong)
 
     def _projects(self, client: "Client") -> None:
         """The project of this build with its settings, and those that rules send to."""
@@ -206,31 +189,26 @@ class _Doctor:
         if identity is None:
             cure = cannot_see(self.services.token_name) if is_refusal else "try again later"
             said = f"{slug} cannot be read: {describe_failure(result, client.host)}"
-            self.fail("project", said, cure, is_refusal=is_refusal)
+            self.note("project", said, cure, is_wrong=True, is_refusal=is_refusal)
             return None
         listed = client.get(f"/api/v2/projects/{segment(identity)}/pipeline-definitions")
         items = JsonObject(body_of(listed)).get("items")
         definitions = list(map(JsonObject, items)) if isinstance(items, list) else []
         providers = sorted({p for d in definitions if (p := d.text("config_source", "provider"))})
         kind = ", ".join(providers) or body.text("vcs_info", "provider") or "unknown"
-        if "gitlab" in kind:
-            self.fail("project", f"{slug} is a GitLab project", NO_GITLAB)
-        else:
-            self.note("project", f"{slug} is found, and the token may read it; integration: {kind}")
+        is_gitlab, well = "gitlab" in kind, f"is found, and the token may read it; integration: {kind}"
+        says = f"{slug} {'is a GitLab project' if is_gitlab else well}"
+        self.note("project", says, NO_GITLAB * is_gitlab, is_wrong=is_gitlab)
         names = ", ".join(f"{d.text('name')} ({d.text('id')})" for d in definitions) or "none"
         if wanted is not None and definitions and wanted not in {d.text("id") for d in definitions}:
-            self.fail("definition", f"{wanted} is not in the list of {slug}", f"take one of: {names}")
+            self.note("definition", f"{wanted} is not in the list of {slug}", f"take one of: {names}", is_wrong=True)
         else:
             self.note("definition", f"{wanted or 'none is named'}; listed: {names}")
         return body
 
-    def _own(self) -> list[Rule]:
-        """The rules that start a run of this project itself."""
-        return [rule for rule in self.rules.sending if rule.deploy.to is None] if self.rules else []
-
     def _auto_cancel(self, is_on: object, default: str | None) -> None:
         branches = [
-            (rule.name.value, pattern.value.only_match) for rule in self._own()
+            (rule.name.value, pattern.value.only_match) for rule in self.own
             for m in matchers_of(rule.when) if isinstance(m, NameIs) and m.word == "branch" for pattern in m.patterns
         ]  # fmt: skip
         elsewhere = ", ".join(dict.fromkeys(name for name, branch in branches if branch != default))
@@ -238,9 +216,8 @@ class _Doctor:
             cure = "switch off  Auto-cancel redundant workflows  in the project's settings, or deploy through a target"
             self.note("auto-cancel", f"on: off {default} a deploy cancels its own build (rules: {elsewhere})", cure)
         else:
-            states = {True: f"on, and spares {default}", False: "off"}
-            unknown = "unknown: this token does not see the project's settings"
-            self.note("auto-cancel", states.get(is_on, unknown) if isinstance(is_on, bool) else unknown)
+            unknown = "off" if is_on is False else "unknown: this token does not see the project's settings"
+            self.note("auto-cancel", f"on, and spares {default}" if is_on is True else unknown)
 
 
 def _is_refusal(result: Response | Failure) -> bool:

@@ -57,7 +57,14 @@ def live_facts(options: "Options", services: Services, rules: RuleSet) -> Callab
             stated = getattr(options, _STATED[type(question)][0])
             if stated or stated == "":
                 return Known(stated)
-        history = services.history(rules.default_branch, _refs(rules))
+        # the branches and tags that the rules ask about
+        conditions = (*(guard.when for guard in rules.never), *(c for r in rules.rules for c in (r.when, r.unless)))
+        matchers = tuple(matchers_of(*conditions))
+        refs = {branch.value for m in matchers if isinstance(m, MergedInto) for branch in m.branches}
+        bases = {ref for m in matchers if isinstance(m, PathsChanged) and (ref := m.since.ref)}
+        refs |= {facts.branch_named(ref).removeprefix("refs/tags/") for ref in bases}
+        refs |= {rules.default_branch} if rules.default_branch is not None else set()
+        history = services.history(rules.default_branch, frozenset(refs))
         may_ask = services.can_ask and not options.sandbox
         if isinstance(question, ChangedSince) and question.base is Base.LAST_DEPLOY and may_ask:
             from deploystep.app.earlier_runs import last_deployed  # noqa: PLC0415 - few rules ask CircleCI
@@ -67,16 +74,6 @@ def live_facts(options: "Options", services: Services, rules: RuleSet) -> Callab
         return from_history(question, services.build.branch, history)
 
     return answer
-
-
-def _refs(rules: RuleSet) -> frozenset[str]:
-    """The branches and tags that the rules ask about."""
-    conditions = (*(guard.when for guard in rules.never), *(c for r in rules.rules for c in (r.when, r.unless)))
-    matchers = tuple(matchers_of(*conditions))
-    branches = {branch.value for m in matchers if isinstance(m, MergedInto) for branch in m.branches}
-    bases = {ref for m in matchers if isinstance(m, PathsChanged) and (ref := m.since.ref)}
-    default = {rules.default_branch} if rules.default_branch is not None else set()
-    return frozenset(branches | default | {facts.branch_named(ref).removeprefix("refs/tags/") for ref in bases})
 
 
 def _jobs(options: "Options", services: Services, rules: RuleSet) -> Answered:

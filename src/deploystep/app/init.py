@@ -71,8 +71,8 @@ rules:
 
 # What must happen, for  deploystep test{o}
 cases:
-{cases}
-"""
+{cases}"""
+_CASE: Final = "  - name: {name}\n    given: {{{given}}}\n    expect: {{fire: {expect}}}\n"
 _GATE: Final = "    # No deploy: here. The job runs  deploystep gate production{o} -- COMMAND , and nothing is sent."
 _DEPLOY: Final = """\
     deploy:
@@ -84,18 +84,14 @@ _DEPLOY: Final = """\
 
 @dataclass(frozen=True, slots=True)
 class Clone:
-    """What a clone tells: its project where its remote names one, its default branch, its tags, and its config.
+    """What a clone tells. `options` are those with which commands find the rules, as ` --rules X`."""
 
-    `is_gitlab`: its remote is at a GitLab, whose projects no API of CircleCI starts. `options` are those with which
-    commands find the rules, as ` --rules X`.
-    """
-
-    project: str | None
-    branch: str
+    project: str | None  # where its remote names one
+    branch: str  # its default one
     tags: tuple[str, ...]
     config_path: str
     config: str | None
-    is_gitlab: bool = False
+    is_gitlab: bool = False  # no API of CircleCI starts a project of its remote
     options: str = ""
 
 
@@ -131,17 +127,13 @@ class Start:
             own, why = None, f"{why}what is sent here too, by other names (P08)"
         self.own, self.known = own, own or read_config(path, _EXAMPLE)
         self.words: dict[str, tuple[str, ...]] = {"branch": (clone.branch,)}
-        self.workflow = ""
         self.sent: dict[str, tuple[str, str]] = {}
-        self.remarks: list[str] = []
-        for alarm in plan([SourceFile(path, clone.config or "")], None, "", read, None).findings:
-            if alarm.is_alarm and not self.remarks:
-                todo = f"delete this rule file, and  deploystep migrate{clone.options}  writes another"
-                self.remarks = [
-                    f"{path}:{alarm.line}: {alarm.what}: it deploys already, and this rule would too: {todo}"
-                ]
-        self.head, self.parts = "", {"parameters": "", "jobs": "" if own else _TEST}
         self.workflows: dict[str, str] = {}
+        self.workflow, self.head, self.parts = "", "", {"parameters": "", "jobs": "" if own else _TEST}
+        findings = plan([SourceFile(path, clone.config or "")], None, "", read, None).findings
+        twice = "it deploys already, and this rule would too: delete this rule file, and  deploystep migrate"
+        alarms = (f"{path}:{a.line}: {a.what}: {twice}{clone.options}  writes another" for a in findings if a.is_alarm)
+        self.remarks = [*alarms][:1]
         self.pushed = self._runs(None)
         gate = max(self._gates(), default=None) if not clone.is_gitlab else None
         if gate is not None:
@@ -160,7 +152,12 @@ class Start:
             self.heading = f"{path} is left as it is"
         elif own or clone.config is None:
             self.config = read_config(path, self.lines, _merged(own.root if own else Map(), read_yaml(self.lines)))
-        self.examples = {word: _example(names, clone.tags * (word == "tag")) for word, names in self.words.items()}
+        # a branch or tag that is named, or that a regular expression between slashes matches: a known one if it can be
+        self.examples = {}
+        for word, names in self.words.items():
+            pattern = regex_of(names[0]) if names[0][:1] == "/" else None
+            known = (name for name in clone.tags * (word == "tag") if _has(names, name))
+            self.examples[word] = next(known, (pattern and witness(pattern, ())) or names[0])
         self.branch = self.examples.get("branch")
         self.tag = None if self.branch else self.examples["tag"]
         self.about = ", ".join(f"{word} {names[0]}" for word, names in self.words.items())
@@ -181,11 +178,10 @@ class Start:
             values: list[Scalar] = [*(declared.values or texts)] if declared.type != "integer" else []
             for value in [declared.default is not True] if declared.type == "boolean" else values:
                 runs = self._runs({name: value}) if value != declared.default else []
-                started = [w for w in runs if w.runs.answer is Answer.YES]
-                if len(started) == 1 and started[0].workflow not in pushed:
-                    workflow = started[0].workflow.name
-                    if any(map(DEPLOYS.search, (workflow, name, str(value)))):
-                        yield "prod" in f"{workflow}{value}", workflow, name, value
+                started = [w.workflow for w in runs if w.runs.answer is Answer.YES]
+                workflow = started[0].name if len(started) == 1 and started[0] not in pushed else ""
+                if workflow and any(map(DEPLOYS.search, (workflow, name, str(value)))):
+                    yield "prod" in f"{workflow}{value}", workflow, name, value
 
     def _behind(self, workflow: str, name: str, value: Scalar) -> None:
         """Let the rule open a gate that is there, and a job run the step."""
@@ -252,10 +248,25 @@ def _named(job: Job, word: str) -> tuple[str, ...]:
 
 
 def _rules(start: Start) -> str:
-    clone, deploy = start.clone, _GATE.format(o=start.options)
+    clone, deploy, expected = start.clone, _GATE.format(o=start.options), ""
     if start.workflow:
         parameters = "\n".join(f"        {_yaml(name)}: {value} # {why}" for name, (value, why) in start.sent.items())
         deploy = _DEPLOY.format(path=clone.config_path, workflow=_yaml(start.workflow), parameters=parameters)
+        sent = {_yaml(n): value.replace("${CIRCLE_SHA1}", f'"{_SHA}"') for n, (value, _) in start.sent.items()}
+        shown = ", ".join(f"{name}: {value}" for name, value in sent.items() if "$" not in value)
+        expected = f", parameters: {{production: {{{shown}}}}}"
+    cases = [
+        _CASE.format(
+            name=_yaml(f"{name} deploys the commit that was tested"),
+            given=f"{word}: {_yaml(name)}, sha: {_SHA}",
+            expect=f"[production]{expected}",
+        )
+        for word, name in start.examples.items()
+    ]
+    for word, name in (("branch", "feature/login"), ("tag", "v1.4.0")):
+        if not _has(start.words.get(word, ()), name):
+            what = f"{'another' if word in start.words else 'a'} {word} deploys nothing"
+            cases.append(_CASE.format(name=what, given=f"{word}: {name}", expect="[]"))
     return _RULES.format(
         of=f" of {clone.project}" if clone.project else "",
         sent=", and what is sent to CircleCI then" if start.workflow else "",
@@ -263,34 +274,12 @@ def _rules(start: Start) -> str:
         tags=f" (such as {clone.tags[-1]})" if clone.tags else "",
         when=_listed([f"{{{word}: {_listed([*map(_yaml, names)])}}}" for word, names in start.words.items()]),
         deploy=deploy,
-        cases="\n".join(_cases(start)),
+        cases="".join(cases),
     )
-
-
-def _cases(start: Start) -> Iterator[str]:
-    """The cases of the rule file, line by line."""
-    sent = {name: value.replace("${CIRCLE_SHA1}", f'"{_SHA}"') for name, (value, _) in start.sent.items()}
-    parameters = ", ".join(f"{_yaml(name)}: {value}" for name, value in sent.items() if "$" not in value)
-    expected = f", parameters: {{production: {{{parameters}}}}}" if start.workflow else ""
-    for word, name in start.examples.items():
-        yield f"  - name: {_yaml(f'{name} deploys the commit that was tested')}"
-        yield f"    given: {{{word}: {_yaml(name)}, sha: {_SHA}}}"
-        yield f"    expect: {{fire: [production]{expected}}}"
-    for word, name in (("branch", "feature/login"), ("tag", "v1.4.0")):
-        if not _has(start.words.get(word, ()), name):
-            yield f"  - name: {'another' if word in start.words else 'a'} {word} deploys nothing"
-            yield f"    given: {{{word}: {name}}}"
-            yield "    expect: {fire: []}"
 
 
 def _listed(texts: list[str]) -> str:
     return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
-
-
-def _example(texts: tuple[str, ...], known: tuple[str, ...]) -> str:
-    """A branch or tag that is named, or that a regular expression between slashes matches: a known one if it can be."""
-    pattern = regex_of(texts[0]) if texts[0][:1] == "/" else None
-    return next((name for name in known if _has(texts, name)), (pattern and witness(pattern, ())) or texts[0])
 
 
 def _has(texts: tuple[str, ...], name: str) -> bool:

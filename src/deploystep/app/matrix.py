@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from deploystep.project.config import Config
 
 _MOST: Final = 20  # builds of each kind
+_UNSTATED: Final = (None,) * 6  # facts of `Given` besides the build
 WEEK: Final = timedelta(days=7)
 _Answer = Callable[[Question], Answered]
-_Build = tuple[str, Given, _Answer, str]
 _ByKind = Mapping[str, tuple[tuple[str, str], ...]]
 _History = Callable[[str, str | None], History]
 _Words = tuple[str, str, tuple[Trace, ...], str]  # a rule, where it is, claims, and what it would run
@@ -115,31 +115,32 @@ def make(rules: RuleSet, refs: _ByKind, history: _History, config: "Config | Non
     return Matrix(now, change, today, tuple(rows), left_out, words, every, tuple(_lanes(rules, today)))
 
 
-def _builds(rules: RuleSet, refs: _ByKind, history: _History, of_rule: Mapping[str, _Refs]) -> Iterator[_Build]:
+def _builds(
+    rules: RuleSet, refs: _ByKind, history: _History, of_rule: Mapping[str, _Refs]
+) -> Iterator[tuple[str, Given, _Answer, str]]:
     """What is to be judged, each with its kind, what tells of it, and its name."""
     seen = set()
     for kind, make_ref in (("branch", Branch), ("tag", Tag)):
         for name, revision in refs[kind]:
             build = _pushed(make_ref(name), revision)
-            given, past = _nothing_but(build), history(revision, rules.default_branch)
+            given, past = Given(build, *_UNSTATED), history(revision, rules.default_branch)
             seen.add(told(build))
             yield kind, given, partial(_of_ref, stated_facts(given), build.branch, past), told(build)
     for case in rules.cases:
         yield "case", case.given, stated_facts(case.given), case.name
-    for build in _witnesses(rules, of_rule):
-        variables = ", ".join(sorted(build.variables.names()))
-        name = told(build) + (" of a fork" if build.fork else "") + (f" with {variables}" if variables else "")
-        if name not in seen:
-            yield "pattern", (given := _nothing_but(build)), stated_facts(given), name
-        seen.add(name)
+    for rule in rules.rules:
+        for alternative in rule.when.alternatives:
+            groups = [group for each, group in of_rule[rule.name.value] if each is alternative]
+            for build in _witnesses(alternative, groups):
+                variables = ", ".join(sorted(build.variables.names()))
+                name = told(build) + (" of a fork" if build.fork else "") + (f" with {variables}" if variables else "")
+                if name not in seen:
+                    yield "pattern", (given := Given(build, *_UNSTATED)), stated_facts(given), name
+                seen.add(name)
 
 
 def _of_ref(unknown: _Answer, branch: str | None, past: History, question: Question) -> Answered:
     return unknown(question) if isinstance(question, JobsOf) else from_history(question, branch, past)
-
-
-def _nothing_but(build: BuildContext) -> Given:
-    return Given(build, None, None, None, None, None, None)
 
 
 def _pushed(ref: Branch | Tag, revision: str = "") -> BuildContext:
@@ -152,18 +153,13 @@ def _pushed(ref: Branch | Tag, revision: str = "") -> BuildContext:
 _NOBODY: Final = Facts(_pushed(Branch("main")))  # claims are the same for every build
 
 
-def _witnesses(rules: RuleSet, of_rule: Mapping[str, _Refs]) -> Iterator[BuildContext]:
-    """For each alternative of each rule builds that may satisfy it: one for each pattern of branches and tags."""
-    for rule in rules.rules:
-        for alternative in rule.when.alternatives:
-            build = witness(alternative.matchers)
-            if build is None:
-                continue
-            if any(isinstance(m, FlagIs) and m.word == "fork" and m.wanted for m in alternative.matchers):
-                yield replace(build, ref=Branch("pull/1"), fork=True, pull_requests=(1,))
-            else:
-                groups = [group for each, group in of_rule[rule.name.value] if each is alternative]
-                yield from (replace(build, ref=group[0]) for group in groups or [(build.ref,)])
+def _witnesses(alternative: Alternative, groups: list[Refs]) -> Iterator[BuildContext]:
+    """Builds that may satisfy it: one for each of its patterns of branches and tags."""
+    build = witness(alternative.matchers)
+    if build is not None and any(isinstance(m, FlagIs) and m.word == "fork" and m.wanted for m in alternative.matchers):
+        yield replace(build, ref=Branch("pull/1"), fork=True, pull_requests=(1,))
+    elif build is not None:
+        yield from (replace(build, ref=group[0]) for group in groups or [(build.ref,)])
 
 
 def _words(rule: Rule, rules: RuleSet, refs: _Refs, config: "Config | None") -> _Words:
@@ -175,8 +171,7 @@ def _words(rule: Rule, rules: RuleSet, refs: _Refs, config: "Config | None") -> 
         runs = "nothing: the rule is for deploystep gate alone"
     elif config is not None and rule.sends.to is None and rule.sends.job is None:
         ref = next((group[0] for _, group in refs), Branch(rules.default_branch or "main"))
-        kind = "tag" if isinstance(ref, Tag) else "branch"
-        runs = f"on {kind} {ref.name}: {would_run(config, ref, sent(rule.deploy, ref)).text}"
+        runs = f"on {type(ref).__name__.lower()} {ref.name}: {would_run(config, ref, sent(rule.deploy, ref)).text}"
     where = f"line {rule.span.line}" + (f", environment {rule.environment.value}" if rule.environment else "")
     return rule.name.value, where, (*parts, *holds_of(rule, rules, _NOBODY)), runs
 

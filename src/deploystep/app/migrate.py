@@ -7,14 +7,10 @@ from deploystep.app.report import Report
 from deploystep.core.errors import RuleFileInvalid
 from deploystep.migrate.plan import Migration
 
+_Write = Callable[[dict[str, str]], None]
 
-def migrate(
-    options: Options,
-    found: Migration,
-    write: Callable[[dict[str, str]], None],
-    report: Report,
-    warn: Callable[[str], None],
-) -> None:
+
+def migrate(options: Options, found: Migration, write: _Write, report: Report, warn: Callable[[str], None]) -> None:
     """Note what was found, and with --write write the changes; with --check fail where something is left."""
     report.shows_diff, report.migration = options.diff, found
     alarms = [finding for finding in found.findings if finding.is_alarm]
@@ -26,16 +22,15 @@ def migrate(
         report.has_written = True
     elif options.write and alarms:
         warn("--write: nothing is written: no call or step that was found can be changed for certain")
-    fatal = next((problem for problem in found.problems if problem.why.is_error), None)
-    if fatal is not None:
-        what = f"{fatal.source.path} is not migrated"
-        raise RuleFileInvalid("unreadable", what, source=fatal.source, diagnostics=(fatal.why,))
+    for source, why in found.problems:
+        if why.is_error:
+            raise RuleFileInvalid("unreadable", f"{source.path} is not migrated", source=source, diagnostics=(why,))
     left = [finding for finding in alarms if not (options.write and finding.is_written)]
     if options.check and left:
         steps = sum(finding.kind == "deploy-step" for finding in left)
-        numbers = {"deploy step": steps, "call": len(left) - steps}
-        noun = " and ".join(f"{n} {word}{'s' * (n > 1)}" for word, n in numbers.items() if n)
-        how = "write what can be written:  deploystep migrate --write"
-        by_hand = "write the rest by hand, as is said for each"
-        hint = how if any(finding.is_written for finding in left) else by_hand
+        numbers = ((steps, "deploy step"), (len(left) - steps, "call"))
+        noun = " and ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in numbers if n)
+        hint = "write the rest by hand, as is said for each"
+        if any(finding.is_written for finding in left):
+            hint = "write what can be written:  deploystep migrate --write"
         raise RuleFileInvalid("doomed", f"{noun} to be migrated", hint)

@@ -50,8 +50,7 @@ class Look:
     def live(self) -> None:
         """Give a sign of life, where nothing was said for long."""
         if self._clock.monotonic() - self._last_sign >= _QUIET:
-            self._last_sign = self._clock.monotonic()
-            minutes, rest = divmod(int(self.elapsed), 60)
+            self._last_sign, (minutes, rest) = self._clock.monotonic(), divmod(int(self.elapsed), 60)
             self._console.alive(f"{self._what} ({minutes}:{rest:02d}): {self._state or 'nothing seen yet'}")
 
 

@@ -26,14 +26,9 @@ class Head:
 class Remote(Protocol):
     """The repository that CircleCI builds, as the clone's `origin` shows it now."""
 
-    def head(self, ref: Branch | Tag) -> Head:
-        """Where a branch or tag is."""
-
-    def contains(self, revision: str, other: str) -> bool:
-        """Whether `other` is known to be an ancestor of `revision`; False claims nothing."""
-
-    def is_skipped(self, revision: str) -> bool:
-        """Whether the commit's message is known to keep CircleCI from building it."""
+    def head(self, ref: Branch | Tag) -> Head: ...  # where it is
+    def contains(self, revision: str, other: str) -> bool: ...  # `other` is a known ancestor; False claims nothing
+    def is_skipped(self, revision: str) -> bool: ...  # its message is known to keep CircleCI from building it
 
 
 OfCommit: TypeAlias = ChangedSince | IsMergedInto | AuthorOf | MessageOf
@@ -43,64 +38,36 @@ class History(Protocol):
     """Facts about one commit, from the clone."""
 
     @property
-    def default_branch(self) -> str | None:
-        """The repository's default branch; None where neither the rule file nor the clone tells."""
-
-    def answer(self, question: OfCommit) -> Answered:
-        """The answer, or why there is none."""
-
-    def committed_at(self) -> datetime | None:
-        """When the commit was made, by the committer's clock; None where the clone does not tell."""
+    def default_branch(self) -> str | None: ...  # None where neither the rule file nor the clone tells
+    def answer(self, question: OfCommit) -> Answered: ...  # or why there is none
+    def committed_at(self) -> datetime | None: ...  # by the committer's clock; None where the clone does not tell
 
 
 class Services(Protocol):
     """The outside, as far as a command may use it. Each part is made when it is first asked for."""
 
     @property
-    def clock(self) -> "Clock":
-        """Tells the time and lets it pass."""
-
+    def clock(self) -> "Clock": ...
     @property
-    def console(self) -> "Console":
-        """Takes a line each for people, on stderr."""
-
+    def console(self) -> "Console": ...
     @property
-    def given(self) -> Given | None:
-        """Stated facts, which replace environment, git, CircleCI and clock."""
-
+    def given(self) -> Given | None: ...  # stated facts, which replace environment, git, CircleCI and clock
     @property
-    def build(self) -> BuildContext:
-        """The build that is judged. Raises EnvironmentInvalid with every problem."""
-
+    def build(self) -> BuildContext: ...  # raises EnvironmentInvalid with every problem, and where none was asked for
     @property
-    def address(self) -> "Address":
-        """Where CircleCI is."""
-
+    def address(self) -> "Address": ...  # where CircleCI is: --host, else as the build's URL tells
     @property
-    def token_name(self) -> str:
-        """The variable that holds the API token."""
-
+    def token_name(self) -> str: ...  # the variable that holds the API token
     @property
-    def can_ask(self) -> bool:
-        """Whether CircleCI may be asked: there is a token, and the command is one that asks."""
-
+    def can_ask(self) -> bool: ...  # there is a token, and the command is one that asks CircleCI
     @property
-    def other_node(self) -> str:
-        """What to say where another node of a parallel job decides; empty where this one does."""
-
+    def other_node(self) -> str: ...  # what to say where another node of a parallel job decides; else empty
     @property
-    def source(self) -> SourceFile:
-        """The rule file. Raises RuleFileInvalid where it is missing, too big or not UTF-8."""
-
+    def source(self) -> SourceFile: ...  # from the folder or git; raises RuleFileInvalid where it cannot be read
     @property
-    def remote(self) -> Remote | None:
-        """The repository that CircleCI builds; None where only the build itself is believed."""
-
-    def executable(self, program: str) -> str:
-        """The path of a program, found as a shell finds it. Raises NotFound or NotExecutable."""
-
-    def now(self, zone: tzinfo) -> datetime | None:
-        """The time to decide at; None where none is stated."""
+    def remote(self) -> Remote | None: ...  # None in the sandbox, whose branches are where the build says they are
+    def executable(self, program: str) -> str: ...  # found as a shell finds it; raises NotFound or NotExecutable
+    def now(self, zone: tzinfo) -> datetime | None: ...  # to decide at; None where facts are stated and no time is
 
     def history(self, default_branch: str | None = None, refs: frozenset[str] | None = None) -> History:
         """Facts about the commit. In `run`, `refs` decide only if the remote does not have them elsewhere now."""

@@ -1,7 +1,7 @@
 """What a command has to tell, at any moment: the one mutable fact that steps, signals and renderers share."""
 
 from enum import Enum, unique
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from deploystep.core.deploy import Outcome, TriggerSpec
 from deploystep.core.errors import ExitCode, Interrupted, ToolError
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from deploystep.core.runs import Created, WorkflowState
     from deploystep.migrate.plan import Migration
     from deploystep.project.config import WouldRun
+
+Grade: TypeAlias = Literal["ok", "warning", "error"]
 
 
 class TriggerEntry:
@@ -76,7 +78,7 @@ class Finding:
     """One thing that `doctor` looked at, what was found and the cure. `is_refusal`: CircleCI said no."""
 
     name: str
-    grade: Literal["ok", "warning", "error"]
+    grade: Grade
     text: str
     cure: str = ""
     is_refusal: bool = False

@@ -1,16 +1,41 @@
-"""Reads the command line: options beat the DEPLOYSTEP_ variables that stand for them."""
+"""Reads the command line, where options beat the DEPLOYSTEP_ variables that stand for them, and completes it."""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from deploystep import __version__
-from deploystep.app.options import Options
-from deploystep.cli.option_table import COMMANDS, FALSE, OPTIONS, TRUE, Option
+from deploystep.app.options import COMMANDS, FALSE, OPTIONS, TRUE, Option, Options
 from deploystep.core.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+
+_BASH: Final = """\
+# completion for deploystep:  source <(deploystep completion SHELL)
+_deploystep() {
+    local line
+    COMPREPLY=()
+    while IFS= read -r line; do
+        COMPREPLY+=("${line%%$'\\t'*}")
+    done < <(command deploystep completion -- "${COMP_WORDS[@]:1:$COMP_CWORD}" 2>/dev/null)
+}
+complete -o default -F _deploystep deploystep"""
+#: The script by which each shell asks this program, which knows its options; told nothing, it completes files itself.
+SCRIPTS: Final = {
+    "bash": _BASH,
+    "zsh": f"autoload -Uz +X bashcompinit && bashcompinit\n{_BASH}",
+    "fish": """\
+# completion for deploystep:  deploystep completion fish | source
+function __deploystep
+    set -l words (commandline -opc)
+    set -l word (commandline -ct)
+    set -l lines (command deploystep completion -- $words[2..] "$word" 2>/dev/null)
+    test -n "$lines" && printf '%s\\n' $lines || __fish_complete_path "$word"
+end
+complete -c deploystep -f -a '(__deploystep)'""",
+}
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
@@ -29,10 +54,21 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
             value, written = _from_variable(option, environ), option.variable
             from_variables |= {option.name} if value else set()
         if value is not None:
-            values[option.name] = tuple(value) if isinstance(value, list) else value
-            if option.form is not None and not isinstance(value, bool):
-                values[option.name] = option.form.read(written, value)
+            values[option.name] = _read(option, written, value)
     return Options(command, **values, from_variables=frozenset(from_variables))
+
+
+def _read(option: Option, written: str, given: Any) -> Any:
+    """The value. Of several none is shown where one is wrong: it may be a value without its name."""
+    texts = given if isinstance(given, list) else [given]
+    if option.form is None:
+        return tuple(texts) if option.is_repeatable else given
+    pattern, example, make = option.form
+    with suppress(ValueError):  # a number that is too large
+        if all(re.fullmatch(pattern, text, re.ASCII | re.DOTALL) for text in texts):
+            return dict(text.split("=", 1) for text in texts) if option.is_repeatable else make(given)
+    what = "expected NAME=VALUE" if option.is_repeatable else f"cannot read {given!r}"
+    raise UsageError("usage", f"{written}: {what}", f"write for example {example}")
 
 
 def asks_for_json(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
@@ -98,19 +134,33 @@ def parser(only: str | None = None) -> "ArgumentParser":
             command.usage = "deploystep gate [OPTION ...] RULE [-- COMMAND ...]"
             command.add_argument("rule", metavar="RULE", help="the rule; what follows -- is executed if it fires")
         for option in (o for o in OPTIONS if name in o.commands and only in (name, None)):
-            more: dict[str, Any] = {"help": option.help}
+            more: dict[str, Any] = {"help": option.help, "action": "append" if option.is_repeatable else "store"}
+            more |= {"metavar": option.metavar, "choices": option.choices}
             if option.metavar is None:
-                more |= {"action": "store_true", "default": None}
-            else:
-                more |= {"metavar": option.metavar, "choices": option.choices}
-                more |= {"action": "append"} if option.is_repeatable else {}
-            if option.name == "wait":  # what stands alone must not look as if it had not been given
-                more |= {"nargs": "?", "const": ""}
-            if option.flag.startswith("-"):
-                command.add_argument(
-                    *([option.flag[1:3]] if option.flag in ("--quiet", "--verbose") else []), option.flag, **more
-                )
-            else:
+                more = {"help": option.help, "action": "store_true", "default": None}
+            elif not option.flag.startswith("-"):
                 more |= {"action": "store", "nargs": "*" if option.is_repeatable else "?"}
-                command.add_argument(option.name, **more)
+            elif option.name == "wait":  # what stands alone must not look as if it had not been given
+                more |= {"nargs": "?", "const": ""}
+            short = [f"-{option.name[0]}"] if option.name in ("quiet", "verbose") else []
+            command.add_argument(*short, option.flag if option.flag.startswith("-") else option.name, **more)
     return top
+
+
+def candidates(words: Sequence[str]) -> Iterator[str]:
+    """What the last of these words can become, a line each: the word, a tab and what it means."""
+    *before, word = words
+    if not before:
+        found = {**COMMANDS, "--help": "show the commands, and stop", "--version": "show the version, and stop"}
+    elif "--" in before:
+        return
+    else:
+        options = {option.flag: option for option in OPTIONS if before[0] in option.commands}
+        option = options.get(before[-1])
+        if option is not None and option.metavar and not (option.name == "wait" and word.startswith("-")):
+            found = dict.fromkeys(option.choices or (), "")
+        else:
+            found = {flag: option.help for flag, option in options.items() if flag.startswith("-")}
+            found |= {choice: "" for o in options.values() if not o.flag.startswith("-") for choice in o.choices or ()}
+            found["--help"] = "show what the command takes, and stop"
+    yield from (f"{name}\t{about}" for name, about in found.items() if name.startswith(word))

@@ -9,6 +9,7 @@ from deploystep.adapters import files as disk
 from deploystep.app.options import RULES, Options
 from deploystep.app.report import Report
 from deploystep.app.run import gate, run
+from deploystep.cli.args import SCRIPTS, candidates
 from deploystep.cli.services import CONFIG, HERE, Services
 from deploystep.core.errors import EnvironmentInvalid, UsageError
 from deploystep.core.frozen import replace
@@ -98,17 +99,11 @@ def _init(options: Options, services: Services, report: Report) -> None:
         services.console.info(f"paths are from the root of the clone: {places[-1]}")
         os.chdir(places[-1])
     git, origin, files = services.repository, services.repository.origin(), services.repository.files() or ()
-    clone = Clone(
-        project="/".join(git.describe().get("CIRCLE_REPOSITORY_URL", "").split("/")[3:]) or None,
-        branch=git.default_branch(),
-        tags=tuple(name for name, _ in git.refs("refs/tags")),
-        config_path=CONFIG,
-        config=disk.read_config(CONFIG, HERE, is_named=False),
-        is_gitlab="gitlab" in (origin.host if origin else ""),
-        options="" if place == RULES else f" --rules {quote(place)}",
-    )
+    project = "/".join(git.describe().get("CIRCLE_REPOSITORY_URL", "").split("/")[3:]) or None
+    tags, is_gitlab = tuple(name for name, _ in git.refs("refs/tags")), "gitlab" in (origin.host if origin else "")
+    config, named = disk.read_config(CONFIG, HERE, is_named=False), "" if place == RULES else f" --rules {quote(place)}"
     read = disk.repository_reader(HERE, files)
-    found = Start(clone, read)
+    found = Start(Clone(project, git.default_branch(), tags, CONFIG, config, is_gitlab, named), read)
     disk.create_text(place, HERE, found.rules, options.written("rules"))
     report.start = found
     # decide as `plan` does for what the rules name
@@ -136,7 +131,7 @@ def _doctor(options: Options, services: Services, report: Report) -> None:
     from deploystep.app.doctor import examine  # noqa: PLC0415 - as above
 
     git, project = services.repository, partial(_project, options, services)
-    examine(services, git.version(), git.origin(), project, report, is_shallow=bool(git.is_shallow()))
+    examine(services, (git.version(), git.origin(), bool(git.is_shallow())), project, report)
 
 
 def _migrate(options: Options, services: Services, report: Report) -> None:
@@ -150,8 +145,6 @@ def _migrate(options: Options, services: Services, report: Report) -> None:
 
 
 def _completion(options: Options, services: Services, _report: Report) -> None:
-    from deploystep.cli.completion import SCRIPTS, candidates  # noqa: PLC0415 - for shells
-
     script = SCRIPTS.get(options.shell or "")
     if script is None and not options.execute:
         raise UsageError("usage", "completion: no SHELL is named", "write for example  deploystep completion bash")
@@ -171,13 +164,10 @@ def _project(options: Options, services: Services) -> "Project":
 
     # `FILE` is this project's config, `TARGET=FILE` that of a target
     named = dict((text if "=" in text else f"={text}").split("=", 1) for text in options.config)
-    configs = {}
-    for name, path in {"": CONFIG, **named}.items():
-        config = services.config(path, is_named=name in named)
-        if config is not None:
-            configs[name] = config
-            if config.setup:
-                what = "a setup config: what continues it is not compared with"
-                services.console.warning(f"{path}:{config.setup}: {what}")
-    files = services.repository.files()
+    read = {name: services.config(path, is_named=name in named) for name, path in {"": CONFIG, **named}.items()}
+    configs, files = {name: config for name, config in read.items() if config}, services.repository.files()
+    for config in configs.values():
+        if config.setup:
+            what = "a setup config: what continues it is not compared with"
+            services.console.warning(f"{config.path}:{config.setup}: {what}")
     return Project(configs.pop("", None), configs, files, disk.repository_reader(HERE, files))

@@ -12,11 +12,10 @@ from typing import Final, TextIO
 from deploystep.adapters.clock import SystemClock
 from deploystep.adapters.console import Console, wants_colour
 from deploystep.adapters.files import appender, from_root, write_text
-from deploystep.app.options import ACTING, Options
+from deploystep.app.options import ACTING, COMMANDS, Options
 from deploystep.app.report import Report
 from deploystep.cli import args
 from deploystep.cli.commands import dispatch
-from deploystep.cli.option_table import COMMANDS
 from deploystep.cli.services import HERE, Services
 from deploystep.core.errors import ExitCode, Interrupted, ToolError
 from deploystep.core.parameters import SECRET_VARIABLES
@@ -118,9 +117,9 @@ class _CommandLine:
             except ToolError as error:
                 report.fail(error) if report.exit.is_result else self.console.warning(error.message)
         if self.is_shown:
-            result, is_commands = self._result(form, style), report.gated and report.gated.command and form != "json"
-            if result:
-                self.console.problem(result) if is_commands else self.console.result(result)  # stdout is its own
+            is_commands = report.gated and report.gated.command and form != "json"  # stdout is its own
+            if result := self._result(form, style):
+                self.console.problem(result) if is_commands else self.console.result(result)
             if failure := text.failure(report, style):
                 self.console.problem(failure)
         if self.options.report is not None:
@@ -132,12 +131,12 @@ class _CommandLine:
                 self.console.warning(f"the page of this run is not written: {error}")
 
     def _result(self, form: str, style: text.Style) -> str:
-        if self.report.matrix is not None and form == "text":
+        if form == "text":
+            if self.report.matrix is None:
+                return text.result(self.report, style)
             from deploystep.render.pages import table  # noqa: PLC0415 - as above
 
             return table(self.report.matrix)
-        if form == "text":
-            return text.result(self.report, style)
         from deploystep.render import document, findings  # noqa: PLC0415 - most people read
 
         if form == "json":

@@ -34,9 +34,9 @@ def started_for(
             sandbox.set_job(str(build.project), build.build_num, parallel_runs=nodes)
         console.info(f"sandbox: a mock CircleCI server at {sandbox.url} while this runs; nothing leaves this machine")
         if config is not None and build.project:
+            starts = None if config.setup else partial(_starts, config, console)
             if config.setup:
                 console.info(f"sandbox: {config.path}:{config.setup}: a setup config: what continues it is not known")
-            starts = None if config.setup else partial(_starts, config, console)
             defaults = {n: p.default for n, p in config.parameters.items() if isinstance(p.default, (str, int))}
             sandbox.set_config(str(build.project), config.text, defaults=defaults, starts=starts)
         yield read_address(sandbox.url)
@@ -70,10 +70,9 @@ def serve(options: Options, token: str | None, repository: GitRepository, consol
     try:
         for fault in [parse_fault(text) for text in options.fault]:
             sandbox.add_fault(fault)
+        sandbox.start()
     except ValueError as error:
         raise UsageError("fault", f"--fault: {error}", "write for example --fault 500-after-create") from None
-    try:
-        sandbox.start()
     except OSError as error:
         what = f"{options.written('port')}: cannot listen there: {error.strerror}"
         raise UsageError("port", what, "leave --port out for a free one") from None

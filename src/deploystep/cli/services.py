@@ -13,8 +13,7 @@ from deploystep.adapters.clock import SystemClock
 from deploystep.adapters.console import Console
 from deploystep.adapters.files import nearest, read_config, read_env_file, read_given, read_rules, up_to_root
 from deploystep.adapters.git import GitRepository
-from deploystep.app.options import RULES, Options
-from deploystep.cli.option_table import OPTIONS
+from deploystep.app.options import OPTIONS, RULES, Options
 from deploystep.core.build import BuildContext, Variables, is_revision
 from deploystep.core.errors import EnvironmentInvalid, FactUnavailable, UsageError
 from deploystep.core.frozen import replace
@@ -50,7 +49,6 @@ class Services:
 
     @cached_property
     def given(self) -> Given | None:
-        """Facts stated by `plan --given`."""
         if self.options.given is None:
             return None
         from deploystep.rulefile.given import read_given as given_facts  # noqa: PLC0415 - a build has an environment
@@ -59,15 +57,29 @@ class Services:
 
     @property
     def other_node(self) -> str:
-        """What to say where another node decides; empty where this one does."""
-        return (other_node(stated(self.options, self._known)) or "") if self.options.given is None else ""
+        return (other_node(self._stated) or "") if self.options.given is None else ""
+
+    @cached_property
+    def _stated(self) -> Mapping[str, str]:
+        """The environment, overridden by --env-file and by the options of `plan`."""
+        options, branch, request = self.options, self.options.branch, self.options.pull_request
+        if options.fork and request is not None and branch is None and options.tag is None:
+            branch = f"pull/{request}"
+        named = {"CIRCLE_NODE_INDEX": options.node_index, "CIRCLE_NODE_TOTAL": options.node_total}
+        named |= {"CIRCLE_USERNAME": options.user}
+        if branch is not None or options.tag is not None:
+            # a build has one of them: naming one takes the other away
+            named |= {"CIRCLE_BRANCH": branch or "", "CIRCLE_TAG": options.tag or ""}
+        if request is not None:
+            named |= {"CIRCLE_PR_NUMBER": request, "CIRCLE_PULL_REQUEST": "", "CIRCLE_PULL_REQUESTS": ""}
+        file = read_env_file(options.env_file, HERE) if options.env_file else {}
+        return {**self._known, **file, **options.env, **{n: v for n, v in named.items() if v is not None}}
 
     @cached_property
     def build(self) -> BuildContext:
-        """The build. Raises EnvironmentInvalid outside CircleCI, unless that was asked for."""
         options = self.options
         if self.given is not None:
-            of_build = (o for o in OPTIONS if o.commands == ("plan",) and o.flag != "--given")
+            of_build = (o for o in OPTIONS if o.commands == ("plan",) and o.name != "given")
             if beside := [option.flag for option in of_build if getattr(options, option.name)]:
                 what = f"--given states the whole build: {' and '.join(beside)} would change nothing"
                 raise UsageError("usage", what, "leave one out")
@@ -75,18 +87,17 @@ class Services:
         if (options.acts or options.command == "doctor") and self._known.get("CIRCLECI") == "true":
             return BuildContext.from_environ(self._known)
         if options.acts and not (options.sandbox or options.outside_ci):
-            what = "this is not a CircleCI build: CIRCLECI is not `true`"
-            trial = "try the whole step without an account with  deploystep run --sandbox"
-            hints = ("see what a build would do with  deploystep plan", *[trial] * (options.command == "run"))
-            raise EnvironmentInvalid(
-                "not-in-a-build", what, *hints, "to deploy from here all the same, give  --outside-ci"
-            )
-        build = BuildContext.from_environ(self._completed(stated(options, self._known)))
+            hints = ["see what a build would do with  deploystep plan"]
+            if options.command == "run":
+                hints.append("try the whole step without an account with  deploystep run --sandbox")
+            hints.append("to deploy from here all the same, give  --outside-ci")
+            raise EnvironmentInvalid("not-in-a-build", "this is not a CircleCI build: CIRCLECI is not `true`", *hints)
+        build = BuildContext.from_environ(self._completed())
         return replace(build, fork=True) if options.fork else build
 
-    def _completed(self, environ: Mapping[str, str]) -> Mapping[str, str]:
+    def _completed(self) -> Mapping[str, str]:
         """What is blank is filled in from the clone. Raises where nothing tells what is built."""
-        options, git, given = self.options, self.repository, Variables(environ)
+        options, git, given = self.options, self.repository, Variables(self._stated)
         if options.branch and options.tag:
             raise UsageError("usage", "--branch and --tag: a build has one of them", "leave one out")
         found = dict(git.describe())
@@ -97,20 +108,18 @@ class Services:
             found["CIRCLE_BRANCH"] = git.default_branch()
         elif "CIRCLE_BRANCH" not in found:
             what = "HEAD is detached, and nothing else tells which branch or tag this is"
-            raise EnvironmentInvalid(
-                "no-ref", what, "give --branch or --tag to plan, or set CIRCLE_BRANCH or CIRCLE_TAG"
-            )
-        if options.sandbox and Variables({**found, **environ}).get("CIRCLE_PROJECT_USERNAME") is None:
+            hint = "give --branch or --tag to plan, or set CIRCLE_BRANCH or CIRCLE_TAG"
+            raise EnvironmentInvalid("no-ref", what, hint)
+        stays = given.names() - {"CIRCLE_SHA1"}
+        if options.sandbox and not ({*stays, *found} & {"CIRCLE_PROJECT_USERNAME"}):
             # nobody but the sandbox is asked about it
             found |= {"CIRCLE_PROJECT_USERNAME": "acme", "CIRCLE_PROJECT_REPONAME": "shop"}
             found["CIRCLE_REPOSITORY_URL"] = "https://github.com/acme/shop"
-        stays = given.names() - {"CIRCLE_SHA1"}
-        return {**environ, **{name: value for name, value in found.items() if name not in stays}}
+        return {**self._stated, **{name: value for name, value in found.items() if name not in stays}}
 
     def _revision(self, given: Variables, head: str | None) -> str:
         """What --sha names, else where the named branch or tag is, else what the environment names, else HEAD."""
-        options, git = self.options, self.repository
-        sha, tag, branch = options.sha, options.tag, options.branch
+        git, sha, tag, branch = self.repository, self.options.sha, self.options.tag, self.options.branch
         names = [sha] if sha else [f"refs/tags/{tag}"] if tag else []
         names += [f"refs/heads/{branch}", f"refs/remotes/origin/{branch}"] if branch and not names else []
         found = next(filter(None, map(git.resolve, names)), None) or (sha if is_revision(sha or "") else None)
@@ -133,7 +142,6 @@ class Services:
         return revision
 
     def executable(self, program: str) -> str:
-        """The path of the program that `gate` is to execute."""
         from deploystep.adapters.execute import executable  # noqa: PLC0415 - few commands execute one
 
         return executable(program, self._environ)
@@ -155,19 +163,17 @@ class Services:
 
     @property
     def source(self) -> SourceFile:
-        """The rule file, from the folder or, with --rules-ref, from git."""
         path, ref = self.options.rules, self.options.rules_ref
         if ref is None:
             return read_rules(nearest(path, HERE) if path == RULES else path, HERE)
         branch = ref.removeprefix("origin/")
         remote = self._origin(frozenset({branch})) if self.options.acts and branch != ref else None
-        if remote is not None and (moved := remote.moved(branch)):
+        if remote and (moved := remote.moved(branch)):
             raise FactUnavailable("undecided", f"cannot tell what the rules are: {moved.why}", moved.cure)
         paths = [f"{place}{path}" for place in (path == RULES and up_to_root(HERE)) or ("",)]
         return self.repository.show(ref, *paths, option=self.options.written("rules_ref"))
 
     def now(self, zone: tzinfo) -> datetime | None:
-        """The time to decide at: stated, or of this moment; None where facts are stated and no time is."""
         text = self.options.now or (self.given.now.value if self.given and self.given.now else None)
         if text is None:
             return None if self.given else self.clock.now().astimezone(zone)
@@ -190,7 +196,6 @@ class Services:
 
     @property
     def remote(self) -> "GitRemote | None":
-        """The `origin` of the clone; the sandbox's branches are where the build says they are."""
         return self._origin()
 
     def _origin(self, refs: frozenset[str] = frozenset()) -> "GitRemote | None":
@@ -201,14 +206,14 @@ class Services:
 
     @cached_property
     def address(self) -> Address:
-        """Where CircleCI is: --host, else as the build's URL tells."""
-        host, name = self.options.host or self.build.host, self.options.written("host")
+        host = self.options.host or self.build.host
         try:
             return read_address(host)
         except ValueError as error:
             shown = re.sub("[^/]*@", f"{MASK}@", host)  # a password may be in it
             kind = UsageError if self.options.host else EnvironmentInvalid
-            what = f"{name if self.options.host else 'CIRCLE_BUILD_URL'} names the host {shown!r}: {error}"
+            name = self.options.written("host") if self.options.host else "CIRCLE_BUILD_URL"
+            what = f"{name} names the host {shown!r}: {error}"
             raise kind("host", what, "name CircleCI's address with --host https://…") from None
 
     @cached_property
@@ -220,7 +225,6 @@ class Services:
 
     @property
     def can_ask(self) -> bool:
-        """Whether CircleCI may be asked: only commands that deploy do, and they need a token."""
         return self.options.acts and (self.options.sandbox or self.variable(self.token_name) is not None)
 
     @cached_property
@@ -258,7 +262,6 @@ class Services:
         return self._client
 
     def _secret(self) -> Secret:
-        """The token. Raises EnvironmentInvalid where there is none, or what cannot be one."""
         name, value = self.token_name, self.variable(self.token_name)
         # who writes --token-env $TOKEN has given the token for a name: it is not repeated
         shown = name if name in TOKEN_VARIABLES else f"the variable that {self.options.written('token_env')} names"
@@ -271,20 +274,3 @@ class Services:
             what = f"the token in {name} holds a space, a line end or another character that no token has"
             raise EnvironmentInvalid("token-malformed", what, f"store {name} again, without quotes or line ends")
         return Secret(value)
-
-
-def stated(options: Options, environ: Mapping[str, str]) -> Mapping[str, str]:
-    """The environment, overridden by --env-file and by the options of `plan`."""
-    branch, tag, request = options.branch, options.tag, options.pull_request
-    if options.fork and request is not None and branch is None and tag is None:
-        branch = f"pull/{request}"
-    given = {"CIRCLE_NODE_INDEX": options.node_index, "CIRCLE_NODE_TOTAL": options.node_total}
-    given |= {"CIRCLE_USERNAME": options.user}
-    if branch is not None or tag is not None:
-        # a build has one of them: naming one takes the other away
-        given |= {"CIRCLE_BRANCH": branch or "", "CIRCLE_TAG": tag or ""}
-    if request is not None:
-        given |= {"CIRCLE_PR_NUMBER": request, "CIRCLE_PULL_REQUEST": "", "CIRCLE_PULL_REQUESTS": ""}
-    file = read_env_file(options.env_file, HERE) if options.env_file else {}
-    named = {name: value for name, value in given.items() if value is not None}
-    return {**environ, **file, **options.env, **named}

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from deploystep import __version__
-from deploystep.app.options import Options
+from deploystep.app.options import COMMANDS, OPTIONS, Options
 from deploystep.cli.args import asks_for_json, parse, parser, unknown_variables
-from deploystep.cli.option_table import COMMANDS, OPTIONS
 from deploystep.core.errors import UsageError
 
 USAGE = """
