@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from deploystep.core.errors import EnvironmentInvalid
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 
 #: Every variable of the build's environment that is read, and what for; more of each is in docs/environment.md.
 ENV: Final[Mapping[str, str]] = {
@@ -62,22 +62,19 @@ class Variables(dict[str, str]):
         return f"Variables({len(self)} masked)"
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
+class Branch(Frozen):
     """A branch by its bare name."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(Frozen):
     """A tag by its bare name."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectSlug:
+class ProjectSlug(Frozen):
     """A project as CircleCI's API names it: `gh/acme/shop`, `bb/acme/shop` or `circleci/ORG/PROJECT`."""
 
     vcs: str
@@ -95,8 +92,7 @@ class ProjectSlug:
         return f"{self.vcs}/{self.organization}/{self.project}"
 
 
-@dataclass(frozen=True, slots=True)
-class Repository:
+class Repository(Frozen):
     """Where a repository is: `host` is github.com, bitbucket.org or what its URL says; `path` as `acme/shop`."""
 
     host: str
@@ -120,8 +116,7 @@ class Repository:
         return {"github.com": "gh", "bitbucket.org": "bb"}.get(self.host)
 
 
-@dataclass(frozen=True, slots=True)
-class ParallelNode:
+class ParallelNode(Frozen):
     """One node of a job with `parallelism`: its index from 0, and how many there are."""
 
     index: int
@@ -136,8 +131,7 @@ class ParallelNode:
         return f"node {self.index} of {self.total}"
 
 
-@dataclass(frozen=True, slots=True)
-class BuildContext:
+class BuildContext(Frozen):
     """One build, as far as its environment tells."""
 
     project: ProjectSlug | None  # None where only CircleCI's API knows it

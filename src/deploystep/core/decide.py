@@ -7,7 +7,7 @@ Every answer keeps its own explanation as a `Trace`.
 from enum import Enum, unique
 
 from deploystep.core.facts import Answer, Facts, Question, Reason, Trace, negate
-from deploystep.core.frozen import dataclass, replace
+from deploystep.core.frozen import Frozen, replace
 from deploystep.core.matchers import PathIndex, cost, holds_of, match, unclear_fork
 from deploystep.core.rules import Alternative, Condition, FlagIs, Guard, Rule, RuleSet, matchers_of
 from deploystep.core.source import Diagnostic
@@ -26,8 +26,7 @@ class Verdict(Enum):
 _VERDICT = {Answer.YES: Verdict.FIRE, Answer.NO: Verdict.NO, Answer.UNKNOWN: Verdict.UNKNOWN}
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Frozen):
     """What became of one rule, and the explanation that ends at the deciding matcher."""
 
     rule: Rule
@@ -42,8 +41,7 @@ class Judgement:
         return "; ".join(f"line {r.line}: {r.text}" for r in self.trace.reasons)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Frozen):
     """What became of every rule, in file order."""
 
     judgements: tuple[Judgement, ...]

@@ -13,7 +13,7 @@ from typing import Final
 from deploystep.core import parameters as fill
 from deploystep.core.build import Branch, BuildContext, ProjectSlug, Tag
 from deploystep.core.facts import Answer, Facts
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 from deploystep.core.matchers import match
 from deploystep.core.parameters import Scalar, Template
 from deploystep.core.rules import ApiVersion, Deploy, NameIs, Rule, RuleSet
@@ -24,8 +24,7 @@ NAME: Final = "deploy.key"
 _SHARED: Final = len("ds-") + 16  # characters that every run of one deploy has, also one that was wanted again
 
 
-@dataclass(frozen=True, slots=True)
-class TriggerSpec:
+class TriggerSpec(Frozen):
     """One trigger, complete: everything that its request says."""
 
     rule: str
@@ -57,8 +56,7 @@ class TriggerSpec:
         return self.key is not None or None not in (self.starts, self.revision)
 
 
-@dataclass(frozen=True, slots=True)
-class Specs:
+class Specs(Frozen):
     """The triggers of all firing rules in file order, and what is wrong with them; sendable only if nothing is."""
 
     specs: tuple[TriggerSpec, ...]

@@ -10,7 +10,7 @@ from enum import Enum, IntEnum, unique
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from deploystep.core.build import BuildContext
-from deploystep.core.frozen import dataclass, field
+from deploystep.core.frozen import Frozen, field
 from deploystep.core.source import Diagnostic, Severity, Span
 
 T_co = TypeVar("T_co", covariant=True)
@@ -25,8 +25,7 @@ class Base(IntEnum):
     LAST_DEPLOY = 2
 
 
-@dataclass(frozen=True, slots=True)
-class ChangedSince:
+class ChangedSince(Frozen):
     """Which files changed since the base, or since the `ref` that the rule names.
 
     The last deploy is known by `workflow`, and by the deploy key of `rule` where one is sent. Once it was looked up,
@@ -39,41 +38,35 @@ class ChangedSince:
     rule: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class IsMergedInto:
+class IsMergedInto(Frozen):
     """Whether the revision is an ancestor of a branch of the remote, or is its head."""
 
     branch: str
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorOf:
+class AuthorOf(Frozen):
     """The e-mail address of the commit's author."""
 
 
-@dataclass(frozen=True, slots=True)
-class MessageOf:
+class MessageOf(Frozen):
     """The whole commit message."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobsOf:
+class JobsOf(Frozen):
     """The jobs of this workflow: name to CircleCI's word for the state, of the newest of that name."""
 
 
 Question: TypeAlias = ChangedSince | IsMergedInto | AuthorOf | MessageOf | JobsOf
 
 
-@dataclass(frozen=True, slots=True)
-class Known(Generic[T_co]):
+class Known(Frozen, Generic[T_co]):
     """The answer, and why, if it is not the usual one."""
 
     value: T_co
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Unavailable:
+class Unavailable(Frozen):
     """There is no certain answer: why, and what would give one. `code` as in the list of messages (U101 …)."""
 
     code: str
@@ -117,16 +110,14 @@ def kleene_and(answers: Iterable[Answer]) -> Answer:
     return min(answers, key=_ORDER.__getitem__, default=Answer.YES)
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Frozen):
     """Why, in a few words, and the line of the rule file that says so."""
 
     text: str
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Frozen):
     """A claim, the answer, the reasons that settle it, the place in the rule file, and what it is made of.
 
     An unknown one has `wants`, questions that would help and were not asked, or `problems`, why there is no answer.
@@ -180,8 +171,7 @@ def negate(trace: Trace, words: str = "") -> Trace:
     return Trace(claim, answer, reasons, trace.span, (trace,), trace.wants, trace.problems)
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Frozen):
     """Everything that is known when a decision is made. `now` is None where the time is not stated."""
 
     build: BuildContext

@@ -8,14 +8,13 @@ from collections.abc import Callable
 from html import escape
 from typing import Final, TypeAlias
 
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 from deploystep.core.text import visible
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(Frozen):
     """An element of a page; a child that is a text is shown as it is, whatever it holds."""
 
     tag: str

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeAlias
 
 from deploystep.core.build import BuildContext
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 from deploystep.core.source import Problem
 
 MAX_PARAMETERS: Final = 100
@@ -47,8 +47,7 @@ _FAULTS: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Frozen):
     """One `${name}` at `offset` characters into the text, `width` characters wide."""
 
     name: str
@@ -56,8 +55,7 @@ class Reference:
     width: int
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Frozen):
     """A text in which some stretches are filled in from the build."""
 
     text: str
@@ -73,8 +71,7 @@ Scalar: TypeAlias = str | int | bool
 Value: TypeAlias = Template | int | bool
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Frozen):
     """What the derived names are taken from: the build, and the rule that fired with its deploy key."""
 
     build: BuildContext

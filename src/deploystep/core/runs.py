@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import ClassVar, Final
 
 from deploystep.core.build import Branch, Tag
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 
 #: Ended without having run at all.
 NEVER_RAN: Final = frozenset({"error", "canceled", "not_run", "unauthorized"})
@@ -20,8 +20,7 @@ ON_HOLD: Final = "on_hold"
 RERUN: Final = 120.0
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(Frozen):
     """What CircleCI says it created: a run, or by API v1.1 one job; `state` is in CircleCI's words."""
 
     id: str | None  # None of a job
@@ -52,8 +51,7 @@ class _State:
         return not (self.succeeded or self.failed)
 
 
-@dataclass(frozen=True, slots=True)
-class WorkflowState(_State):
+class WorkflowState(Frozen, _State):
     """A workflow of a run, by name, with CircleCI's word for its state."""
 
     id: str
@@ -65,8 +63,7 @@ class WorkflowState(_State):
     stopped: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NodeState(_State):
+class NodeState(Frozen, _State):
     """One node of a parallel job, with CircleCI's word for its state (v2 OpenAPI, Job Details, parallel_runs)."""
 
     _bad = _ENDED_BADLY | {"retried"}
@@ -74,8 +71,7 @@ class NodeState(_State):
     status: str
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Frozen):
     """A run as it was seen at one moment. None stands for what the answer does not tell."""
 
     id: str
@@ -89,8 +85,7 @@ class Run:
     errors: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class EarlierRun:
+class EarlierRun(Frozen):
     """An earlier run of a deploy with the workflows that count. `has_key`: its configuration holds the deploy key."""
 
     run: Run

@@ -4,7 +4,7 @@ import re
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 
 MASK: Final = "***"
 
@@ -42,8 +42,7 @@ class Secret:
     __str__ = __repr__
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Frozen):
     """An API host: scheme and authority, no path."""
 
     scheme: str

@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import Generic, NamedTuple, TypeVar
 
-from deploystep.core.frozen import dataclass, replace
+from deploystep.core.frozen import Frozen, replace
 
 T = TypeVar("T")
 
@@ -33,16 +33,14 @@ class Span(NamedTuple):
         return Span(Pos(self.line, self.start.column + offset), max(min(width, len(text) - offset), 1))
 
 
-@dataclass(frozen=True, slots=True)
-class Spanned(Generic[T]):
+class Spanned(Frozen, Generic[T]):
     """A value and the place where it was written."""
 
     value: T
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
+class SourceFile(Frozen):
     """A file's text under the name by which the user knows it."""
 
     path: str
@@ -54,8 +52,7 @@ class SourceFile:
         return lines[number - 1].rstrip("\r") if 0 < number <= len(lines) else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Frozen):
     """What is wrong in a text, wherever it is written; `offset` counts its characters from 0."""
 
     code: str
@@ -84,8 +81,7 @@ class Severity(Enum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(Frozen):
     """One thing wrong or suspicious at one place: what was found, and what to do about it."""
 
     code: str

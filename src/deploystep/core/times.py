@@ -10,7 +10,7 @@ from datetime import MAXYEAR, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Final
 
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 from deploystep.core.text import shown
 
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -67,8 +67,7 @@ def read_now(text: str, default: tzinfo) -> datetime:
     return moment
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Frozen):
     """Days on which it starts, and minutes from 00:00: the start is in, the end is not; past midnight if it is less."""
 
     text: str
@@ -99,8 +98,7 @@ def read_window(text: str, default: tzinfo) -> Window:
     return Window(text.strip(), days, start, end, zone(match[5]) if match[5] else default)
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(Frozen):
     """From a moment, included, until another, not included; the longer, where a clock that is changed allows two."""
 
     start: datetime

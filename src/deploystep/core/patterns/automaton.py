@@ -11,7 +11,7 @@ from functools import lru_cache, reduce
 from sys import maxunicode
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,8 +28,7 @@ class Kind(Enum):
     NAME = "text"
 
 
-@dataclass(frozen=True, slots=True)
-class Chars:
+class Chars(Frozen):
     """Exactly one character out of sorted intervals that neither overlap nor touch (both ends included)."""
 
     ranges: tuple[tuple[int, int], ...]
@@ -61,15 +60,13 @@ class Chars:
         return any(low <= code_point <= high for low, high in self.ranges)
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Frozen):
     """Any one of some rows, of which there is at least one; the parts of a row follow one another."""
 
     rows: tuple[tuple[Node, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(Frozen):
     """The part at least `low` and at most `high` times; without `high` there is no upper limit."""
 
     part: Node
@@ -127,8 +124,7 @@ class Work:
 WORK: Final = Work()
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(Frozen):
     """A pattern that was read; made by `parse`, and equal to each other one of the same text and kind."""
 
     text: str
