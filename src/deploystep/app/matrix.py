@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Final
 from deploystep.app.facts import from_history, resolve, stated_facts
 from deploystep.app.ports import History
 from deploystep.core.build import Branch, BuildContext, ParallelNode, Tag, Variables, is_fork, request_of
-from deploystep.core.decide import Decision, Judgement, Verdict, condition
+from deploystep.core.decide import Decision, Judgement, Verdict, concerns, condition, holds_of
 from deploystep.core.facts import Answered, Facts, JobsOf, Question, Trace, negate
 from deploystep.core.frozen import dataclass, replace
-from deploystep.core.matchers import concerns, holds_of
 from deploystep.core.rules import Alternative, FlagIs, Given, Rule, RuleSet
 from deploystep.core.times import next_change, open_spans, read_now, zone
 from deploystep.project.config import would_run

@@ -12,9 +12,9 @@ from typing import Final
 
 from deploystep.core import parameters as fill
 from deploystep.core.build import Branch, BuildContext, ProjectSlug, Tag
+from deploystep.core.decide import match
 from deploystep.core.facts import Answer, Facts
 from deploystep.core.frozen import Frozen
-from deploystep.core.matchers import match
 from deploystep.core.parameters import Scalar, Template
 from deploystep.core.rules import ApiVersion, Deploy, NameIs, Rule, RuleSet
 from deploystep.core.source import Diagnostic

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, TypeAlias
 
 from deploystep.core.build import Branch, Tag
+from deploystep.core.decide import own_job
 from deploystep.core.deploy import NAME as DEPLOY_KEY
 from deploystep.core.deploy import carries_key
 from deploystep.core.facts import Answer
 from deploystep.core.frozen import dataclass
-from deploystep.core.matchers import own_job
 from deploystep.core.parameters import Scalar, Template
 from deploystep.core.patterns import Pattern, is_legal_ref
 from deploystep.core.patterns.proofs import overlap, witness

@@ -9,10 +9,9 @@ from typing import Final
 
 from deploystep.core import rules as core
 from deploystep.core.build import Branch, BuildContext, ParallelNode, Tag, Variables
-from deploystep.core.decide import condition
+from deploystep.core.decide import concerns, condition
 from deploystep.core.deploy import carries_key, own_variables
 from deploystep.core.facts import Answer, Facts
-from deploystep.core.matchers import concerns
 from deploystep.core.patterns import Pattern, PatternSet
 from deploystep.core.patterns.automaton import WORK
 from deploystep.core.source import Pos, Span, Spanned

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from builds import build, rules
 
+from deploystep.core.decide import cost, match
 from deploystep.core.facts import (
     Answer,
     Answered,
@@ -21,7 +22,6 @@ from deploystep.core.facts import (
     Trace,
     Unavailable,
 )
-from deploystep.core.matchers import cost, match
 from deploystep.core.source import Severity
 
 if TYPE_CHECKING:
