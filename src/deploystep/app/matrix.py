@@ -123,7 +123,7 @@ def _builds(rules: RuleSet, refs: _ByKind, history: _History, of_rule: Mapping[s
     for case in rules.cases:
         yield "case", case.given, stated_facts(case.given), case.name
     for build in _witnesses(rules, of_rule):
-        variables = ", ".join(sorted(build.variables.names()))
+        variables = ", ".join(sorted(build.variables.keys()))
         name = told(build) + (" of a fork" if build.fork else "") + (f" with {variables}" if variables else "")
         if name not in seen:
             yield "pattern", (given := _nothing_but(build)), stated_facts(given), name

@@ -104,7 +104,7 @@ class Services:
             # nobody but the sandbox is asked about it
             found |= {"CIRCLE_PROJECT_USERNAME": "acme", "CIRCLE_PROJECT_REPONAME": "shop"}
             found["CIRCLE_REPOSITORY_URL"] = "https://github.com/acme/shop"
-        stays = given.names() - {"CIRCLE_SHA1"}
+        stays = given.keys() - {"CIRCLE_SHA1"}
         return {**environ, **{name: value for name, value in found.items() if name not in stays}}
 
     def _revision(self, given: Variables, head: str | None) -> str:

@@ -52,7 +52,10 @@ def test_everything_wrong_at_once() -> None:
 
 def test_what_contradicts_itself() -> None:
     (problem,) = problems(CIRCLE_TAG="v1")
-    assert problem == "CIRCLE_BRANCH is 'main' and CIRCLE_TAG is 'v1': a build has a branch or a tag, never both"
+    assert (
+        problem
+        == "CIRCLE_BRANCH is 'main' and CIRCLE_TAG is 'v1': expected one of them, the branch or the tag that is built"
+    )
     # every node would take itself for the first, and each would deploy
     (problem,) = problems(CIRCLE_NODE_INDEX=None, CIRCLE_NODE_TOTAL="4")
     assert problem == "CIRCLE_NODE_INDEX is unset and CIRCLE_NODE_TOTAL is 4: expected an index below the total"
@@ -214,7 +217,7 @@ def test_a_token_that_cannot_be_read_is_not_shown() -> None:
 def test_variables_show_no_value() -> None:
     variables = Variables({"SECRET": "hunter2", "EMPTY": ""})
     assert "hunter2" not in repr(variables)
-    assert variables.names() == {"SECRET"}
+    assert variables.keys() == {"SECRET"}
     assert variables.first(("EMPTY", "NONE", "SECRET")) == "hunter2"
     assert variables.first(("EMPTY",)) is None
     assert Variables({"SECRET": "<nil>"}).get("SECRET") is None
