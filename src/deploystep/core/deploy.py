@@ -112,7 +112,7 @@ def api_ref(build: BuildContext) -> Branch | Tag:
 
 def filled(rule: Rule, build: BuildContext, key: str, problems: list[Diagnostic]) -> Mapping[str, Scalar]:
     """The parameters with the values of this build; what is wrong with them is added to `problems`."""
-    subject = fill.Subject(build, rule.name.value, rule.environment.value if rule.environment else None, key)
+    known = fill.values_of(build, rule.name.value, rule.environment.value if rule.environment else None, key)
     values: dict[str, Scalar] = {}
     for parameter in rule.sends.parameters if rule.sends else ():
         name, template, span = parameter.key.value, parameter.value.value, parameter.value.span
@@ -120,8 +120,8 @@ def filled(rule: Rule, build: BuildContext, key: str, problems: list[Diagnostic]
             values[name] = template
             continue
         for wanted in (reference.name for reference in template.references):
-            value = fill.value_of(wanted, subject)
-            if value is None:
+            value = known.get(wanted)
+            if not value:
                 what, hint = f"${{{wanted}}} is not set in this build", "set it, or take it out of the parameter"
                 problems.append(Diagnostic("E508", what, span, hint))
             elif not fill.is_safe(value):
@@ -132,7 +132,7 @@ def filled(rule: Rule, build: BuildContext, key: str, problems: list[Diagnostic]
                 is_branch = wanted == "CIRCLE_BRANCH"
                 hint = "use ${branch.slug}" if is_branch else "allowed are letters, digits and _ . / : @ + -"
                 problems.append(Diagnostic("E509", what, span, hint))
-        text = "".join(p if isinstance(p, str) else fill.value_of(p.name, subject) or "" for p in template.parts)
+        text = "".join(p if isinstance(p, str) else known.get(p.name) or "" for p in template.parts)
         if len(text) > fill.MAX_VALUE:
             what = f"parameter '{name}' is too long: {len(text)} characters"
             problems.append(Diagnostic("E510", what, span, f"CircleCI takes {fill.MAX_VALUE} at most"))

@@ -5,7 +5,7 @@ Limits: CircleCI docs, "Pipeline values and parameters" (100 parameters, key 128
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, TypeAlias
 
 from deploystep.core.build import BuildContext
@@ -71,15 +71,6 @@ Scalar: TypeAlias = str | int | bool
 Value: TypeAlias = Template | int | bool
 
 
-class Subject(Frozen):
-    """What the derived names are taken from: the build, and the rule that fired with its deploy key."""
-
-    build: BuildContext
-    rule: str
-    environment: str | None
-    key: str
-
-
 def parse_template(text: str) -> Template | tuple[Problem, ...]:
     """Read a text with `${…}`; every problem in it, where there is one."""
     parts: list[str | Reference] = []
@@ -109,16 +100,27 @@ def is_variable(name: str) -> bool:
     return name.isascii() and name.isidentifier() and name == name.upper()
 
 
-def value_of(name: str, subject: Subject) -> str | None:
-    """What `${name}` stands for in this build; None where it is unset or there is no such name."""
-    build = subject.build
-    if not is_variable(name):
-        derive = DERIVED.get(name)
-        return derive(subject) if derive else None
+#: Derived names, in the order in which `values_of` gives them.
+DERIVED: Final = (
+    "sha.short", "branch.slug", "pr.number", "tag.version", "rule.name", "rule.environment", "deploy.key",
+)  # fmt: skip
+
+
+def values_of(build: BuildContext, rule: str, environment: str | None, key: str) -> Mapping[str, str | None]:
+    """What each `${name}` stands for in this build, for a rule and its deploy key; None or absent where it is unset."""
+    branch, request, version = build.branch, build.pull_request, re.sub(r"\Av(?=[0-9])", "", build.tag or "")
+    derived = (
+        build.revision[:7], slug(branch) if branch else None, None if request is None else str(request), version,
+        rule, environment, key,
+    )  # fmt: skip
     # the build's own facts win over the raw variables, so that a dry run with options shows what a run sends
-    ref = {"CIRCLE_BRANCH": build.branch, "CIRCLE_TAG": build.tag}
-    known = {"CIRCLE_SHA1": build.revision, "CIRCLE_USERNAME": build.user, **ref}
-    return (known[name] or None) if name in known else build.variables.get(name)
+    own = {
+        "CIRCLE_BRANCH": branch,
+        "CIRCLE_TAG": build.tag,
+        "CIRCLE_SHA1": build.revision,
+        "CIRCLE_USERNAME": build.user,
+    }
+    return {**build.variables, **own, **dict(zip(DERIVED, derived, strict=True))}
 
 
 def is_safe(value: str) -> bool:
@@ -140,15 +142,3 @@ def slug(name: str) -> str:
     digest = sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:7]
     kept = label[: MAX_SLUG - len(digest) - 1].strip("-")
     return f"{kept}-{digest}" if kept else digest
-
-
-#: Derived names and how each is made.
-DERIVED: Final[Mapping[str, Callable[[Subject], str | None]]] = {
-    "sha.short": lambda s: s.build.revision[:7] or None,
-    "branch.slug": lambda s: slug(s.build.branch) if s.build.branch else None,
-    "pr.number": lambda s: None if s.build.pull_request is None else str(s.build.pull_request),
-    "tag.version": lambda s: re.sub(r"\Av(?=[0-9])", "", s.build.tag or "") or None,
-    "rule.name": lambda s: s.rule,
-    "rule.environment": lambda s: s.environment,
-    "deploy.key": lambda s: s.key,
-}
