@@ -68,7 +68,7 @@ def examine(source: SourceFile) -> Examined:
 
 def _read(source: SourceFile, report: Report) -> core.RuleSet:
     """What the file says. Raises Stopped after a report."""
-    WORK.begin()
+    WORK.left = WORK.MOST
     node = read(source, report, _FILE.example)
     before = report.diagnostics[:]
     file = FILE.read(node, _FILE, report)
