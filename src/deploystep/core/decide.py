@@ -6,7 +6,7 @@ Every answer keeps its own explanation as a `Trace`.
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from enum import Enum, unique
+from enum import Enum
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -33,7 +33,6 @@ from deploystep.core.text import did_you_mean, shown
 from deploystep.core.times import DAYS, next_opening, zone
 
 
-@unique
 class Verdict(Enum):
     """What becomes of a rule."""
 
@@ -128,16 +127,13 @@ def _judge(
 def condition(
     claim: str, written: core.Condition, facts: Facts, index: "PathIndex | None" = None, *, stops: bool = False
 ) -> Trace:
-    """Whether all matchers of an alternative hold, of a `when`, or with `stops` of what keeps a rule from firing.
-
-    In a `when` no alternative without `fork: true` holds for a build that is, or may be, of a fork.
-    """
+    """Whether all matchers of an alternative hold, of a `when`, or with `stops` of what keeps a rule from firing."""
     fork, alternatives = facts.build.fork, list[Trace]()
     for one in written.alternatives:
         # the cheap ones are judged first, which never changes the answer
         parts = [match(m, facts, index, stops=stops) for m in sorted(one.matchers, key=cost)]
         says_fork = any(isinstance(m, core.FlagIs) and m.word == "fork" and m.wanted for m in one.matchers)
-        if fork is not False and not stops and not says_fork:
+        if fork is not False and not stops and not says_fork:  # in a `when`, also where it may be of a fork
             refused = Trace.known("fork true", "a fork build needs fork: true", one.span, holds=False)
             parts.insert(0, refused if fork else _unclear_fork("fork false", one.span, facts.build))
         alternatives.append(Trace.all_of("all of", tuple(parts), one.span))
@@ -156,10 +152,7 @@ def cost(matcher: core.Matcher) -> int:
 
 
 def match(matcher: core.Matcher, facts: Facts, index: "PathIndex | None" = None, *, stops: bool = False) -> Trace:
-    """Whether one matcher holds; `index` holds it among the path filters that are used together with it.
-
-    `stops`: it keeps a rule from firing, so what is blank must not be taken for something else.
-    """
+    """Whether one matcher holds. `stops`: it keeps a rule from firing, so what is blank must not pass for another."""
     span = matcher.span
     if isinstance(matcher, core.NameIs):
         return _name(matcher, facts, stops=stops)
@@ -202,9 +195,7 @@ def _compared(name: str, value: str | None, blank: str, patterns: core.Patterns,
             because = told if is_shown and text == value else f"{told} matches {text}"
             return Trace.known(claim, because, pattern.span, holds=True)
     because = f"{told} does not match {_listed(patterns)}"
-    if is_shown and any(p.value.text.casefold() == value.casefold() for p in patterns):
-        because += "; upper and lower case differ"
-    elif is_shown and len(patterns) == 1 and patterns[0].value.text.startswith("/"):
+    if is_shown and len(patterns) == 1 and patterns[0].value.text.startswith("/"):
         prefix = patterns[0].value.viable_prefix(value)
         because += f"; it matches up to `{prefix}`" if prefix else ""
     return Trace.known(claim, because, span, holds=False)

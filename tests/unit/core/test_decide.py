@@ -24,7 +24,7 @@ UNCLEAR_WORDS = (
 FOREIGN, OTHER = "https://github.com/up/shop/pull/4", "another repository"
 NONE = "line 5: pull_request — there is none"
 AT_X = "branch feature/x (line 5)"
-UPPER = "line 5: branch MAIN does not match main; upper and lower case differ"
+UPPER = "line 5: branch MAIN does not match main"
 
 
 def decided(text: str, of: BuildContext | None = None) -> Decision:

@@ -36,10 +36,7 @@ FORBIDDEN: Final = {
 
 
 def overlap(a: Sequence[Pattern], b: Sequence[Pattern]) -> str | None:
-    """Return a legal name that a pattern of `a` and a pattern of `b`, all of one kind, both match.
-
-    A name is a proof. None claims nothing: the search may have been cut short.
-    """
+    """Return a legal name that a pattern of `a` and one of `b`, all of one kind, both match; None claims nothing."""
     WORK.left -= len(a) * len(b) // 8
     # what both begin with may leave no room for a common name; plain names are all beginning
     mine, yours = (tuple(text[:sure] for text, sure in map(Pattern.sample, patterns)) for patterns in (a, b))
@@ -54,7 +51,7 @@ def witness(pattern: Pattern, unlike: Sequence[Pattern]) -> str | None:
 
 
 def covers(covering: Sequence[Pattern], covered: Pattern) -> bool:
-    """Prove that each legal name that `covered` matches, one of `covering` does too (all of one kind); False: nothing."""
+    """Prove that one of `covering`, all of its kind, matches each legal name that `covered` does; False: nothing."""
     if covered.node in (pattern.node for pattern in covering):
         return True  # plain to see, while a proof may be long
     text, forbidden = covered.example, tuple(FORBIDDEN[covered.kind])
