@@ -28,8 +28,7 @@ from deploystep.core.facts import (
 from deploystep.core.frozen import Frozen, replace
 from deploystep.core.parameters import PUBLIC_VARIABLES
 from deploystep.core.patterns import Pattern, PatternSet
-from deploystep.core.source import Diagnostic, Severity, Span, Spanned
-from deploystep.core.text import did_you_mean, shown
+from deploystep.core.source import Diagnostic, Severity, Span, Spanned, did_you_mean, shown
 from deploystep.core.times import DAYS, next_opening, zone
 
 

@@ -1,8 +1,7 @@
-"""What a firing rule asks for, and what came of it: the values that flow from the decision to the report.
+"""What a firing rule asks for, and what came of it.
 
-The deploy key names the deploy that a run is: API v2 returns the compiled configuration of a run, in which each
-`<< pipeline.parameters.x >>` has been replaced by its value (v2 OpenAPI, `getPipelineConfigById`; CircleCI docs,
-"Config templating"). A found key proves everything; a missing one proves nothing.
+The deploy key names the deploy that a run is: API v2 returns a run's compiled configuration, with the values of its
+parameters (v2 OpenAPI, `getPipelineConfigById`; CircleCI docs, "Config templating"). A missing key proves nothing.
 """
 
 import re
@@ -17,8 +16,7 @@ from deploystep.core.facts import Answer, Facts
 from deploystep.core.frozen import Frozen
 from deploystep.core.parameters import Scalar, Template
 from deploystep.core.rules import ApiVersion, Deploy, NameIs, Rule, RuleSet
-from deploystep.core.source import Diagnostic
-from deploystep.core.text import clipped
+from deploystep.core.source import Diagnostic, clipped
 
 NAME: Final = "deploy.key"
 _SHARED: Final = len("ds-") + 16  # characters that every run of one deploy has, also one that was wanted again

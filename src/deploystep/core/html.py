@@ -1,7 +1,4 @@
-"""Pages: elements whose texts cannot become markup, and one style sheet for all of them.
-
-A page is read without scripts and loads nothing: its Content Security Policy allows the style sheet in it, and no more.
-"""
+"""Pages that load nothing: elements whose texts cannot become markup, and one style sheet for all of them."""
 
 import re
 from collections.abc import Callable
@@ -9,7 +6,7 @@ from html import escape
 from typing import Final, TypeAlias
 
 from deploystep.core.frozen import Frozen
-from deploystep.core.text import visible
+from deploystep.core.source import visible
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 

@@ -1,6 +1,5 @@
-"""Parameters of a deploy: texts with `${…}`, filled in from the build, and nothing else.
+"""Parameters of a deploy: texts with `${…}`, filled in from the build; names are a closed list.
 
-Names are a closed list, and a value may only hold what no shell interprets: the config that gets it pastes it there.
 Limits: CircleCI docs, "Pipeline values and parameters" (100 parameters, key 128, value 512 characters).
 """
 
@@ -124,16 +123,12 @@ def values_of(build: BuildContext, rule: str, environment: str | None, key: str)
 
 
 def is_safe(value: str) -> bool:
-    """Whether a filled-in value holds only characters that no shell interprets."""
+    """Whether a value holds only characters that no shell interprets: the config that gets it may paste it there."""
     return re.fullmatch(r"[A-Za-z0-9_./:@+-]+", value) is not None
 
 
 def slug(name: str) -> str:
-    """A DNS label from any name: lower case, at most 40 characters, with a hash wherever something was lost.
-
-    >>> slug("feature/login")
-    'feature-login'
-    """
+    """A DNS label from any name: lower case, at most 40 characters, with a hash wherever something was lost."""
     label = re.sub(r"[^A-Za-z0-9-]+", "-", name.replace("/", "-")).strip("-").lower()
     if label == name.replace("/", "-") and len(label) <= MAX_SLUG:
         return label

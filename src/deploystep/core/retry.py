@@ -1,8 +1,4 @@
-"""May this request be sent again? The one question that decides whether there can be two deploys.
-
-A trigger is repeated only when it certainly was not received: no connection was ready for it, or CircleCI answered 429.
-After anything else it may have been received, and is never repeated.
-"""
+"""May this request be sent again? A trigger only when it certainly was not received: no connection, or answer 429."""
 
 from enum import Enum
 from typing import Final

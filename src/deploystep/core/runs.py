@@ -1,8 +1,6 @@
-"""Runs of CircleCI as they are seen: what a trigger created, its workflows, and what their states mean.
+"""Runs of CircleCI (pipelines of API v2) as they are seen; a job of API v1.1 is one with one workflow of its name.
 
-API v2 calls a run a pipeline; API v1.1 starts a single job, which is seen as a run with one workflow of the job's name.
-States are CircleCI's own words (v2 OpenAPI, Workflow.status and Job.status). The lists are open: a word that is not
-known here is taken to mean that it goes on.
+States are CircleCI's own words (v2 OpenAPI, Workflow.status and Job.status); one that is not known here goes on.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,8 +14,7 @@ from deploystep.core.frozen import Frozen
 NEVER_RAN: Final = frozenset({"error", "canceled", "not_run", "unauthorized"})
 _ENDED_BADLY: Final = NEVER_RAN | {"failed", "infrastructure_fail", "timedout", "terminated-unknown"}
 ON_HOLD: Final = "on_hold"
-#: Seconds in which CircleCI's own rerun of a failed workflow is to appear.
-RERUN: Final = 120.0
+RERUN: Final = 120.0  # seconds in which CircleCI's own rerun of a failed workflow is to appear
 
 
 class Created(Frozen):
@@ -136,9 +133,7 @@ def ends_in_setup(workflows: Iterable[WorkflowState]) -> bool:
 
 def adoptable(found: Sequence[EarlierRun]) -> EarlierRun | None:
     """The run, of those given newest first, that makes another trigger a second deploy; None where none does."""
-    for earlier in found:
-        if earlier.is_active:
-            return earlier  # never two, whatever came after it
     # what never ran, or was cancelled, has undone nothing: a build cancels a run that is of another commit
     ran = [earlier for earlier in found if any(workflow.status not in NEVER_RAN for workflow in earlier.workflows)]
-    return ran[0] if ran and ran[0].succeeded else None
+    last = ran[0] if ran and ran[0].succeeded else None
+    return next((earlier for earlier in found if earlier.is_active), last)  # never two, whatever came after it

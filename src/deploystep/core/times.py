@@ -1,6 +1,5 @@
-"""Times: moments as people write them, windows and freezes, judged on the local clock.
+"""Times: moments as people write them, windows and freezes, on the local clock: daylight saving shifts no window.
 
-Daylight saving shifts no window. What is asked most is not "is it open?" but "when does it open?".
 Moments are compared in UTC: Python compares two of the same zone by what the clock shows, which is wrong twice a year.
 """
 
@@ -11,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from deploystep.core.frozen import Frozen
-from deploystep.core.text import shown
+from deploystep.core.source import shown
 
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _LONGEST_WAIT: Final = 15 * 24 * 60  # for the one hour of a week, where the clock skips it next week
@@ -92,8 +91,7 @@ def read_window(text: str, default: tzinfo) -> Window:
     if match is None or match[3] in (match[4], "24:00"):
         raise ValueError(f"cannot read the window {shown(text)}")
     first, last = DAYS.index(match[1]), DAYS.index(match[2] or match[1])
-    # over the weekend where the last day is the earlier
-    days = frozenset((first + n) % 7 for n in range((last - first) % 7 + 1))
+    days = frozenset((first + n) % 7 for n in range((last - first) % 7 + 1))  # also over the weekend
     start, end = (int(written[:2]) * 60 + int(written[3:]) for written in match.group(3, 4))
     return Window(text.strip(), days, start, end, zone(match[5]) if match[5] else default)
 
@@ -148,11 +146,9 @@ def next_change(moment: datetime, windows: Iterable[Window], freezes: Iterable[I
 
 @lru_cache(maxsize=256)  # rules share windows, and a decision is made in rounds
 def _changed_minute(window: Window, before: datetime) -> datetime | None:
-    """The first minute after one at which the window is what it is not then: open or closed.
-
-    Each is looked at: a clock that is put forward can jump inside, and one that is put back can return there.
-    """
+    """The first minute after one at which the window is what it is not then: open or closed."""
     was_open = window.is_open(before)
+    # each is looked at: a clock that is put forward can jump inside, and one that is put back can return there
     later = (before + timedelta(minutes=n) for n in range(1, _LONGEST_WAIT))
     return next((minute for minute in later if window.is_open(minute) is not was_open), None)
 

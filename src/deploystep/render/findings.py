@@ -12,8 +12,7 @@ from xml.etree import ElementTree as ET
 
 from deploystep import __version__
 from deploystep.app.report import Report
-from deploystep.core.source import Diagnostic
-from deploystep.core.text import visible
+from deploystep.core.source import Diagnostic, visible
 
 
 def _words(found: Diagnostic) -> str:

@@ -14,8 +14,7 @@ from deploystep.core.deploy import carries_key, own_variables
 from deploystep.core.facts import Answer, Facts
 from deploystep.core.patterns import Pattern, PatternSet
 from deploystep.core.patterns.automaton import WORK
-from deploystep.core.source import Pos, Span, Spanned
-from deploystep.core.text import clipped, nearest, shown
+from deploystep.core.source import Pos, Span, Spanned, clipped, nearest, shown
 from deploystep.core.times import next_opening
 from deploystep.rulefile.yaml_reader import Report, Stopped
 

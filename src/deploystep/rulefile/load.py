@@ -13,8 +13,7 @@ from deploystep.core.deploy import carries_key
 from deploystep.core.facts import Base, ChangedSince, branch_named
 from deploystep.core.frozen import dataclass, replace
 from deploystep.core.patterns.automaton import WORK
-from deploystep.core.source import Diagnostic, SourceFile, Span, Spanned, in_order
-from deploystep.core.text import clipped, did_you_mean, shown
+from deploystep.core.source import Diagnostic, SourceFile, Span, Spanned, clipped, did_you_mean, in_order, shown
 from deploystep.core.times import Interval, Window, zone
 from deploystep.rulefile import lint
 from deploystep.rulefile.field_types import AS_WINDOW, UNZONED, Field, Fields

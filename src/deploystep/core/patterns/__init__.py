@@ -11,8 +11,7 @@ from sys import maxunicode
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from deploystep.core.patterns.automaton import Chars, Kind, Node, Pattern, PatternSet, Repeat, Rows, sample
-from deploystep.core.source import Problem
-from deploystep.core.text import clipped, shown, visible
+from deploystep.core.source import Problem, clipped, shown, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from deploystep.core.patterns import ANYTHING, parse
 from deploystep.core.patterns.automaton import WORK, Kind, Pattern, PatternSet, Rows, automaton_of
-from deploystep.core.source import Problem
-from deploystep.core.text import shown
+from deploystep.core.source import Problem, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
