@@ -40,6 +40,7 @@ CLOUD: Final = "https://circleci.com"
 #: CircleCI sets these only in builds of forks (GitHub OAuth, Bitbucket Cloud).
 FORK_VARIABLES: Final = ("CIRCLE_PR_REPONAME", "CIRCLE_PR_USERNAME")
 _VCS: Final = {"gh": "gh", "github": "gh", "bb": "bb", "bitbucket": "bb", "circleci": "circleci"}
+_URLS: Final = ("CIRCLE_PULL_REQUEST", "CIRCLE_PULL_REQUESTS")
 _NUMBERS: Final = ("CIRCLE_NODE_INDEX", "CIRCLE_NODE_TOTAL", "CIRCLE_BUILD_NUM", "CIRCLE_PR_NUMBER")
 
 
@@ -142,7 +143,6 @@ class BuildContext(Frozen):
     pipeline_id: str | None = None
     workflow_id: str | None = None
     build_num: int | None = None
-    foreign_requests: tuple[str, ...] = ()  # URLs of pull requests of other repositories
     # claims of the OIDC token (CircleCI docs, "Using OpenID Connect tokens in jobs"); its signature is not checked
     ssh_rerun: bool = False
     definition_id: str | None = None
@@ -183,18 +183,17 @@ class BuildContext(Frozen):
         claims = _claims(variables, problems)
         ids = {_uuid(variables.get("CIRCLE_PROJECT_ID")), _uuid(claims.get("project-id"))} - {None}
         origin = claims["vcs-origin"] if isinstance(claims.get("vcs-origin"), str) else None
-        requests, foreign = _pull_requests(variables, origin, problems)
+        requests = _pull_requests(variables, origin, problems)
         if (of := request_of(ref)) is not None:
             requests = {of}  # what the build is of is not asked of other variables
-        elif request is not None and not (requests or foreign):
+        elif request is not None and variables.first(_URLS) is None:
             requests = {request}
         if node.index >= node.total or (index is None and node.total > 1):  # each node would take itself for the first
             found = f"CIRCLE_NODE_INDEX is {_shown(variables.get(_NUMBERS[0]))} and CIRCLE_NODE_TOTAL is {node.total}"
             problems.append(f"{found}: expected an index below the total")
         if problems:
-            what = "the environment does not describe a build"
+            what, plan = "the environment does not describe a build", "see what a build would do with  deploystep plan"
             see = "CircleCI sets these variables: see what else does, in the project's settings, contexts and config"
-            plan = "see what a build would do from any clone with  deploystep plan"
             raise EnvironmentInvalid("environment-invalid", what, see, plan, problems=tuple(problems))
         job = _url(variables.get("CIRCLE_BUILD_URL"))
         is_cloud = f".{job.hostname or 'circleci.com'}".endswith(".circleci.com")
@@ -211,7 +210,6 @@ class BuildContext(Frozen):
             pipeline_id=variables.get("CIRCLE_PIPELINE_ID"),
             workflow_id=variables.get("CIRCLE_WORKFLOW_ID"),
             build_num=build_num,
-            foreign_requests=tuple(foreign),
             ssh_rerun=claims.get("ssh-rerun") in (True, "true"),
             definition_id=_uuid(claims.get("pipeline-definition-id")),
             project_id=ids.pop() if len(ids) == 1 else None,
@@ -233,23 +231,21 @@ def _name(variables: Variables) -> str:
     return f"{parts[0]}/{parts[1]}" if all(parts) else ""
 
 
-def _pull_requests(variables: Variables, origin: str | None, problems: list[str]) -> tuple[set[int], dict[str, None]]:
-    """Numbers of this repository's pull requests, and URLs of others: a bot that syncs forks has such."""
-    numbers, foreign = set[int](), dict[str, None]()
+def _pull_requests(variables: Variables, origin: str | None, problems: list[str]) -> set[int]:
+    """Numbers of this repository's pull requests; a bot that syncs forks has some of others."""
+    numbers = set[int]()
     # every name of this repository: after it was renamed, variables may hold two
     named = (Repository.parse(url) for url in (variables.get("CIRCLE_REPOSITORY_URL"), origin))
     own = {text.casefold() for text in (_name(variables), *(found.path for found in named if found)) if text}
     form = re.compile(r"/*(.*?)(?:/-)?(?:/(?:pulls?|pull-requests|merge_requests))?/(\d{1,18})/?", re.ASCII)
-    for name in ("CIRCLE_PULL_REQUEST", "CIRCLE_PULL_REQUESTS"):
+    for name in _URLS:
         for url in filter(None, map(str.strip, variables.get(name, "").split(","))):
             request = form.fullmatch(_url(url).path)
             if request is None:
                 problems.append(f"{name} is {url!r}: expected a URL that ends in the number")
-            elif own and request[1].casefold() not in own:
-                foreign[url] = None
-            else:
+            elif not own or request[1].casefold() in own:
                 numbers.add(int(request[2]))
-    return numbers, foreign
+    return numbers
 
 
 def _claims(variables: Variables, problems: list[str]) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from deploystep.core import rules as core
 from deploystep.core.build import FORK_VARIABLES, BuildContext
@@ -141,13 +141,11 @@ def condition(
 
 # --- one matcher
 
-_COST: Final = {core.MessageContains: 1, core.MergedInto: 2, core.PathsChanged: 3}
-
 
 def cost(matcher: core.Matcher) -> int:
     """How expensive the matcher's fact is; cheap ones are judged first, because they often settle it."""
-    is_author = isinstance(matcher, core.NameIs) and matcher.word == "author"
-    return 1 if is_author else _COST.get(type(matcher), 0)
+    costs: dict[object, int] = {"author": 1, core.MessageContains: 1, core.MergedInto: 2, core.PathsChanged: 3}
+    return costs.get(getattr(matcher, "word", type(matcher)), 0)
 
 
 def match(matcher: core.Matcher, facts: Facts, index: "PathIndex | None" = None, *, stops: bool = False) -> Trace:
@@ -222,9 +220,8 @@ def _flag(matcher: core.FlagIs, build: BuildContext) -> Trace:
             return _unclear_fork(claim, matcher.span, build)
         is_so, because = build.fork, "this is a fork build" if build.fork else "fork — this is not a fork build"
     else:
-        others = "".join(f"; {url} is of another repository" for url in build.foreign_requests)
         is_so = number is not None
-        because = f"pull request {number}" if is_so else f"pull_request — there is none{others}"
+        because = f"pull request {number}" if is_so else "pull_request — there is none"
     return Trace.known(claim, because, matcher.span, holds=is_so is matcher.wanted)
 
 
@@ -303,10 +300,9 @@ def _paths(matcher: core.PathsChanged, facts: Facts, index: PathIndex) -> Trace:
         if not known.value:
             return Trace.known(claim, "no files changed", span, holds=False)
         total, (count, first) = len(known.value), index.count_of(matcher, known.value)
-        named = (
-            f": {first}" * (count > 0) + f" and {count - 1} more" * (count > 1) + f" ({known.note})" * bool(known.note)
-        )
+        named = f": {first}" * (count > 0) + f" and {count - 1} more" * (count > 1)
         because = f"{count or 'none'} of {total} changed {'file matches' if total == 1 else 'files match'}{named}"
+        because += f" ({known.note})" if known.note else ""
         return Trace.known(claim, because, span, holds=count > 0)
 
     return facts.told(claim, matcher.since, span, tell)

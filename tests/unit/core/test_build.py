@@ -157,7 +157,7 @@ def test_a_pull_request_of_another_repository_is_none_of_this_build() -> None:
     claimed = {"CIRCLE_REPOSITORY_URL": None, "CIRCLE_OIDC_TOKEN": oidc(vcs_origin=OWN[8:])}
     for changes in ({}, {"CIRCLE_PR_NUMBER": "4"}, nameless, {**nameless, **claimed}):
         read = build(CIRCLE_PULL_REQUEST=url, CIRCLE_PULL_REQUESTS=url, **changes)
-        assert (read.pull_requests, read.foreign_requests) == ((), (url,))
+        assert read.pull_requests == ()
     unknown = build(CIRCLE_PULL_REQUEST=url, CIRCLE_REPOSITORY_URL=None, **nameless)
     assert unknown.pull_requests == (4,), "where nothing names the repository"
     renamed = "git@github.com:upstream/shop.git"

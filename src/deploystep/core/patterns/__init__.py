@@ -160,8 +160,7 @@ _MEMBER: Final = rf"(?P<nested>\[|&&)|(?P<first>{_ESCAPE}|[^\\])(?:-(?P<last>{_E
 #: What is refused, as a regex; what it is called; and what to write instead.
 _REFUSED: Final = (
     (r"\(\?!", "lookahead is not supported", "name what to leave out under unless:"),
-    (r"\(\?<!", "lookbehind is not supported", "name what to leave out under unless:"),
-    (r"\(\?<?=", "lookaround is not supported", "write what it looks at as part of the regex"),
+    (r"\(\?(?:<!|<?=)", "lookaround is not supported", "name what to leave out under unless:"),
     (r"\(\?(?:P?<|')", "a named group is not supported", "write ( without a name"),
     (r"\(\?[A-Za-z-]", "an inline flag is not supported", "write both cases, for example [Mm]ain"),
     (r"\([?*].?", "this kind of group is not supported", "write ( or (?: for a group"),
