@@ -1,7 +1,7 @@
-"""Frozen values: as `@dataclass(frozen=True, slots=True)`, for a program that starts often and lives for a moment.
+"""Frozen values: as `@dataclass(frozen=True, slots=True)`, which compiles six methods for each class.
 
-The standard library compiles six methods for each class and loads `inspect`: for a hundred classes that takes longer
-than a step that finds nothing to do. Here they are closures, and only what is used is offered: no field is inherited.
+For a hundred classes that takes longer than a step that finds nothing to do. Here they are closures, and only what is
+used is offered: no field is inherited.
 """
 
 from collections.abc import Callable
@@ -14,12 +14,6 @@ __all__ = ["Frozen", "dataclass", "field", "replace"]
 class _Field:
     def __init__(self, *, default_factory: Callable[[], object]) -> None:
         self.make = default_factory
-
-
-def _dataclass(*, frozen: bool, slots: bool) -> Callable[[Any], Any]:
-    if not (frozen and slots):
-        raise TypeError("only frozen values with slots")
-    return _made
 
 
 def _made(written: Any) -> Any:
@@ -81,4 +75,4 @@ else:
 
         __slots__ = ()
 
-    dataclass, field, replace = _dataclass, _Field, _replace
+    dataclass, field, replace = lambda **_: _made, _Field, _replace
