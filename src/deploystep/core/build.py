@@ -175,7 +175,8 @@ class BuildContext(Frozen):
             problems.append(f"{found}: expected one of them, the branch or the tag that is built")
         if not is_revision(sha or ""):
             problems.append(f"CIRCLE_SHA1 is {_shown(sha)}: expected a full revision, 40 hexadecimal digits")
-        numbers = {name: _number(variables.get(name) or "") for name in _NUMBERS}
+        form = "0|[1-9][0-9]{0,17}"  # one that fits 64 bits
+        numbers = {n: int(v) if re.fullmatch(form, v := variables.get(n, "")) else None for n in _NUMBERS}
         wrong = (n for n in _NUMBERS if numbers[n] is None and variables.get(n))
         problems += [f"{name} is {variables[name]!r}: expected a whole number" for name in wrong]
         index, total, build_num, request = numbers.values()
@@ -219,10 +220,6 @@ class BuildContext(Frozen):
 
 def _shown(value: str | None) -> str:
     return "unset" if value is None else repr(value)
-
-
-def _number(text: str) -> int | None:
-    return int(text) if re.fullmatch("0|[1-9][0-9]{0,17}", text) else None  # one that fits 64 bits
 
 
 def _name(variables: Variables) -> str:

@@ -123,12 +123,11 @@ def filled(rule: Rule, build: BuildContext, key: str, problems: list[Diagnostic]
                 what, hint = f"${{{wanted}}} is not set in this build", "set it, or take it out of the parameter"
                 problems.append(Diagnostic("E508", what, span, hint))
             elif not fill.is_safe(value):
-                # only what CircleCI itself sets may be shown: other variables can hold secrets
-                is_public = wanted in fill.PUBLIC_VARIABLES or not fill.is_variable(wanted)
-                what = f"the value of ${{{wanted}}} has characters that are not allowed"
-                what += f': "{clipped(value)}"' if is_public else ""
-                is_branch = wanted == "CIRCLE_BRANCH"
-                hint = "use ${branch.slug}" if is_branch else "allowed are letters, digits and _ . / : @ + -"
+                what, hint = f"the value of ${{{wanted}}} has characters that are not allowed", "use ${branch.slug}"
+                if wanted in fill.PUBLIC_VARIABLES or not fill.is_variable(wanted):  # others can hold secrets
+                    what += f': "{clipped(value)}"'
+                if wanted != "CIRCLE_BRANCH":
+                    hint = "allowed are letters, digits and _ . / : @ + -"
                 problems.append(Diagnostic("E509", what, span, hint))
         text = "".join(p if isinstance(p, str) else known.get(p.name) or "" for p in template.parts)
         if len(text) > fill.MAX_VALUE:

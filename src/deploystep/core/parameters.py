@@ -4,7 +4,7 @@ Limits: CircleCI docs, "Pipeline values and parameters" (100 parameters, key 128
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 from deploystep.core.build import BuildContext
@@ -72,26 +72,16 @@ Value: TypeAlias = Template | int | bool
 
 def parse_template(text: str) -> Template | tuple[Problem, ...]:
     """Read a text with `${…}`; every problem in it, where there is one."""
-    parts: list[str | Reference] = []
-    at = 0
-    for number, piece in enumerate(re.split(r"(\$\$|\$\{[^{}]*\})", text)):
-        if number % 2:
-            parts.append("$" if piece == "$$" else Reference(piece[2:-1], at, len(piece)))
-        elif "$" in piece or "`" in piece or "<<" in piece:
-            return tuple(_problems(text))
-        elif piece:
-            parts.append(piece)
-        at += len(piece)
-    return Template(text, tuple(parts))
-
-
-def _problems(text: str) -> Iterator[Problem]:
-    faults = "|".join(f"({regex})" for regex, *_ in _FAULTS)
-    for fault in re.finditer(rf"\$\$|\$\{{[^{{}}]*\}}|{faults}", text, re.DOTALL):
-        if fault.lastindex:
-            _, code, *words = _FAULTS[fault.lastindex - 1]
-            what, hint = (written.replace("NAME", fault[0][1:]) for written in words)
-            yield Problem(code, what, hint, fault.start(), len(fault[0]))
+    parts, problems, faults = list[str | Reference](), list[Problem](), "|".join(f"({regex})" for regex, *_ in _FAULTS)
+    for token in re.finditer(rf"\$\$|\$\{{([^{{}}]*)\}}|{faults}|[^$`<]+|<", text, re.DOTALL):
+        written, at, kind = token[0], token.start(), token.lastindex or 0
+        if kind > 1:
+            _, code, *words = _FAULTS[kind - 2]
+            what, hint = (word.replace("NAME", written[1:]) for word in words)
+            problems.append(Problem(code, what, hint, at, len(written)))
+        else:
+            parts.append(Reference(token[1], at, len(written)) if kind else "$" if written == "$$" else written)
+    return tuple(problems) or Template(text, tuple(parts))
 
 
 def is_variable(name: str) -> bool:

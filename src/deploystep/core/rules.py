@@ -1,7 +1,7 @@
 """What a rule file means once it has been read (`docs/rules.md`): values without YAML, each with its place."""
 
 from collections.abc import Iterator, Mapping
-from enum import Enum, unique
+from enum import Enum
 from typing import Literal, TypeAlias
 
 from deploystep.core.build import Branch, BuildContext, ProjectSlug, Tag
@@ -15,7 +15,6 @@ from deploystep.core.times import Interval, Window
 Patterns: TypeAlias = tuple[Spanned[Pattern], ...]
 
 
-@unique
 class ApiVersion(Enum):
     """Which of CircleCI's interfaces carries a trigger."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from functools import lru_cache, reduce
+from itertools import accumulate
 from sys import maxunicode
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
@@ -143,12 +144,8 @@ class Pattern(Frozen):
     def viable_prefix(self, value: str) -> str:
         """Return the longest beginning of the value that could still grow into a match."""
         automaton = automaton_of((self,))
-        state = automaton.start
-        for length, character in enumerate(value):
-            state = automaton.run(character, state)
-            if not state.members:
-                return value[:length]
-        return value
+        states = accumulate(value, lambda state, character: automaton.run(character, state), initial=automaton.start)
+        return value[: sum(bool(state.members) for state in states) - 1]
 
 
 class Alphabet(dict[int, str]):
