@@ -78,12 +78,9 @@ def page(title: str, *body: Node, mask: Callable[[str], str] = str) -> str:
 STYLE: Final = """
 :root{color-scheme:light dark;--soft:color-mix(in srgb,CanvasText 75%,Canvas);
 --panel:color-mix(in srgb,CanvasText 4%,Canvas);--edge:color-mix(in srgb,CanvasText 20%,Canvas)}
-*{box-sizing:border-box}
-body{margin:0;background:Canvas;font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
-main{max-width:76rem;margin:0 auto;padding:1rem}
-h3,article>h2,p,ul,li{margin:.3rem 0}
-small,.soft,dt{color:var(--soft);font-size:.875rem}
-pre{padding:0 1rem;overflow-wrap:normal}
+*{box-sizing:border-box}body{margin:0;background:Canvas;font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
+main{max-width:76rem;margin:0 auto;padding:1rem}h3,article>h2,p,ul,li{margin:.3rem 0}
+small,.soft,dt{color:var(--soft);font-size:.875rem}pre{padding:0 1rem;overflow-wrap:normal}
 article,.wide{border:1px solid var(--edge);border-radius:8px;margin:.7rem 0;overflow-x:auto}
 article{background:var(--panel);padding:.5rem 1rem}
 .badge{display:inline-block;padding:0 .5rem;border:1px solid;border-radius:99px;font-size:.875rem;color:var(--soft)}
@@ -92,16 +89,13 @@ article{background:var(--panel);padding:.5rem 1rem}
 .unknown,.uncertain,.not-sent{color:color-mix(in srgb,#8040e0 60%,CanvasText)}
 .failed,.error,.errored,.refused,.unreachable,.stopped,.nothing-runs,.bad{
 color:color-mix(in srgb,#f02010 60%,CanvasText)}
-dl{margin:.5rem 0;display:grid;gap:.4rem 1rem;grid-template-columns:repeat(auto-fill,minmax(9rem,1fr))}
-dd{margin:0}
-dd small,.lane small{display:block}
-table{border-collapse:collapse;width:100%}
+dl{margin:.5rem 0;display:grid;gap:.4rem 1rem;grid-template-columns:repeat(auto-fill,minmax(9rem,1fr))}dd{margin:0}
+dd small,.lane small{display:block}table{border-collapse:collapse;width:100%}
 th,td{padding:.5rem .7rem;text-align:left;vertical-align:top;min-width:6rem}
 .lane{display:grid;grid-template-columns:repeat(auto-fit,minmax(14rem,1fr));gap:.2rem 1rem;margin:.6rem 0}
 .week{position:relative;height:1.5rem;border:1px solid var(--edge);overflow:hidden;
 background:repeating-linear-gradient(to right,var(--edge) 0 1px,transparent 1px calc(100%/7)),var(--panel)}
-.week i{position:absolute;top:0;bottom:0;min-width:2px;background:#3f9063}
-.week i.freeze{background:#5388c8}
+.week i{position:absolute;top:0;bottom:0;min-width:2px;background:#3f9063}.week i.freeze{background:#5388c8}
 .week i.now{background:CanvasText}
 @media print{:root{color-scheme:light}main{max-width:none;padding:0}article,.lane{break-inside:avoid}
 .wide{overflow:visible}pre{white-space:pre-wrap}.week,.week i,.badge{print-color-adjust:exact}}

@@ -47,11 +47,10 @@ def read_moment(text: str, default: tzinfo) -> datetime:
     """Read `YYYY-MM-DD HH:MM[:SS] [ZONE]` or ISO 8601, in the default zone if none is named. Raises ValueError."""
     day, clock = r"\d{4}-\d\d-\d\d", r"(?:[01]\d|2[0-3]):\d\d(?::\d\d)?"
     match = re.fullmatch(rf"({day})[ T]({clock})(?: ?(Z|[+-]\d\d:\d\d)| ([^\s.:+-]\S*))?", text.strip(), re.ASCII)
-    if match is None:
-        example = "2026-06-16 10:00 or 2026-06-16T10:00:00+02:00"
-        raise ValueError(f"cannot read the time {text!r}: expected for example {example}")
-    offset = (match[3] or "").replace("Z", "+00:00")
     try:
+        if match is None:
+            raise ValueError("expected for example 2026-06-16 10:00 or 2026-06-16T10:00:00+02:00")  # noqa: TRY301
+        offset = (match[3] or "").replace("Z", "+00:00")
         moment = datetime.fromisoformat(f"{match[1]}T{match[2]}{offset}")
     except ValueError as error:
         raise ValueError(f"cannot read the time {text!r}: {error}") from None
