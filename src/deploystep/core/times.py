@@ -96,20 +96,15 @@ def read_window(text: str, default: tzinfo) -> Window:
 
 
 class Interval(Frozen):
-    """From a moment, included, until another, not included; the longer, where a clock that is changed allows two."""
+    """From a moment in UTC, included, until another, not included."""
 
-    start: datetime
-    end: datetime
+    begins: datetime
+    ends: datetime
 
-    @property
-    def begins(self) -> datetime:
-        """The start, in UTC."""
-        return min(_utc(self.start, fold) for fold in (0, 1))
-
-    @property
-    def ends(self) -> datetime:
-        """The end, in UTC."""
-        return max(_utc(self.end, fold) for fold in (0, 1))
+    @classmethod
+    def between(cls, start: datetime, end: datetime) -> "Interval":
+        """The longer one, where a clock that is changed shows one of them twice, or not at all."""
+        return cls(min(_utc(start, 0), _utc(start, 1)), max(_utc(end, 0), _utc(end, 1)))
 
     def holds(self, moment: datetime) -> bool:
         """Whether this moment is inside."""

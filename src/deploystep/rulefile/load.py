@@ -147,13 +147,17 @@ class _Loader:
 
     def _freeze(self, freeze: Fields) -> core.Freeze | None:
         start, until = freeze["from"], freeze["until"]
-        interval = Interval(self._moment(start), self._moment(until)) if start and until else None
-        if interval and interval.start >= interval.end:
+        moments = (self._moment(start), self._moment(until)) if start and until else None
+        if moments and moments[0] >= moments[1]:
             self.report.add("E405", "'until' is not after 'from'", until.span)
-        if freeze.unread or interval is None:
+        if freeze.unread or moments is None:
             return None
-        environments, exempt = _values(freeze["environments"]), _values(freeze["except"])
-        return core.Freeze(freeze["name"].value, interval, environments, exempt, _value(freeze["reason"]), freeze.span)
+        of, environments, exempt = (
+            Interval.between(*moments),
+            _values(freeze["environments"]),
+            _values(freeze["except"]),
+        )
+        return core.Freeze(freeze["name"].value, of, environments, exempt, _value(freeze["reason"]), freeze.span)
 
     def _target(self, name: Spanned[str], target: Fields) -> core.Target | None:
         if at := target.both("branch", "tag"):
