@@ -41,9 +41,6 @@ class Verdict(Enum):
     UNKNOWN = "unknown"
 
 
-_VERDICT = {Answer.YES: Verdict.FIRE, Answer.NO: Verdict.NO, Answer.UNKNOWN: Verdict.UNKNOWN}
-
-
 class Judgement(Frozen):
     """What became of one rule, and the explanation that ends at the deciding matcher."""
 
@@ -120,7 +117,7 @@ def _judge(
         return Judgement(rule, Verdict.HELD, replace(whole, reasons=held))
     if whole.answer is Answer.YES:
         whole = replace(whole, reasons=(*when.reasons, *(r for h in holds for r in h.reasons)))
-    return Judgement(rule, _VERDICT[whole.answer], whole)
+    return Judgement(rule, Verdict.FIRE if whole.answer is Answer.YES else Verdict(whole.answer.value), whole)
 
 
 def condition(

@@ -15,7 +15,7 @@ from deploystep.core.decide import match
 from deploystep.core.facts import Answer, Facts
 from deploystep.core.frozen import Frozen
 from deploystep.core.parameters import Scalar, Template
-from deploystep.core.rules import ApiVersion, Deploy, NameIs, Rule, RuleSet
+from deploystep.core.rules import ApiVersion, Deploy, Matcher, NameIs, Rule, RuleSet
 from deploystep.core.source import Diagnostic, clipped
 
 NAME: Final = "deploy.key"
@@ -63,8 +63,7 @@ class Specs(Frozen):
 
 def trigger_specs(rules: RuleSet, firing: tuple[Rule, ...], build: BuildContext, once: str = "") -> Specs:
     """Fill in the parameters of every firing rule. `once` makes new deploy keys, for a deploy that is wanted again."""
-    diagnostics: list[Diagnostic] = []
-    specs: list[TriggerSpec] = []
+    diagnostics, specs = list[Diagnostic](), list[TriggerSpec]()
     for rule in firing:
         to, job, workflow = rule.deploy.to, rule.deploy.job, rule.deploy.workflow
         key = deploy_key(rule, build, once=once)
@@ -90,15 +89,12 @@ def trigger_specs(rules: RuleSet, firing: tuple[Rule, ...], build: BuildContext,
 def _sharing(rule: Rule, rules: RuleSet, build: BuildContext) -> tuple[str, ...]:
     """Names of the other rules whose runs look like this rule's, as far as branch and tag tell."""
     known_by, facts, words = rule.deploy.known_by, Facts(build), ("branch", "tag")
+    alike = [other for other in rules.sending if other is not rule and known_by and other.deploy.known_by == known_by]
 
-    def may_be_for(other: Rule) -> bool:
-        return any(
-            all(match(m, facts).answer is Answer.YES for m in it.matchers if isinstance(m, NameIs) and m.word in words)
-            for it in other.when.alternatives
-        )
+    def fits(m: Matcher) -> bool:
+        return not (isinstance(m, NameIs) and m.word in words) or match(m, facts).answer is Answer.YES
 
-    alike = (other for other in rules.sending if other is not rule and known_by and other.deploy.known_by == known_by)
-    return tuple(other.name.value for other in alike if may_be_for(other))
+    return tuple(r.name.value for r in alike if any(all(map(fits, it.matchers)) for it in r.when.alternatives))
 
 
 def api_ref(build: BuildContext) -> Branch | Tag:

@@ -25,10 +25,9 @@ class Fate(Enum):
 
 def next_step(repeat: Repeat, fate: Fate, attempt: int, attempts: int, asked: float | None = None) -> float | None:
     """Seconds to wait before sending again, after attempt number `attempt` (from 1) met `fate`; None: do not send."""
-    # the seconds that the server asked for are kept to the letter: it stops rather than come back early
-    if not may_repeat(repeat, fate) or attempt >= attempts or (asked or 0.0) > LONGEST_WAIT:
-        return None
-    return min(max(2.0 ** (attempt - 1), asked or 0.0), LONGEST_WAIT)
+    wanted = asked or 0.0  # is kept to the letter: it stops rather than come back early
+    is_over = not may_repeat(repeat, fate) or attempt >= attempts or wanted > LONGEST_WAIT
+    return None if is_over else min(max(2.0 ** (attempt - 1), wanted), LONGEST_WAIT)
 
 
 def may_repeat(repeat: Repeat, fate: Fate) -> bool:

@@ -64,8 +64,7 @@ def why_no_ref(pattern: Pattern, noun: str) -> Problem | None:
     if not covers((), pattern):
         return None
     reasons = (words for each, words in FORBIDDEN[Kind.REF].items() if find_name(((pattern,),), ((each,),)) == "")
-    name = pattern.only_match
-    claim = f"match {shown(pattern.text)}" if name is None else f"be called {shown(name)}"
+    claim = f"match {shown(pattern.text)}" if (name := pattern.only_match) is None else f"be called {shown(name)}"
     message = f"no {noun} can {claim} (git does not allow {next(reasons, 'any such name')})"
     return Problem("E207", message, "", 0, len(pattern.text))
 
