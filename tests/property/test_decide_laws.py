@@ -157,7 +157,7 @@ def test_a_rule_is_judged_on_its_own(rules: core.RuleSet, known: Facts) -> None:
 def test_freezes_only_remove(rules: core.RuleSet, known: Facts, halves: int) -> None:
     """Whatever fires with a freeze fires without it; whatever it takes away is held, or hangs on the time."""
     start = datetime(2026, 6, 16, tzinfo=timezone.utc)
-    interval = Interval(start, start + timedelta(hours=1))
+    interval = Interval.between(start, start + timedelta(hours=1))
     freeze = core.Freeze("f", interval, frozenset(), frozenset(), None, HERE)
     at = Facts(known.build, start + timedelta(minutes=30 * halves), known.answers)
     before, after = decide(rules, at), decide(replace(rules, freezes=(*rules.freezes, freeze)), at)

@@ -9,9 +9,8 @@ from builds import build, rules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploystep.core.decide import decide
+from deploystep.core.decide import PathIndex, decide, match
 from deploystep.core.facts import Base, ChangedSince, Facts, Known
-from deploystep.core.matchers import PathIndex, match
 from deploystep.core.patterns import Kind, PatternSet, parse
 from deploystep.core.rules import PathsChanged, Patterns
 from deploystep.core.source import Pos, Span, Spanned

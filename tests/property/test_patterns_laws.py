@@ -8,10 +8,9 @@ from functools import cache
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from deploystep.core.patterns import Kind, Pattern, PatternError, PatternSet, Problem, is_legal_ref, parse
+from deploystep.core.patterns import ANYTHING, Kind, Pattern, PatternError, PatternSet, Problem, is_legal_ref, parse
 from deploystep.core.patterns.automaton import Chars, Rows, sample
 from deploystep.core.patterns.proofs import FORBIDDEN, covers, find_name, overlap, why_no_ref
-from deploystep.core.patterns.reading import ANYTHING
 
 thorough = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 ordinary = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])

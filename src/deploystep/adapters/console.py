@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from deploystep.core.secret import Secret
-from deploystep.core.text import visible
+from deploystep.core.source import visible
 
 
 class Console:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from deploystep.core.errors import NotExecutable, NotFound
-from deploystep.core.text import shown
+from deploystep.core.source import shown
 
 _TOLD: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -11,8 +11,7 @@ from typing import BinaryIO, Final
 
 from deploystep.app.options import RULES
 from deploystep.core.errors import EnvironmentInvalid, RuleFileInvalid, UsageError
-from deploystep.core.source import Diagnostic, Pos, SourceFile, Span
-from deploystep.core.text import visible
+from deploystep.core.source import Diagnostic, Pos, SourceFile, Span, visible
 
 LARGEST: Final = 1024 * 1024
 

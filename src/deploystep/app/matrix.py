@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Final
 from deploystep.app.facts import from_history, resolve, stated_facts
 from deploystep.app.ports import History
 from deploystep.core.build import Branch, BuildContext, ParallelNode, Tag, Variables, is_fork, request_of
-from deploystep.core.decide import Decision, Judgement, Verdict, condition
+from deploystep.core.decide import Decision, Judgement, Verdict, concerns, condition, holds_of, match
 from deploystep.core.facts import Answer, Answered, Facts, JobsOf, Question, Trace, negate
 from deploystep.core.frozen import dataclass, replace
-from deploystep.core.matchers import concerns, holds_of, match
 from deploystep.core.rules import Alternative, EnvIs, FlagIs, Given, Matcher, NameIs, Rule, RuleSet
 from deploystep.core.source import Diagnostic
 from deploystep.core.times import next_change, open_spans, read_now, zone
@@ -132,7 +131,7 @@ def _builds(
         for alternative in rule.when.alternatives:
             groups = [group for each, group in of_rule[rule.name.value] if each is alternative]
             for build in _witnesses(alternative, groups):
-                variables = ", ".join(sorted(build.variables.names()))
+                variables = ", ".join(sorted(build.variables.keys()))
                 name = told(build) + (" of a fork" if build.fork else "") + (f" with {variables}" if variables else "")
                 if name not in seen:
                     yield "pattern", (given := Given(build, *_UNSTATED)), stated_facts(given), name

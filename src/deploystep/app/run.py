@@ -17,8 +17,7 @@ from deploystep.core.deploy import Outcome, TriggerSpec, deploy_key, filled, tri
 from deploystep.core.errors import EnvironmentInvalid, ExitCode, FactUnavailable, Held, RuleFileInvalid, UsageError
 from deploystep.core.frozen import replace
 from deploystep.core.rules import RuleSet
-from deploystep.core.source import Diagnostic, in_order
-from deploystep.core.text import did_you_mean, shown
+from deploystep.core.source import Diagnostic, did_you_mean, in_order, shown
 from deploystep.core.times import zone
 from deploystep.rulefile.load import load
 

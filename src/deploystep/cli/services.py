@@ -110,7 +110,7 @@ class Services:
             what = "HEAD is detached, and nothing else tells which branch or tag this is"
             hint = "give --branch or --tag to plan, or set CIRCLE_BRANCH or CIRCLE_TAG"
             raise EnvironmentInvalid("no-ref", what, hint)
-        stays = given.names() - {"CIRCLE_SHA1"}
+        stays = given.keys() - {"CIRCLE_SHA1"}
         if options.sandbox and not ({*stays, *found} & {"CIRCLE_PROJECT_USERNAME"}):
             # nobody but the sandbox is asked about it
             found |= {"CIRCLE_PROJECT_USERNAME": "acme", "CIRCLE_PROJECT_REPONAME": "shop"}

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from deploystep.core.errors import EnvironmentInvalid
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 
 #: Every variable of the build's environment that is read, and what for; more of each is in docs/environment.md.
 ENV: Final[Mapping[str, str]] = {
@@ -40,6 +40,7 @@ CLOUD: Final = "https://circleci.com"
 #: CircleCI sets these only in builds of forks (GitHub OAuth, Bitbucket Cloud).
 FORK_VARIABLES: Final = ("CIRCLE_PR_REPONAME", "CIRCLE_PR_USERNAME")
 _VCS: Final = {"gh": "gh", "github": "gh", "bb": "bb", "bitbucket": "bb", "circleci": "circleci"}
+_URLS: Final = ("CIRCLE_PULL_REQUEST", "CIRCLE_PULL_REQUESTS")
 _NUMBERS: Final = ("CIRCLE_NODE_INDEX", "CIRCLE_NODE_TOTAL", "CIRCLE_BUILD_NUM", "CIRCLE_PR_NUMBER")
 
 
@@ -54,30 +55,23 @@ class Variables(dict[str, str]):
         """The first of these variables that is not blank."""
         return next((self[name] for name in names if name in self), None)
 
-    def names(self) -> frozenset[str]:
-        """Names of the variables that are not blank."""
-        return frozenset(self)
-
     def __repr__(self) -> str:
         return f"Variables({len(self)} masked)"
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
+class Branch(Frozen):
     """A branch by its bare name."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(Frozen):
     """A tag by its bare name."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectSlug:
+class ProjectSlug(Frozen):
     """A project as CircleCI's API names it: `gh/acme/shop`, `bb/acme/shop` or `circleci/ORG/PROJECT`."""
 
     vcs: str
@@ -95,8 +89,7 @@ class ProjectSlug:
         return f"{self.vcs}/{self.organization}/{self.project}"
 
 
-@dataclass(frozen=True, slots=True)
-class Repository:
+class Repository(Frozen):
     """Where a repository is: `host` is github.com, bitbucket.org or what its URL says; `path` as `acme/shop`."""
 
     host: str
@@ -120,8 +113,7 @@ class Repository:
         return {"github.com": "gh", "bitbucket.org": "bb"}.get(self.host)
 
 
-@dataclass(frozen=True, slots=True)
-class ParallelNode:
+class ParallelNode(Frozen):
     """One node of a job with `parallelism`: its index from 0, and how many there are."""
 
     index: int
@@ -136,8 +128,7 @@ class ParallelNode:
         return f"node {self.index} of {self.total}"
 
 
-@dataclass(frozen=True, slots=True)
-class BuildContext:
+class BuildContext(Frozen):
     """One build, as far as its environment tells."""
 
     project: ProjectSlug | None  # None where only CircleCI's API knows it
@@ -152,7 +143,6 @@ class BuildContext:
     pipeline_id: str | None = None
     workflow_id: str | None = None
     build_num: int | None = None
-    foreign_requests: tuple[str, ...] = ()  # URLs of pull requests of other repositories
     # claims of the OIDC token (CircleCI docs, "Using OpenID Connect tokens in jobs"); its signature is not checked
     ssh_rerun: bool = False
     definition_id: str | None = None
@@ -178,28 +168,33 @@ class BuildContext:
     def from_environ(cls, environ: Mapping[str, str]) -> "BuildContext":
         """Read a build's environment. Raises EnvironmentInvalid with every problem at once."""
         variables, problems = Variables(environ), list[str]()
-        ref, sha = _ref(variables, problems), variables.get("CIRCLE_SHA1")
+        branch, tag, sha = map(variables.get, ("CIRCLE_BRANCH", "CIRCLE_TAG", "CIRCLE_SHA1"))
+        ref = Branch(branch or "") if tag is None else Tag(tag)
+        if (branch is None) is (tag is None):
+            found = f"CIRCLE_BRANCH is {_shown(branch)} and CIRCLE_TAG is {_shown(tag)}"
+            problems.append(f"{found}: expected one of them, the branch or the tag that is built")
         if not is_revision(sha or ""):
             problems.append(f"CIRCLE_SHA1 is {_shown(sha)}: expected a full revision, 40 hexadecimal digits")
-        numbers = {name: _number(variables.get(name) or "") for name in _NUMBERS}
-        wrong = [f"{n} is {variables.get(n)!r}" for n in _NUMBERS if numbers[n] is None and variables.get(n)]
-        problems += [f"{what}: expected a whole number" for what in wrong]
+        form = "0|[1-9][0-9]{0,17}"  # one that fits 64 bits
+        numbers = {n: int(v) if re.fullmatch(form, v := variables.get(n, "")) else None for n in _NUMBERS}
+        wrong = (n for n in _NUMBERS if numbers[n] is None and variables.get(n))
+        problems += [f"{name} is {variables[name]!r}: expected a whole number" for name in wrong]
         index, total, build_num, request = numbers.values()
         node = ParallelNode(index or 0, 1 if total is None else total)
-        ssh_rerun, definition_id, claimed_id, origin = _claims(variables, problems)
-        ids = {_uuid(variables.get("CIRCLE_PROJECT_ID")), claimed_id} - {None}
-        requests, foreign = _pull_requests(variables, origin, problems)
+        claims = _claims(variables, problems)
+        ids = {_uuid(variables.get("CIRCLE_PROJECT_ID")), _uuid(claims.get("project-id"))} - {None}
+        origin = claims["vcs-origin"] if isinstance(claims.get("vcs-origin"), str) else None
+        requests = _pull_requests(variables, origin, problems)
         if (of := request_of(ref)) is not None:
             requests = {of}  # what the build is of is not asked of other variables
-        elif request is not None and not (requests or foreign):
+        elif request is not None and variables.first(_URLS) is None:
             requests = {request}
         if node.index >= node.total or (index is None and node.total > 1):  # each node would take itself for the first
             found = f"CIRCLE_NODE_INDEX is {_shown(variables.get(_NUMBERS[0]))} and CIRCLE_NODE_TOTAL is {node.total}"
             problems.append(f"{found}: expected an index below the total")
         if problems:
-            what = "the environment does not describe a build"
+            what, plan = "the environment does not describe a build", "see what a build would do with  deploystep plan"
             see = "CircleCI sets these variables: see what else does, in the project's settings, contexts and config"
-            plan = "see what a build would do from any clone with  deploystep plan"
             raise EnvironmentInvalid("environment-invalid", what, see, plan, problems=tuple(problems))
         job = _url(variables.get("CIRCLE_BUILD_URL"))
         is_cloud = f".{job.hostname or 'circleci.com'}".endswith(".circleci.com")
@@ -216,9 +211,8 @@ class BuildContext:
             pipeline_id=variables.get("CIRCLE_PIPELINE_ID"),
             workflow_id=variables.get("CIRCLE_WORKFLOW_ID"),
             build_num=build_num,
-            foreign_requests=tuple(foreign),
-            ssh_rerun=ssh_rerun,
-            definition_id=definition_id,
+            ssh_rerun=claims.get("ssh-rerun") in (True, "true"),
+            definition_id=_uuid(claims.get("pipeline-definition-id")),
             project_id=ids.pop() if len(ids) == 1 else None,
             origin=origin,
         )
@@ -228,79 +222,56 @@ def _shown(value: str | None) -> str:
     return "unset" if value is None else repr(value)
 
 
-def _number(text: str) -> int | None:
-    return int(text) if re.fullmatch("0|[1-9][0-9]{0,17}", text) else None  # one that fits 64 bits
-
-
 def _name(variables: Variables) -> str:
     """The repository's name, as `acme/shop`; empty where the variables do not tell."""
     parts = variables.get("CIRCLE_PROJECT_USERNAME"), variables.get("CIRCLE_PROJECT_REPONAME")
     return f"{parts[0]}/{parts[1]}" if all(parts) else ""
 
 
-def _ref(variables: Variables, problems: list[str]) -> Branch | Tag:
-    branch, tag = variables.get("CIRCLE_BRANCH"), variables.get("CIRCLE_TAG")
-    if branch is not None and tag is not None:
-        why = "a build has a branch or a tag, never both"
-        problems.append(f"CIRCLE_BRANCH is {branch!r} and CIRCLE_TAG is {tag!r}: {why}")
-    elif branch is None and tag is None:
-        problems.append("CIRCLE_BRANCH and CIRCLE_TAG are both unset: expected the branch or the tag that is built")
-    return Branch(branch or "") if tag is None else Tag(tag)
-
-
-def _pull_requests(variables: Variables, origin: str | None, problems: list[str]) -> tuple[set[int], dict[str, None]]:
-    """Numbers of this repository's pull requests, and URLs of others: a bot that syncs forks has such."""
-    numbers, foreign = set[int](), dict[str, None]()
-    for name in ("CIRCLE_PULL_REQUEST", "CIRCLE_PULL_REQUESTS"):
+def _pull_requests(variables: Variables, origin: str | None, problems: list[str]) -> set[int]:
+    """Numbers of this repository's pull requests; a bot that syncs forks has some of others."""
+    numbers = set[int]()
+    # every name of this repository: after it was renamed, variables may hold two
+    named = (Repository.parse(url) for url in (variables.get("CIRCLE_REPOSITORY_URL"), origin))
+    own = {text.casefold() for text in (_name(variables), *(found.path for found in named if found)) if text}
+    form = re.compile(r"/*(.*?)(?:/-)?(?:/(?:pulls?|pull-requests|merge_requests))?/(\d{1,18})/?", re.ASCII)
+    for name in _URLS:
         for url in filter(None, map(str.strip, variables.get(name, "").split(","))):
-            # every name of this repository: after it was renamed, variables may hold two
-            named = (Repository.parse(text) for text in (variables.get("CIRCLE_REPOSITORY_URL"), origin))
-            own = {text.casefold() for text in (_name(variables), *(found.path for found in named if found)) if text}
-            form = r"/*(.*?)(?:/-)?(?:/(?:pulls?|pull-requests|merge_requests))?/(\d{1,18})/?"
-            request = re.fullmatch(form, _url(url).path, re.ASCII)
+            request = form.fullmatch(_url(url).path)
             if request is None:
                 problems.append(f"{name} is {url!r}: expected a URL that ends in the number")
-            elif own and request[1].casefold() not in own:
-                foreign[url] = None
-            else:
+            elif not own or request[1].casefold() in own:
                 numbers.add(int(request[2]))
-    return numbers, foreign
+    return numbers
 
 
-def _claims(variables: Variables, problems: list[str]) -> tuple[bool, str | None, str | None, str | None]:
-    """Whether it is a rerun with SSH, the ids of definition and project, and where the repository is."""
+def _claims(variables: Variables, problems: list[str]) -> Mapping[str, Any]:
     token = variables.first(("CIRCLE_OIDC_TOKEN", "CIRCLE_OIDC_TOKEN_V2"))
     if token is None:
-        return False, None, None, None
+        return {}
     import base64  # noqa: PLC0415 - not every build has a token with claims
     import json  # noqa: PLC0415 - as above
 
     try:
         _, middle, _ = token.split(".")
-        claim = json.loads(base64.urlsafe_b64decode(middle + "==")).get
-        ssh_rerun, origin = claim("oidc.circleci.com/ssh-rerun"), claim("oidc.circleci.com/vcs-origin")
-        definition, project = (claim(f"oidc.circleci.com/{what}-id") for what in ("pipeline-definition", "project"))
+        claims = json.loads(base64.urlsafe_b64decode(middle + "=="))
+        return {name.removeprefix("oidc.circleci.com/"): value for name, value in claims.items()}
     except (ValueError, RecursionError, AttributeError):  # the error would quote the token's text
         problems.append("CIRCLE_OIDC_TOKEN cannot be read: expected a JSON Web Token with claims")
-        return False, None, None, None
-    return ssh_rerun in (True, "true"), _uuid(definition), _uuid(project), origin if isinstance(origin, str) else None
+        return {}
 
 
 def request_of(ref: Branch | Tag) -> int | None:
-    """The pull request that the branch is of by its name, in as many digits as one can have; None for other refs."""
-    return _number(ref.name.split("/")[1]) if is_request(ref) else None
-
-
-def is_request(ref: Branch | Tag) -> bool:
-    """Whether the branch is of a pull request by its name: CircleCI calls it `pull/N` only where it is of a fork."""
+    """The pull request that the branch is of by its name: CircleCI calls it `pull/N` only where it is of a fork."""
     # and git's names for it, at GitHub, Bitbucket Data Center and GitLab, by which the API can trigger a build
-    form = r"(?:pull|pull-requests|merge-requests)/\d+(?:/(?:head|merge|from))?"
-    return isinstance(ref, Branch) and re.fullmatch(form, ref.name, re.ASCII) is not None
+    form = r"(?:pull|pull-requests|merge-requests)/(\d{1,18})(?:/(?:head|merge|from))?"
+    found = re.fullmatch(form, ref.name, re.ASCII) if isinstance(ref, Branch) else None
+    return int(found[1]) if found else None
 
 
 def is_fork(variables: Variables, ref: Branch | Tag) -> bool | None:
     """Whether the build is of a forked pull request; None where a fork's variable is set beside another branch."""
-    return is_request(ref) or (None if variables.first(FORK_VARIABLES) is not None else False)
+    return request_of(ref) is not None or (None if variables.first(FORK_VARIABLES) is not None else False)
 
 
 def is_revision(text: str) -> bool:

@@ -1,8 +1,7 @@
-"""What a firing rule asks for, and what came of it: the values that flow from the decision to the report.
+"""What a firing rule asks for, and what came of it.
 
-The deploy key names the deploy that a run is: API v2 returns the compiled configuration of a run, in which each
-`<< pipeline.parameters.x >>` has been replaced by its value (v2 OpenAPI, `getPipelineConfigById`; CircleCI docs,
-"Config templating"). A found key proves everything; a missing one proves nothing.
+The deploy key names the deploy that a run is: API v2 returns a run's compiled configuration, with the values of its
+parameters (v2 OpenAPI, `getPipelineConfigById`; CircleCI docs, "Config templating"). A missing key proves nothing.
 """
 
 import re
@@ -12,20 +11,18 @@ from typing import Final
 
 from deploystep.core import parameters as fill
 from deploystep.core.build import Branch, BuildContext, ProjectSlug, Tag
+from deploystep.core.decide import match
 from deploystep.core.facts import Answer, Facts
-from deploystep.core.frozen import dataclass
-from deploystep.core.matchers import match
+from deploystep.core.frozen import Frozen
 from deploystep.core.parameters import Scalar, Template
-from deploystep.core.rules import ApiVersion, Deploy, NameIs, Rule, RuleSet
-from deploystep.core.source import Diagnostic
-from deploystep.core.text import clipped
+from deploystep.core.rules import ApiVersion, Deploy, Matcher, NameIs, Rule, RuleSet
+from deploystep.core.source import Diagnostic, clipped
 
 NAME: Final = "deploy.key"
 _SHARED: Final = len("ds-") + 16  # characters that every run of one deploy has, also one that was wanted again
 
 
-@dataclass(frozen=True, slots=True)
-class TriggerSpec:
+class TriggerSpec(Frozen):
     """One trigger, complete: everything that its request says."""
 
     rule: str
@@ -57,8 +54,7 @@ class TriggerSpec:
         return self.key is not None or None not in (self.starts, self.revision)
 
 
-@dataclass(frozen=True, slots=True)
-class Specs:
+class Specs(Frozen):
     """The triggers of all firing rules in file order, and what is wrong with them; sendable only if nothing is."""
 
     specs: tuple[TriggerSpec, ...]
@@ -67,8 +63,7 @@ class Specs:
 
 def trigger_specs(rules: RuleSet, firing: tuple[Rule, ...], build: BuildContext, once: str = "") -> Specs:
     """Fill in the parameters of every firing rule. `once` makes new deploy keys, for a deploy that is wanted again."""
-    diagnostics: list[Diagnostic] = []
-    specs: list[TriggerSpec] = []
+    diagnostics, specs = list[Diagnostic](), list[TriggerSpec]()
     for rule in firing:
         to, job, workflow = rule.deploy.to, rule.deploy.job, rule.deploy.workflow
         key = deploy_key(rule, build, once=once)
@@ -94,15 +89,12 @@ def trigger_specs(rules: RuleSet, firing: tuple[Rule, ...], build: BuildContext,
 def _sharing(rule: Rule, rules: RuleSet, build: BuildContext) -> tuple[str, ...]:
     """Names of the other rules whose runs look like this rule's, as far as branch and tag tell."""
     known_by, facts, words = rule.deploy.known_by, Facts(build), ("branch", "tag")
+    alike = [other for other in rules.sending if other is not rule and known_by and other.deploy.known_by == known_by]
 
-    def may_be_for(other: Rule) -> bool:
-        return any(
-            all(match(m, facts).answer is Answer.YES for m in it.matchers if isinstance(m, NameIs) and m.word in words)
-            for it in other.when.alternatives
-        )
+    def fits(m: Matcher) -> bool:
+        return not (isinstance(m, NameIs) and m.word in words) or match(m, facts).answer is Answer.YES
 
-    alike = (other for other in rules.sending if other is not rule and known_by and other.deploy.known_by == known_by)
-    return tuple(other.name.value for other in alike if may_be_for(other))
+    return tuple(r.name.value for r in alike if any(all(map(fits, it.matchers)) for it in r.when.alternatives))
 
 
 def api_ref(build: BuildContext) -> Branch | Tag:
@@ -114,7 +106,7 @@ def api_ref(build: BuildContext) -> Branch | Tag:
 
 def filled(rule: Rule, build: BuildContext, key: str, problems: list[Diagnostic]) -> Mapping[str, Scalar]:
     """The parameters with the values of this build; what is wrong with them is added to `problems`."""
-    subject = fill.Subject(build, rule.name.value, rule.environment.value if rule.environment else None, key)
+    known = fill.values_of(build, rule.name.value, rule.environment.value if rule.environment else None, key)
     values: dict[str, Scalar] = {}
     for parameter in rule.sends.parameters if rule.sends else ():
         name, template, span = parameter.key.value, parameter.value.value, parameter.value.span
@@ -122,19 +114,18 @@ def filled(rule: Rule, build: BuildContext, key: str, problems: list[Diagnostic]
             values[name] = template
             continue
         for wanted in (reference.name for reference in template.references):
-            value = fill.value_of(wanted, subject)
-            if value is None:
+            value = known.get(wanted)
+            if not value:
                 what, hint = f"${{{wanted}}} is not set in this build", "set it, or take it out of the parameter"
                 problems.append(Diagnostic("E508", what, span, hint))
             elif not fill.is_safe(value):
-                # only what CircleCI itself sets may be shown: other variables can hold secrets
-                is_public = wanted in fill.PUBLIC_VARIABLES or not fill.is_variable(wanted)
-                what = f"the value of ${{{wanted}}} has characters that are not allowed"
-                what += f': "{clipped(value)}"' if is_public else ""
-                is_branch = wanted == "CIRCLE_BRANCH"
-                hint = "use ${branch.slug}" if is_branch else "allowed are letters, digits and _ . / : @ + -"
+                what, hint = f"the value of ${{{wanted}}} has characters that are not allowed", "use ${branch.slug}"
+                if wanted in fill.PUBLIC_VARIABLES or not fill.is_variable(wanted):  # others can hold secrets
+                    what += f': "{clipped(value)}"'
+                if wanted != "CIRCLE_BRANCH":
+                    hint = "allowed are letters, digits and _ . / : @ + -"
                 problems.append(Diagnostic("E509", what, span, hint))
-        text = "".join(p if isinstance(p, str) else fill.value_of(p.name, subject) or "" for p in template.parts)
+        text = "".join(p if isinstance(p, str) else known.get(p.name) or "" for p in template.parts)
         if len(text) > fill.MAX_VALUE:
             what = f"parameter '{name}' is too long: {len(text)} characters"
             problems.append(Diagnostic("E510", what, span, f"CircleCI takes {fill.MAX_VALUE} at most"))

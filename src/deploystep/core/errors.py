@@ -65,8 +65,8 @@ class ToolError(Exception):
         diagnostics: tuple[Diagnostic, ...] = (),  # all that is wrong in the source, sorted
     ) -> None:
         super().__init__(message)
-        self.code, self.message, self.hints = code, message, hints
-        self.problems, self.source, self.diagnostics = problems, source, diagnostics
+        self.code, self.message, self.hints, self.problems = code, message, hints, problems
+        self.source, self.diagnostics = source, diagnostics
 
 
 class UsageError(ToolError, exit_code=ExitCode.USAGE):
@@ -128,6 +128,6 @@ class NotFound(ToolError, exit_code=ExitCode.NOT_FOUND):
 class Interrupted(BaseException):
     """A signal asked to stop; `exit` says which. It is no Exception, so that no handler on the way swallows it."""
 
-    def __init__(self, exit_code: ExitCode) -> None:
+    def __init__(self, exit_code: ExitCode = ExitCode.BUG) -> None:
         super().__init__(exit_code.label)
         self.exit = exit_code

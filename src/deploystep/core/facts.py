@@ -1,22 +1,20 @@
-"""What a decision can depend on besides the build itself, as questions and answers.
+"""What a decision can depend on besides the build itself, as questions and answers, and what follows from them.
 
-An answer is known, or unavailable with a cure, or has not been asked: git and the API are asked only what
-the decision still needs. What follows is a `Trace`: one of three values, which keeps its reasons when it is combined.
+Git and the API are asked only what the decision still needs: an answer is known, unavailable, or has not been asked.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from enum import Enum, IntEnum, unique
+from enum import Enum, IntEnum
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from deploystep.core.build import BuildContext
-from deploystep.core.frozen import dataclass, field
+from deploystep.core.frozen import Frozen, field, replace
 from deploystep.core.source import Diagnostic, Severity, Span
 
 T_co = TypeVar("T_co", covariant=True)
 
 
-@unique
 class Base(IntEnum):
     """Where a comparison of files starts, besides a ref that the rule names."""
 
@@ -25,55 +23,44 @@ class Base(IntEnum):
     LAST_DEPLOY = 2
 
 
-@dataclass(frozen=True, slots=True)
-class ChangedSince:
-    """Which files changed since the base, or since the `ref` that the rule names.
-
-    The last deploy is known by `workflow`, and by the deploy key of `rule` where one is sent. Once it was looked up,
-    `ref` is its commit, or empty where there is none.
-    """
+class ChangedSince(Frozen):
+    """Which files changed since the base, or since the `ref` that the rule names."""
 
     base: Base | None = None
-    ref: str | None = None
-    workflow: str | None = None
-    rule: str | None = None
+    ref: str | None = None  # of the last deploy, once it was looked up, its commit; empty where there is none
+    workflow: str | None = None  # by which the last deploy is known
+    rule: str | None = None  # the same, by its deploy key
 
 
-@dataclass(frozen=True, slots=True)
-class IsMergedInto:
+class IsMergedInto(Frozen):
     """Whether the revision is an ancestor of a branch of the remote, or is its head."""
 
     branch: str
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorOf:
+class AuthorOf(Frozen):
     """The e-mail address of the commit's author."""
 
 
-@dataclass(frozen=True, slots=True)
-class MessageOf:
+class MessageOf(Frozen):
     """The whole commit message."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobsOf:
+class JobsOf(Frozen):
     """The jobs of this workflow: name to CircleCI's word for the state, of the newest of that name."""
 
 
 Question: TypeAlias = ChangedSince | IsMergedInto | AuthorOf | MessageOf | JobsOf
 
 
-@dataclass(frozen=True, slots=True)
-class Known(Generic[T_co]):
+class Known(Frozen, Generic[T_co]):
     """The answer, and why, if it is not the usual one."""
 
     value: T_co
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Unavailable:
+class Unavailable(Frozen):
     """There is no certain answer: why, and what would give one. `code` as in the list of messages (U101 …)."""
 
     code: str
@@ -85,16 +72,11 @@ Answered: TypeAlias = Known[object] | Unavailable
 
 
 def branch_named(ref: str) -> str:
-    """The branch of the remote that a ref means in one of its spellings; any other ref as it is written.
-
-    >>> branch_named("origin/main")
-    'main'
-    """
+    """The branch of the remote that a ref such as `origin/main` means; any other ref as it is written."""
     start = next((s for s in ("refs/heads/", "refs/remotes/origin/", "origin/") if ref.startswith(s)), "")
     return ref.removeprefix(start) or ref
 
 
-@unique
 class Answer(Enum):
     """What is known of a claim; in this order the first of two wins in Kleene's and, the last in Kleene's or."""
 
@@ -117,28 +99,23 @@ def kleene_and(answers: Iterable[Answer]) -> Answer:
     return min(answers, key=_ORDER.__getitem__, default=Answer.YES)
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Frozen):
     """Why, in a few words, and the line of the rule file that says so."""
 
     text: str
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """A claim, the answer, the reasons that settle it, the place in the rule file, and what it is made of.
-
-    An unknown one has `wants`, questions that would help and were not asked, or `problems`, why there is no answer.
-    """
+class Trace(Frozen):
+    """A claim, the answer, the reasons that settle it, the place in the rule file, and what it is made of."""
 
     claim: str
     answer: Answer
     reasons: tuple[Reason, ...]
     span: Span
     parts: tuple["Trace", ...] = ()
-    wants: tuple[Question, ...] = ()
-    problems: tuple[Diagnostic, ...] = ()
+    wants: tuple[Question, ...] = ()  # where it is unknown: questions that would help and were not asked
+    problems: tuple[Diagnostic, ...] = ()  # or why there is no answer
 
     @classmethod
     def known(cls, claim: str, because: str, span: Span, *, holds: bool) -> "Trace":
@@ -148,8 +125,8 @@ class Trace:
     @classmethod
     def unknown(cls, claim: str, problem: Diagnostic) -> "Trace":
         """A claim that needs the answer to a question to which there is no certain one."""
-        reason = Reason(f"{problem.message} — {problem.hint}", problem.span.line)
-        return cls(claim, Answer.UNKNOWN, (reason,), problem.span, problems=(problem,))
+        reasons = (Reason(f"{problem.message} — {problem.hint}", problem.span.line),)
+        return cls(claim, Answer.UNKNOWN, reasons, problem.span, problems=(problem,))
 
     @classmethod
     def all_of(cls, claim: str, parts: tuple["Trace", ...], span: Span) -> "Trace":
@@ -176,12 +153,10 @@ def _missing(answer: Answer, parts: tuple[Trace, ...]) -> tuple[tuple[Question, 
 def negate(trace: Trace, words: str = "") -> Trace:
     """The opposite claim."""
     reasons = tuple(Reason(words + r.text, r.line) for r in trace.reasons)
-    answer, claim = OPPOSITE[trace.answer], f"not {trace.claim}"
-    return Trace(claim, answer, reasons, trace.span, (trace,), trace.wants, trace.problems)
+    return replace(trace, claim=f"not {trace.claim}", answer=OPPOSITE[trace.answer], reasons=reasons, parts=(trace,))
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Frozen):
     """Everything that is known when a decision is made. `now` is None where the time is not stated."""
 
     build: BuildContext
@@ -192,8 +167,7 @@ class Facts:
         """What follows from the answer to a question, which `tell` is given as it is Known."""
         answer = self.answers.get(question)
         if answer is None:
-            reason = Reason(f"{claim} — not asked", span.line)
-            return Trace(claim, Answer.UNKNOWN, (reason,), span, wants=(question,))
+            return Trace(claim, Answer.UNKNOWN, (Reason(f"{claim} — not asked", span.line),), span, wants=(question,))
         if isinstance(answer, Unavailable):
             return Trace.unknown(claim, Diagnostic(answer.code, answer.reason, span, answer.cure, Severity.UNDECIDED))
         return tell(answer)

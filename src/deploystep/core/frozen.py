@@ -1,25 +1,19 @@
-"""Frozen values: `@dataclass(frozen=True, slots=True)` for a program that starts often and lives for a moment.
+"""Frozen values: as `@dataclass(frozen=True, slots=True)`, which compiles six methods for each class.
 
-The standard library compiles six methods for each class and loads `inspect`: for a hundred classes that takes longer
-than a step that finds nothing to do. Here they are closures, and only what is used is offered: no field is inherited.
+For a hundred classes that takes longer than a step that finds nothing to do. Here they are closures, and only what is
+used is offered: no field is inherited.
 """
 
 from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["dataclass", "field", "replace"]
+__all__ = ["Frozen", "dataclass", "field", "replace"]
 
 
 class _Field:
     def __init__(self, *, default_factory: Callable[[], object]) -> None:
         self.make = default_factory
-
-
-def _dataclass(*, frozen: bool, slots: bool) -> Callable[[Any], Any]:
-    if not (frozen and slots):
-        raise TypeError("only frozen values with slots")
-    return _made
 
 
 def _made(written: Any) -> Any:
@@ -51,9 +45,15 @@ def _made(written: Any) -> Any:
     methods |= {"__setattr__": refuse, "__delattr__": refuse}
     body = {name: value for name, value in written.__dict__.items() if name not in {*usual, "__dict__", "__weakref__"}}
     form = {"__slots__": names, "__match_args__": names, "__qualname__": written.__qualname__}
-    made: Any = type(written)(written.__name__, written.__bases__, {**methods, **form, **body})
+    made: Any = type.__new__(type(written), written.__name__, written.__bases__, {**methods, **form, **body})
     puts = tuple(made.__dict__[name].__set__ for name in names)
     return made
+
+
+class _Values(type):
+    def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> Any:
+        written = super().__new__(cls, name, bases, body)
+        return _made(written) if bases else written
 
 
 def _replace(value: Any, **changes: object) -> Any:
@@ -62,5 +62,17 @@ def _replace(value: Any, **changes: object) -> Any:
 
 if TYPE_CHECKING:
     from dataclasses import dataclass, field, replace
+
+    from typing_extensions import dataclass_transform
+
+    @dataclass_transform(frozen_default=True, field_specifiers=(field,))
+    class Frozen:
+        """A frozen value: its fields are the names that its class annotates."""
 else:
-    dataclass, field, replace = _dataclass, _Field, _replace
+
+    class Frozen(metaclass=_Values):
+        """A frozen value: its fields are the names that its class annotates."""
+
+        __slots__ = ()
+
+    dataclass, field, replace = lambda **_: _made, _Field, _replace

@@ -1,21 +1,17 @@
-"""Pages: elements whose texts cannot become markup, and one style sheet for all of them.
-
-A page is read without scripts and loads nothing: its Content Security Policy allows the style sheet in it, and no more.
-"""
+"""Pages that load nothing: elements whose texts cannot become markup, and one style sheet for all of them."""
 
 import re
 from collections.abc import Callable
 from html import escape
 from typing import Final, TypeAlias
 
-from deploystep.core.frozen import dataclass
-from deploystep.core.text import visible
+from deploystep.core.frozen import Frozen
+from deploystep.core.source import visible
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(Frozen):
     """An element of a page; a child that is a text is shown as it is, whatever it holds."""
 
     tag: str
@@ -105,8 +101,7 @@ th,td{padding:.5rem .7rem;text-align:left;vertical-align:top;min-width:6rem}
 .lane{display:grid;grid-template-columns:repeat(auto-fit,minmax(14rem,1fr));gap:.2rem 1rem;margin:.6rem 0}
 .week{position:relative;height:1.5rem;border:1px solid var(--edge);overflow:hidden;
 background:repeating-linear-gradient(to right,var(--edge) 0 1px,transparent 1px calc(100%/7)),var(--panel)}
-.week i{position:absolute;top:0;bottom:0;min-width:2px;background:#3f9063}
-.week i.freeze{background:#5388c8}
+.week i{position:absolute;top:0;bottom:0;min-width:2px;background:#3f9063}.week i.freeze{background:#5388c8}
 .week i.now{background:CanvasText}
 @media print{:root{color-scheme:light}main{max-width:none;padding:0}article,.lane{break-inside:avoid}
 .wide{overflow:visible}pre{white-space:pre-wrap}.week,.week i,.badge{print-color-adjust:exact}}

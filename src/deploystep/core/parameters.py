@@ -1,15 +1,14 @@
-"""Parameters of a deploy: texts with `${…}`, filled in from the build, and nothing else.
+"""Parameters of a deploy: texts with `${…}`, filled in from the build; names are a closed list.
 
-Names are a closed list, and a value may only hold what no shell interprets: the config that gets it pastes it there.
 Limits: CircleCI docs, "Pipeline values and parameters" (100 parameters, key 128, value 512 characters).
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 from deploystep.core.build import BuildContext
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 from deploystep.core.source import Problem
 
 MAX_PARAMETERS: Final = 100
@@ -47,8 +46,7 @@ _FAULTS: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Frozen):
     """One `${name}` at `offset` characters into the text, `width` characters wide."""
 
     name: str
@@ -56,8 +54,7 @@ class Reference:
     width: int
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Frozen):
     """A text in which some stretches are filled in from the build."""
 
     text: str
@@ -73,38 +70,18 @@ Scalar: TypeAlias = str | int | bool
 Value: TypeAlias = Template | int | bool
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What the derived names are taken from: the build, and the rule that fired with its deploy key."""
-
-    build: BuildContext
-    rule: str
-    environment: str | None
-    key: str
-
-
 def parse_template(text: str) -> Template | tuple[Problem, ...]:
     """Read a text with `${…}`; every problem in it, where there is one."""
-    parts: list[str | Reference] = []
-    at = 0
-    for number, piece in enumerate(re.split(r"(\$\$|\$\{[^{}]*\})", text)):
-        if number % 2:
-            parts.append("$" if piece == "$$" else Reference(piece[2:-1], at, len(piece)))
-        elif "$" in piece or "`" in piece or "<<" in piece:
-            return tuple(_problems(text))
-        elif piece:
-            parts.append(piece)
-        at += len(piece)
-    return Template(text, tuple(parts))
-
-
-def _problems(text: str) -> Iterator[Problem]:
-    faults = "|".join(f"({regex})" for regex, *_ in _FAULTS)
-    for fault in re.finditer(rf"\$\$|\$\{{[^{{}}]*\}}|{faults}", text, re.DOTALL):
-        if fault.lastindex:
-            _, code, *words = _FAULTS[fault.lastindex - 1]
-            what, hint = (written.replace("NAME", fault[0][1:]) for written in words)
-            yield Problem(code, what, hint, fault.start(), len(fault[0]))
+    parts, problems, faults = list[str | Reference](), list[Problem](), "|".join(f"({regex})" for regex, *_ in _FAULTS)
+    for token in re.finditer(rf"\$\$|\$\{{([^{{}}]*)\}}|{faults}|[^$`<]+|<", text, re.DOTALL):
+        written, at, kind = token[0], token.start(), token.lastindex or 0
+        if kind > 1:
+            _, code, *words = _FAULTS[kind - 2]
+            what, hint = (word.replace("NAME", written[1:]) for word in words)
+            problems.append(Problem(code, what, hint, at, len(written)))
+        else:
+            parts.append(Reference(token[1], at, len(written)) if kind else "$" if written == "$$" else written)
+    return tuple(problems) or Template(text, tuple(parts))
 
 
 def is_variable(name: str) -> bool:
@@ -112,29 +89,36 @@ def is_variable(name: str) -> bool:
     return name.isascii() and name.isidentifier() and name == name.upper()
 
 
-def value_of(name: str, subject: Subject) -> str | None:
-    """What `${name}` stands for in this build; None where it is unset or there is no such name."""
-    build = subject.build
-    if not is_variable(name):
-        derive = DERIVED.get(name)
-        return derive(subject) if derive else None
+#: Derived names, in the order in which `values_of` gives them.
+DERIVED: Final = (
+    "sha.short", "branch.slug", "pr.number", "tag.version", "rule.name", "rule.environment", "deploy.key",
+)  # fmt: skip
+
+
+def values_of(build: BuildContext, rule: str, environment: str | None, key: str) -> Mapping[str, str | None]:
+    """What each `${name}` stands for in this build, for a rule and its deploy key; None or absent where it is unset."""
+    branch, request, version = build.branch, build.pull_request, re.sub(r"\Av(?=[0-9])", "", build.tag or "")
+    derived = (
+        build.revision[:7], slug(branch) if branch else None, None if request is None else str(request), version,
+        rule, environment, key,
+    )  # fmt: skip
     # the build's own facts win over the raw variables, so that a dry run with options shows what a run sends
-    ref = {"CIRCLE_BRANCH": build.branch, "CIRCLE_TAG": build.tag}
-    known = {"CIRCLE_SHA1": build.revision, "CIRCLE_USERNAME": build.user, **ref}
-    return (known[name] or None) if name in known else build.variables.get(name)
+    own = {
+        "CIRCLE_BRANCH": branch,
+        "CIRCLE_TAG": build.tag,
+        "CIRCLE_SHA1": build.revision,
+        "CIRCLE_USERNAME": build.user,
+    }
+    return {**build.variables, **own, **dict(zip(DERIVED, derived, strict=True))}
 
 
 def is_safe(value: str) -> bool:
-    """Whether a filled-in value holds only characters that no shell interprets."""
+    """Whether a value holds only characters that no shell interprets: the config that gets it may paste it there."""
     return re.fullmatch(r"[A-Za-z0-9_./:@+-]+", value) is not None
 
 
 def slug(name: str) -> str:
-    """A DNS label from any name: lower case, at most 40 characters, with a hash wherever something was lost.
-
-    >>> slug("feature/login")
-    'feature-login'
-    """
+    """A DNS label from any name: lower case, at most 40 characters, with a hash wherever something was lost."""
     label = re.sub(r"[^A-Za-z0-9-]+", "-", name.replace("/", "-")).strip("-").lower()
     if label == name.replace("/", "-") and len(label) <= MAX_SLUG:
         return label
@@ -143,15 +127,3 @@ def slug(name: str) -> str:
     digest = sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:7]
     kept = label[: MAX_SLUG - len(digest) - 1].strip("-")
     return f"{kept}-{digest}" if kept else digest
-
-
-#: Derived names and how each is made.
-DERIVED: Final[Mapping[str, Callable[[Subject], str | None]]] = {
-    "sha.short": lambda s: s.build.revision[:7] or None,
-    "branch.slug": lambda s: slug(s.build.branch) if s.build.branch else None,
-    "pr.number": lambda s: None if s.build.pull_request is None else str(s.build.pull_request),
-    "tag.version": lambda s: re.sub(r"\Av(?=[0-9])", "", s.build.tag or "") or None,
-    "rule.name": lambda s: s.rule,
-    "rule.environment": lambda s: s.environment,
-    "deploy.key": lambda s: s.key,
-}

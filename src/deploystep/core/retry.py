@@ -1,8 +1,4 @@
-"""May this request be sent again? The one question that decides whether there can be two deploys.
-
-A trigger is repeated only when it certainly was not received: no connection was ready for it, or CircleCI answered 429.
-After anything else it may have been received, and is never repeated.
-"""
+"""May this request be sent again? A trigger only when it certainly was not received: no connection, or answer 429."""
 
 from enum import Enum
 from typing import Final
@@ -29,10 +25,9 @@ class Fate(Enum):
 
 def next_step(repeat: Repeat, fate: Fate, attempt: int, attempts: int, asked: float | None = None) -> float | None:
     """Seconds to wait before sending again, after attempt number `attempt` (from 1) met `fate`; None: do not send."""
-    # the seconds that the server asked for are kept to the letter: it stops rather than come back early
-    if not may_repeat(repeat, fate) or attempt >= attempts or (asked or 0.0) > LONGEST_WAIT:
-        return None
-    return min(max(2.0 ** (attempt - 1), asked or 0.0), LONGEST_WAIT)
+    wanted = asked or 0.0  # is kept to the letter: it stops rather than come back early
+    is_over = not may_repeat(repeat, fate) or attempt >= attempts or wanted > LONGEST_WAIT
+    return None if is_over else min(max(2.0 ** (attempt - 1), wanted), LONGEST_WAIT)
 
 
 def may_repeat(repeat: Repeat, fate: Fate) -> bool:

@@ -1,12 +1,12 @@
 """What a rule file means once it has been read (`docs/rules.md`): values without YAML, each with its place."""
 
 from collections.abc import Iterator, Mapping
-from enum import Enum, unique
+from enum import Enum
 from typing import Literal, TypeAlias
 
 from deploystep.core.build import Branch, BuildContext, ProjectSlug, Tag
 from deploystep.core.facts import ChangedSince
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 from deploystep.core.parameters import Scalar, Value
 from deploystep.core.patterns import Pattern
 from deploystep.core.source import SourceFile, Span, Spanned
@@ -15,7 +15,6 @@ from deploystep.core.times import Interval, Window
 Patterns: TypeAlias = tuple[Spanned[Pattern], ...]
 
 
-@unique
 class ApiVersion(Enum):
     """Which of CircleCI's interfaces carries a trigger."""
 
@@ -25,8 +24,7 @@ class ApiVersion(Enum):
     V1_1 = "v1.1"
 
 
-@dataclass(frozen=True, slots=True)
-class NameIs:
+class NameIs(Frozen):
     """Holds when a pattern matches the whole name of branch, tag or user, or the author's address; never a blank."""
 
     word: Literal["branch", "tag", "user", "author"]
@@ -34,8 +32,7 @@ class NameIs:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class FlagIs:
+class FlagIs(Frozen):
     """Holds when the build has a pull request or comes from a fork; where `wanted` is false, when it does not."""
 
     word: Literal["pull_request", "fork"]
@@ -43,32 +40,28 @@ class FlagIs:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class EnvIs:
+class EnvIs(Frozen):
     """Holds when, for each variable, one of the patterns matches its value; never when one is blank."""
 
     variables: tuple[tuple[Spanned[str], Patterns], ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class MergedInto:
+class MergedInto(Frozen):
     """Holds when the revision is on one of these branches of the remote."""
 
     branches: tuple[Spanned[str], ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class MessageContains:
+class MessageContains(Frozen):
     """Holds when the commit message contains one of these texts."""
 
     texts: tuple[Spanned[str], ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class PathsChanged:
+class PathsChanged(Frozen):
     """Holds when a changed file is one of `only` (empty: any) and not one of `ignore`."""
 
     only: Patterns
@@ -88,16 +81,14 @@ def patterns_of(matcher: Matcher) -> tuple[Patterns, ...]:
     return (matcher.patterns,) if isinstance(matcher, NameIs) else tuple(patterns for _, patterns in named)
 
 
-@dataclass(frozen=True, slots=True)
-class Alternative:
+class Alternative(Frozen):
     """Matchers that must all hold, in the order written; never empty."""
 
     matchers: tuple[Matcher, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Frozen):
     """Alternatives of which one must hold."""
 
     alternatives: tuple[Alternative, ...]
@@ -109,8 +100,7 @@ def matchers_of(*conditions: Condition | None) -> Iterator[Matcher]:
     return (m for c in conditions if c for a in c.alternatives for m in a.matchers)
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Frozen):
     """Another project that a deploy can be sent to, at a branch or tag of its own."""
 
     name: str
@@ -121,16 +111,14 @@ class Target:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Frozen):
     """One pipeline parameter (or, with `job`, build parameter) of a deploy."""
 
     key: Spanned[str]
     value: Spanned[Value]
 
 
-@dataclass(frozen=True, slots=True)
-class Deploy:
+class Deploy(Frozen):
     """What a rule sends when it fires: to which project, which job or workflow, with which parameters."""
 
     to: Target | None
@@ -146,8 +134,7 @@ class Deploy:
         return (kind, named.value) if named and not self.to else None
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Frozen):
     """One rule: judged on its own, never dependent on another. Where it `sends` nothing, it is for `gate` alone."""
 
     name: Spanned[str]
@@ -168,8 +155,7 @@ class Rule:
         return self.sends
 
 
-@dataclass(frozen=True, slots=True)
-class Freeze:
+class Freeze(Frozen):
     """An interval of time in which rules are held: those of `environments` (empty: all), but not those in `exempt`."""
 
     name: str
@@ -180,8 +166,7 @@ class Freeze:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(Frozen):
     """An item of `never:`; when its condition holds, no rule fires."""
 
     name: str | None
@@ -190,8 +175,7 @@ class Guard:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Frozen):
     """The facts of a case: a build, and what git, the API and the clock would say; None where that is not stated."""
 
     build: BuildContext
@@ -203,8 +187,7 @@ class Given:
     jobs: Mapping[str, str] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(Frozen):
     """Exactly the rules that must fire or be held, and some of what they must send; None where a case does not say."""
 
     fire: tuple[Spanned[str], ...] | None
@@ -212,8 +195,7 @@ class Expected:
     parameters: tuple[tuple[Spanned[str], Mapping[str, Scalar]], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Frozen):
     """An example in the rule file: facts about a build, and what must become of the rules."""
 
     name: str
@@ -222,8 +204,7 @@ class Case:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class RuleSet:
+class RuleSet(Frozen):
     """A whole rule file; `unzoned` is a time without a zone; `ignore` holds codes to hide, as that of a rule does."""
 
     source: SourceFile

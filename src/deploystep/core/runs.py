@@ -1,8 +1,6 @@
-"""Runs of CircleCI as they are seen: what a trigger created, its workflows, and what their states mean.
+"""Runs of CircleCI (pipelines of API v2) as they are seen; a job of API v1.1 is one with one workflow of its name.
 
-API v2 calls a run a pipeline; API v1.1 starts a single job, which is seen as a run with one workflow of the job's name.
-States are CircleCI's own words (v2 OpenAPI, Workflow.status and Job.status). The lists are open: a word that is not
-known here is taken to mean that it goes on.
+States are CircleCI's own words (v2 OpenAPI, Workflow.status and Job.status); one that is not known here goes on.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,18 +8,16 @@ from datetime import datetime
 from typing import ClassVar, Final
 
 from deploystep.core.build import Branch, Tag
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 
 #: Ended without having run at all.
 NEVER_RAN: Final = frozenset({"error", "canceled", "not_run", "unauthorized"})
 _ENDED_BADLY: Final = NEVER_RAN | {"failed", "infrastructure_fail", "timedout", "terminated-unknown"}
 ON_HOLD: Final = "on_hold"
-#: Seconds in which CircleCI's own rerun of a failed workflow is to appear.
-RERUN: Final = 120.0
+RERUN: Final = 120.0  # seconds in which CircleCI's own rerun of a failed workflow is to appear
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(Frozen):
     """What CircleCI says it created: a run, or by API v1.1 one job; `state` is in CircleCI's words."""
 
     id: str | None  # None of a job
@@ -52,8 +48,7 @@ class _State:
         return not (self.succeeded or self.failed)
 
 
-@dataclass(frozen=True, slots=True)
-class WorkflowState(_State):
+class WorkflowState(Frozen, _State):
     """A workflow of a run, by name, with CircleCI's word for its state."""
 
     id: str
@@ -65,8 +60,7 @@ class WorkflowState(_State):
     stopped: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NodeState(_State):
+class NodeState(Frozen, _State):
     """One node of a parallel job, with CircleCI's word for its state (v2 OpenAPI, Job Details, parallel_runs)."""
 
     _bad = _ENDED_BADLY | {"retried"}
@@ -74,8 +68,7 @@ class NodeState(_State):
     status: str
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Frozen):
     """A run as it was seen at one moment. None stands for what the answer does not tell."""
 
     id: str
@@ -89,8 +82,7 @@ class Run:
     errors: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class EarlierRun:
+class EarlierRun(Frozen):
     """An earlier run of a deploy with the workflows that count. `has_key`: its configuration holds the deploy key."""
 
     run: Run
@@ -141,9 +133,7 @@ def ends_in_setup(workflows: Iterable[WorkflowState]) -> bool:
 
 def adoptable(found: Sequence[EarlierRun]) -> EarlierRun | None:
     """The run, of those given newest first, that makes another trigger a second deploy; None where none does."""
-    for earlier in found:
-        if earlier.is_active:
-            return earlier  # never two, whatever came after it
     # what never ran, or was cancelled, has undone nothing: a build cancels a run that is of another commit
     ran = [earlier for earlier in found if any(workflow.status not in NEVER_RAN for workflow in earlier.workflows)]
-    return ran[0] if ran and ran[0].succeeded else None
+    last = ran[0] if ran and ran[0].succeeded else None
+    return next((earlier for earlier in found if earlier.is_active), last)  # never two, whatever came after it

@@ -4,7 +4,7 @@ import re
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 
 MASK: Final = "***"
 
@@ -42,8 +42,7 @@ class Secret:
     __str__ = __repr__
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Frozen):
     """An API host: scheme and authority, no path."""
 
     scheme: str
@@ -66,12 +65,9 @@ def read_address(text: str) -> Address:
     except ValueError:
         raise ValueError("it is not a URL") from None
     # a host name, or an IPv6 address
-    if url.scheme not in ("https", "http") or not re.fullmatch(r"[\w-]+(?:\.[\w-]+)*\.?|[0-9a-f:.]+", name):
-        raise ValueError("expected https://HOST")
-    if url.username is not None or url.password is not None:
-        raise ValueError("a URL must not hold a user or a password")
-    if url.path not in ("", "/") or url.query or url.fragment:
-        raise ValueError("expected a host without a path")
+    is_host = re.fullmatch(r"[\w-]+(?:\.[\w-]+)*\.?|[0-9a-f:.]+", name) and url.path in ("", "/")
+    if url.scheme not in ("https", "http") or not is_host or "@" in url.netloc or url.query or url.fragment:
+        raise ValueError("expected https://HOST, without a user, a password or a path")
     if url.scheme == "http" and name not in ("localhost", "127.0.0.1", "::1"):
         raise ValueError("plain http is for this machine only (127.0.0.1, localhost): write https://")
     bracketed = f"[{name}]" if ":" in name else name

@@ -1,9 +1,10 @@
-"""Text that remembers where it was written, and what can be said about a place in it."""
+"""Text that remembers where it was written, what can be said about a place in it, and how it is shown."""
 
+from collections.abc import Iterable
 from enum import Enum
 from typing import Generic, NamedTuple, TypeVar
 
-from deploystep.core.frozen import dataclass, replace
+from deploystep.core.frozen import Frozen, replace
 
 T = TypeVar("T")
 
@@ -33,16 +34,14 @@ class Span(NamedTuple):
         return Span(Pos(self.line, self.start.column + offset), max(min(width, len(text) - offset), 1))
 
 
-@dataclass(frozen=True, slots=True)
-class Spanned(Generic[T]):
+class Spanned(Frozen, Generic[T]):
     """A value and the place where it was written."""
 
     value: T
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
+class SourceFile(Frozen):
     """A file's text under the name by which the user knows it."""
 
     path: str
@@ -54,8 +53,7 @@ class SourceFile:
         return lines[number - 1].rstrip("\r") if 0 < number <= len(lines) else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Frozen):
     """What is wrong in a text, wherever it is written; `offset` counts its characters from 0."""
 
     code: str
@@ -84,8 +82,7 @@ class Severity(Enum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(Frozen):
     """One thing wrong or suspicious at one place: what was found, and what to do about it."""
 
     code: str
@@ -105,6 +102,37 @@ class Diagnostic:
         return replace(self, message=f"{place}: {self.message}", cured_at=place if place.line else None)
 
 
-def in_order(diagnostics: "list[Diagnostic] | tuple[Diagnostic, ...]") -> tuple[Diagnostic, ...]:
+def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """Without repetitions, sorted by place, errors before warnings at the same place."""
     return tuple(sorted(set(diagnostics), key=lambda d: (d.span, d.severity.value, d.code, d.message)))
+
+
+def visible(text: str) -> str:
+    """The text on one line, with everything that a terminal would obey, or not show as itself, written as an escape."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def clipped(text: str) -> str:
+    """The text, or its beginning where it is long."""
+    return text if len(text) <= 60 else f"{text[:59]}…"  # noqa: PLR2004
+
+
+def shown(text: str) -> str:
+    """A text in quotes as a message shows it: on one line, nothing invisible, not long."""
+    return f"'{visible(clipped(text))}'"
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "", form: str = "'{}'") -> str:
+    """A hint with the known name that was probably meant, shown in a form; `otherwise` where none is close."""
+    near = nearest(name, known)
+    return f"did you mean {form.format(near)}?" if near else otherwise
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name closest to `name`, where it is close enough to be a slip."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
+
+    lowered = {k.lower(): k for k in known}
+    near = get_close_matches(name.lower(), lowered, 1, 0.75)
+    near = near or [k for k in lowered if sorted(k) == sorted(name.lower())]  # `tga`: a short word is soon far away
+    return lowered[near[0]] if near else None

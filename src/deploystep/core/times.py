@@ -1,6 +1,5 @@
-"""Times: moments as people write them, windows and freezes, judged on the local clock.
+"""Times: moments as people write them, windows and freezes, on the local clock: daylight saving shifts no window.
 
-Daylight saving shifts no window. What is asked most is not "is it open?" but "when does it open?".
 Moments are compared in UTC: Python compares two of the same zone by what the clock shows, which is wrong twice a year.
 """
 
@@ -10,8 +9,8 @@ from datetime import MAXYEAR, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Final
 
-from deploystep.core.frozen import dataclass
-from deploystep.core.text import shown
+from deploystep.core.frozen import Frozen
+from deploystep.core.source import shown
 
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _LONGEST_WAIT: Final = 15 * 24 * 60  # for the one hour of a week, where the clock skips it next week
@@ -48,11 +47,10 @@ def read_moment(text: str, default: tzinfo) -> datetime:
     """Read `YYYY-MM-DD HH:MM[:SS] [ZONE]` or ISO 8601, in the default zone if none is named. Raises ValueError."""
     day, clock = r"\d{4}-\d\d-\d\d", r"(?:[01]\d|2[0-3]):\d\d(?::\d\d)?"
     match = re.fullmatch(rf"({day})[ T]({clock})(?: ?(Z|[+-]\d\d:\d\d)| ([^\s.:+-]\S*))?", text.strip(), re.ASCII)
-    if match is None:
-        example = "2026-06-16 10:00 or 2026-06-16T10:00:00+02:00"
-        raise ValueError(f"cannot read the time {text!r}: expected for example {example}")
-    offset = (match[3] or "").replace("Z", "+00:00")
     try:
+        if match is None:
+            raise ValueError("expected for example 2026-06-16 10:00 or 2026-06-16T10:00:00+02:00")  # noqa: TRY301
+        offset = (match[3] or "").replace("Z", "+00:00")
         moment = datetime.fromisoformat(f"{match[1]}T{match[2]}{offset}")
     except ValueError as error:
         raise ValueError(f"cannot read the time {text!r}: {error}") from None
@@ -67,8 +65,7 @@ def read_now(text: str, default: tzinfo) -> datetime:
     return moment
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Frozen):
     """Days on which it starts, and minutes from 00:00: the start is in, the end is not; past midnight if it is less."""
 
     text: str
@@ -93,28 +90,21 @@ def read_window(text: str, default: tzinfo) -> Window:
     if match is None or match[3] in (match[4], "24:00"):
         raise ValueError(f"cannot read the window {shown(text)}")
     first, last = DAYS.index(match[1]), DAYS.index(match[2] or match[1])
-    # over the weekend where the last day is the earlier
-    days = frozenset((first + n) % 7 for n in range((last - first) % 7 + 1))
+    days = frozenset((first + n) % 7 for n in range((last - first) % 7 + 1))  # also over the weekend
     start, end = (int(written[:2]) * 60 + int(written[3:]) for written in match.group(3, 4))
     return Window(text.strip(), days, start, end, zone(match[5]) if match[5] else default)
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """From a moment, included, until another, not included; the longer, where a clock that is changed allows two."""
+class Interval(Frozen):
+    """From a moment in UTC, included, until another, not included."""
 
-    start: datetime
-    end: datetime
+    begins: datetime
+    ends: datetime
 
-    @property
-    def begins(self) -> datetime:
-        """The start, in UTC."""
-        return min(_utc(self.start, fold) for fold in (0, 1))
-
-    @property
-    def ends(self) -> datetime:
-        """The end, in UTC."""
-        return max(_utc(self.end, fold) for fold in (0, 1))
+    @classmethod
+    def between(cls, start: datetime, end: datetime) -> "Interval":
+        """The longer one, where a clock that is changed shows one of them twice, or not at all."""
+        return cls(min(_utc(start, 0), _utc(start, 1)), max(_utc(end, 0), _utc(end, 1)))
 
     def holds(self, moment: datetime) -> bool:
         """Whether this moment is inside."""
@@ -150,11 +140,9 @@ def next_change(moment: datetime, windows: Iterable[Window], freezes: Iterable[I
 
 @lru_cache(maxsize=256)  # rules share windows, and a decision is made in rounds
 def _changed_minute(window: Window, before: datetime) -> datetime | None:
-    """The first minute after one at which the window is what it is not then: open or closed.
-
-    Each is looked at: a clock that is put forward can jump inside, and one that is put back can return there.
-    """
+    """The first minute after one at which the window is what it is not then: open or closed."""
     was_open = window.is_open(before)
+    # each is looked at: a clock that is put forward can jump inside, and one that is put back can return there
     later = (before + timedelta(minutes=n) for n in range(1, _LONGEST_WAIT))
     return next((minute for minute in later if window.is_open(minute) is not was_open), None)
 

@@ -13,8 +13,7 @@ from typing import Final, NamedTuple
 
 from deploystep.core.build import ProjectSlug
 from deploystep.core.frozen import dataclass, replace
-from deploystep.core.source import Diagnostic, Pos, Severity, SourceFile, Span
-from deploystep.core.text import shown, visible
+from deploystep.core.source import Diagnostic, Pos, Severity, SourceFile, Span, shown, visible
 from deploystep.migrate import config as files
 from deploystep.migrate import rules
 from deploystep.migrate.calls import Call, in_text

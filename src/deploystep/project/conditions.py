@@ -21,8 +21,7 @@ from typing import Any, Final, TypeAlias
 from deploystep.core.build import Branch, Tag
 from deploystep.core.facts import OPPOSITE, Answer, kleene_and, kleene_or
 from deploystep.core.frozen import dataclass, replace
-from deploystep.core.patterns import Kind, Pattern, PatternError
-from deploystep.core.patterns.reading import MOST_STATES, RegexReader, state_count
+from deploystep.core.patterns import MOST_STATES, Kind, Pattern, PatternError, RegexReader, state_count
 from deploystep.project.reading import Items, Map, Node, Text, Typed, all_texts, at, key_line, typed
 
 

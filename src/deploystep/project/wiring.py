@@ -9,17 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, TypeAlias
 
 from deploystep.core.build import Branch, Tag
+from deploystep.core.decide import own_job
 from deploystep.core.deploy import NAME as DEPLOY_KEY
 from deploystep.core.deploy import carries_key
 from deploystep.core.facts import Answer
 from deploystep.core.frozen import dataclass
-from deploystep.core.matchers import own_job
 from deploystep.core.parameters import Scalar, Template
 from deploystep.core.patterns import Pattern, is_legal_ref
 from deploystep.core.patterns.proofs import overlap, witness
 from deploystep.core.rules import Alternative, Deploy, FlagIs, NameIs, Rule, RuleSet
-from deploystep.core.source import Diagnostic, Place, Severity, Span, Spanned
-from deploystep.core.text import did_you_mean, shown
+from deploystep.core.source import Diagnostic, Place, Severity, Span, Spanned, did_you_mean, shown
 from deploystep.project.conditions import UNKNOWN, Runs, Trigger, Unknown, Value, parameters_in, regex_of
 from deploystep.project.config import RUN, VERSION_2, Call, Config, Declared, Job, JobSteps, Read, WorkflowRuns, job_of
 from deploystep.project.reading import ConfigUnreadable, all_texts, at, key_line, map_of, read_yaml, texts_of, under

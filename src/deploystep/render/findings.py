@@ -13,8 +13,7 @@ from xml.etree import ElementTree as ET
 from deploystep import __version__
 from deploystep.app.report import Report
 from deploystep.core.codes import CODES
-from deploystep.core.source import Diagnostic
-from deploystep.core.text import visible
+from deploystep.core.source import Diagnostic, visible
 
 FromRoot: TypeAlias = Callable[[str], str]  #: a path as these tools want it: from the root of the repository
 

@@ -9,7 +9,7 @@ from deploystep.core.decide import Verdict
 from deploystep.core.errors import ExitCode
 from deploystep.core.facts import Trace
 from deploystep.core.html import Element, Node, badge, element, facts, link, page
-from deploystep.core.text import clipped, visible
+from deploystep.core.source import clipped, visible
 from deploystep.core.times import DAYS
 from deploystep.render import text
 from deploystep.render.document import build_of

@@ -12,8 +12,7 @@ from deploystep.core.deploy import Outcome
 from deploystep.core.errors import ExitCode
 from deploystep.core.frozen import dataclass
 from deploystep.core.nodes import NOT_EXECUTED
-from deploystep.core.source import Diagnostic, SourceFile
-from deploystep.core.text import visible
+from deploystep.core.source import Diagnostic, SourceFile, visible
 
 if TYPE_CHECKING:
     from datetime import datetime

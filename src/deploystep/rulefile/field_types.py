@@ -12,8 +12,7 @@ from deploystep.core.facts import branch_named
 from deploystep.core.frozen import dataclass, replace
 from deploystep.core.parameters import parse_template
 from deploystep.core.patterns import Kind, PatternError, is_legal_ref, parse
-from deploystep.core.source import Problem, Span, Spanned
-from deploystep.core.text import clipped, did_you_mean, nearest, shown
+from deploystep.core.source import Problem, Span, Spanned, clipped, did_you_mean, nearest, shown
 from deploystep.core.times import DAYS, UnknownZone, read_moment, read_now, read_window, zone, zone_names
 from deploystep.rulefile.yaml_reader import BACKSLASH, Map, Node, Report, Sequence, Text
 

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Final
 
-from deploystep.core.build import Branch, BuildContext, ParallelNode, Tag, Variables, is_fork, is_request, request_of
+from deploystep.core.build import Branch, BuildContext, ParallelNode, Tag, Variables, is_fork, request_of
 from deploystep.core.rules import Given
 from deploystep.core.source import SourceFile
 from deploystep.rulefile.field_types import Field, Fields
@@ -46,7 +46,7 @@ def _given(facts: Fields, ref: Branch | Tag) -> Given:
     variables = Variables(environ | ({"CIRCLE_USERNAME": stated["user"]} if "user" in stated else {}))
     number = int(stated["pull_request"].replace("false", "0")) if "pull_request" in stated else request_of(ref)
     requests, user, fork = (number,) if number else (), variables.get("CIRCLE_USERNAME"), facts["fork"]
-    fork = is_fork(variables, ref) if fork is None else fork or is_request(ref)
+    fork = is_fork(variables, ref) if fork is None else fork or request_of(ref) is not None
     build = BuildContext(None, ref, environ["CIRCLE_SHA1"], ParallelNode(0, 1), requests, fork, user, variables)
     jobs = None if facts["jobs"] is None else {name.value: status.value for name, status in facts["jobs"]}
     changed, merged = (facts[key] and tuple(text.value for text in facts[key]) for key in ("changed", "merged_into"))

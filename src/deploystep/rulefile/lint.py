@@ -9,15 +9,13 @@ from typing import Final
 
 from deploystep.core import rules as core
 from deploystep.core.build import Branch, BuildContext, ParallelNode, Tag, Variables
-from deploystep.core.decide import condition
+from deploystep.core.decide import concerns, condition
 from deploystep.core.deploy import carries_key, own_variables
 from deploystep.core.facts import Answer, Facts
 from deploystep.core.frozen import replace
-from deploystep.core.matchers import concerns
 from deploystep.core.patterns import Pattern, PatternSet
 from deploystep.core.patterns.automaton import WORK
-from deploystep.core.source import Pos, Span, Spanned
-from deploystep.core.text import clipped, nearest, shown
+from deploystep.core.source import Pos, Span, Spanned, clipped, nearest, shown
 from deploystep.core.times import next_opening
 from deploystep.rulefile.yaml_reader import Report, Stopped
 
@@ -74,7 +72,7 @@ def _is_within(narrow: core.Matcher, wide: core.Matcher) -> bool:
 
 def _covers(covering: tuple[Pattern, ...], covered: Pattern) -> bool:
     WORK.left -= len(covering) * _PER_COMPARISON
-    if covered in covering or WORK.is_done:
+    if covered in covering or WORK.left <= 0:
         return covered in covering
     if (text := covered.only_match) is not None:
         return any(pattern.matches(text) for pattern in covering)
@@ -129,7 +127,7 @@ def _warn_of_pairs(rules: core.RuleSet, report: Report) -> None:
         names = ", ".join(f"${{{name}}}" for name in sorted(own_variables(rule.deploy)))
         what = f"a rerun cannot tell for which {names} a run of rule {shown(rule.name.value)} was sent"
         report.add("W311", what, rule.deploy.span, f"send the deploy key: {_KEY}")
-    if WORK.is_done:
+    if WORK.left <= 0:
         what = "not every rule and pattern of this file is compared with the others: too large"
         report.add("W313", what, rules.rules[0].span, "write fewer or simpler patterns to have all of it compared")
 
@@ -141,7 +139,7 @@ def _pairs(rules: Iterable[core.Rule], key: Callable[[core.Rule], Hashable]) -> 
         group = groups.setdefault(key(second), [])
         for first in group if key(second) is not None else ():
             WORK.left -= _PER_PAIR
-            if WORK.is_done:
+            if WORK.left <= 0:
                 return
             yield first, second
         group.append(second)
@@ -151,7 +149,7 @@ def _both_fire(first: core.Rule, second: core.Rule) -> BuildContext | None:
     """A build in which both fire as far as the environment decides. What git knows can be so for both at once."""
     for one, other in product(first.when.alternatives, second.when.alternatives):
         matchers = (*one.matchers, *other.matchers)
-        build = None if WORK.is_done or _named("author", matchers) else witness(matchers)
+        build = None if WORK.left <= 0 or _named("author", matchers) else witness(matchers)
         if build is not None:
             WORK.left -= _PER_JUDGEMENT * (len(first.when.alternatives) + len(second.when.alternatives))
             stops, facts = [rule.unless for rule in (first, second) if rule.unless], Facts(build)

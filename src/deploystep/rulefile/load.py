@@ -13,8 +13,7 @@ from deploystep.core.deploy import carries_key
 from deploystep.core.facts import Base, ChangedSince, branch_named
 from deploystep.core.frozen import dataclass, replace
 from deploystep.core.patterns.automaton import WORK
-from deploystep.core.source import Diagnostic, SourceFile, Span, Spanned, in_order
-from deploystep.core.text import clipped, did_you_mean, shown
+from deploystep.core.source import Diagnostic, SourceFile, Span, Spanned, clipped, did_you_mean, in_order, shown
 from deploystep.core.times import Interval, Window, zone
 from deploystep.rulefile import lint
 from deploystep.rulefile.field_types import AS_WINDOW, UNZONED, Field, Fields
@@ -26,7 +25,7 @@ T = TypeVar("T")
 Choices = tuple[Fields, ...]
 _FILE: Final = Field("the rule file", FILE, "version: 1", "")
 _LAST: Final = ChangedSince(Base.LAST_DEPLOY)
-_KNOWN: Final = params.PUBLIC_VARIABLES | params.DERIVED.keys()
+_KNOWN: Final = params.PUBLIC_VARIABLES | {*params.DERIVED}
 _AS_SINCE: Final = "write since: previous-commit, since: {ref: NAME} or since: last-deploy"
 _PR: Final = ("pull_request fork", "unset where {} fires without a pull request", "add pull_request: true")
 _FORK: Final = ("fork", "always unset in {} without fork: true", "send ${pr.number}")
@@ -71,7 +70,7 @@ def examine(source: SourceFile) -> Examined:
 
 def _read(source: SourceFile, report: Report) -> core.RuleSet:
     """As much as could be read. Raises Stopped where nothing could; the report has all that is wrong."""
-    WORK.begin()
+    WORK.left = WORK.MOST
     node = read(source, report, _FILE.example)
     before = report.diagnostics[:]
     file = FILE.read(node, _FILE, report)
@@ -149,13 +148,17 @@ class _Loader:
 
     def _freeze(self, freeze: Fields) -> core.Freeze | None:
         start, until = freeze["from"], freeze["until"]
-        interval = Interval(self._moment(start), self._moment(until)) if start and until else None
-        if interval and interval.start >= interval.end:
+        moments = (self._moment(start), self._moment(until)) if start and until else None
+        if moments and moments[0] >= moments[1]:
             self.report.add("E405", "'until' is not after 'from'", until.span)
-        if freeze.unread or interval is None:
+        if freeze.unread or moments is None:
             return None
-        environments, exempt = _values(freeze["environments"]), _values(freeze["except"])
-        return core.Freeze(freeze["name"].value, interval, environments, exempt, _value(freeze["reason"]), freeze.span)
+        of, environments, exempt = (
+            Interval.between(*moments),
+            _values(freeze["environments"]),
+            _values(freeze["except"]),
+        )
+        return core.Freeze(freeze["name"].value, of, environments, exempt, _value(freeze["reason"]), freeze.span)
 
     def _target(self, name: Spanned[str], target: Fields) -> core.Target | None:
         if at := target.both("branch", "tag"):

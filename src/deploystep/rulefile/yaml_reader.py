@@ -9,8 +9,7 @@ import yaml
 
 from deploystep.core.errors import RuleFileInvalid
 from deploystep.core.frozen import dataclass
-from deploystep.core.source import Diagnostic, Pos, Severity, SourceFile, Span, in_order
-from deploystep.core.text import clipped, shown, visible
+from deploystep.core.source import Diagnostic, Pos, Severity, SourceFile, Span, clipped, in_order, shown, visible
 
 _MOST_PROBLEMS: Final = 1_000
 MAX_BYTES: Final = 1024 * 1024

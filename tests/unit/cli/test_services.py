@@ -128,7 +128,7 @@ def test_the_variable_that_holds_the_token(variables: Any, named: str | None, na
 def test_the_token_is_no_fact_about_the_build(named: str | None, more: dict[str, Any]) -> None:
     """Whatever other variable holds it too."""
     live = services(environ(**{named or "CIRCLE_TOKEN": TOKEN, "COPY": TOKEN, "OTHER": "x"}), token_env=named, **more)
-    assert {"COPY", "MINE", "CIRCLE_TOKEN"}.isdisjoint(live.build.variables.names())
+    assert {"COPY", "MINE", "CIRCLE_TOKEN"}.isdisjoint(live.build.variables.keys())
     assert live.build.variables.get("OTHER") == "x"
 
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from builds import build, rules
 
-from deploystep.core.decide import Judgement, Verdict, decide
+from deploystep.core.decide import Judgement, Verdict, decide, holds_of
 from deploystep.core.facts import Answer, Answered, Facts, JobsOf, Known, Question, Unavailable
-from deploystep.core.matchers import holds_of
 from deploystep.core.times import read_moment, zone
 
 if TYPE_CHECKING:

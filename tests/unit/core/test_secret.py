@@ -46,7 +46,7 @@ def test_read(text: str, address: str) -> None:
     assert (str(read), read.app) == (address, "https://app.circleci.com" if is_cloud else address)
 
 
-LOCAL, USER, PATH = "plain http is for this machine", "must not hold a user", "without a path"
+LOCAL, USER, PATH = "plain http is for this machine", "without a user", "or a path"
 
 
 @pytest.mark.parametrize(

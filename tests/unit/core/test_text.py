@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deploystep.core.nodes import other_node
-from deploystep.core.text import did_you_mean, nearest
+from deploystep.core.source import did_you_mean, nearest
 
 KNOWN = ("branch", "tag", "paths", "pull_request", "office-hours")
 MEANT = {"brnch": "branch", "barnch": "branch", "BRANCH": "branch", "tga": "tag", "tg": "tag", "xyz": None, "": None}

@@ -47,7 +47,7 @@ def is_open(text: str, moment: str) -> bool:
 def opening(moment: str, *windows: str, freezes: tuple[tuple[str, str], ...] = ()) -> str | None:
     """The next opening as the clock of the moment's own zone shows it, `+` where it does so for the second time."""
     now = at(moment)
-    found = next_opening(now, tuple(map(window, windows)), tuple(Interval(at(a), at(b)) for a, b in freezes))
+    found = next_opening(now, tuple(map(window, windows)), tuple(Interval.between(at(a), at(b)) for a, b in freezes))
     if found is None:
         return None
     assert found.utcoffset() == timedelta(0), "openings are told in UTC"
@@ -218,7 +218,7 @@ def test_an_hour_that_the_clock_skips_or_shows_twice(text: str, moment: str, exp
 
 @pytest.mark.parametrize(("start", "end", "inside", "outside"), FREEZES_AND_MOMENTS)
 def test_a_freeze(start: str, end: str, inside: str, outside: str | None) -> None:
-    freeze = Interval(at(start), at(end))
+    freeze = Interval.between(at(start), at(end))
     assert freeze.holds(at(inside))
     assert outside is None or not freeze.holds(at(outside))
 
@@ -235,7 +235,7 @@ def test_an_opening_is_the_start_of_a_minute_unless_it_is_now_and_is_found_howev
     assert next_opening(at("2026-06-15 09:00:30"), (window("Mon 09:00-17:00"),), ()) == at("2026-06-15 09:00:30")
     first = at("2026-06-15 00:00")
     mondays = tuple(first + timedelta(weeks=n) for n in range(30))
-    freezes = tuple(Interval(day, day + timedelta(days=1)) for day in mondays)
+    freezes = tuple(Interval.between(day, day + timedelta(days=1)) for day in mondays)
     assert next_opening(first, (window("Mon 00:00-24:00"),), freezes) == first + timedelta(weeks=30)
     assert next_opening(first, (Window("never", frozenset(), 540, 1020, UTC),), ()) is None
 
@@ -252,7 +252,9 @@ WINDOWS = st.builds(
     st.integers(1, 1439),
     PLACES,
 )
-FREEZES = st.builds(lambda start, hours: Interval(start, start + timedelta(hours=hours)), MOMENTS, st.integers(1, 60))
+FREEZES = st.builds(
+    lambda start, hours: Interval.between(start, start + timedelta(hours=hours)), MOMENTS, st.integers(1, 60)
+)
 
 
 @settings(deadline=None, max_examples=60)
@@ -304,7 +306,7 @@ def test_spans_are_the_minutes_in_which_a_window_is_open(moment: datetime) -> No
 def test_the_next_change_is_the_first_of_all_and_for_ever_is_none() -> None:
     judged = window("Mon 09:00-10:00")
     monday = at("2026-06-15 09:30")
-    freeze = Interval(monday + timedelta(minutes=5), datetime.max.replace(tzinfo=UTC))
+    freeze = Interval.between(monday + timedelta(minutes=5), datetime.max.replace(tzinfo=UTC))
     assert next_change(monday, [judged], [freeze]) == monday + timedelta(minutes=5)
     assert next_change(monday, [judged], []) == monday + timedelta(minutes=30)
     assert next_change(monday + timedelta(minutes=5), [], [freeze]) is None

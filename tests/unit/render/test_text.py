@@ -16,8 +16,7 @@ from deploystep.app.report import Report
 from deploystep.core.deploy import Outcome
 from deploystep.core.errors import EnvironmentInvalid, ExitCode, Refused, RuleFileInvalid, ToolError, Uncertain
 from deploystep.core.runs import Created, WorkflowState
-from deploystep.core.source import Diagnostic, Pos, Severity, SourceFile, Span
-from deploystep.core.text import visible
+from deploystep.core.source import Diagnostic, Pos, Severity, SourceFile, Span, visible
 from deploystep.render.text import Style, diagnostics, failure, result
 
 PLAIN = Style()

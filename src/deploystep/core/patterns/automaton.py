@@ -1,17 +1,14 @@
-"""Patterns and what they match, found by automata over code points: in time linear in the text.
-
-A pattern is a tree over intervals of code points. Trees become one nondeterministic automaton; the states of a
-deterministic one are built from it where some text leads.
-"""
+"""Patterns and what they match, found in time linear in the text: by automata over intervals of code points."""
 
 from __future__ import annotations
 
 from enum import Enum
 from functools import lru_cache, reduce
+from itertools import accumulate
 from sys import maxunicode
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,8 +25,7 @@ class Kind(Enum):
     NAME = "text"
 
 
-@dataclass(frozen=True, slots=True)
-class Chars:
+class Chars(Frozen):
     """Exactly one character out of sorted intervals that neither overlap nor touch (both ends included)."""
 
     ranges: tuple[tuple[int, int], ...]
@@ -61,15 +57,13 @@ class Chars:
         return any(low <= code_point <= high for low, high in self.ranges)
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Frozen):
     """Any one of some rows, of which there is at least one; the parts of a row follow one another."""
 
     rows: tuple[tuple[Node, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(Frozen):
     """The part at least `low` and at most `high` times; without `high` there is no upper limit."""
 
     part: Node
@@ -81,10 +75,7 @@ Node: TypeAlias = Chars | Rows | Repeat
 
 
 def sample(node: Node) -> tuple[str, int]:
-    """Name some text that the node matches, and with how many of its characters all begin that it matches.
-
-    These are all of its characters exactly where the node matches no other text.
-    """
+    """Name some text that the node matches, and how many of its characters begin each (all, where it is the sole)."""
     if isinstance(node, Chars):
         low, high = node.ranges[0]
         if low == high and len(node.ranges) == 1:
@@ -107,28 +98,15 @@ def sample(node: Node) -> tuple[str, int]:
 
 
 class Work:
-    """How much work comparing the patterns of one file may yet take, in members of states: a million take a second.
-
-    It is counted and not timed, so that the same is said of a file on each machine.
-    """
+    """How much comparing the patterns of one file may yet take, in members of states: about a million a second."""
 
     left = MOST = 4_000_000
-
-    def begin(self) -> None:
-        """Begin with another file."""
-        self.left = self.MOST
-
-    @property
-    def is_done(self) -> bool:
-        """Whether nothing more is compared."""
-        return self.left <= 0
 
 
 WORK: Final = Work()
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(Frozen):
     """A pattern that was read; made by `parse`, and equal to each other one of the same text and kind."""
 
     text: str
@@ -143,7 +121,7 @@ class Pattern:
 
     @lru_cache(maxsize=8_192)  # noqa: B019 - patterns are few and live as long
     def sample(self) -> tuple[str, int]:
-        """Name some text that the pattern matches, and with how many of its characters all begin that it matches."""
+        """As `sample` says of its node."""
         return sample(self.node)
 
     @property
@@ -166,19 +144,12 @@ class Pattern:
     def viable_prefix(self, value: str) -> str:
         """Return the longest beginning of the value that could still grow into a match."""
         automaton = automaton_of((self,))
-        state = automaton.start
-        for length, character in enumerate(value):
-            state = automaton.run(character, state)
-            if not state.members:
-                return value[:length]
-        return value
+        states = accumulate(value, lambda state, character: automaton.run(character, state), initial=automaton.start)
+        return value[: sum(bool(state.members) for state in states) - 1]
 
 
 class Alphabet(dict[int, str]):
-    """Maps each code point to the first that was seen of those that no set tells apart: a state needs few transitions.
-
-    This is for `str.translate`: nothing in Python reads text faster.
-    """
+    """For `str.translate`: each code point becomes the first that was seen of those that no set tells apart."""
 
     def __init__(self, sets: Iterable[Chars]) -> None:
         self.sets = tuple(dict.fromkeys(sets))
@@ -186,28 +157,22 @@ class Alphabet(dict[int, str]):
 
     def __missing__(self, code_point: int) -> str:
         told = tuple([chars.holds(code_point) for chars in self.sets])
-        symbol = self[code_point] = self._symbols.setdefault(told, chr(code_point))
-        return symbol
+        return self.setdefault(code_point, self._symbols.setdefault(told, chr(code_point)))
 
 
-class State:
-    """All that the text so far may have led to; without members nothing that follows can match any more.
+class State(NamedTuple):
+    """All that the text so far may have led to; without members nothing that follows can match any more."""
 
-    The labels name the patterns that match the text as it is.
-    """
-
-    __slots__ = ("labels", "members", "moves")
-
-    def __init__(self, members: frozenset[int], labels: frozenset[int]) -> None:
-        self.members, self.labels = members, labels
-        self.moves: dict[str, State] = {}
+    members: frozenset[int]
+    labels: frozenset[int]  # the patterns that match the text as it is
+    moves: dict[str, State]
 
 
 class PatternSet:
     """Many patterns in one automaton: a value is read once, however many they are. A label is a position, from 0.
 
-    States of the nondeterministic automaton are numbers. Equal beginnings of several trees share theirs. That is sound
-    because what leads to a number is settled when `_append` returns it: later construction only adds ways out of it.
+    States of the nondeterministic automaton are numbers; those of a deterministic one are made where a text leads.
+    Equal beginnings share numbers, which is sound: what leads to a number is settled when `_append` returns it.
     """
 
     def __init__(self, patterns: Iterable[Pattern], most: int = _REMEMBERED) -> None:
@@ -254,8 +219,7 @@ class PatternSet:
 
     def _closure(self, numbers: Iterable[int]) -> frozenset[int]:
         """Add what can be reached without a character; keep what an edge leaves or a tree ends at."""
-        reached = set[int]()
-        pending = list(numbers)
+        reached, pending = set[int](), list(numbers)
         while pending:
             at = pending.pop()
             if at not in reached:
@@ -288,20 +252,17 @@ class PatternSet:
         if members not in self._states:
             if self._room < 0:  # to start afresh is cheaper and simpler than to choose what to forget
                 for state in self._states.values():
-                    state.moves = {}  # so that the old states do not keep each other alive
+                    state.moves.clear()  # so that the old states do not keep each other alive
                 self._states.clear()
                 self._steps.clear()
                 self._room = self._most
             self._room -= len(members) + 1
             labels = frozenset(label for at in members for label in self._labels.get(at, ()))
-            self._states[members] = State(members, labels)
+            self._states[members] = State(members, labels, {})
         return self._states[members]
 
     def matching_sorted(self, values: Iterable[str]) -> Iterator[frozenset[int]]:
-        """Give for each value the labels of the patterns that match it.
-
-        A folder is read once for all values in it that follow each other, so sorted values take the least time.
-        """
+        """Give for each value the labels of the patterns that match it; a folder is read once for values in a row."""
         folder, after_folder = "", self.start
         for value in values:
             length = value.rfind("/") + 1

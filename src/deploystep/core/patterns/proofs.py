@@ -1,7 +1,4 @@
-"""What can be proved about whole patterns: that they overlap, that one covers another, that no name can match.
-
-Each function says in which direction its answer is a claim, because a search that was cut short claims nothing.
-"""
+"""What can be proved about whole patterns; a search that was cut short claims nothing."""
 
 from __future__ import annotations
 
@@ -9,10 +6,9 @@ from collections import deque
 from sys import maxunicode
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from deploystep.core.patterns import ANYTHING, parse
 from deploystep.core.patterns.automaton import WORK, Kind, Pattern, PatternSet, Rows, automaton_of
-from deploystep.core.patterns.reading import ANYTHING, parse
-from deploystep.core.source import Problem
-from deploystep.core.text import shown
+from deploystep.core.source import Problem, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,10 +35,7 @@ FORBIDDEN: Final = {
 
 
 def overlap(a: Sequence[Pattern], b: Sequence[Pattern]) -> str | None:
-    """Return a legal name that a pattern of `a` and a pattern of `b`, all of one kind, both match.
-
-    A name is a proof. None claims nothing: the search may have been cut short.
-    """
+    """Return a legal name that a pattern of `a` and one of `b`, all of one kind, both match; None claims nothing."""
     WORK.left -= len(a) * len(b) // 8
     # what both begin with may leave no room for a common name; plain names are all beginning
     mine, yours = (tuple(text[:sure] for text, sure in map(Pattern.sample, patterns)) for patterns in (a, b))
@@ -57,10 +50,7 @@ def witness(pattern: Pattern, unlike: Sequence[Pattern]) -> str | None:
 
 
 def covers(covering: Sequence[Pattern], covered: Pattern) -> bool:
-    """Prove that each legal name that `covered` matches is matched by one of `covering` as well.
-
-    False claims nothing: there may be such a name, or the search was cut short. All patterns are of one kind.
-    """
+    """Prove that one of `covering`, all of its kind, matches each legal name that `covered` does; False: nothing."""
     if covered.node in (pattern.node for pattern in covering):
         return True  # plain to see, while a proof may be long
     text, forbidden = covered.example, tuple(FORBIDDEN[covered.kind])
@@ -70,15 +60,11 @@ def covers(covering: Sequence[Pattern], covered: Pattern) -> bool:
 
 
 def why_no_ref(pattern: Pattern, noun: str) -> Problem | None:
-    """Explain why git allows no name that the pattern matches; None if there is one or nothing was proved.
-
-    `noun` is what the pattern is for: branch or tag.
-    """
+    """Explain why git allows no branch or tag (`noun`) that the pattern matches; None where nothing was proved."""
     if not covers((), pattern):
         return None
     reasons = (words for each, words in FORBIDDEN[Kind.REF].items() if find_name(((pattern,),), ((each,),)) == "")
-    name = pattern.only_match
-    claim = f"match {shown(pattern.text)}" if name is None else f"be called {shown(name)}"
+    claim = f"match {shown(pattern.text)}" if (name := pattern.only_match) is None else f"be called {shown(name)}"
     message = f"no {noun} can {claim} (git does not allow {next(reasons, 'any such name')})"
     return Problem("E207", message, "", 0, len(pattern.text))
 
@@ -86,11 +72,10 @@ def why_no_ref(pattern: Pattern, noun: str) -> Problem | None:
 def find_name(all_of: _Sets, none_of: _Sets, limit: int = _SEARCH_LIMIT) -> str | None:
     """Search for a short and friendly text that each of `all_of` matches and none of `none_of`.
 
-    The empty text, which is no name, is the proof that there is none; None says that the search was cut short. A tuple
-    of patterns matches what one of them matches. The search goes breadth-first through the product of their automata;
-    `limit` bounds its work, in members of states looked at, and so does what is left for the whole file.
+    The empty text, which is no name, is the proof that there is none; None: cut short, by `limit` or what is left for
+    the file. A tuple of patterns matches what one of them does. The product of the automata is searched breadth-first.
     """
-    if WORK.is_done or (all_of, none_of) in _FOUND:
+    if WORK.left <= 0 or (all_of, none_of) in _FOUND:
         return _FOUND.get((all_of, none_of))
     automata = [automaton_of(patterns) for patterns in (*all_of, *none_of)]
     WORK.left -= _PER_SEARCH * len(automata)
