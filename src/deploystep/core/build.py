@@ -40,7 +40,7 @@ CLOUD: Final = "https://circleci.com"
 #: CircleCI sets these only in builds of forks (GitHub OAuth, Bitbucket Cloud).
 FORK_VARIABLES: Final = ("CIRCLE_PR_REPONAME", "CIRCLE_PR_USERNAME")
 _VCS: Final = {"gh": "gh", "github": "gh", "bb": "bb", "bitbucket": "bb", "circleci": "circleci"}
-_URLS: Final = ("CIRCLE_PULL_REQUEST", "CIRCLE_PULL_REQUESTS")
+URLS_OF_REQUESTS: Final = ("CIRCLE_PULL_REQUEST", "CIRCLE_PULL_REQUESTS")
 _NUMBERS: Final = ("CIRCLE_NODE_INDEX", "CIRCLE_NODE_TOTAL", "CIRCLE_BUILD_NUM", "CIRCLE_PR_NUMBER")
 
 
@@ -187,7 +187,7 @@ class BuildContext(Frozen):
         requests = _pull_requests(variables, origin, problems)
         if (of := request_of(ref)) is not None:
             requests = {of}  # what the build is of is not asked of other variables
-        elif request is not None and variables.first(_URLS) is None:
+        elif request is not None and variables.first(URLS_OF_REQUESTS) is None:
             requests = {request}
         if node.index >= node.total or (index is None and node.total > 1):  # each node would take itself for the first
             found = f"CIRCLE_NODE_INDEX is {_shown(variables.get(_NUMBERS[0]))} and CIRCLE_NODE_TOTAL is {node.total}"
@@ -234,10 +234,10 @@ def _pull_requests(variables: Variables, origin: str | None, problems: list[str]
     # every name of this repository: after it was renamed, variables may hold two
     named = (Repository.parse(url) for url in (variables.get("CIRCLE_REPOSITORY_URL"), origin))
     own = {text.casefold() for text in (_name(variables), *(found.path for found in named if found)) if text}
-    form = re.compile(r"/*(.*?)(?:/-)?(?:/(?:pulls?|pull-requests|merge_requests))?/(\d{1,18})/?", re.ASCII)
-    for name in _URLS:
+    form = r"/*(.*?)(?:/-)?(?:/(?:pulls?|pull-requests|merge_requests))?/(\d{1,18})/?"
+    for name in URLS_OF_REQUESTS:
         for url in filter(None, map(str.strip, variables.get(name, "").split(","))):
-            request = form.fullmatch(_url(url).path)
+            request = re.fullmatch(form, _url(url).path, re.ASCII)
             if request is None:
                 problems.append(f"{name} is {url!r}: expected a URL that ends in the number")
             elif not own or request[1].casefold() in own:

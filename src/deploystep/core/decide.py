@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from deploystep.core import rules as core
-from deploystep.core.build import FORK_VARIABLES, BuildContext
+from deploystep.core.build import FORK_VARIABLES, URLS_OF_REQUESTS, BuildContext
 from deploystep.core.facts import (
     Answer,
     AuthorOf,
@@ -218,7 +218,9 @@ def _flag(matcher: core.FlagIs, build: BuildContext) -> Trace:
         is_so, because = build.fork, "this is a fork build" if build.fork else "fork — this is not a fork build"
     else:
         is_so = number is not None
-        because = f"pull request {number}" if is_so else "pull_request — there is none"
+        foreign = build.variables.first(URLS_OF_REQUESTS)
+        others = f"; {foreign} is of another repository" if foreign else ""
+        because = f"pull request {number}" if is_so else f"pull_request — there is none{others}"
     return Trace.known(claim, because, matcher.span, holds=is_so is matcher.wanted)
 
 
