@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 from deploystep.adapters.files import decoded, unreadable
 from deploystep.core.build import Repository
 from deploystep.core.errors import UsageError
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 from deploystep.core.parameters import SECRET_VARIABLES
 from deploystep.core.source import SourceFile
 
@@ -18,8 +18,7 @@ _NONE: Final[Environ] = MappingProxyType({})
 NOT_HERE: Final = "run the step in the clone that CircleCI's checkout step makes"
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Frozen):
     """What git said: its exit code (0 is yes, 1 often no, below 0 none), its output, its complaint in plain words."""
 
     returncode: int

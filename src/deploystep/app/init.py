@@ -12,7 +12,7 @@ from typing import Final
 
 from deploystep.core.build import Branch
 from deploystep.core.facts import Answer
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 from deploystep.core.parameters import Scalar
 from deploystep.core.patterns import is_legal_ref
 from deploystep.core.patterns.proofs import witness
@@ -82,8 +82,7 @@ _DEPLOY: Final = """\
 {parameters}"""
 
 
-@dataclass(frozen=True, slots=True)
-class Clone:
+class Clone(Frozen):
     """What a clone tells. `options` are those with which commands find the rules, as ` --rules X`."""
 
     project: str | None  # where its remote names one

@@ -15,7 +15,7 @@ from deploystep.app.ports import History
 from deploystep.core.build import Branch, BuildContext, ParallelNode, Tag, Variables, is_fork, request_of
 from deploystep.core.decide import Decision, Judgement, Verdict, concerns, condition, holds_of, match
 from deploystep.core.facts import Answer, Answered, Facts, JobsOf, Question, Trace, negate
-from deploystep.core.frozen import dataclass, replace
+from deploystep.core.frozen import Frozen, replace
 from deploystep.core.rules import Alternative, EnvIs, FlagIs, Given, Matcher, NameIs, Rule, RuleSet
 from deploystep.core.source import Diagnostic
 from deploystep.core.times import next_change, open_spans, read_now, zone
@@ -36,8 +36,7 @@ _Words = tuple[str, str, tuple[Trace, ...], str]  # a rule, where it is, claims,
 _Refs = tuple[tuple[Alternative, Refs], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Frozen):
     """A build, and what becomes of each rule: `now`, and `later`, after the next change, where that is another outcome.
 
     `kind` is `branch`, `tag`, `case` or `pattern`. A case that states a time is judged at it, and has no `later`.
@@ -49,8 +48,7 @@ class Row:
     later: Decision | None
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(Frozen):
     """A window or a freeze in the week that begins today: when it is open, or holds, and for which rules."""
 
     name: str
@@ -60,8 +58,7 @@ class Lane:
     is_freeze: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Matrix:
+class Matrix(Frozen):
     """The whole picture at one moment.
 
     `change` is when a window or freeze next changes anything; the week of the lanes begins at `today`, a midnight.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias, TypeVar
 
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 
 T = TypeVar("T")
 #: Commands that deploy: by a trigger, or by a command of the job.
@@ -31,8 +31,7 @@ _DURATION: Final = (r"\d{1,6}[smh]?", "90s, 10m or 1h", _seconds)
 _WAIT: Final = (r"(?i:\d{1,6}[smh]?|true|yes|on|false|no|off|)", "90s, 10m or 1h", _seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(Frozen):
     """One option: which commands take it, how it is written and read. Without a metavar it is a switch.
 
     It beats its variable. The values of one that may be given often become a tuple or, with a form, a map.
@@ -64,8 +63,7 @@ def _option(default: T, *row: Any, is_argument: bool = False, **more: Any) -> T:
     return default
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Frozen):
     """What was asked for, by the command line and by DEPLOYSTEP_ variables. Durations are in seconds."""
 
     command: str

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from deploystep.core.build import Branch, BuildContext, Tag
 from deploystep.core.facts import Answered, AuthorOf, ChangedSince, IsMergedInto, MessageOf
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 from deploystep.core.rules import Given
 from deploystep.core.source import SourceFile
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from deploystep.core.secret import Address
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Frozen):
     """Where a ref is: its revision; None where there is no such ref, or, with `trouble`, where it could not be read."""
 
     revision: str | None

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from deploystep.core.deploy import Outcome, TriggerSpec
 from deploystep.core.errors import ExitCode, Interrupted, ToolError
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 from deploystep.core.rules import Case
 from deploystep.core.source import Diagnostic, SourceFile
 
@@ -42,8 +42,7 @@ class TriggerEntry:
         self.spec, self.url, self.request, self.outcome = spec, url, request, outcome
 
 
-@dataclass(frozen=True, slots=True)
-class TriedCase:
+class TriedCase(Frozen):
     """One case of the rule file and what was found wrong; nothing where it passed."""
 
     case: Case
@@ -73,8 +72,7 @@ class Gated:
         self.program = "".join(command[:1])  # the other words can hold secrets, and are not shown
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Frozen):
     """One thing that `doctor` looked at, what was found and the cure. `is_refusal`: CircleCI said no."""
 
     name: str

@@ -8,7 +8,7 @@ from typing import Final, Protocol, TypeAlias, TypeVar
 
 from deploystep.circleci import http
 from deploystep.circleci.http import Ask, Failure, Read, Request, Response, Result, Transport
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 from deploystep.core.retry import ATTEMPTS, Fate, next_step
 from deploystep.core.runs import Run
 
@@ -53,8 +53,7 @@ class Console(Protocol):
         """Something that may need attention, though the command goes on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recent:
+class Recent(Frozen):
     """Runs, newest first; where one does not tell its time, as they were listed."""
 
     runs: tuple[Run, ...]

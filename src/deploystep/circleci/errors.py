@@ -6,13 +6,12 @@ CircleCI docs, "API developer's guide", "Pipeline values and parameters"; change
 from deploystep.circleci.http import Failure, Response, Result, message_of, segment, shortened
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.errors import FactUnavailable, Refused, ToolError, Uncertain, Unreachable
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 from deploystep.core.retry import Fate
 from deploystep.core.rules import ApiVersion
 
 
-@dataclass(frozen=True, slots=True)
-class TriggerContext:
+class TriggerContext(Frozen):
     """One rule's trigger: its project and ref, and the API."""
 
     rule: str

@@ -8,23 +8,21 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from deploystep.core.build import Branch, ProjectSlug, Tag
-from deploystep.core.frozen import dataclass, field
+from deploystep.core.frozen import Frozen
 from deploystep.core.retry import Fate, Repeat
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Frozen):
     """One request to the configured host. `path` is percent-encoded, `body` is sent as JSON."""
 
     method: str
     path: str
     repeat: Repeat
     body: Mapping[str, Any] | None = None
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Frozen):
     """One complete answer. Header names are lower case."""
 
     status: int
@@ -32,8 +30,7 @@ class Response:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Frozen):
     """No complete answer came back: what is certain about the attempt, and why in a few words."""
 
     fate: Fate

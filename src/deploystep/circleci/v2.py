@@ -9,7 +9,7 @@ from deploystep.circleci.errors import TriggerContext, refused, uncertain
 from deploystep.circleci.http import JsonObject, Request, Response, Result, body_of, segment
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.errors import NothingRuns, ToolError
-from deploystep.core.frozen import dataclass, replace
+from deploystep.core.frozen import Frozen, replace
 from deploystep.core.retry import Repeat
 from deploystep.core.runs import Created, NodeState, Run, WorkflowState
 
@@ -172,8 +172,7 @@ def read_workflow(item: JsonObject) -> WorkflowState | None:
     return WorkflowState(identity, name, status, is_setup, created, reruns, stopped)
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Frozen):
     """A job of a workflow (v2 OpenAPI, Job)."""
 
     id: str | None

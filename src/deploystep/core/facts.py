@@ -9,7 +9,7 @@ from enum import Enum, IntEnum
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from deploystep.core.build import BuildContext
-from deploystep.core.frozen import Frozen, field, replace
+from deploystep.core.frozen import Frozen, replace
 from deploystep.core.source import Diagnostic, Severity, Span
 
 T_co = TypeVar("T_co", covariant=True)
@@ -161,7 +161,7 @@ class Facts(Frozen):
 
     build: BuildContext
     now: datetime | None = None
-    answers: Mapping[Question, Answered] = field(default_factory=dict)
+    answers: Mapping[Question, Answered] = {}
 
     def told(self, claim: str, question: Question, span: Span, tell: Callable[[Any], Trace]) -> Trace:
         """What follows from the answer to a question, which `tell` is given as it is Known."""

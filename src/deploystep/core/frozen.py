@@ -4,29 +4,23 @@ For a hundred classes that takes longer than a step that finds nothing to do. He
 used is offered: no field is inherited.
 """
 
-from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Frozen", "dataclass", "field", "replace"]
-
-
-class _Field:
-    def __init__(self, *, default_factory: Callable[[], object]) -> None:
-        self.make = default_factory
+__all__ = ["Frozen", "replace"]
 
 
 def _made(written: Any) -> Any:
     names = tuple(written.__annotations__)
     usual = {name: written.__dict__[name] for name in names if name in written.__dict__}
-    key: Callable[[Any], Any] = attrgetter(*names) if names else lambda _value: ()
+    key: Any = attrgetter(*names) if names else lambda _value: ()
 
     def init(self: object, *values: object, **named: object) -> None:
         if named or len(values) != len(names):
             given = {**usual, **dict(zip(names, values)), **named}  # noqa: B905 - there may be fewer of either
             if len(given) != len(names) or len(values) > len(names) or not named.keys() <= set(names[len(values) :]):
                 raise TypeError(f"{made.__name__} takes {', '.join(names)}, each given once")
-            values = tuple([value.make() if isinstance(value, _Field) else value for value in map(given.get, names)])
+            values = tuple(map(given.get, names))
         for put, value in zip(puts, values):  # noqa: B905 - both are as long as the names
             put(self, value)
 
@@ -61,11 +55,11 @@ def _replace(value: Any, **changes: object) -> Any:
 
 
 if TYPE_CHECKING:
-    from dataclasses import dataclass, field, replace
+    from dataclasses import replace
 
     from typing_extensions import dataclass_transform
 
-    @dataclass_transform(frozen_default=True, field_specifiers=(field,))
+    @dataclass_transform(frozen_default=True)
     class Frozen:
         """A frozen value: its fields are the names that its class annotates."""
 else:
@@ -75,4 +69,4 @@ else:
 
         __slots__ = ()
 
-    dataclass, field, replace = lambda **_: _made, _Field, _replace
+    replace = _replace

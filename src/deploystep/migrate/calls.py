@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from deploystep.core.frozen import dataclass, replace
+from deploystep.core.frozen import Frozen, replace
 from deploystep.migrate import shell
 from deploystep.migrate.shell import ASSIGNMENT, TAG, Command, List, Uncertain
 
@@ -36,8 +36,7 @@ _KNOWN_FIELDS: Final = re.compile(r"branch|tag|revision|job|build_parameters\[[\
 _NAMED: Final = re.compile(r"(?:build_parameters|parameters)\[([^\]]+)\]")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Frozen):
     """A request that triggers: `api` is v1, v1.1 or v2, `endpoint` one of trigger, tree, build, retry, ssh, config.
 
     `project` is as written, `token` the variable that holds the token; what cannot be read is empty. It `is_whole`

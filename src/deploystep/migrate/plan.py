@@ -12,7 +12,7 @@ from shlex import quote
 from typing import Final, NamedTuple
 
 from deploystep.core.build import ProjectSlug
-from deploystep.core.frozen import dataclass, replace
+from deploystep.core.frozen import Frozen, replace
 from deploystep.core.source import Diagnostic, Pos, Severity, SourceFile, Span, shown, visible
 from deploystep.migrate import config as files
 from deploystep.migrate import rules
@@ -77,8 +77,7 @@ class Change(NamedTuple):
         return frozenset(line for kind, a, b, _, _ in codes if kind != "equal" for line in range(a + 1, b + 1))
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
+class Migration(Frozen):
     """All that was found, the changed files, and what could not be read or changed.
 
     `read` are the paths of what was looked through; `next` is what to do where the changes are written.

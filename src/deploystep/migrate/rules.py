@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from deploystep.core.build import ProjectSlug
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 from deploystep.core.parameters import TOKEN_VARIABLES
 from deploystep.core.source import SourceFile
 from deploystep.migrate.calls import Request
@@ -28,8 +28,7 @@ _DOES: Final = {
 _SOME_BRANCH: Final = Condition(("BRANCH",))
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Frozen):
     """One thing found, at its place (from 1).
 
     `kind` is deploy-step, call, or for what is no alarm v2-call or config-run; `advice` are lines to write;

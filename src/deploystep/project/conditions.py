@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias
 
 from deploystep.core.build import Branch, Tag
 from deploystep.core.facts import OPPOSITE, Answer, kleene_and, kleene_or
-from deploystep.core.frozen import dataclass, replace
+from deploystep.core.frozen import Frozen, replace
 from deploystep.core.patterns import MOST_STATES, Kind, Pattern, PatternError, RegexReader, state_count
 from deploystep.project.reading import Items, Map, Node, Text, Typed, all_texts, at, key_line, typed
 
@@ -59,8 +59,7 @@ _OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Trigger:
+class Trigger(Frozen):
     """What starts a pipeline: at a ref, by a push or through the API, with a value for every declared parameter.
 
     `by_api` is None for whatever way; then the parameters are not known. Among them are also, by their whole names,
@@ -205,8 +204,7 @@ def matches(regex: str, text: str) -> Answer:
     return truth(pattern.matches(text) if pattern else UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True)
-class Runs:
+class Runs(Frozen):
     """Whether something runs, the line of the config that decides it (0: nothing there does), why, and what to do.
 
     No cure: it is a condition that decides, and what to do depends on what is sent.

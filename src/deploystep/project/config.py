@@ -13,7 +13,7 @@ from typing import Final
 
 from deploystep.core.build import Branch, Tag
 from deploystep.core.facts import Answer, kleene_or
-from deploystep.core.frozen import dataclass, replace
+from deploystep.core.frozen import Frozen, replace
 from deploystep.project import conditions, reading
 from deploystep.project.conditions import UNKNOWN, Runs, Trigger, Value
 from deploystep.project.reading import ConfigUnreadable, Map, Node, Text, at, items_of, key_line, map_of, texts_of
@@ -43,8 +43,7 @@ _MAY_RUN: Final = re.compile(
 RUN: Final = "run "  #: stands for `deploystep run`; no rule is called so
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(Frozen):
     """A pipeline parameter: its type in CircleCI's words, the values of an enum, and its default if it has one."""
 
     type: str
@@ -53,8 +52,7 @@ class Declared:
     default: Value = UNKNOWN
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Frozen):
     """A job of a workflow. `names` are all that a matrix makes of it; one that only compiling tells has a `<<`."""
 
     key: str
@@ -84,8 +82,7 @@ class Job:
         return not self.is_approval and any(map(DEPLOYS.search, (self.alias, self.key)))
 
 
-@dataclass(frozen=True, slots=True)
-class Workflow:
+class Workflow(Frozen):
     """A workflow and its jobs; `fields` are empty for a config that has jobs alone."""
 
     name: str
@@ -99,8 +96,7 @@ class Workflow:
         return [o for o in self.jobs if any(need == o.alias or o.is_called(need) for need in needs)]
 
 
-@dataclass(frozen=True, slots=True)
-class WorkflowRuns:
+class WorkflowRuns(Frozen):
     """Whether a workflow runs, and each of its jobs."""
 
     workflow: Workflow
@@ -113,8 +109,7 @@ class WorkflowRuns:
         return tuple(job for job, runs in self.jobs if runs.answer is Answer.YES)
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Frozen):
     """A config. `setup` is the line that says that another one takes its place; 0 where none does."""
 
     path: str
@@ -188,8 +183,7 @@ def _job_runs(job: Job, workflow: Workflow, found: dict[int, Runs], trigger: Tri
     return mine
 
 
-@dataclass(frozen=True, slots=True)
-class WouldRun:
+class WouldRun(Frozen):
     """What a trigger would start: in words, and each workflow that runs or may, with its jobs."""
 
     text: str
@@ -297,8 +291,7 @@ def _filled(name: str, values: Mapping[str, str]) -> str:
     return re.sub(r"<<\s*matrix\.([\w-]+)\s*>>", lambda found: values.get(found[1], found[0]), name)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Frozen):
     """A call of this step: whether it is made, on which line, and whether the repository has been checked out by then.
 
     `words` has `RUN`, or the words among which `gate` has the name of its rule.

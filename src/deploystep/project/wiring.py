@@ -13,7 +13,7 @@ from deploystep.core.decide import own_job
 from deploystep.core.deploy import NAME as DEPLOY_KEY
 from deploystep.core.deploy import carries_key
 from deploystep.core.facts import Answer
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 from deploystep.core.parameters import Scalar, Template
 from deploystep.core.patterns import Pattern, is_legal_ref
 from deploystep.core.patterns.proofs import overlap, witness
@@ -45,8 +45,7 @@ Ref: TypeAlias = Branch | Tag
 Refs: TypeAlias = tuple[Ref, ...]  #: for which a rule is by one of its patterns
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(Frozen):
     """What is known of the project: its config, those of targets by name, and its files (None where unknown)."""
 
     config: Config | None

@@ -10,7 +10,7 @@ from deploystep.core.build import BuildContext, Tag
 from deploystep.core.decide import Decision, Verdict
 from deploystep.core.deploy import Outcome
 from deploystep.core.errors import ExitCode
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 from deploystep.core.nodes import NOT_EXECUTED
 from deploystep.core.source import Diagnostic, SourceFile, visible
 
@@ -27,8 +27,7 @@ _LATER: Final = " (nothing deploys it later by itself: rerun this job when nothi
 _FOR_GATE: Final = "nothing is sent: what fires is for deploystep gate alone"
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(Frozen):
     """How to write: with colour or without, diagnostics with the source line (`is_long`) or a line each."""
 
     is_coloured: bool = False

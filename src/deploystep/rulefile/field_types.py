@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias, TypeGuard, TypeVar
 
 from deploystep.core.facts import branch_named
-from deploystep.core.frozen import dataclass, replace
+from deploystep.core.frozen import Frozen, replace
 from deploystep.core.parameters import parse_template
 from deploystep.core.patterns import Kind, PatternError, is_legal_ref, parse
 from deploystep.core.source import Problem, Span, Spanned, clipped, did_you_mean, nearest, shown
@@ -22,8 +22,7 @@ _ITEM: Final = "each item starts with '- name:'"
 _NAMES: Final = {Text: "a single value", Sequence: "a list", Map: "a map"}
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Frozen):
     """One key of a map of the language."""
 
     key: str
@@ -59,8 +58,7 @@ def _is(node: Node, kind: type[N], field: Field, report: Report, least: int = 0)
     return is_kind
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(Frozen):
     """A scalar, taken as it is written. `parse` makes the value, or a tuple of problems; `name` is for the schema."""
 
     parse: Callable[[Text], Any]
@@ -230,8 +228,7 @@ VALUE: Final = Scalar(lambda text: _typed(text, parse_template), {"type": ["stri
 EXPECTED: Final = replace(VALUE, parse=_typed)
 
 
-@dataclass(frozen=True, slots=True)
-class ListOf:
+class ListOf(Frozen):
     """A list of things. With `or_one` a single thing needs no list, and any one of several will do.
 
     With `is_single` a map without a list holds one key: under `unless:` two would be read as either or as both.
@@ -262,8 +259,7 @@ class ListOf:
 one_or_many = partial(ListOf, least=1, or_one=True)
 
 
-@dataclass(frozen=True, slots=True)
-class MapOf:
+class MapOf(Frozen):
     """A map whose keys the writer chooses, at least and at `most` so many."""
 
     key: Scalar
@@ -314,8 +310,7 @@ class Fields(dict[str, Any]):
         return max(self.places[one], self.places[other]) if {one, other} <= self.places.keys() else None
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Frozen):
     """A map with keys that the language names; `noun` is what it is, `kind` what one of its keys is called.
 
     With `logic`, words such as `or` and expressions are explained. Another value than a map is that of `short`.

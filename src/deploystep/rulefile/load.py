@@ -11,7 +11,7 @@ from deploystep.core import rules as core
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.deploy import carries_key
 from deploystep.core.facts import Base, ChangedSince, branch_named
-from deploystep.core.frozen import dataclass, replace
+from deploystep.core.frozen import Frozen, replace
 from deploystep.core.patterns.automaton import WORK
 from deploystep.core.source import Diagnostic, SourceFile, Span, Spanned, clipped, did_you_mean, in_order, shown
 from deploystep.core.times import Interval, Window, zone
@@ -40,8 +40,7 @@ _SET_BY: Final[Mapping[str, tuple[str, str, str]]] = {
 _PLAIN: Final = {"merged_into": core.MergedInto, "message_contains": core.MessageContains, "env": core.EnvIs}
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
+class Examined(Frozen):
     """A rule file's meaning, None where something is wrong with it, and all there is to say about it."""
 
     rules: core.RuleSet | None

@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn, TypeAlias, cast
 import yaml
 
 from deploystep.core.errors import RuleFileInvalid
-from deploystep.core.frozen import dataclass
+from deploystep.core.frozen import Frozen
 from deploystep.core.source import Diagnostic, Pos, Severity, SourceFile, Span, clipped, in_order, shown, visible
 
 _MOST_PROBLEMS: Final = 1_000
@@ -28,8 +28,7 @@ _HIDDEN: Final = (
 _UNLIKE: Final = r"[\t?]|^\ufeff|[|>][-+0-9]*#"
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Frozen):
     """A scalar: its place, and that of its characters without quotes. `is_plain`: it is neither quoted nor a block.
 
     `is_refused`: it has no value, and the report says why.
@@ -47,16 +46,14 @@ class Text:
         return self.value in ("", "~", "null", "Null", "NULL") and self.is_plain and not self.is_refused
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(Frozen):
     """A list of nodes."""
 
     items: tuple["Node", ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Map:
+class Map(Frozen):
     """Keys and values in the order written; no key occurs twice. Where it is not whole, some were refused."""
 
     entries: tuple[tuple[Text, "Node"], ...]

@@ -22,7 +22,7 @@ UNCLEAR_WORDS = (
     "CircleCI sets CIRCLE_PR_USERNAME only for forks: take it out of the project's settings, contexts and config"
 )
 FOREIGN = "https://github.com/up/shop/pull/4"
-NONE = "line 5: pull_request — there is none"
+NONE = "line 5: pull_request — there is none; https://github.com/up/shop/pull/4 is of another repository"
 AT_X = "branch feature/x (line 5)"
 UPPER = "line 5: branch MAIN does not match main"
 

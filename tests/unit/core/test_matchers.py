@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from deploystep.core.rules import Matcher
 
 CHANGED = ChangedSince(Base.PREVIOUS_COMMIT)
-UPSTREAM = "https://github.com/upstream/shop/pull/4"
+OTHERS, OF_OTHERS = "https://github.com/upstream/shop/pull/4", "is of another repository"
 LOST = Unavailable("U999", "cannot tell", "ask somebody")
 
 
@@ -151,7 +151,7 @@ ENVIRONMENT = [
     ("user: dependabot[bot]", {"CIRCLE_USERNAME": "dependabot[bot]"}, "yes: user dependabot[bot]"),
     ("fork: false", {}, "yes: fork — this is not a fork build"),
     ("pull_request: false", {}, "yes: pull_request — there is none"),
-    ("pull_request: true", {"CIRCLE_PULL_REQUEST": UPSTREAM}, f"no: pull_request — there is none; {UPSTREAM} is of another repository"),
+    ("pull_request: true", {"CIRCLE_PULL_REQUEST": OTHERS}, f"no: pull_request — there is none; {OTHERS} {OF_OTHERS}"),
 ]
 # fmt: on
 
