@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from deploystep.circleci.http import Request, project_path
+from deploystep.circleci.http import Request, project_path, segment
 from deploystep.core.build import ProjectSlug, Tag
 from deploystep.core.deploy import TriggerSpec
 from deploystep.core.retry import Repeat
@@ -20,21 +20,25 @@ Api: TypeAlias = "V2"
 
 def trigger_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
     """The one request that triggers the deploy; it is never repeated once it may have been received."""
-    # v2 OpenAPI, `triggerPipelineRun`, and for a CircleCI Server that lacks it `triggerPipeline`
-    if spec.api is ApiVersion.V1_1:
-        from deploystep.circleci.v1_1 import job_request  # noqa: PLC0415 - most triggers are of v2
-
-        return job_request(spec, project)
     # config and checkout come from one place; neither v2 nor v3 has a key for a revision
     where: dict[str, Any] = {"tag" if isinstance(spec.ref, Tag) else "branch": spec.ref.name}
     parameters = {"parameters": dict(spec.parameters)} if spec.parameters else {}
-    path, body = f"{project_path(project)}/pipeline", where | parameters
-    if spec.api is not ApiVersion.V2_PIPELINE:
-        path, body = f"{path}/run", {"config": where, "checkout": where, **parameters}
-    if spec.api is ApiVersion.V3:
+    # v2 OpenAPI, `triggerPipelineRun`, and for a CircleCI Server that lacks it `triggerPipeline`
+    path = f"{project_path(project)}/pipeline/run"
+    body: dict[str, Any] = {"config": where, "checkout": where, **parameters}
+    if spec.api is ApiVersion.V2_PIPELINE:
+        path, body = f"{project_path(project)}/pipeline", where | parameters
+    elif spec.api is ApiVersion.V3:
         # the pipeline definition stands for the project
         path, body = "/api/v3/runs", {"data": {"attributes": body, "references": {"pipeline": {"id": spec.definition}}}}
-    elif spec.api is ApiVersion.V2_RUN and spec.definition:
+    elif spec.api is ApiVersion.V1_1:
+        # the branch is one path segment (`/` is %2F), the revision is pinned where it is ours; build parameters become
+        # environment variables: texts, with booleans as JSON writes them
+        path = f"{project_path(project, 'v1.1')}/tree/{segment(spec.ref.name)}"
+        texts = {key: str(v).lower() if isinstance(v, bool) else str(v) for key, v in spec.parameters.items()}
+        body = {"revision": spec.revision} if spec.revision else {}
+        body["build_parameters"] = {"CIRCLE_JOB": spec.job, **texts}
+    elif spec.definition:
         body["definition_id"] = spec.definition
     return Request("POST", path, Repeat.ONLY_IF_NOT_RECEIVED, body)
 

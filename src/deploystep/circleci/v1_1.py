@@ -1,37 +1,19 @@
 """API v1.1 (its reference, and OpenAPI document): a job on a branch, at a revision. Triggers end on 1 February 2027."""
 
 from itertools import count
-from typing import Any, Final
+from typing import Final
 
 from deploystep.circleci import http
 from deploystep.circleci.client import Client, Enough, Recent
 from deploystep.circleci.errors import TriggerContext
-from deploystep.circleci.http import JsonObject, Page, Request, Result, body_of, segment
-from deploystep.circleci.v2 import V2, one, read_run
-from deploystep.core.build import ProjectSlug
-from deploystep.core.deploy import TriggerSpec
+from deploystep.circleci.http import JsonObject, Page, Result, body_of, segment
+from deploystep.circleci.v2 import V2, read_run
 from deploystep.core.errors import Refused, ToolError
-from deploystep.core.frozen import replace
-from deploystep.core.retry import Repeat
 from deploystep.core.runs import Run, WorkflowState
 
 _PAGE: Final = 100  # v1.1 reference: the most that `limit` may be
 #: The words of `why` as v2 writes them; the reference shows `edit` for what recorded answers call `api`.
 _WHY: Final = {"api": "api", "edit": "api", "github": "webhook", "bitbucket": "webhook"}
-
-
-def job_request(spec: TriggerSpec, project: ProjectSlug) -> Request:
-    """`POST …/tree/BRANCH`: the branch is one path segment (`/` is %2F), the revision is pinned where it is ours."""
-    body: dict[str, Any] = {"revision": spec.revision} if spec.revision else {}
-    # they become environment variables: texts, with booleans as JSON writes them
-    texts = {key: str(v).lower() if isinstance(v, bool) else str(v) for key, v in spec.parameters.items()}
-    body["build_parameters"] = {"CIRCLE_JOB": spec.job, **texts}
-    return Request("POST", f"{_path(project)}/tree/{segment(spec.ref.name)}", Repeat.ONLY_IF_NOT_RECEIVED, body)
-
-
-def _path(project: ProjectSlug) -> str:
-    vcs = {"gh": "github", "bb": "bitbucket"}.get(project.vcs, project.vcs)
-    return http.project_path(replace(project, vcs=vcs), "v1.1")
 
 
 class V1Job(V2):
@@ -41,7 +23,7 @@ class V1Job(V2):
 
     def __init__(self, client: Client, context: TriggerContext) -> None:
         super().__init__(client, context)
-        self._runs = self._workflows = _path(context.project)
+        self._runs = self._workflows = http.project_path(context.project, "v1.1")
 
     def _no(self, words: str, /) -> ToolError | None:
         """Failures can come so."""
@@ -66,7 +48,7 @@ class V1Job(V2):
 
     def workflows(self, run_id: str) -> tuple[WorkflowState, ...] | None:
         """The job, seen as the one workflow of its run; None where it cannot be read."""
-        job = one(self.client, self._runs, run_id, self._as_v2)[0]
+        job = self.one(run_id)[0]
         word = job.text("status")
         status = "success" if word in ("fixed", "no_tests") else word  # v1.1 reference, "Build status"
         return (WorkflowState(run_id, job.text("name") or "", status),) if status else None

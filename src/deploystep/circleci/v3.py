@@ -10,7 +10,7 @@ from typing import Final
 from deploystep.circleci import http
 from deploystep.circleci.client import Enough, Recent
 from deploystep.circleci.http import JsonObject, Page, Request, Response, Result, body_of
-from deploystep.circleci.v2 import V2, completed, pipeline, read_run, read_workflow
+from deploystep.circleci.v2 import V2, Reader, completed, read_run, read_workflow
 from deploystep.core.errors import ToolError
 from deploystep.core.retry import Repeat
 from deploystep.core.runs import Run, WorkflowState
@@ -76,5 +76,5 @@ class V3(V2):
     def details(self, run: Run) -> Run:
         """The run with how it was triggered, which v2 tells by the same id, and its revision."""
         if run.is_by_api is None:
-            run = completed(run, pipeline(self.client, run.id))
+            run = completed(run, Reader(self.client).run(run.id))
         return run if run.revision else completed(run, self.run(run.id))
