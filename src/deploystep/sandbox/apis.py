@@ -6,21 +6,18 @@ v3 is as far as it is attested in public: by CircleCI's CLI, its conventions pag
 is what v2 calls a pipeline, and has the same id; a pipeline there is what v2 calls a definition.
 """
 
-import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from http.client import responses
 from typing import Any
 from urllib.parse import quote
 
-from .messages import Call, RefusedError, Reply, Shape, body_of, message, page_of, route, told
+from .messages import FILTERED, Call, RefusedError, Reply, Shape, body_of, in_text, message, page_of, route, told
 from .store import ENDED, HOSTS, JobView, Run, Store, TriggerBody, WorkflowRun, jobs_of, made_up_uuid, repository_url
 
 PAGE = 20  # items: for v3 the most that a search may ask for (CircleCI's CLI), for v2 a guess
 USER_ID = "0f3c5a3e-5d0b-5a5e-8a2b-3a4d3f0e9c11"
 UNEXPECTED = (400, "Unexpected request body provided.")  # v2 OpenAPI, 400_unexpected_request_body
 ACTOR = {"login": "sandbox", "avatar_url": None}
-PARAMETER = re.compile(r"<<\s*pipeline\.parameters\.([A-Za-z0-9_-]+)\s*>>")
 SENT: Mapping[str, Shape] = {"parameters": "an object of at most 100 texts, numbers and booleans"}
 REF: Mapping[str, Shape] = {"branch": "a string", "tag": "a string"}
 RUN: Shape = {"definition_id": "a UUID", "config": REF, "checkout": REF, **SENT}
@@ -50,29 +47,6 @@ def _trigger(shape: Shape) -> Callable[..., Reply]:
         return Reply(201, told(store.create("v2", project, asked), "id", "state", "number", "created_at"))
 
     return handle
-
-
-def config_of(store: Store, run: Run) -> dict[str, str]:
-    """Return the config of a run as it is shown: its source, and compiled, which is empty until then or if it errored.
-
-    Parameters that the config uses are replaced by their values; one that has none is empty. A project without a config
-    has one that declares each parameter and uses it once.
-    """
-    config = store.configs.get(run.project)
-    values = {**(config.defaults if config else {}), **run.parameters}
-    types = {str: "string", bool: "boolean", int: "integer"}
-    sent = [(name, json.dumps(type(value)()), types[type(value)]) for name, value in run.parameters.items()]
-    lines = ["version: 2.1", "parameters:", *(f"  {n}: {{type: {kind}, default: {d}}}" for n, d, kind in sent)]
-    lines += ["jobs:", "  deploy:", "    steps: [{run: ./deploy.sh}]", "    environment:"]
-    lines += [f"      PARAMETER_{i}: << pipeline.parameters.{name} >>" for i, (name, _, _) in enumerate(sent, 1)]
-    text = config.text if config else "\n".join([*lines, "workflows: {deploy: {jobs: [deploy]}}", ""])
-
-    def value(used: re.Match[str]) -> str:
-        found = values.get(used[1], "")
-        return found if isinstance(found, str) else json.dumps(found)
-
-    has_compiled = run.state not in {"pending", "setup-pending", "errored"}
-    return {"source": text, "compiled": PARAMETER.sub(value, text) if has_compiled else ""}
 
 
 def _page(items: Sequence[Any], call: Call, show: Callable[[Any], Any]) -> Any:
@@ -144,10 +118,10 @@ def _job(_store: Store, _call: Call, project: str, job: JobView) -> Any:
 def _project(_store: Store, _call: Call, project: str) -> Any:
     provider, organization, name = project.split("/")
     host, address = HOSTS.get(provider, ("CircleCI", "//circleci.com"))
-    of = {"id": made_up_uuid(organization), "name": organization, "slug": f"{provider}/{organization}"}
     vcs = {"provider": host, "vcs_url": f"{address}/{organization}/{name}", "default_branch": "main"}
-    organized = {f"organization_{key}": value for key, value in of.items()}
-    return {"id": made_up_uuid(project), "slug": project, "name": name, **organized, "vcs_info": vcs}
+    of = {"organization_name": organization, "organization_slug": f"{provider}/{organization}", "vcs_info": vcs}
+    of["organization_id"] = made_up_uuid(organization)
+    return {"id": made_up_uuid(project), "slug": project, "name": name, **of}
 
 
 # v1.1
@@ -157,11 +131,10 @@ def _start_job(store: Store, call: Call, project: str, branch: str) -> Reply:
     """Start one job, at `revision` if that is given. Build parameters become environment variables, so texts."""
     shape: Shape = {"build_parameters": {"*": "anything"}, "revision": "a string", "*": "anything"}
     body = body_of(call.request, shape, is_declared=False)
-    # as JSON spells them, so that true does not become Python's True
     sent = {name: "" if value is None else value for name, value in body.get("build_parameters", {}).items()}
-    given = {name: value if isinstance(value, str) else json.dumps(value) for name, value in sent.items()}
-    revision, job = body.get("revision") or None, given.get("CIRCLE_JOB", "build")
-    run = store.create("v1.1", project, TriggerBody(branch, None, given, revision, job, **call.override))
+    given = {name: in_text(value) for name, value in sent.items()}
+    asked = (branch, None, given, body.get("revision") or None, given.get("CIRCLE_JOB", "build"))
+    run = store.create("v1.1", project, TriggerBody(*asked, **call.override))
     return Reply(200, _build(jobs_of(run)[0]), (("Sunset", "Mon, 01 Feb 2027 00:00:00 GMT"),))
 
 
@@ -217,7 +190,7 @@ V3_RUN: Shape = {"data!": {"attributes": ATTRIBUTES, "references!": {"pipeline!"
 v2 does not have either: a commit. Guess: v2's limits hold."""
 SEARCH: Shape = {
     "scope!": {"project_ids!": ["a UUID"], "from!": "a time with its zone", "to!": "a time with its zone"},
-    "filter": 'empty or `pipeline.git.branch == "NAME"`',
+    "filter": FILTERED,
     "order_by": "empty",
     "page": {"cursor": "a string", "limit": "from 1 to 20"},
 }
@@ -309,16 +282,12 @@ def _stands(of: Run | WorkflowRun) -> dict[str, Any]:
     if isinstance(of, WorkflowRun):
         status = of.status
     else:
-        statuses = {workflow.name: workflow.status for workflow in of.workflows}  # of the same name the newest counts
-        going = {status for status in statuses.values() if status not in ENDED}
-        if of.errors or not statuses:
-            status = "error" if of.errors else "pending"
-        elif going and {"failed", "failing"} & set(statuses.values()):
-            status = "failing"
-        elif going or (of.workflows[-1].tag, of.workflows[-1].status) == ("setup", "success"):
-            status = going.pop() if len(going) == 1 else "running"
-        else:
-            status = next(word for word in WORST_FIRST if word in statuses.values())
+        found = set({workflow.name: workflow.status for workflow in of.workflows}.values())  # of one name the newest
+        is_only_set_up = [(workflow.tag, workflow.status) for workflow in of.workflows] == [("setup", "success")]
+        going = {"running"} if is_only_set_up else found - ENDED
+        status = "error" if of.errors else next((word for word in WORST_FIRST if word in found), "pending")
+        if going and not of.errors:
+            status = "failing" if found & {"failed", "failing"} else going.pop() if len(going) == 1 else "running"
     phase = "ended" if status in ENDED else PHASES.get(status, status)
     words = ["current_outcome"] if status in ENDED or status in OUTCOMES else []
     words += ["outcome"] if phase == "ended" and isinstance(of, WorkflowRun) else []
@@ -332,7 +301,7 @@ ROUTES = (
     route("GET /api/v2/project/{project}/job/{job}", _job, "job"),
     route("GET /api/v2/pipeline/{pipeline}", lambda _s, _c, pipeline: _pipeline(pipeline)),
     route("GET /api/v2/pipeline/{pipeline}/workflow", _workflows),
-    route("GET /api/v2/pipeline/{pipeline}/config", lambda store, _c, pipeline: config_of(store, pipeline)),
+    route("GET /api/v2/pipeline/{pipeline}/config", lambda store, _c, pipeline: store.config_of(pipeline)),
     route("GET /api/v2/workflow/{workflow}/job", _jobs),
     route("POST /api/v2/workflow/{workflow}/cancel", _cancel),
     route("GET /api/v2/project/{project}", _project),

@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from deploystep.core.html import Node, badge, element, facts, link, page, scrolled, table
 
-from .apis import config_of
 from .faults import parse_fault
 from .messages import Call, RefusedError, Reply, Route, Shape, body_of, route
 from .store import ProjectConfig, Run, Store, jobs_of, project_slug
@@ -32,7 +31,7 @@ def _run(store: Store, _call: Call, project: str, number: str) -> Reply:
     told += [(f"parameter {name}", element("code", json.dumps(value))) for name, value in run.parameters.items()]
     rows = tuple((w.name, badge(w.status), job.name, badge(job.status), str(job.number)) for _, w, job in jobs_of(run))
     head = ("Workflow", "State", "Job", "State of the job", "Number")
-    text = config_of(store, run)["compiled"]
+    text = store.config_of(run)["compiled"]
     return _page(
         f"Run {run.number} of {project}",
         facts(*told),
