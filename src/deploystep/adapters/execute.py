@@ -28,11 +28,8 @@ def executable(program: str, environ: Mapping[str, str]) -> str:
 
 
 def become(path: str, command: Sequence[str], environ: Mapping[str, str], ignored: frozenset[int]) -> NoReturn:
-    """Execute the command in the place of this process. Raises NotExecutable or NotFound where the system refuses.
-
-    Signals do as by default from here on, but those that were `ignored` when this process began: one that is waiting
-    ends the process now, and never comes to nothing.
-    """
+    """Execute the command in the place of this process. Raises NotExecutable or NotFound where the system refuses."""
+    # signals do as by default, but those that were ignored when this process began; one that waits ends it now
     for number in (signal.SIGPIPE, signal.SIGXFSZ, *_TOLD):  # Python ignores the first two from its start
         signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _TOLD)
