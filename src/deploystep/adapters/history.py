@@ -261,7 +261,7 @@ class GitRemote(GitRepository):
         return self._far("-c", "gc.auto=0", "fetch", *how, "origin", what).returncode == 0
 
     def _moved(self, name: str, *, is_branch: bool = True) -> Moved | None:
-        """How a branch (else a tag or branch) has moved since it was fetched; None where it has not, or none can tell."""
+        """How a branch (else a tag or branch) has moved since it was fetched; None where it is not known to have."""
         there = self.refs_now(name)
         if isinstance(there, str):
             return None

@@ -97,22 +97,16 @@ def _job(_store: Store, _call: Call, project: str, job: JobView) -> Any:
     """Answer in the words of v2 OpenAPI's Job Details."""
     (run, workflow, it), (_, organization, name) = job, project.split("/")
     stopped, web = workflow.stopped_at, f"https://app.circleci.com/jobs/{quote(project)}/{it.number}"
-    slug = {"id": made_up_uuid(project), "slug": project, "name": name}
-    return {
-        **told(it, "number", "name", "status"),
-        "parallelism": len(it.nodes),
-        "parallel_runs": [{"index": index, "status": status} for index, status in enumerate(it.nodes)],
-        **dict.fromkeys(("created_at", "queued_at", "started_at"), workflow.created_at),
-        "duration": int((stopped - workflow.created_at).total_seconds() * 1000) if stopped else None,
-        "pipeline": {"id": run.id},
-        "latest_workflow": told(workflow, "id", "name"),
-        "web_url": web,
-        "contexts": [],
-        "messages": [],
-        "executor": {"resource_class": "medium"},
-        "organization": {"name": organization},
-        "project": {**slug, "external_url": repository_url(project) or web},
-    }
+    slug = {"id": made_up_uuid(project), "slug": project, "name": name, "external_url": repository_url(project) or web}
+    nodes = [{"index": index, "status": status} for index, status in enumerate(it.nodes)]
+    length = int((stopped - workflow.created_at).total_seconds() * 1000) if stopped else None
+    return (
+        told(it, "number", "name", "status")
+        | dict.fromkeys(("created_at", "queued_at", "started_at"), workflow.created_at)
+        | {"duration": length, "parallelism": len(nodes), "parallel_runs": nodes, "contexts": [], "messages": []}
+        | {"pipeline": {"id": run.id}, "latest_workflow": told(workflow, "id", "name"), "web_url": web}
+        | {"organization": {"name": organization}, "project": slug, "executor": {"resource_class": "medium"}}
+    )
 
 
 def _project(_store: Store, _call: Call, project: str) -> Any:
@@ -159,20 +153,17 @@ def _build(view: JobView) -> Any:
     run, workflow, job = view
     status = {"error": "failed", "unauthorized": "failed", "not_run": "canceled"}.get(job.status, job.status)
     has_ended, has_begun = job.status in ENDED, job.status != "not_running"
-    facts = {"job_name": job.name, "workflow_id": workflow.id, "workflow_name": workflow.name}
-    return {
-        **told(job, build_num="number", job_name="name"),
-        **told(run, "branch", vcs_tag="tag", vcs_revision="revision"),
-        "build_url": f"https://circleci.com/{quote(run.project)}/{job.number}",
-        "start_time": workflow.created_at if has_begun else None,
-        "stop_time": workflow.stopped_at,
-        "status": status,
-        "outcome": status if has_ended else None,
-        "lifecycle": "finished" if has_ended else "running" if has_begun else "not_running",
-        "why": "github" if run.is_pipeline else "api",
-        "build_parameters": {} if run.is_pipeline else dict(run.parameters),
-        "workflows": facts if run.is_pipeline else None,
-    }
+    of = {"job_name": job.name, "workflow_id": workflow.id, "workflow_name": workflow.name}
+    by_push = {"why": "github", "build_parameters": {}, "workflows": of}
+    return (
+        told(job, build_num="number", job_name="name")
+        | told(run, "branch", vcs_tag="tag", vcs_revision="revision")
+        | {"build_url": f"https://circleci.com/{quote(run.project)}/{job.number}", "stop_time": workflow.stopped_at}
+        | {"status": status, "outcome": status if has_ended else None}
+        | {"lifecycle": "finished" if has_ended else "running" if has_begun else "not_running"}
+        | {"start_time": workflow.created_at if has_begun else None}
+        | (by_push if run.is_pipeline else {"why": "api", "build_parameters": dict(run.parameters), "workflows": None})
+    )
 
 
 # v3
@@ -186,8 +177,7 @@ WORST_FIRST = ("failed", "error", "unauthorized", "canceled", "not_run", "succes
 BRANCH: Shape = {"branch": "a string"}
 ATTRIBUTES: Shape = {"config": BRANCH, "checkout": BRANCH, **SENT}
 V3_RUN: Shape = {"data!": {"attributes": ATTRIBUTES, "references!": {"pipeline!": {"id!": "a UUID"}}}}
-"""`POST /runs`. Only one such body has been seen in public, with a branch. So a tag is refused here, and so is what
-v2 does not have either: a commit. Guess: v2's limits hold."""
+"""`POST /runs`, as one was seen in public: a tag is refused here, and so is a commit. Guess: v2's limits hold."""
 SEARCH: Shape = {
     "scope!": {"project_ids!": ["a UUID"], "from!": "a time with its zone", "to!": "a time with its zone"},
     "filter": FILTERED,
@@ -206,10 +196,7 @@ def problem(reply: Reply) -> Reply:
 
 
 def _create(store: Store, call: Call) -> Reply:
-    """Answer 201, a guess, and for a skipped commit what v2 answers; neither was seen.
-
-    A definition is taken to be of the only project that is known.
-    """
+    """Answer 201, a guess, and for a skipped commit what v2 answers. The definition is of the only project known."""
     attributes = body_of(call.request, V3_RUN)["data"].get("attributes", {})
     where = attributes.get("checkout") or attributes.get("config") or {}
     projects = set(store.projects) or {run.project for run in store.stored_runs()}
@@ -217,7 +204,6 @@ def _create(store: Store, call: Call) -> Reply:
         raise RefusedError(404, "Pipeline not found")
     asked = TriggerBody(where.get("branch"), parameters=attributes.get("parameters", {}), **call.override)
     run = store.create("v3", projects.pop(), asked)
-    # The number was seen in newer answers; that it is in this one is a guess.
     return Reply(201, {"data": _item("run", run.id, _stands(run) | {"number": run.number})})
 
 
@@ -226,17 +212,17 @@ def _search(store: Store, call: Call) -> Any:
     scope, page, branch = body["scope"], body.get("page", {}), body.get("filter")
 
     def is_wanted(run: Run) -> bool:
-        is_in_time = scope["from"] <= run.created_at <= scope["to"]
-        is_in_scope = is_in_time and made_up_uuid(run.project) in scope["project_ids"]
+        is_in_scope = (
+            scope["from"] <= run.created_at <= scope["to"] and made_up_uuid(run.project) in scope["project_ids"]
+        )
         return run.is_pipeline and is_in_scope and branch in {None, run.branch}
 
     return _data(store.listed(is_wanted), page.get("cursor", ""), page.get("limit", PAGE), _run)
 
 
 def _workflows_of_run(store: Store, call: Call) -> Any:
-    """Answer 404 for as long as there are none."""
     run = store.named("pipeline", _filter(call, "run_id"), call)
-    if not run.workflows:
+    if not run.workflows:  # yet
         raise RefusedError(404, "Workflows not found")
 
     def show(workflow: WorkflowRun) -> Any:
