@@ -20,8 +20,10 @@ def executable(program: str, environ: Mapping[str, str]) -> str:
     if found is not None:
         return found
     if "/" in program and os.path.lexists(program):
-        why = "it is a folder" if Path(program).is_dir() else "it may not be executed"
-        raise _refused(program, why, f"make it executable:  chmod +x {program}")
+        what = (
+            f"cannot execute {shown(program)}: it {'is a folder' if Path(program).is_dir() else 'may not be executed'}"
+        )
+        raise NotExecutable("command-not-executable", what, f"make it executable:  chmod +x {program}")
     where = "there is no such file" if "/" in program else "it is in no folder of PATH"
     hint = "a command of the shell needs one:  deploystep gate RULE -- bash -eo pipefail -c '…'"
     raise NotFound("command-not-found", f"cannot execute {shown(program)}: {where}", hint)
@@ -40,7 +42,8 @@ def become(path: str, command: Sequence[str], environ: Mapping[str, str], ignore
         if isinstance(error, FileNotFoundError) and os.path.lexists(path):
             what = f"cannot execute {shown(command[0])}: its interpreter is not there"
             raise NotFound("command-not-found", what, begins) from None
-        raise _refused(command[0], f"{error.strerror}", begins) from None
+        what = f"cannot execute {shown(command[0])}: {error.strerror}"
+        raise NotExecutable("command-not-executable", what, begins) from None
 
 
 def environment(environ: Mapping[str, str], added: Mapping[str, str]) -> Mapping[str, str]:
@@ -51,7 +54,3 @@ def environment(environ: Mapping[str, str], added: Mapping[str, str]) -> Mapping
         if b"\0LC_CTYPE=" not in b"\0" + Path("/proc/self/environ").read_bytes():
             own.pop("LC_CTYPE", None)
     return {**own, **added}
-
-
-def _refused(program: str, why: str, hint: str) -> NotExecutable:
-    return NotExecutable("command-not-executable", f"cannot execute {shown(program)}: {why}", hint)

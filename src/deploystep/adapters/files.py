@@ -140,10 +140,7 @@ def read_config(path: str, folder: Path, *, is_named: bool) -> str | None:
 def repository_reader(
     folder: Path, files: Iterable[str] | None = None, most: int = 64 * 1024
 ) -> Callable[[str], str | None]:
-    """Reads files by their paths from the root of the clone, else of the folder, where `files` are given only those.
-
-    None for others, for links that lead out, and large ones.
-    """
+    """Reads files (only `files`) by their paths from the root of the clone; None for links out of it and large ones."""
     tracked, root = None if files is None else frozenset(files), (_root_of(folder.absolute()) or folder).resolve()
 
     def read(path: str) -> str | None:

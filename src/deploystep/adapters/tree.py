@@ -60,10 +60,7 @@ class ProjectTree:
         return decoded(path, data, _LARGEST)
 
     def write(self, texts: dict[str, str], *, is_forced: bool) -> None:
-        """Write files: all of them beside the old ones, then in their places.
-
-        Raises UsageError where a file is of another project, or, unless forced, not as git has it in the last commit.
-        """
+        """Write files. Raises UsageError where one is of another project, or, unless forced, is not committed."""
         here = self._folder / self._root
         root = here.resolve()
         for path in self._paths[1:]:

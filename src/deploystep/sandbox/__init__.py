@@ -129,16 +129,13 @@ class Sandbox(Store):
     def respond(  # noqa: PLR0913, PLR0917 - the parts of a request, and who sends it
         self,
         method: str,
-        path: str,
+        path: str,  # percent-encoded, without the query
         query: str = "",
         headers: Mapping[str, str] = NOTHING,
         body: bytes = b"",
         client: Client = lambda _seconds: True,
     ) -> Reply:
-        """Answer one request, with or without a socket, in the error shape of the API asked; and record it.
-
-        `path` is percent-encoded and has no query. Faults that wait call `client`. The answer's date is when it leaves.
-        """
+        """Answer one request, with or without a socket, in the error shape of the API asked; and record it."""
         lower = {name.lower(): value for name, value in headers.items()}
         request = Request(method, path, dict(parse_qsl(query, keep_blank_values=True)), lower, body, self.now())
         told, kept = ({n: v for n, v in part.items() if n not in CREDENTIALS} for part in (request.query, lower))
@@ -162,10 +159,7 @@ class Sandbox(Store):
         return replace(reply, headers=(*reply.headers, ("Date", http_date(leaves))))
 
     def _handled(self, request: Request, client: Client) -> Reply:
-        """Answer one request; raises `RefusedError`. The server's own routes need no token, and meet no fault.
-
-        A request that is refused, for what it says or without a route or a good token, uses none up.
-        """
+        # the server's own routes need no token, and meet no fault; a request that is refused uses none up
         routes = ((route, route[1].fullmatch(request.path)) for route in (*apis.ROUTES, *own_routes.ROUTES))
         matches = {route[0]: (*route[2:], match.groupdict()) for route, match in routes if match}
         if request.method not in matches:

@@ -1,9 +1,8 @@
 """API v2, v1.1 and v3: routes, and runs, workflows and jobs in their words.
 
-v2 is from its OpenAPI document, operation by operation: of what it describes, an answer holds what is required, and
-what this tool reads. v1.1, from its reference, is the trigger that ends on 1 February 2027, and the readings that stay.
-v3 is as far as it is attested in public: by CircleCI's CLI, its conventions page, and scripts that use it. A run there
-is what v2 calls a pipeline, and has the same id; a pipeline there is what v2 calls a definition.
+v2 is from its OpenAPI document: an answer holds what that requires, and what this tool reads. v1.1 is from its
+reference; v3 is as far as CircleCI's CLI, its conventions page, and scripts attest it. A run there is what v2 calls a
+pipeline, and has the same id; a pipeline there is what v2 calls a definition.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -261,10 +260,8 @@ def _run(run: Run) -> Any:
 
 
 def _stands(of: Run | WorkflowRun) -> dict[str, Any]:
-    """Say where something stands; a run says its outcome in `current_outcome` only, also at its end.
-
-    Guess: a run without workflows stays `pending`, and one that only has been set up is `running`.
-    """
+    # a run says its outcome in `current_outcome` only, also at its end
+    # guess: one without workflows stays `pending`, and one that only has been set up is `running`
     if isinstance(of, WorkflowRun):
         status = of.status
     else:

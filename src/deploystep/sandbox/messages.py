@@ -81,10 +81,8 @@ the store, the call, and by name what the parts of the path name (`Store.named`)
 
 
 def route(text: str, handler: Callable[..., Any], kind: str = "") -> Route:
-    """Make a route from a method and a path as sent, percent-encoded, with `{parts}` that vary.
-
-    A branch is one segment: its slashes are `%2F` (v1.1 reference). A slug has three, and none of them is joined so.
-    """
+    """Make a route from a method and a path as sent, percent-encoded, with `{parts}` that vary."""
+    # a branch is one segment: its slashes are `%2F` (v1.1 reference); a slug has three, and none of them is joined so
     forms = {"project": "[^/%]+/[^/]+/[^/]+", "job": "[0-9]{1,15}", "number": "[0-9]{1,15}"}
     method, path = text.split()
     parts = re.sub(r"\{(\w+)\}", lambda part: f"(?P<{part[1]}>{forms.get(part[1], '[^/]+')})", path.replace(".", r"\."))

@@ -1,8 +1,4 @@
-"""The server's own routes: pages for people, and JSON for other processes on the same machine.
-
-The web application's address of a run, which clients print, answers with a page of all there is to know. What is below
-`/sandbox/` tells what was asked, and is told what is to go wrong next.
-"""
+"""The server's own routes: pages of runs, at the addresses that clients print, and JSON for other processes."""
 
 import json
 from collections.abc import Callable

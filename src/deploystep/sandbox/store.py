@@ -1,8 +1,4 @@
-"""What the server knows, how runs are made, and what the passing of time makes of them.
-
-A run is kept as it will end; `Run.at` shows it as it is at one moment. Nothing has to tick in between, so a test that
-owns the clock owns the whole progress.
-"""
+"""What the server knows, and how runs are made. One is kept as it will end; `Run.at` shows it as it is at a moment."""
 
 import hashlib
 import re
@@ -37,14 +33,11 @@ class Pace(NamedTuple):
 
 
 class Workflow(NamedTuple):
-    """A workflow of the imaginary config: it starts if every pair in `when` is a parameter sent, of the same type.
-
-    An `outcome` that is no end (`on_hold`, `failing`) is where it stays. It has one job, of its own name.
-    """
+    """A workflow of the imaginary config, with one job of its own name."""
 
     name: str
-    when: Mapping[str, Any] = NOTHING
-    outcome: str = "success"
+    when: Mapping[str, Any] = NOTHING  # it starts if every pair is a parameter sent, of the same type
+    outcome: str = "success"  # where it stays, also where that is no end (`on_hold`, `failing`)
 
 
 class TriggerBody(NamedTuple):
@@ -65,13 +58,11 @@ class TriggerBody(NamedTuple):
 
 
 class ProjectConfig(NamedTuple):
-    """A project's config: its text, its parameters where they are not sent, and the workflows of a trigger.
-
-    `starts` raises ValueError with CircleCI's words where it is refused; without it, the workflows are the server's.
-    """
+    """A project's config."""
 
     text: str
-    defaults: Mapping[str, Any] = NOTHING
+    defaults: Mapping[str, Any] = NOTHING  # its parameters where they are not sent
+    #: The workflows of a trigger; raises ValueError, with CircleCI's words, for one that errors. Else the server's own.
     starts: Callable[[TriggerBody], Sequence[Workflow]] | None = None
 
 
@@ -275,27 +266,22 @@ class Store:
         job = Job(self._new_id(), self._count("job", project), name)
         return WorkflowRun(self._new_id(), name, (job,), begins, changes, follows=follows)
 
-    def add_build(  # noqa: PLR0913 - members of a body
-        self, pipeline_id: str, project: str, *, workflow_id: str = "", jobs: Mapping[str, str] = NOTHING,
-        created: datetime | None = None, branch: str | None = None, tag: str | None = None, revision: str = "",
-        trigger: str = "webhook",
-    ) -> None:  # fmt: skip
-        """Put a build there as if a push had started it: the one in which the client's own step runs.
-
-        Its workflow is running, and its `jobs` (by name) have their statuses; all of them stay as they are. The same
-        pipeline id again adds another workflow. A trigger is such as `scheduled_pipeline` (v2 OpenAPI).
-        """
+    def add_build(
+        self, pipeline_id: str, project: str, *, workflow_id: str = "", jobs: Mapping[str, str] = NOTHING, **more: Any
+    ) -> None:
+        """Put a build there as if a push had started it, or add a workflow to that of this id: all stay as they are."""
+        created, branch, tag, revision = (more.pop(name, None) for name in ("created", "branch", "tag", "revision"))
         project, pipeline_id, at = project_slug(project), pipeline_id.lower(), created or self.now()
-        branch = "main" if branch is None and tag is None else branch
+        branch = "main" if branch is tag is None else branch
         with self.lock:
             made = tuple(Job(self._new_id(), self._count("job", project), n, s) for n, s in jobs.items())
             workflow = WorkflowRun((workflow_id or self._new_id()).lower(), "build", made, at, ((at, "running"),))
             if run := self.kept.get(pipeline_id):
                 self.kept[pipeline_id] = replace(run, workflows=(*run.workflows, workflow))
                 return
-            revision = revision or self._head(project, f"{branch or tag}") or made_up_sha(project)
+            revision = revision or self._head(project, branch or tag) or made_up_sha(project)
             found = (pipeline_id, self._count("run", project), project, branch, tag, revision, "webhook", at, at, at)
-            self.kept[pipeline_id] = self.on_create(Run(*found, (workflow,), trigger=trigger))
+            self.kept[pipeline_id] = self.on_create(Run(*found, (workflow,), **{"trigger": "webhook", **more}))
 
     def set_job(self, project: str, number: int, *, parallel_runs: Sequence[str], status: str = "running") -> None:
         """Put a parallel job there, in a run that no list shows, with one status per node. Raises `ValueError`."""
@@ -321,11 +307,8 @@ class Store:
             self.kept[run.id] = replace(run, workflows=tuple(made.values()))
 
     def config_of(self, run: Run) -> dict[str, str]:
-        """Return the config of a run: its source, and compiled, which is empty until then or if it errored.
-
-        Parameters that it uses are replaced by their values; one that has none is empty. A project without a config has
-        one that declares each parameter and uses it once.
-        """
+        """Return the config of a run: its source, and compiled, which is empty until then or if it errored."""
+        # a project without a config has one that declares each parameter and uses it once
         types = {str: "{type: string, default: ''}", bool: "{type: boolean, default: false}"}
         lines = ["version: 2.1", "parameters:"]
         lines += [f"  {n}: {types.get(type(v), '{type: integer, default: 0}')}" for n, v in run.parameters.items()]
