@@ -173,9 +173,8 @@ class V3(V2):
             body = {"scope": scope, "filter": f'pipeline.git.branch == "{quoted}"', "page": page}
             return Request("POST", "/api/v3/runs/search", Repeat.FREELY, body)
 
-        return self.client.runs(
-            ask, http.page_of(lambda item: read_run(self._as_v2(item)), "data", ("page", "next")), enough
-        )
+        read = http.page_of(lambda item: read_run(self._as_v2(item)), "data", ("page", "next"))
+        return self.client.runs(ask, read, enough)
 
     def details(self, run: Run) -> Run:
         """The run with how it was triggered, which v2 tells by the same id, and its revision."""

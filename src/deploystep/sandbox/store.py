@@ -214,8 +214,7 @@ class Store:
         formed, listed = (now + timedelta(seconds=s) for s in (min(self.pace.form, self.pace.appear), lag))
         number = workflows[0].jobs[0].number if api == "v1.1" else self._count("run", project)
         found = (self._new_id(), number, project, branch, body.tag, revision, api, now, formed, listed)
-        run = self.on_create(Run(*found, tuple(workflows), errors, dict(body.parameters)))
-        self.kept[run.id] = run
+        run = self.kept[found[0]] = self.on_create(Run(*found, tuple(workflows), errors, dict(body.parameters)))
         return run.at(now)
 
     def on_create(self, run: Run) -> Run:
@@ -245,10 +244,9 @@ class Store:
         if body.errors:
             raise ValueError(body.errors)
         config, sent = self.configs.get(project), {name: (type(v), v) for name, v in body.parameters.items()}
+        chosen = [w for w in self.workflows if all(sent.get(n) == (type(v), v) for n, v in w.when.items())]
         if config and config.starts:
-            chosen = config.starts(body)
-        else:
-            chosen = [w for w in self.workflows if all(sent.get(n) == (type(v), v) for n, v in w.when.items())]
+            chosen = [*config.starts(body)]
         made, begins, follows = [], now + pause, None
         if body.setup:
             made = [replace(self.new_workflow(project, SETUP, "success", begins), tag=SETUP)]
@@ -287,10 +285,9 @@ class Store:
         """Put a parallel job there, in a run that no list shows, with one status per node. Raises `ValueError`."""
         project, at, never = project_slug(project), self.now(), datetime.max.replace(tzinfo=timezone.utc)
         with self.lock:
-            job = Job(self._new_id(), number, "build", status, tuple(parallel_runs))
-            workflow = (WorkflowRun(self._new_id(), "build", (job,), at, ((at, "running"),)),)
-            name = self._new_id()
-            self.kept[name] = Run(name, 0, project, None, None, "", "webhook", at, at, never, workflow)
+            job, name = Job(self._new_id(), number, "build", status, tuple(parallel_runs)), self._new_id()
+            workflow = WorkflowRun(self._new_id(), "build", (job,), at, ((at, "running"),))
+            self.kept[name] = Run(name, 0, project, None, None, "", "webhook", at, at, never, (workflow,))
             self._nodes.pop((project, number), None)
             self._numbers["job", project] = max(number, self._numbers["job", project])
 
@@ -360,8 +357,7 @@ class Store:
         view = next((each for run in runs for each in jobs_of(run) if each[2].number == number), None)
         if view is None:
             return None
-        told = self._nodes.setdefault((project, number), {})
-        told.update(nodes)
+        told = self._nodes[project, number] = {**self._nodes.get((project, number), {}), **nodes}
         return *view[:2], replace(view[2], nodes=tuple(told.get(i, status) for i, status in enumerate(view[2].nodes)))
 
 
