@@ -166,6 +166,6 @@ def test_a_head_that_lags_or_was_rewritten_is_not_green(build: Build, circleci: 
     assert f"is at {amended}, which is not known to be newer" in rewritten.json["error"]["message"]
     assert triggers(circleci) == []
     build.git("push", "--quiet", "--force", "origin", f"{ours}:main")
-    circleci.move("main", ours)
+    circleci.moved["main"] = ours
     there = checkout.step(circleci, **quickly)
     assert (there.code, there.outcomes) == (0, ["triggered"]), there.err

@@ -33,7 +33,7 @@ def test_a_job_of_the_old_api_at_its_revision(project: Project, circleci: Sandbo
           - {name: docker, when: {branch: release/*}, deploy: {job: deploy_docker, parameters: {FAST: true}}}
         """
     )
-    circleci.move("release/1.0", OTHER_SHA)
+    circleci.moved["release/1.0"] = OTHER_SHA
     ended = project.step(circleci, CIRCLE_BRANCH="release/1.0")
     assert (ended.code, ended.outcomes) == (0, ["triggered"])
     (received,) = triggers(circleci)

@@ -73,9 +73,9 @@ def test_the_commit_is_the_first_that_somebody_knows() -> None:
         assert [revision("main", sha=OTHER), revision("known", n=1, short="abc", sha=OTHER)] == [SHA, OTHER]
         assert revision("known") == "c" * 40
         assert revision("unknown") == revision("unknown") != revision("other")
-        sandbox.move("main", OTHER)
+        sandbox.moved["main"] = OTHER
         assert revision("main") == OTHER
-        sandbox.move("main", "")
+        sandbox.moved["main"] = ""
         for branch in ("main", "pull/5", ""):
             answer = trigger(sandbox, {"config": {"branch": branch}})
             assert (answer.status, answer.json) == (400, {"message": "Branch not found"})

@@ -83,7 +83,7 @@ def test_builds_and_workflows(sandbox: Sandbox) -> None:
 
 def test_reset_forgets_all_but_the_settings() -> None:
     with Sandbox(heads={"main": SHA}) as sandbox:
-        sandbox.move("main", "b" * 40)
+        sandbox.moved["main"] = "b" * 40
         first = trigger(sandbox).json["id"]
         _post(sandbox, "faults", {"fault": "500"})
         assert _post(sandbox, "reset", b"").status == 200

@@ -91,7 +91,7 @@ MISTAKES: dict[str, tuple[str, str, Any, int]] = {
     "earlier runs are not looked for": ("I1", f"{RUNS}._shown", lambda _self, _runs: [], 60),
     "keys are not read": ("I1", f"{APP}.earlier_runs.holds", lambda _text, _key: False, 150),
     "any run of the commit counts": ("I3", f"{RUNS}._choice", lambda runs, of: adoptable(runs._shown(of.runs)), 600),
-    "what was skipped counts": ("I3", "deploystep.circleci.v2.jobs_not_run", lambda *_: (), 300),
+    "what was skipped counts": ("I3", "deploystep.circleci.v2.Reader.jobs_not_run", lambda *_: (), 300),
     "commits are not compared": (
         "I2 I3",
         f"{APP}.trigger.Watched.stop_if_of_another_commit",

@@ -78,7 +78,7 @@ class World:
         self.pushed.setdefault(push.commit.sha, self.time.now)
         if push.moves:
             self.heads.setdefault(push.ref, []).append((self.time.now, push.commit.sha))
-            self.sandbox.move(push.ref, push.commit.sha)
+            self.sandbox.moved[push.ref] = push.commit.sha
         for number in range(push.others):
             is_old = number % 2 > 0
             created = START - timedelta(days=3, seconds=number) if is_old else None

@@ -18,10 +18,7 @@ class Console:
 
     @contextmanager
     def working(self, what: str) -> Iterator[None]:
-        """While it takes more than a second, show on the terminal what is at work, and for how many seconds.
-
-        To be used only where stderr is a terminal and nobody keeps what it shows.
-        """
+        """While it takes more than a second, show on stderr, a terminal, what is at work, and for how many seconds."""
         import signal  # noqa: PLC0415 - few have a terminal
         import threading  # noqa: PLC0415 - as above
 

@@ -20,19 +20,18 @@ def executable(program: str, environ: Mapping[str, str]) -> str:
     if found is not None:
         return found
     if "/" in program and os.path.lexists(program):
-        why = "it is a folder" if Path(program).is_dir() else "it may not be executed"
-        raise _refused(program, why, f"make it executable:  chmod +x {program}")
+        what = (
+            f"cannot execute {shown(program)}: it {'is a folder' if Path(program).is_dir() else 'may not be executed'}"
+        )
+        raise NotExecutable("command-not-executable", what, f"make it executable:  chmod +x {program}")
     where = "there is no such file" if "/" in program else "it is in no folder of PATH"
     hint = "a command of the shell needs one:  deploystep gate RULE -- bash -eo pipefail -c '…'"
     raise NotFound("command-not-found", f"cannot execute {shown(program)}: {where}", hint)
 
 
 def become(path: str, command: Sequence[str], environ: Mapping[str, str], ignored: frozenset[int]) -> NoReturn:
-    """Execute the command in the place of this process. Raises NotExecutable or NotFound where the system refuses.
-
-    Signals do as by default from here on, but those that were `ignored` when this process began: one that is waiting
-    ends the process now, and never comes to nothing.
-    """
+    """Execute the command in the place of this process. Raises NotExecutable or NotFound where the system refuses."""
+    # signals do as by default, but those that were ignored when this process began; one that waits ends it now
     for number in (signal.SIGPIPE, signal.SIGXFSZ, *_TOLD):  # Python ignores the first two from its start
         signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _TOLD)
@@ -43,7 +42,8 @@ def become(path: str, command: Sequence[str], environ: Mapping[str, str], ignore
         if isinstance(error, FileNotFoundError) and os.path.lexists(path):
             what = f"cannot execute {shown(command[0])}: its interpreter is not there"
             raise NotFound("command-not-found", what, begins) from None
-        raise _refused(command[0], f"{error.strerror}", begins) from None
+        what = f"cannot execute {shown(command[0])}: {error.strerror}"
+        raise NotExecutable("command-not-executable", what, begins) from None
 
 
 def environment(environ: Mapping[str, str], added: Mapping[str, str]) -> Mapping[str, str]:
@@ -54,7 +54,3 @@ def environment(environ: Mapping[str, str], added: Mapping[str, str]) -> Mapping
         if b"\0LC_CTYPE=" not in b"\0" + Path("/proc/self/environ").read_bytes():
             own.pop("LC_CTYPE", None)
     return {**own, **added}
-
-
-def _refused(program: str, why: str, hint: str) -> NotExecutable:
-    return NotExecutable("command-not-executable", f"cannot execute {shown(program)}: {why}", hint)

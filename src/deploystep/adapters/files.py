@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -22,10 +22,7 @@ def _root_of(folder: Path) -> Path | None:
 
 
 def up_to_root(folder: Path) -> tuple[str, ...] | None:
-    """What to write before a path for this folder and each above it, up to the root of the clone: an empty text, `../`.
-
-    None where no clone holds the folder. Raises EnvironmentInvalid where the current folder is deleted.
-    """
+    """What to write before a path for this folder and those above it, up to the clone's root; None outside a clone."""
     try:
         here = folder.absolute()
     except FileNotFoundError:
@@ -49,10 +46,8 @@ def from_root(path: str, folder: Path) -> str:
 
 
 def leads_out(path: str, folder: Path) -> bool:
-    """Whether a path in the repository leads out of it, or into `.git`; one that is written as outside may be anything.
-
-    Whoever can commit a link could have lines of another file shown, such as one that holds a token.
-    """
+    """Whether a path in the repository leads out of it, or into `.git`; one that is written as outside may do so."""
+    # whoever can commit a link could have lines of another file shown, such as one that holds a token
     here = Path(os.path.realpath(folder))
     root, written = _root_of(here) or here, Path(os.path.normpath(here / path))
     real = Path(os.path.realpath(written))
@@ -103,11 +98,11 @@ def decoded(path: str, data: bytes, most: int = LARGEST) -> SourceFile:
 
 def read_bytes(path: str, folder: Path, what: str, most: int = LARGEST) -> bytes:
     """A file that the user named; one byte more than `most` tells that it is larger. Raises UsageError."""
-    with (
-        _told("file-unreadable", f"{what} {path}", "name a readable file"),
-        (folder / path).open("rb") as file,  # `<(a command)` is none of the regular ones
-    ):
-        return file.read(most + 1)
+    try:
+        with (folder / path).open("rb") as file:  # `<(a command)` is none of the regular ones
+            return file.read(most + 1)
+    except (OSError, ValueError) as error:
+        raise UsageError("file-unreadable", f"{what} {path}: {_why(error)}", "name a readable file") from None
 
 
 def read_given(path: str, folder: Path, standard_input: BinaryIO) -> SourceFile:
@@ -141,24 +136,19 @@ def read_config(path: str, folder: Path, *, is_named: bool) -> str | None:
     return read_bytes(path, folder, "--config: cannot read").decode("utf-8", "replace")
 
 
-def repository_reader(folder: Path, files: Iterable[str] | None) -> Callable[[str], str | None]:
-    """Reads files that git tracks, by their paths from the root of the clone; None for others and large ones.
-
-    Where there is no clone (`files` is None), it reads what is in the folder.
-    """
-    tracked, root = None if files is None else frozenset(files), _root_of(folder.absolute()) or folder
-    most = 64 * 1024  # of a script that is looked through for this step
+def repository_reader(
+    folder: Path, files: Iterable[str] | None = None, most: int = 64 * 1024
+) -> Callable[[str], str | None]:
+    """Reads files (only `files`) by their paths from the root of the clone; None for links out of it and large ones."""
+    tracked, root = None if files is None else frozenset(files), (_root_of(folder.absolute()) or folder).resolve()
 
     def read(path: str) -> str | None:
-        is_here = ".." not in path and not path.startswith("/") and (root / path).is_file()
-        if not (is_here if tracked is None else path in tracked):
-            return None
         try:
-            with (root / path).open("rb") as file:
-                data = file.read(most + 1)
-        except OSError:
+            real = (root / path).resolve()
+            is_its = real.is_relative_to(root) and real.is_file() and (tracked is None or path in tracked)
+            return real.read_text("utf-8", "replace") if is_its and real.stat().st_size <= most else None
+        except (OSError, ValueError, RuntimeError):
             return None
-        return data.decode("utf-8", "replace") if len(data) <= most else None
 
     return lru_cache(read)
 
@@ -183,10 +173,8 @@ def create_text(path: str, folder: Path, text: str, option: str) -> None:
 
 
 def appender(path: str, option: str) -> Callable[[str], None]:
-    """What adds lines at the end of a file, which is opened before anything is done that could be lost.
-
-    It stays open: who reads from a pipe has left once it was closed. Raises UsageError, now and later.
-    """
+    """What adds lines at the end of a file, which is opened before anything is done that could be lost."""
+    # it stays open: who reads from a pipe has left once it was closed
     with _unwritable(path, option):
         # a pipe that nobody reads is not waited for
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_NONBLOCK, 0o666)
@@ -202,17 +190,13 @@ def appender(path: str, option: str) -> Callable[[str], None]:
     return append
 
 
-def _unwritable(path: str, option: str) -> AbstractContextManager[None]:
-    return _told("file-unwritable", f"{option}: cannot write {visible(path) or repr(path)}", "name another file")
-
-
 @contextmanager
-def _told(code: str, what: str, hint: str) -> Iterator[None]:
-    """Let what the system refuses come out as an error of the command line."""
+def _unwritable(path: str, option: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        raise UsageError(code, f"{what}: {_why(error)}", hint) from None
+        what = f"{option}: cannot write {visible(path) or repr(path)}: {_why(error)}"
+        raise UsageError("file-unwritable", what, "name another file") from None
 
 
 def _why(error: OSError | ValueError) -> str:

@@ -42,11 +42,10 @@ class GitRepository:
     def __init__(self, folder: Path, environ: Environ) -> None:
         self._folder = folder
         kept = {k: v for k, v in environ.items() if not k.startswith("GIT_") and k not in SECRET_VARIABLES}
-        quiet = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
-        plain = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_NO_LAZY_FETCH": "1", "GIT_CONFIG_COUNT": "1"}
         # a folder of the checkout can look like a bare repository: its config would run commands, its refs would judge
-        bare = {"GIT_CONFIG_KEY_0": "safe.bareRepository", "GIT_CONFIG_VALUE_0": "explicit"}
-        self._environ = {**kept, **quiet, **plain, **bare}
+        bare = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.bareRepository", "GIT_CONFIG_VALUE_0": "explicit"}
+        plain = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0"}
+        self._environ = {**kept, **bare, **plain, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
 
     def at(self, folder: Path) -> "GitRepository":
         """The clone that holds another folder."""

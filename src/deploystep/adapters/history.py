@@ -71,16 +71,15 @@ class GitHistory:
             return None
 
     def _is_merged_into(self, branch: str) -> Answered:
-        what = f"cannot tell whether {self._short} is on {branch}"
-        moved = self._current.moved(branch) if self._current else None
+        asked = "U102", f"cannot tell whether {self._short} is on {branch}"
+        moved = self._current.moved(branch) if self._current else None  # which may fetch it
         said = self._git("merge-base", "--is-ancestor", self._revision, f"{_REMOTE}/{branch}")
-        if moved is not None and self._current:
-            # that the branch has only grown meanwhile is ordinary; where it takes a fetch, only a yes is worth one
-            is_still_on = said.returncode == 0 and moved.now and self._current.contains(moved.now, self._revision)
-            return Known(value=True) if is_still_on else Unavailable("U102", f"{what}: {moved.why}", moved.cure)
-        if said.returncode == 0:
-            return Known(value=True)
-        return self._trouble(said, branch, ("U102", what)) or Known(value=False)
+        is_on = said.returncode == 0
+        if moved is None or self._current is None:
+            return Known(value=True) if is_on else self._trouble(said, branch, asked) or Known(value=False)
+        # that the branch has only grown meanwhile is ordinary; where it takes a fetch, only a yes is worth one
+        is_on = is_on and bool(moved.now) and self._current.contains(moved.now, self._revision)
+        return Known(value=True) if is_on else _unknown(moved.why, moved.cure, asked)
 
     def _changed(self, question: ChangedSince) -> Answered:
         since: str | Unavailable = ""  # nothing: every file has changed
@@ -105,9 +104,10 @@ class GitHistory:
         # else the tree without files, which git knows everywhere, and calls otherwise in a SHA-256 repository
         since = since or self._git("hash-object", "-t", "tree", "--stdin").text
         said = self._git(*_DIFF, since, self._revision, "--")
+        if said.returncode != 0:
+            return self._missing(said)
         is_first = (question.base, question.ref) == (Base.LAST_DEPLOY, "")
-        note = "no earlier deploy is known: every file counts as changed" if is_first else ""
-        return Known(said.names, note) if said.returncode == 0 else self._missing(said)
+        return Known(said.names, "no earlier deploy is known: every file counts as changed" if is_first else "")
 
     def _merge_base(self) -> str | Unavailable:
         branch = self.default_branch
@@ -150,17 +150,15 @@ class GitHistory:
         """The answer if a branch or tag of the clone is out of date, as `run` asks the remote; None where it is not."""
         if self._current is None:
             return None
-        moved, there = self._current.moved(name, is_branch=is_branch), self._current.head_branch
-        if name == self.default_branch and self._named is None and there not in (None, name):
+        moved, refs = self._current.moved(name, is_branch=is_branch), self._current.refs_now()
+        there = name if isinstance(refs, str) else refs.get("HEAD", name)
+        if there != name == self.default_branch and self._named is None:
             why = f"the default branch is {there}, and origin/HEAD of this clone says {name}"
             return _unknown(why, f"write  default_branch: {there}  in the rule file")
         return None if moved is None else _unknown(moved.why, moved.cure)
 
     def _trouble(self, said: Said, branch: str = "", asked: tuple[str, str] = _FILES) -> Unavailable | None:
-        """Why git did not answer, or why its no (exit code 1) is not to be believed; None where it is.
-
-        The remote's `branch` is not in the clone, or the clone lacks history, or git cannot do anything here.
-        """
+        """Why git did not answer, or why its no (exit code 1) is not to be believed; None where it is."""
         ref = f"{_REMOTE}/{branch}^{{commit}}"
         if branch and said.returncode != 1 and self._git("rev-parse", "--verify", "--quiet", ref).returncode == 1:
             return _unknown(f"origin/{branch} is not fetched", self._fetch(branch), asked)
@@ -196,18 +194,17 @@ class Moved(NamedTuple):
 
 
 class GitRemote(GitRepository):
-    """The clone's `origin`, reached with the caller's SSH settings; it has `timeout` seconds to answer.
+    """The clone's `origin`, reached with the caller's SSH settings.
 
     A clone can be older than the build: restored from a cache, or made of one branch only. So where `names` of it are
-    is read once for all. With `fetches`, what has moved is fetched. Where nothing can be read, that is said, and the
-    clone is believed.
+    is read once for all. With `fetches`, what has moved is fetched. Where nothing can be read, the clone is believed.
     """
 
     def __init__(
         self, folder: Path, environ: Environ, names: Iterable[str] = (), say: _Say = str, *, fetches: bool = False
     ) -> None:
         super().__init__(folder, environ)
-        self.timeout = 30.0
+        self.timeout = 30.0  # seconds that it has to answer
         self.moved = lru_cache(self._moved)
         self._say, self._fetches, self._names = say, fetches, frozenset(names)
         # how the caller reaches the remote; CircleCI's checkout step can set these
@@ -263,17 +260,9 @@ class GitRemote(GitRepository):
         how = ("--quiet", "--no-tags", "--no-write-fetch-head", *more, *depth)
         return self._far("-c", "gc.auto=0", "fetch", *how, "origin", what).returncode == 0
 
-    @property
-    def head_branch(self) -> str | None:
-        """The branch that the remote calls its default; None where it does not tell."""
-        return None if isinstance(read := self._refs(), str) else read.get("HEAD")
-
     def _moved(self, name: str, *, is_branch: bool = True) -> Moved | None:
-        """How a branch (else a tag or branch) has moved since it was fetched; None where it is known not to have moved.
-
-        None also where nobody can tell, or the clone does not have it.
-        """
-        there = self._refs(name)
+        """How a branch (else a tag or branch) has moved since it was fetched; None where it is not known to have."""
+        there = self.refs_now(name)
         if isinstance(there, str):
             return None
         tag, branch = f"refs/tags/{name}", f"{_REMOTE}/{name}"
@@ -296,7 +285,8 @@ class GitRemote(GitRepository):
         why = f"{shown} is at {here[:7]} in this clone, and at {now[:7]} in the remote"
         return Moved(now, why, f"run  git fetch origin {refspec}  first, or give --fetch")
 
-    def _refs(self, *names: str) -> Mapping[str, str] | str:
+    def refs_now(self, *names: str) -> Mapping[str, str] | str:
+        """Where branches and tags of these names are, and which branch HEAD is; a text with the reason if unknown."""
         if self._read is None or not (isinstance(self._read, str) or self._names.issuperset(names)):
             self._names |= {*names}
             forms = ("refs/heads/{}", "refs/tags/{}", "refs/tags/{}^{{}}")

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from deploystep.adapters.files import decoded, leads_out, read_bytes, up_to_root
+from deploystep.adapters.files import decoded, leads_out, read_bytes, repository_reader, up_to_root
 from deploystep.adapters.git import GitRepository
 from deploystep.app.options import RULES
 from deploystep.core.build import ProjectSlug, Repository
@@ -23,6 +23,7 @@ class ProjectTree:
         self._folder, self._paths = folder, paths
         self._root = self._root_of(paths[0] if paths else "")
         self._git = git.at(folder / self._root)
+        self.read = repository_reader(folder / self._root, most=_LARGEST)
         self._marks: dict[str, bytes] = {}
         self.rule_path = str(self._root / RULES) if rules == RULES else rules
         remote = Repository.parse(self._git.describe().get("CIRCLE_REPOSITORY_URL"))
@@ -58,23 +59,8 @@ class ProjectTree:
         self._marks[path] = _BOM if data.startswith(_BOM) else b""
         return decoded(path, data, _LARGEST)
 
-    def read(self, path: str) -> str | None:
-        """A file of the project by its path from the root; None for others, for links that lead out, and large ones."""
-        try:
-            root = (self._folder / self._root).resolve()
-            real = (root / path).resolve()
-            if not real.is_relative_to(root) or not real.is_file() or real.stat().st_size > _LARGEST:
-                return None
-            return real.read_text("utf-8", "replace")
-        except (OSError, ValueError, RuntimeError):
-            return None
-
     def write(self, texts: dict[str, str], *, is_forced: bool) -> None:
-        """Write files: all of them beside the old ones, then in their places.
-
-        Raises UsageError where one is not of this project alone or cannot be written, a link leads out of its
-        repository, or, unless forced, one is not as git has it in the last commit.
-        """
+        """Write files. Raises UsageError where one is of another project, or, unless forced, is not committed."""
         here = self._folder / self._root
         root = here.resolve()
         for path in self._paths[1:]:

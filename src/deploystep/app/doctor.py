@@ -171,7 +171,7 @@ class _Doctor:
         build = self.build
         own = build.project if build else None
         if own is None and build is not None and build.pipeline_id is not None:
-            own, _ = v2.pipeline_project(client, build.pipeline_id)
+            own, _ = v2.Reader(client).project(build.pipeline_id)
         if own is None:
             cure = "outside a build a remote origin at github.com or bitbucket.org tells it; a build's variables do"
             self.note("project", "nothing tells which project this is", cure)

@@ -249,7 +249,7 @@ def _triggered(build: BuildContext, client: Client) -> list[Run]:
     """The runs that a trigger may have made, newest first. API v2 lists those of every other API too."""
     project, ref = build.project, api_ref(build)
     if project is None and build.pipeline_id is not None:
-        project, _ = v2.pipeline_project(client, build.pipeline_id)
+        project, _ = v2.Reader(client).project(build.pipeline_id)
     project = _known(project, "the project of this build")
 
     def counted(runs: tuple[Run, ...]) -> list[Run]:
@@ -257,7 +257,7 @@ def _triggered(build: BuildContext, client: Client) -> list[Run]:
         of_ref = [run for run in runs if (isinstance(run.ref, Tag) if isinstance(ref, Tag) else run.ref in (ref, None))]
         return [run for run in of_ref if run.is_by_api is not False]
 
-    recent = v2.pipelines(client, project, ref, lambda runs: len(counted(runs)) >= _MOST_RUNS)
+    recent = v2.Reader(client).pipelines(project, ref, lambda runs: len(counted(runs)) >= _MOST_RUNS)
     if not isinstance(recent, Recent):
         raise _Unknown(f"the runs of {project} could not be read ({describe_failure(recent, client.host)})")
     return counted(recent.runs)[:_MOST_RUNS]
@@ -269,15 +269,15 @@ def _is_deploy(run: Run, rule: Rule | None, workflow: str | None, build: BuildCo
         return False
     name, text = f"run {run.number}", ""
     if rule is not None:
-        text = _known(v2.compiled_config(client, run.id), f"the configuration of {name}")
+        text = _known(v2.Reader(client).compiled_config(run.id), f"the configuration of {name}")
     has_key = rule is not None and holds(text, deploy_key(rule, build, run.ref, run.revision))
     is_another = bool(keys_in(text)) and run.revision is not None
     if not has_key and (is_another or (workflow is None and not keys_in(text))):
         return False  # it is another deploy, or nothing tells its runs from others
-    deploys = newest(_known(v2.workflows(client, run.id), f"the workflows of {name}"), workflow)
+    deploys = newest(_known(v2.Reader(client).workflows(run.id), f"the workflows of {name}"), workflow)
     if not deploys or not all(w.succeeded for w in deploys):
         return False
-    if any(_known(v2.jobs_not_run(client, w.id), f"the jobs of {name}") for w in deploys):
+    if any(_known(v2.Reader(client).jobs_not_run(w), f"the jobs of {name}") for w in deploys):
         return False  # a workflow can say success although its deploy did not run
     if run.is_by_api is None or run.revision is None:
         raise _Unknown(f"{name} does not tell {'its commit' if run.revision is None else 'how it was triggered'}")

@@ -87,7 +87,7 @@ def _jobs(options: "Options", services: Services, rules: RuleSet) -> Answered:
         return Unavailable("U105", f"{what}: CIRCLE_WORKFLOW_ID is not set", "run the step inside a workflow's job")
     from deploystep.circleci import errors, v2  # noqa: PLC0415 - few rules ask CircleCI
 
-    jobs = v2.jobs(services.client(), workflow)
+    jobs = v2.Reader(services.client()).jobs(workflow)
     if jobs is None:
         cure = f"run this step again; {errors.cannot_see(services.token_name)}"
         return Unavailable("U105", f"{what}: CircleCI did not list the jobs of workflow {workflow}", cure)

@@ -41,7 +41,7 @@ def wait_for_nodes(project: ProjectSlug, limit: float, services: "Services", rep
     seen: tuple[NodeState, ...] = ()
     failed_reads = successes = 0
     for look in poll(client, limit, CALM, f"waiting for {others} of job {job}"):
-        nodes, result = v2.nodes(client, project, job)
+        nodes, result = v2.Reader(client).nodes(project, job)
         if nodes is None:
             status = result.status if isinstance(result, Response) else 0
             is_limit, is_no = status == 429, 400 <= status < 500  # noqa: PLR2004

@@ -124,7 +124,7 @@ class Step:
         from deploystep.circleci import errors, v2  # noqa: PLC0415 - most builds say it
 
         client = services.client(specs)
-        self.own, result = v2.pipeline_project(client, services.build.pipeline_id)
+        self.own, result = v2.Reader(client).project(services.build.pipeline_id)
         if self.own is None:
             why = f"pipeline {services.build.pipeline_id}: {errors.describe_failure(result, client.host)}"
             error = FactUnavailable("project-unknown", f"{what}: {why}", errors.cannot_see(services.token_name))

@@ -68,7 +68,7 @@ def _made_since(spec: TriggerSpec, services: Services) -> datetime | None:
         committed = services.history().committed_at()
         return committed - _CLOCKS_DIFFER if committed and committed < services.clock.now() else None
     pipeline_id = services.build.pipeline_id if spec.key is not None else None
-    own = v2.pipeline(services.client(), pipeline_id) if pipeline_id is not None else None
+    own = v2.Reader(services.client()).run(pipeline_id) if pipeline_id is not None else None
     return own.created if own else None
 
 
@@ -299,7 +299,8 @@ def drop_own_deploys(project: ProjectSlug, options: Options, services: Services,
     here = [entry.spec for entry in report.triggers if entry.spec.project in (None, project)]
     if not here or build.pipeline_id is None:
         return
-    own, result = v2.pipeline_answer(client, build.pipeline_id)
+    body, result = v2.Reader(client).one(build.pipeline_id)
+    own = v2.read_run(body)
     if own is None:
         # what is recognised is found among the earlier runs, or they cannot be read
         for spec in here:
@@ -310,8 +311,8 @@ def drop_own_deploys(project: ProjectSlug, options: Options, services: Services,
     here = [spec for spec in here if spec.revision is not None or own.ref in (spec.ref, None)]
     if own.is_by_api is False or not here:
         return
-    text = v2.compiled_config(client, own.id) if any(spec.key is not None for spec in here) else ""
-    workflows = v2.workflows(client, own.id) if any(spec.workflow is not None for spec in here) else ()
+    text = v2.Reader(client).compiled_config(own.id) if any(spec.key is not None for spec in here) else ""
+    workflows = v2.Reader(client).workflows(own.id) if any(spec.workflow is not None for spec in here) else ()
     if own.is_by_api and (text is None or workflows is None):
         raise _undecided(here[0], f"what pipeline {own.id} is made of could not be read")
     keys, started = keys_in(text or ""), frozenset(w.name for w in workflows or ())

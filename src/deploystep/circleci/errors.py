@@ -48,21 +48,19 @@ def uncertain(reason: str, context: TriggerContext) -> Uncertain:
 
 def unanswered(result: Result, context: TriggerContext) -> ToolError:
     """The trigger was given up: it certainly was not received, or nobody knows."""
-    error = not_received(result, context.host, context.rule)
-    return error or uncertain(describe_failure(result, context.host), context)
+    nothing = not_received(result, context.host, context.rule)
+    return nothing or uncertain(describe_failure(result, context.host), context)
 
 
 def unread(result: Result, context: TriggerContext) -> ToolError:
     """Something had to be read before the trigger, and could not be: nothing was sent."""
     if isinstance(result, Response) and 400 <= result.status < 500 and result.status != 429:  # noqa: PLR2004
         return refused(result, context, is_trigger=False)
-    what = (
-        f"cannot tell whether rule '{context.rule}' was triggered for this commit before: the runs of {context.project}"
-    )
-    why = f"could not be read ({describe_failure(result, context.host)}); it was not sent"
+    what = f"cannot tell whether rule '{context.rule}' was triggered for this commit before"
+    why = f"the runs of {context.project} could not be read ({describe_failure(result, context.host)}); it was not sent"
     hints = "it is safe to run this step again", "to send without looking, give  --again REASON"
-    unknown = FactUnavailable("undecided", f"{what} {why}", *hints)
-    return not_received(result, context.host, context.rule) or unknown
+    nothing = not_received(result, context.host, context.rule)
+    return nothing or FactUnavailable("undecided", f"{what}: {why}", *hints)
 
 
 def kept_out(result: Result, context: TriggerContext) -> ToolError | None:

@@ -74,7 +74,9 @@ def segment(text: str) -> str:
 
 def project_path(project: ProjectSlug, api: str = "v2") -> str:
     """`/api/v2/project/{slug}`; three segments, each encoded on its own: a joined slug (%2F) is answered with 404."""
-    return f"/api/{api}/project/{'/'.join(map(segment, (project.vcs, project.organization, project.project)))}"
+    long = {"gh": "github", "bb": "bitbucket"} if api == "v1.1" else {}
+    parts = long.get(project.vcs, project.vcs), project.organization, project.project
+    return f"/api/{api}/project/{'/'.join(map(segment, parts))}"
 
 
 class JsonObject:
@@ -185,17 +187,14 @@ def retry_after(result: Result, now: datetime) -> float | None:
     text = result.headers.get("retry-after", "").strip() if isinstance(result, Response) else ""
     if text.isascii() and text.isdigit():
         return float(text[:9])
-    date = _date(text)
+    date = server_time(result, "retry-after")
     # a date is by the server's clock, which this machine's need not agree with
     return None if date is None else max(0.0, (date - (server_time(result) or now)).total_seconds())
 
 
-def server_time(result: Result) -> datetime | None:
-    """What the server's clock says (the header Date, in whole seconds); None where it does not."""
-    return _date(result.headers.get("date", "")) if isinstance(result, Response) else None
-
-
-def _date(text: str) -> datetime | None:
+def server_time(result: Result, header: str = "date") -> datetime | None:
+    """What the server's clock says, or another header with a date (in whole seconds); None where it does not."""
+    text = result.headers.get(header) if isinstance(result, Response) else None
     if not text:
         return None
     from email.utils import parsedate_to_datetime  # noqa: PLC0415 - few answers name a date

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
 from . import apis, own_routes
-from .faults import FAULTS, Fault, parse_fault
+from .faults import FAULTS, Fault, befall, parse_fault
 from .messages import NOTHING, Call, Client, RefusedError, Reply, Request, decoded, http_date, message
 from .store import JobView, Pace, Run, Store, TriggerBody, Workflow, WorkflowRun
 
@@ -93,12 +93,9 @@ class _Connection(BaseHTTPRequestHandler):
 
 @dataclass(kw_only=True, eq=False)
 class Sandbox(Store):
-    """A small CircleCI on loopback. Use it as a context manager, or call `start` and `stop`; or only `respond`.
+    """A small CircleCI on loopback. Use it as a context manager, or call `start` and `stop`; or only `respond`."""
 
-    `port` is where it listens; 0 is a free one. `Store` tells what else it can be given and asked.
-    """
-
-    port: int = 0
+    port: int = 0  # where it listens; 0 is a free one
     _server: _Server | None = field(default=None, init=False, repr=False)
 
     def start(self) -> "Self":
@@ -132,26 +129,19 @@ class Sandbox(Store):
     def respond(  # noqa: PLR0913, PLR0917 - the parts of a request, and who sends it
         self,
         method: str,
-        path: str,
+        path: str,  # percent-encoded, without the query
         query: str = "",
         headers: Mapping[str, str] = NOTHING,
         body: bytes = b"",
         client: Client = lambda _seconds: True,
     ) -> Reply:
-        """Answer one request, with or without a socket, in the error shape of the API asked; and record it.
-
-        `path` is percent-encoded and has no query. Faults that wait before they handle the request call `client` with
-        the seconds to let pass; it returns whether the client is still there. The answer's date is when it leaves.
-        """
+        """Answer one request, with or without a socket, in the error shape of the API asked; and record it."""
         lower = {name.lower(): value for name, value in headers.items()}
         request = Request(method, path, dict(parse_qsl(query, keep_blank_values=True)), lower, body, self.now())
-        kept: Any = body.decode(errors="replace") or None
+        told, kept = ({n: v for n, v in part.items() if n not in CREDENTIALS} for part in (request.query, lower))
+        record = Request(method, path, told, kept, body.decode(errors="replace") or None, request.at)
         with suppress(RefusedError):
-            kept = decoded(body)
-        query_kept, headers_kept = (
-            {n: text for n, text in part.items() if n not in CREDENTIALS} for part in (request.query, lower)
-        )
-        record = Request(method, path, query_kept, headers_kept, kept, request.at)
+            record.body = decoded(body)
         if not path.startswith(own_routes.PLACES):
             with self.lock:
                 self.requests.append(record)
@@ -169,19 +159,12 @@ class Sandbox(Store):
         return replace(reply, headers=(*reply.headers, ("Date", http_date(leaves))))
 
     def _handled(self, request: Request, client: Client) -> Reply:
-        """Answer one request; raises `RefusedError`.
-
-        The server's own routes need no token, are not recorded, and meet no fault. Neither does a request without a
-        route or a good token use one up, nor one that is refused for what it says: a fault is there to befall a
-        request that was right.
-        """
+        # the server's own routes need no token, and meet no fault; a request that is refused uses none up
         routes = ((route, route[1].fullmatch(request.path)) for route in (*apis.ROUTES, *own_routes.ROUTES))
         matches = {route[0]: (*route[2:], match.groupdict()) for route, match in routes if match}
         if request.method not in matches:
             raise RefusedError(405, "Method not allowed") if matches else RefusedError(404, "Not found")
-        (handler, kind, parts), is_own = matches[request.method], request.path.startswith(own_routes.PLACES)
-        if not is_own:
-            _raise_unless_allowed(request, self.token)
+        handler, kind, parts = matches[request.method]
 
         def handle(call: Call) -> Reply:
             known: dict[str, Any] = {}
@@ -191,15 +174,16 @@ class Sandbox(Store):
                 answer = handler(self, call, **known)
             return answer if isinstance(answer, Reply) else Reply(200, answer)
 
-        call = Call(request, client)
+        if request.path.startswith(own_routes.PLACES):
+            return handle(Call(request, client))
+        _raise_unless_allowed(request, self.token)
         with self.lock:
-            met = (fault for fault in self.faults if fault.meets(request.method, request.path, kind))
-            fault = None if is_own else next(met, None)
+            fault = next((each for each in self.faults if each.meets(request.method, request.path, kind)), None)
             if fault is None:
-                return handle(call)
+                return handle(Call(request, client))
             self.faults.remove(fault)
         try:
-            return FAULTS[fault.kind].action(fault.argument, handle, call)
+            return befall(fault, handle, Call(request, client))
         except RefusedError as error:
             if error.status >= 400:  # noqa: PLR2004 - an error
                 self.faults.insert(0, fault)
@@ -212,15 +196,14 @@ def _raise_unless_allowed(request: Request, accepted: str | None) -> None:
         text = "Support for query parameter authentication has been deprecated to improve security."
         raise RefusedError(401, text)
     scheme, _, value = request.headers.get("authorization", "").strip().partition(" ")
-    token = "" if scheme else request.headers.get("circle-token", "")
+    is_v3 = request.path.startswith("/api/v3/")  # which takes only Bearer tokens, as far as is attested
+    token = "" if scheme or is_v3 else request.headers.get("circle-token", "")
     if scheme.lower() == "bearer":
         token = value.strip()
-    elif scheme.lower() == "basic":  # the token goes where the user name belongs; the password stays empty
+    elif scheme.lower() == "basic" and not is_v3:  # the user name is the token; the password stays empty
         with suppress(ValueError):
             token = base64.b64decode(value.strip(), validate=True).decode().partition(":")[0]
-    # v3 takes only Bearer tokens, as far as is attested
-    is_taken = scheme.lower() == "bearer" or not request.path.startswith("/api/v3/")
-    if not token or not is_taken or accepted not in {None, token}:
+    if not token or accepted not in {None, token}:
         # v2 OpenAPI, 401_invalid_token; the other text was seen from v1.1 and the older v2 routes
         text = "Invalid token provided." if request.path.endswith("/pipeline/run") else "You must log in first."
         raise RefusedError(401, text)

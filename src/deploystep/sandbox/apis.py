@@ -1,26 +1,22 @@
 """API v2, v1.1 and v3: routes, and runs, workflows and jobs in their words.
 
-v2 is from its OpenAPI document, operation by operation: of what it describes, an answer holds what is required, and
-what this tool reads. v1.1, from its reference, is the trigger that ends on 1 February 2027, and the readings that stay.
-v3 is as far as it is attested in public: by CircleCI's CLI, its conventions page, and scripts that use it. A run there
-is what v2 calls a pipeline, and has the same id; a pipeline there is what v2 calls a definition.
+v2 is from its OpenAPI document: an answer holds what that requires, and what this tool reads. v1.1 is from its
+reference; v3 is as far as CircleCI's CLI, its conventions page, and scripts attest it. A run there is what v2 calls a
+pipeline, and has the same id; a pipeline there is what v2 calls a definition.
 """
 
-import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from http.client import responses
 from typing import Any
 from urllib.parse import quote
 
-from .messages import Call, RefusedError, Reply, Shape, body_of, message, page_of, route, told
+from .messages import FILTERED, Call, RefusedError, Reply, Shape, body_of, in_text, message, page_of, route, told
 from .store import ENDED, HOSTS, JobView, Run, Store, TriggerBody, WorkflowRun, jobs_of, made_up_uuid, repository_url
 
 PAGE = 20  # items: for v3 the most that a search may ask for (CircleCI's CLI), for v2 a guess
 USER_ID = "0f3c5a3e-5d0b-5a5e-8a2b-3a4d3f0e9c11"
 UNEXPECTED = (400, "Unexpected request body provided.")  # v2 OpenAPI, 400_unexpected_request_body
 ACTOR = {"login": "sandbox", "avatar_url": None}
-PARAMETER = re.compile(r"<<\s*pipeline\.parameters\.([A-Za-z0-9_-]+)\s*>>")
 SENT: Mapping[str, Shape] = {"parameters": "an object of at most 100 texts, numbers and booleans"}
 REF: Mapping[str, Shape] = {"branch": "a string", "tag": "a string"}
 RUN: Shape = {"definition_id": "a UUID", "config": REF, "checkout": REF, **SENT}
@@ -50,29 +46,6 @@ def _trigger(shape: Shape) -> Callable[..., Reply]:
         return Reply(201, told(store.create("v2", project, asked), "id", "state", "number", "created_at"))
 
     return handle
-
-
-def config_of(store: Store, run: Run) -> dict[str, str]:
-    """Return the config of a run as it is shown: its source, and compiled, which is empty until then or if it errored.
-
-    Parameters that the config uses are replaced by their values; one that has none is empty. A project without a config
-    has one that declares each parameter and uses it once.
-    """
-    config = store.configs.get(run.project)
-    values = {**(config.defaults if config else {}), **run.parameters}
-    types = {str: "string", bool: "boolean", int: "integer"}
-    sent = [(name, json.dumps(type(value)()), types[type(value)]) for name, value in run.parameters.items()]
-    lines = ["version: 2.1", "parameters:", *(f"  {n}: {{type: {kind}, default: {d}}}" for n, d, kind in sent)]
-    lines += ["jobs:", "  deploy:", "    steps: [{run: ./deploy.sh}]", "    environment:"]
-    lines += [f"      PARAMETER_{i}: << pipeline.parameters.{name} >>" for i, (name, _, _) in enumerate(sent, 1)]
-    text = config.text if config else "\n".join([*lines, "workflows: {deploy: {jobs: [deploy]}}", ""])
-
-    def value(used: re.Match[str]) -> str:
-        found = values.get(used[1], "")
-        return found if isinstance(found, str) else json.dumps(found)
-
-    has_compiled = run.state not in {"pending", "setup-pending", "errored"}
-    return {"source": text, "compiled": PARAMETER.sub(value, text) if has_compiled else ""}
 
 
 def _page(items: Sequence[Any], call: Call, show: Callable[[Any], Any]) -> Any:
@@ -123,31 +96,25 @@ def _job(_store: Store, _call: Call, project: str, job: JobView) -> Any:
     """Answer in the words of v2 OpenAPI's Job Details."""
     (run, workflow, it), (_, organization, name) = job, project.split("/")
     stopped, web = workflow.stopped_at, f"https://app.circleci.com/jobs/{quote(project)}/{it.number}"
-    slug = {"id": made_up_uuid(project), "slug": project, "name": name}
-    return {
-        **told(it, "number", "name", "status"),
-        "parallelism": len(it.nodes),
-        "parallel_runs": [{"index": index, "status": status} for index, status in enumerate(it.nodes)],
-        **dict.fromkeys(("created_at", "queued_at", "started_at"), workflow.created_at),
-        "duration": int((stopped - workflow.created_at).total_seconds() * 1000) if stopped else None,
-        "pipeline": {"id": run.id},
-        "latest_workflow": told(workflow, "id", "name"),
-        "web_url": web,
-        "contexts": [],
-        "messages": [],
-        "executor": {"resource_class": "medium"},
-        "organization": {"name": organization},
-        "project": {**slug, "external_url": repository_url(project) or web},
-    }
+    slug = {"id": made_up_uuid(project), "slug": project, "name": name, "external_url": repository_url(project) or web}
+    nodes = [{"index": index, "status": status} for index, status in enumerate(it.nodes)]
+    length = int((stopped - workflow.created_at).total_seconds() * 1000) if stopped else None
+    return (
+        told(it, "number", "name", "status")
+        | dict.fromkeys(("created_at", "queued_at", "started_at"), workflow.created_at)
+        | {"duration": length, "parallelism": len(nodes), "parallel_runs": nodes, "contexts": [], "messages": []}
+        | {"pipeline": {"id": run.id}, "latest_workflow": told(workflow, "id", "name"), "web_url": web}
+        | {"organization": {"name": organization}, "project": slug, "executor": {"resource_class": "medium"}}
+    )
 
 
 def _project(_store: Store, _call: Call, project: str) -> Any:
     provider, organization, name = project.split("/")
     host, address = HOSTS.get(provider, ("CircleCI", "//circleci.com"))
-    of = {"id": made_up_uuid(organization), "name": organization, "slug": f"{provider}/{organization}"}
     vcs = {"provider": host, "vcs_url": f"{address}/{organization}/{name}", "default_branch": "main"}
-    organized = {f"organization_{key}": value for key, value in of.items()}
-    return {"id": made_up_uuid(project), "slug": project, "name": name, **organized, "vcs_info": vcs}
+    of = {"organization_name": organization, "organization_slug": f"{provider}/{organization}", "vcs_info": vcs}
+    of["organization_id"] = made_up_uuid(organization)
+    return {"id": made_up_uuid(project), "slug": project, "name": name, **of}
 
 
 # v1.1
@@ -157,11 +124,10 @@ def _start_job(store: Store, call: Call, project: str, branch: str) -> Reply:
     """Start one job, at `revision` if that is given. Build parameters become environment variables, so texts."""
     shape: Shape = {"build_parameters": {"*": "anything"}, "revision": "a string", "*": "anything"}
     body = body_of(call.request, shape, is_declared=False)
-    # as JSON spells them, so that true does not become Python's True
     sent = {name: "" if value is None else value for name, value in body.get("build_parameters", {}).items()}
-    given = {name: value if isinstance(value, str) else json.dumps(value) for name, value in sent.items()}
-    revision, job = body.get("revision") or None, given.get("CIRCLE_JOB", "build")
-    run = store.create("v1.1", project, TriggerBody(branch, None, given, revision, job, **call.override))
+    given = {name: in_text(value) for name, value in sent.items()}
+    asked = (branch, None, given, body.get("revision") or None, given.get("CIRCLE_JOB", "build"))
+    run = store.create("v1.1", project, TriggerBody(*asked, **call.override))
     return Reply(200, _build(jobs_of(run)[0]), (("Sunset", "Mon, 01 Feb 2027 00:00:00 GMT"),))
 
 
@@ -186,20 +152,17 @@ def _build(view: JobView) -> Any:
     run, workflow, job = view
     status = {"error": "failed", "unauthorized": "failed", "not_run": "canceled"}.get(job.status, job.status)
     has_ended, has_begun = job.status in ENDED, job.status != "not_running"
-    facts = {"job_name": job.name, "workflow_id": workflow.id, "workflow_name": workflow.name}
-    return {
-        **told(job, build_num="number", job_name="name"),
-        **told(run, "branch", vcs_tag="tag", vcs_revision="revision"),
-        "build_url": f"https://circleci.com/{quote(run.project)}/{job.number}",
-        "start_time": workflow.created_at if has_begun else None,
-        "stop_time": workflow.stopped_at,
-        "status": status,
-        "outcome": status if has_ended else None,
-        "lifecycle": "finished" if has_ended else "running" if has_begun else "not_running",
-        "why": "github" if run.is_pipeline else "api",
-        "build_parameters": {} if run.is_pipeline else dict(run.parameters),
-        "workflows": facts if run.is_pipeline else None,
-    }
+    of = {"job_name": job.name, "workflow_id": workflow.id, "workflow_name": workflow.name}
+    by_push = {"why": "github", "build_parameters": {}, "workflows": of}
+    return (
+        told(job, build_num="number", job_name="name")
+        | told(run, "branch", vcs_tag="tag", vcs_revision="revision")
+        | {"build_url": f"https://circleci.com/{quote(run.project)}/{job.number}", "stop_time": workflow.stopped_at}
+        | {"status": status, "outcome": status if has_ended else None}
+        | {"lifecycle": "finished" if has_ended else "running" if has_begun else "not_running"}
+        | {"start_time": workflow.created_at if has_begun else None}
+        | (by_push if run.is_pipeline else {"why": "api", "build_parameters": dict(run.parameters), "workflows": None})
+    )
 
 
 # v3
@@ -213,11 +176,10 @@ WORST_FIRST = ("failed", "error", "unauthorized", "canceled", "not_run", "succes
 BRANCH: Shape = {"branch": "a string"}
 ATTRIBUTES: Shape = {"config": BRANCH, "checkout": BRANCH, **SENT}
 V3_RUN: Shape = {"data!": {"attributes": ATTRIBUTES, "references!": {"pipeline!": {"id!": "a UUID"}}}}
-"""`POST /runs`. Only one such body has been seen in public, with a branch. So a tag is refused here, and so is what
-v2 does not have either: a commit. Guess: v2's limits hold."""
+"""`POST /runs`, as one was seen in public: a tag is refused here, and so is a commit. Guess: v2's limits hold."""
 SEARCH: Shape = {
     "scope!": {"project_ids!": ["a UUID"], "from!": "a time with its zone", "to!": "a time with its zone"},
-    "filter": 'empty or `pipeline.git.branch == "NAME"`',
+    "filter": FILTERED,
     "order_by": "empty",
     "page": {"cursor": "a string", "limit": "from 1 to 20"},
 }
@@ -233,10 +195,7 @@ def problem(reply: Reply) -> Reply:
 
 
 def _create(store: Store, call: Call) -> Reply:
-    """Answer 201, a guess, and for a skipped commit what v2 answers; neither was seen.
-
-    A definition is taken to be of the only project that is known.
-    """
+    """Answer 201, a guess, and for a skipped commit what v2 answers. The definition is of the only project known."""
     attributes = body_of(call.request, V3_RUN)["data"].get("attributes", {})
     where = attributes.get("checkout") or attributes.get("config") or {}
     projects = set(store.projects) or {run.project for run in store.stored_runs()}
@@ -244,7 +203,6 @@ def _create(store: Store, call: Call) -> Reply:
         raise RefusedError(404, "Pipeline not found")
     asked = TriggerBody(where.get("branch"), parameters=attributes.get("parameters", {}), **call.override)
     run = store.create("v3", projects.pop(), asked)
-    # The number was seen in newer answers; that it is in this one is a guess.
     return Reply(201, {"data": _item("run", run.id, _stands(run) | {"number": run.number})})
 
 
@@ -253,17 +211,17 @@ def _search(store: Store, call: Call) -> Any:
     scope, page, branch = body["scope"], body.get("page", {}), body.get("filter")
 
     def is_wanted(run: Run) -> bool:
-        is_in_time = scope["from"] <= run.created_at <= scope["to"]
-        is_in_scope = is_in_time and made_up_uuid(run.project) in scope["project_ids"]
+        is_in_scope = (
+            scope["from"] <= run.created_at <= scope["to"] and made_up_uuid(run.project) in scope["project_ids"]
+        )
         return run.is_pipeline and is_in_scope and branch in {None, run.branch}
 
     return _data(store.listed(is_wanted), page.get("cursor", ""), page.get("limit", PAGE), _run)
 
 
 def _workflows_of_run(store: Store, call: Call) -> Any:
-    """Answer 404 for as long as there are none."""
     run = store.named("pipeline", _filter(call, "run_id"), call)
-    if not run.workflows:
+    if not run.workflows:  # yet
         raise RefusedError(404, "Workflows not found")
 
     def show(workflow: WorkflowRun) -> Any:
@@ -302,23 +260,17 @@ def _run(run: Run) -> Any:
 
 
 def _stands(of: Run | WorkflowRun) -> dict[str, Any]:
-    """Say where something stands; a run says its outcome in `current_outcome` only, also at its end.
-
-    Guess: a run without workflows stays `pending`, and one that only has been set up is `running`.
-    """
+    # a run says its outcome in `current_outcome` only, also at its end
+    # guess: one without workflows stays `pending`, and one that only has been set up is `running`
     if isinstance(of, WorkflowRun):
         status = of.status
     else:
-        statuses = {workflow.name: workflow.status for workflow in of.workflows}  # of the same name the newest counts
-        going = {status for status in statuses.values() if status not in ENDED}
-        if of.errors or not statuses:
-            status = "error" if of.errors else "pending"
-        elif going and {"failed", "failing"} & set(statuses.values()):
-            status = "failing"
-        elif going or (of.workflows[-1].tag, of.workflows[-1].status) == ("setup", "success"):
-            status = going.pop() if len(going) == 1 else "running"
-        else:
-            status = next(word for word in WORST_FIRST if word in statuses.values())
+        found = set({workflow.name: workflow.status for workflow in of.workflows}.values())  # of one name the newest
+        is_only_set_up = [(workflow.tag, workflow.status) for workflow in of.workflows] == [("setup", "success")]
+        going = {"running"} if is_only_set_up else found - ENDED
+        status = "error" if of.errors else next((word for word in WORST_FIRST if word in found), "pending")
+        if going and not of.errors:
+            status = "failing" if found & {"failed", "failing"} else going.pop() if len(going) == 1 else "running"
     phase = "ended" if status in ENDED else PHASES.get(status, status)
     words = ["current_outcome"] if status in ENDED or status in OUTCOMES else []
     words += ["outcome"] if phase == "ended" and isinstance(of, WorkflowRun) else []
@@ -332,7 +284,7 @@ ROUTES = (
     route("GET /api/v2/project/{project}/job/{job}", _job, "job"),
     route("GET /api/v2/pipeline/{pipeline}", lambda _s, _c, pipeline: _pipeline(pipeline)),
     route("GET /api/v2/pipeline/{pipeline}/workflow", _workflows),
-    route("GET /api/v2/pipeline/{pipeline}/config", lambda store, _c, pipeline: config_of(store, pipeline)),
+    route("GET /api/v2/pipeline/{pipeline}/config", lambda store, _c, pipeline: store.config_of(pipeline)),
     route("GET /api/v2/workflow/{workflow}/job", _jobs),
     route("POST /api/v2/workflow/{workflow}/cancel", _cancel),
     route("GET /api/v2/project/{project}", _project),

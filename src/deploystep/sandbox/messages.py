@@ -16,33 +16,27 @@ UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 @dataclass(slots=True)
 class Request:
-    """One request as it arrives: the path percent-encoded, headers in lower case. `status` is None without an answer.
-
-    As it is kept it has no credentials, and its body is parsed or, if it is not JSON, text.
-    """
+    """One request as it arrives; as it is kept it has no credentials, and its body is parsed or, if no JSON, text."""
 
     method: str
-    path: str
+    path: str  # percent-encoded
     query: Mapping[str, str]
-    headers: Mapping[str, str]
+    headers: Mapping[str, str]  # in lower case
     body: Any
     at: datetime
-    status: int | None = None
+    status: int | None = None  # without an answer
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. `body` is bytes, or JSON that may hold times and values by their fields. `delay` is in seconds.
-
-    With `delivery` cut, fewer bytes follow than Content-Length promises, with none not one; then the connection ends.
-    """
+    """An answer. `body` is bytes, or JSON that may hold times and values by their fields."""
 
     status: int
     body: Any = None
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str = "application/json;charset=utf-8"
-    delivery: Literal["whole", "cut", "none"] = "whole"
-    delay: float = 0.0
+    delivery: Literal["whole", "cut", "none"] = "whole"  # of what Content-Length promises; then the connection ends
+    delay: float = 0.0  # seconds
 
     def payload(self) -> bytes:
         """Return the body as it goes over the wire."""
@@ -87,10 +81,8 @@ the store, the call, and by name what the parts of the path name (`Store.named`)
 
 
 def route(text: str, handler: Callable[..., Any], kind: str = "") -> Route:
-    """Make a route from a method and a path as sent, percent-encoded, with `{parts}` that vary.
-
-    A branch is one segment: its slashes are `%2F` (v1.1 reference). A slug has three, and none of them is joined so.
-    """
+    """Make a route from a method and a path as sent, percent-encoded, with `{parts}` that vary."""
+    # a branch is one segment: its slashes are `%2F` (v1.1 reference); a slug has three, and none of them is joined so
     forms = {"project": "[^/%]+/[^/]+/[^/]+", "job": "[0-9]{1,15}", "number": "[0-9]{1,15}"}
     method, path = text.split()
     parts = re.sub(r"\{(\w+)\}", lambda part: f"(?P<{part[1]}>{forms.get(part[1], '[^/]+')})", path.replace(".", r"\."))
@@ -98,11 +90,8 @@ def route(text: str, handler: Callable[..., Any], kind: str = "") -> Route:
 
 
 def page_of(items: Sequence[Any], token: str, size: int) -> tuple[Sequence[Any], str | None]:
-    """Take one page of a list, and the token of the next one; raises `RefusedError` for one never given out.
-
-    A token counts the items still to come, from the old end: so what is created while somebody pages neither
-    repeats nor hides an item.
-    """
+    """Take one page of a list, and the token of the next one; raises `RefusedError` for one never given out."""
+    # it counts the items still to come, from the old end: what is created meanwhile neither repeats nor hides an item
     if token and not (re.fullmatch("[0-9]{1,15}", token) and int(token) <= len(items)):
         raise RefusedError(400, "Invalid page token")
     left = int(token) if token else len(items)
@@ -117,7 +106,12 @@ def http_date(moment: datetime) -> str:
 
 def told(value: object, *names: str, **renamed: str) -> dict[str, Any]:
     """Return parts of a value by the names that they have in the API."""
-    return {name: getattr(value, own) for name, own in ({name: name for name in names} | renamed).items()}
+    return {name: getattr(value, own) for name, own in (*zip(names, names, strict=True), *renamed.items())}
+
+
+def in_text(value: Any) -> str:
+    """Write a value as in a text: as JSON spells it, so that true does not become Python's True."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 Shape: TypeAlias = "str | list[Shape] | Mapping[str, Shape]"
@@ -141,10 +135,10 @@ def checked(value: Any, shape: Shape, place: str = "") -> Any:
     if not isinstance(value, dict):
         raise RefusedError(400, f"{spot} must be an object")
     members = {name.rstrip("!"): inner for name, inner in shape.items()}
-    wrong = {name[:-1]: "is required" for name in shape if name.endswith("!") and name[:-1] not in value}
-    wrong |= {name: "is not a known member" for name in value if not {name, "*"} & set(members)}
-    for name, words in wrong.items():
-        raise RefusedError(400, f"`{place[1:]}{'/' * bool(place)}{name}` {words}")
+    wrong = [f"{name[:-1]}` is required" for name in shape if name.endswith("!") and name[:-1] not in value]
+    wrong += [f"{name}` is not a known member" for name in value if not {name, "*"} & set(members)]
+    if wrong:
+        raise RefusedError(400, f"`{place[1:]}{'/' * bool(place)}{wrong[0]}")
     return {n: checked(v, members[n if n in members else "*"], f"{place}/{n}") for n, v in value.items()}
 
 
@@ -166,13 +160,13 @@ def body_of(request: Request, shape: Shape, *, is_declared: bool = True) -> Any:
 
 def _are_parameters(value: Any) -> bool:
     # entries, and characters of names and texts (v2 OpenAPI, pipelineRequest)
-    if type(value) is not dict or len(value) > 100 or any(len(name) > 128 for name in value):  # noqa: PLR2004
-        return False
-    return all(type(v) in {int, bool} or (type(v) is str and len(v) <= 512) for v in value.values())  # noqa: PLR2004
+    is_small = type(value) is dict and len(value) <= 100 and all(len(name) <= 128 for name in value)  # noqa: PLR2004
+    return is_small and all(type(v) in {int, bool} or (type(v) is str and len(v) <= 512) for v in value.values())  # noqa: PLR2004
 
 
 TIME = re.compile(r".*(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
 FILTER = re.compile(r'\s*|pipeline\.git\.branch == ".*"')
+FILTERED = 'empty or `pipeline.git.branch == "NAME"`'
 KINDS: Mapping[str, tuple[Callable[[Any], object], Callable[[Any], Any]]] = {
     "anything": (lambda _: True, lambda v: v),
     "empty": (lambda v: not v, str),
@@ -182,10 +176,7 @@ KINDS: Mapping[str, tuple[Callable[[Any], object], Callable[[Any], Any]]] = {
     "a UUID": (UUID_FORM.fullmatch, str.lower),
     # which Python 3.10 does not know with a `Z`
     "a time with its zone": (TIME.fullmatch, lambda v: datetime.fromisoformat(re.sub("[Zz]$", "+00:00", v))),
-    'empty or `pipeline.git.branch == "NAME"`': (
-        FILTER.fullmatch,
-        lambda v: json.loads(v.partition(" == ")[2] or "null"),
-    ),
+    FILTERED: (FILTER.fullmatch, lambda v: json.loads(v.partition(" == ")[2] or "null")),
     "an object of at most 100 texts, numbers and booleans": (_are_parameters, dict),
 }
 """By what a value must be: a test, and how it is taken over."""

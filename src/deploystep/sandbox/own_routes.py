@@ -1,8 +1,4 @@
-"""The server's own routes: pages for people, and JSON for other processes on the same machine.
-
-The web application's address of a run, which clients print, answers with a page of all there is to know. What is below
-`/sandbox/` tells what was asked, and is told what is to go wrong next.
-"""
+"""The server's own routes: pages of runs, at the addresses that clients print, and JSON for other processes."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +7,6 @@ from urllib.parse import quote
 
 from deploystep.core.html import Node, badge, element, facts, link, page, scrolled, table
 
-from .apis import config_of
 from .faults import parse_fault
 from .messages import Call, RefusedError, Reply, Route, Shape, body_of, route
 from .store import ProjectConfig, Run, Store, jobs_of, project_slug
@@ -21,7 +16,6 @@ PLACES = ("/sandbox/", PAGES)
 
 
 def _run(store: Store, _call: Call, project: str, number: str) -> Reply:
-    """Answer with the page of one run, as it is now."""
     runs = (run for run in store.stored_runs() if (run.project, run.number) == (project, int(number)))
     run = next((run.at(store.now()) for run in runs if run.is_pipeline), None)
     if run is None:
@@ -32,7 +26,7 @@ def _run(store: Store, _call: Call, project: str, number: str) -> Reply:
     told += [(f"parameter {name}", element("code", json.dumps(value))) for name, value in run.parameters.items()]
     rows = tuple((w.name, badge(w.status), job.name, badge(job.status), str(job.number)) for _, w, job in jobs_of(run))
     head = ("Workflow", "State", "Job", "State of the job", "Number")
-    text = config_of(store, run)["compiled"]
+    text = store.config_of(run)["compiled"]
     return _page(
         f"Run {run.number} of {project}",
         facts(*told),
@@ -61,7 +55,7 @@ def _summary(run: Run) -> tuple[Node, Node, Node]:
 
 
 def _add_faults(store: Store, body: Any) -> None:
-    """Queue all of them or, if one is wrong, none."""
+    # all of them or, if one is wrong, none
     for fault in [parse_fault(text) for text in (*body.get("faults", ()), *filter(None, [body.get("fault")]))]:
         store.add_fault(fault)
 
@@ -78,14 +72,11 @@ def _change(name: str, shape: Shape, act: Callable[[Store, Any], None]) -> Route
 
 
 TEXTS: Shape = {"*": "a string"}
-BUILD: Shape = {
-    "pipeline_id!": "a UUID",
-    "project!": "a string",
-    "workflow_id": "a UUID",
-    "created": "a time with its zone",
-    "jobs": TEXTS,
-    **dict.fromkeys(("branch", "tag", "revision", "trigger"), "a string"),
-}
+BUILD: Shape = (
+    {"pipeline_id!": "a UUID", "project!": "a string", "workflow_id": "a UUID", "created": "a time with its zone"}
+    | {"jobs": TEXTS}
+    | dict.fromkeys(("branch", "tag", "revision", "trigger"), "a string")
+)
 JOB: Shape = {"project!": "a string", "number!": "an integer", "parallel_runs!": ["a string"], "status": "a string"}
 STATUS: Shape = {"id!": "a UUID", "status!": "a string"}
 ROUTES = (
@@ -96,11 +87,7 @@ ROUTES = (
     route("GET /sandbox/faults", lambda store, _call: {"faults": store.faults}),
     _change("faults", {"fault": "a string", "faults": ["a string"]}, _add_faults),
     _change("heads", TEXTS, lambda store, body: store.moved.update(body)),
-    _change(
-        "configs",
-        TEXTS,
-        lambda store, body: store.configs.update({project_slug(n): ProjectConfig(t) for n, t in body.items()}),
-    ),
+    _change("configs", TEXTS, lambda s, b: s.configs.update({project_slug(n): ProjectConfig(t) for n, t in b.items()})),
     _change("jobs", JOB, lambda store, body: store.set_job(**body)),
     _change("builds", BUILD, lambda store, body: store.add_build(**body)),
     _change("workflows", STATUS, lambda store, body: store.set_workflow(body["id"], body["status"])),

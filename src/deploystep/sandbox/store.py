@@ -1,8 +1,4 @@
-"""What the server knows, how runs are made, and what the passing of time makes of them.
-
-A run is kept as it will end; `Run.at` shows it as it is at one moment. Nothing has to tick in between, so a test that
-owns the clock owns the whole progress.
-"""
+"""What the server knows, and how runs are made. One is kept as it will end; `Run.at` shows it as it is at a moment."""
 
 import hashlib
 import re
@@ -17,70 +13,56 @@ from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 from .faults import Fault
-from .messages import NOTHING, UUID_FORM, Call, RefusedError, Request
+from .messages import NOTHING, UUID_FORM, Call, RefusedError, Request, in_text
 
 # Of v2 OpenAPI: workflow states that do not change any more, and those for which the job's word is another one.
 ENDED = frozenset({"success", "failed", "error", "canceled", "unauthorized", "not_run"})
 JOB_OF_WORKFLOW = {"error": "failed", "failing": "failed"}
+PARAMETER = re.compile(r"<<\s*pipeline\.parameters\.([A-Za-z0-9_-]+)\s*>>")
 SETUP = "setup"  # the tag of the workflow that a dynamic config starts with, and its name here
 HOSTS = {"gh": ("GitHub", "https://github.com"), "bb": ("Bitbucket", "https://bitbucket.org")}  # by slugs' providers
 
 
 class Pace(NamedTuple):
-    """How long things take, in seconds since a run was created.
+    """How long things take, in seconds since a run was created."""
 
-    After `appear` its workflows are listed, after `finish` they reach their outcome. After `listed` it appears in lists
-    and searches, while whoever asks by id finds it at once. After `form` (never later than its workflows) its config is
-    compiled and it is `created`, no longer `pending`.
-    """
-
-    appear: float = 0.2
-    finish: float = 2.0
-    listed: float = 0.0
-    form: float = 0.1
+    appear: float = 0.2  # until its workflows are listed
+    finish: float = 2.0  # until they reach their outcome
+    listed: float = 0.0  # until lists and searches show it; whoever asks by id finds it at once
+    form: float = 0.1  # until its config is compiled and it is `created`: never later than its workflows
 
 
 class Workflow(NamedTuple):
-    """A workflow of the imaginary config: it starts if every pair in `when` is a parameter sent, of the same type.
-
-    An `outcome` that is no end (`on_hold`, `failing`) is where it stays. It has one job, of its own name.
-    """
+    """A workflow of the imaginary config, with one job of its own name."""
 
     name: str
-    when: Mapping[str, Any] = NOTHING
-    outcome: str = "success"
+    when: Mapping[str, Any] = NOTHING  # it starts if every pair is a parameter sent, of the same type
+    outcome: str = "success"  # where it stays, also where that is no end (`on_hold`, `failing`)
 
 
 class TriggerBody(NamedTuple):
-    """What was asked for, whichever API asked (only v1.1 names a `revision` and a `job`), and what is made of it.
-
-    With `instead` nothing is created: the answer is 200 with this message. `errors` is the message of a config error.
-    `moved` is another commit, empty for one that is made up. `outcome` is the state in which its workflows end, `lag`
-    how many seconds pass until lists show it. With `setup` it starts with a setup workflow.
-    """
+    """What was asked for, whichever API asked (only v1.1 names a `revision` and a `job`), and what is made of it."""
 
     branch: str | None = None
     tag: str | None = None
     parameters: Mapping[str, Any] = NOTHING
     revision: str | None = None
     job: str = "build"
-    instead: str = ""
-    errors: str = ""
+    instead: str = ""  # nothing is created: the answer is 200 with this message
+    errors: str = ""  # the message of a config error
     no_workflow: bool = False
-    moved: str | None = None
-    outcome: str = ""
-    lag: float | None = None
-    setup: bool = False
+    moved: str | None = None  # another commit, empty for one that is made up
+    outcome: str = ""  # in which its workflows end
+    lag: float | None = None  # seconds until lists show it
+    setup: bool = False  # it starts with a setup workflow
 
 
 class ProjectConfig(NamedTuple):
-    """A project's config: its text, its parameters where they are not sent, and the workflows of a trigger.
-
-    `starts` raises ValueError with CircleCI's words where it is refused; without it, the workflows are the server's.
-    """
+    """A project's config."""
 
     text: str
-    defaults: Mapping[str, Any] = NOTHING
+    defaults: Mapping[str, Any] = NOTHING  # its parameters where they are not sent
+    #: The workflows of a trigger; raises ValueError, with CircleCI's words, for one that errors. Else the server's own.
     starts: Callable[[TriggerBody], Sequence[Workflow]] | None = None
 
 
@@ -97,10 +79,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowRun:
-    """One workflow of a run. Its `changes`, times and statuses in order, reach into the future as it is kept.
-
-    One that `follows` another (its id and a status) is not created before that one has this status.
-    """
+    """One workflow of a run. Its `changes`, times and statuses in order, reach into the future as it is kept."""
 
     id: str
     name: str
@@ -108,7 +87,7 @@ class WorkflowRun:
     created_at: datetime
     changes: tuple[tuple[datetime, str], ...]
     tag: str | None = None
-    follows: tuple[str, str] | None = None
+    follows: tuple[str, str] | None = None  # another's id, and the status before which this one is not created
     auto_rerun_number: int = 0
     max_auto_reruns: int = 0
     status: str = ""
@@ -117,26 +96,22 @@ class WorkflowRun:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one trigger created: a pipeline in v2's words, a single job in v1.1's, which is a workflow with that job.
-
-    `number` is the pipeline's, for v1.1 the job's. `api` says who created it: `v2`, `v1.1`, `v3`, or `webhook` for a
-    build that was put there from outside, whatever its `trigger` (a word of v2's). `errors` are about its config.
-    """
+    """What one trigger created: a pipeline in v2's words, a single job in v1.1's, which is a workflow with that job."""
 
     id: str
-    number: int
+    number: int  # the pipeline's, for v1.1 the job's
     project: str
     branch: str | None
     tag: str | None
     revision: str
-    api: str
+    api: str  # `v2`, `v1.1`, `v3`, or `webhook` for a build that was put there from outside
     created_at: datetime
     formed_at: datetime
     listed_at: datetime
     workflows: tuple[WorkflowRun, ...]
-    errors: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()  # of its config
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    trigger: str = "api"
+    trigger: str = "api"  # a word of v2's
     state: str = ""
 
     @property
@@ -157,10 +132,10 @@ class Run:
                 shown.append(replace(each, jobs=tuple(jobs), changes=changes, status=status, stopped_at=stopped))
         is_dynamic = any(each.tag == SETUP for each in self.workflows)
         is_set_up = not is_dynamic or (SETUP, "success") in {(each.tag, each.status) for each in shown}
-        state, errors = "errored" if self.errors else "created" if is_set_up else "setup", self.errors
         if now < self.formed_at:
-            state, errors = "setup-pending" if is_dynamic else "pending", ()
-        return replace(self, state=state, errors=errors, workflows=tuple(shown))
+            return replace(self, state="setup-pending" if is_dynamic else "pending", errors=(), workflows=tuple(shown))
+        state = "errored" if self.errors else "created" if is_set_up else "setup"
+        return replace(self, state=state, workflows=tuple(shown))
 
 
 JobView: TypeAlias = tuple[Run, WorkflowRun, Job]
@@ -173,20 +148,15 @@ def jobs_of(run: Run) -> list[JobView]:
 
 @dataclass(kw_only=True, eq=False)
 class Store:
-    """The settings of a mock CircleCI server, and all that it has been told and has created.
+    """The settings of a mock CircleCI server, and all that it has been told and has created. Raises `ValueError`."""
 
-    `token` is the only good one; without it any token is. `projects` are the slugs that exist, all if none is named.
-    `heads` says which commit a branch or tag points at (empty: there is no such ref), `head_of` is asked for the rest.
-    `workflows` is the imaginary config's list. `now` must return times with a zone. Raises `ValueError`.
-    """
-
-    token: str | None = None
-    projects: Sequence[str] = ()
-    heads: Mapping[str, str] = field(default_factory=dict)
-    head_of: Callable[[str], str | None] | None = None
-    workflows: Sequence[Workflow] = (Workflow("deploy"),)
+    token: str | None = None  # the only good one; without it any is
+    projects: Sequence[str] = ()  # the slugs that exist, all if none is named
+    heads: Mapping[str, str] = field(default_factory=dict)  # commits of branches and tags (empty: there is no such ref)
+    head_of: Callable[[str], str | None] = lambda _ref: None  # is asked for the rest
+    workflows: Sequence[Workflow] = (Workflow("deploy"),)  # of the imaginary config
     pace: Pace = field(default_factory=Pace)
-    now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
+    now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)  # with a zone
 
     def __post_init__(self) -> None:
         self.projects = [project_slug(project) for project in self.projects]
@@ -222,39 +192,29 @@ class Store:
         """Let a project have this config from now on; `more` are fields of `ProjectConfig`. Raises `ValueError`."""
         self.configs[project_slug(project)] = ProjectConfig(text, **more)
 
-    def move(self, ref: str, revision: str) -> None:
-        """Let a branch or tag point at another commit from now on; an empty one removes it."""
-        self.moved[ref] = revision
-
     def create(self, api: str, project: str, body: TriggerBody) -> Run:
         """Create what is asked for, and return it as it is now; raises `RefusedError` where nothing is created."""
         if body.instead:
             raise RefusedError(200, body.instead)
-        if body.branch is None and body.tag is None:
-            body = body._replace(branch="main")
-        ref = (body.tag if body.branch is None else body.branch) or ""
+        branch = "main" if body.branch is None and body.tag is None else body.branch
+        ref = (body.tag if branch is None else branch) or ""
         # v1.1 names a pull request `pull/5`; v2 wants `pull/5/head` and knows no other.
         is_known = ref and (api == "v1.1" or not re.fullmatch(r"pull/[0-9]+", ref))
         revision = body.revision or (self._head(project, ref, body.parameters) if is_known else None)
-        if revision is None:
+        if not revision:
             raise RefusedError(404 if api == "v1.1" else 400, "Branch not found")
         if body.moved is not None:
             revision = body.moved or made_up_sha(revision, "moved")
-        workflows, errors = [], body.errors
+        workflows, errors = list[WorkflowRun](), tuple(filter(None, [body.errors]))
         try:
-            workflows = self._started(api, project, body)
+            workflows = self._started(api, project, body._replace(branch=branch))
         except ValueError as error:
-            errors = str(error)
-        lag = self.pace.listed if body.lag is None else body.lag
-        now, formed, listed = (
-            self.now() + timedelta(seconds=s) for s in (0, min(self.pace.form, self.pace.appear), lag)
-        )
+            errors = (str(error),)
+        now, lag = self.now(), self.pace.listed if body.lag is None else body.lag
+        formed, listed = (now + timedelta(seconds=s) for s in (min(self.pace.form, self.pace.appear), lag))
         number = workflows[0].jobs[0].number if api == "v1.1" else self._count("run", project)
-        run = Run(
-            self._new_id(), number, project, body.branch, body.tag, revision, api, now, formed, listed,
-            tuple(workflows), (errors,) if errors else (), dict(body.parameters),
-        )  # fmt: skip
-        run = self.kept[run.id] = self.on_create(run)
+        found = (self._new_id(), number, project, branch, body.tag, revision, api, now, formed, listed)
+        run = self.kept[found[0]] = self.on_create(Run(*found, tuple(workflows), errors, dict(body.parameters)))
         return run.at(now)
 
     def on_create(self, run: Run) -> Run:
@@ -268,13 +228,12 @@ class Store:
     def _new_id(self) -> str:
         return made_up_uuid(str(self._count("id")))
 
-    def _head(self, project: str, ref: str, parameters: Mapping[str, Any]) -> str | None:
+    def _head(self, project: str, ref: str, parameters: Mapping[str, Any] = NOTHING) -> str:
         # what was told (empty: there is no such ref); a commit that the parameters name, since a branch of which
         # nothing is known is taken not to have moved; the caller's own look-up; a made-up one
-        if ref in self.moved:
-            return self.moved[ref] or None
         named = (v for v in parameters.values() if isinstance(v, str) and re.fullmatch("[0-9a-f]{40}", v))
-        return next(named, None) or (self.head_of(ref) if self.head_of else None) or made_up_sha(project, ref)
+        told = self.moved.get(ref)
+        return next(named, None) or self.head_of(ref) or made_up_sha(project, ref) if told is None else told
 
     def _started(self, api: str, project: str, body: TriggerBody) -> list[WorkflowRun]:
         now, pause = self.now(), timedelta(seconds=self.pace.appear)
@@ -285,10 +244,9 @@ class Store:
         if body.errors:
             raise ValueError(body.errors)
         config, sent = self.configs.get(project), {name: (type(v), v) for name, v in body.parameters.items()}
+        chosen = [w for w in self.workflows if all(sent.get(n) == (type(v), v) for n, v in w.when.items())]
         if config and config.starts:
-            chosen = config.starts(body)
-        else:
-            chosen = [w for w in self.workflows if all(sent.get(n) == (type(v), v) for n, v in w.when.items())]
+            chosen = [*config.starts(body)]
         made, begins, follows = [], now + pause, None
         if body.setup:
             made = [replace(self.new_workflow(project, SETUP, "success", begins), tag=SETUP)]
@@ -309,22 +267,17 @@ class Store:
     def add_build(
         self, pipeline_id: str, project: str, *, workflow_id: str = "", jobs: Mapping[str, str] = NOTHING, **more: Any
     ) -> None:
-        """Put a build there as if a push had started it: the one in which the client's own step runs.
-
-        Its workflow is running, and its `jobs` (by name) have their statuses; all of them stay as they are. The same
-        pipeline id again adds another workflow. `more` is when it was `created`, and what a `Run` has: a branch or tag,
-        a revision, a trigger such as `scheduled_pipeline` (v2 OpenAPI, Pipeline.trigger).
-        """
-        project, pipeline_id, at = project_slug(project), pipeline_id.lower(), more.pop("created", None) or self.now()
-        branch, tag = more.pop("branch", None), more.pop("tag", None)
-        branch = "main" if branch is None and tag is None else branch
+        """Put a build there as if a push had started it, or add a workflow to that of this id: all stay as they are."""
+        created, branch, tag, revision = (more.pop(name, None) for name in ("created", "branch", "tag", "revision"))
+        project, pipeline_id, at = project_slug(project), pipeline_id.lower(), created or self.now()
+        branch = "main" if branch is tag is None else branch
         with self.lock:
             made = tuple(Job(self._new_id(), self._count("job", project), n, s) for n, s in jobs.items())
             workflow = WorkflowRun((workflow_id or self._new_id()).lower(), "build", made, at, ((at, "running"),))
             if run := self.kept.get(pipeline_id):
                 self.kept[pipeline_id] = replace(run, workflows=(*run.workflows, workflow))
                 return
-            revision = more.pop("revision", None) or self._head(project, branch or tag, NOTHING) or made_up_sha(project)
+            revision = revision or self._head(project, branch or tag) or made_up_sha(project)
             found = (pipeline_id, self._count("run", project), project, branch, tag, revision, "webhook", at, at, at)
             self.kept[pipeline_id] = self.on_create(Run(*found, (workflow,), **{"trigger": "webhook", **more}))
 
@@ -332,29 +285,41 @@ class Store:
         """Put a parallel job there, in a run that no list shows, with one status per node. Raises `ValueError`."""
         project, at, never = project_slug(project), self.now(), datetime.max.replace(tzinfo=timezone.utc)
         with self.lock:
-            job = Job(self._new_id(), number, "build", status, tuple(parallel_runs))
+            job, name = Job(self._new_id(), number, "build", status, tuple(parallel_runs)), self._new_id()
             workflow = WorkflowRun(self._new_id(), "build", (job,), at, ((at, "running"),))
-            run = Run(self._new_id(), 0, project, None, None, "", "webhook", at, at, never, (workflow,))
-            self.kept[run.id] = run
+            self.kept[name] = Run(name, 0, project, None, None, "", "webhook", at, at, never, (workflow,))
             self._nodes.pop((project, number), None)
             self._numbers["job", project] = max(number, self._numbers["job", project])
 
     def set_workflow(self, workflow_id: str, status: str) -> None:
         """Give a workflow a status, any word, from now on, or from its creation on if that is still to come."""
         with self.lock:
-            both = [(run, w) for run in self.kept.values() for w in run.workflows if w.id == workflow_id.lower()]
-            if not both:
+            run = next((run for run in self.kept.values() for w in run.workflows if w.id == workflow_id.lower()), None)
+            if run is None:
                 raise ValueError(f"there is no workflow `{workflow_id}`")
-            (run, workflow), now = both[0], self.now()
+            made, now = {w.id: w for w in run.workflows}, self.now()
+            workflow = made[workflow_id.lower()]
             past = tuple(change for change in workflow.changes if change[0] <= now)
-            changed = replace(workflow, changes=(*past, (now if past else workflow.created_at, status)))
-            self.kept[run.id] = replace(run, workflows=tuple(changed if w is workflow else w for w in run.workflows))
+            made[workflow.id] = replace(workflow, changes=(*past, (now if past else workflow.created_at, status)))
+            self.kept[run.id] = replace(run, workflows=tuple(made.values()))
+
+    def config_of(self, run: Run) -> dict[str, str]:
+        """Return the config of a run: its source, and compiled, which is empty until then or if it errored."""
+        # a project without a config has one that declares each parameter and uses it once
+        types = {str: "{type: string, default: ''}", bool: "{type: boolean, default: false}"}
+        lines = ["version: 2.1", "parameters:"]
+        lines += [f"  {n}: {types.get(type(v), '{type: integer, default: 0}')}" for n, v in run.parameters.items()]
+        lines += ["jobs:", "  deploy:", "    steps: [{run: ./deploy.sh}]", "    environment:"]
+        lines += [f"      PARAMETER_{i}: << pipeline.parameters.{n} >>" for i, n in enumerate(run.parameters, 1)]
+        text = "\n".join([*lines, "workflows: {deploy: {jobs: [deploy]}}", ""])
+        config = self.configs.get(run.project, ProjectConfig(text))
+        values = {**config.defaults, **run.parameters}
+        compiled = PARAMETER.sub(lambda used: in_text(values.get(used[1], "")), config.text)
+        is_compiled = run.state not in {"pending", "setup-pending", "errored"}
+        return {"source": config.text, "compiled": compiled if is_compiled else ""}
 
     def named(self, part: str, text: str, call: Call, known: Mapping[str, Any] = NOTHING) -> Any:
-        """Return what a part of a path names, `known` being what those before it do.
-
-        Raises `RefusedError` if it should be an id and is no UUID, or if there is no such thing.
-        """
+        """Return what a part of a path names, `known` being what those before it do; raises `RefusedError`."""
         if part in {"pipeline", "workflow"} and not UUID_FORM.fullmatch(text):
             raise RefusedError(400, f"The {part} id must be a UUID")
         name, runs = text.lower(), (run.at(self.now()) for run in self.stored_runs() if run.is_pipeline)
@@ -392,8 +357,7 @@ class Store:
         view = next((each for run in runs for each in jobs_of(run) if each[2].number == number), None)
         if view is None:
             return None
-        told = self._nodes.setdefault((project, number), {})
-        told.update(nodes)
+        told = self._nodes[project, number] = {**self._nodes.get((project, number), {}), **nodes}
         return *view[:2], replace(view[2], nodes=tuple(told.get(i, status) for i, status in enumerate(view[2].nodes)))
 
 

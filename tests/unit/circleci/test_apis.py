@@ -436,7 +436,7 @@ def test_what_one_version_says_of_a_workflow(api: ApiVersion, body: dict[str, An
 
 def test_of_a_tag_the_list_is_the_whole_projects() -> None:
     transport = ScriptedTransport([answer(200, {"items": []})])
-    assert isinstance(v2.pipelines(client(transport), SHOP, Tag("v1"), lambda _: False), Recent)
+    assert isinstance(v2.Reader(client(transport)).pipelines(SHOP, Tag("v1"), lambda _: False), Recent)
     assert dict(transport.sent[0].query) == {}
 
 
@@ -451,7 +451,7 @@ def test_of_a_tag_the_list_is_the_whole_projects() -> None:
 )
 def test_the_project_of_a_pipeline(body: dict[str, Any], project: ProjectSlug | None) -> None:
     transport = ScriptedTransport([answer(200, {"id": RUN, "state": "created", **body})])
-    assert v2.pipeline_project(client(transport), RUN)[0] == project
+    assert v2.Reader(client(transport)).project(RUN)[0] == project
 
 
 def test_the_nodes_of_a_job() -> None:
@@ -469,7 +469,7 @@ def test_the_nodes_of_a_job() -> None:
         ):
             transport = ScriptedTransport([came])
             is_read = came == answer(200, job)
-            assert v2.nodes(client(transport), SHOP, 12) == (expected if is_read else None, came)
+            assert v2.Reader(client(transport)).nodes(SHOP, 12) == (expected if is_read else None, came)
             assert transport.paths == ["GET /api/v2/project/gh/acme/shop/job/12"]
 
 
@@ -477,7 +477,7 @@ def test_workflows_of_another_pipeline_are_not_believed() -> None:
     workflow = {"id": "w1", "name": "a", "status": "running"}
     for told, is_read in ((None, True), ("p1", True), ("p2", False), (7, False), ("", False)):
         page = answer(200, {"items": [workflow, {**workflow, "pipeline_id": told}]})
-        assert (v2.workflows(client(ScriptedTransport([page])), "p1") is not None) is is_read
+        assert (v2.Reader(client(ScriptedTransport([page]))).workflows("p1") is not None) is is_read
 
 
 def test_pages_of_workflows_of_v3() -> None:

@@ -145,9 +145,9 @@ def test_every_other_request_is_documented(api: ApiVersion) -> None:
     spoken.workflows(RUN)
     spoken.recent(lambda _: False)
     spoken.cancel(WorkflowState(RUN, "deploy", "running"))
-    v2.pipeline_project(sender, RUN)
-    v2.jobs(sender, RUN)
-    v2.nodes(sender, SHOP, 12)
+    v2.Reader(sender).project(RUN)
+    v2.Reader(sender).jobs(RUN)
+    v2.Reader(sender).nodes(SHOP, 12)
     assert len(noting.sent) >= 7
     for request in noting.sent:
         if f"{request.method} {request.path}" not in UNDOCUMENTED:
