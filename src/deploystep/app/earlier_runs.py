@@ -10,7 +10,6 @@ from typing import Final, TypeVar
 
 from deploystep.app.polling import BRISK, poll
 from deploystep.circleci import v2
-from deploystep.circleci.apis import Api
 from deploystep.circleci.client import Client, Recent
 from deploystep.circleci.errors import describe_failure, unread
 from deploystep.core.build import BuildContext, Tag
@@ -48,7 +47,7 @@ class EarlierRuns:
     `made_here` are the runs that certainly are deploys of other rules of this build.
     """
 
-    def __init__(self, spec: TriggerSpec, api: Api, since: datetime | None, made_here: frozenset[str]) -> None:
+    def __init__(self, spec: TriggerSpec, api: v2.Api, since: datetime | None, made_here: frozenset[str]) -> None:
         self.is_guess = False  # whether what was found is known by less than the deploy key
         self._spec, self._api, self._client, self._since, self._made_here = spec, api, api.client, since, made_here
         self._before: Recent | None = None  # the runs that there were before the trigger, where they could be read

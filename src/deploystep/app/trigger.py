@@ -14,7 +14,7 @@ from deploystep.app.polling import BRISK, CALM, poll
 from deploystep.app.ports import Services
 from deploystep.app.report import Report, TriggerEntry
 from deploystep.circleci import v2
-from deploystep.circleci.apis import Api, api_for, run_key
+from deploystep.circleci.apis import api_for, run_key
 from deploystep.circleci.errors import TriggerContext, describe_failure, kept_out, unanswered
 from deploystep.circleci.http import Failure, Response, fate_of
 from deploystep.core import errors
@@ -72,7 +72,7 @@ def _made_since(spec: TriggerSpec, services: Services) -> datetime | None:
     return own.created if own else None
 
 
-def trigger_one(entry: TriggerEntry, api: Api, runs: EarlierRuns, options: Options, report: Report) -> None:
+def trigger_one(entry: TriggerEntry, api: v2.Api, runs: EarlierRuns, options: Options, report: Report) -> None:
     """One trigger, from the look for an earlier run to the end of what it started."""
     spec, console = entry.spec, api.client.console
     earlier = runs.find(is_again=options.again is not None)
@@ -105,7 +105,7 @@ def trigger_one(entry: TriggerEntry, api: Api, runs: EarlierRuns, options: Optio
         raise
 
 
-def _post(entry: TriggerEntry, api: Api, report: Report) -> Created:
+def _post(entry: TriggerEntry, api: v2.Api, report: Report) -> Created:
     """Send one POST; the client repeats it only where it certainly was not received."""
 
     def note(result: Response | Failure | None) -> None:
@@ -122,7 +122,7 @@ def _post(entry: TriggerEntry, api: Api, report: Report) -> Created:
     return api.read_created(result)
 
 
-def _created(spec: TriggerSpec, run: Run, api: Api) -> Created:
+def _created(spec: TriggerSpec, run: Run, api: v2.Api) -> Created:
     """A run that was found, as if its trigger had been answered."""
     url = api.context.run_url(run.number)
     return Created(None if spec.job is not None else run.id, run.number, url, revision=run.revision)
@@ -134,7 +134,7 @@ def _created(spec: TriggerSpec, run: Run, api: Api) -> Created:
 class Watched:
     """One run, and its workflows as they were last read. Every `limit` is in seconds."""
 
-    def __init__(self, entry: TriggerEntry, created: Created, api: Api) -> None:
+    def __init__(self, entry: TriggerEntry, created: Created, api: v2.Api) -> None:
         self._entry, self._created, self._spec, self._api = entry, created, entry.spec, api
         self._console, self._url, self._workflows = api.client.console, created.url, entry.workflows
         self._accepted: set[str] = set()  # ids of workflows that CircleCI was told to cancel

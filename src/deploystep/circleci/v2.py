@@ -1,6 +1,6 @@
 """API v2 (CircleCI's v2 OpenAPI document): pipelines, their workflows and jobs; the other versions differ from it."""
 
-from typing import Final
+from typing import Final, TypeAlias
 
 from deploystep.circleci import http
 from deploystep.circleci.client import Client, Enough, Recent
@@ -160,6 +160,10 @@ class V2(Reader):
         """`POST …/{id}/cancel`: whether it was accepted. Cancelling twice does no harm."""
         result = self.client.send(Request("POST", f"{self._workflows}/{segment(workflow.id)}/cancel", Repeat.FREELY))
         return isinstance(result, Response) and result.status in _ACCEPTED
+
+
+#: One API version, for the project and ref of one trigger. A run is asked for by its `run_key`.
+Api: TypeAlias = V2
 
 
 def completed(run: Run, read: Run | None) -> Run:

@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     from fakes import Event
 
     from deploystep.app.report import TriggerEntry
-    from deploystep.circleci.apis import Api
     from deploystep.circleci.http import Request, Response
+    from deploystep.circleci.v2 import Api
     from deploystep.core.deploy import TriggerSpec
 
 STOP = Interrupted(ExitCode.TERMINATED)

@@ -10,8 +10,9 @@ from builds import OTHER_SHA, RUN, SHA, SHOP, context
 from fakes import START, ScriptedTransport, answer, client, lost, refused_connection
 
 from deploystep.circleci import v2
-from deploystep.circleci.apis import Api, api_for, run_key
+from deploystep.circleci.apis import api_for, run_key
 from deploystep.circleci.client import Recent
+from deploystep.circleci.v2 import Api
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.errors import NothingRuns, Refused, Uncertain
 from deploystep.core.frozen import replace
