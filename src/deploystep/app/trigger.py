@@ -137,7 +137,7 @@ class Watched:
     def __init__(self, entry: TriggerEntry, created: Created, api: Api) -> None:
         self._entry, self._created, self._spec, self._api = entry, created, entry.spec, api
         self._console, self._url, self._workflows = api.client.console, created.url, entry.workflows
-        if created.id is None and created.state and not self._workflows:  # API v1.1 answers with the job itself
+        if created.id is None and created.state:  # API v1.1 answers with the job itself
             self._workflows = (WorkflowState(run_key(created), self._spec.job or "", created.state),)
         self._accepted: set[str] = set()  # ids of workflows that CircleCI was told to cancel
 

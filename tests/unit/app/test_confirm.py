@@ -268,6 +268,7 @@ def test_a_job_tells_its_commit_itself_or_is_read_back() -> None:
     assert job(None, {"status": "running"}, {"status": "running", "vcs_revision": SHA}).confirm() == (SHA, ["deploy"])
     job(None, {"status": "running"}).fails(TimedOut, "not-confirmed")
     assert job(SHA, state="not_running").confirm() == (SHA, ["deploy"]), "the trigger's answer told it"
+    job(SHA).fails(TimedOut, "not-confirmed")
     job(SHA, state="not_run").fails(NothingRuns, "did-not-run")
     job(None, state="not_running").fails(TimedOut, "not-confirmed")
     job(SHA, {"status": "not_run"}).fails(NothingRuns, "did-not-run")
