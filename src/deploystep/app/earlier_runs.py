@@ -168,7 +168,8 @@ class EarlierRuns:
 
     def _as_it_ran(self, earlier: EarlierRun) -> EarlierRun:
         """One that succeeded; a workflow that says success while one of its jobs did not run has not run."""
-        jobs = [_known(self._api.jobs_not_run(w), f"the jobs of workflow {w.name}") for w in earlier.workflows]
+        of = f"of run {self._url(earlier.run)}"
+        jobs = [_known(self._api.jobs_not_run(w), f"the jobs of workflow {w.name} {of}") for w in earlier.workflows]
         ran = (replace(w, status="not_run") if no else w for w, no in zip(earlier.workflows, jobs, strict=True))
         return replace(earlier, workflows=tuple(ran))
 
