@@ -137,8 +137,6 @@ class Watched:
     def __init__(self, entry: TriggerEntry, created: Created, api: Api) -> None:
         self._entry, self._created, self._spec, self._api = entry, created, entry.spec, api
         self._console, self._url, self._workflows = api.client.console, created.url, entry.workflows
-        if created.id is None and created.state:  # API v1.1 answers with the job itself
-            self._workflows = (WorkflowState(run_key(created), self._spec.job or "", created.state),)
         self._accepted: set[str] = set()  # ids of workflows that CircleCI was told to cancel
 
     def _read(self) -> bool:
@@ -156,6 +154,11 @@ class Watched:
         revision, key = self._created.revision, run_key(self._created)
         if limit <= 0:
             self._console.warning(f"not confirmed that anything runs, nor of which commit: {option} is 0")
+            return
+        if self._created.id is None and revision is not None:  # API v1.1 answers with the job itself
+            self.stop_if_of_another_commit(revision, limit)
+            self._workflows = (WorkflowState(key, self._spec.job or "", self._created.state),)
+            self._raise_if_dead()
             return
         for look in poll(self._api.client, limit, BRISK, f"waiting for the workflows of {self._url}"):
             run = self._api.run(key)
