@@ -8,7 +8,7 @@ import pytest
 from acceptance.process import RULES, Project, sandbox, triggers
 from builds import DEFINITION, oidc
 
-from deploystep.sandbox import Pace
+from deploystep.sandbox import Pace, parse_fault
 
 if TYPE_CHECKING:
     from acceptance.process import Clone
@@ -62,6 +62,24 @@ def test_a_rerun_deploys_once(project: Project) -> None:
         assert "of this commit holds deploy: status: success" in shown.out
 
 
+JOB = "version: 1\nrules:\n  - {name: docker, when: {branch: main}, deploy: {job: deploy_docker}}\n"
+
+
+@pytest.mark.parametrize(
+    ("rules", "arguments", "outcome"),
+    [(RULES, ("--again", "the database was restored"), "triggered"), (JOB, (), "already-triggered")],
+)
+def test_a_rerun_that_is_wanted_and_one_of_the_old_api(
+    project: Project, rules: str, arguments: tuple[str, ...], outcome: str
+) -> None:
+    project.write(rules)
+    with ended_quickly() as server:
+        first, second = project.step(server), project.step(server, *arguments)
+        assert (first.code, second.code, second.outcomes) == (0, 0, [outcome]), second.err
+        assert second.json.get("again") == (arguments[1] if arguments else None)
+        assert len(server.runs) == len(triggers(server)) == (2 if arguments else 1)
+
+
 # API v3
 
 
@@ -86,6 +104,28 @@ def test_api_v3_from_end_to_end(project: Project) -> None:
         assert (second.code, second.outcomes) == (0, ["already-triggered"]), second.err
         created = [r.path for r in server.requests if r.method == "POST" and r.path == "/api/v3/runs"]
         assert len(created) == len(server.runs) == 1
+
+
+@pytest.mark.parametrize(
+    ("rules", "fault", "end", "says"),
+    [
+        (RULES, "moved", (9, "stopped"), "the head of branch main could not be read"),
+        (V3, "moved", (9, "stopped"), "it was cancelled"),
+        (V3, "errored:bad", (10, "nothing-runs"), "errored: bad"),
+        (V3, "unauthorized", (10, "nothing-runs"), "unauthorized"),
+        (V3, "status:403:no", (6, "refused"), "answered 403: Forbidden: no"),
+        (V3, "close-after-create", (0, "triggered"), "looking for what it created"),
+        (JOB, "status:410:This endpoint has been removed", (6, "refused"), "and use workflow:"),
+        (JOB, "message:Your config file has errors", (6, "refused"), "Your config file has errors"),
+    ],
+)
+def test_each_api_and_a_fault(project: Project, rules: str, fault: str, end: tuple[int, str], says: str) -> None:
+    project.write(rules)
+    with sandbox() as server:
+        server.add_fault(parse_fault(fault))
+        ended = project.step(server, CIRCLE_OIDC_TOKEN=oidc(pipeline_definition_id=DEFINITION))
+        assert ((ended.code, *ended.outcomes), says in ended.err) == (end, True), ended.err
+        assert len(server.runs) <= 1
 
 
 # The deploy's own pipeline

@@ -73,7 +73,7 @@ class Row:
     """One run. `routes` change those of a trigger that goes well; without `is_sent` there must be no trigger at all.
 
     `words` are in the message, `hint` in the hints, `last` in the last line of stderr. A signal comes as soon as `when`
-    is asked for.
+    is asked for or said.
     """
 
     name: str
@@ -131,6 +131,8 @@ ROWS = [
     Row("a dry run", 0, "planned", arguments=("--dry-run",)),
     Row("another node", 0, None, variables={"CIRCLE_NODE_INDEX": "1", "CIRCLE_NODE_TOTAL": "2"}, rules="nonsense: ["),
     Row("a rerun with SSH", 0, None, variables={"CIRCLE_OIDC_TOKEN": oidc(ssh_rerun=True)}),
+    sent(0, "a rerun with SSH that may", "triggered",
+        arguments=("--allow-ssh",), variables={"CIRCLE_OIDC_TOKEN": oidc(ssh_rerun=True)}),
     Row("an earlier run", 0, "already-triggered", routes={**EARLIER, f"{OLD}/workflow": SUCCESS, OLD: read(OWN)}),
     Row("overtaken", 0, "superseded", is_overtaken=True),
     unsent(1, "a bug", "bug", "this is a bug in deploystep: TypeError",
@@ -192,6 +194,10 @@ ROWS = [
                 signal=number, when=POST, routes={POST: Answer(delay=5)}),
             sent(code, f"{number.name} after it", "triggered", CODES[code],
                 signal=number, when=NEW, routes={NEW: Answer(delay=5)}),
+            sent(code, f"{number.name} before it is sent again", "not-sent", CODES[code], last=NOTHING, python="",
+                signal=number, when="again in 30 s", routes={POST: Answer(429, headers={"Retry-After": "30"})}),
+            Row(f"{number.name} while nodes run", code, "not-sent", CODES[code], last=NOTHING, python="",
+                signal=number, when="nodes: 1 running", routes={JOB: nodes("", "running")}, variables=SEVERAL),
         )
     ),
 ]  # fmt: skip
@@ -208,7 +214,11 @@ def play(row: Row, folder: Path) -> tuple[Ended, ScriptedServer]:
         variables |= {"DEPLOYSTEP_HOST": server.url, **row.variables}
         if row.signal is None:
             return project.step(None, *row.arguments, **variables), server
-        return project.interrupted(row.signal, None, lambda _: bool(server.asked(row.when)), **variables), server
+
+        def is_time(said: str) -> bool:
+            return row.when in said or bool(server.asked(row.when))
+
+        return project.interrupted(row.signal, None, is_time, **variables), server
 
 
 @pytest.fixture(scope="module")

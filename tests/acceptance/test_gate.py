@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from acceptance.process import PATIENCE, TOKEN, Project, triggers, until
+from acceptance.process import PATIENCE, TOKEN, Clone, Project, triggers, until
 from acceptance.server import ScriptedServer
 from acceptance.wire import JOB, nodes
 from builds import SHA, fork_environ, oidc
@@ -220,6 +220,25 @@ def test_the_other_nodes_are_waited_for(shop: Project, states: Any, code: int, e
         variables = {**shop.without_waits(), "DEPLOYSTEP_HOST": server.url, **PARALLEL}
         ended = gate(shop, "production", "--", *MARK, **variables)
     assert (ended.code, marks(shop)) == (code, executed), ended.err
+
+
+@pytest.mark.parametrize(("rule", "cure"), [("sent", "safe to run this job again"), ("needs", "run this step again")])
+def test_nobody_answers(shop: Project, rule: str, cure: str) -> None:
+    shop.write(RULES.replace("{name: frozen, when: {branch: main}, during: Mon 00:00-00:01}", NEEDS))
+    nowhere = {"DEPLOYSTEP_HOST": "http://127.0.0.1:9", **(PARALLEL if rule == "sent" else {}), **shop.without_waits()}
+    ended = gate(shop, rule, "--", *MARK, **nowhere)
+    assert (ended.code, marks(shop), ended.last_line.endswith(NOT)) == (5, 0, True), ended.err
+    assert (cure in ended.err, "nothing was" in ended.err) == (True, False)
+
+
+def test_a_commit_over_which_a_newer_one_went(clone: Clone) -> None:
+    clone.write(RULES)
+    old, new = clone.commit(), clone.commit()
+    clone.push()
+    for revision, executed in ((old, 0), (new, 1)):
+        ended = gate(clone, "production", "--", *MARK, CIRCLE_SHA1=revision)
+        assert (ended.code, marks(clone)) == (0, executed), ended.err
+        assert ("superseded: sh is not executed: branch main has moved on to" in ended.err) is (not executed)
 
 
 # Signals

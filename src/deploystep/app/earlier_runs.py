@@ -76,8 +76,11 @@ class EarlierRuns:
         """The run that is this deploy; one without a key is only where nothing else starts its workflow."""
         if self._is_too_long(listed.runs) or not listed.is_whole:
             raise _Unknown(f"its runs go back further than the {len(listed.runs)} newest, which were looked at")
-        found = self._shown(listed.runs)
-        choice, spec = adoptable([run for run in found if run.has_key]) or adoptable(found), self._spec
+        found, spec = self._shown(listed.runs), self._spec
+        while choice := adoptable([run for run in found if run.has_key]) or adoptable(found):
+            if not choice.succeeded or (ran := self._as_it_ran(choice)) == choice:
+                break
+            found[found.index(choice)] = ran
         self.is_guess = choice is not None and not choice.has_key
         urls = ", ".join(self._url(earlier.run) for earlier in found if not (earlier.has_key or earlier.failed))
         others = [f"rule '{name}' also starts '{spec.starts}'" for name in spec.sharing]
@@ -157,14 +160,17 @@ class EarlierRuns:
         if any(w.is_active for w in counted) and self._age(run.created) < _SETTLING:
             return "is seconds old, and may be about to be cancelled"
         standing = EarlierRun(run, counted, has_key)
-        if standing.succeeded:  # a workflow that says success while one of its jobs did not run has not run
-            jobs = [_known(self._api.jobs_not_run(w), f"the jobs of workflow {w.name}") for w in counted]
-            ran = (replace(w, status="not_run") if skipped else w for w, skipped in zip(counted, jobs, strict=True))
-            standing = replace(standing, workflows=tuple(ran))
         if not (standing.failed or has_key) and (run.is_by_api is None or run.revision is None):
             untold = "of which commit it is" if run.revision is None else "how it was triggered"
             raise _Unknown(f"run {self._url(run)} does not tell {untold}")
         return standing
+
+    def _as_it_ran(self, earlier: EarlierRun) -> EarlierRun:
+        """One that succeeded; a workflow that says success while one of its jobs did not run has not run."""
+        of = f"of run {self._url(earlier.run)}"
+        jobs = [_known(self._api.jobs_not_run(w), f"the jobs of workflow {w.name} {of}") for w in earlier.workflows]
+        ran = (replace(w, status="not_run") if no else w for w, no in zip(earlier.workflows, jobs, strict=True))
+        return replace(earlier, workflows=tuple(ran))
 
     def _may_yet_start(self, run: Run, workflows: tuple[WorkflowState, ...]) -> bool:
         """Whether another workflow may appear in a run."""

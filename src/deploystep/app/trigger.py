@@ -155,6 +155,11 @@ class Watched:
         if limit <= 0:
             self._console.warning(f"not confirmed that anything runs, nor of which commit: {option} is 0")
             return
+        if self._created.id is None and revision is not None:  # API v1.1 answers with the job itself
+            self.stop_if_of_another_commit(revision, limit)
+            self._workflows = (WorkflowState(key, self._spec.job or "", self._created.state),)
+            self._raise_if_dead()
+            return
         for look in poll(self._api.client, limit, BRISK, f"waiting for the workflows of {self._url}"):
             run = self._api.run(key)
             revision = (run.revision if run else None) or revision

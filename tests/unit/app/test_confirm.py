@@ -257,17 +257,19 @@ def test_a_slow_answer_tells_how_it_stood_before() -> None:
 def job(created_of: str | None, *looks: dict[str, Any], **changes: Any) -> Scene:
     """The job that was created is of that commit, as far as the answer tells."""
     there = [answer(200, {"build_num": 31, "job_name": "deploy", **look}) for look in looks]
-    created = Created(None, 31, f"{HOST}/gh/acme/shop/31", revision=created_of)
-    routes = {"GET /31": there} if there else {}
+    created = Created(None, 31, f"{HOST}/gh/acme/shop/31", changes.pop("state", ""), created_of)
+    routes = {"GET /31": there or answer(500)}
     return Scene(created=created, routes=routes, api=ApiVersion.V1_1, job="deploy", workflow=None, **changes)
 
 
 def test_a_job_tells_its_commit_itself_or_is_read_back() -> None:
-    assert job(SHA, {"status": "running"}).confirm() == (SHA, ["deploy"])
-    assert job(OTHER_SHA, {"status": "running"}, revision=None).confirm() == (OTHER_SHA, ["deploy"])
+    pinned = job(SHA)
+    assert (pinned.confirm(), pinned.transport.sent) == ((SHA, []), []), "nothing is left to ask"
+    assert job(OTHER_SHA, revision=None).confirm() == (OTHER_SHA, [])
     assert job(None, {"status": "running"}, {"status": "running", "vcs_revision": SHA}).confirm() == (SHA, ["deploy"])
     job(None, {"status": "running"}).fails(TimedOut, "not-confirmed")
-    job(SHA, {"status": "not_run"}).fails(NothingRuns, "did-not-run")
+    job(None, state="not_running").fails(TimedOut, "not-confirmed")
+    job(SHA, state="not_run").fails(NothingRuns, "did-not-run")
     other = job(OTHER_SHA, {"status": "running"}, {"status": "running"}, {"status": "canceled"})
     assert other.fails(Stopped, "wrong-commit").message.endswith("it was cancelled")
     assert other.cancelled == ["31"]

@@ -6,12 +6,13 @@ from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builds import PIPELINE, RUN, SHA, environ, fork_environ, oidc, tag_environ
-from fakes import NO_RUNS, FakeServices, ScriptedTransport, answer, lost, nobody_asks
+from builds import OTHER_SHA, PIPELINE, RUN, SHA, environ, fork_environ, oidc, tag_environ
+from fakes import NO_RUNS, FakeRemote, FakeServices, ScriptedTransport, answer, lost, nobody_asks
 
 from deploystep.app.options import Options
-from deploystep.app.report import Report
-from deploystep.app.run import run
+from deploystep.app.ports import Head
+from deploystep.app.report import Gated, GateOutcome, Report
+from deploystep.app.run import gate, run
 from deploystep.core.deploy import Outcome
 from deploystep.core.errors import ExitCode, Interrupted, ToolError
 from deploystep.core.facts import Answered, Known, Question, Unavailable
@@ -110,6 +111,7 @@ class Stage:
         answers: Callable[[Question], Answered] = nobody_asks,
         command: str = "run",
         default: str | None = "main",
+        remote: FakeRemote | None = None,
         **options: Any,
     ) -> None:
         asks_project = of is not None and "CIRCLE_BUILD_URL" not in of
@@ -124,11 +126,11 @@ class Stage:
             answers=answers,
         )
         self.services.other_node = other_node
-        self.services.default_branch = default
+        self.services.default_branch, self.services.remote = default, remote
         self.console = self.services.console
         self.report = Report(command, is_dry=asked.is_dry)
         try:
-            run(asked, self.services, self.report)
+            (gate if command == "gate" else run)(asked, self.services, self.report)
         except ToolError as error:
             self.report.fail(error)
         except Interrupted as signalled:
@@ -219,6 +221,23 @@ def test_the_other_nodes_are_waited_for(
     assert stage.transport.is_used_up or "nodes_timeout" in how
     assert "nodes_timeout" not in how or stage.services.clock.monotonic() == 20.0
     assert "GET /api/v2/project/gh/acme/shop/job/12" in stage.transport.paths
+
+
+@pytest.mark.parametrize(("waits", "outcome"), [(1, GateOutcome.DUE), (6, GateOutcome.HELD)])
+def test_what_gate_executes_is_decided_after_the_wait(waits: int, outcome: GateOutcome) -> None:
+    events = [*[WAITING] * waits, DONE, DONE]
+    stage = Stage(events, TWO_NODES, WINDOW, command="gate", rule="production", execute=("x",))
+    assert isinstance(stage.report.gated, Gated)
+    assert stage.report.gated.outcome is outcome, stage.told
+    assert (stage.report.to_execute is None) is (outcome is GateOutcome.HELD)
+
+
+@pytest.mark.parametrize(("head", "exit_code"), [(SHA, ExitCode.HELD), (OTHER_SHA, ExitCode.OK)])
+def test_what_is_held_is_no_failure_where_a_newer_commit_takes_its_place(head: str, exit_code: ExitCode) -> None:
+    rules = RULES.replace("when: {tag: v*}", "when: {branch: main}\n        during: Mon 00:00-00:01")
+    remote = FakeRemote([Head(head)], newer=frozenset([OTHER_SHA]))
+    stage = Stage(WHOLE if head == SHA else (), rules=rules, remote=remote, held="fail")
+    assert (stage.report.exit, stage.verdicts) == (exit_code, "fire held"), stage.told
 
 
 def test_nodes_that_are_not_waited_for_are_warned_of() -> None:
