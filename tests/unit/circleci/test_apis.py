@@ -12,7 +12,6 @@ from fakes import START, ScriptedTransport, answer, client, lost, refused_connec
 from deploystep.circleci import v2
 from deploystep.circleci.apis import api_for, run_key
 from deploystep.circleci.client import Recent
-from deploystep.circleci.v2 import Api
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.errors import NothingRuns, Refused, Uncertain
 from deploystep.core.frozen import replace
@@ -21,6 +20,7 @@ from deploystep.core.runs import Created, NodeState, Run, WorkflowState
 
 if TYPE_CHECKING:
     from deploystep.circleci.http import Failure, Response
+    from deploystep.circleci.v2 import Api
 
 AT = "2026-06-16T08:02:11.5Z"
 MOMENT = datetime(2026, 6, 16, 8, 2, 11, 500_000, tzinfo=timezone.utc)
