@@ -23,7 +23,6 @@ _SHORT: Final = re.compile(r"(-[sSfLkiv]*?)([XudFH])=?((?s:.*))")
 #: Options with which curl still only sends one request.
 _HARMLESS: Final = re.compile(r"-[sSfLkiv]+|--(?:silent|show-error|location|fail|fail-with-body|insecure|verbose)|")
 _VARIABLE: Final = r"\$\{[^{}]*\}"
-_ONE_TOKEN: Final = re.compile(r"(?i)(?:circle-token[:=]\s*)?\$\{(?!_\})\w+\}:?")
 _ONE_ADDRESS: Final = re.compile(r"(?:https?://)?(?:app\.)?circleci\.com/[^?#]*(?:\?circle-token=[^&#]*)?")
 _ELSEWHERE: Final = re.compile(r"http(?!.*(?:\$|/api/v1))")
 #: A literal value that looks like a secret, by the name before it or by its form.
@@ -31,16 +30,14 @@ _SECRET: Final = re.compile(
     r"(?i)[^=]*(?:KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL)[^=]*=(?!true$|false$).*\w"
     r"|[^=]*=.*?(?:(?=\w*\d)(?=\w*[a-z])\w{20,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-)"
 )
-_ONE_FIELD: Final = re.compile(r"[^=@]+=(?![@<]).*|@-", re.DOTALL)
-_KNOWN_FIELDS: Final = re.compile(r"branch|tag|revision|job|build_parameters\[[\w-]+\]")
 _NAMED: Final = re.compile(r"(?:build_parameters|parameters)\[([^\]]+)\]")
 
 
 class Request(Frozen):
     """A request that triggers: `api` is v1, v1.1 or v2, `endpoint` one of trigger, tree, build, retry, ssh, config.
 
-    `project` is as written, `token` the variable that holds the token; what cannot be read is empty. It `is_whole`
-    where all that is sent could be read and the command does nothing else. For a secret in it, `${NAME}` stands.
+    `token` is the variable that holds the token; what cannot be read is empty. It `is_whole` where all that is sent
+    could be read and the command does nothing else. For a secret in it, `${NAME}` stands.
     """
 
     api: str
@@ -85,18 +82,14 @@ def _sent(words: Sequence[str], given: Mapping[str, str], *, is_curl: bool) -> R
         return None
     texts = [given.get(text[1:], "") if text.startswith("@") else text for text in data]
     fields = _fields(texts)
-    found = next((found for url in urls if (found := endpoint(url, fields))), None)
-    if found is None and _sends_v1(fields) and not any(map(_ELSEWHERE.match, urls)):
-        found = Request("v1.1", "trigger")
+    usual = Request("v1.1", "trigger") if _sends_v1(fields) and not any(map(_ELSEWHERE.match, urls)) else None
+    found = next((found for url in urls if (found := endpoint(url, fields))), usual)
     if found is None:
         return None
     if found.is_doomed and found.endpoint not in ("retry", "ssh") and fields.get("config", "").startswith("@"):
         return replace(found, endpoint="config")
-    tokens = [
-        value
-        for name, value in options
-        if name in ("-u", "--user") or re.match(r"(?i)circle-token|authorization", value)
-    ]
+    header = re.compile(r"(?i)circle-token|authorization")
+    tokens = [value for name, value in options if name in ("-u", "--user") or header.match(value)]
     tokens += [url.partition("circle-token=")[2] for url in urls if "circle-token=" in url]
     parameters = {named[1]: value for key, value in fields.items() if (named := _NAMED.fullmatch(key))}
     parameters |= {"CIRCLE_JOB": fields["job"]} if "job" in fields else {}
@@ -105,10 +98,10 @@ def _sent(words: Sequence[str], given: Mapping[str, str], *, is_curl: bool) -> R
         is_curl
         and all(_VALUED.fullmatch(name) or _HARMLESS.fullmatch(name) for name, _ in options)
         and not any(value[:1] == "@" and value != "@-" for _, value in options)
-        and all(text.startswith("{") or _ONE_FIELD.fullmatch(text) for text in data)
-        and all(map(_KNOWN_FIELDS.fullmatch, fields))
+        and all(text.startswith("{") or re.fullmatch(r"(?s)[^=@]+=(?![@<]).*|@-", text) for text in data)
+        and all(re.fullmatch(r"branch|tag|revision|job|build_parameters\[[\w-]+\]", name) for name in fields)
         and [bool(_ONE_ADDRESS.fullmatch(url)) for url in urls] == [True]
-        and [bool(_ONE_TOKEN.fullmatch(token)) for token in tokens] == [True]
+        and [bool(re.fullmatch(r"(?i)(?:circle-token[:=]\s*)?\$\{(?!_\})\w+\}:?", each)) for each in tokens] == [True]
         and all(texts)
     )
     return replace(
@@ -227,8 +220,7 @@ class _Walk:
         self.called: set[str] = set()
         self.files: dict[str, str] = {}
         self.calls: list[Call] = []
-        self.steps = 0
-        self.depth = 0  # of loops, functions and texts
+        self.steps = self.depth = 0  # the depth is that of loops, functions and texts
 
     def script(self, text: str, place: _Place, *, is_shell: bool = True) -> None:
         """Carry out a text; of one that is no bash, the shape tells."""
@@ -275,8 +267,7 @@ class _Walk:
             self.values = {**around, **numbered, "@": " ".join(said[1:]), "*": " ".join(said[1:])}
             self.commands(*self.functions[first])
             self.values = around
-            return
-        if request := read(said, given):
+        elif request := read(said, given):
             raw = " ".join(each.raw for each in (*node.words, *node.heredocs))
             is_sure = node.first == "curl" and not _GUESSED.search(raw)
             is_sure = is_sure and not self.values.keys() & set(re.findall(r"\$\{?(\w+)", raw))
@@ -309,19 +300,15 @@ class _Walk:
         text = ""
         for piece in pattern.finditer(raw):
             kind, value = piece.lastgroup or "", piece[piece.lastgroup or 0]
-            if kind in ("single", "plain"):
-                text += value
+            if kind in ("single", "plain", "escaped"):
+                text += value if (kind, value) != ("escaped", "\n") else ""
             elif kind == "double":
                 text += self.text(value, _INNER)
-            elif kind == "escaped":
-                text += "" if value == "\n" else value
-            elif kind == "tag":
-                text += self.value(value.strip("<> "))
             elif kind == "command":
                 printed = _PRINTED.fullmatch(value)
                 text += self.text(printed[2], _INNER) if printed else "${_}"
             else:
-                text += self.value(value)
+                text += self.value(value.strip("<> ") if kind == "tag" else value)
         return text
 
     def value(self, reference: str) -> str:

@@ -81,10 +81,7 @@ def _refs(test: _Test, kind: str, asked: Mapping[tuple[str, str], Pattern]) -> l
 
 
 def _rows(patterns: list[Pattern]) -> list[tuple[bool, ...]]:
-    """Which of the patterns a legal name matches, as a row for each kind of names; all match the first.
-
-    Raises Uncertain where the search for a name is cut short.
-    """
+    """For each kind of legal names, which of the patterns they match. Raises Uncertain where a search is cut short."""
     rows: list[tuple[bool, ...]] = [(True,)]
     for _ in patterns[1:]:
         longer, rows = [(*row, is_on) for row in rows for is_on in (True, False)], []
@@ -153,11 +150,9 @@ class _Tests:
             if operator in words:
                 at = words.index(operator)
                 return _joined(self._tested(words[:at]), operator, self._tested(words[at + 1 :]))
-        if words[:1] == ["!"]:
-            if any(word[0] == "$" for word in words):
-                raise Uncertain  # a word that is missing would change what the others mean
-            return _negated(self._tested(words[1:]))
         match words:
+            case ["!", *rest] if not any(word[0] == "$" for word in rest):  # a missing word would change the others
+                return _negated(self._tested(rest))
             case [raw] | ["-n", raw]:
                 operator, value = "!=", ""
             case ["-z", raw]:
@@ -233,8 +228,7 @@ def divide(body: List, text: str, present: frozenset[str] = frozenset()) -> list
     """The parts of a script: one of all that it holds where its conditions cannot be read.
 
     It is divided where its last statement is an `if`, a `case` or a chain of tests, also within one another, and all
-    before that only prints: nothing that bash could notice is left out or moved. The variables `present` are taken to
-    be set.
+    before that only prints: nothing that bash could notice is left out or moved. Variables `present` count as set.
     """
     with suppress(Uncertain):
         found = _parts(body, _negated(_never()), _Tests(present))

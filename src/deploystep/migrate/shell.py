@@ -56,10 +56,7 @@ class Command(NamedTuple):
 
 
 class List(NamedTuple):
-    """Commands in their order, where the text begins and ends in which they stand, and what stands before them.
-
-    `heading` is the reserved word, or the patterns of a `case`.
-    """
+    """Commands, where their text begins and ends, and what is before them: a reserved word, or a `case`'s patterns."""
 
     items: tuple[Command, ...]
     start: int
@@ -81,8 +78,7 @@ def parse(text: str) -> tuple[List, list[tuple[int, int]]]:
 
 class _Parser:
     def __init__(self, text: str) -> None:
-        self.text = text
-        self.at = 0
+        self.text, self.at = text, 0
         self.comments: list[tuple[int, int]] = []
         self.heredocs: tuple[int, int] | None = None  # where those of this line begin and end
 

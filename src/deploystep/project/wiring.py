@@ -222,10 +222,7 @@ class _Steps:
     def _required(
         self, rule: Rule, calls: Mapping[int, Call], found: Mapping[Ref, tuple[WorkflowRuns, ...]]
     ) -> Iterator[Diagnostic]:
-        """W702: a job that the rule requires is not in the workflow of the step, or does not run. E702: it is its own.
-
-        `found` is what may run for each pattern of the rule.
-        """
+        """W702: a job that the rule requires is not in the step's workflow, or does not run. E702: it is its own."""
         workflows = self.config.workflows
         beside = [w for w in workflows if any(calls[id(job)].answer is not Answer.NO for job in w.jobs)]
         jobs = [job for w in beside or workflows for job in w.jobs]
@@ -330,10 +327,7 @@ class _Starts:
                 yield _say(self.config, "P01", self.span, runs.line, f"{what}: {runs.why}", hint, is_error=is_error)
 
     def _without(self, ref: Ref) -> Iterator[tuple[str, Runs, bool]]:
-        """What does not run at a ref, why, and whether it is the whole workflow, not only its jobs that deploy.
-
-        Those are the ones called so, else the last ones.
-        """
+        """What does not run at a ref, why, and whether it is the whole workflow, or only its jobs that deploy."""
         name, trigger = self.name if self.config.has_workflows else None, f"for this trigger on {_named(ref)}"
         wanted = [w for w in self.started[ref] if name in (None, w.workflow.name)]
         if wanted and all(w.runs.answer is Answer.NO for w in wanted):
@@ -342,7 +336,7 @@ class _Starts:
         for w in wanted if name and wanted[0].runs.answer is not Answer.NO else ():
             waited = [id(other) for job in w.workflow.jobs for other in w.workflow.required(job)]
             last = [found for found in w.jobs if id(found[0]) not in waited]
-            deploying = [found for found in w.jobs if found[0].deploys] or last
+            deploying = [found for found in w.jobs if found[0].deploys] or last  # by their names, else the last
             if deploying and all(runs.answer is Answer.NO for _, runs in deploying):
                 verb = "runs" if w.runs.answer is Answer.YES else "may run"
                 what = f"workflow {shown(w.workflow.name)} {verb} {trigger} without job {shown(deploying[0][0].alias)}"
@@ -412,10 +406,8 @@ class _Starts:
             for w, job in again:
                 is_stopped = self.name is not None or carries_key(self.deploy)
                 name, ends = f"workflow {shown(w.workflow.name)}", "after one more round" if is_stopped else "never"
-                what = (
-                    f"what this trigger starts on {_named(ref)} runs this step again ({name}, job {shown(job.alias)})"
-                )
-                what, hint = f"{what}; that ends {ends}", self._gate(name, "unless")
+                by, hint = f"{name}, job {shown(job.alias)}", self._gate(name, "unless")
+                what = f"what this trigger starts on {_named(ref)} runs this step again ({by}); that ends {ends}"
                 yield _say(self.config, "P03", self.span, job.line, what, hint, is_error=not is_stopped)
             parameters = {p.key.value for p in self.deploy.parameters}
             is_known = bool(parameters) and self.config.parameters.keys() >= parameters
