@@ -34,22 +34,18 @@ _NAMED: Final = re.compile(r"(?:build_parameters|parameters)\[([^\]]+)\]")
 
 
 class Request(Frozen):
-    """A request that triggers: `api` is v1, v1.1 or v2, `endpoint` one of trigger, tree, build, retry, ssh, config.
+    """A request that triggers, its project as it is written; what cannot be read is empty."""
 
-    `token` is the variable that holds the token; what cannot be read is empty. It `is_whole` where all that is sent
-    could be read and the command does nothing else. For a secret in it, `${NAME}` stands.
-    """
-
-    api: str
-    endpoint: str
+    api: str  # v1, v1.1 or v2
+    endpoint: str  # trigger, tree, build, retry, ssh or config
     project: str = ""
     branch: str = ""
     tag: str = ""
     revision: str = ""
     parameters: Mapping[str, str] = {}
-    token: str = ""
-    is_whole: bool = False
-    has_secret: bool = False
+    token: str = ""  # the variable that holds it
+    is_whole: bool = False  # all that is sent could be read, and the command does nothing else
+    has_secret: bool = False  # for which `${NAME}` stands
 
     @property
     def is_doomed(self) -> bool:

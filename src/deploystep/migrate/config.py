@@ -66,18 +66,14 @@ def values(root: Map) -> dict[str, str]:
 
 
 class Written(NamedTuple):
-    """A command as it stands in the file, from `start` up to `end`.
+    """A command as it stands in the file, from `start` up to `end`."""
 
-    `text` is the command as written in a literal block, else as YAML reads it; `raw` is what the file has for it;
-    `indent` is that of a block. It `can_change` where it is a literal block or stands on one line.
-    """
-
-    text: str
-    raw: str
+    text: str  # as it is written in a literal block, else as YAML reads it
+    raw: str  # what the file has for it
     start: tuple[int, int]
     end: tuple[int, int]
-    indent: int | None
-    can_change: bool
+    indent: int | None  # that of a block
+    can_change: bool  # it is a literal block, or stands on one line
 
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column, from 1, of the word that begins at a place in the text: the file has as many before it."""

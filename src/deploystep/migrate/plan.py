@@ -109,8 +109,7 @@ def plan(
     planner = _Planner(rule_file, rule_path, read, own)
     found = [config for source in configs if (config := planner.config(source)) is not None]
     # `deploystep run` sends whatever is due: with a second step that sends, it would send that one's deploy too
-    steps = [calls for config in found for _, _, calls in config.steps]
-    senders = [calls for calls in steps if any(call.request.is_doomed for call in calls)]
+    senders = [calls for config in found for _, _, calls in config.steps if any(c.request.is_doomed for c in calls)]
     is_sole = len(senders) == 1 and not planner.sends
     for config in found:
         for step, command, calls in config.steps:

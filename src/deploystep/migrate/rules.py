@@ -26,21 +26,17 @@ _DOES: Final = {
 
 
 class Finding(Frozen):
-    """One thing found, at its place (from 1).
+    """One thing found, at its place (from 1)."""
 
-    `kind` is deploy-step, call, or for what is no alarm v2-call or config-run; `advice` are lines to write;
-    `is_written` tells whether the changed files do it.
-    """
-
-    kind: str
+    kind: str  # deploy-step, call, or for what is no alarm v2-call or config-run
     endpoint: str
     path: str
     line: int
     column: int
     what: str
     until: str
-    advice: tuple[str, ...]
-    is_written: bool = False
+    advice: tuple[str, ...]  # lines to write
+    is_written: bool = False  # the changed files do it
 
     @property
     def is_alarm(self) -> bool:

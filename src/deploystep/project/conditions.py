@@ -92,16 +92,14 @@ def _as_value(answer: Answer) -> Value:
 
 
 def filled(text: Node | None, trigger: Trigger) -> Value:
-    """A scalar with its `<< … >>` filled in, or what a statement comes to; unknown where there is something beside.
-
-    A tag that there is not is the empty text (docs, "Pipeline values"); of a branch they do not tell.
-    """
+    """A scalar with its `<< … >>` filled in, or what a statement comes to; unknown where there is something beside."""
     if not isinstance(text, Text):
         return _as_value(condition(text, trigger))
     whole = TAG.fullmatch(text.strip())
     if whole is None:
         return UNKNOWN if "<<" in text else typed(text)
     value = evaluate(whole[1], trigger)
+    # a tag that there is not is the empty text (docs, "Pipeline values"); of a branch they do not tell
     return "" if value is None and whole[1].strip() == _TAG_NAME else value
 
 
