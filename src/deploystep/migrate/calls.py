@@ -19,7 +19,6 @@ _SAYS: Final = re.compile(
 _METHOD: Final = ("-X", "--request", "--method")
 _DATA: Final = re.compile(r"-[dF]|--(?:data(?:-\w+)?|json|form|post-data)")
 _VALUED: Final = re.compile(rf"{_DATA.pattern}|-[XuH]|--(?:request|method|user|header|url)")
-_SHORT: Final = re.compile(r"(-[sSfLkiv]*?)([XudFH])=?((?s:.*))")
 #: Options with which curl still only sends one request.
 _HARMLESS: Final = re.compile(r"-[sSfLkiv]+|--(?:silent|show-error|location|fail|fail-with-body|insecure|verbose)|")
 _VARIABLE: Final = r"\$\{[^{}]*\}"
@@ -114,7 +113,7 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     while waiting:
         word = waiting.pop(0)
         name, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
-        if short := _SHORT.fullmatch(word):
+        if short := re.fullmatch(r"(-[sSfLkiv]*?)([XudFH])=?((?s:.*))", word):
             name, equals, value = f"-{short[2]}", short[3], short[3]
         if _VALUED.fullmatch(name) and not equals:
             value = waiting.pop(0) if waiting else ""
@@ -178,7 +177,6 @@ _PIECE: Final = re.compile(
     rf"|\\(?P<escaped>(?s:.))|{_VALUE}"
 )
 _INNER: Final = re.compile(rf"\\(?P<escaped>[$`\"\\\n])|{_VALUE}")  # in double quotes, and in a here-document
-_PRINTED: Final = re.compile(r"\$\(\s*cat\s*<<-?\s*\W?(\w+)\W?\n(.*)\n\s*\1\s*\)", re.DOTALL)
 _IN_TEXT: Final = re.compile(r"\bcurl\b|\bwget\b|/api/v")
 _GUESSED: Final = re.compile(r"<<|[<>]\(|`|\$\(|\$\{\w+[^\w}]")  # also by a default, or filled in by CircleCI
 _DECLARES: Final = frozenset({"local", "export", "declare", "readonly", "typeset"})
@@ -301,7 +299,7 @@ class _Walk:
             elif kind == "double":
                 text += self.text(value, _INNER)
             elif kind == "command":
-                printed = _PRINTED.fullmatch(value)
+                printed = re.fullmatch(r"\$\(\s*cat\s*<<-?\s*\W?(\w+)\W?\n((?s:.*))\n\s*\1\s*\)", value)
                 text += self.text(printed[2], _INNER) if printed else "${_}"
             else:
                 text += self.value(value.strip("<> ") if kind == "tag" else value)

@@ -18,7 +18,6 @@ from deploystep.migrate.shell import Command, List, Uncertain
 
 _ALL: Final = "**"
 _MOST: Final = 16  # kinds of names that the patterns of a script tell apart
-_REFERENCE: Final = re.compile(r'("?)\$(?:(\w+)|\{(\w+)(?::?-)?\})\1')
 _QUOTED: Final = r"\"[^\"$`\\]*\"|'[^']*'"
 _TOKEN: Final = re.compile(rf"&&|\|\||(?:\"[^\"]*\"|{_QUOTED}|\$\{{[^}}]*\}}|[^\s()&|])+")
 _PIECE: Final = re.compile(rf"{_QUOTED}|[*?]|\[[\w-]+\]|(?s:.)")
@@ -175,7 +174,7 @@ class _Tests:
 
     def _name(self, raw: str) -> str | None:
         """What a word is nothing but: branch, tag, or one that is present; None for others. Raises Uncertain."""
-        found = _REFERENCE.fullmatch(raw)
+        found = re.fullmatch(r'("?)\$(?:(\w+)|\{(\w+)(?::?-)?\})\1', raw)
         if found is None:
             return None
         name = found[2] or found[3]

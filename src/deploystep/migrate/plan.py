@@ -48,7 +48,6 @@ _BUILT_IN: Final = re.compile(
     r"|let|u?n?alias|wait|type|command|builtin|time|nvm|rvm|sdk|conda"
 )
 _WORD: Final = r"[\w./:=@,+%~-]|\$\w+\b|\$\{\w+\}"
-_PROGRAM: Final = re.compile(rf"((?:~/)?[\w./+@-]+)(?: +(?:{_WORD}|\"(?:{_WORD}|[ '*?#()<>|&;!])*\")+)*")
 _HALTS: Final = re.compile(r"\bcircleci(?:-agent)?\s+step\s+halt\b")
 _OLD_STEP: Final = "deprecated by CircleCI, which has named no day for its end"
 _MARK: Final = "# deploystep: the condition in this script could not be read for certain, so it stays here"
@@ -298,7 +297,7 @@ def _is_valid(rule_file: str | None) -> bool:
 def _executed(body: str, shell: str) -> str:
     """The words with which `gate` carries out a text: one command that needs no shell of its own, or by its shell."""
     stripped = re.sub(r"\s*(?<!\\);\Z", "", body.strip())
-    found = _PROGRAM.fullmatch(stripped)
+    found = re.fullmatch(rf"((?:~/)?[\w./+@-]+)(?: +(?:{_WORD}|\"(?:{_WORD}|[ '*?#()<>|&;!])*\")+)*", stripped)
     if found and not _BUILT_IN.fullmatch(found[1]):
         return stripped
     quoted = (body if "\n" in stripped else stripped).replace("'", "'\\''")

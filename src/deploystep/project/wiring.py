@@ -24,7 +24,6 @@ from deploystep.project.config import RUN, VERSION_2, Call, Config, Declared, Jo
 from deploystep.project.reading import ConfigUnreadable, all_texts, at, key_line, map_of, read_yaml, texts_of, under
 
 _TESTS: Final = re.compile(r"test|spec|lint|check|verify|integration|\bunit\b|\be2e|\bqa\b|jest|cypress", re.IGNORECASE)
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of a rule, for sure
 _TOKENS: Final = re.compile(r"CIRCLE_TOKEN|CIRCLE_API_USER_TOKEN|CIRCLE_API_TOKEN|CIRCLECI_TOKEN|TOKEN_ENV|--token-env")
 #: Files that run commands for others: who runs the step from one of them is not told that nobody does.
 _RUNNERS: Final = ("Makefile", "GNUmakefile", "package.json", "justfile", "Rakefile", "Taskfile.yml", "tox.ini")
@@ -187,7 +186,7 @@ class _Steps:
         names, span = [rule.name.value for rule in rules.rules], rules.rules[0].name.span
         calls = {c.words[0]: c.line for s in self.steps.values() for c in s.calls if len(c.words) == 1}
         for name, line in calls.items():
-            if name not in (RUN, *names) and _NAME.fullmatch(name):
+            if name not in (RUN, *names) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):  # for sure a rule's
                 what = f"gate names rule {shown(name)}, which there is not"
                 yield _say(self.config, "P10", span, line, what, _near(name, names), is_error=True)
 
