@@ -4,7 +4,7 @@ Only what certainly means what the old lines did is written; everything else is 
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from difflib import SequenceMatcher
 from posixpath import normpath
@@ -21,10 +21,9 @@ from deploystep.migrate.conditions import ALWAYS, Condition, Part, divide, is_qu
 from deploystep.migrate.config import Edit, Step, Written
 from deploystep.migrate.rules import Finding, Rule, Trigger
 from deploystep.migrate.shell import TAG, Uncertain, parse
+from deploystep.project.config import Read
 from deploystep.project.reading import ConfigUnreadable, Map, Text, at, items_of, map_of, read_yaml
 from deploystep.rulefile.load import examine
-
-Read = Callable[[str], "str | None"]
 
 #: A path from the root or a folder that is not known: `./t.sh`, `.ci/t.sh`, `$DIR/t.sh`, `$(dirname "$0")/t.sh`.
 _SCRIPT: Final = re.compile(
