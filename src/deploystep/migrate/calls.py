@@ -19,11 +19,9 @@ _SAYS: Final = re.compile(
 _METHOD: Final = ("-X", "--request", "--method")
 _DATA: Final = re.compile(r"-[dF]|--(?:data(?:-\w+)?|json|form|post-data)")
 _VALUED: Final = re.compile(rf"{_DATA.pattern}|-[XuH]|--(?:request|method|user|header|url)")
-_SHORT: Final = re.compile(r"(-[sSfLkiv]*?)([XudFH])=?((?s:.*))")
 #: Options with which curl still only sends one request.
 _HARMLESS: Final = re.compile(r"-[sSfLkiv]+|--(?:silent|show-error|location|fail|fail-with-body|insecure|verbose)|")
 _VARIABLE: Final = r"\$\{[^{}]*\}"
-_ONE_TOKEN: Final = re.compile(r"(?i)(?:circle-token[:=]\s*)?\$\{(?!_\})\w+\}:?")
 _ONE_ADDRESS: Final = re.compile(r"(?:https?://)?(?:app\.)?circleci\.com/[^?#]*(?:\?circle-token=[^&#]*)?")
 _ELSEWHERE: Final = re.compile(r"http(?!.*(?:\$|/api/v1))")
 #: A literal value that looks like a secret, by the name before it or by its form.
@@ -31,28 +29,22 @@ _SECRET: Final = re.compile(
     r"(?i)[^=]*(?:KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL)[^=]*=(?!true$|false$).*\w"
     r"|[^=]*=.*?(?:(?=\w*\d)(?=\w*[a-z])\w{20,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-)"
 )
-_ONE_FIELD: Final = re.compile(r"[^=@]+=(?![@<]).*|@-", re.DOTALL)
-_KNOWN_FIELDS: Final = re.compile(r"branch|tag|revision|job|build_parameters\[[\w-]+\]")
 _NAMED: Final = re.compile(r"(?:build_parameters|parameters)\[([^\]]+)\]")
 
 
 class Request(Frozen):
-    """A request that triggers: `api` is v1, v1.1 or v2, `endpoint` one of trigger, tree, build, retry, ssh, config.
+    """A request that triggers, its project as it is written; what cannot be read is empty."""
 
-    `project` is as written, `token` the variable that holds the token; what cannot be read is empty. It `is_whole`
-    where all that is sent could be read and the command does nothing else. For a secret in it, `${NAME}` stands.
-    """
-
-    api: str
-    endpoint: str
+    api: str  # v1, v1.1 or v2
+    endpoint: str  # trigger, tree, build, retry, ssh or config
     project: str = ""
     branch: str = ""
     tag: str = ""
     revision: str = ""
     parameters: Mapping[str, str] = {}
-    token: str = ""
-    is_whole: bool = False
-    has_secret: bool = False
+    token: str = ""  # the variable that holds it
+    is_whole: bool = False  # all that is sent could be read, and the command does nothing else
+    has_secret: bool = False  # for which `${NAME}` stands
 
     @property
     def is_doomed(self) -> bool:
@@ -85,18 +77,14 @@ def _sent(words: Sequence[str], given: Mapping[str, str], *, is_curl: bool) -> R
         return None
     texts = [given.get(text[1:], "") if text.startswith("@") else text for text in data]
     fields = _fields(texts)
-    found = next((found for url in urls if (found := endpoint(url, fields))), None)
-    if found is None and _sends_v1(fields) and not any(map(_ELSEWHERE.match, urls)):
-        found = Request("v1.1", "trigger")
+    usual = Request("v1.1", "trigger") if _sends_v1(fields) and not any(map(_ELSEWHERE.match, urls)) else None
+    found = next((found for url in urls if (found := endpoint(url, fields))), usual)
     if found is None:
         return None
     if found.is_doomed and found.endpoint not in ("retry", "ssh") and fields.get("config", "").startswith("@"):
         return replace(found, endpoint="config")
-    tokens = [
-        value
-        for name, value in options
-        if name in ("-u", "--user") or re.match(r"(?i)circle-token|authorization", value)
-    ]
+    header = re.compile(r"(?i)circle-token|authorization")
+    tokens = [value for name, value in options if name in ("-u", "--user") or header.match(value)]
     tokens += [url.partition("circle-token=")[2] for url in urls if "circle-token=" in url]
     parameters = {named[1]: value for key, value in fields.items() if (named := _NAMED.fullmatch(key))}
     parameters |= {"CIRCLE_JOB": fields["job"]} if "job" in fields else {}
@@ -105,10 +93,10 @@ def _sent(words: Sequence[str], given: Mapping[str, str], *, is_curl: bool) -> R
         is_curl
         and all(_VALUED.fullmatch(name) or _HARMLESS.fullmatch(name) for name, _ in options)
         and not any(value[:1] == "@" and value != "@-" for _, value in options)
-        and all(text.startswith("{") or _ONE_FIELD.fullmatch(text) for text in data)
-        and all(map(_KNOWN_FIELDS.fullmatch, fields))
+        and all(text.startswith("{") or re.fullmatch(r"(?s)[^=@]+=(?![@<]).*|@-", text) for text in data)
+        and all(re.fullmatch(r"branch|tag|revision|job|build_parameters\[[\w-]+\]", name) for name in fields)
         and [bool(_ONE_ADDRESS.fullmatch(url)) for url in urls] == [True]
-        and [bool(_ONE_TOKEN.fullmatch(token)) for token in tokens] == [True]
+        and [bool(re.fullmatch(r"(?i)(?:circle-token[:=]\s*)?\$\{(?!_\})\w+\}:?", each)) for each in tokens] == [True]
         and all(texts)
     )
     return replace(
@@ -125,7 +113,7 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     while waiting:
         word = waiting.pop(0)
         name, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
-        if short := _SHORT.fullmatch(word):
+        if short := re.fullmatch(r"(-[sSfLkiv]*?)([XudFH])=?((?s:.*))", word):
             name, equals, value = f"-{short[2]}", short[3], short[3]
         if _VALUED.fullmatch(name) and not equals:
             value = waiting.pop(0) if waiting else ""
@@ -189,7 +177,6 @@ _PIECE: Final = re.compile(
     rf"|\\(?P<escaped>(?s:.))|{_VALUE}"
 )
 _INNER: Final = re.compile(rf"\\(?P<escaped>[$`\"\\\n])|{_VALUE}")  # in double quotes, and in a here-document
-_PRINTED: Final = re.compile(r"\$\(\s*cat\s*<<-?\s*\W?(\w+)\W?\n(.*)\n\s*\1\s*\)", re.DOTALL)
 _IN_TEXT: Final = re.compile(r"\bcurl\b|\bwget\b|/api/v")
 _GUESSED: Final = re.compile(r"<<|[<>]\(|`|\$\(|\$\{\w+[^\w}]")  # also by a default, or filled in by CircleCI
 _DECLARES: Final = frozenset({"local", "export", "declare", "readonly", "typeset"})
@@ -227,8 +214,7 @@ class _Walk:
         self.called: set[str] = set()
         self.files: dict[str, str] = {}
         self.calls: list[Call] = []
-        self.steps = 0
-        self.depth = 0  # of loops, functions and texts
+        self.steps = self.depth = 0  # the depth is that of loops, functions and texts
 
     def script(self, text: str, place: _Place, *, is_shell: bool = True) -> None:
         """Carry out a text; of one that is no bash, the shape tells."""
@@ -275,8 +261,7 @@ class _Walk:
             self.values = {**around, **numbered, "@": " ".join(said[1:]), "*": " ".join(said[1:])}
             self.commands(*self.functions[first])
             self.values = around
-            return
-        if request := read(said, given):
+        elif request := read(said, given):
             raw = " ".join(each.raw for each in (*node.words, *node.heredocs))
             is_sure = node.first == "curl" and not _GUESSED.search(raw)
             is_sure = is_sure and not self.values.keys() & set(re.findall(r"\$\{?(\w+)", raw))
@@ -309,19 +294,15 @@ class _Walk:
         text = ""
         for piece in pattern.finditer(raw):
             kind, value = piece.lastgroup or "", piece[piece.lastgroup or 0]
-            if kind in ("single", "plain"):
-                text += value
+            if kind in ("single", "plain", "escaped"):
+                text += value if (kind, value) != ("escaped", "\n") else ""
             elif kind == "double":
                 text += self.text(value, _INNER)
-            elif kind == "escaped":
-                text += "" if value == "\n" else value
-            elif kind == "tag":
-                text += self.value(value.strip("<> "))
             elif kind == "command":
-                printed = _PRINTED.fullmatch(value)
+                printed = re.fullmatch(r"\$\(\s*cat\s*<<-?\s*\W?(\w+)\W?\n((?s:.*))\n\s*\1\s*\)", value)
                 text += self.text(printed[2], _INNER) if printed else "${_}"
             else:
-                text += self.value(value)
+                text += self.value(value.strip("<> ") if kind == "tag" else value)
         return text
 
     def value(self, reference: str) -> str:

@@ -18,7 +18,6 @@ from deploystep.migrate.shell import Command, List, Uncertain
 
 _ALL: Final = "**"
 _MOST: Final = 16  # kinds of names that the patterns of a script tell apart
-_REFERENCE: Final = re.compile(r'("?)\$(?:(\w+)|\{(\w+)(?::?-)?\})\1')
 _QUOTED: Final = r"\"[^\"$`\\]*\"|'[^']*'"
 _TOKEN: Final = re.compile(rf"&&|\|\||(?:\"[^\"]*\"|{_QUOTED}|\$\{{[^}}]*\}}|[^\s()&|])+")
 _PIECE: Final = re.compile(rf"{_QUOTED}|[*?]|\[[\w-]+\]|(?s:.)")
@@ -29,12 +28,8 @@ _ACTS: Final = re.compile(r"[<>]\(|`|\$(?![A-Za-z_]|\{\w+(?:\}|:?[-+]))")
 _Test: TypeAlias = Callable[[Mapping[tuple[str, str], bool]], bool]
 
 
-def _never() -> _Test:
-    return lambda _: False
-
-
-def _negated(one: _Test) -> _Test:
-    return lambda truth: not one(truth)
+def _none_of(*tests: _Test) -> _Test:
+    return lambda truth: not any(test(truth) for test in tests)
 
 
 def _joined(one: _Test, operator: str, other: _Test) -> _Test:
@@ -81,10 +76,7 @@ def _refs(test: _Test, kind: str, asked: Mapping[tuple[str, str], Pattern]) -> l
 
 
 def _rows(patterns: list[Pattern]) -> list[tuple[bool, ...]]:
-    """Which of the patterns a legal name matches, as a row for each kind of names; all match the first.
-
-    Raises Uncertain where the search for a name is cut short.
-    """
+    """For each kind of legal names, which of the patterns they match. Raises Uncertain where a search is cut short."""
     rows: list[tuple[bool, ...]] = [(True,)]
     for _ in patterns[1:]:
         longer, rows = [(*row, is_on) for row in rows for is_on in (True, False)], []
@@ -117,14 +109,12 @@ class _Tests:
         sections = iter(node.sections)
         for section in sections:
             if node.kind == "case":
-                name, own = self._name(node.words[0].raw), _never()
+                name = self._name(node.words[0].raw)
                 if name not in ("branch", "tag"):
                     raise Uncertain
-                for raw in section.heading:
-                    own = _joined(own, "||", self._matching(name, _pattern(raw)))
-                yield own, section
+                yield _none_of(_none_of(*(self._matching(name, _pattern(raw)) for raw in section.heading))), section
             elif section.heading == ("else",):
-                yield _negated(_never()), section
+                yield _none_of(), section
             else:
                 then = next(sections, section)
                 if then.heading != ("then",):
@@ -133,8 +123,6 @@ class _Tests:
 
     def _one(self, item: Command) -> _Test:
         words = [word.raw for word in item.words]
-        if item.has_more or item.redirections or item.heredocs or (item.first == "[" and words[-1] != "]"):
-            raise Uncertain
         if item.first == "[[":  # where a variable needs no quotes
             found = _TOKEN.findall(words[1])
             tokens = [f'"{word}"' if word[0] == "$" else word for word in found]
@@ -142,10 +130,11 @@ class _Tests:
         else:
             tokens = words[1:-1] if item.first == "[" else words[1:]
             is_certain = item.first in ("[", "test") and not any(re.search(r"[*?[]", word) for word in tokens)
-        if not is_certain:
+        is_certain &= not (item.has_more or item.redirections or item.heredocs)
+        if not is_certain or (item.first == "[" and words[-1] != "]"):
             raise Uncertain
         test = self._tested(tokens)
-        return _negated(test) if item.is_negated else test
+        return _none_of(test) if item.is_negated else test
 
     def _tested(self, words: list[str]) -> _Test:
         """Tests that `||`, `&&` and `!` join, the first of these the most loosely."""
@@ -153,11 +142,9 @@ class _Tests:
             if operator in words:
                 at = words.index(operator)
                 return _joined(self._tested(words[:at]), operator, self._tested(words[at + 1 :]))
-        if words[:1] == ["!"]:
-            if any(word[0] == "$" for word in words):
-                raise Uncertain  # a word that is missing would change what the others mean
-            return _negated(self._tested(words[1:]))
         match words:
+            case ["!", *rest] if not any(word[0] == "$" for word in rest):  # a missing word would change the others
+                return _none_of(self._tested(rest))
             case [raw] | ["-n", raw]:
                 operator, value = "!=", ""
             case ["-z", raw]:
@@ -171,12 +158,12 @@ class _Tests:
         if name is None or (raw[0] == "$" and not is_same):
             raise Uncertain  # without a value, an unquoted variable is a word that is missing
         found = self._matching(name, pattern)
-        return _negated(found) if operator == "!=" else found
+        return _none_of(found) if operator == "!=" else found
 
     def _matching(self, name: str, pattern: str) -> _Test:
         """When a variable matches a pattern; the empty one means that it has no value."""
         if name in self.present and not pattern:
-            return _never()
+            return _none_of(_none_of())
         if name not in ("branch", "tag"):
             raise Uncertain
         try:
@@ -187,7 +174,7 @@ class _Tests:
 
     def _name(self, raw: str) -> str | None:
         """What a word is nothing but: branch, tag, or one that is present; None for others. Raises Uncertain."""
-        found = _REFERENCE.fullmatch(raw)
+        found = re.fullmatch(r'("?)\$(?:(\w+)|\{(\w+)(?::?-)?\})\1', raw)
         if found is None:
             return None
         name = found[2] or found[3]
@@ -233,11 +220,10 @@ def divide(body: List, text: str, present: frozenset[str] = frozenset()) -> list
     """The parts of a script: one of all that it holds where its conditions cannot be read.
 
     It is divided where its last statement is an `if`, a `case` or a chain of tests, also within one another, and all
-    before that only prints: nothing that bash could notice is left out or moved. The variables `present` are taken to
-    be set.
+    before that only prints: nothing that bash could notice is left out or moved. Variables `present` count as set.
     """
     with suppress(Uncertain):
-        found = _parts(body, _negated(_never()), _Tests(present))
+        found = _parts(body, _none_of(), _Tests(present))
         if all(shell.parse(part.text(text))[0].items for part in found):
             return found
     return [Part(ALWAYS, body.items, 0, len(text))]
@@ -270,7 +256,7 @@ def _parts(body: List, test: _Test, tests: _Tests) -> list[Part]:
 
 def _branches(items: tuple[Command, ...], end: int, tests: _Tests) -> Iterator[tuple[_Test, List]]:
     """The conditions of an `if`, a `case` or a chain of tests with the commands behind each; none for others."""
-    node, before = items[0], _never()
+    node, before = items[0], list[_Test]()
     if any(item.has_more for item in items):
         return
     if len(items) == 1 and node.kind in ("if", "case") and not node.is_negated:
@@ -278,8 +264,8 @@ def _branches(items: tuple[Command, ...], end: int, tests: _Tests) -> Iterator[t
             if not all(map(is_quiet, body.items)):
                 if body.items[-1].first in ("exit", "return"):
                     raise Uncertain  # it tells of an error
-                yield _joined(own, "&&", _negated(before)), body
-            before = _joined(before, "||", own)
+                yield _joined(own, "&&", _none_of(*before)), body
+            before.append(own)
         return
     rest = tuple(dropwhile(lambda item: item.first in ("[", "[[", "test"), items))
     asked = items[: len(items) - len(rest)]

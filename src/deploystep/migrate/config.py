@@ -35,12 +35,8 @@ def steps(root: Map) -> list[Step]:
     """Every step that runs a command, each once, in the order of the file. A *job* called deploy is none."""
     found: dict[tuple[int, int], Step] = {}
     homes = [root, *(orb for orb in map_of(at(root, "orbs")).values() if isinstance(orb, Map))]
-    holders = [
-        (str(name), body, home)
-        for home in homes
-        for section in ("jobs", "commands")
-        for name, body in map_of(at(home, section)).items()
-    ]
+    sections = [(home, map_of(at(home, word))) for home in homes for word in ("jobs", "commands")]
+    holders = [(str(name), body, home) for home, section in sections for name, body in section.items()]
     for owner, holder, home in [*holders, ("", root, root)]:
         executor = at(holder, "executor")
         name = executor if isinstance(executor, Text) else at(executor, "name")
@@ -70,18 +66,14 @@ def values(root: Map) -> dict[str, str]:
 
 
 class Written(NamedTuple):
-    """A command as it stands in the file, from `start` up to `end`.
+    """A command as it stands in the file, from `start` up to `end`."""
 
-    `text` is the command as written in a literal block, else as YAML reads it; `raw` is what the file has for it;
-    `indent` is that of a block. It `can_change` where it is a literal block or stands on one line.
-    """
-
-    text: str
-    raw: str
+    text: str  # as it is written in a literal block, else as YAML reads it
+    raw: str  # what the file has for it
     start: tuple[int, int]
     end: tuple[int, int]
-    indent: int | None
-    can_change: bool
+    indent: int | None  # that of a block
+    can_change: bool  # it is a literal block, or stands on one line
 
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column, from 1, of the word that begins at a place in the text: the file has as many before it."""
@@ -124,14 +116,12 @@ class Edit(NamedTuple):
 
 def apply(text: str, edits: list[Edit]) -> str:
     """The text with every edit made. Line ends are those of the text."""
-    is_crlf = "\r\n" in text
     lines = text.split("\n")
     for edit in sorted(edits, reverse=True):
         (first, column), (last, end) = edit.start, edit.end
         lines += [""] * (last - len(lines))
-        new = edit.text.replace("\n", "\r\n") if is_crlf else edit.text
-        joined = lines[first - 1][: column - 1] + new + lines[last - 1][end - 1 :]
-        lines[first - 1 : last] = joined.split("\n")
+        new = edit.text.replace("\n", "\r\n") if "\r\n" in text else edit.text
+        lines[first - 1 : last] = (lines[first - 1][: column - 1] + new + lines[last - 1][end - 1 :]).split("\n")
     return "\n".join(lines)
 
 
@@ -163,10 +153,7 @@ def rewritten(old: Written, new: list[str]) -> Edit:
 
 
 def gated_workflow(flag: str, job: str, root: Map, lines: list[str]) -> list[Edit]:
-    """Declare a parameter, let it open a workflow of the job, and keep the other workflows shut for it.
-
-    Raises Uncertain where the config is not one to which that can be added.
-    """
+    """Declare a parameter that opens a new workflow of the job and shuts the others. Raises Uncertain."""
     jobs, workflows, version = map_of(at(root, "jobs")), at(root, "workflows"), at(root, "version")
     is_new = job in jobs and job not in map_of(workflows) and "a" <= flag[0] <= "z"
     if not is_new or not isinstance(version, Text) or at(root, "setup") or at(root, "parameters") is not None:

@@ -4,7 +4,7 @@ Only what certainly means what the old lines did is written; everything else is 
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from difflib import SequenceMatcher
 from posixpath import normpath
@@ -21,12 +21,10 @@ from deploystep.migrate.conditions import ALWAYS, Condition, Part, divide, is_qu
 from deploystep.migrate.config import Edit, Step, Written
 from deploystep.migrate.rules import Finding, Rule, Trigger
 from deploystep.migrate.shell import TAG, Uncertain, parse
+from deploystep.project.config import Read
 from deploystep.project.reading import ConfigUnreadable, Map, Text, at, items_of, map_of, read_yaml
 from deploystep.rulefile.load import examine
 
-Read = Callable[[str], "str | None"]
-
-_RULES: Final = ".circleci/deploy.yml"
 #: A path from the root or a folder that is not known: `./t.sh`, `.ci/t.sh`, `$DIR/t.sh`, `$(dirname "$0")/t.sh`.
 _SCRIPT: Final = re.compile(
     r"(?<![\w./~-])(?:\.{1,2}/|~/project/|\$(?:\w+|\{[^{}]*\}|\([^()]*\))\"?/)*(\.?[\w-][\w./-]*)"
@@ -49,7 +47,6 @@ _BUILT_IN: Final = re.compile(
     r"|let|u?n?alias|wait|type|command|builtin|time|nvm|rvm|sdk|conda"
 )
 _WORD: Final = r"[\w./:=@,+%~-]|\$\w+\b|\$\{\w+\}"
-_PROGRAM: Final = re.compile(rf"((?:~/)?[\w./+@-]+)(?: +(?:{_WORD}|\"(?:{_WORD}|[ '*?#()<>|&;!])*\")+)*")
 _HALTS: Final = re.compile(r"\bcircleci(?:-agent)?\s+step\s+halt\b")
 _OLD_STEP: Final = "deprecated by CircleCI, which has named no day for its end"
 _MARK: Final = "# deploystep: the condition in this script could not be read for certain, so it stays here"
@@ -78,10 +75,7 @@ class Change(NamedTuple):
 
 
 class Migration(Frozen):
-    """All that was found, the changed files, and what could not be read or changed.
-
-    `read` are the paths of what was looked through; `next` is what to do where the changes are written.
-    """
+    """What was found, the changed files, what could not be read or changed, what was looked through, what is next."""
 
     findings: tuple[Finding, ...]
     changes: tuple[Change, ...]
@@ -109,15 +103,11 @@ class _Config:
 def plan(
     configs: Iterable[SourceFile], rule_file: SourceFile | None, rule_path: str, read: Read, own: ProjectSlug | None
 ) -> Migration:
-    """Look through configs and the scripts that their steps name, and plan the changes.
-
-    `read` gives a file of the repository by its path; `own` is this project, where it is known.
-    """
+    """Plan the changes of configs. `read` gives a script that they name by its path; `own` is this project, or None."""
     planner = _Planner(rule_file, rule_path, read, own)
     found = [config for source in configs if (config := planner.config(source)) is not None]
     # `deploystep run` sends whatever is due: with a second step that sends, it would send that one's deploy too
-    steps = [calls for config in found for _, _, calls in config.steps]
-    senders = [calls for calls in steps if any(call.request.is_doomed for call in calls)]
+    senders = [calls for config in found for _, _, calls in config.steps if any(c.request.is_doomed for c in calls)]
     is_sole = len(senders) == 1 and not planner.sends
     for config in found:
         for step, command, calls in config.steps:
@@ -142,15 +132,13 @@ def plan(
 
 class _Planner:
     def __init__(self, rule_file: SourceFile | None, rule_path: str, read: Read, own: ProjectSlug | None) -> None:
-        self.option = "" if rule_path.endswith(_RULES) else f" --rules {quote(rule_path)}"
+        self.option = "" if rule_path.endswith(".circleci/deploy.yml") else f" --rules {quote(rule_path)}"
         self.read, self.own = read, own
         self.root = Map()
         with suppress(ConfigUnreadable):  # else nothing can be added to it
             self.root = map_of(read_yaml(rule_file.text)) if rule_file else Map()
         listed = items_of(at(self.root, "rules"))
-        self.names = {str(at(rule, "name")) for rule in listed} | {
-            str(name) for name in map_of(at(self.root, "targets"))
-        }
+        self.names = {*(str(at(rule, "name")) for rule in listed), *map(str, map_of(at(self.root, "targets")))}
         self.sends = any(at(rule, "deploy") is not None for rule in listed)
         self.rules: list[Rule] = []
         self.findings: list[Finding] = []
@@ -237,23 +225,18 @@ class _Planner:
         return [(part.condition, _executed(part.text(text), shell)) for part in found], beside
 
     def _send(self, config: _Config, step: Step, command: Written, call: Call) -> Condition | None:
-        """Plan `deploystep run` in the place of a step that does nothing but send a trigger; for which builds.
-
-        Raises Uncertain where a rule cannot send it.
-        """
+        """Plan `deploystep run` in place of a step that only sends a trigger; for which builds. Raises Uncertain."""
         body, comments = parse(command.text)
         part, *others = divide(body, command.text, frozenset({call.request.token}))
         lasts = [item for item in part.items if not is_quiet(item) or item.first == "exit"]
         is_alone = lasts[0].start == call.offset and (lasts[0] is part.items[0] or lasts[0].operator == ";")
+        is_alone &= call.is_plain and call.request.is_doomed
         if lasts[1:] or others or lasts[0].has_more or lasts[0].is_negated or lasts[0].redirections or not is_alone:
-            return None
-        if not (call.is_plain and call.request.is_doomed):
             return None
         sent = rules.trigger_for(call.request, self.own)
         holds = rules.builds_for(call.request, sent, part.condition)
-        edits = []
-        if not sent.to:
-            edits = files.gated_workflow(rules.slug(sent.workflow), sent.workflow, config.root, config.lines)
+        flag = rules.slug(sent.workflow)
+        edits = [] if sent.to else files.gated_workflow(flag, sent.workflow, config.root, config.lines)
         # a parameter that not every build has is not valid, for example
         if not _is_valid(rules.file_with(None, Map(), [Rule("r", holds, sent)])):
             return None
@@ -313,7 +296,7 @@ def _is_valid(rule_file: str | None) -> bool:
 def _executed(body: str, shell: str) -> str:
     """The words with which `gate` carries out a text: one command that needs no shell of its own, or by its shell."""
     stripped = re.sub(r"\s*(?<!\\);\Z", "", body.strip())
-    found = _PROGRAM.fullmatch(stripped)
+    found = re.fullmatch(rf"((?:~/)?[\w./+@-]+)(?: +(?:{_WORD}|\"(?:{_WORD}|[ '*?#()<>|&;!])*\")+)*", stripped)
     if found and not _BUILT_IN.fullmatch(found[1]):
         return stripped
     quoted = (body if "\n" in stripped else stripped).replace("'", "'\\''")

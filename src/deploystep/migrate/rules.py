@@ -14,8 +14,6 @@ from deploystep.migrate.config import apply, end_of, insert, scalar
 from deploystep.migrate.shell import Uncertain
 from deploystep.project.reading import Items, Map, at, key_line
 
-_LONGEST_NAME: Final = 64
-_KEY: Final = "${deploy.key}"
 _VALUE: Final = re.compile(r"(?:[\w./:@+-]|\$\{[A-Z][A-Z0-9_]*\})*")
 _DOES: Final = {
     "tree": "triggers a build of a branch",
@@ -25,25 +23,20 @@ _DOES: Final = {
     "ssh": "runs a build again with SSH",
     "config": "runs a config that it sends, which is no deploy",
 }
-_SOME_BRANCH: Final = Condition(("BRANCH",))
 
 
 class Finding(Frozen):
-    """One thing found, at its place (from 1).
+    """One thing found, at its place (from 1)."""
 
-    `kind` is deploy-step, call, or for what is no alarm v2-call or config-run; `advice` are lines to write;
-    `is_written` tells whether the changed files do it.
-    """
-
-    kind: str
+    kind: str  # deploy-step, call, or for what is no alarm v2-call or config-run
     endpoint: str
     path: str
     line: int
     column: int
     what: str
     until: str
-    advice: tuple[str, ...]
-    is_written: bool = False
+    advice: tuple[str, ...]  # lines to write
+    is_written: bool = False  # the changed files do it
 
     @property
     def is_alarm(self) -> bool:
@@ -75,11 +68,8 @@ class Rule(NamedTuple):
         lines = [f"name: {self.name}", *_matchers("when", branch, tag), *_matchers("unless", no_branch, no_tag)]
         if self.trigger:
             to, _, _, workflow, parameters = self.trigger
-            lines += [
-                "deploy:",
-                *([f"  to: {to}"] if to else []),
-                *([f"  workflow: {scalar(workflow)}"] if workflow else []),
-            ]
+            sent = {"to": to, "workflow": scalar(workflow) if workflow else ""}
+            lines += ["deploy:", *(f"  {key}: {text}" for key, text in sent.items() if text)]
             lines += ["  parameters:", *(f"    {key}: {value}" for key, value in parameters.items())]
         if self.when == ALWAYS:
             lines.append("ignore: [P04]  # the filters of its job hold too")
@@ -88,7 +78,7 @@ class Rule(NamedTuple):
 
 def slug(text: str, otherwise: str = "deploy") -> str:
     """A text as a name of a rule, a target or a parameter."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_LONGEST_NAME].strip("-") or otherwise
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:64].strip("-") or otherwise
 
 
 def _matchers(key: str, branches: Sequence[str], tags: Sequence[str]) -> list[str]:
@@ -119,14 +109,11 @@ def trigger_for(request: Request, own: ProjectSlug | None) -> Trigger:
     branch = request.branch if request.branch and "$" not in request.branch else "BRANCH"
     name, project_of = slug(project.project if project else "other"), str(project or "gh/ORG/PROJECT")
     line = f"  {name}: {{project: {scalar(project_of)}, branch: {scalar(branch)}}}"
-    return Trigger(name, project_of, ("targets:", line), workflow, {**sent, "deploy_key": _KEY})
+    return Trigger(name, project_of, ("targets:", line), workflow, {**sent, "deploy_key": "${deploy.key}"})
 
 
 def builds_for(request: Request, sent: Trigger, holds: Condition) -> Condition:
-    """The builds for which a rule can send what builds of this condition send by a call.
-
-    Raises Uncertain where a rule cannot.
-    """
+    """The builds of a condition for which a rule can send what they send by a call. Raises Uncertain where none can."""
     values, holds = list(request.parameters.values()), holds if sent.to else holds._replace(tag=(), no_tag=())
     is_known = request.endpoint in ("tree", "trigger", "build") and request.is_whole and sent.workflow != "JOB"
     if sent.to:
@@ -163,11 +150,10 @@ def of_call(
 def _advised(request: Request, own: ProjectSlug | None, holds: Condition | None, *, is_step: bool) -> list[str]:
     """What to write for a call in a step or a script: the rule, and what the config that it starts needs."""
     sent = trigger_for(request, own)
-    first, when, *rest = Rule(slug(sent.workflow or sent.to), holds or _SOME_BRANCH, sent).lines()
+    first, when, *rest = Rule(slug(sent.workflow or sent.to), holds or Condition(("BRANCH",)), sent).lines()
     when += "" if when[-1] == ":" else f"  # {'' if holds else 'a placeholder for '}the builds that send it today"
     lines = ["in the rule file:", *(f" {line}" for line in sent.targets), " rules:"]
-    lines += [f"  {line}" for line in (first, when, *rest)]
-    lines += [f"in config.yml of {sent.project}:", " parameters:"]
+    lines += [*(f"  {line}" for line in (first, when, *rest)), f"in config.yml of {sent.project}:", " parameters:"]
     variables = {slug(name).replace("-", "_"): name for name in request.parameters if name != "CIRCLE_JOB"}
     for name, value in sent.parameters.items():
         kind = "boolean, default: false" if value in ("true", "false") else 'string, default: ""'
@@ -193,16 +179,10 @@ def after(sent: Trigger | None) -> tuple[str, ...]:
         "  an image without Python 3.10 or newer, or without pip: docs/install.md",
     ]
     if sent:
-        lines.append(
-            "a personal API token, for API v2 takes no project token; to see that it works:  deploystep doctor"
-        )
-        lines.append(
-            "a commit that was deployed is not deployed again, by a rerun or a schedule; --again REASON does it"
-        )
+        lines += ["a personal API token, for API v2 takes no project token; to see that it works:  deploystep doctor"]
+        lines += ["a commit that was deployed is not deployed again, by a rerun or a schedule; --again REASON does it"]
     if sent and sent.to:
-        lines.append(
-            f"first add what is shown above to config.yml of {sent.project}: it refuses what it does not declare"
-        )
+        lines += [f"first add what is shown above to config.yml of {sent.project}: it refuses what it does not declare"]
     return (
         *lines,
         "to see that it fits:  deploystep check",

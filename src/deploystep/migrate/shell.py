@@ -32,22 +32,17 @@ class Word(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A command of a list: `kind` is simple, function, `;&` (a `case` that falls through), or its first word.
+    """A command of a list. Its words are the word of a `case`, the name of a function, or assignments and words."""
 
-    `words` are those of a simple command with its assignments, of which `[[ … ]]` and `((…))` have two, the word of a
-    `case`, or the name of a function. Before it stand an operator (`;`, `&&`, `||` or `|`), and `!` where it
-    `is_negated`; it `has_more` where `&` or, behind a compound command, a redirection follows.
-    """
-
-    kind: str
+    kind: str  # simple, function, `;&` (a `case` that falls through), or its first word
     start: int
-    words: tuple[Word, ...] = ()
+    words: tuple[Word, ...] = ()  # of `[[ … ]]` and `((…))`: two
     sections: tuple["List", ...] = ()
     redirections: tuple[Word, ...] = ()
     heredocs: tuple[Word, ...] = ()
-    operator: str = ";"
-    is_negated: bool = False
-    has_more: bool = False
+    operator: str = ";"  # before it: `;`, `&&`, `||` or `|`
+    is_negated: bool = False  # by a `!` before it
+    has_more: bool = False  # `&` or, behind a compound command, a redirection follows
 
     @property
     def first(self) -> str:
@@ -56,10 +51,7 @@ class Command(NamedTuple):
 
 
 class List(NamedTuple):
-    """Commands in their order, where the text begins and ends in which they stand, and what stands before them.
-
-    `heading` is the reserved word, or the patterns of a `case`.
-    """
+    """Commands, where their text begins and ends, and what is before them: a reserved word, or a `case`'s patterns."""
 
     items: tuple[Command, ...]
     start: int
@@ -81,8 +73,7 @@ def parse(text: str) -> tuple[List, list[tuple[int, int]]]:
 
 class _Parser:
     def __init__(self, text: str) -> None:
-        self.text = text
-        self.at = 0
+        self.text, self.at = text, 0
         self.comments: list[tuple[int, int]] = []
         self.heredocs: tuple[int, int] | None = None  # where those of this line begin and end
 
@@ -194,11 +185,6 @@ class _Parser:
         self.at += len(word)
         return Command(kind, start, (), tuple(sections))
 
-    def function(self, name: Word) -> Command:
-        found = re.compile(r"\s*(?:\(\s*\))?\s*").match(self.text, self.at)
-        self.at = found.end() if found else self.at
-        return self.compound(self.at)._replace(kind="function", words=(name,))
-
     def case(self, start: int) -> Command:
         self.at += len("case")
         self.blank()
@@ -234,7 +220,9 @@ class _Parser:
             elif self.at >= len(self.text) or self.text[self.at] in "\n;&|)":
                 break
             elif len(words) == 1 and self.text[self.at] == "(":
-                return self.function(words[0])._replace(start=start)
+                found = re.compile(r"(?:\(\s*\))?\s*").match(self.text, self.at)
+                self.at = found.end() if found else self.at
+                return self.compound(start)._replace(kind="function", words=tuple(words))
             else:
                 words.append(self.word())
         if not (words or to or heredocs):

@@ -60,15 +60,11 @@ _OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 
 
 class Trigger(Frozen):
-    """What starts a pipeline: at a ref, by a push or through the API, with a value for every declared parameter.
-
-    `by_api` is None for whatever way; then the parameters are not known. Among them are also, by their whole names,
-    those values about the start that are taken for granted.
-    """
+    """What starts a pipeline: at a ref, by a push or through the API, with a value for every declared parameter."""
 
     ref: Branch | Tag
-    by_api: bool | None
-    parameters: Mapping[str, Value]
+    by_api: bool | None  # None for whatever way; then the parameters are not known
+    parameters: Mapping[str, Value]  # also, by their whole names, values about the start that are taken for granted
 
     def value(self, name: str) -> Value:
         """A pipeline value by its name."""
@@ -96,16 +92,14 @@ def _as_value(answer: Answer) -> Value:
 
 
 def filled(text: Node | None, trigger: Trigger) -> Value:
-    """A scalar with its `<< … >>` filled in, or what a statement comes to; unknown where there is something beside.
-
-    A tag that there is not is the empty text (docs, "Pipeline values"); of a branch they do not tell.
-    """
+    """A scalar with its `<< … >>` filled in, or what a statement comes to; unknown where there is something beside."""
     if not isinstance(text, Text):
         return _as_value(condition(text, trigger))
     whole = TAG.fullmatch(text.strip())
     if whole is None:
         return UNKNOWN if "<<" in text else typed(text)
     value = evaluate(whole[1], trigger)
+    # a tag that there is not is the empty text (docs, "Pipeline values"); of a branch they do not tell
     return "" if value is None and whole[1].strip() == _TAG_NAME else value
 
 
@@ -205,25 +199,20 @@ def matches(regex: str, text: str) -> Answer:
 
 
 class Runs(Frozen):
-    """Whether something runs, the line of the config that decides it (0: nothing there does), why, and what to do.
-
-    No cure: it is a condition that decides, and what to do depends on what is sent.
-    """
+    """Whether something runs, the line of the config that decides it (0: nothing there does), why, and what to do."""
 
     answer: Answer
     line: int = 0
     why: str = ""
-    cure: str = ""
+    cure: str = ""  # none where a condition decides: what to do depends on what is sent
 
 
 def gate(fields: Map, trigger: Trigger) -> Runs:
     """Whether `when:` and `unless:` of a workflow let the pipeline through."""
-    for word, node in ((word, at(fields, word)) for word in ("when", "unless")):
-        if node is not None:
-            answer = _anyhow(node, trigger)
-            answer = OPPOSITE[answer] if word == "unless" else answer
-            if answer is not Answer.YES:
-                return Runs(answer, key_line(fields, word), f"its {word}: {_because(node, trigger)}")
+    for word, node in ((word, node) for word in ("when", "unless") if (node := at(fields, word)) is not None):
+        answer = OPPOSITE[_anyhow(node, trigger)] if word == "unless" else _anyhow(node, trigger)
+        if answer is not Answer.YES:
+            return Runs(answer, key_line(fields, word), f"its {word}: {_because(node, trigger)}")
     return Runs(Answer.YES)
 
 
@@ -300,10 +289,9 @@ def _matches(node: Node | None, trigger: Trigger) -> Answer:
 
 
 def filtered(filters: Node | None, trigger: Trigger, line: int) -> Runs:
-    """Whether the filters of a job let the ref through. `line` is that of the job.
+    """Whether the filters of a job, which is on a line, let the ref through; an expression is asked about either.
 
-    A job without a filter for tags never runs for one; without a filter for branches it runs for all. A filter that is
-    an expression is asked about either. How `only` and `ignore` go together is not documented.
+    Without one for tags it runs for none, without one for branches for all. Of `only` beside `ignore` no docs tell.
     """
     is_tag = isinstance(trigger.ref, Tag)
     cure = _TAGS_CURE if is_tag else f"let the filters there allow {_said(trigger)}, or keep it out of the rule"

@@ -237,9 +237,8 @@ def read_config(path: str, text: str, root: Node | None = None) -> Config:
 
 def _declared(name: Text, fields: Map) -> Declared:
     default, kind = at(fields, "default"), at(fields, "type")
-    value: Value = UNKNOWN
-    if isinstance(default, Text):
-        value = str(default) if kind in ("string", "enum") else reading.typed(default)
+    read = str if kind in ("string", "enum") else reading.typed
+    value: Value = read(default) if isinstance(default, Text) else UNKNOWN
     return Declared(str(kind or "string"), name.line, tuple(map(str, texts_of(at(fields, "enum")))), value)
 
 
@@ -292,15 +291,12 @@ def _filled(name: str, values: Mapping[str, str]) -> str:
 
 
 class Call(Frozen):
-    """A call of this step: whether it is made, on which line, and whether the repository has been checked out by then.
-
-    `words` has `RUN`, or the words among which `gate` has the name of its rule.
-    """
+    """A call of this step: whether it is made, on which line, and whether the repository is checked out by then."""
 
     answer: Answer
     line: int
     has_checkout: Answer = Answer.UNKNOWN
-    words: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()  # `RUN`, or those among which `gate` has the name of its rule
 
 
 def _of_orb(name: str, fields: Node | None, config: Config) -> tuple[tuple[str, ...], ...]:

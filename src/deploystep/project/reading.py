@@ -13,16 +13,9 @@ _SAFE: Final = yaml.SafeLoader("")
 
 
 class Text(str):  # noqa: SLOT000 - its fields have defaults
-    """A scalar as it was written; `is_plain` without quotes, so that YAML may give it another type.
+    """A scalar as written, with its place from 1 (line 0: nowhere); YAML may type it if it `is_plain`, unquoted."""
 
-    It begins on a line (0 is nowhere), at a column, and ends before the place `end`; all count from 1.
-    """
-
-    line = 0
-    size = 1
-    column = 0
-    end = (0, 0)
-    is_plain = False
+    line, size, column, end, is_plain = 0, 1, 0, (0, 0), False
 
 
 class Items(list["Node"]):

@@ -24,12 +24,7 @@ from deploystep.project.config import RUN, VERSION_2, Call, Config, Declared, Jo
 from deploystep.project.reading import ConfigUnreadable, all_texts, at, key_line, map_of, read_yaml, texts_of, under
 
 _TESTS: Final = re.compile(r"test|spec|lint|check|verify|integration|\bunit\b|\be2e|\bqa\b|jest|cypress", re.IGNORECASE)
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of a rule, for sure
 _TOKENS: Final = re.compile(r"CIRCLE_TOKEN|CIRCLE_API_USER_TOKEN|CIRCLE_API_TOKEN|CIRCLECI_TOKEN|TOKEN_ENV|--token-env")
-_CONTEXT_CURE: Final = (
-    "add  context: NAME  to the job in its workflow, with a context that holds CIRCLE_TOKEN; or set that among the "
-    "project's environment variables, which are not seen here, and write  ignore: [P05]"
-)
 #: Files that run commands for others: who runs the step from one of them is not told that nobody does.
 _RUNNERS: Final = ("Makefile", "GNUmakefile", "package.json", "justfile", "Rakefile", "Taskfile.yml", "tox.ini")
 #: A shell command that does something on a condition.
@@ -97,14 +92,13 @@ def _near(name: str, known: Iterable[str]) -> str:
 
 def refs_of(rule: Rule, rules: RuleSet, config: Config | None) -> Iterator[tuple[Alternative, Refs]]:
     """For each pattern of the rule its alternative, and names that it matches: its own, and some of the config's."""
-    guards = [a for guard in rules.never for a in guard.when.alternatives]
-    stops = [*(rule.unless.alternatives if rule.unless else ()), *guards]
+    stops = (when for when in (rule.unless, *(guard.when for guard in rules.never)) if when)
+    alone = [a.matchers[0] for when in stops for a in when.alternatives if len(a.matchers) == 1]
     texts = _ref_texts(config) if config is not None else []
     for alternative in rule.when.alternatives:
         if any(isinstance(m, FlagIs) and m.word == "fork" and m.wanted for m in alternative.matchers):
             continue
         for matcher in (m for m in alternative.matchers if isinstance(m, NameIs) and m.word in ("branch", "tag")):
-            alone = [a.matchers[0] for a in stops if len(a.matchers) == 1]
             unlike = [p.value for m in alone if isinstance(m, NameIs) and m.word == matcher.word for p in m.patterns]
             for names in (_names(pattern.value, unlike, texts) for pattern in matcher.patterns):
                 if names:
@@ -114,8 +108,7 @@ def refs_of(rule: Rule, rules: RuleSet, config: Config | None) -> Iterator[tuple
 def _names(pattern: Pattern, unlike: list[Pattern], texts: list[str]) -> list[str]:
     only = pattern.only_match
     found = [only if only is not None else witness(pattern, unlike) or ""]
-    for text in texts if only is None else ():
-        regex = regex_of(text)
+    for text, regex in ((text, regex_of(text)) for text in texts if only is None):
         found.append((overlap([pattern], [regex]) or "") if regex else text)
     legal = [name for name in dict.fromkeys(found) if is_legal_ref(name) and pattern.matches(name)]
     return [name for name in legal if not any(stop.matches(name) for stop in unlike)][:6]
@@ -193,7 +186,7 @@ class _Steps:
         names, span = [rule.name.value for rule in rules.rules], rules.rules[0].name.span
         calls = {c.words[0]: c.line for s in self.steps.values() for c in s.calls if len(c.words) == 1}
         for name, line in calls.items():
-            if name not in (RUN, *names) and _NAME.fullmatch(name):
+            if name not in (RUN, *names) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):  # for sure a rule's
                 what = f"gate names rule {shown(name)}, which there is not"
                 yield _say(self.config, "P10", span, line, what, _near(name, names), is_error=True)
 
@@ -222,10 +215,7 @@ class _Steps:
     def _required(
         self, rule: Rule, calls: Mapping[int, Call], found: Mapping[Ref, tuple[WorkflowRuns, ...]]
     ) -> Iterator[Diagnostic]:
-        """W702: a job that the rule requires is not in the workflow of the step, or does not run. E702: it is its own.
-
-        `found` is what may run for each pattern of the rule.
-        """
+        """W702: a job that the rule requires is not in the step's workflow, or does not run. E702: it is its own."""
         workflows = self.config.workflows
         beside = [w for w in workflows if any(calls[id(job)].answer is not Answer.NO for job in w.jobs)]
         jobs = [job for w in beside or workflows for job in w.jobs]
@@ -249,8 +239,7 @@ class _Steps:
         """Why no job can run the step for a ref; None where one may."""
         jobs = [each for w in found for each in w.jobs]
         with_step = [(job, runs) for job, runs in jobs if calls[id(job)].answer is not Answer.NO]
-        if with_step:
-            job, runs = with_step[0]
+        for job, runs in with_step[:1]:
             may_run = any(each.answer is not Answer.NO for _, each in with_step)
             why = f"job {shown(job.alias)} does not run: {runs.why}"
             return None if may_run else Runs(Answer.NO, runs.line or job.line, why, runs.cure)
@@ -270,13 +259,12 @@ class _Steps:
         needed = [job]
         for each in needed:
             needed += [other for other in w.workflow.required(each) if other not in needed]
-        tests = [
-            other.alias for other, runs in w.jobs
-            if _TESTS.search(other.alias) and other not in needed
-            and runs.answer is not Answer.NO and job not in w.workflow.required(other)
-        ][:3]  # fmt: skip
+        beside = [other for other, runs in w.jobs if runs.answer is not Answer.NO and other not in needed]
+        tests = [o.alias for o in beside if _TESTS.search(o.alias) and job not in w.workflow.required(o)][:3]
         lacks = (
-            (asks and not any(seen), job.line, "names no context, and nothing here sets CIRCLE_TOKEN", _CONTEXT_CURE),
+            (asks and not any(seen), job.line, "names no context, and nothing here sets CIRCLE_TOKEN",
+             ("add  context: NAME  to the job in its workflow, with a context that holds CIRCLE_TOKEN; or set that "
+              "among the project's environment variables, which are not seen here, and write  ignore: [P05]")),
             (call.has_checkout is Answer.NO, call.line, "runs the step before any checkout",
              "add  - checkout  before it: the rule file is in the repository"),
             (bool(tests), job.line, f"does not require {', '.join(map(shown, tests))}",
@@ -330,10 +318,7 @@ class _Starts:
                 yield _say(self.config, "P01", self.span, runs.line, f"{what}: {runs.why}", hint, is_error=is_error)
 
     def _without(self, ref: Ref) -> Iterator[tuple[str, Runs, bool]]:
-        """What does not run at a ref, why, and whether it is the whole workflow, not only its jobs that deploy.
-
-        Those are the ones called so, else the last ones.
-        """
+        """What does not run at a ref, why, and whether it is the whole workflow, or only its jobs that deploy."""
         name, trigger = self.name if self.config.has_workflows else None, f"for this trigger on {_named(ref)}"
         wanted = [w for w in self.started[ref] if name in (None, w.workflow.name)]
         if wanted and all(w.runs.answer is Answer.NO for w in wanted):
@@ -342,7 +327,7 @@ class _Starts:
         for w in wanted if name and wanted[0].runs.answer is not Answer.NO else ():
             waited = [id(other) for job in w.workflow.jobs for other in w.workflow.required(job)]
             last = [found for found in w.jobs if id(found[0]) not in waited]
-            deploying = [found for found in w.jobs if found[0].deploys] or last
+            deploying = [found for found in w.jobs if found[0].deploys] or last  # by their names, else the last
             if deploying and all(runs.answer is Answer.NO for _, runs in deploying):
                 verb = "runs" if w.runs.answer is Answer.YES else "may run"
                 what = f"workflow {shown(w.workflow.name)} {verb} {trigger} without job {shown(deploying[0][0].alias)}"
@@ -412,10 +397,8 @@ class _Starts:
             for w, job in again:
                 is_stopped = self.name is not None or carries_key(self.deploy)
                 name, ends = f"workflow {shown(w.workflow.name)}", "after one more round" if is_stopped else "never"
-                what = (
-                    f"what this trigger starts on {_named(ref)} runs this step again ({name}, job {shown(job.alias)})"
-                )
-                what, hint = f"{what}; that ends {ends}", self._gate(name, "unless")
+                by, hint = f"{name}, job {shown(job.alias)}", self._gate(name, "unless")
+                what = f"what this trigger starts on {_named(ref)} runs this step again ({by}); that ends {ends}"
                 yield _say(self.config, "P03", self.span, job.line, what, hint, is_error=not is_stopped)
             parameters = {p.key.value for p in self.deploy.parameters}
             is_known = bool(parameters) and self.config.parameters.keys() >= parameters
