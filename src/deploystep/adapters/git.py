@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from deploystep.adapters.files import decoded, unreadable
@@ -14,7 +13,6 @@ from deploystep.core.parameters import SECRET_VARIABLES
 from deploystep.core.source import SourceFile
 
 Environ: TypeAlias = Mapping[str, str]
-_NONE: Final[Environ] = MappingProxyType({})
 NOT_HERE: Final = "run the step in the clone that CircleCI's checkout step makes"
 
 
@@ -127,14 +125,14 @@ class GitRepository:
         said = self.run(*arguments)
         return (said.text or None) if said.returncode == 0 else None
 
-    def run(self, *arguments: str, timeout: float = 60.0, more: Environ = _NONE, is_apart: bool = False) -> Said:
+    def run(self, *arguments: str, timeout: float = 60.0, more: Environ | None = None, is_apart: bool = False) -> Said:
         """Run git, with `more` variables; `is_apart` takes the terminal away, where ssh would ask nobody something."""
         import subprocess  # noqa: PLC0415 - most decisions ask git nothing
 
         try:
             done = subprocess.run(  # noqa: PLW1510, S603 - a list of arguments, no shell; git may say no
                 ["git", *arguments],  # noqa: S607 - git is found where the build finds it
-                cwd=self._folder, env={**self._environ, **more}, stdin=subprocess.DEVNULL, capture_output=True,
+                cwd=self._folder, env={**self._environ, **(more or {})}, stdin=subprocess.DEVNULL, capture_output=True,
                 timeout=timeout, start_new_session=is_apart,
             )  # fmt: skip
         except subprocess.TimeoutExpired:

@@ -54,10 +54,9 @@ class _Connection(BaseHTTPRequestHandler):
         if self.server.stopping.wait(seconds):
             raise ConnectionAbortedError("the server stops")
         readable, _, _ = select.select([self.connection], [], [], 0)
-        try:
+        with suppress(OSError):
             return not readable or self.connection.recv(1, socket.MSG_PEEK) != b""
-        except OSError:
-            return False
+        return False
 
     def _serve(self) -> None:
         length = self.headers.get("Content-Length", "0").strip()
@@ -105,7 +104,7 @@ class Sandbox(Store):
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
-    def stop(self) -> None:
+    def stop(self, *_: object) -> None:
         """Stop listening, and answer nothing any more; what was recorded stays readable."""
         server, self._server = self._server, None
         if server is not None:
@@ -113,11 +112,7 @@ class Sandbox(Store):
             server.shutdown()
             server.server_close()
 
-    def __enter__(self) -> "Self":
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    __enter__, __exit__ = start, stop
 
     @property
     def url(self) -> str:
@@ -193,8 +188,7 @@ class Sandbox(Store):
 def _raise_unless_allowed(request: Request, accepted: str | None) -> None:
     """Let a request pass, or refuse it in the words of the API asked; without `accepted` any token is good."""
     if "circle-token" in request.query:  # v2 OpenAPI, 401_invalid_token, example `query_auth`
-        text = "Support for query parameter authentication has been deprecated to improve security."
-        raise RefusedError(401, text)
+        raise RefusedError(401, "Support for query parameter authentication has been deprecated to improve security.")
     scheme, _, value = request.headers.get("authorization", "").strip().partition(" ")
     is_v3 = request.path.startswith("/api/v3/")  # which takes only Bearer tokens, as far as is attested
     token = "" if scheme or is_v3 else request.headers.get("circle-token", "")
