@@ -186,12 +186,10 @@ class Moved(NamedTuple):
 
 
 class GitRemote(GitRepository):
-    """The clone's `origin`, reached with the caller's SSH settings.
+    """The clone's `origin`, reached with the caller's SSH settings; where nothing can be read, the clone counts."""
 
-    A clone can be older than the build: restored from a cache, or made of one branch only. So where `names` of it are
-    is read once for all. With `fetches`, what has moved is fetched. Where nothing can be read, the clone is believed.
-    """
-
+    # a clone can be older than the build: restored from a cache, or made of one branch only; so where `names` of it are
+    # is read once for all, and with `fetches`, what has moved is fetched
     def __init__(
         self, folder: Path, environ: Environ, names: Iterable[str] = (), say: _Say = str, *, fetches: bool = False
     ) -> None:

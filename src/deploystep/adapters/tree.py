@@ -22,7 +22,7 @@ class ProjectTree:
     def __init__(self, folder: Path, paths: tuple[str, ...], rules: str, git: GitRepository) -> None:
         self._folder, self._paths = folder, paths
         self._root = self._root_of(paths[0] if paths else "")
-        self._git = git.at(folder / self._root)
+        self._git = GitRepository(folder / self._root, git.environ)
         self.read = repository_reader(folder / self._root, most=_LARGEST)
         self._marks: dict[str, bytes] = {}
         self.rule_path = str(self._root / RULES) if rules == RULES else rules

@@ -122,15 +122,10 @@ class Sandbox(Store):
         return f"http://{LOOPBACK}:{self._server.server_address[1]}"
 
     def respond(  # noqa: PLR0913, PLR0917 - the parts of a request, and who sends it
-        self,
-        method: str,
-        path: str,  # percent-encoded, without the query
-        query: str = "",
-        headers: Mapping[str, str] = NOTHING,
-        body: bytes = b"",
+        self, method: str, path: str, query: str = "", headers: Mapping[str, str] = NOTHING, body: bytes = b"",
         client: Client = lambda _seconds: True,
-    ) -> Reply:
-        """Answer one request, with or without a socket, in the error shape of the API asked; and record it."""
+    ) -> Reply:  # fmt: skip
+        """Answer one request (its path percent-encoded), errors in the shape of the API asked; and record it."""
         lower = {name.lower(): value for name, value in headers.items()}
         request = Request(method, path, dict(parse_qsl(query, keep_blank_values=True)), lower, body, self.now())
         told, kept = ({n: v for n, v in part.items() if n not in CREDENTIALS} for part in (request.query, lower))
