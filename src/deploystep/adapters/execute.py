@@ -20,9 +20,8 @@ def executable(program: str, environ: Mapping[str, str]) -> str:
     if found is not None:
         return found
     if "/" in program and os.path.lexists(program):
-        what = (
-            f"cannot execute {shown(program)}: it {'is a folder' if Path(program).is_dir() else 'may not be executed'}"
-        )
+        why = "it is a folder" if Path(program).is_dir() else "it may not be executed"
+        what = f"cannot execute {shown(program)}: {why}"
         raise NotExecutable("command-not-executable", what, f"make it executable:  chmod +x {program}")
     where = "there is no such file" if "/" in program else "it is in no folder of PATH"
     hint = "a command of the shell needs one:  deploystep gate RULE -- bash -eo pipefail -c '…'"

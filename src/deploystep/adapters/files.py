@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -89,11 +89,9 @@ def decoded(path: str, data: bytes, most: int = LARGEST) -> SourceFile:
     try:
         return SourceFile(path, data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        read = error.object  # without a byte order mark
-        lines = read[: error.start].decode().split("\n")
-        what = f"{path} is not UTF-8 text: byte 0x{read[error.start]:02x}"
-        place = Pos(len(lines), len(lines[-1]) + 1)
-        raise unreadable(path, what, "save the file as UTF-8", place) from None
+        lines = error.object[: error.start].decode().split("\n")  # without a byte order mark
+        what = f"{path} is not UTF-8 text: byte 0x{error.object[error.start]:02x}"
+        raise unreadable(path, what, "save the file as UTF-8", Pos(len(lines), len(lines[-1]) + 1)) from None
 
 
 def read_bytes(path: str, folder: Path, what: str, most: int = LARGEST) -> bytes:
@@ -124,8 +122,7 @@ def read_env_file(path: str, folder: Path) -> dict[str, str]:
             continue
         if not equals or not name.isidentifier():
             raise UsageError("env-file", f"{path}:{number}: expected NAME=value", "one variable a line")
-        is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-        found[name] = value[1:-1] if is_quoted else value
+        found[name] = value[1:-1] if len(value) > 1 and value[0] == value[-1] in "'\"" else value
     return found
 
 
@@ -143,12 +140,11 @@ def repository_reader(
     tracked, root = None if files is None else frozenset(files), (_root_of(folder.absolute()) or folder).resolve()
 
     def read(path: str) -> str | None:
-        try:
+        with suppress(OSError, ValueError, RuntimeError):
             real = (root / path).resolve()
             is_its = real.is_relative_to(root) and real.is_file() and (tracked is None or path in tracked)
             return real.read_text("utf-8", "replace") if is_its and real.stat().st_size <= most else None
-        except (OSError, ValueError, RuntimeError):
-            return None
+        return None
 
     return lru_cache(read)
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from deploystep.adapters.files import decoded, unreadable
@@ -14,7 +13,6 @@ from deploystep.core.parameters import SECRET_VARIABLES
 from deploystep.core.source import SourceFile
 
 Environ: TypeAlias = Mapping[str, str]
-_NONE: Final[Environ] = MappingProxyType({})
 NOT_HERE: Final = "run the step in the clone that CircleCI's checkout step makes"
 
 
@@ -45,11 +43,7 @@ class GitRepository:
         # a folder of the checkout can look like a bare repository: its config would run commands, its refs would judge
         bare = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.bareRepository", "GIT_CONFIG_VALUE_0": "explicit"}
         plain = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0"}
-        self._environ = {**kept, **bare, **plain, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
-
-    def at(self, folder: Path) -> "GitRepository":
-        """The clone that holds another folder."""
-        return GitRepository(folder, self._environ)
+        self.environ = {**kept, **bare, **plain, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
 
     def show(self, ref: str, *paths: str, option: str = "--rules-ref") -> SourceFile:
         """The first of these files that there is at a ref, which `option` has named. Raises ToolError without one."""
@@ -127,14 +121,14 @@ class GitRepository:
         said = self.run(*arguments)
         return (said.text or None) if said.returncode == 0 else None
 
-    def run(self, *arguments: str, timeout: float = 60.0, more: Environ = _NONE, is_apart: bool = False) -> Said:
+    def run(self, *arguments: str, timeout: float = 60.0, more: Environ | None = None, is_apart: bool = False) -> Said:
         """Run git, with `more` variables; `is_apart` takes the terminal away, where ssh would ask nobody something."""
         import subprocess  # noqa: PLC0415 - most decisions ask git nothing
 
         try:
             done = subprocess.run(  # noqa: PLW1510, S603 - a list of arguments, no shell; git may say no
                 ["git", *arguments],  # noqa: S607 - git is found where the build finds it
-                cwd=self._folder, env={**self._environ, **more}, stdin=subprocess.DEVNULL, capture_output=True,
+                cwd=self._folder, env={**self.environ, **(more or {})}, stdin=subprocess.DEVNULL, capture_output=True,
                 timeout=timeout, start_new_session=is_apart,
             )  # fmt: skip
         except subprocess.TimeoutExpired:

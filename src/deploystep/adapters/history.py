@@ -17,16 +17,10 @@ from deploystep.core import facts
 from deploystep.core.build import Branch, Tag
 from deploystep.core.facts import Answered, Base, ChangedSince, IsMergedInto, Known, Question, Unavailable
 
-_DIFF: Final = (
-    "diff-tree", "-r", "-z", "--no-renames", "--name-only", "--no-commit-id", "--ignore-submodules=none",
-)  # fmt: skip
+_DIFF: Final = ("diff-tree", "-r", "-z", "--no-renames", "--name-only", "--no-commit-id", "--ignore-submodules=none")
 #: A code, and what cannot be told.
 _FILES: Final = ("U101", "cannot tell which files changed")
 _NO: Final = Said(1, b"", "")
-#: What keeps CircleCI from building a commit, and among how many characters (CircleCI docs, "Skip or cancel jobs").
-_SKIP: Final = ("[skip ci]", "[ci skip]")
-_LOOKED_AT: Final = 250
-_DEPTH: Final = 50  # commits by which a shallow clone is deepened, to see what is between two of its own
 _REMOTE: Final = "refs/remotes/origin"
 _Say: TypeAlias = Callable[[str], object]
 
@@ -55,9 +49,8 @@ class GitHistory:
     @cached_property
     def default_branch(self) -> str | None:
         """The default branch: the one that the rule file names, else that of `origin/HEAD`; None without both."""
-        if self._named is not None:
-            return self._named
-        return self._git("symbolic-ref", "--quiet", f"{_REMOTE}/HEAD").text.removeprefix(f"{_REMOTE}/") or None
+        head = self._named or self._git("symbolic-ref", "--quiet", f"{_REMOTE}/HEAD").text
+        return head.removeprefix(f"{_REMOTE}/") or None
 
     @cached_property
     def _commit(self) -> Said:
@@ -172,8 +165,7 @@ class GitHistory:
 
     def _fetch(self, name: str) -> str:
         # in the long form: otherwise a clone of one branch does not keep another
-        otherwise = ", or give --fetch" if self._current else ""
-        return f"run  git fetch origin {name}:{_REMOTE}/{name}  first{otherwise}"
+        return f"run  git fetch origin {name}:{_REMOTE}/{name}  first{', or give --fetch' if self._current else ''}"
 
     def _missing(self, said: Said, asked: tuple[str, str] = _FILES) -> Unavailable:
         """Git could not answer: no git, no clone, one that it does not trust, or the commit is not in it."""
@@ -194,12 +186,10 @@ class Moved(NamedTuple):
 
 
 class GitRemote(GitRepository):
-    """The clone's `origin`, reached with the caller's SSH settings.
+    """The clone's `origin`, reached with the caller's SSH settings; where nothing can be read, the clone counts."""
 
-    A clone can be older than the build: restored from a cache, or made of one branch only. So where `names` of it are
-    is read once for all. With `fetches`, what has moved is fetched. Where nothing can be read, the clone is believed.
-    """
-
+    # a clone can be older than the build: restored from a cache, or made of one branch only; so where `names` of it are
+    # is read once for all, and with `fetches`, what has moved is fetched
     def __init__(
         self, folder: Path, environ: Environ, names: Iterable[str] = (), say: _Say = str, *, fetches: bool = False
     ) -> None:
@@ -230,7 +220,8 @@ class GitRemote(GitRepository):
     def is_skipped(self, revision: str) -> bool:
         """Whether the commit, where the clone has it, says `[skip ci]` in the first characters of title or body."""
         title, _, body = self.commit(revision).text.split("\0")[-1].partition("\n")
-        return any(word in text.strip()[:_LOOKED_AT].lower() for text in (title, body) for word in _SKIP)
+        # these words, among the first 250 characters (CircleCI docs, "Skip or cancel jobs")
+        return any(word in text.strip()[:250].lower() for text in (title, body) for word in ("[skip ci]", "[ci skip]"))
 
     def _where(self, names: Iterable[str]) -> Mapping[str, str] | str:
         """Where refs are, by full name, and which branch `HEAD` is; a text with the reason if nothing could be read."""
@@ -246,8 +237,7 @@ class GitRemote(GitRepository):
         ask = ("merge-base", "--is-ancestor", other, revision)
         if self.run(*ask).returncode == 0:
             return True
-        is_known = self.is_shallow() is False and self.resolve(revision) is not None
-        if not is_known and revision not in self._fetched:
+        if (self.is_shallow() is not False or self.resolve(revision) is None) and revision not in self._fetched:
             # in a clone that lacks blobs already; any other would become one that fetches them whenever it is used
             is_partial = self._line("config", "--get", "remote.origin.promisor") == "true"
             if self._fetch(revision, *(["--filter=blob:none"] if is_partial else [])):
@@ -256,7 +246,8 @@ class GitRemote(GitRepository):
 
     def _fetch(self, what: str, *more: str) -> bool:
         """Fetch a commit or a refspec once, in a shallow clone with some more history; whether it worked."""
-        depth = () if self.is_shallow() is False else (f"--deepen={_DEPTH}",)  # --depth would take history away
+        # by 50 commits, to see what is between two of its own; --depth would take history away
+        depth = () if self.is_shallow() is False else ("--deepen=50",)
         how = ("--quiet", "--no-tags", "--no-write-fetch-head", *more, *depth)
         return self._far("-c", "gc.auto=0", "fetch", *how, "origin", what).returncode == 0
 

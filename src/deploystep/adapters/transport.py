@@ -2,9 +2,7 @@
 
 The token goes into one header, to one host. Redirects are not followed, `.netrc` is not asked, cookies are not read,
 and every request has a connection of its own: on one that is reused, a server that has just closed it looks like a lost
-trigger.
-
-An exchange has one deadline, whatever is slow. It takes place in a thread, which is not waited for after that.
+trigger. An exchange has one deadline, whatever is slow. It takes place in a thread, which is not waited for after that.
 """
 
 import signal
@@ -43,8 +41,7 @@ class _Exchange(HTTPAdapter):
         super().__init__()
         self.is_begun = False  # whether the first byte of the request may have left
         self._result: Response | BaseException | None = None
-        self._is_given_up = False
-        self._changed = Condition()
+        self._is_given_up, self._changed = False, Condition()
         self._sockets: list[tuple[socket.socket, socket.socket]] = []
 
     def hold(self, connection: socket.socket) -> None:
@@ -196,7 +193,6 @@ def _reason(error: BaseException) -> str:
     return f"the connection failed ({type(causes[-1]).__name__})"
 
 
-_NO_BUNDLE: Final = "the file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names is not there"
 #: A kind of exception, how its text begins, and what that means; an empty text stands for the exception's own.
 _REASONS: Final = (
     (requests.ConnectTimeout, "", f"no connection within {ADDRESS_TIMEOUT:.0f} s"),
@@ -210,6 +206,6 @@ _REASONS: Final = (
     (requests.exceptions.InvalidSchema, "", "its proxy needs a package that is not installed"),
     (socket.gaierror, "", "its name was not found"),
     (OSError, "Tunnel connection failed", "the proxy refused the connection"),
-    (OSError, "Could not find a suitable TLS CA", _NO_BUNDLE),
+    (OSError, "Could not find a suitable TLS", "the file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names is not there"),
     (ssl.SSLError, "", "TLS failed"),
 )

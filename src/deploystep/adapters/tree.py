@@ -1,5 +1,6 @@
 """The configs, scripts and rule file of a project on disk, read for a migration and written back."""
 
+import codecs
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,6 @@ from deploystep.core.errors import UsageError
 from deploystep.core.source import SourceFile
 
 _LARGEST: Final = 4 * 1024 * 1024
-_BOM: Final = b"\xef\xbb\xbf"
 
 
 class ProjectTree:
@@ -22,7 +22,7 @@ class ProjectTree:
     def __init__(self, folder: Path, paths: tuple[str, ...], rules: str, git: GitRepository) -> None:
         self._folder, self._paths = folder, paths
         self._root = self._root_of(paths[0] if paths else "")
-        self._git = git.at(folder / self._root)
+        self._git = GitRepository(folder / self._root, git.environ)
         self.read = repository_reader(folder / self._root, most=_LARGEST)
         self._marks: dict[str, bytes] = {}
         self.rule_path = str(self._root / RULES) if rules == RULES else rules
@@ -56,7 +56,7 @@ class ProjectTree:
 
     def _source(self, path: str) -> SourceFile:
         data = read_bytes(path, self._folder, "cannot read", _LARGEST)
-        self._marks[path] = _BOM if data.startswith(_BOM) else b""
+        self._marks[path] = data[:3] if data.startswith(codecs.BOM_UTF8) else b""
         return decoded(path, data, _LARGEST)
 
     def write(self, texts: dict[str, str], *, is_forced: bool) -> None:

@@ -13,7 +13,6 @@ from deploystep.core.retry import ATTEMPTS, Fate, next_step
 from deploystep.core.runs import Run
 
 T = TypeVar("T")
-Attempt: TypeAlias = Callable[[Result | None], None]
 #: Whether a list of runs, in the order in which CircleCI gave them, goes back far enough.
 Enough: TypeAlias = Callable[[tuple[Run, ...]], bool]
 #: Items, whether they are whole, and when the first were listed.
@@ -21,38 +20,26 @@ Listed: TypeAlias = tuple[tuple[T, ...], bool, datetime | None]
 MOST_PAGES: Final = 50
 
 
+# ruff: disable[D102] what a part is for stands beside it
 class Clock(Protocol):
     """Tells the time and lets it pass."""
 
-    def now(self) -> datetime:
-        """The time of day, with its zone; it may be set while the step runs."""
-
-    def monotonic(self) -> float:
-        """Monotonic time in seconds."""
-
-    def sleep(self, seconds: float) -> None:
-        """Wait that long."""
-
-    def chance(self) -> float:
-        """A number from 0 up to 1, by which the waits of many builds spread."""
+    def now(self) -> datetime: ...  # with its zone; it may be set while the step runs
+    def monotonic(self) -> float: ...  # seconds
+    def sleep(self, seconds: float) -> None: ...
+    def chance(self) -> float: ...  # from 0 up to 1, by which the waits of many builds spread
 
 
 class Console(Protocol):
     """Takes what happens on the way, for people; a line each."""
 
-    def info(self, text: str) -> None:
-        """Something worth a line."""
-
-    def detail(self, text: str) -> None:
-        """Something for who wants to know each step."""
-
-    def alive(self, text: str) -> None:
-        """A sign of life while nothing happens."""
-
-    def warning(self, text: str) -> None:
-        """Something that may need attention, though the command goes on."""
+    def info(self, text: str) -> None: ...  # worth a line
+    def detail(self, text: str) -> None: ...  # for who wants to know each step
+    def alive(self, text: str) -> None: ...  # a sign of life while nothing happens
+    def warning(self, text: str) -> None: ...  # may need attention, though the command goes on
 
 
+# ruff: enable[D102]
 class Recent(Frozen):
     """Runs, newest first; where one does not tell its time, as they were listed."""
 
@@ -71,7 +58,7 @@ class Client:
         self._transport, self._attempts = transport, attempts
         self._limited: dict[str, tuple[Result, float]] = {}  # path: the 429, and until when (monotonic time)
 
-    def send(self, request: Request, on_attempt: Attempt = lambda _: None) -> Result:
+    def send(self, request: Request, on_attempt: Callable[[Result | None], None] = lambda _: None) -> Result:
         """The last attempt's result; `on_attempt` gets None before each attempt leaves, and its result after it."""
         limit, until = self._limited.get(request.path, (None, 0.0))
         if limit is not None and request.method == "GET" and self.clock.monotonic() < until:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote
@@ -116,11 +117,10 @@ class JsonObject:
         """A time in RFC 3339 format, of this century or the next; decimals after the sixth are dropped."""
         form = r"(2[01]\d\d-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)"
         found = re.fullmatch(form, (self.text(*keys) or "").upper(), re.ASCII)
-        try:  # Python 3.10 reads no Z, and no decimals but three or six
+        with suppress(ValueError):  # Python 3.10 reads no Z, and no decimals but three or six
             at, decimals, zone = found.groups("") if found else ("", "", "")
             return datetime.fromisoformat(f"{at}.{decimals:0<6.6}{zone.replace('Z', '+00:00')}")
-        except ValueError:
-            return None
+        return None
 
     def ref(self, *keys: str) -> Branch | Tag | None:
         """A branch or a tag, by its short name; None where neither is told, or both are."""
@@ -132,10 +132,9 @@ class JsonObject:
 
 def body_of(result: Result, statuses: Container[int] = (200,)) -> Any:
     """The JSON of an answer with one of these statuses; None where anything else came."""
-    try:
+    with suppress(ValueError, RecursionError):
         return json.loads(result.body) if isinstance(result, Response) and result.status in statuses else None
-    except (ValueError, RecursionError):
-        return None
+    return None
 
 
 def every(value: Any, read: Callable[[JsonObject], T | None]) -> tuple[T, ...] | None:

@@ -1,7 +1,4 @@
-"""API v3, as CircleCI's own command line and one published script use it: no reference could be read.
-
-To run a tag or a revision by it is not attested.
-"""
+"""API v3, attested by CircleCI's own command line and one published script only: not for a tag or a revision."""
 
 from datetime import timedelta, timezone
 from typing import Final

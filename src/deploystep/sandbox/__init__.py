@@ -54,10 +54,9 @@ class _Connection(BaseHTTPRequestHandler):
         if self.server.stopping.wait(seconds):
             raise ConnectionAbortedError("the server stops")
         readable, _, _ = select.select([self.connection], [], [], 0)
-        try:
+        with suppress(OSError):
             return not readable or self.connection.recv(1, socket.MSG_PEEK) != b""
-        except OSError:
-            return False
+        return False
 
     def _serve(self) -> None:
         length = self.headers.get("Content-Length", "0").strip()
@@ -105,7 +104,7 @@ class Sandbox(Store):
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
-    def stop(self) -> None:
+    def stop(self, *_: object) -> None:
         """Stop listening, and answer nothing any more; what was recorded stays readable."""
         server, self._server = self._server, None
         if server is not None:
@@ -113,11 +112,7 @@ class Sandbox(Store):
             server.shutdown()
             server.server_close()
 
-    def __enter__(self) -> "Self":
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    __enter__, __exit__ = start, stop
 
     @property
     def url(self) -> str:
@@ -127,15 +122,10 @@ class Sandbox(Store):
         return f"http://{LOOPBACK}:{self._server.server_address[1]}"
 
     def respond(  # noqa: PLR0913, PLR0917 - the parts of a request, and who sends it
-        self,
-        method: str,
-        path: str,  # percent-encoded, without the query
-        query: str = "",
-        headers: Mapping[str, str] = NOTHING,
-        body: bytes = b"",
+        self, method: str, path: str, query: str = "", headers: Mapping[str, str] = NOTHING, body: bytes = b"",
         client: Client = lambda _seconds: True,
-    ) -> Reply:
-        """Answer one request, with or without a socket, in the error shape of the API asked; and record it."""
+    ) -> Reply:  # fmt: skip
+        """Answer one request (its path percent-encoded), errors in the shape of the API asked; and record it."""
         lower = {name.lower(): value for name, value in headers.items()}
         request = Request(method, path, dict(parse_qsl(query, keep_blank_values=True)), lower, body, self.now())
         told, kept = ({n: v for n, v in part.items() if n not in CREDENTIALS} for part in (request.query, lower))
@@ -193,8 +183,7 @@ class Sandbox(Store):
 def _raise_unless_allowed(request: Request, accepted: str | None) -> None:
     """Let a request pass, or refuse it in the words of the API asked; without `accepted` any token is good."""
     if "circle-token" in request.query:  # v2 OpenAPI, 401_invalid_token, example `query_auth`
-        text = "Support for query parameter authentication has been deprecated to improve security."
-        raise RefusedError(401, text)
+        raise RefusedError(401, "Support for query parameter authentication has been deprecated to improve security.")
     scheme, _, value = request.headers.get("authorization", "").strip().partition(" ")
     is_v3 = request.path.startswith("/api/v3/")  # which takes only Bearer tokens, as far as is attested
     token = "" if scheme or is_v3 else request.headers.get("circle-token", "")

@@ -169,12 +169,10 @@ def _build(view: JobView) -> Any:
 
 PHASES = {"failing": "started", "running": "started", "on_hold": "started", "pending": "created"}
 """Phases of what has not ended (CircleCI's CLI; `on_hold` is a guess). Any other word is one, also one nobody knows."""
-OUTCOMES = {"success": "succeeded", "error": "errored", "failing": "failed"}
-"""Outcomes that are no words of v2 (CircleCI's CLI)."""
+OUTCOMES = {"success": "succeeded", "error": "errored", "failing": "failed"}  # no words of v2 (CircleCI's CLI)
 WORST_FIRST = ("failed", "error", "unauthorized", "canceled", "not_run", "success")
 """Guess: which of several ends counts for the whole run."""
-BRANCH: Shape = {"branch": "a string"}
-ATTRIBUTES: Shape = {"config": BRANCH, "checkout": BRANCH, **SENT}
+ATTRIBUTES: Shape = {"config": {"branch": "a string"}, "checkout": {"branch": "a string"}, **SENT}
 V3_RUN: Shape = {"data!": {"attributes": ATTRIBUTES, "references!": {"pipeline!": {"id!": "a UUID"}}}}
 """`POST /runs`, as one was seen in public: a tag is refused here, and so is a commit. Guess: v2's limits hold."""
 SEARCH: Shape = {
@@ -211,10 +209,8 @@ def _search(store: Store, call: Call) -> Any:
     scope, page, branch = body["scope"], body.get("page", {}), body.get("filter")
 
     def is_wanted(run: Run) -> bool:
-        is_in_scope = (
-            scope["from"] <= run.created_at <= scope["to"] and made_up_uuid(run.project) in scope["project_ids"]
-        )
-        return run.is_pipeline and is_in_scope and branch in {None, run.branch}
+        is_in_time = run.is_pipeline and scope["from"] <= run.created_at <= scope["to"]
+        return is_in_time and made_up_uuid(run.project) in scope["project_ids"] and branch in {None, run.branch}
 
     return _data(store.listed(is_wanted), page.get("cursor", ""), page.get("limit", PAGE), _run)
 

@@ -127,5 +127,4 @@ _KINDS = (
     Kind("lag:5", "create a run that lists and searches show 5 s late", SECONDS, ("lag", 0.0)),
     Kind("setup", _SETUP, "", ("setup", True)),
 )
-FAULTS: Mapping[str, Kind] = {kind.form.partition(":")[0]: kind for kind in _KINDS}
-"""Every kind by the word it starts with, in the order of the documentation."""
+FAULTS: Mapping[str, Kind] = {kind.form.partition(":")[0]: kind for kind in _KINDS}  # in the order of the documentation

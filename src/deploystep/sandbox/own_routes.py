@@ -78,7 +78,6 @@ BUILD: Shape = (
     | dict.fromkeys(("branch", "tag", "revision", "trigger"), "a string")
 )
 JOB: Shape = {"project!": "a string", "number!": "an integer", "parallel_runs!": ["a string"], "status": "a string"}
-STATUS: Shape = {"id!": "a UUID", "status!": "a string"}
 ROUTES = (
     route(f"GET {PAGES}{{project}}/{{number}}", _run),
     route(f"GET {PAGES}{{project}}", _list),
@@ -90,6 +89,6 @@ ROUTES = (
     _change("configs", TEXTS, lambda s, b: s.configs.update({project_slug(n): ProjectConfig(t) for n, t in b.items()})),
     _change("jobs", JOB, lambda store, body: store.set_job(**body)),
     _change("builds", BUILD, lambda store, body: store.add_build(**body)),
-    _change("workflows", STATUS, lambda store, body: store.set_workflow(body["id"], body["status"])),
+    _change("workflows", {"id!": "a UUID", "status!": "a string"}, lambda s, b: s.set_workflow(b["id"], b["status"])),
     _change("reset", {}, lambda store, _body: store.reset()),
 )
