@@ -9,7 +9,7 @@ from deploystep.app.run import UNKNOWN_PROJECT, duplicates, planned
 from deploystep.core.decide import Decision, Verdict
 from deploystep.core.deploy import Outcome, Specs, trigger_specs
 from deploystep.core.errors import RuleFileInvalid
-from deploystep.core.facts import Answer, Trace
+from deploystep.core.facts import Answer
 from deploystep.core.rules import Case, RuleSet
 from deploystep.core.source import Diagnostic, Severity, SourceFile, Span, in_order
 from deploystep.core.times import read_now, zone
@@ -40,10 +40,9 @@ def check(source: SourceFile, project: Callable[[], Project], report: Report, *,
         ignored = [owners[max(line for line in owners if line <= d.span.line)] for d in diagnostics]
         diagnostics = [d for d, codes in zip(diagnostics, ignored, strict=True) if d.code not in codes]
     report.diagnostics = in_order(diagnostics)
-    counted = [d for d in report.diagnostics if d.is_error or is_strict]
-    if counted:
-        noun = "problem" if is_strict else "error"
-        message = f"{len(counted)} {noun}{'s' if len(counted) > 1 else ''} in {source.path}"
+    if counted := [d for d in report.diagnostics if d.is_error or is_strict]:
+        noun = f"{'problem' if is_strict else 'error'}{'s' * (len(counted) > 1)}"
+        message = f"{len(counted)} {noun} in {source.path}"
         raise RuleFileInvalid("rules-invalid", message, source=source, diagnostics=report.diagnostics)
 
 
@@ -54,8 +53,7 @@ def try_cases(source: SourceFile, report: Report, *, with_coverage: bool) -> Non
     decisions: list[Decision] = []
     for case in rules.cases:
         now = read_now(case.given.now.value, zone(rules.timezone)) if case.given.now else None
-        decision = resolve(rules, case.given.build, now, stated_facts(case.given))
-        decisions.append(decision)
+        decisions.append(decision := resolve(rules, case.given.build, now, stated_facts(case.given)))
         failures = (
             Diagnostic(code, f"case '{case.name}': {what}", span, hint, Severity.FAILED)
             for code, what, span, hint in _failures(case, decision, rules)
@@ -121,14 +119,10 @@ def _gaps(rules: RuleSet, decisions: list[Decision]) -> Iterator[tuple[str, Span
         stops = rule.unless.alternatives if rule.unless else ()
         items += [(f"this unless of rule '{rule.name.value}'", stop.span) for stop in stops]
     items += [(f"freeze {freeze.name}", freeze.span) for freeze in rules.freezes]
-    decisive = {span for decision in decisions for j in decision.judgements for span in _decisive(j.trace)}
+    decisive = set[Span]()  # places that stop a rule which would fire without them
+    for judgement in (judgement for decision in decisions for judgement in decision.judgements):
+        against = [part for part in judgement.trace.parts if part.answer is Answer.NO]
+        for alone in against if len(against) == 1 else ():  # of several, none decides
+            alternatives = (part for each in alone.parts for part in each.parts if part.answer is Answer.YES)
+            decisive |= {part.span for part in (alone, *alone.parts, *alternatives)}
     yield from ((f"no case shows {what} deciding", span) for what, span in items if span not in decisive)
-
-
-def _decisive(trace: Trace) -> Iterator[Span]:
-    """Places that stop a rule which would fire without them."""
-    against = [part for part in trace.parts if part.answer is Answer.NO]
-    for alone in against if len(against) == 1 else ():  # of several, none decides
-        stopped = alone.parts  # the condition that holds, and its alternatives that do
-        alternatives = (part for each in stopped for part in each.parts if part.answer is Answer.YES)
-        yield from (part.span for part in (alone, *stopped, *alternatives))

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from deploystep.app.options import Options
 from deploystep.app.ports import History, OfCommit, Services
 from deploystep.core import facts
 from deploystep.core.build import BuildContext
@@ -13,9 +14,6 @@ from deploystep.core.facts import Answered, Base, ChangedSince, IsMergedInto, Jo
 from deploystep.core.frozen import replace
 from deploystep.core.rules import Given, MergedInto, PathsChanged, RuleSet, matchers_of
 from deploystep.core.source import in_order
-
-if TYPE_CHECKING:
-    from deploystep.app.options import Options
 
 #: Facts that can be stated: by which name, in words, and an example.
 _STATED: Final = {
@@ -47,7 +45,7 @@ def raise_if_undecided(decision: Decision, rules: RuleSet, build: BuildContext) 
         raise FactUnavailable("undecided", what, source=rules.source, diagnostics=problems)
 
 
-def live_facts(options: "Options", services: Services, rules: RuleSet) -> Callable[[Question], Answered]:
+def live_facts(options: Options, services: Services, rules: RuleSet) -> Callable[[Question], Answered]:
     """Answers from the clone and, where it may be asked, from CircleCI; what the options state replaces git's."""
 
     def answer(question: Question) -> Answered:
@@ -76,7 +74,7 @@ def live_facts(options: "Options", services: Services, rules: RuleSet) -> Callab
     return answer
 
 
-def _jobs(options: "Options", services: Services, rules: RuleSet) -> Answered:
+def _jobs(options: Options, services: Services, rules: RuleSet) -> Answered:
     if options.sandbox:  # nobody can be asked: the jobs that rules require are taken to have succeeded
         return Known({job.value: "success" for rule in rules.rules for job in rule.requires})
     what, workflow = "cannot tell which jobs have succeeded", services.build.workflow_id

@@ -8,7 +8,7 @@ What keeps a rule from firing is judged as if no variable were set.
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from deploystep.app.facts import from_history, resolve, stated_facts
 from deploystep.app.ports import History
@@ -16,15 +16,12 @@ from deploystep.core.build import Branch, BuildContext, ParallelNode, Tag, Varia
 from deploystep.core.decide import Decision, Judgement, Verdict, concerns, condition, holds_of, match
 from deploystep.core.facts import Answer, Answered, Facts, JobsOf, Question, Trace, negate
 from deploystep.core.frozen import Frozen, replace
-from deploystep.core.rules import Alternative, EnvIs, FlagIs, Given, Matcher, NameIs, Rule, RuleSet
+from deploystep.core.rules import Alternative, EnvIs, FlagIs, Given, NameIs, Rule, RuleSet
 from deploystep.core.source import Diagnostic
 from deploystep.core.times import next_change, open_spans, read_now, zone
-from deploystep.project.config import would_run
+from deploystep.project.config import Config, would_run
 from deploystep.project.wiring import Refs, refs_of, sent
 from deploystep.rulefile.lint import told, witness
-
-if TYPE_CHECKING:
-    from deploystep.project.config import Config
 
 _MOST: Final = 20  # builds of each kind
 _UNSTATED: Final = (None,) * 6  # facts of `Given` besides the build
@@ -37,15 +34,12 @@ _Refs = tuple[tuple[Alternative, Refs], ...]
 
 
 class Row(Frozen):
-    """A build, and what becomes of each rule: `now`, and `later`, after the next change, where that is another outcome.
+    """A build, and what becomes of each rule."""
 
-    `kind` is `branch`, `tag`, `case` or `pattern`. A case that states a time is judged at it, and has no `later`.
-    """
-
-    kind: str
+    kind: str  # `branch`, `tag`, `case` or `pattern`
     name: str
-    now: Decision
-    later: Decision | None
+    now: Decision  # of a case that states a time: at that time
+    later: Decision | None  # after the next change, where that is another outcome
 
 
 class Lane(Frozen):
@@ -59,19 +53,15 @@ class Lane(Frozen):
 
 
 class Matrix(Frozen):
-    """The whole picture at one moment.
-
-    `change` is when a window or freeze next changes anything; the week of the lanes begins at `today`, a midnight.
-    `rules` are told with claims of which each must hold, and with what they would run; so is what stops every rule.
-    """
+    """The whole picture at one moment."""
 
     now: datetime
-    change: datetime | None
-    today: datetime
+    change: datetime | None  # when a window or freeze next changes anything
+    today: datetime  # a midnight, at which the week of the lanes begins
     rows: tuple[Row, ...]
     left_out: tuple[str, ...]
-    rules: tuple[_Words, ...]
-    never: tuple[_Words, ...]
+    rules: tuple[_Words, ...]  # with claims of which each must hold
+    never: tuple[_Words, ...]  # what stops every rule
     lanes: tuple[Lane, ...]
 
 
@@ -83,11 +73,8 @@ def words_of(judgement: Judgement) -> str:
     return "; ".join(dict.fromkeys(hangs))
 
 
-def make(rules: RuleSet, refs: _ByKind, history: _History, config: "Config | None", now: datetime) -> Matrix:
-    """The matrix of a rule file: each build is judged now and after the next change.
-
-    `refs` are the branches and tags, newest first, with their revisions; `history` tells of a commit.
-    """
+def make(rules: RuleSet, refs: _ByKind, history: _History, config: Config | None, now: datetime) -> Matrix:
+    """Judge each build now and after the next change; `refs` are newest first, with their revisions."""
     windows = {window for rule in rules.rules if rule.during for window in rule.during.value}
     change = next_change(now, windows, [freeze.interval for freeze in rules.freezes])
     change = change.astimezone(now.tzinfo) if change else None
@@ -158,7 +145,7 @@ def _witnesses(alternative: Alternative, groups: list[Refs]) -> Iterator[BuildCo
         yield from (replace(build, ref=group[0]) for group in groups or [(build.ref,)])
 
 
-def _words(rule: Rule, rules: RuleSet, refs: _Refs, config: "Config | None") -> _Words:
+def _words(rule: Rule, rules: RuleSet, refs: _Refs, config: Config | None) -> _Words:
     """A rule as a person reads it, and what its trigger would run, as far as this project's config tells."""
     parts = [condition("when", rule.when, _NOBODY)]
     parts += [negate(condition("unless", rule.unless, _NOBODY))] if rule.unless else []
@@ -190,8 +177,13 @@ def _judged_ref(rules: RuleSet, build: BuildContext, now: datetime, answer: _Ans
     def judged(judgement: Judgement) -> Judgement:
         rule, trace = judgement.rule, judgement.trace
         for alternative in rule.when.alternatives if judgement.verdict is Verdict.NO else ():
-            told, asked = ([m for m in alternative.matchers if _is_open(m) is is_open] for is_open in (False, True))
-            when = replace(rule.when, alternatives=(replace(alternative, matchers=tuple(told)),))
+            asked = [
+                m for m in alternative.matchers
+                if isinstance(m, EnvIs) or (isinstance(m, NameIs) and m.word == "user")
+                or (isinstance(m, FlagIs) and m.word == "pull_request" and m.wanted)
+            ]  # fmt: skip
+            told = tuple(m for m in alternative.matchers if m not in asked)
+            when = replace(rule.when, alternatives=(replace(alternative, matchers=told),))
             other = replace(rules, rules=(replace(rule, when=when),))
             if asked and resolve(other, build, now, answer).judgements[0].verdict is not Verdict.NO:
                 claims = [(match(matcher, _NOBODY).claim, matcher.span) for matcher in asked]
@@ -200,9 +192,3 @@ def _judged_ref(rules: RuleSet, build: BuildContext, now: datetime, answer: _Ans
         return judgement
 
     return Decision(tuple(map(judged, resolve(rules, build, now, answer).judgements)))
-
-
-def _is_open(matcher: Matcher) -> bool:
-    """Whether a ref does not tell what the matcher asks for."""
-    is_flag = isinstance(matcher, FlagIs) and matcher.word == "pull_request" and matcher.wanted
-    return is_flag or isinstance(matcher, EnvIs) or (isinstance(matcher, NameIs) and matcher.word == "user")

@@ -26,12 +26,9 @@ Grade: TypeAlias = Literal["ok", "warning", "error"]
 
 
 class TriggerEntry:
-    """One trigger: what is or would be sent, and what came of it so far; `because` is why nothing was sent.
+    """One trigger: what is sent, and what came of it: `uncertain` from before it leaves until the answer is read."""
 
-    Its outcome is `uncertain` from before the request leaves until the answer is read.
-    """
-
-    because = ""
+    because = ""  # why nothing was sent
     created: "Created | None" = None
     workflows: "tuple[WorkflowState, ...]" = ()
     other_commit = ""  # of which commit the run is, where it is of another
@@ -83,11 +80,7 @@ class Finding(Frozen):
 
 
 class Report:
-    """One command's result so far. Parts that were not reached are empty.
-
-    An interruption can come between any two statements, so each step writes down what it knows as soon as it knows it.
-    `signalled` is what a signal asked for: code can swallow the exception, not this. `is_cancelling`: it is being done.
-    """
+    """One command's result so far, for an interruption can come between any two statements; empty: not reached."""
 
     build: "BuildContext | None" = None
     now: "datetime | None" = None
@@ -105,12 +98,11 @@ class Report:
     matrix: "Matrix | None" = None
     error: ToolError | None = None
     exit = ExitCode.OK
-    signalled: ExitCode | None = None
+    signalled: ExitCode | None = None  # what a signal asked for: code can swallow the exception, not this
 
     def __init__(self, command: str, *, is_dry: bool = True) -> None:
         self.command, self.is_dry = command, is_dry
-        self.triggers: list[TriggerEntry] = []
-        self.findings: list[Finding] = []
+        self.triggers, self.findings = list[TriggerEntry](), list[Finding]()
 
     @property
     def to_execute(self) -> Gated | None:
@@ -120,9 +112,8 @@ class Report:
 
     def fail(self, error: ToolError) -> None:
         """End with an error."""
-        self.error, self.exit = error, error.exit
+        self.error, self.exit, self.source = error, error.exit, error.source or self.source
         self.diagnostics = error.diagnostics or self.diagnostics
-        self.source = error.source or self.source
 
     def raise_if_signalled(self) -> None:
         """Raise Interrupted where a signal has come, also one whose own exception was swallowed on the way."""

@@ -194,11 +194,9 @@ def _remark(specs: tuple[TriggerSpec, ...], rules: RuleSet, step: Step) -> None:
             continue
         default = step.services.history(rules.default_branch).default_branch
         if spec.ref.name not in ((default,) if default else ("main", "master")):
-            what = (
-                f"rule {spec.rule} starts a run on {spec.ref.name}, where auto-cancel cancels this build: switch it off"
-            )
-            at = default or "its default branch"
-            console.warning(f"{what} in the project's settings, or send the commit to this project as a target at {at}")
+            what = f"rule {spec.rule} starts a run on {spec.ref.name}, where auto-cancel cancels this build"
+            cure = "switch it off in the project's settings, or send the commit to this project as a target at"
+            console.warning(f"{what}: {cure} {default or 'its default branch'}")
 
 
 def gate(options: Options, services: Services, report: Report) -> None:
