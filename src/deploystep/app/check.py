@@ -19,7 +19,6 @@ from deploystep.rulefile.load import examine, load
 from deploystep.rulefile.yaml_reader import Report as Found
 
 _BECAME: Final = {Verdict.FIRE: "it fires", Verdict.HELD: "it is held", Verdict.NO: "it does not fire"}
-_Failure = tuple[str, str, Span, str]  # of a case: code, words, place and hint
 
 
 def check(source: SourceFile, project: Callable[[], Project], report: Report, *, is_strict: bool) -> None:
@@ -27,18 +26,16 @@ def check(source: SourceFile, project: Callable[[], Project], report: Report, *,
     report.source, report.is_strict = source, is_strict
     found = examine(source)
     diagnostics = list(found.diagnostics)
-    if found.rules is not None:
+    if (rules := found.rules) is not None:
         beside, paths = project(), Found()
-        diagnostics += compare(found.rules, beside)
         if beside.files:
-            check_paths(found.rules, beside.files, paths)
+            check_paths(rules, beside.files, paths)
+        diagnostics += [*compare(rules, beside), *paths.diagnostics]
         # without those that the file, or the rule in whose lines they are, does not want to see
-        rules, diagnostics = found.rules, [*diagnostics, *paths.diagnostics]
         parts = (rules.targets.values(), rules.never, rules.freezes, rules.cases)
         owners = {0: rules.ignore} | {part.span.line: rules.ignore for each in parts for part in each}
         owners |= {rule.span.line: rules.ignore | rule.ignore for rule in rules.rules}
-        ignored = [owners[max(line for line in owners if line <= d.span.line)] for d in diagnostics]
-        diagnostics = [d for d, codes in zip(diagnostics, ignored, strict=True) if d.code not in codes]
+        diagnostics = [d for d in diagnostics if d.code not in owners[max(n for n in owners if n <= d.span.line)]]
     report.diagnostics = in_order(diagnostics)
     if counted := [d for d in report.diagnostics if d.is_error or is_strict]:
         noun = f"{'problem' if is_strict else 'error'}{'s' * (len(counted) > 1)}"
@@ -66,8 +63,8 @@ def try_cases(source: SourceFile, report: Report, *, with_coverage: bool) -> Non
         raise RuleFileInvalid("cases-failed", what, source=rules.source, diagnostics=in_order(sum(failed, ())))
 
 
-def _failures(case: Case, decision: Decision, rules: RuleSet) -> Iterator[_Failure]:
-    """What is wrong with a case: facts that it does not state, else outcomes."""
+def _failures(case: Case, decision: Decision, rules: RuleSet) -> Iterator[tuple[str, str, Span, str]]:
+    """What is wrong with a case, as code, words, place and hint: facts that it does not state, else outcomes."""
     asked: dict[str, str] = {}
     for judgement in decision.judgements:
         for problem in judgement.trace.problems if judgement.verdict is Verdict.UNKNOWN else ():
@@ -89,7 +86,7 @@ def _failures(case: Case, decision: Decision, rules: RuleSet) -> Iterator[_Failu
     yield from _sent(case, trigger_specs(rules, decision.deploys.firing, case.given.build), rules)
 
 
-def _sent(case: Case, found: Specs, rules: RuleSet) -> Iterator[_Failure]:
+def _sent(case: Case, found: Specs, rules: RuleSet) -> Iterator[tuple[str, str, Span, str]]:
     project = case.given.build.project or UNKNOWN_PROJECT
     entries = [planned(spec, spec.project or project, "", Outcome.PLANNED) for spec in found.specs]
     for problem in found.diagnostics or duplicates(entries, rules):

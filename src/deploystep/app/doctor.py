@@ -25,7 +25,6 @@ from deploystep.core.rules import ApiVersion, NameIs, Rule, RuleSet, matchers_of
 from deploystep.project.wiring import Project
 from deploystep.rulefile.load import examine as read_rules
 
-_OLDEST_GIT: Final = [2, 38]  # the first that has safe.bareRepository
 _PART: Final = {"P07": "parameters", "P": "config"}  # by a diagnostic's code, or its first letter; others: rules
 Clone = tuple[str | None, Repository | None, bool]  # the version of git, the origin, and whether it is shallow
 _SKEW: Final = 60.0  # seconds by which clocks may differ; windows and freezes are written in minutes
@@ -63,7 +62,7 @@ class _Doctor:
         self.note("python", f"Python {platform.python_version()}, deploystep {__version__}")
         shallow = "; this clone is shallow: paths and merged_into may be unknown" if is_shallow else ""
         cure = "run  git fetch --unshallow" if shallow else ""
-        if [int(number) for number in re.findall(r"\d+", git or "")[:2]] < _OLDEST_GIT:
+        if [*map(int, re.findall(r"\d+", git or "")[:2])] < [2, 38]:  # the first that has safe.bareRepository
             cure = "install git 2.38 or newer in the job's image"
         self.note("git", f"git {git}{shallow}" if git else "git cannot be run here", cure, is_wrong=git is None)
         try:
@@ -200,11 +199,9 @@ class _Doctor:
         return body
 
     def _auto_cancel(self, is_on: object, default: str | None) -> None:
-        branches = [
-            (rule.name.value, pattern.value.only_match) for rule in self.own
-            for m in matchers_of(rule.when) if isinstance(m, NameIs) and m.word == "branch" for pattern in m.patterns
-        ]  # fmt: skip
-        elsewhere = ", ".join(dict.fromkeys(name for name, branch in branches if branch != default))
+        named = [(r, m) for r in self.own for m in matchers_of(r.when) if isinstance(m, NameIs) and m.word == "branch"]
+        off = (r.name.value for r, m in named if any(pattern.value.only_match != default for pattern in m.patterns))
+        elsewhere = ", ".join(dict.fromkeys(off))
         if is_on is True and elsewhere:
             cure = "switch off  Auto-cancel redundant workflows  in the project's settings, or deploy through a target"
             self.note("auto-cancel", f"on: off {default} a deploy cancels its own build (rules: {elsewhere})", cure)

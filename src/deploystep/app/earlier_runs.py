@@ -237,8 +237,7 @@ def last_deployed(asked: ChangedSince, rules: RuleSet, build: BuildContext, clie
         return next((run.revision for run in runs if _is_deploy(run, rule, workflow, build, client)), None)
     except _Unknown as why:
         what = f"cannot tell which files changed since the last deploy: {why}"
-        cure = "run this step again, or write since: previous-commit or since: {ref: NAME}"
-        return Unavailable("U101", what, cure)
+        return Unavailable("U101", what, "run this step again, or write since: previous-commit or since: {ref: NAME}")
 
 
 def _triggered(build: BuildContext, client: Client) -> list[Run]:

@@ -18,8 +18,7 @@ from deploystep.core.deploy import Outcome
 from deploystep.core.errors import EnvironmentInvalid, FactUnavailable, Stopped, TimedOut
 from deploystep.core.runs import NodeState
 
-#: Seconds between two looks at a branch that is at a commit not known to be newer: hosts can be behind a push.
-_LAGS: Final = (2.0, 4.0, 8.0, 16.0)
+_LAGS: Final = (2.0, 4.0, 8.0, 16.0)  # seconds between two looks at a branch: hosts can be behind a push
 _MOST_FAILED_READS: Final = 3
 _CONFIRMING: Final = 2.0  # seconds until success is read once more: what was read once may be stale
 #: What needs no wait for the other nodes.

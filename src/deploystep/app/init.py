@@ -38,11 +38,6 @@ _STEP: Final = f"""\
       {_INSTALL}
       - run: deploystep run{{o}}
 """
-_ENTRY: Final = """\
-    jobs:
-{first}      - {step}:
-{needs}          context: deploy-token # holds a personal API token as CIRCLE_TOKEN
-"""
 _PARAMETERS: Final = '  {deploy}: {{type: boolean, default: false}}\n  {sha}: {{type: string, default: ""}}\n'
 _JOB: Final = """\
   {deploy}:
@@ -152,12 +147,11 @@ class Start:
             pattern = regex_of(names[0]) if names[0][:1] == "/" else None
             known = (name for name in clone.tags * (word == "tag") if _has(names, name))
             self.examples[word] = next(known, (pattern and witness(pattern, ())) or names[0])
-        self.branch = self.examples.get("branch")
-        self.tag = None if self.branch else self.examples["tag"]
         self.about = ", ".join(f"{word} {names[0]}" for word, names in self.words.items())
         self.sends, self.rules = bool(self.workflow), _rules(self)
-        # a tag that is not there cannot be planned
-        self.branch, self.tag = (None, self.tag) if self.tag in clone.tags else (self.branch or clone.branch, None)
+        tag = self.examples.get("tag")  # one that is not there cannot be planned
+        self.tag = tag if tag in clone.tags and "branch" not in self.examples else None
+        self.branch = None if self.tag else self.examples.get("branch", clone.branch)
 
     def _runs(self, sent: dict[str, Scalar] | None) -> list[WorkflowRuns]:
         """What a push of the branch runs or may run, or a trigger that sends something."""
@@ -228,7 +222,8 @@ class Start:
         leaves = [_yaml(job.alias) for job in run if id(job) not in required]
         needs = f"          requires: [{', '.join(leaves)}]\n" if leaves else ""
         first = "" if self.own and self.own.has_workflows else f"      - {jobs[0].key}\n"
-        self.workflows[build.workflow.name] = _ENTRY.format(first=first, step=name, needs=needs)
+        context = "          context: deploy-token # holds a personal API token as CIRCLE_TOKEN\n"
+        self.workflows[build.workflow.name] = f"    jobs:\n{first}      - {name}:\n{needs}{context}"
         self.parts["jobs"] += _STEP.format(step=name, o=self.clone.options)
 
 
@@ -271,5 +266,4 @@ def _has(texts: tuple[str, ...], name: str) -> bool:
 
 def _yaml(value: Scalar) -> str:
     """A value as YAML reads it."""
-    is_clear = isinstance(value, str) and _PLAIN.fullmatch(value)
-    return str(value) if is_clear else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) and _PLAIN.fullmatch(value) else json.dumps(value, ensure_ascii=False)

@@ -1,8 +1,7 @@
 """Which rules fire for which build: the clone's branches and tags, the cases, and a build for each pattern of a rule.
 
-Everything is judged as `run` judges it. What nobody can tell here, such as the files that a build of a pattern would
-change, stays unknown; so does who pushes to a ref, and with which pull request and variables, where a rule is for some.
-What keeps a rule from firing is judged as if no variable were set.
+Everything is judged as `run` judges it. What nobody can tell here, such as the files that a build of a pattern changes
+or who pushes to a ref, stays unknown. What keeps a rule from firing is judged as if no variable were set.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from deploystep.app.facts import from_history, resolve, stated_facts
+from deploystep.app.facts import Answering, from_history, resolve, stated_facts
 from deploystep.app.ports import History
 from deploystep.core.build import Branch, BuildContext, ParallelNode, Tag, Variables, is_fork, request_of
 from deploystep.core.decide import Decision, Judgement, Verdict, concerns, condition, holds_of, match
@@ -26,7 +25,6 @@ from deploystep.rulefile.lint import told, witness
 _MOST: Final = 20  # builds of each kind
 _UNSTATED: Final = (None,) * 6  # facts of `Given` besides the build
 WEEK: Final = timedelta(days=7)
-_Answer = Callable[[Question], Answered]
 _ByKind = Mapping[str, tuple[tuple[str, str], ...]]
 _History = Callable[[str, str | None], History]
 _Words = tuple[str, str, tuple[Trace, ...], str]  # a rule, where it is, claims, and what it would run
@@ -79,8 +77,7 @@ def make(rules: RuleSet, refs: _ByKind, history: _History, config: Config | None
     change = next_change(now, windows, [freeze.interval for freeze in rules.freezes])
     change = change.astimezone(now.tzinfo) if change else None
     of_rule = {rule.name.value: tuple(refs_of(rule, rules, config)) for rule in rules.rules}
-    rows: list[Row] = []
-    counts: dict[str, int] = {}
+    rows, counts = list[Row](), dict[str, int]()
     for kind, given, answer, name in _builds(rules, refs, history, of_rule):
         counts[kind] = counts.get(kind, 0) + 1
         if counts[kind] <= _MOST:
@@ -100,7 +97,7 @@ def make(rules: RuleSet, refs: _ByKind, history: _History, config: Config | None
 
 def _builds(
     rules: RuleSet, refs: _ByKind, history: _History, of_rule: Mapping[str, _Refs]
-) -> Iterator[tuple[str, Given, _Answer, str]]:
+) -> Iterator[tuple[str, Given, Answering, str]]:
     """What is to be judged, each with its kind, what tells of it, and its name."""
     seen = set()
     for kind, make_ref in (("branch", Branch), ("tag", Tag)):
@@ -122,7 +119,7 @@ def _builds(
                 seen.add(name)
 
 
-def _of_ref(unknown: _Answer, branch: str | None, past: History, question: Question) -> Answered:
+def _of_ref(unknown: Answering, branch: str | None, past: History, question: Question) -> Answered:
     return unknown(question) if isinstance(question, JobsOf) else from_history(question, branch, past)
 
 
@@ -171,7 +168,7 @@ def _lanes(rules: RuleSet, start: datetime) -> Iterator[Lane]:
         yield Lane(f"freeze {freeze.name}", freeze.span.line, names, spans, is_freeze=True)
 
 
-def _judged_ref(rules: RuleSet, build: BuildContext, now: datetime, answer: _Answer) -> Decision:
+def _judged_ref(rules: RuleSet, build: BuildContext, now: datetime, answer: Answering) -> Decision:
     """Judge a ref: a rule that would fire but for what the ref does not tell is unknown."""
 
     def judged(judgement: Judgement) -> Judgement:

@@ -13,8 +13,8 @@ FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 _DECIDING: Final = (*ACTING, "plan")
 _READING: Final = (*_DECIDING, "check", "test", "matrix")
 _ALL: Final = (*_READING, "init", "doctor", "migrate", "schema", "sandbox")
-#: How the text of an option is written, an example of it, and how it is read.
-Form: TypeAlias = tuple[str, str, Callable[[str], Any]]
+_ROWS: "Final[list[Callable[[str], Option]]]" = []  # of the table below, each without its name
+Form: TypeAlias = tuple[str, str, Callable[[str], Any]]  # how a text is written, an example of it, and how it is read
 
 
 def _seconds(text: str) -> float | None:
@@ -43,9 +43,6 @@ class Option(Frozen):
     choices: tuple[str, ...] | None = None
     has_variable: bool = True
     form: Form | None = None
-
-
-_ROWS: Final[list[Callable[[str], Option]]] = []
 
 
 def _option(default: T, *row: Any, is_argument: bool = False, **more: Any) -> T:

@@ -39,9 +39,7 @@ class Look:
 
     def lasts(self, what: object, *, is_so: bool = True) -> float:
         """For how many seconds it was so when this look began; where it is not so, it begins anew."""
-        since = self._since.setdefault(what, self.elapsed)
-        if not is_so:
-            del self._since[what]
+        since = self._since.setdefault(what, self.elapsed) if is_so else self._since.pop(what, self.elapsed)
         return self.began - since
 
     def live(self) -> None:

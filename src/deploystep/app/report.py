@@ -1,6 +1,8 @@
 """What a command has to tell, at any moment: the one mutable fact that steps, signals and renderers share."""
 
-from enum import Enum, unique
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from deploystep.core.deploy import Outcome, TriggerSpec
@@ -10,9 +12,6 @@ from deploystep.core.rules import Case
 from deploystep.core.source import Diagnostic, SourceFile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
     from deploystep.app.init import Start
     from deploystep.app.matrix import Matrix
     from deploystep.circleci.http import Request
@@ -46,7 +45,6 @@ class TriedCase(Frozen):
     failures: tuple[Diagnostic, ...]
 
 
-@unique
 class GateOutcome(Enum):
     """What becomes of the command of `gate`."""
 
@@ -62,7 +60,7 @@ class Gated:
 
     outcome: GateOutcome | None = None
     because = path = ""
-    variables: "Mapping[str, str]"
+    variables: Mapping[str, str]
 
     def __init__(self, rule: str, command: tuple[str, ...]) -> None:
         self.rule, self.command, self.variables = rule, command, {}
@@ -83,7 +81,7 @@ class Report:
     """One command's result so far, for an interruption can come between any two statements; empty: not reached."""
 
     build: "BuildContext | None" = None
-    now: "datetime | None" = None
+    now: datetime | None = None
     source: SourceFile | None = None
     decision: "Decision | None" = None
     gated: Gated | None = None

@@ -30,9 +30,8 @@ _LOOKING: Final = 10.0  # seconds for which a lost trigger's run is looked for a
 _CLOCKS_DIFFER: Final = timedelta(days=1)
 _CONTINUING: Final = 25.0  # seconds after a setup workflow in which what it decided on appears
 _CANCELLING: Final = 10.0  # seconds for which a run of another commit is cancelled at the least
-#: Seconds without another workflow, after which none is expected: in a run that is cancelled, in one that is followed.
-_CANCELLED, _FOLLOWED = 5.0, 15.0
 _OUTCOMES: Final = {outcome.value: outcome for outcome in Outcome}
+_CANCELLED, _FOLLOWED = 5.0, 15.0  # seconds without another workflow, after which none is expected in such a run
 
 
 def trigger_all(project: ProjectSlug, options: Options, services: Services, report: Report) -> None:
