@@ -74,8 +74,7 @@ def _failures(case: Case, decision: Decision, rules: RuleSet) -> Iterator[tuple[
     if asked:
         yield from (("C101", asks, case.span, hint) for asks, hint in asked.items())
         return
-    expect = case.expect
-    for names, verdict, verb in ((expect.fire, Verdict.FIRE, "fire"), (expect.held, Verdict.HELD, "be held")):
+    for names, verdict, verb in ((case.expect.fire, Verdict.FIRE, "fire"), (case.expect.held, Verdict.HELD, "be held")):
         spans = {name.value: name.span for name in names or ()}
         for judgement in decision.judgements if names is not None else ():
             name = judgement.rule.name.value

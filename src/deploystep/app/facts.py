@@ -54,8 +54,7 @@ def live_facts(options: Options, services: Services, rules: RuleSet) -> Answerin
             if stated or stated == "":
                 return Known(stated)
         # the branches and tags that the rules ask about
-        conditions = (*(guard.when for guard in rules.never), *(c for r in rules.rules for c in (r.when, r.unless)))
-        matchers = tuple(matchers_of(*conditions))
+        matchers = [*matchers_of(*(n.when for n in rules.never), *(c for r in rules.rules for c in (r.when, r.unless)))]
         refs = {branch.value for m in matchers if isinstance(m, MergedInto) for branch in m.branches}
         bases = {ref for m in matchers if isinstance(m, PathsChanged) and (ref := m.since.ref)}
         refs |= {facts.branch_named(ref).removeprefix("refs/tags/") for ref in bases}
