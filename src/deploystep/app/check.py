@@ -9,7 +9,7 @@ from deploystep.app.run import UNKNOWN_PROJECT, duplicates, planned
 from deploystep.core.decide import Decision, Verdict
 from deploystep.core.deploy import Outcome, Specs, trigger_specs
 from deploystep.core.errors import RuleFileInvalid
-from deploystep.core.facts import Answer, Trace
+from deploystep.core.facts import Answer
 from deploystep.core.rules import Case, RuleSet
 from deploystep.core.source import Diagnostic, Severity, SourceFile, Span, in_order
 from deploystep.core.times import read_now, zone
@@ -19,7 +19,6 @@ from deploystep.rulefile.load import examine, load
 from deploystep.rulefile.yaml_reader import Report as Found
 
 _BECAME: Final = {Verdict.FIRE: "it fires", Verdict.HELD: "it is held", Verdict.NO: "it does not fire"}
-_Failure = tuple[str, str, Span, str]  # of a case: code, words, place and hint
 
 
 def check(source: SourceFile, project: Callable[[], Project], report: Report, *, is_strict: bool) -> None:
@@ -27,23 +26,20 @@ def check(source: SourceFile, project: Callable[[], Project], report: Report, *,
     report.source, report.is_strict = source, is_strict
     found = examine(source)
     diagnostics = list(found.diagnostics)
-    if found.rules is not None:
+    if (rules := found.rules) is not None:
         beside, paths = project(), Found()
-        diagnostics += compare(found.rules, beside)
         if beside.files:
-            check_paths(found.rules, beside.files, paths)
+            check_paths(rules, beside.files, paths)
+        diagnostics += [*compare(rules, beside), *paths.diagnostics]
         # without those that the file, or the rule in whose lines they are, does not want to see
-        rules, diagnostics = found.rules, [*diagnostics, *paths.diagnostics]
         parts = (rules.targets.values(), rules.never, rules.freezes, rules.cases)
         owners = {0: rules.ignore} | {part.span.line: rules.ignore for each in parts for part in each}
         owners |= {rule.span.line: rules.ignore | rule.ignore for rule in rules.rules}
-        ignored = [owners[max(line for line in owners if line <= d.span.line)] for d in diagnostics]
-        diagnostics = [d for d, codes in zip(diagnostics, ignored, strict=True) if d.code not in codes]
+        diagnostics = [d for d in diagnostics if d.code not in owners[max(n for n in owners if n <= d.span.line)]]
     report.diagnostics = in_order(diagnostics)
-    counted = [d for d in report.diagnostics if d.is_error or is_strict]
-    if counted:
-        noun = "problem" if is_strict else "error"
-        message = f"{len(counted)} {noun}{'s' if len(counted) > 1 else ''} in {source.path}"
+    if counted := [d for d in report.diagnostics if d.is_error or is_strict]:
+        noun = f"{'problem' if is_strict else 'error'}{'s' * (len(counted) > 1)}"
+        message = f"{len(counted)} {noun} in {source.path}"
         raise RuleFileInvalid("rules-invalid", message, source=source, diagnostics=report.diagnostics)
 
 
@@ -54,8 +50,7 @@ def try_cases(source: SourceFile, report: Report, *, with_coverage: bool) -> Non
     decisions: list[Decision] = []
     for case in rules.cases:
         now = read_now(case.given.now.value, zone(rules.timezone)) if case.given.now else None
-        decision = resolve(rules, case.given.build, now, stated_facts(case.given))
-        decisions.append(decision)
+        decisions.append(decision := resolve(rules, case.given.build, now, stated_facts(case.given)))
         failures = (
             Diagnostic(code, f"case '{case.name}': {what}", span, hint, Severity.FAILED)
             for code, what, span, hint in _failures(case, decision, rules)
@@ -68,8 +63,8 @@ def try_cases(source: SourceFile, report: Report, *, with_coverage: bool) -> Non
         raise RuleFileInvalid("cases-failed", what, source=rules.source, diagnostics=in_order(sum(failed, ())))
 
 
-def _failures(case: Case, decision: Decision, rules: RuleSet) -> Iterator[_Failure]:
-    """What is wrong with a case: facts that it does not state, else outcomes."""
+def _failures(case: Case, decision: Decision, rules: RuleSet) -> Iterator[tuple[str, str, Span, str]]:
+    """What is wrong with a case, as code, words, place and hint: facts that it does not state, else outcomes."""
     asked: dict[str, str] = {}
     for judgement in decision.judgements:
         for problem in judgement.trace.problems if judgement.verdict is Verdict.UNKNOWN else ():
@@ -79,8 +74,7 @@ def _failures(case: Case, decision: Decision, rules: RuleSet) -> Iterator[_Failu
     if asked:
         yield from (("C101", asks, case.span, hint) for asks, hint in asked.items())
         return
-    expect = case.expect
-    for names, verdict, verb in ((expect.fire, Verdict.FIRE, "fire"), (expect.held, Verdict.HELD, "be held")):
+    for names, verdict, verb in ((case.expect.fire, Verdict.FIRE, "fire"), (case.expect.held, Verdict.HELD, "be held")):
         spans = {name.value: name.span for name in names or ()}
         for judgement in decision.judgements if names is not None else ():
             name = judgement.rule.name.value
@@ -91,7 +85,7 @@ def _failures(case: Case, decision: Decision, rules: RuleSet) -> Iterator[_Failu
     yield from _sent(case, trigger_specs(rules, decision.deploys.firing, case.given.build), rules)
 
 
-def _sent(case: Case, found: Specs, rules: RuleSet) -> Iterator[_Failure]:
+def _sent(case: Case, found: Specs, rules: RuleSet) -> Iterator[tuple[str, str, Span, str]]:
     project = case.given.build.project or UNKNOWN_PROJECT
     entries = [planned(spec, spec.project or project, "", Outcome.PLANNED) for spec in found.specs]
     for problem in found.diagnostics or duplicates(entries, rules):
@@ -121,14 +115,10 @@ def _gaps(rules: RuleSet, decisions: list[Decision]) -> Iterator[tuple[str, Span
         stops = rule.unless.alternatives if rule.unless else ()
         items += [(f"this unless of rule '{rule.name.value}'", stop.span) for stop in stops]
     items += [(f"freeze {freeze.name}", freeze.span) for freeze in rules.freezes]
-    decisive = {span for decision in decisions for j in decision.judgements for span in _decisive(j.trace)}
+    decisive = set[Span]()  # places that stop a rule which would fire without them
+    for judgement in (judgement for decision in decisions for judgement in decision.judgements):
+        against = [part for part in judgement.trace.parts if part.answer is Answer.NO]
+        for alone in against if len(against) == 1 else ():  # of several, none decides
+            alternatives = (part for each in alone.parts for part in each.parts if part.answer is Answer.YES)
+            decisive |= {part.span for part in (alone, *alone.parts, *alternatives)}
     yield from ((f"no case shows {what} deciding", span) for what, span in items if span not in decisive)
-
-
-def _decisive(trace: Trace) -> Iterator[Span]:
-    """Places that stop a rule which would fire without them."""
-    against = [part for part in trace.parts if part.answer is Answer.NO]
-    for alone in against if len(against) == 1 else ():  # of several, none decides
-        stopped = alone.parts  # the condition that holds, and its alternatives that do
-        alternatives = (part for each in stopped for part in each.parts if part.answer is Answer.YES)
-        yield from (part.span for part in (alone, *stopped, *alternatives))

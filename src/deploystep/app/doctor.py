@@ -1,15 +1,14 @@
 """Looks at everything that a deploy needs, here and at CircleCI, by requests that change nothing.
 
 Sources: CircleCI's v2 OpenAPI document, operations `getCurrentUser`, `getProjectBySlug`, `listPipelineDefinitions`
-(CircleCI's cloud only) and `getProjectSettings` (experimental). No operation tells when a token expires, or whether it
-may trigger.
+(cloud only) and `getProjectSettings` (experimental). None tells when a token expires, or whether it may trigger.
 """
 
 import platform
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from deploystep import __version__
 from deploystep.app.check import check
@@ -17,6 +16,7 @@ from deploystep.app.init import NO_GITLAB
 from deploystep.app.ports import Services
 from deploystep.app.report import Finding, Grade, Report
 from deploystep.circleci import v2
+from deploystep.circleci.client import Client
 from deploystep.circleci.errors import cannot_see, describe_failure
 from deploystep.circleci.http import Failure, JsonObject, Response, body_of, message_of, segment, server_time
 from deploystep.core.build import CLOUD, BuildContext, ProjectSlug, Repository
@@ -25,10 +25,6 @@ from deploystep.core.rules import ApiVersion, NameIs, Rule, RuleSet, matchers_of
 from deploystep.project.wiring import Project
 from deploystep.rulefile.load import examine as read_rules
 
-if TYPE_CHECKING:
-    from deploystep.circleci.client import Client
-
-_OLDEST_GIT: Final = [2, 38]  # the first that has safe.bareRepository
 _PART: Final = {"P07": "parameters", "P": "config"}  # by a diagnostic's code, or its first letter; others: rules
 Clone = tuple[str | None, Repository | None, bool]  # the version of git, the origin, and whether it is shallow
 _SKEW: Final = 60.0  # seconds by which clocks may differ; windows and freezes are written in minutes
@@ -36,13 +32,11 @@ _SKEW: Final = 60.0  # seconds by which clocks may differ; windows and freezes a
 
 def examine(services: Services, clone: Clone, project: Callable[[], Project], report: Report) -> None:
     """Note what is found, a line each. Raises EnvironmentInvalid or Refused where it is wrong."""
-    git, origin, is_shallow = clone
-    doctor = _Doctor(services, report.findings)
+    doctor, (git, origin, is_shallow) = _Doctor(services, report.findings), clone
     doctor.look_here(git, is_shallow=is_shallow)
     doctor.read_rules(project(), origin)
     doctor.ask_circleci()
-    wrong = [finding for finding in report.findings if finding.grade == "error"]
-    if wrong:
+    if wrong := [finding for finding in report.findings if finding.grade == "error"]:
         kind, code = (Refused, "refused") if all(f.is_refusal for f in wrong) else (EnvironmentInvalid, "unfit")
         names = ", ".join(dict.fromkeys(finding.name for finding in wrong))
         cure = "what to do stands at the end of each line that begins with error"
@@ -68,7 +62,7 @@ class _Doctor:
         self.note("python", f"Python {platform.python_version()}, deploystep {__version__}")
         shallow = "; this clone is shallow: paths and merged_into may be unknown" if is_shallow else ""
         cure = "run  git fetch --unshallow" if shallow else ""
-        if [int(number) for number in re.findall(r"\d+", git or "")[:2]] < _OLDEST_GIT:
+        if [*map(int, re.findall(r"\d+", git or "")[:2])] < [2, 38]:  # the first that has safe.bareRepository
             cure = "install git 2.38 or newer in the job's image"
         self.note("git", f"git {git}{shallow}" if git else "git cannot be run here", cure, is_wrong=git is None)
         try:
@@ -156,8 +150,7 @@ class _Doctor:
     def _api(self, host: str) -> None:
         rules, says, cure = self.rules, f"{host} answers", ""
         versions = {v for v in (rules.api, *(t.api for t in rules.targets.values())) if v} if rules else set()
-        is_wrong = ApiVersion.V3 in versions and host != CLOUD
-        if is_wrong:
+        if is_wrong := ApiVersion.V3 in versions and host != CLOUD:
             says, cure = f"{says}; API v3 is on CircleCI's cloud only", "write  api: v2  in the rules"
         elif rules and any(rule.deploy.job for rule in rules.sending):
             says = f"{says}; the triggers of API v1.1 end on 1 February 2027"
@@ -166,7 +159,7 @@ class _Doctor:
             says = f"{says}; the rules name API {', '.join(sorted(v.value for v in versions))}"
         self.note("api", says, cure, is_wrong=is_wrong)
 
-    def _projects(self, client: "Client") -> None:
+    def _projects(self, client: Client) -> None:
         """The project of this build with its settings, and those that rules send to."""
         build = self.build
         own = build.project if build else None
@@ -181,12 +174,11 @@ class _Doctor:
         for target in {t.project: t for t in self.rules.targets.values()}.values() if self.rules else ():
             self._project(client, target.project, target.definition)
 
-    def _project(self, client: "Client", slug: ProjectSlug, wanted: str | None) -> JsonObject | None:
+    def _project(self, client: Client, slug: ProjectSlug, wanted: str | None) -> JsonObject | None:
         """A project and its definitions; None where it cannot be read."""
         result = client.get(v2.project_path(slug))
         body, is_refusal = JsonObject(body_of(result)), _is_refusal(result)
-        identity = body.identity("id")
-        if identity is None:
+        if (identity := body.identity("id")) is None:
             cure = cannot_see(self.services.token_name) if is_refusal else "try again later"
             said = f"{slug} cannot be read: {describe_failure(result, client.host)}"
             self.note("project", said, cure, is_wrong=True, is_refusal=is_refusal)
@@ -207,11 +199,9 @@ class _Doctor:
         return body
 
     def _auto_cancel(self, is_on: object, default: str | None) -> None:
-        branches = [
-            (rule.name.value, pattern.value.only_match) for rule in self.own
-            for m in matchers_of(rule.when) if isinstance(m, NameIs) and m.word == "branch" for pattern in m.patterns
-        ]  # fmt: skip
-        elsewhere = ", ".join(dict.fromkeys(name for name, branch in branches if branch != default))
+        named = [(r, m) for r in self.own for m in matchers_of(r.when) if isinstance(m, NameIs) and m.word == "branch"]
+        off = (r.name.value for r, m in named if any(pattern.value.only_match != default for pattern in m.patterns))
+        elsewhere = ", ".join(dict.fromkeys(off))
         if is_on is True and elsewhere:
             cure = "switch off  Auto-cancel redundant workflows  in the project's settings, or deploy through a target"
             self.note("auto-cancel", f"on: off {default} a deploy cancels its own build (rules: {elsewhere})", cure)

@@ -42,10 +42,7 @@ def _known(answer: T | None, what: str) -> T:
 
 
 class EarlierRuns:
-    """Looks on behalf of one trigger, of which no run was made before `since`, where that is known.
-
-    `made_here` are the runs that certainly are deploys of other rules of this build.
-    """
+    """Looks for one trigger: no run of it was made before `since`; `made_here` are of other rules of this build."""
 
     def __init__(self, spec: TriggerSpec, api: v2.Api, since: datetime | None, made_here: frozenset[str]) -> None:
         self.is_guess = False  # whether what was found is known by less than the deploy key
@@ -90,8 +87,6 @@ class EarlierRuns:
             raise _Unknown(f"{' and '.join(others)}, and nothing tells which deploy {urls} is: {send}")
         return choice
 
-    # Which runs are looked at
-
     def _reaches_back(self, runs: tuple[Run, ...]) -> bool:
         """Whether the list has been read far enough. Its order is not documented, so one older run proves nothing."""
         is_oldest_first = bool(runs) and _is_before(runs[0], runs[-1].created)
@@ -107,8 +102,6 @@ class EarlierRuns:
         is_made = run.is_by_api is not False and run.ref in (self._spec.ref, None) and run.id not in self._made_here
         is_recent = run.revision in (self._spec.revision, None) and not _is_before(run, self._since)
         return is_made and (of_any_commit or self._spec.revision is None or is_recent)
-
-    # Is a run this deploy?
 
     def _shown(self, runs: tuple[Run, ...]) -> list[EarlierRun]:
         """The runs that are this deploy or may be, newest first, as soon as each has shown what it is."""
@@ -186,8 +179,6 @@ class EarlierRuns:
         before = (moment - since).total_seconds() if moment and since else 0.0
         return before + self._client.clock.monotonic() - self._at
 
-    # A trigger whose answer was lost
-
     def lost(self, cause: Uncertain, limit: float) -> Run:
         """The run that the trigger certainly created; `limit` is in seconds. Raises Uncertain where none is sure."""
         spec, key, before = self._spec, self._spec.key, self._before
@@ -246,8 +237,7 @@ def last_deployed(asked: ChangedSince, rules: RuleSet, build: BuildContext, clie
         return next((run.revision for run in runs if _is_deploy(run, rule, workflow, build, client)), None)
     except _Unknown as why:
         what = f"cannot tell which files changed since the last deploy: {why}"
-        cure = "run this step again, or write since: previous-commit or since: {ref: NAME}"
-        return Unavailable("U101", what, cure)
+        return Unavailable("U101", what, "run this step again, or write since: previous-commit or since: {ref: NAME}")
 
 
 def _triggered(build: BuildContext, client: Client) -> list[Run]:

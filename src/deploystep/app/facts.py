@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from deploystep.app.options import Options
 from deploystep.app.ports import History, OfCommit, Services
 from deploystep.core import facts
 from deploystep.core.build import BuildContext
@@ -14,21 +15,16 @@ from deploystep.core.frozen import replace
 from deploystep.core.rules import Given, MergedInto, PathsChanged, RuleSet, matchers_of
 from deploystep.core.source import in_order
 
-if TYPE_CHECKING:
-    from deploystep.app.options import Options
-
-#: Facts that can be stated: by which name, in words, and an example.
-_STATED: Final = {
+_STATED: Final = {  # facts that can be stated: by which name, in words, and an example
     ChangedSince: ("changed", "which files changed", "[path/to/file]"),
     facts.AuthorOf: ("author", "who wrote the commit", "anna@acme.dev"),
     facts.MessageOf: ("message", "what the commit message says", '"…"'),
     JobsOf: ("jobs", "which jobs have succeeded", "{test: success}"),
 }
+Answering = Callable[[Question], Answered]
 
 
-def resolve(
-    rules: RuleSet, build: BuildContext, now: datetime | None, answer: Callable[[Question], Answered]
-) -> Decision:
+def resolve(rules: RuleSet, build: BuildContext, now: datetime | None, answer: Answering) -> Decision:
     """Decide, and ask what could still change the decision; every round answers an open question, so it ends."""
     known: dict[Question, Answered] = {}
     while (decision := decide(rules, facts.Facts(build, now, known))).wants:
@@ -47,7 +43,7 @@ def raise_if_undecided(decision: Decision, rules: RuleSet, build: BuildContext) 
         raise FactUnavailable("undecided", what, source=rules.source, diagnostics=problems)
 
 
-def live_facts(options: "Options", services: Services, rules: RuleSet) -> Callable[[Question], Answered]:
+def live_facts(options: Options, services: Services, rules: RuleSet) -> Answering:
     """Answers from the clone and, where it may be asked, from CircleCI; what the options state replaces git's."""
 
     def answer(question: Question) -> Answered:
@@ -58,13 +54,11 @@ def live_facts(options: "Options", services: Services, rules: RuleSet) -> Callab
             if stated or stated == "":
                 return Known(stated)
         # the branches and tags that the rules ask about
-        conditions = (*(guard.when for guard in rules.never), *(c for r in rules.rules for c in (r.when, r.unless)))
-        matchers = tuple(matchers_of(*conditions))
+        matchers = [*matchers_of(*(n.when for n in rules.never), *(c for r in rules.rules for c in (r.when, r.unless)))]
         refs = {branch.value for m in matchers if isinstance(m, MergedInto) for branch in m.branches}
         bases = {ref for m in matchers if isinstance(m, PathsChanged) and (ref := m.since.ref)}
         refs |= {facts.branch_named(ref).removeprefix("refs/tags/") for ref in bases}
-        refs |= {rules.default_branch} if rules.default_branch is not None else set()
-        history = services.history(rules.default_branch, frozenset(refs))
+        history = services.history(rules.default_branch, frozenset(filter(None, (*refs, rules.default_branch))))
         may_ask = services.can_ask and not options.sandbox
         if isinstance(question, ChangedSince) and question.base is Base.LAST_DEPLOY and may_ask:
             from deploystep.app.earlier_runs import last_deployed  # noqa: PLC0415 - few rules ask CircleCI
@@ -76,7 +70,7 @@ def live_facts(options: "Options", services: Services, rules: RuleSet) -> Callab
     return answer
 
 
-def _jobs(options: "Options", services: Services, rules: RuleSet) -> Answered:
+def _jobs(options: Options, services: Services, rules: RuleSet) -> Answered:
     if options.sandbox:  # nobody can be asked: the jobs that rules require are taken to have succeeded
         return Known({job.value: "success" for rule in rules.rules for job in rule.requires})
     what, workflow = "cannot tell which jobs have succeeded", services.build.workflow_id
@@ -105,7 +99,7 @@ def from_history(question: OfCommit, branch: str | None, history: History) -> An
     return history.answer(question)
 
 
-def stated_facts(given: Given) -> Callable[[Question], Answered]:
+def stated_facts(given: Given) -> Answering:
     """Stated facts answer every question; what is not stated is unknown, with the key that would state it."""
 
     def answer(question: Question) -> Answered:

@@ -5,9 +5,11 @@ waits. Whether the branch has moved on is decided by where it is now and by ance
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from deploystep.app.polling import CALM, poll
+from deploystep.app.ports import Services
+from deploystep.app.report import Report
 from deploystep.circleci import v2
 from deploystep.circleci.errors import cannot_see, describe_failure
 from deploystep.circleci.http import Response
@@ -16,12 +18,7 @@ from deploystep.core.deploy import Outcome
 from deploystep.core.errors import EnvironmentInvalid, FactUnavailable, Stopped, TimedOut
 from deploystep.core.runs import NodeState
 
-if TYPE_CHECKING:
-    from deploystep.app.ports import Services
-    from deploystep.app.report import Report
-
-#: Seconds between two looks at a branch that is at a commit not known to be newer: hosts can be behind a push.
-_LAGS: Final = (2.0, 4.0, 8.0, 16.0)
+_LAGS: Final = (2.0, 4.0, 8.0, 16.0)  # seconds between two looks at a branch: hosts can be behind a push
 _MOST_FAILED_READS: Final = 3
 _CONFIRMING: Final = 2.0  # seconds until success is read once more: what was read once may be stale
 #: What needs no wait for the other nodes.
@@ -31,7 +28,7 @@ WITHOUT: Final = (
 )
 
 
-def wait_for_nodes(project: ProjectSlug, limit: float, services: "Services", report: "Report") -> None:
+def wait_for_nodes(project: ProjectSlug, limit: float, services: Services, report: Report) -> None:
     """Return when every other node of the build's job has certainly succeeded; `limit` is in seconds."""
     build, client = services.build, services.client()
     job, others = build.build_num, build.node.others
@@ -86,7 +83,7 @@ def _listed(nodes: tuple[NodeState, ...]) -> str:
     return ", ".join(f"{' '.join(indexes)} {state}" for state, indexes in of.items())
 
 
-def superseded_by(services: "Services") -> str:
+def superseded_by(services: Services) -> str:
     """Why the commit is not to be deployed any more, or empty. A head that cannot be read stops nothing."""
     build, remote, console, lags = services.build, services.remote, services.console, iter(_LAGS)
     name = f"{'tag' if isinstance(build.ref, Tag) else 'branch'} {build.ref.name}"

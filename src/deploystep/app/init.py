@@ -26,8 +26,7 @@ _PLAIN: Final = re.compile(r"(?!(?:true|false|yes|no|on|off|null)\Z)[A-Za-z_][\w
 NO_GITLAB: Final = "no API starts a pipeline of a GitLab project: send to a target elsewhere, or deploy in its job"
 _SHA: Final = "4f2c1aa000000000000000000000000000000000"
 _REVISIONS: Final = frozenset({"sha", "sha1", "git_sha", "commit_sha", "commit", "revision"})
-#: Where no lines can be added a whole example is shown, which begins with this one.
-_VERSION: Final = "version: 2.1\n"
+_VERSION: Final = "version: 2.1\n"  # begins a whole example, which is shown where no lines can be added
 _TEST: Final = "  test: {docker: [{image: cimg/base:current}], steps: [checkout, {run: ./run-tests.sh}]}\n"
 _EXAMPLE: Final = f"{_VERSION}jobs:\n{_TEST}workflows: {{build: {{jobs: [test]}}}}\n"
 _INSTALL: Final = '- run: pip install "git+https://HOST/deploystep.git@COMMIT" # a commit that you have reviewed'
@@ -38,11 +37,6 @@ _STEP: Final = f"""\
       - checkout
       {_INSTALL}
       - run: deploystep run{{o}}
-"""
-_ENTRY: Final = """\
-    jobs:
-{first}      - {step}:
-{needs}          context: deploy-token # holds a personal API token as CIRCLE_TOKEN
 """
 _PARAMETERS: Final = '  {deploy}: {{type: boolean, default: false}}\n  {sha}: {{type: string, default: ""}}\n'
 _JOB: Final = """\
@@ -104,11 +98,9 @@ def _merged(old: Node | None, new: Node) -> Node:
 
 
 class Start:
-    """A first rule file in `rules`; the lines that the config needs, whose `heading` says what to do with them.
+    """A first rule file in `rules`, and the lines that the config needs, with a `heading` that says what to do.
 
-    `workflow` deploys, and `sent` has for each parameter its value in YAML, and why; none: the deploy stays in its job.
-    `words` are the branches and tags that the rule is for, `branch` or else `tag` the one to plan. `config` is the one
-    with the lines, None where it is not known; `options` are what commands need to find the file.
+    `workflow` deploys; without one the deploy stays in its job. `config` has the lines, and is None where not known.
     """
 
     def __init__(self, clone: Clone, read: Read) -> None:
@@ -125,15 +117,13 @@ class Start:
             why = f"{path}:{own.setup}: a setup config: apply this by hand to the one that continues it, and declare "
             own, why = None, f"{why}what is sent here too, by other names (P08)"
         self.own, self.known = own, own or read_config(path, _EXAMPLE)
-        self.words: dict[str, tuple[str, ...]] = {"branch": (clone.branch,)}
-        self.sent: dict[str, tuple[str, str]] = {}
-        self.workflows: dict[str, str] = {}
+        self.words: dict[str, tuple[str, ...]] = {"branch": (clone.branch,)}  # what the rule is for
+        self.sent, self.workflows = dict[str, tuple[str, str]](), dict[str, str]()  # a value in YAML, and why; lines
         self.workflow, self.head, self.parts = "", "", {"parameters": "", "jobs": "" if own else _TEST}
         findings = plan([SourceFile(path, clone.config or "")], None, "", read, None).findings
         twice = "it deploys already, and this rule would too: delete this rule file, and  deploystep migrate"
         alarms = (f"{path}:{a.line}: {a.what}: {twice}{clone.options}  writes another" for a in findings if a.is_alarm)
-        self.remarks = [*alarms][:1]
-        self.pushed = self._runs(None)
+        self.remarks, self.pushed = [*alarms][:1], self._runs(None)
         gate = max(self._gates(), default=None) if not clone.is_gitlab else None
         if gate is not None:
             self._behind(*gate[1:])
@@ -157,12 +147,11 @@ class Start:
             pattern = regex_of(names[0]) if names[0][:1] == "/" else None
             known = (name for name in clone.tags * (word == "tag") if _has(names, name))
             self.examples[word] = next(known, (pattern and witness(pattern, ())) or names[0])
-        self.branch = self.examples.get("branch")
-        self.tag = None if self.branch else self.examples["tag"]
         self.about = ", ".join(f"{word} {names[0]}" for word, names in self.words.items())
         self.sends, self.rules = bool(self.workflow), _rules(self)
-        # a tag that is not there cannot be planned
-        self.branch, self.tag = (None, self.tag) if self.tag in clone.tags else (self.branch or clone.branch, None)
+        tag = self.examples.get("tag")  # one that is not there cannot be planned
+        self.tag = tag if tag in clone.tags and "branch" not in self.examples else None
+        self.branch = None if self.tag else self.examples.get("branch", clone.branch)
 
     def _runs(self, sent: dict[str, Scalar] | None) -> list[WorkflowRuns]:
         """What a push of the branch runs or may run, or a trigger that sends something."""
@@ -212,8 +201,8 @@ class Start:
         gate, self.sent = f"<< pipeline.parameters.{self.workflow} >>", {self.workflow: ("true", _OPENS), sha: _COMMIT}
         self._add_step(step)
         for w in self._runs({}):
-            if at(w.workflow.fields, "when") is None and at(w.workflow.fields, "unless") is None:
-                name = w.workflow.name
+            name, fields = w.workflow.name, w.workflow.fields
+            if at(fields, "when") is None and at(fields, "unless") is None:
                 self.workflows[name] = f"    unless: {gate}\n{self.workflows.get(name, '')}"
         self.workflows[self.workflow] = f"    when: {gate}\n    jobs: [{self.workflow}]\n"
         self.head, self.parts["parameters"] = _VERSION, _PARAMETERS.format(deploy=self.workflow, sha=sha)
@@ -229,13 +218,12 @@ class Start:
             return
         jobs = build.workflow.jobs
         required = [id(other) for job in jobs for other in build.workflow.required(job)]
-        leaves = [
-            _yaml(job.alias) for job, runs in build.jobs
-            if runs.answer is not Answer.NO and not job.is_approval and id(job) not in required
-        ]  # fmt: skip
+        run = (job for job, runs in build.jobs if runs.answer is not Answer.NO and not job.is_approval)
+        leaves = [_yaml(job.alias) for job in run if id(job) not in required]
         needs = f"          requires: [{', '.join(leaves)}]\n" if leaves else ""
         first = "" if self.own and self.own.has_workflows else f"      - {jobs[0].key}\n"
-        self.workflows[build.workflow.name] = _ENTRY.format(first=first, step=name, needs=needs)
+        context = "          context: deploy-token # holds a personal API token as CIRCLE_TOKEN\n"
+        self.workflows[build.workflow.name] = f"    jobs:\n{first}      - {name}:\n{needs}{context}"
         self.parts["jobs"] += _STEP.format(step=name, o=self.clone.options)
 
 
@@ -254,27 +242,18 @@ def _rules(start: Start) -> str:
         sent = {_yaml(n): value.replace("${CIRCLE_SHA1}", f'"{_SHA}"') for n, (value, _) in start.sent.items()}
         shown = ", ".join(f"{name}: {value}" for name, value in sent.items() if "$" not in value)
         expected = f", parameters: {{production: {{{shown}}}}}"
-    cases = [
-        _CASE.format(
-            name=_yaml(f"{name} deploys the commit that was tested"),
-            given=f"{word}: {_yaml(name)}, sha: {_SHA}",
-            expect=f"[production]{expected}",
-        )
-        for word, name in start.examples.items()
-    ]
+    cases = []
+    for word, name in start.examples.items():
+        what, given = _yaml(f"{name} deploys the commit that was tested"), f"{word}: {_yaml(name)}, sha: {_SHA}"
+        cases.append(_CASE.format(name=what, given=given, expect=f"[production]{expected}"))
     for word, name in (("branch", "feature/login"), ("tag", "v1.4.0")):
         if not _has(start.words.get(word, ()), name):
             what = f"{'another' if word in start.words else 'a'} {word} deploys nothing"
             cases.append(_CASE.format(name=what, given=f"{word}: {name}", expect="[]"))
-    return _RULES.format(
-        of=f" of {clone.project}" if clone.project else "",
-        sent=", and what is sent to CircleCI then" if start.workflow else "",
-        o=start.options,
-        tags=f" (such as {clone.tags[-1]})" if clone.tags else "",
-        when=_listed([f"{{{word}: {_listed([*map(_yaml, names)])}}}" for word, names in start.words.items()]),
-        deploy=deploy,
-        cases="".join(cases),
-    )
+    of, tags = f" of {clone.project}" if clone.project else "", f" (such as {clone.tags[-1]})" if clone.tags else ""
+    sends, o = ", and what is sent to CircleCI then" if start.workflow else "", start.options
+    when = _listed([f"{{{word}: {_listed([*map(_yaml, names)])}}}" for word, names in start.words.items()])
+    return _RULES.format(of=of, sent=sends, o=o, tags=tags, when=when, deploy=deploy, cases="".join(cases))
 
 
 def _listed(texts: list[str]) -> str:
@@ -287,5 +266,4 @@ def _has(texts: tuple[str, ...], name: str) -> bool:
 
 def _yaml(value: Scalar) -> str:
     """A value as YAML reads it."""
-    is_clear = isinstance(value, str) and _PLAIN.fullmatch(value)
-    return str(value) if is_clear else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) and _PLAIN.fullmatch(value) else json.dumps(value, ensure_ascii=False)

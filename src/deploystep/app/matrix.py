@@ -1,35 +1,30 @@
 """Which rules fire for which build: the clone's branches and tags, the cases, and a build for each pattern of a rule.
 
-Everything is judged as `run` judges it. What nobody can tell here, such as the files that a build of a pattern would
-change, stays unknown; so does who pushes to a ref, and with which pull request and variables, where a rule is for some.
-What keeps a rule from firing is judged as if no variable were set.
+Everything is judged as `run` judges it. What nobody can tell here, such as the files that a build of a pattern changes
+or who pushes to a ref, stays unknown. What keeps a rule from firing is judged as if no variable were set.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from deploystep.app.facts import from_history, resolve, stated_facts
+from deploystep.app.facts import Answering, from_history, resolve, stated_facts
 from deploystep.app.ports import History
 from deploystep.core.build import Branch, BuildContext, ParallelNode, Tag, Variables, is_fork, request_of
 from deploystep.core.decide import Decision, Judgement, Verdict, concerns, condition, holds_of, match
 from deploystep.core.facts import Answer, Answered, Facts, JobsOf, Question, Trace, negate
 from deploystep.core.frozen import Frozen, replace
-from deploystep.core.rules import Alternative, EnvIs, FlagIs, Given, Matcher, NameIs, Rule, RuleSet
+from deploystep.core.rules import Alternative, EnvIs, FlagIs, Given, NameIs, Rule, RuleSet
 from deploystep.core.source import Diagnostic
 from deploystep.core.times import next_change, open_spans, read_now, zone
-from deploystep.project.config import would_run
+from deploystep.project.config import Config, would_run
 from deploystep.project.wiring import Refs, refs_of, sent
 from deploystep.rulefile.lint import told, witness
-
-if TYPE_CHECKING:
-    from deploystep.project.config import Config
 
 _MOST: Final = 20  # builds of each kind
 _UNSTATED: Final = (None,) * 6  # facts of `Given` besides the build
 WEEK: Final = timedelta(days=7)
-_Answer = Callable[[Question], Answered]
 _ByKind = Mapping[str, tuple[tuple[str, str], ...]]
 _History = Callable[[str, str | None], History]
 _Words = tuple[str, str, tuple[Trace, ...], str]  # a rule, where it is, claims, and what it would run
@@ -37,15 +32,12 @@ _Refs = tuple[tuple[Alternative, Refs], ...]
 
 
 class Row(Frozen):
-    """A build, and what becomes of each rule: `now`, and `later`, after the next change, where that is another outcome.
+    """A build, and what becomes of each rule."""
 
-    `kind` is `branch`, `tag`, `case` or `pattern`. A case that states a time is judged at it, and has no `later`.
-    """
-
-    kind: str
+    kind: str  # `branch`, `tag`, `case` or `pattern`
     name: str
-    now: Decision
-    later: Decision | None
+    now: Decision  # of a case that states a time: at that time
+    later: Decision | None  # after the next change, where that is another outcome
 
 
 class Lane(Frozen):
@@ -59,19 +51,15 @@ class Lane(Frozen):
 
 
 class Matrix(Frozen):
-    """The whole picture at one moment.
-
-    `change` is when a window or freeze next changes anything; the week of the lanes begins at `today`, a midnight.
-    `rules` are told with claims of which each must hold, and with what they would run; so is what stops every rule.
-    """
+    """The whole picture at one moment."""
 
     now: datetime
-    change: datetime | None
-    today: datetime
+    change: datetime | None  # when a window or freeze next changes anything
+    today: datetime  # a midnight, at which the week of the lanes begins
     rows: tuple[Row, ...]
     left_out: tuple[str, ...]
-    rules: tuple[_Words, ...]
-    never: tuple[_Words, ...]
+    rules: tuple[_Words, ...]  # with claims of which each must hold
+    never: tuple[_Words, ...]  # what stops every rule
     lanes: tuple[Lane, ...]
 
 
@@ -83,17 +71,13 @@ def words_of(judgement: Judgement) -> str:
     return "; ".join(dict.fromkeys(hangs))
 
 
-def make(rules: RuleSet, refs: _ByKind, history: _History, config: "Config | None", now: datetime) -> Matrix:
-    """The matrix of a rule file: each build is judged now and after the next change.
-
-    `refs` are the branches and tags, newest first, with their revisions; `history` tells of a commit.
-    """
+def make(rules: RuleSet, refs: _ByKind, history: _History, config: Config | None, now: datetime) -> Matrix:
+    """Judge each build now and after the next change; `refs` are newest first, with their revisions."""
     windows = {window for rule in rules.rules if rule.during for window in rule.during.value}
     change = next_change(now, windows, [freeze.interval for freeze in rules.freezes])
     change = change.astimezone(now.tzinfo) if change else None
     of_rule = {rule.name.value: tuple(refs_of(rule, rules, config)) for rule in rules.rules}
-    rows: list[Row] = []
-    counts: dict[str, int] = {}
+    rows, counts = list[Row](), dict[str, int]()
     for kind, given, answer, name in _builds(rules, refs, history, of_rule):
         counts[kind] = counts.get(kind, 0) + 1
         if counts[kind] <= _MOST:
@@ -113,7 +97,7 @@ def make(rules: RuleSet, refs: _ByKind, history: _History, config: "Config | Non
 
 def _builds(
     rules: RuleSet, refs: _ByKind, history: _History, of_rule: Mapping[str, _Refs]
-) -> Iterator[tuple[str, Given, _Answer, str]]:
+) -> Iterator[tuple[str, Given, Answering, str]]:
     """What is to be judged, each with its kind, what tells of it, and its name."""
     seen = set()
     for kind, make_ref in (("branch", Branch), ("tag", Tag)):
@@ -135,7 +119,7 @@ def _builds(
                 seen.add(name)
 
 
-def _of_ref(unknown: _Answer, branch: str | None, past: History, question: Question) -> Answered:
+def _of_ref(unknown: Answering, branch: str | None, past: History, question: Question) -> Answered:
     return unknown(question) if isinstance(question, JobsOf) else from_history(question, branch, past)
 
 
@@ -158,7 +142,7 @@ def _witnesses(alternative: Alternative, groups: list[Refs]) -> Iterator[BuildCo
         yield from (replace(build, ref=group[0]) for group in groups or [(build.ref,)])
 
 
-def _words(rule: Rule, rules: RuleSet, refs: _Refs, config: "Config | None") -> _Words:
+def _words(rule: Rule, rules: RuleSet, refs: _Refs, config: Config | None) -> _Words:
     """A rule as a person reads it, and what its trigger would run, as far as this project's config tells."""
     parts = [condition("when", rule.when, _NOBODY)]
     parts += [negate(condition("unless", rule.unless, _NOBODY))] if rule.unless else []
@@ -184,14 +168,19 @@ def _lanes(rules: RuleSet, start: datetime) -> Iterator[Lane]:
         yield Lane(f"freeze {freeze.name}", freeze.span.line, names, spans, is_freeze=True)
 
 
-def _judged_ref(rules: RuleSet, build: BuildContext, now: datetime, answer: _Answer) -> Decision:
+def _judged_ref(rules: RuleSet, build: BuildContext, now: datetime, answer: Answering) -> Decision:
     """Judge a ref: a rule that would fire but for what the ref does not tell is unknown."""
 
     def judged(judgement: Judgement) -> Judgement:
         rule, trace = judgement.rule, judgement.trace
         for alternative in rule.when.alternatives if judgement.verdict is Verdict.NO else ():
-            told, asked = ([m for m in alternative.matchers if _is_open(m) is is_open] for is_open in (False, True))
-            when = replace(rule.when, alternatives=(replace(alternative, matchers=tuple(told)),))
+            asked = [
+                m for m in alternative.matchers
+                if isinstance(m, EnvIs) or (isinstance(m, NameIs) and m.word == "user")
+                or (isinstance(m, FlagIs) and m.word == "pull_request" and m.wanted)
+            ]  # fmt: skip
+            told = tuple(m for m in alternative.matchers if m not in asked)
+            when = replace(rule.when, alternatives=(replace(alternative, matchers=told),))
             other = replace(rules, rules=(replace(rule, when=when),))
             if asked and resolve(other, build, now, answer).judgements[0].verdict is not Verdict.NO:
                 claims = [(match(matcher, _NOBODY).claim, matcher.span) for matcher in asked]
@@ -200,9 +189,3 @@ def _judged_ref(rules: RuleSet, build: BuildContext, now: datetime, answer: _Ans
         return judgement
 
     return Decision(tuple(map(judged, resolve(rules, build, now, answer).judgements)))
-
-
-def _is_open(matcher: Matcher) -> bool:
-    """Whether a ref does not tell what the matcher asks for."""
-    is_flag = isinstance(matcher, FlagIs) and matcher.word == "pull_request" and matcher.wanted
-    return is_flag or isinstance(matcher, EnvIs) or (isinstance(matcher, NameIs) and matcher.word == "user")

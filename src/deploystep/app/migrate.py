@@ -30,7 +30,6 @@ def migrate(options: Options, found: Migration, write: _Write, report: Report, w
         steps = sum(finding.kind == "deploy-step" for finding in left)
         numbers = ((steps, "deploy step"), (len(left) - steps, "call"))
         noun = " and ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in numbers if n)
-        hint = "write the rest by hand, as is said for each"
-        if any(finding.is_written for finding in left):
-            hint = "write what can be written:  deploystep migrate --write"
+        by_hand, written = "write the rest by hand, as is said for each", any(finding.is_written for finding in left)
+        hint = "write what can be written:  deploystep migrate --write" if written else by_hand
         raise RuleFileInvalid("doomed", f"{noun} to be migrated", hint)

@@ -6,16 +6,15 @@ from typing import Any, Final, TypeAlias, TypeVar
 from deploystep.core.frozen import Frozen
 
 T = TypeVar("T")
-#: Commands that deploy: by a trigger, or by a command of the job.
-ACTING: Final = ("run", "gate")
+ACTING: Final = ("run", "gate")  # commands that deploy: by a trigger, or by a command of the job
 RULES: Final = ".circleci/deploy.yml"
 TRUE: Final = frozenset({"1", "true", "yes", "on"})
 FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 _DECIDING: Final = (*ACTING, "plan")
 _READING: Final = (*_DECIDING, "check", "test", "matrix")
 _ALL: Final = (*_READING, "init", "doctor", "migrate", "schema", "sandbox")
-#: How the text of an option is written, an example of it, and how it is read.
-Form: TypeAlias = tuple[str, str, Callable[[str], Any]]
+_ROWS: "Final[list[Callable[[str], Option]]]" = []  # of the table below, each without its name
+Form: TypeAlias = tuple[str, str, Callable[[str], Any]]  # how a text is written, an example of it, and how it is read
 
 
 def _seconds(text: str) -> float | None:
@@ -32,24 +31,18 @@ _WAIT: Final = (r"(?i:\d{1,6}[smh]?|true|yes|on|false|no|off|)", "90s, 10m or 1h
 
 
 class Option(Frozen):
-    """One option: which commands take it, how it is written and read. Without a metavar it is a switch.
-
-    It beats its variable. The values of one that may be given often become a tuple or, with a form, a map.
-    """
+    """One option: which commands take it, how it is written and read. It beats its variable."""
 
     name: str
     flag: str
     variable: str
-    is_repeatable: bool
+    is_repeatable: bool  # the values become a tuple or, with a form, a map
     commands: tuple[str, ...]
     help: str
-    metavar: str | None = None
+    metavar: str | None = None  # of none it is a switch
     choices: tuple[str, ...] | None = None
     has_variable: bool = True
     form: Form | None = None
-
-
-_ROWS: Final[list[Callable[[str], Option]]] = []
 
 
 def _option(default: T, *row: Any, is_argument: bool = False, **more: Any) -> T:

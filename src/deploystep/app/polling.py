@@ -5,24 +5,21 @@ calls of all builds of a user together: so a wait says something every minute, a
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
-if TYPE_CHECKING:
-    from deploystep.circleci.client import Client
+from deploystep.circleci.client import Client
 
 _QUIET: Final = 34.0  # seconds without a line, and then a pause of 26 at the most: a line a minute
 #: Seconds between two looks: at first, and at the most; each pause is twice the last, and by chance longer by a share.
 Backoff: TypeAlias = tuple[float, float, float]
-#: For what is about to happen: what was created appears.
-BRISK: Final[Backoff] = (0.5, 5.0, 0.1)
-#: For what takes its time: nodes end, a deploy ends. Ten minutes take 39 looks at the most, twenty take 72.
-CALM: Final[Backoff] = (1.0, 18.0, 0.4)
+BRISK: Final[Backoff] = (0.5, 5.0, 0.1)  # for what is about to happen: what was created appears
+CALM: Final[Backoff] = (1.0, 18.0, 0.4)  # for what takes its time: ten minutes take 39 looks at the most, twenty 72
 
 
 class Look:
     """One look of a wait. `is_last`: the time was up before it began, so what it sees is final."""
 
-    def __init__(self, client: "Client", what: str) -> None:
+    def __init__(self, client: Client, what: str) -> None:
         self.is_last, self.began = False, 0.0  # an answer tells how it stood when the look began, however late it comes
         self.pause: float | None = None  # until the next look, where that is not to be left to the backoff
         self._clock, self._console, self._what, self._state = client.clock, client.console, what, ""
@@ -42,9 +39,7 @@ class Look:
 
     def lasts(self, what: object, *, is_so: bool = True) -> float:
         """For how many seconds it was so when this look began; where it is not so, it begins anew."""
-        since = self._since.setdefault(what, self.elapsed)
-        if not is_so:
-            del self._since[what]
+        since = self._since.setdefault(what, self.elapsed) if is_so else self._since.pop(what, self.elapsed)
         return self.began - since
 
     def live(self) -> None:
@@ -54,7 +49,7 @@ class Look:
             self._console.alive(f"{self._what} ({minutes}:{rest:02d}): {self._state or 'nothing seen yet'}")
 
 
-def poll(client: "Client", limit: float, backoff: Backoff, what: str) -> Iterator[Look]:
+def poll(client: Client, limit: float, backoff: Backoff, what: str) -> Iterator[Look]:
     """Give looks until the time is up, and one that begins after that; then the client sends nothing again."""
     look, before, (pause, longest, spread) = Look(client, what), client.until, backoff
     client.until = min(before, client.clock.monotonic() + limit)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from deploystep.core.deploy import TriggerSpec
     from deploystep.core.secret import Address
 
+OfCommit: TypeAlias = ChangedSince | IsMergedInto | AuthorOf | MessageOf
+
 
 class Head(Frozen):
     """Where a ref is: its revision; None where there is no such ref, or, with `trouble`, where it could not be read."""
@@ -28,9 +30,6 @@ class Remote(Protocol):
     def head(self, ref: Branch | Tag) -> Head: ...  # where it is
     def contains(self, revision: str, other: str) -> bool: ...  # `other` is a known ancestor; False claims nothing
     def is_skipped(self, revision: str) -> bool: ...  # its message is known to keep CircleCI from building it
-
-
-OfCommit: TypeAlias = ChangedSince | IsMergedInto | AuthorOf | MessageOf
 
 
 class History(Protocol):
@@ -68,8 +67,7 @@ class Services(Protocol):
     def executable(self, program: str) -> str: ...  # found as a shell finds it; raises NotFound or NotExecutable
     def now(self, zone: tzinfo) -> datetime | None: ...  # to decide at; None where facts are stated and no time is
 
-    def history(self, default_branch: str | None = None, refs: frozenset[str] | None = None) -> History:
-        """Facts about the commit. In `run`, `refs` decide only if the remote does not have them elsewhere now."""
-
-    def client(self, specs: "tuple[TriggerSpec, ...]" = ()) -> "Client":
-        """The way to CircleCI; `specs` is what will be sent. Raises EnvironmentInvalid where there is no token."""
+    # In `run`, `refs` decide only if the remote does not have them elsewhere now.
+    def history(self, default_branch: str | None = None, refs: frozenset[str] | None = None) -> History: ...
+    # The way to CircleCI, for sending `specs`; raises EnvironmentInvalid where there is no token.
+    def client(self, specs: "tuple[TriggerSpec, ...]" = ()) -> "Client": ...

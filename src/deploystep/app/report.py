@@ -1,6 +1,8 @@
 """What a command has to tell, at any moment: the one mutable fact that steps, signals and renderers share."""
 
-from enum import Enum, unique
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from deploystep.core.deploy import Outcome, TriggerSpec
@@ -10,9 +12,6 @@ from deploystep.core.rules import Case
 from deploystep.core.source import Diagnostic, SourceFile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
     from deploystep.app.init import Start
     from deploystep.app.matrix import Matrix
     from deploystep.circleci.http import Request
@@ -26,12 +25,9 @@ Grade: TypeAlias = Literal["ok", "warning", "error"]
 
 
 class TriggerEntry:
-    """One trigger: what is or would be sent, and what came of it so far; `because` is why nothing was sent.
+    """One trigger: what is sent, and what came of it: `uncertain` from before it leaves until the answer is read."""
 
-    Its outcome is `uncertain` from before the request leaves until the answer is read.
-    """
-
-    because = ""
+    because = ""  # why nothing was sent
     created: "Created | None" = None
     workflows: "tuple[WorkflowState, ...]" = ()
     other_commit = ""  # of which commit the run is, where it is of another
@@ -49,7 +45,6 @@ class TriedCase(Frozen):
     failures: tuple[Diagnostic, ...]
 
 
-@unique
 class GateOutcome(Enum):
     """What becomes of the command of `gate`."""
 
@@ -65,7 +60,7 @@ class Gated:
 
     outcome: GateOutcome | None = None
     because = path = ""
-    variables: "Mapping[str, str]"
+    variables: Mapping[str, str]
 
     def __init__(self, rule: str, command: tuple[str, ...]) -> None:
         self.rule, self.command, self.variables = rule, command, {}
@@ -83,14 +78,10 @@ class Finding(Frozen):
 
 
 class Report:
-    """One command's result so far. Parts that were not reached are empty.
-
-    An interruption can come between any two statements, so each step writes down what it knows as soon as it knows it.
-    `signalled` is what a signal asked for: code can swallow the exception, not this. `is_cancelling`: it is being done.
-    """
+    """One command's result so far, for an interruption can come between any two statements; empty: not reached."""
 
     build: "BuildContext | None" = None
-    now: "datetime | None" = None
+    now: datetime | None = None
     source: SourceFile | None = None
     decision: "Decision | None" = None
     gated: Gated | None = None
@@ -105,12 +96,11 @@ class Report:
     matrix: "Matrix | None" = None
     error: ToolError | None = None
     exit = ExitCode.OK
-    signalled: ExitCode | None = None
+    signalled: ExitCode | None = None  # what a signal asked for: code can swallow the exception, not this
 
     def __init__(self, command: str, *, is_dry: bool = True) -> None:
         self.command, self.is_dry = command, is_dry
-        self.triggers: list[TriggerEntry] = []
-        self.findings: list[Finding] = []
+        self.triggers, self.findings = list[TriggerEntry](), list[Finding]()
 
     @property
     def to_execute(self) -> Gated | None:
@@ -120,9 +110,8 @@ class Report:
 
     def fail(self, error: ToolError) -> None:
         """End with an error."""
-        self.error, self.exit = error, error.exit
+        self.error, self.exit, self.source = error, error.exit, error.source or self.source
         self.diagnostics = error.diagnostics or self.diagnostics
-        self.source = error.source or self.source
 
     def raise_if_signalled(self) -> None:
         """Raise Interrupted where a signal has come, also one whose own exception was swallowed on the way."""

@@ -21,8 +21,7 @@ from deploystep.core.source import Diagnostic, did_you_mean, in_order, shown
 from deploystep.core.times import zone
 from deploystep.rulefile.load import load
 
-#: Stands in a dry run's URL for a project that only CircleCI's API could name.
-UNKNOWN_PROJECT: Final = ProjectSlug("VCS", "ORGANIZATION", "PROJECT")
+UNKNOWN_PROJECT: Final = ProjectSlug("VCS", "ORGANIZATION", "PROJECT")  # in a dry run, where only CircleCI knows it
 
 
 def run(options: Options, services: Services, report: Report) -> None:
@@ -166,8 +165,7 @@ def duplicates(entries: list[TriggerEntry], rules: RuleSet) -> tuple[Diagnostic,
     """Requests that are sent by two rules. Rules can name one project in two ways: only requests tell."""
     from json import dumps  # noqa: PLC0415 - most runs plan nothing
 
-    written, first = {rule.name.value: rule for rule in rules.rules}, dict[str, str]()
-    found: list[Diagnostic] = []
+    written, first, found = {rule.name.value: rule for rule in rules.rules}, dict[str, str](), list[Diagnostic]()
     for entry in entries:
         body = {**(entry.request.body or {}), "definition_id": None}
         # as JSON, for to Python 1 and true are equal and to CircleCI they are not; the order of keys says nothing,
@@ -194,11 +192,9 @@ def _remark(specs: tuple[TriggerSpec, ...], rules: RuleSet, step: Step) -> None:
             continue
         default = step.services.history(rules.default_branch).default_branch
         if spec.ref.name not in ((default,) if default else ("main", "master")):
-            what = (
-                f"rule {spec.rule} starts a run on {spec.ref.name}, where auto-cancel cancels this build: switch it off"
-            )
-            at = default or "its default branch"
-            console.warning(f"{what} in the project's settings, or send the commit to this project as a target at {at}")
+            what = f"rule {spec.rule} starts a run on {spec.ref.name}, where auto-cancel cancels this build"
+            cure = "switch it off in the project's settings, or send the commit to this project as a target at"
+            console.warning(f"{what}: {cure} {default or 'its default branch'}")
 
 
 def gate(options: Options, services: Services, report: Report) -> None:

@@ -30,9 +30,8 @@ _LOOKING: Final = 10.0  # seconds for which a lost trigger's run is looked for a
 _CLOCKS_DIFFER: Final = timedelta(days=1)
 _CONTINUING: Final = 25.0  # seconds after a setup workflow in which what it decided on appears
 _CANCELLING: Final = 10.0  # seconds for which a run of another commit is cancelled at the least
-#: Seconds without another workflow, after which none is expected: in a run that is cancelled, in one that is followed.
-_CANCELLED, _FOLLOWED = 5.0, 15.0
 _OUTCOMES: Final = {outcome.value: outcome for outcome in Outcome}
+_CANCELLED, _FOLLOWED = 5.0, 15.0  # seconds without another workflow, after which none is expected in such a run
 
 
 def trigger_all(project: ProjectSlug, options: Options, services: Services, report: Report) -> None:
@@ -128,9 +127,6 @@ def _created(spec: TriggerSpec, run: Run, api: v2.Api) -> Created:
     return Created(None if spec.job is not None else run.id, run.number, url, revision=run.revision)
 
 
-# What runs
-
-
 class Watched:
     """One run, and its workflows as they were last read. Every `limit` is in seconds."""
 
@@ -216,8 +212,6 @@ class Watched:
         what = f"{created}, and {starts} did not start within {limit}: {_listed(others)}"
         return errors.NothingRuns("no-workflow", what, first, why)
 
-    # A run of another commit
-
     def stop_if_of_another_commit(self, revision: str | None, limit: float) -> None:
         """Where the run certainly is of another commit, cancel all that runs of it, and raise Stopped."""
         if revision is None or self._spec.revision in (None, revision):
@@ -228,9 +222,8 @@ class Watched:
         for look in poll(self._api.client, max(limit, _CANCELLING), BRISK, what):
             is_read, is_active = self.cancel()
             # nothing comes after what has ended: workflows of one run appear one after the other
-            is_settled = look.lasts(frozenset(w.id for w in self._workflows)) >= _CANCELLED and bool(
-                newest(self._workflows)
-            )
+            is_same = look.lasts(frozenset(w.id for w in self._workflows)) >= _CANCELLED
+            is_settled = is_same and bool(newest(self._workflows))
             is_there = self._spec.starts is not None and bool(self._counted)
             if is_read and not is_active and (is_there or is_settled or ends_in_setup(self._workflows)):
                 break
@@ -256,8 +249,6 @@ class Watched:
                 told[workflow.name] = True
         return is_read, bool(active)
 
-    # To its end
-
     def follow(self, limit: float) -> None:
         """Look until the named workflow, else all, ended. States that nobody knows go on."""
         rule, what = self._spec.rule, f"what rule '{self._spec.rule}' triggered"
@@ -268,9 +259,8 @@ class Watched:
             look.tell(f"{rule}: {_listed(counted) + approve if is_read else 'could not be read just now'}")
             may_rerun = any(w.failed and w.reruns_left for w in counted)
             is_final = look.lasts("failed", is_so=may_rerun) >= RERUN or not may_rerun
-            is_whole = (
-                look.lasts(frozenset(w.id for w in self._workflows)) >= _FOLLOWED or self._spec.starts is not None
-            )
+            is_same = look.lasts(frozenset(w.id for w in self._workflows)) >= _FOLLOWED
+            is_whole = is_same or self._spec.starts is not None
             if counted and is_final and is_whole and not any(w.is_active for w in counted):
                 jobs = [self._api.jobs_not_run(w) if w.succeeded else () for w in counted]
                 skipped = ", ".join(name for names in jobs for name in names or ())
@@ -293,9 +283,6 @@ class Watched:
 
 def _listed(workflows: tuple[WorkflowState, ...]) -> str:
     return ", ".join(f"workflow {w.name}: {w.status}" for w in workflows) or "no workflow was seen"
-
-
-# Is this build itself part of the deploy?
 
 
 def drop_own_deploys(project: ProjectSlug, options: Options, services: Services, report: Report) -> None:
