@@ -143,17 +143,19 @@ class Trace(Frozen):
         nearest = max(parts, key=lambda part: (part.answer is answer, sum(p.answer is Answer.YES for p in part.parts)))
         return cls(claim, answer, nearest.reasons, span, parts, *_missing(answer, parts))
 
+    def negated(self, words: str = "") -> "Trace":
+        """The opposite claim."""
+        reasons = tuple(Reason(words + r.text, r.line) for r in self.reasons)
+        return replace(self, claim=f"not {self.claim}", answer=OPPOSITE[self.answer], reasons=reasons, parts=(self,))
+
+
+negate: Final = Trace.negated
+
 
 def _missing(answer: Answer, parts: tuple[Trace, ...]) -> tuple[tuple[Question, ...], tuple[Diagnostic, ...]]:
     """What an unknown claim needs: the first questions of its parts in order, and every problem."""
     unknown = [p for p in parts if p.answer is answer is Answer.UNKNOWN]
     return next((p.wants for p in unknown if p.wants), ()), tuple(d for p in unknown for d in p.problems)
-
-
-def negate(trace: Trace, words: str = "") -> Trace:
-    """The opposite claim."""
-    reasons = tuple(Reason(words + r.text, r.line) for r in trace.reasons)
-    return replace(trace, claim=f"not {trace.claim}", answer=OPPOSITE[trace.answer], reasons=reasons, parts=(trace,))
 
 
 class Facts(Frozen):

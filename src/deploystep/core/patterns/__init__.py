@@ -1,20 +1,15 @@
-"""Patterns for branches, tags, changed paths and other names, read as they stand in the rule file.
+"""Patterns for branches, tags, changed paths and other names: a glob, a name with `*`, or a /regex/ of the whole name.
 
-A pattern is a glob, a name with `*`, or a /regex/. There is one way to write each thing: near misses that other systems
-accept are refused with the form to write. Regexes have no backtracking features, and always mean the whole name.
+There is one way to write each thing: near misses that other systems accept are refused with the form to write.
 """
 
-from __future__ import annotations
-
 import re
+from collections.abc import Iterator
 from sys import maxunicode
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
 from deploystep.core.patterns.automaton import Chars, Kind, Node, Pattern, PatternSet, Repeat, Rows, sample
 from deploystep.core.source import Problem, clipped, shown, visible
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["Kind", "Pattern", "PatternError", "PatternSet", "Problem", "is_legal_ref", "parse"]
 
@@ -84,8 +79,6 @@ def _refuse(code: str, message: str, hint: str, offset: int, width: int) -> NoRe
     raise PatternError(Problem(code, message, hint, offset, width))
 
 
-# --- globs
-
 ANYTHING: Final = Repeat(Chars(((0, maxunicode),)), 0, None)
 _SOMETHING: Final = Repeat(ANYTHING.part, 1, None)
 _SLASH: Final = Chars.one("/")
@@ -139,8 +132,6 @@ def _check_glob(text: str, kind: Kind) -> None:
         words["after"] = ("" if after.startswith("/") or not after else "/*") + after
         _refuse("E201", what.format(**words), hint.format(**words), fault.start(), len(fault[0]))
 
-
-# --- regexes
 
 _ANY: Final = Chars.one("\n").inverted()
 _ALNUM: Final = [(ord("0"), ord("9")), (ord("A"), ord("Z")), (ord("a"), ord("z"))]

@@ -1,17 +1,13 @@
 """What can be proved about whole patterns; a search that was cut short claims nothing."""
 
-from __future__ import annotations
-
 from collections import deque
+from collections.abc import Sequence
 from sys import maxunicode
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from deploystep.core.patterns import ANYTHING, parse
 from deploystep.core.patterns.automaton import WORK, Kind, Pattern, PatternSet, Rows, automaton_of
 from deploystep.core.source import Problem, shown
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _Sets: TypeAlias = tuple[tuple[Pattern, ...], ...]
 _FOUND: Final[dict[tuple[_Sets, _Sets], str]] = {}  # the rules of a file repeat what they say
