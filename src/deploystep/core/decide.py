@@ -1,7 +1,4 @@
-"""Which rules fire for a build, and why; what cannot be known never makes one fire.
-
-Pure and three-valued (`no AND unknown = no`, `yes OR unknown = yes`). Every answer keeps its explanation as a `Trace`.
-"""
+"""Which rules fire for a build, and why: pure and three-valued, so that what cannot be known never makes one fire."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime

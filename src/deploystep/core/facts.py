@@ -1,7 +1,4 @@
-"""What a decision can depend on besides the build itself, as questions and answers, and what follows from them.
-
-Git and the API are asked only what the decision still needs: an answer is known, unavailable, or has not been asked.
-"""
+"""What a decision can depend on besides the build: questions, asked only while it needs them, and what follows."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime

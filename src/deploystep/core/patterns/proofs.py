@@ -11,11 +11,9 @@ from deploystep.core.source import Problem, shown
 
 _Sets: TypeAlias = tuple[tuple[Pattern, ...], ...]
 _FOUND: Final[dict[tuple[_Sets, _Sets], str]] = {}  # the rules of a file repeat what they say
-_PER_SEARCH: Final = 200  # what it costs to begin, for each automaton
 _SEARCH_LIMIT: Final = 200_000  # some tenths of a second; what people write takes a hundredth of it
 _FRIENDLY: Final = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_./"  # as a witness prefers them
 
-# fmt: off
 #: What no branch or tag can be called, as patterns, and what is wrong with it: the rules of `git check-ref-format` with
 #: one level allowed. No name of any kind is empty.
 _ILLEGAL: Final = {
@@ -23,8 +21,7 @@ _ILLEGAL: Final = {
     **{f"*{text}*": f"'{text}'" for text in ("~", "^", ":", "?", "[", "\\", "@{")}, r"/[\s\S]*\*[\s\S]*/": "'*'",
     "/*": "'/' at the start", "*/": "'/' at the end", "*//*": "'//'", ".*": "'.' at the start", "*/.*": "'.' after '/'",
     "*.": "'.' at the end", "*.lock": "'.lock' at the end", "*.lock/*": "'.lock' before '/'", "@": "'@' alone",
-}
-# fmt: on
+}  # fmt: skip
 FORBIDDEN: Final = {
     kind: {parse(t, Kind.NAME): words for t, words in _ILLEGAL.items() if kind is Kind.REF} for kind in Kind
 }
@@ -74,11 +71,12 @@ def find_name(all_of: _Sets, none_of: _Sets, limit: int = _SEARCH_LIMIT) -> str 
     if WORK.left <= 0 or (all_of, none_of) in _FOUND:
         return _FOUND.get((all_of, none_of))
     automata = [automaton_of(patterns) for patterns in (*all_of, *none_of)]
-    WORK.left -= _PER_SEARCH * len(automata)
+    WORK.left -= 200 * len(automata)  # what it costs to begin
     enough = max(WORK.left - limit, 0)
     wanted = len(all_of)
     # all that begins with a text which `x*` matches is matched as well
-    hopeless = [frozenset(at for at, pattern in enumerate(patterns) if _ends_open(pattern)) for patterns in none_of]
+    rows = [[pattern.node.rows if isinstance(pattern.node, Rows) else () for pattern in each] for each in none_of]
+    hopeless = [frozenset(at for at, r in enumerate(each) if len(r) == 1 and r[0][-1:] == (ANYTHING,)) for each in rows]
     steps = _steps(automata)
     queue = deque([("", [automaton.start for automaton in automata])])
     seen = set()
@@ -106,11 +104,6 @@ def find_name(all_of: _Sets, none_of: _Sets, limit: int = _SEARCH_LIMIT) -> str 
             else:
                 queue.append((text + character, following))
     return _FOUND.setdefault((all_of, none_of), "")
-
-
-def _ends_open(pattern: Pattern) -> bool:
-    node = pattern.node
-    return isinstance(node, Rows) and len(node.rows) == 1 and node.rows[0][-1:] == (ANYTHING,)
 
 
 def _steps(automata: Sequence[PatternSet]) -> dict[tuple[str, ...], str]:
