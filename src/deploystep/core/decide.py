@@ -1,7 +1,6 @@
 """Which rules fire for a build, and why: pure and three-valued, so that what cannot be known never makes one fire."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import TypeAlias
@@ -290,11 +289,7 @@ def concerns(freeze: core.Freeze, rule: core.Rule) -> bool:
 
 def holds_of(rule: core.Rule, rules: core.RuleSet, facts: Facts) -> tuple[Trace, ...]:
     """Each thing that can hold this rule back: yes where it lets it pass, no where it holds it."""
-    return (*_clock(rule, rules, facts.now), *((_required(rule, facts),) if rule.requires else ()))
-
-
-def _clock(rule: core.Rule, rules: core.RuleSet, now: datetime | None) -> Iterator[Trace]:
-    windows = rule.during.value if rule.during else ()
+    now, windows, found = facts.now, rule.during.value if rule.during else (), list[Trace]()
     freezes = [freeze for freeze in rules.freezes if concerns(freeze, rule)]
 
     def passes(claim: str, span: Span, holding: str, *, is_free: bool) -> Trace:
@@ -313,13 +308,14 @@ def _clock(rule: core.Rule, rules: core.RuleSet, now: datetime | None) -> Iterat
     if rule.during is not None:
         hours, span = " or ".join(window.text for window in windows), rule.during.span
         is_open, during = now is not None and any(window.is_open(now) for window in windows), f"during {hours}"
-        yield passes(during, span, f"outside {hours}", is_free=is_open)
+        found.append(passes(during, span, f"outside {hours}", is_free=is_open))
     for freeze in freezes:
         named = f"freeze {freeze.name}" + (f" — {freeze.reason}" if freeze.reason else "")
         is_free = now is not None and not freeze.interval.holds(now)
         trace = passes(f"not frozen by {freeze.name}", freeze.span, named, is_free=is_free)
         # that there is no freeze is not worth a word among the reasons to deploy
-        yield replace(trace, reasons=()) if is_free else trace
+        found.append(replace(trace, reasons=()) if is_free else trace)
+    return (*found, _required(rule, facts)) if rule.requires else tuple(found)
 
 
 def _required(rule: core.Rule, facts: Facts) -> Trace:

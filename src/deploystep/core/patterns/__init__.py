@@ -1,7 +1,4 @@
-"""Patterns for branches, tags, changed paths and other names: a glob, a name with `*`, or a /regex/ of the whole name.
-
-There is one way to write each thing: near misses that other systems accept are refused with the form to write.
-"""
+"""Patterns of branches, tags, changed paths and other names: globs, names with `*`, or a /regex/ of the whole name."""
 
 import re
 from collections.abc import Iterator
@@ -53,10 +50,9 @@ def parse(text: str, kind: Kind) -> Pattern:
         _refuse("E203", f"{quoted} matches only the empty text", "write /.+/ for any text", 0, len(text))
     if sure == len(sole) and len(anchors) == 1:
         # written as if it were searched for: with one anchor nobody means the text alone
-        starts = f"write {text[:-1]}.*/ for 'starts with'"
-        hint = starts if "^" in anchors else f"write /.*{text[1:]} for 'ends with'"
+        hint = f"{text[:-1]}.*/ for 'starts with'" if "^" in anchors else f"/.*{text[1:]} for 'ends with'"
         what = f"a regex must match the whole {kind.value}: {quoted} matches only {shown(sole)} itself"
-        _refuse("E205", what, hint, 0, len(text))
+        _refuse("E205", what, f"write {hint}", 0, len(text))
     return Pattern(text, kind, node)
 
 
@@ -85,7 +81,7 @@ _SLASH: Final = Chars.one("/")
 _SEGMENT: Final = Repeat(_SLASH.inverted(), 1, None)
 _REST_OF_SEGMENT: Final = Repeat(_SEGMENT.part, 0, None)
 _SEGMENTS_ABOVE: Final = Repeat(Rows(((_SEGMENT, _SLASH),)), 0, None)
-#: What is refused, as a regex; what is wrong with it; and what to write instead.
+#: Near misses that other systems accept, as a regex; what is wrong with each; and the one way to write it.
 _GLOB_FAULTS: Final = (
     (r"\A!", "patterns are not negated with ! in {text}",
      "name what to leave out under unless: or ignore:, or write \\! for the character itself"),
