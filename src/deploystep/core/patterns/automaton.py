@@ -9,9 +9,6 @@ from typing import Final, NamedTuple, TypeAlias
 
 from deploystep.core.frozen import Frozen
 
-_PER_NUMBER: Final = 5  # what it costs to build the automaton, beside a member looked at
-_REMEMBERED: Final = 1_000_000  # members of states, in one automaton
-
 
 class Kind(Enum):
     """What a pattern is for, which decides how it is read."""
@@ -171,7 +168,7 @@ class PatternSet:
     Equal beginnings share numbers, which is sound: what leads to a number is settled when `_append` returns it.
     """
 
-    def __init__(self, patterns: Iterable[Pattern], most: int = _REMEMBERED) -> None:
+    def __init__(self, patterns: Iterable[Pattern], most: int = 1_000_000) -> None:
         self.patterns = tuple(patterns)
         self._sets: list[list[tuple[Chars, int]]] = [[]]
         self._jumps: list[list[int]] = [[]]  # ways that take no character
@@ -180,9 +177,9 @@ class PatternSet:
         for label, pattern in enumerate(self.patterns):
             self._labels.setdefault(self._append(0, pattern.node), []).append(label)
         self._shared.clear()
-        WORK.left -= _PER_NUMBER * len(self._jumps)
+        WORK.left -= 5 * len(self._jumps)  # what it costs to build a number, beside a member looked at
         self.alphabet = Alphabet(chars for ways in self._sets for chars, _ in ways)
-        self._room = self._most = most
+        self._room = self._most = most  # members of states that are remembered
         self._states: dict[frozenset[int], State] = {}
         # where a member's edges lead, by symbol: many states have the same member
         self._steps: dict[str, dict[int, frozenset[int]]] = {}

@@ -11,7 +11,6 @@ from deploystep.core.source import Problem, shown
 
 _Sets: TypeAlias = tuple[tuple[Pattern, ...], ...]
 _FOUND: Final[dict[tuple[_Sets, _Sets], str]] = {}  # the rules of a file repeat what they say
-_SEARCH_LIMIT: Final = 200_000  # some tenths of a second; what people write takes a hundredth of it
 _FRIENDLY: Final = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_./"  # as a witness prefers them
 
 #: What no branch or tag can be called, as patterns, and what is wrong with it: the rules of `git check-ref-format` with
@@ -62,11 +61,12 @@ def why_no_ref(pattern: Pattern, noun: str) -> Problem | None:
     return Problem("E207", message, "", 0, len(pattern.text))
 
 
-def find_name(all_of: _Sets, none_of: _Sets, limit: int = _SEARCH_LIMIT) -> str | None:
+def find_name(all_of: _Sets, none_of: _Sets, limit: int = 200_000) -> str | None:
     """Search for a short and friendly text that each of `all_of` matches and none of `none_of`.
 
-    The empty text, which is no name, is the proof that there is none; None: cut short, by `limit` or what is left for
-    the file. A tuple of patterns matches what one of them does. The product of the automata is searched breadth-first.
+    The empty text, which is no name, is the proof that there is none; None: cut short, by what is left for the file or
+    by `limit`: some tenths of a second, of which people's patterns take a hundredth. A tuple of patterns matches what
+    one of them does. The product of the automata is searched breadth-first.
     """
     if WORK.left <= 0 or (all_of, none_of) in _FOUND:
         return _FOUND.get((all_of, none_of))
