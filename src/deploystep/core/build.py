@@ -181,7 +181,8 @@ class BuildContext(Frozen):
         problems += [f"{name} is {variables[name]!r}: expected a whole number" for name in wrong]
         index, total, build_num, request = numbers.values()
         node = ParallelNode(index or 0, 1 if total is None else total)
-        claims = _claims(variables, problems)
+        token = variables.first(("CIRCLE_OIDC_TOKEN", "CIRCLE_OIDC_TOKEN_V2"))
+        claims = _claims(token, problems) if token else {}
         ids = {_uuid(variables.get("CIRCLE_PROJECT_ID")), _uuid(claims.get("project-id"))} - {None}
         origin = claims["vcs-origin"] if isinstance(claims.get("vcs-origin"), str) else None
         requests = _pull_requests(variables, origin, problems)
@@ -245,10 +246,7 @@ def _pull_requests(variables: Variables, origin: str | None, problems: list[str]
     return numbers
 
 
-def _claims(variables: Variables, problems: list[str]) -> Mapping[str, Any]:
-    token = variables.first(("CIRCLE_OIDC_TOKEN", "CIRCLE_OIDC_TOKEN_V2"))
-    if token is None:
-        return {}
+def _claims(token: str, problems: list[str]) -> Mapping[str, Any]:
     import base64  # noqa: PLC0415 - not every build has a token with claims
     import json  # noqa: PLC0415 - as above
 

@@ -4,7 +4,6 @@ E is an error in the rule file, P a fault between the rules and the project's co
 learned, W something suspicious, C a case that failed. Codes keep their meaning: a number that is gone is not used again.
 """
 
-from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 
@@ -131,9 +130,7 @@ W702 | a required job that is not in the workflow of the step, or does not run t
 W705 | a path pattern that matches no file | misspelt, or the files were moved | correct the path
 """
 
-CODES: Final[Mapping[str, Code]] = {
-    code: Code(*rest) for code, *rest in (row.split(" | ") for row in _ROWS.strip().split("\n"))
-}
+CODES: Final = {code: Code(*rest) for code, *rest in (row.split(" | ") for row in _ROWS.strip().split("\n"))}
 #: Those that a rule or a file may switch off: nothing about them keeps the file from being used.
 IGNORABLE: Final = frozenset(code for code in CODES if code[0] in "PW")
 

@@ -1,30 +1,13 @@
-"""Which rules fire for a build, and why. If somebody asks "why did it deploy?", this is the file to read.
+"""Which rules fire for a build, and why: pure and three-valued, so that what cannot be known never makes one fire."""
 
-Pure and three-valued: what cannot be known never makes a rule fire (`no AND unknown = no`, `yes OR unknown = yes`).
-Every answer keeps its own explanation as a `Trace`.
-"""
-
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import TypeAlias
 
 from deploystep.core import rules as core
 from deploystep.core.build import FORK_VARIABLES, URLS_OF_REQUESTS, BuildContext
-from deploystep.core.facts import (
-    Answer,
-    AuthorOf,
-    Facts,
-    IsMergedInto,
-    JobsOf,
-    Known,
-    MessageOf,
-    Question,
-    Reason,
-    Trace,
-    negate,
-)  # fmt: skip
+from deploystep.core.facts import Answer, AuthorOf, Facts, IsMergedInto, JobsOf, Known, MessageOf, Question, Trace
 from deploystep.core.frozen import Frozen, replace
 from deploystep.core.parameters import PUBLIC_VARIABLES
 from deploystep.core.patterns import Pattern, PatternSet
@@ -91,33 +74,32 @@ def decide(rules: core.RuleSet, facts: Facts) -> Decision:
     def stopped(guard: core.Guard) -> Trace:
         name = f"never {guard.name or ''}".rstrip()
         held = condition("when", guard.when, facts, index, stops=True)
-        reasons = tuple(Reason(f"{name} — {guard.reason or r.text}", r.line) for r in held.reasons)
-        return negate(Trace(name, held.answer, reasons, guard.span, (held,), held.wants, held.problems))
+        reasons = tuple(replace(r, text=f"{name} — {guard.reason or r.text}") for r in held.reasons)
+        return replace(held, claim=name, reasons=reasons, span=guard.span, parts=(held,)).negated()
 
     guards = tuple(map(stopped, rules.never))
-    return Decision(tuple(_judge(rule, rules, guards, facts, index) for rule in rules.rules))
 
+    def judged(rule: core.Rule) -> Judgement:
+        """First whether the rule is for this build, then what holds it back; the latter is asked only if it matters."""
+        when = condition("when", rule.when, facts, index)
+        parts = (*guards, when)
+        if rule.unless:
+            parts += (condition("unless", rule.unless, facts, index, stops=True).negated("unless: "),)
+        meant = Trace.all_of(f"rule {rule.name.value}", parts, rule.span)
+        holds = holds_of(rule, rules, facts) if meant.answer is not Answer.NO else ()
+        held = tuple(r for h in holds if h.answer is Answer.NO for r in h.reasons)
+        whole = Trace.all_of(meant.claim, (*parts, *holds), rule.span)
+        # what is not known of the rule itself is asked first: a rule that is not meant is not held
+        if held and meant.wants:
+            return Judgement(rule, Verdict.UNKNOWN, replace(meant, parts=whole.parts, problems=()))
+        if held:
+            return Judgement(rule, Verdict.HELD, replace(whole, reasons=held))
+        if whole.answer is Answer.YES:
+            fires = replace(whole, reasons=(*when.reasons, *(r for h in holds for r in h.reasons)))
+            return Judgement(rule, Verdict.FIRE, fires)
+        return Judgement(rule, Verdict(whole.answer.value), whole)
 
-def _judge(
-    rule: core.Rule, rules: core.RuleSet, guards: tuple[Trace, ...], facts: Facts, index: "PathIndex"
-) -> Judgement:
-    """First whether the rule is for this build, then what holds it back; the latter is asked only if it matters."""
-    when = condition("when", rule.when, facts, index)
-    parts = (*guards, when)
-    if rule.unless:
-        parts += (negate(condition("unless", rule.unless, facts, index, stops=True), "unless: "),)
-    meant = Trace.all_of(f"rule {rule.name.value}", parts, rule.span)
-    holds = holds_of(rule, rules, facts) if meant.answer is not Answer.NO else ()
-    held = tuple(r for h in holds if h.answer is Answer.NO for r in h.reasons)
-    whole = Trace.all_of(meant.claim, (*parts, *holds), rule.span)
-    # what is not known of the rule itself is asked first: a rule that is not meant is not held
-    if held and meant.wants:
-        return Judgement(rule, Verdict.UNKNOWN, replace(meant, parts=whole.parts, problems=()))
-    if held:
-        return Judgement(rule, Verdict.HELD, replace(whole, reasons=held))
-    if whole.answer is Answer.YES:
-        whole = replace(whole, reasons=(*when.reasons, *(r for h in holds for r in h.reasons)))
-    return Judgement(rule, Verdict.FIRE if whole.answer is Answer.YES else Verdict(whole.answer.value), whole)
+    return Decision(tuple(map(judged, rules.rules)))
 
 
 def condition(
@@ -134,9 +116,6 @@ def condition(
             parts.insert(0, refused if fork else _unclear_fork("fork false", one.span, facts.build))
         alternatives.append(Trace.all_of("all of", tuple(parts), one.span))
     return Trace.any_of(claim, tuple(alternatives), written.span)
-
-
-# --- one matcher
 
 
 def cost(matcher: core.Matcher) -> int:
@@ -241,18 +220,13 @@ def _merged_into(branch: Spanned[str], facts: Facts) -> Trace:
     return facts.told(claim, IsMergedInto(branch.value), branch.span, tell)
 
 
-# --- path filters: which changed files count, found for all rules at once
-#
-# A thousand rules with their patterns would each walk through a hundred thousand files. Instead all patterns go into
-# one automaton that reads each file once. Files that match the same patterns are alike, and are looked at together.
-
 #: What makes files count: they match one of the first patterns (if there are any), and none of the second.
 _Filter: TypeAlias = tuple[frozenset[Pattern], frozenset[Pattern]]
 _Counts: TypeAlias = Mapping[_Filter, tuple[int, str]]
 
 
 class PathIndex:
-    """The path matchers of a rule set, used together. It keeps what it has found, and otherwise never changes."""
+    """The path matchers of a rule set, used together: a thousand rules would each walk through all the files."""
 
     def __init__(self, matchers: Iterable[core.Matcher]) -> None:
         self._filters = tuple(dict.fromkeys(_filter(m) for m in matchers if isinstance(m, core.PathsChanged)))
@@ -307,9 +281,6 @@ def _paths(matcher: core.PathsChanged, facts: Facts, index: PathIndex) -> Trace:
     return facts.told(claim, matcher.since, span, tell)
 
 
-# --- what holds a rule back: the clock, a freeze, a job that has not succeeded
-
-
 def concerns(freeze: core.Freeze, rule: core.Rule) -> bool:
     """Whether a freeze is about this rule."""
     environment = rule.environment.value if rule.environment else None
@@ -318,19 +289,15 @@ def concerns(freeze: core.Freeze, rule: core.Rule) -> bool:
 
 def holds_of(rule: core.Rule, rules: core.RuleSet, facts: Facts) -> tuple[Trace, ...]:
     """Each thing that can hold this rule back: yes where it lets it pass, no where it holds it."""
-    return (*_clock(rule, rules, facts.now), *((_required(rule, facts),) if rule.requires else ()))
-
-
-def _clock(rule: core.Rule, rules: core.RuleSet, now: datetime | None) -> Iterator[Trace]:
-    windows = rule.during.value if rule.during else ()
+    now, windows, found = facts.now, rule.during.value if rule.during else (), list[Trace]()
     freezes = [freeze for freeze in rules.freezes if concerns(freeze, rule)]
 
-    def passes(claim: str, span: Span, holding: str, *, is_free: bool, reasons: tuple[Reason, ...] = ()) -> Trace:
+    def passes(claim: str, span: Span, holding: str, *, is_free: bool) -> Trace:
         if now is None:
             problem = Diagnostic("U104", "the rule asks the time", span, "add now: to given", Severity.UNDECIDED)
             return Trace.unknown(claim, problem)
         if is_free:
-            return Trace(claim, Answer.YES, reasons, span)
+            return Trace.known(claim, claim, span, holds=True)
         opening = next_opening(now, windows, tuple(freeze.interval for freeze in freezes))
         until = "held until further notice: no opening was found"
         if opening is not None:
@@ -341,11 +308,14 @@ def _clock(rule: core.Rule, rules: core.RuleSet, now: datetime | None) -> Iterat
     if rule.during is not None:
         hours, span = " or ".join(window.text for window in windows), rule.during.span
         is_open, during = now is not None and any(window.is_open(now) for window in windows), f"during {hours}"
-        yield passes(during, span, f"outside {hours}", is_free=is_open, reasons=(Reason(during, span.line),))
-    for freeze in freezes:  # that there is no freeze is not worth a word among the reasons to deploy
+        found.append(passes(during, span, f"outside {hours}", is_free=is_open))
+    for freeze in freezes:
         named = f"freeze {freeze.name}" + (f" — {freeze.reason}" if freeze.reason else "")
         is_free = now is not None and not freeze.interval.holds(now)
-        yield passes(f"not frozen by {freeze.name}", freeze.span, named, is_free=is_free)
+        trace = passes(f"not frozen by {freeze.name}", freeze.span, named, is_free=is_free)
+        # that there is no freeze is not worth a word among the reasons to deploy
+        found.append(replace(trace, reasons=()) if is_free else trace)
+    return (*found, _required(rule, facts)) if rule.requires else tuple(found)
 
 
 def _required(rule: core.Rule, facts: Facts) -> Trace:
@@ -367,8 +337,8 @@ def _required(rule: core.Rule, facts: Facts) -> Trace:
     def tell(known: Known[Mapping[str, str]]) -> Trace:
         parts = tuple(job(each, known.value) for each in rule.requires)
         lacking = tuple(reason for part in parts if part.answer is not Answer.YES for reason in part.reasons)
-        passed = Reason("requires " + " ".join(f"{name} ✓" for name in names), span.line)
-        return replace(Trace.all_of(claim, parts, span), reasons=lacking or (passed,))
+        passed = Trace.known(claim, "requires " + " ".join(f"{name} ✓" for name in names), span, holds=True)
+        return replace(Trace.all_of(claim, parts, span), reasons=lacking or passed.reasons)
 
     return facts.told(claim, JobsOf(), span, tell)
 

@@ -14,7 +14,6 @@ from deploystep.core.build import Branch, BuildContext, ProjectSlug, Tag
 from deploystep.core.decide import match
 from deploystep.core.facts import Answer, Facts
 from deploystep.core.frozen import Frozen
-from deploystep.core.parameters import Scalar, Template
 from deploystep.core.rules import ApiVersion, Deploy, Matcher, NameIs, Rule, RuleSet
 from deploystep.core.source import Diagnostic, clipped
 
@@ -33,7 +32,7 @@ class TriggerSpec(Frozen):
     definition: str | None
     job: str | None
     workflow: str | None
-    parameters: Mapping[str, Scalar]
+    parameters: Mapping[str, fill.Scalar]
     key: str | None = None  # the deploy key, where a parameter carries it
     sharing: tuple[str, ...] = ()  # the other rules that may start the same workflow in a build of this ref
     own_variables: tuple[str, ...] = ()  # those outside CIRCLE_* that the parameters use
@@ -104,13 +103,13 @@ def api_ref(build: BuildContext) -> Branch | Tag:
     return build.ref
 
 
-def filled(rule: Rule, build: BuildContext, key: str, problems: list[Diagnostic]) -> Mapping[str, Scalar]:
+def filled(rule: Rule, build: BuildContext, key: str, problems: list[Diagnostic]) -> Mapping[str, fill.Scalar]:
     """The parameters with the values of this build; what is wrong with them is added to `problems`."""
     known = fill.values_of(build, rule.name.value, rule.environment.value if rule.environment else None, key)
-    values: dict[str, Scalar] = {}
+    values: dict[str, fill.Scalar] = {}
     for parameter in rule.sends.parameters if rule.sends else ():
         name, template, span = parameter.key.value, parameter.value.value, parameter.value.span
-        if not isinstance(template, Template):
+        if not isinstance(template, fill.Template):
             values[name] = template
             continue
         for wanted in (reference.name for reference in template.references):
@@ -169,7 +168,7 @@ def deploy_key(
         words += [named.value if named else "" for named in (sent.job, sent.workflow)]
         for parameter in sent.parameters:
             value = parameter.value.value
-            text = f"text {value.text}" if isinstance(value, Template) else f"{type(value).__name__} {value}"
+            text = f"text {value.text}" if isinstance(value, fill.Template) else f"{type(value).__name__} {value}"
             words += [parameter.key.value, text]
     for variable in sorted(own_variables(sent) | ({"CIRCLE_JOB"} & _names(sent))):
         words += [variable, build.variables.get(variable) or ""]
@@ -199,7 +198,7 @@ def own_variables(deploy: Deploy | None) -> frozenset[str]:
 
 def _names(deploy: Deploy | None) -> frozenset[str]:
     values = (parameter.value.value for parameter in (deploy.parameters if deploy else ()))
-    return frozenset(r.name for value in values if isinstance(value, Template) for r in value.references)
+    return frozenset(r.name for value in values if isinstance(value, fill.Template) for r in value.references)
 
 
 class Outcome(Enum):

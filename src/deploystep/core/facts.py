@@ -1,7 +1,4 @@
-"""What a decision can depend on besides the build itself, as questions and answers, and what follows from them.
-
-Git and the API are asked only what the decision still needs: an answer is known, unavailable, or has not been asked.
-"""
+"""What a decision can depend on besides the build: questions, asked only while it needs them, and what follows."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -143,17 +140,19 @@ class Trace(Frozen):
         nearest = max(parts, key=lambda part: (part.answer is answer, sum(p.answer is Answer.YES for p in part.parts)))
         return cls(claim, answer, nearest.reasons, span, parts, *_missing(answer, parts))
 
+    def negated(self, words: str = "") -> "Trace":
+        """The opposite claim."""
+        reasons = tuple(Reason(words + r.text, r.line) for r in self.reasons)
+        return replace(self, claim=f"not {self.claim}", answer=OPPOSITE[self.answer], reasons=reasons, parts=(self,))
+
+
+negate: Final = Trace.negated
+
 
 def _missing(answer: Answer, parts: tuple[Trace, ...]) -> tuple[tuple[Question, ...], tuple[Diagnostic, ...]]:
     """What an unknown claim needs: the first questions of its parts in order, and every problem."""
     unknown = [p for p in parts if p.answer is answer is Answer.UNKNOWN]
     return next((p.wants for p in unknown if p.wants), ()), tuple(d for p in unknown for d in p.problems)
-
-
-def negate(trace: Trace, words: str = "") -> Trace:
-    """The opposite claim."""
-    reasons = tuple(Reason(words + r.text, r.line) for r in trace.reasons)
-    return replace(trace, claim=f"not {trace.claim}", answer=OPPOSITE[trace.answer], reasons=reasons, parts=(trace,))
 
 
 class Facts(Frozen):

@@ -1,7 +1,6 @@
-"""Frozen values: as `@dataclass(frozen=True, slots=True)`, which compiles six methods for each class.
+"""Frozen values: as `@dataclass(frozen=True, slots=True)`, with closures where that compiles six methods a class.
 
-For a hundred classes that takes longer than a step that finds nothing to do. Here they are closures, and only what is
-used is offered: no field is inherited.
+For a hundred classes that takes longer than a step that finds nothing to do. No field is inherited.
 """
 
 from operator import attrgetter

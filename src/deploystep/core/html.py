@@ -8,8 +8,6 @@ from typing import Final, TypeAlias
 from deploystep.core.frozen import Frozen
 from deploystep.core.source import visible
 
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-
 
 class Element(Frozen):
     """An element of a page; a child that is a text is shown as it is, whatever it holds."""
@@ -57,24 +55,21 @@ def scrolled(label: str, wide: Element) -> Element:
 
 def page(title: str, *body: Node, mask: Callable[[str], str] = str) -> str:
     """A whole document; `mask` is applied to each text and attribute, before anything else, to hide secrets in them."""
-    head = (
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="referrer", content="no-referrer"),
-        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        element("title", title),
-    )
 
     def markup(node: Node) -> str:
         if isinstance(node, str):  # nothing in it is markup, invisible or turned around; lines and tabs stay
             return escape(re.sub(r"[^\n\t]+", lambda part: visible(part[0]), mask(node)))
         start = node.tag + "".join(f' {name}="{markup(value)}"' for name, value in node.attributes)
-        return f"<{start}>" if node.tag == "meta" else f"<{start}>{''.join(map(markup, node.children))}</{node.tag}>"
+        return f"<{start}>{''.join(map(markup, node.children))}</{node.tag}>"
 
-    parts, main = "".join(map(markup, head)), markup(element("main", element("h1", title), *body))
-    return f'<!doctype html>\n<html lang="en"><head>{parts}<style>{STYLE}</style></head><body>{main}</body></html>\n'
+    named, main = markup(element("title", title)), markup(element("main", element("h1", title), *body))
+    return f"{_BEGIN}{named}<style>{STYLE}</style></head><body>{main}</body></html>\n"
 
 
+_BEGIN: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">\
+<meta name="referrer" content="no-referrer"><meta http-equiv="Content-Security-Policy" content="default-src \
+&#x27;none&#x27;; style-src &#x27;unsafe-inline&#x27;; base-uri &#x27;none&#x27;; form-action &#x27;none&#x27;">"""
 STYLE: Final = """
 :root{color-scheme:light dark;--soft:#545e6d;--edge:#d3d9e1;--panel:#f4f6f9;--fire:#0a6638;--held:#7d4a00;
 --open:#6337a0;--bad:#a81f18}

@@ -3,10 +3,9 @@
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Final
 
 #: What `gate` adds where it has a command.
-NOT_EXECUTED: "Final" = ": the command is not executed"
+NOT_EXECUTED = ": the command is not executed"
 
 
 def other_node(environ: "Mapping[str, str]") -> "str | None":

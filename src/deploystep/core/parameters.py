@@ -1,7 +1,4 @@
-"""Parameters of a deploy: texts with `${…}`, filled in from the build; names are a closed list.
-
-Limits: CircleCI docs, "Pipeline values and parameters" (100 parameters, key 128, value 512 characters).
-"""
+"""Parameters of a deploy: texts with `${…}`, filled in from the build; names are a closed list."""
 
 import re
 from collections.abc import Mapping
@@ -11,8 +8,8 @@ from deploystep.core.build import BuildContext
 from deploystep.core.frozen import Frozen
 from deploystep.core.source import Problem
 
-MAX_PARAMETERS: Final = 100
-MAX_VALUE: Final = 512
+MAX_PARAMETERS: Final = 100  # CircleCI docs, "Pipeline values and parameters"; a key has 128 characters
+MAX_VALUE: Final = 512  # characters
 MAX_SLUG: Final = 40
 
 #: Public built-in variables that a parameter may name. The OIDC tokens and CircleCI's internals are not here.
@@ -29,10 +26,9 @@ PUBLIC_VARIABLES: Final = frozenset({
 TOKEN_VARIABLES: Final = ("CIRCLE_TOKEN", "CIRCLE_API_USER_TOKEN", "CIRCLE_API_TOKEN", "CIRCLECI_TOKEN")
 
 #: Variables that no rule may read or send: tokens, and what CircleCI keeps for itself.
-SECRET_VARIABLES: Final = frozenset({
-    *TOKEN_VARIABLES, "CIRCLE_OIDC_TOKEN", "CIRCLE_OIDC_TOKEN_V2", "CIRCLE_INTERNAL_TASK_DATA",
-    "CIRCLE_CONTINUATION_KEY",
-})  # fmt: skip
+SECRET_VARIABLES: Final = frozenset(TOKEN_VARIABLES) | {
+    "CIRCLE_OIDC_TOKEN", "CIRCLE_OIDC_TOKEN_V2", "CIRCLE_INTERNAL_TASK_DATA", "CIRCLE_CONTINUATION_KEY",
+}  # fmt: skip
 
 #: What a text must not hold, where none before it fits: a regex, code, message and hint with the NAME behind a $.
 _FAULTS: Final = (
@@ -90,25 +86,16 @@ def is_variable(name: str) -> bool:
 
 
 #: Derived names, in the order in which `values_of` gives them.
-DERIVED: Final = (
-    "sha.short", "branch.slug", "pr.number", "tag.version", "rule.name", "rule.environment", "deploy.key",
-)  # fmt: skip
+DERIVED: Final = "sha.short", "branch.slug", "pr.number", "tag.version", "rule.name", "rule.environment", "deploy.key"
 
 
 def values_of(build: BuildContext, rule: str, environment: str | None, key: str) -> Mapping[str, str | None]:
     """What each `${name}` stands for in this build, for a rule and its deploy key; None or absent where it is unset."""
-    branch, request, version = build.branch, build.pull_request, re.sub(r"\Av(?=[0-9])", "", build.tag or "")
-    derived = (
-        build.revision[:7], slug(branch) if branch else None, None if request is None else str(request), version,
-        rule, environment, key,
-    )  # fmt: skip
+    branch, tag, sha, request = build.branch, build.tag, build.revision, build.pull_request
+    version, number = re.sub(r"\Av(?=[0-9])", "", tag or ""), None if request is None else str(request)
+    derived = (sha[:7], slug(branch) if branch else None, number, version, rule, environment, key)
     # the build's own facts win over the raw variables, so that a dry run with options shows what a run sends
-    own = {
-        "CIRCLE_BRANCH": branch,
-        "CIRCLE_TAG": build.tag,
-        "CIRCLE_SHA1": build.revision,
-        "CIRCLE_USERNAME": build.user,
-    }
+    own = {"CIRCLE_BRANCH": branch, "CIRCLE_TAG": tag, "CIRCLE_SHA1": sha, "CIRCLE_USERNAME": build.user}
     return {**build.variables, **own, **dict(zip(DERIVED, derived, strict=True))}
 
 

@@ -1,7 +1,4 @@
-"""Runs of CircleCI (pipelines of API v2) as they are seen; a job of API v1.1 is one with one workflow of its name.
-
-States are CircleCI's own words (v2 OpenAPI, Workflow.status and Job.status); one that is not known here goes on.
-"""
+"""Runs of CircleCI (pipelines of API v2) as they are seen; a job of API v1.1 is one with one workflow of its name."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -10,6 +7,7 @@ from typing import ClassVar, Final
 from deploystep.core.build import Branch, Tag
 from deploystep.core.frozen import Frozen
 
+# States in CircleCI's own words (v2 OpenAPI, Workflow.status and Job.status); one that is not known here goes on.
 #: Ended without having run at all.
 NEVER_RAN: Final = frozenset({"error", "canceled", "not_run", "unauthorized"})
 _ENDED_BADLY: Final = NEVER_RAN | {"failed", "infrastructure_fail", "timedout", "terminated-unknown"}

@@ -39,8 +39,6 @@ class Secret:
     def __repr__(self) -> str:
         return MASK
 
-    __str__ = __repr__
-
 
 class Address(Frozen):
     """An API host: scheme and authority, no path."""

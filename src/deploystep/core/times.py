@@ -1,7 +1,4 @@
-"""Times: moments as people write them, windows and freezes, on the local clock: daylight saving shifts no window.
-
-Moments are compared in UTC: Python compares two of the same zone by what the clock shows, which is wrong twice a year.
-"""
+"""Times: moments as people write them, windows and freezes, on the local clock: daylight saving shifts no window."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -13,7 +10,6 @@ from deploystep.core.frozen import Frozen
 from deploystep.core.source import shown
 
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_LONGEST_WAIT: Final = 15 * 24 * 60  # for the one hour of a week, where the clock skips it next week
 
 
 class UnknownZone(ValueError):
@@ -98,25 +94,24 @@ def read_window(text: str, default: tzinfo) -> Window:
 class Interval(Frozen):
     """From a moment in UTC, included, until another, not included."""
 
-    begins: datetime
+    begins: datetime  # in UTC: Python compares two of one zone by what the clock shows, which is wrong twice a year
     ends: datetime
 
     @classmethod
     def between(cls, start: datetime, end: datetime) -> "Interval":
         """The longer one, where a clock that is changed shows one of them twice, or not at all."""
-        return cls(min(_utc(start, 0), _utc(start, 1)), max(_utc(end, 0), _utc(end, 1)))
+
+        def utc(moment: datetime, fold: int) -> datetime:
+            try:
+                return moment.replace(fold=fold).astimezone(timezone.utc)
+            except OverflowError:  # the ends of the calendar, which mean `always`, stay where they are in every zone
+                return moment.replace(tzinfo=timezone.utc)
+
+        return cls(min(utc(start, 0), utc(start, 1)), max(utc(end, 0), utc(end, 1)))
 
     def holds(self, moment: datetime) -> bool:
         """Whether this moment is inside."""
         return self.begins <= moment.astimezone(timezone.utc) < self.ends
-
-
-def _utc(moment: datetime, fold: int) -> datetime:
-    """A moment in UTC, in one of its readings: the clock may show it twice, or not at all."""
-    try:
-        return moment.replace(fold=fold).astimezone(timezone.utc)
-    except OverflowError:  # the ends of the calendar, which mean `always`, stay where they are in every zone
-        return moment.replace(tzinfo=timezone.utc)
 
 
 def next_opening(moment: datetime, windows: tuple[Window, ...], freezes: tuple[Interval, ...]) -> datetime | None:
@@ -142,8 +137,9 @@ def next_change(moment: datetime, windows: Iterable[Window], freezes: Iterable[I
 def _changed_minute(window: Window, before: datetime) -> datetime | None:
     """The first minute after one at which the window is what it is not then: open or closed."""
     was_open = window.is_open(before)
-    # each is looked at: a clock that is put forward can jump inside, and one that is put back can return there
-    later = (before + timedelta(minutes=n) for n in range(1, _LONGEST_WAIT))
+    # each is looked at: a clock that is put forward can jump inside, and one that is put back can return there;
+    # for over two weeks: the one hour of a week may be the one that the clock skips next week
+    later = (before + timedelta(minutes=n) for n in range(1, 15 * 24 * 60))
     return next((minute for minute in later if window.is_open(minute) is not was_open), None)
 
 

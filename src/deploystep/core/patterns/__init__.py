@@ -1,20 +1,12 @@
-"""Patterns for branches, tags, changed paths and other names, read as they stand in the rule file.
-
-A pattern is a glob, a name with `*`, or a /regex/. There is one way to write each thing: near misses that other systems
-accept are refused with the form to write. Regexes have no backtracking features, and always mean the whole name.
-"""
-
-from __future__ import annotations
+"""Patterns of branches, tags, changed paths and other names: globs, names with `*`, or a /regex/ of the whole name."""
 
 import re
+from collections.abc import Iterator
 from sys import maxunicode
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
 from deploystep.core.patterns.automaton import Chars, Kind, Node, Pattern, PatternSet, Repeat, Rows, sample
 from deploystep.core.source import Problem, clipped, shown, visible
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["Kind", "Pattern", "PatternError", "PatternSet", "Problem", "is_legal_ref", "parse"]
 
@@ -58,10 +50,9 @@ def parse(text: str, kind: Kind) -> Pattern:
         _refuse("E203", f"{quoted} matches only the empty text", "write /.+/ for any text", 0, len(text))
     if sure == len(sole) and len(anchors) == 1:
         # written as if it were searched for: with one anchor nobody means the text alone
-        starts = f"write {text[:-1]}.*/ for 'starts with'"
-        hint = starts if "^" in anchors else f"write /.*{text[1:]} for 'ends with'"
+        hint = f"{text[:-1]}.*/ for 'starts with'" if "^" in anchors else f"/.*{text[1:]} for 'ends with'"
         what = f"a regex must match the whole {kind.value}: {quoted} matches only {shown(sole)} itself"
-        _refuse("E205", what, hint, 0, len(text))
+        _refuse("E205", what, f"write {hint}", 0, len(text))
     return Pattern(text, kind, node)
 
 
@@ -84,15 +75,13 @@ def _refuse(code: str, message: str, hint: str, offset: int, width: int) -> NoRe
     raise PatternError(Problem(code, message, hint, offset, width))
 
 
-# --- globs
-
 ANYTHING: Final = Repeat(Chars(((0, maxunicode),)), 0, None)
 _SOMETHING: Final = Repeat(ANYTHING.part, 1, None)
 _SLASH: Final = Chars.one("/")
 _SEGMENT: Final = Repeat(_SLASH.inverted(), 1, None)
 _REST_OF_SEGMENT: Final = Repeat(_SEGMENT.part, 0, None)
 _SEGMENTS_ABOVE: Final = Repeat(Rows(((_SEGMENT, _SLASH),)), 0, None)
-#: What is refused, as a regex; what is wrong with it; and what to write instead.
+#: Near misses that other systems accept, as a regex; what is wrong with each; and the one way to write it.
 _GLOB_FAULTS: Final = (
     (r"\A!", "patterns are not negated with ! in {text}",
      "name what to leave out under unless: or ignore:, or write \\! for the character itself"),
@@ -139,8 +128,6 @@ def _check_glob(text: str, kind: Kind) -> None:
         words["after"] = ("" if after.startswith("/") or not after else "/*") + after
         _refuse("E201", what.format(**words), hint.format(**words), fault.start(), len(fault[0]))
 
-
-# --- regexes
 
 _ANY: Final = Chars.one("\n").inverted()
 _ALNUM: Final = [(ord("0"), ord("9")), (ord("A"), ord("Z")), (ord("a"), ord("z"))]

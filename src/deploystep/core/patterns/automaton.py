@@ -1,20 +1,13 @@
 """Patterns and what they match, found in time linear in the text: by automata over intervals of code points."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from functools import lru_cache, reduce
 from itertools import accumulate
 from sys import maxunicode
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from deploystep.core.frozen import Frozen
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-_PER_NUMBER: Final = 5  # what it costs to build the automaton, beside a member looked at
-_REMEMBERED: Final = 1_000_000  # members of states, in one automaton
 
 
 class Kind(Enum):
@@ -31,7 +24,7 @@ class Chars(Frozen):
     ranges: tuple[tuple[int, int], ...]
 
     @classmethod
-    def of(cls, ranges: Iterable[tuple[int, int]]) -> Chars:
+    def of(cls, ranges: Iterable[tuple[int, int]]) -> "Chars":
         """Merge intervals given in any order."""
         merged: list[tuple[int, int]] = []
         for low, high in sorted(ranges):
@@ -42,11 +35,11 @@ class Chars(Frozen):
 
     @staticmethod
     @lru_cache(maxsize=512)
-    def one(character: str) -> Chars:
+    def one(character: str) -> "Chars":
         """Match this character alone."""
         return Chars(((ord(character), ord(character)),))
 
-    def inverted(self) -> Chars:
+    def inverted(self) -> "Chars":
         """Match every other character."""
         before = [0, *(high + 1 for _, high in self.ranges)]
         after = [*(low - 1 for low, _ in self.ranges), maxunicode]
@@ -60,13 +53,13 @@ class Chars(Frozen):
 class Rows(Frozen):
     """Any one of some rows, of which there is at least one; the parts of a row follow one another."""
 
-    rows: tuple[tuple[Node, ...], ...]
+    rows: tuple[tuple["Node", ...], ...]
 
 
 class Repeat(Frozen):
     """The part at least `low` and at most `high` times; without `high` there is no upper limit."""
 
-    part: Node
+    part: "Node"
     low: int
     high: int | None
 
@@ -165,7 +158,7 @@ class State(NamedTuple):
 
     members: frozenset[int]
     labels: frozenset[int]  # the patterns that match the text as it is
-    moves: dict[str, State]
+    moves: dict[str, "State"]
 
 
 class PatternSet:
@@ -175,7 +168,7 @@ class PatternSet:
     Equal beginnings share numbers, which is sound: what leads to a number is settled when `_append` returns it.
     """
 
-    def __init__(self, patterns: Iterable[Pattern], most: int = _REMEMBERED) -> None:
+    def __init__(self, patterns: Iterable[Pattern], most: int = 1_000_000) -> None:
         self.patterns = tuple(patterns)
         self._sets: list[list[tuple[Chars, int]]] = [[]]
         self._jumps: list[list[int]] = [[]]  # ways that take no character
@@ -184,9 +177,9 @@ class PatternSet:
         for label, pattern in enumerate(self.patterns):
             self._labels.setdefault(self._append(0, pattern.node), []).append(label)
         self._shared.clear()
-        WORK.left -= _PER_NUMBER * len(self._jumps)
+        WORK.left -= 5 * len(self._jumps)  # what it costs to build a number, beside a member looked at
         self.alphabet = Alphabet(chars for ways in self._sets for chars, _ in ways)
-        self._room = self._most = most
+        self._room = self._most = most  # members of states that are remembered
         self._states: dict[frozenset[int], State] = {}
         # where a member's edges lead, by symbol: many states have the same member
         self._steps: dict[str, dict[int, frozenset[int]]] = {}

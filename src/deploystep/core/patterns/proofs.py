@@ -1,25 +1,18 @@
 """What can be proved about whole patterns; a search that was cut short claims nothing."""
 
-from __future__ import annotations
-
 from collections import deque
+from collections.abc import Sequence
 from sys import maxunicode
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from deploystep.core.patterns import ANYTHING, parse
 from deploystep.core.patterns.automaton import WORK, Kind, Pattern, PatternSet, Rows, automaton_of
 from deploystep.core.source import Problem, shown
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 _Sets: TypeAlias = tuple[tuple[Pattern, ...], ...]
 _FOUND: Final[dict[tuple[_Sets, _Sets], str]] = {}  # the rules of a file repeat what they say
-_PER_SEARCH: Final = 200  # what it costs to begin, for each automaton
-_SEARCH_LIMIT: Final = 200_000  # some tenths of a second; what people write takes a hundredth of it
 _FRIENDLY: Final = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_./"  # as a witness prefers them
 
-# fmt: off
 #: What no branch or tag can be called, as patterns, and what is wrong with it: the rules of `git check-ref-format` with
 #: one level allowed. No name of any kind is empty.
 _ILLEGAL: Final = {
@@ -27,8 +20,7 @@ _ILLEGAL: Final = {
     **{f"*{text}*": f"'{text}'" for text in ("~", "^", ":", "?", "[", "\\", "@{")}, r"/[\s\S]*\*[\s\S]*/": "'*'",
     "/*": "'/' at the start", "*/": "'/' at the end", "*//*": "'//'", ".*": "'.' at the start", "*/.*": "'.' after '/'",
     "*.": "'.' at the end", "*.lock": "'.lock' at the end", "*.lock/*": "'.lock' before '/'", "@": "'@' alone",
-}
-# fmt: on
+}  # fmt: skip
 FORBIDDEN: Final = {
     kind: {parse(t, Kind.NAME): words for t, words in _ILLEGAL.items() if kind is Kind.REF} for kind in Kind
 }
@@ -69,20 +61,22 @@ def why_no_ref(pattern: Pattern, noun: str) -> Problem | None:
     return Problem("E207", message, "", 0, len(pattern.text))
 
 
-def find_name(all_of: _Sets, none_of: _Sets, limit: int = _SEARCH_LIMIT) -> str | None:
+def find_name(all_of: _Sets, none_of: _Sets, limit: int = 200_000) -> str | None:
     """Search for a short and friendly text that each of `all_of` matches and none of `none_of`.
 
-    The empty text, which is no name, is the proof that there is none; None: cut short, by `limit` or what is left for
-    the file. A tuple of patterns matches what one of them does. The product of the automata is searched breadth-first.
+    The empty text, which is no name, is the proof that there is none; None: cut short, by what is left for the file or
+    by `limit`: some tenths of a second, of which people's patterns take a hundredth. A tuple of patterns matches what
+    one of them does. The product of the automata is searched breadth-first.
     """
     if WORK.left <= 0 or (all_of, none_of) in _FOUND:
         return _FOUND.get((all_of, none_of))
     automata = [automaton_of(patterns) for patterns in (*all_of, *none_of)]
-    WORK.left -= _PER_SEARCH * len(automata)
+    WORK.left -= 200 * len(automata)  # what it costs to begin
     enough = max(WORK.left - limit, 0)
     wanted = len(all_of)
     # all that begins with a text which `x*` matches is matched as well
-    hopeless = [frozenset(at for at, pattern in enumerate(patterns) if _ends_open(pattern)) for patterns in none_of]
+    rows = [[pattern.node.rows if isinstance(pattern.node, Rows) else () for pattern in each] for each in none_of]
+    hopeless = [frozenset(at for at, r in enumerate(each) if len(r) == 1 and r[0][-1:] == (ANYTHING,)) for each in rows]
     steps = _steps(automata)
     queue = deque([("", [automaton.start for automaton in automata])])
     seen = set()
@@ -110,11 +104,6 @@ def find_name(all_of: _Sets, none_of: _Sets, limit: int = _SEARCH_LIMIT) -> str 
             else:
                 queue.append((text + character, following))
     return _FOUND.setdefault((all_of, none_of), "")
-
-
-def _ends_open(pattern: Pattern) -> bool:
-    node = pattern.node
-    return isinstance(node, Rows) and len(node.rows) == 1 and node.rows[0][-1:] == (ANYTHING,)
 
 
 def _steps(automata: Sequence[PatternSet]) -> dict[tuple[str, ...], str]:
