@@ -83,6 +83,7 @@ def _wrong(code: str, message: str, hint: str = "") -> tuple[Problem]:
     return (Problem(code, message, hint, 0, sys.maxsize),)
 
 
+#: A text is taken as it is written, where an editor sees that `branch: 1.10` is a number.
 _ANY: Final = {"type": ["string", "number", "boolean"]}
 
 
@@ -229,16 +230,13 @@ EXPECTED: Final = replace(VALUE, parse=_typed)
 
 
 class ListOf(Frozen):
-    """A list of things. With `or_one` a single thing needs no list, and any one of several will do.
-
-    With `is_single` a map without a list holds one key: under `unless:` two would be read as either or as both.
-    """
+    """A list of things."""
 
     item: FieldType
     least: int = 0
     most: int | None = None
-    or_one: bool = False
-    is_single: bool = False
+    or_one: bool = False  # a single thing needs no list, and any one of several will do
+    is_single: bool = False  # a map without a list holds one key: two would be read as either or as both
 
     def read(self, node: Node, field: Field, report: Report) -> tuple[Any, ...] | None:
         """The items that could be read."""
@@ -260,7 +258,7 @@ one_or_many = partial(ListOf, least=1, or_one=True)
 
 
 class MapOf(Frozen):
-    """A map whose keys the writer chooses, at least and at `most` so many."""
+    """A map whose keys the writer chooses."""
 
     key: Scalar
     item: FieldType
@@ -290,16 +288,13 @@ _ALSO: Final = (
 
 
 class Fields(dict[str, Any]):
-    """A map that was read with a table: each of the table's keys, with None where it is missing or wrong.
-
-    `places` has the keys that are written, `unread` those that could not be read whole, or may be meant by another.
-    """
+    """What was read of each of a table's keys; None where it is missing or wrong."""
 
     def __init__(self, span: Span, table: "Table") -> None:
         super().__init__(dict.fromkeys(field.key for field in table.fields))
         self.span = span
-        self.places: dict[str, Span] = {}
-        self.unread: set[str] = set()
+        self.places: dict[str, Span] = {}  # of the keys that are written
+        self.unread: set[str] = set()  # what could not be read whole, or may be meant by another key
 
     def has(self, *keys: str) -> bool:
         """Whether one of these keys is written or may be meant, be its value right or wrong."""
@@ -311,18 +306,15 @@ class Fields(dict[str, Any]):
 
 
 class Table(Frozen):
-    """A map with keys that the language names; `noun` is what it is, `kind` what one of its keys is called.
+    """A map with keys that the language names."""
 
-    With `logic`, words such as `or` and expressions are explained. Another value than a map is that of `short`.
-    """
-
-    noun: str
-    kind: str
+    noun: str  # what it is
+    kind: str  # what one of its keys is called
     fields: tuple[Field, ...]
     required: tuple[str, ...] = ()
-    logic: bool = False
+    logic: bool = False  # whether words such as `or`, and expressions, are explained
     least: int = 0
-    short: Field | None = None
+    short: Field | None = None  # what another value than a map is for
 
     def read(self, node: Node, field: Field, report: Report) -> Fields:
         """Every value that could be read. Unknown keys are reported, and missing ones."""
@@ -335,12 +327,11 @@ class Table(Frozen):
             translated = f"{field.key}: {f'[{maps}]' if clauses[1:] else maps}" if all(clauses) else field.example
             report.add("E110", "expected matchers, found an expression", node.span, f"for example  {translated}")
         elif _is(node, Map, field, report, self.least):
-            self._read_keys(node, found, report)
-            return found
+            return self._read_keys(node, found, report)
         found.unread |= found.keys() if report.errors > before else set()
         return found
 
-    def _read_keys(self, node: Map, found: Fields, report: Report) -> None:
+    def _read_keys(self, node: Map, found: Fields, report: Report) -> Fields:
         known = {field.key: field for field in self.fields}
         for key, value in node.entries:
             before = report.errors
@@ -348,21 +339,17 @@ class Table(Frozen):
                 found.places[field.key] = key.span
                 found[field.key] = field.type.read(value, field, report)
                 found.unread |= {field.key} if report.errors > before else set()
+            elif self.logic and key.value in _LOGIC:
+                report.add("E113", f"there is no '{key.value}' here", key.span, _LOGIC[key.value])
             else:
-                self._refuse(key, report)
+                also = (k for other, k in map(str.split, _ALSO.split(", ")) if other == key.value and k in known)
+                meant = next(also, "") or nearest(key.value, known)
+                hint = f"did you mean {shown(meant)}?" if meant else f"known: {', '.join(known)}"
+                report.add("E102", f"unknown {self.kind} {shown(key.value)}", key.span, hint)
         if not node.is_whole or len(found.places) < len(node.entries):
             found.unread |= known.keys() - found.places.keys()
         for missing in (key for key in self.required if not found.has(key)):
             hint = f"for example  {known[missing].example}"
             report.add("E103", f"this {self.noun} has no {shown(missing)}", node.span, hint)
             found.unread.add(missing)
-
-    def _refuse(self, key: Text, report: Report) -> None:
-        word, keys = key.value, [each.key for each in self.fields]
-        also = (key for other, key in map(str.split, _ALSO.split(", ")) if other == word and key in keys)
-        if self.logic and word in _LOGIC:
-            report.add("E113", f"there is no '{word}' here", key.span, _LOGIC[word])
-        else:
-            meant = next(also, "") or nearest(word, keys)
-            hint = f"did you mean {shown(meant)}?" if meant else f"known: {', '.join(keys)}"
-            report.add("E102", f"unknown {self.kind} {shown(word)}", key.span, hint)
+        return found

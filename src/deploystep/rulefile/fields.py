@@ -1,7 +1,4 @@
-"""Every key of the rule language: how it is read, an example, what it means, and whether it is required.
-
-The loader, the JSON Schema and the reference pages are made from these tables.
-"""
+"""Every key of the rule language, in tables of which the loader, the JSON Schema and the reference pages are made."""
 
 from typing import Final
 

@@ -33,12 +33,9 @@ def facts_of(facts: Fields, report: Report) -> Given | None:
         report.add("E301", "a CircleCI build has a branch or a tag, never both", at, "remove one")
     elif not facts.has("branch", "tag"):
         report.add("E103", "this build has no 'branch' or 'tag'", facts.span, "for example  branch: main")
-    elif not facts.unread:
-        return _given(facts, Tag(tag or "") if tag or branch is None else Branch(branch))
-    return None
-
-
-def _given(facts: Fields, ref: Branch | Tag) -> Given:
+    if facts.unread:
+        return None
+    ref = Tag(tag or "") if tag or branch is None else Branch(branch)
     stated = {key: facts[key].value for key in ("sha", "user", "author", "message", "pull_request") if facts[key]}
     environ = {name.value: text.value for name, text in facts["env"] or ()}
     environ |= {"CIRCLE_BRANCH": "", "CIRCLE_TAG": "", "CIRCLE_SHA1": stated.get("sha", REVISION).lower()}

@@ -176,15 +176,12 @@ def told(build: BuildContext) -> str:
 def witness(matchers: tuple[core.Matcher, ...]) -> BuildContext | None:
     """A build, from no fork, that may satisfy all of these; None where there is no branch or tag for it."""
     branches, tags = _named("branch", matchers), _named("tag", matchers)
-    name, user = _common(branches or tags), _common(_named("user", matchers))
+    name, user = _common(branches or tags) or "", _common(_named("user", matchers))
     wanted: dict[str, list[core.Patterns]] = {}
     for variable, patterns in (pair for m in matchers if isinstance(m, core.EnvIs) for pair in m.variables):
         wanted.setdefault(variable.value, []).append(patterns)
     variables = Variables({variable: _common(lists) or "" for variable, lists in wanted.items()})
-    ref, requests = (
-        Branch(name or "") if branches else Tag(name or ""),
-        (1,) if _wants("pull_request", matchers) else (),
-    )
+    ref, requests = Branch(name) if branches else Tag(name), (1,) if _wants("pull_request", matchers) else ()
     build = BuildContext(None, ref, "", ParallelNode(0, 1), requests, fork=False, user=user, variables=variables)
     return build if name else None
 

@@ -22,7 +22,6 @@ from deploystep.rulefile.given import facts_of
 from deploystep.rulefile.yaml_reader import Report, Stopped, read
 
 T = TypeVar("T")
-Choices = tuple[Fields, ...]
 _FILE: Final = Field("the rule file", FILE, "version: 1", "")
 _LAST: Final = ChangedSince(Base.LAST_DEPLOY)
 _KNOWN: Final = params.PUBLIC_VARIABLES | {*params.DERIVED}
@@ -49,12 +48,12 @@ class Examined(Frozen):
 
 def load(source: SourceFile) -> core.RuleSet:
     """Read a rule file. Raises RuleFileInvalid with every error, sorted; warnings are for `examine`."""
-    report, rules = Report(), None
+    report = Report()
     with suppress(Stopped):
         rules = _read(source, report)
-    if rules is None or report.errors:
-        raise report.refusal(source)
-    return rules
+        if not report.errors:
+            return rules
+    raise report.refusal(source)
 
 
 def examine(source: SourceFile) -> Examined:
@@ -152,12 +151,8 @@ class _Loader:
             self.report.add("E405", "'until' is not after 'from'", until.span)
         if freeze.unread or moments is None:
             return None
-        of, environments, exempt = (
-            Interval.between(*moments),
-            _values(freeze["environments"]),
-            _values(freeze["except"]),
-        )
-        return core.Freeze(freeze["name"].value, of, environments, exempt, _value(freeze["reason"]), freeze.span)
+        of = _values(freeze["environments"]), _values(freeze["except"]), _value(freeze["reason"])
+        return core.Freeze(freeze["name"].value, Interval.between(*moments), *of, freeze.span)
 
     def _target(self, name: Spanned[str], target: Fields) -> core.Target | None:
         if at := target.both("branch", "tag"):
@@ -199,7 +194,7 @@ class _Loader:
         requires, ignore = rule["requires"] or (), _values(rule["ignore"])
         return core.Rule(name, rule["environment"], when, unless, deploy, rule.span, during, requires, ignore)
 
-    def _check_choices(self, rule: Fields, choices: Choices, when: Choices | None) -> None:
+    def _check_choices(self, rule: Fields, choices: tuple[Fields, ...], when: tuple[Fields, ...] | None) -> None:
         """Refuse what no build can be, and a comparison of a branch or tag with itself, in which nothing ever changes.
 
         `when` is what must hold in a rule. A default branch that the file does not name is `main` or `master` here.
@@ -214,12 +209,11 @@ class _Loader:
             paths = alternative["paths"]
             if "unless" in rule.unread or not paths or paths.unread:
                 continue
-            (base, ref), is_told = _compared(paths), paths["since"] is not None
+            (base, ref), is_told, at = _compared(paths), paths["since"] is not None, alternative.places["paths"]
             around = (alternative,) if alternative.has("branch", "tag") or when is None else when
             if base is Base.LAST_DEPLOY and when is not None and not rule.has("deploy"):
                 what = "'since: last-deploy' in a rule without 'deploy': gate does not know earlier deploys"
-                hint = "write since: previous-commit or since: {ref: NAME}"
-                self.report.add("E311", what, alternative.places["paths"], hint)
+                self.report.add("E311", what, at, "write since: previous-commit or since: {ref: NAME}")
             patterns = [pattern.value for pattern in _all(around, "branch")]
             # an alternative that names no ref, as a guard's, is for every branch
             is_for_all = not all(each.has("branch", "tag") for each in around)
@@ -235,7 +229,7 @@ class _Loader:
                     where = f"branch '{branch}'"
             if where:
                 what = f"this 'since' never has changes on {where}" if is_told else f"'paths' on {where} needs 'since'"
-                self.report.add("E304", what, alternative.places["paths"], _AS_SINCE)
+                self.report.add("E304", what, at, _AS_SINCE)
 
     def _condition(self, rule: Fields, key: str, last: ChangedSince) -> core.Condition | None:
         """The alternatives of a condition, if there is one. `last` is what `since: last-deploy` means."""
@@ -245,7 +239,7 @@ class _Loader:
             made.append(core.Alternative(tuple(matchers), each.span))
         return core.Condition(tuple(made), rule.places[key]) if made else None
 
-    def _deploy(self, rule: Fields, when: Choices) -> core.Deploy | None:
+    def _deploy(self, rule: Fields, when: tuple[Fields, ...]) -> core.Deploy | None:
         deploy = rule["deploy"]
         if deploy is None:
             return None
@@ -272,7 +266,7 @@ class _Loader:
                 self._check_value(reference.name, at, rule, when)
         return core.Deploy(to, job, workflow, sent, rule.places["deploy"])
 
-    def _check_value(self, name: str, at: Span, rule: Fields, when: Choices) -> None:
+    def _check_value(self, name: str, at: Span, rule: Fields, when: tuple[Fields, ...]) -> None:
         """Report `${name}` where it could not be sent whenever the rule fires."""
         keys, why, hint = _SET_BY.get(name, ("", "", ""))
         stops = (each for each in rule["unless"] or () if len(each.places) == 1)
@@ -311,15 +305,14 @@ def _compared(paths: Fields) -> tuple[Base | None, str | None]:
 
 def _matcher(each: Fields, key: Any, last: ChangedSince) -> core.Matcher:
     value, at = each[key], each.places[key]
-    if key in _PLAIN:
-        matcher: core.Matcher = _PLAIN[key](value, at)
-    elif key == "paths":
+    if key == "paths":
         base, ref = _compared(value)
         since = last if base is Base.LAST_DEPLOY else ChangedSince(base, ref)
-        matcher = core.PathsChanged(value["only"] or (), value["ignore"] or (), since, at)
-    else:
-        matcher = core.FlagIs(key, value, at) if isinstance(value, bool) else core.NameIs(key, value, at)
-    return matcher
+        return core.PathsChanged(value["only"] or (), value["ignore"] or (), since, at)
+    if key in _PLAIN:
+        plain: core.Matcher = _PLAIN[key](value, at)
+        return plain
+    return core.FlagIs(key, value, at) if isinstance(value, bool) else core.NameIs(key, value, at)
 
 
 def _all(maps: Iterable[Fields], key: str) -> list[Any]:

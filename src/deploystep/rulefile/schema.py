@@ -1,8 +1,4 @@
-"""The JSON Schema of the rule file, for editors: made from the tables that the loader reads.
-
-A file that it takes may still be refused; one that it refuses would be. Scalars are wide, as the language takes a text
-as it is written, where an editor sees that `branch: 1.10` is a number.
-"""
+"""The JSON Schema of the rule file, made from the loader's tables, for editors. What it refuses, the loader refuses."""
 
 import json
 from typing import Any, Final, TypeAlias
@@ -58,12 +54,8 @@ def of(kind: FieldType, shared: Object) -> Object:
 
 def _map(table: Table, shared: Object) -> Object:
     properties = {
-        field.key: {
-            "description": field.description,
-            **of(field.type, shared),
-            "examples": [yaml.safe_load(field.example)[field.key]],
-        }
-        for field in table.fields
+        f.key: {"description": f.description, **of(f.type, shared), "examples": [yaml.safe_load(f.example)[f.key]]}
+        for f in table.fields
     }
     required = {"required": list(table.required), "minProperties": table.least}
     return {"type": "object", "properties": properties, **required, "additionalProperties": False}
