@@ -45,10 +45,9 @@ def _is(node: Node, kind: type[N], field: Field, report: Report, least: int = 0)
     if isinstance(node, Text) and node.is_refused:
         report.errors += 1  # what holds it is not whole either
     elif not isinstance(node, kind):
-        found = _NAMES[type(node)]
-        if isinstance(node, Text):
-            found = "nothing" if node.is_null else f"the string {shown(node.value)}"
-        report.add("E101", f"{field.key} must be {_NAMES[kind]}, found {found}", node.span, hint)
+        written = isinstance(node, Text) and ("nothing" if node.is_null else f"the string {shown(node.value)}")
+        what = f"{field.key} must be {_NAMES[kind]}, found {written or _NAMES[type(node)]}"
+        report.add("E101", what, node.span, hint)
     elif size < least and is_whole:
         report.add("E101", f"{field.key} must not be an empty {_NAMES[kind][2:]}", node.span, hint)
     elif most and size > most:
@@ -69,11 +68,8 @@ class Scalar(Frozen):
         """The value."""
         if not _is(node, Text, field, report):
             return None
-        if node.is_null:
-            hint = f'quote it: "{node.value}"' if node.value else "write one, or leave it out"
-            report.add("E108", f"{shown(field.key)} has no value", node.span, hint)
-            return None
-        found = self.parse(node)
+        hint = f'quote it: "{node.value}"' if node.value else "write one, or leave it out"
+        found = _wrong("E108", f"{shown(field.key)} has no value", hint) if node.is_null else self.parse(node)
         for each in found if isinstance(found, tuple) else ():
             report.add(each.code, each.message, node.inner.part(node.value, each.offset, each.width), each.hint)
         return None if isinstance(found, tuple) else found
@@ -152,9 +148,8 @@ _ZONE: Final = (
 )
 ZONE: Final = timed(lambda name, _: str(zone(name)), _ZONE)
 WINDOW: Final = timed(read_window, _WEEKLY, "E402", AS_WINDOW)
-DURING: Final = timed(
-    lambda text, at: read_window(text, at) if " " in text else text, rf"[\w.-]+|{_WEEKLY}", "E402", AS_WINDOW
-)
+_NAMED: Final = rf"[\w.-]+|{_WEEKLY}"
+DURING: Final = timed(lambda text, at: read_window(text, at) if " " in text else text, _NAMED, "E402", AS_WINDOW)
 MOMENT: Final = timed(read_moment, _DATED, "E403", _AS_MOMENT)
 #: A moment that stays a text, which can be read in several zones.
 NOW: Final = timed(lambda text, at: read_now(text, at) and text, _DATED, "E403", _AS_MOMENT)

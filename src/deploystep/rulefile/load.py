@@ -95,32 +95,15 @@ class _Loader:
 
     def file(self, source: SourceFile) -> core.RuleSet:
         """All that could be read."""
-        file = self.read
-        self._check_names()
-        return core.RuleSet(
-            source=source,
-            timezone=_value(file["timezone"]) or "UTC",
-            default_branch=self.default_branch,
-            api=file["api"] or core.ApiVersion.V2_RUN,
-            targets=MappingProxyType({name: target for name, target in self.targets.items() if target is not None}),
-            never=tuple(filter(None, map(self._guard, file["never"] or ()))),
-            rules=tuple(filter(None, map(self._rule, file["rules"] or ()))),
-            freezes=tuple(filter(None, map(self._freeze, file["freezes"] or ()))),
-            cases=tuple(filter(None, map(self._case, file["cases"] or ()))),
-            unzoned=None if file.has("timezone") else min(self.unzoned, default=None),
-            ignore=_values(file["ignore"]),
-        )
-
-    def _check_names(self) -> None:
-        """Whatever is named is there, as a slip in a freeze would let a deploy through; no two rules share a name."""
-        rules, freezes = self.read["rules"] or (), self.read["freezes"] or ()
+        rules, freezes, cases = (self.read[key] or () for key in ("rules", "freezes", "cases"))
+        # whatever is named is there, as a slip in a freeze would let a deploy through; no two rules share a name
         lines: dict[str, int] = {}
         for name in (rule["name"] for rule in rules if rule["name"]):
             if name.value in lines:
                 what = f"two rules are called {shown(name.value)}"
                 self.report.add("E106", what, name.span, f"first on line {lines[name.value]}")
             lines.setdefault(name.value, name.span.line)
-        expects = [case["expect"] for case in self.read["cases"] or () if case["expect"]]
+        expects = [case["expect"] for case in cases if case["expect"]]
         named = [*_all(freezes, "except"), *_all(expects, "fire"), *_all(expects, "held")]
         named += [name for name, _ in _all(expects, "parameters")]
         environments = {rule["environment"].value: None for rule in rules if rule["environment"]}
@@ -130,6 +113,19 @@ class _Loader:
         self._check_known("E406", "no rule deploys to environment", _all(freezes, "environments"), environments)
         self._check_known("E601", "no target is called", to, self.targets, "describe it under targets:")
         self._check_known("E404", "no window is called", windows, self.windows, AS_WINDOW)
+        return core.RuleSet(
+            source=source,
+            timezone=_value(self.read["timezone"]) or "UTC",
+            default_branch=self.default_branch,
+            api=self.read["api"] or core.ApiVersion.V2_RUN,
+            targets=MappingProxyType({name: target for name, target in self.targets.items() if target is not None}),
+            never=tuple(filter(None, map(self._guard, self.read["never"] or ()))),
+            rules=tuple(filter(None, map(self._rule, rules))),
+            freezes=tuple(filter(None, map(self._freeze, freezes))),
+            cases=tuple(filter(None, map(self._case, cases))),
+            unzoned=None if self.read.has("timezone") else min(self.unzoned, default=None),
+            ignore=_values(self.read["ignore"]),
+        )
 
     def _check_known(self, code: str, what: str, names: Iterable[Any], known: Iterable[str], hint: str = "") -> None:
         for name in (name for name in names if name.value not in known):
@@ -195,12 +191,9 @@ class _Loader:
         return core.Rule(name, rule["environment"], when, unless, deploy, rule.span, during, requires, ignore)
 
     def _check_choices(self, rule: Fields, choices: tuple[Fields, ...], when: tuple[Fields, ...] | None) -> None:
-        """Refuse what no build can be, and a comparison of a branch or tag with itself, in which nothing ever changes.
-
-        `when` is what must hold in a rule. A default branch that the file does not name is `main` or `master` here.
-        """
+        """Refuse what no build can be, and what compares a ref with itself. `when` is what must hold in a rule."""
         excluded = _all((stop for stop in rule.get("unless") or () if stop.places.keys() == {"branch"}), "branch")
-        defaults = {self.default_branch} if self.default_branch else {"main", "master"}
+        defaults = {self.default_branch} if self.default_branch else {"main", "master"}  # as it may be called
         for alternative in choices:
             if at := alternative.both("branch", "tag"):
                 what = "a CircleCI build has a branch or a tag, never both, so this can never be true"

@@ -1,7 +1,7 @@
 """The JSON Schema of the rule file, made from the loader's tables, for editors. What it refuses, the loader refuses."""
 
 import json
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import yaml
 
@@ -14,7 +14,6 @@ _ABOUT: Final = {
     "title": "The rule file of deploystep, version 1",
     "description": "Says when a CircleCI build deploys, and what is sent.",
 }
-Object: TypeAlias = dict[str, Any]
 
 
 def text() -> str:
@@ -22,13 +21,13 @@ def text() -> str:
     return json.dumps(schema(), indent=2, ensure_ascii=False)
 
 
-def schema() -> Object:
+def schema() -> dict[str, Any]:
     """The schema of a whole file."""
-    shared: Object = {}
+    shared: dict[str, Any] = {}
     return {**_ABOUT, **_map(fields.FILE, shared), "$defs": dict(sorted(shared.items()))}
 
 
-def of(kind: FieldType, shared: Object) -> Object:
+def of(kind: FieldType, shared: dict[str, Any]) -> dict[str, Any]:
     """The schema of a type; what several places need is put into `shared`."""
     match kind:
         case Scalar(name=""):
@@ -52,7 +51,7 @@ def of(kind: FieldType, shared: Object) -> Object:
             return {"type": "object", "propertyNames": names, **values, "minProperties": kind.least, **most}
 
 
-def _map(table: Table, shared: Object) -> Object:
+def _map(table: Table, shared: dict[str, Any]) -> dict[str, Any]:
     properties = {
         f.key: {"description": f.description, **of(f.type, shared), "examples": [yaml.safe_load(f.example)[f.key]]}
         for f in table.fields
