@@ -172,8 +172,7 @@ def ref_name(noun: str, *, may_be_full: bool = False) -> Scalar:
             return _wrong("E207", f"no {noun} can be called {shown(text.value)}", "write its bare name")
         return Spanned(text.value, text.inner)
 
-    form = rf"^{'' if may_be_full else _BARE}[^ ~^:?*\[\\\u0000-\u001f\u007f]+$"
-    return Scalar(parse_ref, {**_ANY, "pattern": form})
+    return Scalar(parse_ref, {**_ANY, "pattern": rf"^{'' if may_be_full else _BARE}[^ ~^:?*\[\\\u0000-\u001f\u007f]+$"})
 
 
 _parse: Final = lru_cache(maxsize=4_096)(parse)  # the rules of a file repeat what they say
@@ -248,7 +247,6 @@ class ListOf(Frozen):
         return tuple(v for item in node.items if (v := self.item.read(item, each, report)) is not None)
 
 
-#: One thing, or a list of which any one will do.
 one_or_many = partial(ListOf, least=1, or_one=True)
 
 
@@ -331,9 +329,9 @@ class Table(Frozen):
         for key, value in node.entries:
             before = report.errors
             if (field := known.get(key.value)) is not None:
-                found.places[field.key] = key.span
-                found[field.key] = field.type.read(value, field, report)
-                found.unread |= {field.key} if report.errors > before else set()
+                found.places[key.value] = key.span
+                found[key.value] = field.type.read(value, field, report)
+                found.unread |= {key.value} if report.errors > before else set()
             elif self.logic and key.value in _LOGIC:
                 report.add("E113", f"there is no '{key.value}' here", key.span, _LOGIC[key.value])
             else:
@@ -344,7 +342,7 @@ class Table(Frozen):
         if not node.is_whole or len(found.places) < len(node.entries):
             found.unread |= known.keys() - found.places.keys()
         for missing in (key for key in self.required if not found.has(key)):
-            hint = f"for example  {known[missing].example}"
-            report.add("E103", f"this {self.noun} has no {shown(missing)}", node.span, hint)
+            what = f"this {self.noun} has no {shown(missing)}"
+            report.add("E103", what, node.span, f"for example  {known[missing].example}")
             found.unread.add(missing)
         return found

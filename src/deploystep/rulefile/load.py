@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from deploystep.core import parameters as params
 from deploystep.core import rules as core
@@ -21,11 +21,10 @@ from deploystep.rulefile.fields import FILE
 from deploystep.rulefile.given import facts_of
 from deploystep.rulefile.yaml_reader import Report, Stopped, read
 
-T = TypeVar("T")
 _FILE: Final = Field("the rule file", FILE, "version: 1", "")
 _LAST: Final = ChangedSince(Base.LAST_DEPLOY)
-_KNOWN: Final = params.PUBLIC_VARIABLES | {*params.DERIVED}
 _AS_SINCE: Final = "write since: previous-commit, since: {ref: NAME} or since: last-deploy"
+_KNOWN: Final = params.PUBLIC_VARIABLES | {*params.DERIVED}
 _PR: Final = ("pull_request fork", "unset where {} fires without a pull request", "add pull_request: true")
 _FORK: Final = ("fork", "always unset in {} without fork: true", "send ${pr.number}")
 #: Values that are set only where one of some matchers says so, each with what to say otherwise. A build of a fork is
@@ -233,8 +232,7 @@ class _Loader:
         return core.Condition(tuple(made), rule.places[key]) if made else None
 
     def _deploy(self, rule: Fields, when: tuple[Fields, ...]) -> core.Deploy | None:
-        deploy = rule["deploy"]
-        if deploy is None:
+        if (deploy := rule["deploy"]) is None:
             return None
         job, workflow, name = deploy["job"], deploy["workflow"], deploy["to"]
         to = self.targets.get(name.value) if name else None
@@ -312,9 +310,9 @@ def _all(maps: Iterable[Fields], key: str) -> list[Any]:
     return [item for each in maps for item in each[key] or ()]
 
 
-def _value(written: Spanned[T] | None) -> T | None:
+def _value(written: Spanned[Any] | None) -> Any:
     return written.value if written else None
 
 
-def _values(written: Iterable[Spanned[T]] | None) -> frozenset[T]:
+def _values(written: Iterable[Spanned[Any]] | None) -> frozenset[Any]:
     return frozenset(each.value for each in written or ())

@@ -37,9 +37,8 @@ def of(kind: FieldType, shared: dict[str, Any]) -> dict[str, Any]:
             return {"$ref": f"#/$defs/{kind.name}"}
         case Table():
             shared[kind.noun] = _map(kind, shared)
-            short = [of(kind.short.type, shared)] if kind.short else []
             found = {"$ref": f"#/$defs/{kind.noun}"}
-            return {"anyOf": [*short, found]} if short else found
+            return {"anyOf": [of(kind.short.type, shared), found]} if kind.short else found
         case ListOf():
             item, most = of(kind.item, shared), {"maxItems": kind.most} if kind.most else {}
             many = {"type": "array", "items": item, "minItems": kind.least, **most}

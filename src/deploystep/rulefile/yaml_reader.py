@@ -24,8 +24,6 @@ _HIDDEN: Final = (
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069"
     r"\ud800-\udfff\ufeff\ufffe\uffff]|\r(?!\n)"
 )
-#: What libyaml reads in another way: tabs, a byte order mark, `?`, a comment that touches `|` or `>`.
-_UNLIKE: Final = r"[\t?]|^\ufeff|[|>][-+0-9]*#"
 
 
 class Text(Frozen):
@@ -106,7 +104,8 @@ def read(source: SourceFile, report: Report, begins: str, *, most: int = MAX_BYT
     if found:
         raise Stopped
     quick = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    if size <= MAX_BYTES and not re.compile(_UNLIKE).search(source.text):
+    # what libyaml reads in another way: tabs, a byte order mark, `?`, a comment that touches `|` or `>`
+    if size <= MAX_BYTES and not re.search(r"[\t?]|^\ufeff|[|>][-+0-9]*#", source.text):
         # libyaml is many times as fast, and tells less: where it finds a fault, PyYAML's own parser reads again
         trial = Report()
         with suppress(Stopped):
