@@ -20,6 +20,11 @@ N = TypeVar("N", Text, Sequence, Map)
 FieldType: TypeAlias = "Scalar | ListOf | MapOf | Table"
 _ITEM: Final = "each item starts with '- name:'"
 _NAMES: Final = {Text: "a single value", Sequence: "a list", Map: "a map"}
+#: A text is taken as it is written, where an editor sees that `branch: 1.10` is a number.
+_ANY: Final = {"type": ["string", "number", "boolean"]}
+#: The zone of a time that names none, until the file tells it.
+UNZONED: Final = timezone(timedelta(0), "none")
+_parse: Final = lru_cache(maxsize=4_096)(parse)  # the rules of a file repeat what they say
 
 
 class Field(Frozen):
@@ -79,10 +84,6 @@ def _wrong(code: str, message: str, hint: str = "") -> tuple[Problem]:
     return (Problem(code, message, hint, 0, sys.maxsize),)
 
 
-#: A text is taken as it is written, where an editor sees that `branch: 1.10` is a number.
-_ANY: Final = {"type": ["string", "number", "boolean"]}
-
-
 def checked(form: str, code: str, wrong: str, hint: str) -> Scalar:
     """A text of a certain form, a regex for the whole; `wrong` says what another one is not."""
 
@@ -91,10 +92,6 @@ def checked(form: str, code: str, wrong: str, hint: str) -> Scalar:
         return Spanned(text.value, text.inner) if is_right else _wrong(code, f"{shown(text.value)} is {wrong}", hint)
 
     return Scalar(parse_checked, {**_ANY, "pattern": f"^(?:{form})$"})
-
-
-MAYBE_EMPTY: Final = Scalar(lambda text: Spanned(text.value, text.inner), _ANY)
-TEXT: Final = checked(r"[\s\S]+", "E108", "no value", "write one, or leave it out")
 
 
 def choice(words: Mapping[str, object], noun: str, *also: object) -> Scalar:
@@ -115,12 +112,6 @@ def _flag(text: Text) -> object:
     return _wrong("E109", f"expected true or false, found {shown(text.value)}", "write one of them, without quotes")
 
 
-FLAG: Final = Scalar(_flag, {"type": "boolean"})
-
-#: The zone of a time that names none, until the file tells it.
-UNZONED: Final = timezone(timedelta(0), "none")
-
-
 def timed(reader: Callable[[str, tzinfo], object], form: str, code: str = "", hint: str = "") -> Scalar:
     """What a reader of `core.times` makes of a text; `form` is a regex for all that it reads."""
 
@@ -136,6 +127,9 @@ def timed(reader: Callable[[str, tzinfo], object], form: str, code: str = "", hi
     return Scalar(parse_time, {**_ANY, "pattern": f"^(?:{form})$"})
 
 
+MAYBE_EMPTY: Final = Scalar(lambda text: Spanned(text.value, text.inner), _ANY)
+TEXT: Final = checked(r"[\s\S]+", "E108", "no value", "write one, or leave it out")
+FLAG: Final = Scalar(_flag, {"type": "boolean"})
 AS_WINDOW: Final = "write for example  Mon-Thu 09:00-17:00  or  Fri 22:00-06:00 Europe/Berlin"
 _AS_MOMENT: Final = "write for example  2026-12-18 18:00"
 _DAY: Final = f"(?:{'|'.join(DAYS)})"
@@ -173,9 +167,6 @@ def ref_name(noun: str, *, may_be_full: bool = False) -> Scalar:
         return Spanned(text.value, text.inner)
 
     return Scalar(parse_ref, {**_ANY, "pattern": rf"^{'' if may_be_full else _BARE}[^ ~^:?*\[\\\u0000-\u001f\u007f]+$"})
-
-
-_parse: Final = lru_cache(maxsize=4_096)(parse)  # the rules of a file repeat what they say
 
 
 def pattern(kind: Kind, noun: str, name: str) -> Scalar:
@@ -247,9 +238,6 @@ class ListOf(Frozen):
         return tuple(v for item in node.items if (v := self.item.read(item, each, report)) is not None)
 
 
-one_or_many = partial(ListOf, least=1, or_one=True)
-
-
 class MapOf(Frozen):
     """A map whose keys the writer chooses."""
 
@@ -267,6 +255,7 @@ class MapOf(Frozen):
         return tuple((name, value) for name, value in pairs if name is not None and value is not None)
 
 
+one_or_many = partial(ListOf, least=1, or_one=True)
 _EXPRESSION: Final = r"[=!]=|=~|!~|<<|\$\{|&&|\|\||\bpipeline\.|\b(?:and|or)\b|^not\b|\b(?:matches|starts-with)\b"
 _CLAUSE: Final = r"""(?:pipeline\.git\.)?(branch|tag) == (["'])([A-Za-z0-9][A-Za-z0-9._/-]*)\2(?: and not tag)?"""
 _ANY_OF: Final = "a map means all of these; a list of maps means any one of these"

@@ -1,6 +1,6 @@
 """A rule file's text to a RuleSet, or all that is wrong with it. Nothing is claimed of what could not be read."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from types import MappingProxyType
@@ -171,9 +171,9 @@ class _Loader:
 
     def _rule(self, rule: Fields) -> core.Rule | None:
         before, chosen, stops = self.report.errors, rule["when"] or (), rule["unless"] or ()
-        for alternative in (each for each in chosen if not each.has("branch", "tag")):
+        for at in (each.span for each in chosen if not each.has("branch", "tag")):
             what = "this does not say which branches or tags it is for"
-            self.report.add("E302", what, alternative.span, 'add branch: "**" or tag: "**"')
+            self.report.add("E302", what, at, 'add branch: "**" or tag: "**"')
         self._check_choices(rule, (*chosen, *stops), chosen)
         deploy, name, during = self._deploy(rule, chosen), rule["name"], rule["during"]
         # the commits of another project's runs say nothing about this one
@@ -225,11 +225,8 @@ class _Loader:
 
     def _condition(self, rule: Fields, key: str, last: ChangedSince) -> core.Condition | None:
         """The alternatives of a condition, if there is one. `last` is what `since: last-deploy` means."""
-        made = []
-        for each in rule[key] or ():
-            matchers = (_matcher(each, word, last) for word in each.places if each[word] is not None)
-            made.append(core.Alternative(tuple(matchers), each.span))
-        return core.Condition(tuple(made), rule.places[key]) if made else None
+        made = tuple(core.Alternative(tuple(_matchers(each, last)), each.span) for each in rule[key] or ())
+        return core.Condition(made, rule.places[key]) if made else None
 
     def _deploy(self, rule: Fields, when: tuple[Fields, ...]) -> core.Deploy | None:
         if (deploy := rule["deploy"]) is None:
@@ -294,16 +291,17 @@ def _compared(paths: Fields) -> tuple[Base | None, str | None]:
     return (None, since["ref"].value) if since.get("ref") else (since.get("base") or Base.MERGE_BASE, None)
 
 
-def _matcher(each: Fields, key: Any, last: ChangedSince) -> core.Matcher:
-    value, at = each[key], each.places[key]
-    if key == "paths":
-        base, ref = _compared(value)
-        since = last if base is Base.LAST_DEPLOY else ChangedSince(base, ref)
-        return core.PathsChanged(value["only"] or (), value["ignore"] or (), since, at)
-    if key in _PLAIN:
-        plain: core.Matcher = _PLAIN[key](value, at)
-        return plain
-    return core.FlagIs(key, value, at) if isinstance(value, bool) else core.NameIs(key, value, at)
+def _matchers(each: Fields, last: ChangedSince) -> Iterator[core.Matcher]:
+    written: list[tuple[Any, Any, Span]] = [(k, each[k], at) for k, at in each.places.items() if each[k] is not None]
+    for key, value, at in written:
+        if key == "paths":
+            base, ref = _compared(value)
+            since = last if base is Base.LAST_DEPLOY else ChangedSince(base, ref)
+            yield core.PathsChanged(value["only"] or (), value["ignore"] or (), since, at)
+        elif key in _PLAIN:
+            yield _PLAIN[key](value, at)
+        else:
+            yield core.FlagIs(key, value, at) if isinstance(value, bool) else core.NameIs(key, value, at)
 
 
 def _all(maps: Iterable[Fields], key: str) -> list[Any]:

@@ -24,7 +24,8 @@ def text() -> str:
 def schema() -> dict[str, Any]:
     """The schema of a whole file."""
     shared: dict[str, Any] = {}
-    return {**_ABOUT, **_map(fields.FILE, shared), "$defs": dict(sorted(shared.items()))}
+    of(fields.FILE, shared)
+    return {**_ABOUT, **shared.pop(fields.FILE.noun), "$defs": dict(sorted(shared.items()))}
 
 
 def of(kind: FieldType, shared: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +37,13 @@ def of(kind: FieldType, shared: dict[str, Any]) -> dict[str, Any]:
             shared[kind.name] = dict(kind.schema)
             return {"$ref": f"#/$defs/{kind.name}"}
         case Table():
-            shared[kind.noun] = _map(kind, shared)
+            examples = {field.key: [yaml.safe_load(field.example)[field.key]] for field in kind.fields}
+            properties = {
+                f.key: {"description": f.description, **of(f.type, shared), "examples": examples[f.key]}
+                for f in kind.fields
+            }
+            required = {"required": list(kind.required), "minProperties": kind.least}
+            shared[kind.noun] = {"type": "object", "properties": properties, **required, "additionalProperties": False}
             found = {"$ref": f"#/$defs/{kind.noun}"}
             return {"anyOf": [of(kind.short.type, shared), found]} if kind.short else found
         case ListOf():
@@ -48,12 +55,3 @@ def of(kind: FieldType, shared: dict[str, Any]) -> dict[str, Any]:
             names, most = {**of(kind.key, shared), "type": "string"}, {"maxProperties": kind.most} if kind.most else {}
             values = {"additionalProperties": of(kind.item, shared)}
             return {"type": "object", "propertyNames": names, **values, "minProperties": kind.least, **most}
-
-
-def _map(table: Table, shared: dict[str, Any]) -> dict[str, Any]:
-    properties = {
-        f.key: {"description": f.description, **of(f.type, shared), "examples": [yaml.safe_load(f.example)[f.key]]}
-        for f in table.fields
-    }
-    required = {"required": list(table.required), "minProperties": table.least}
-    return {"type": "object", "properties": properties, **required, "additionalProperties": False}
