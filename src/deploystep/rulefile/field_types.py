@@ -20,6 +20,11 @@ N = TypeVar("N", Text, Sequence, Map)
 FieldType: TypeAlias = "Scalar | ListOf | MapOf | Table"
 _ITEM: Final = "each item starts with '- name:'"
 _NAMES: Final = {Text: "a single value", Sequence: "a list", Map: "a map"}
+#: A text is taken as it is written, where an editor sees that `branch: 1.10` is a number.
+_ANY: Final = {"type": ["string", "number", "boolean"]}
+#: The zone of a time that names none, until the file tells it.
+UNZONED: Final = timezone(timedelta(0), "none")
+_parse: Final = lru_cache(maxsize=4_096)(parse)  # the rules of a file repeat what they say
 
 
 class Field(Frozen):
@@ -45,10 +50,9 @@ def _is(node: Node, kind: type[N], field: Field, report: Report, least: int = 0)
     if isinstance(node, Text) and node.is_refused:
         report.errors += 1  # what holds it is not whole either
     elif not isinstance(node, kind):
-        found = _NAMES[type(node)]
-        if isinstance(node, Text):
-            found = "nothing" if node.is_null else f"the string {shown(node.value)}"
-        report.add("E101", f"{field.key} must be {_NAMES[kind]}, found {found}", node.span, hint)
+        written = isinstance(node, Text) and ("nothing" if node.is_null else f"the string {shown(node.value)}")
+        what = f"{field.key} must be {_NAMES[kind]}, found {written or _NAMES[type(node)]}"
+        report.add("E101", what, node.span, hint)
     elif size < least and is_whole:
         report.add("E101", f"{field.key} must not be an empty {_NAMES[kind][2:]}", node.span, hint)
     elif most and size > most:
@@ -69,11 +73,8 @@ class Scalar(Frozen):
         """The value."""
         if not _is(node, Text, field, report):
             return None
-        if node.is_null:
-            hint = f'quote it: "{node.value}"' if node.value else "write one, or leave it out"
-            report.add("E108", f"{shown(field.key)} has no value", node.span, hint)
-            return None
-        found = self.parse(node)
+        hint = f'quote it: "{node.value}"' if node.value else "write one, or leave it out"
+        found = _wrong("E108", f"{shown(field.key)} has no value", hint) if node.is_null else self.parse(node)
         for each in found if isinstance(found, tuple) else ():
             report.add(each.code, each.message, node.inner.part(node.value, each.offset, each.width), each.hint)
         return None if isinstance(found, tuple) else found
@@ -81,9 +82,6 @@ class Scalar(Frozen):
 
 def _wrong(code: str, message: str, hint: str = "") -> tuple[Problem]:
     return (Problem(code, message, hint, 0, sys.maxsize),)
-
-
-_ANY: Final = {"type": ["string", "number", "boolean"]}
 
 
 def checked(form: str, code: str, wrong: str, hint: str) -> Scalar:
@@ -94,10 +92,6 @@ def checked(form: str, code: str, wrong: str, hint: str) -> Scalar:
         return Spanned(text.value, text.inner) if is_right else _wrong(code, f"{shown(text.value)} is {wrong}", hint)
 
     return Scalar(parse_checked, {**_ANY, "pattern": f"^(?:{form})$"})
-
-
-MAYBE_EMPTY: Final = Scalar(lambda text: Spanned(text.value, text.inner), _ANY)
-TEXT: Final = checked(r"[\s\S]+", "E108", "no value", "write one, or leave it out")
 
 
 def choice(words: Mapping[str, object], noun: str, *also: object) -> Scalar:
@@ -118,12 +112,6 @@ def _flag(text: Text) -> object:
     return _wrong("E109", f"expected true or false, found {shown(text.value)}", "write one of them, without quotes")
 
 
-FLAG: Final = Scalar(_flag, {"type": "boolean"})
-
-#: The zone of a time that names none, until the file tells it.
-UNZONED: Final = timezone(timedelta(0), "none")
-
-
 def timed(reader: Callable[[str, tzinfo], object], form: str, code: str = "", hint: str = "") -> Scalar:
     """What a reader of `core.times` makes of a text; `form` is a regex for all that it reads."""
 
@@ -139,6 +127,9 @@ def timed(reader: Callable[[str, tzinfo], object], form: str, code: str = "", hi
     return Scalar(parse_time, {**_ANY, "pattern": f"^(?:{form})$"})
 
 
+MAYBE_EMPTY: Final = Scalar(lambda text: Spanned(text.value, text.inner), _ANY)
+TEXT: Final = checked(r"[\s\S]+", "E108", "no value", "write one, or leave it out")
+FLAG: Final = Scalar(_flag, {"type": "boolean"})
 AS_WINDOW: Final = "write for example  Mon-Thu 09:00-17:00  or  Fri 22:00-06:00 Europe/Berlin"
 _AS_MOMENT: Final = "write for example  2026-12-18 18:00"
 _DAY: Final = f"(?:{'|'.join(DAYS)})"
@@ -151,9 +142,8 @@ _ZONE: Final = (
 )
 ZONE: Final = timed(lambda name, _: str(zone(name)), _ZONE)
 WINDOW: Final = timed(read_window, _WEEKLY, "E402", AS_WINDOW)
-DURING: Final = timed(
-    lambda text, at: read_window(text, at) if " " in text else text, rf"[\w.-]+|{_WEEKLY}", "E402", AS_WINDOW
-)
+_NAMED: Final = rf"[\w.-]+|{_WEEKLY}"
+DURING: Final = timed(lambda text, at: read_window(text, at) if " " in text else text, _NAMED, "E402", AS_WINDOW)
 MOMENT: Final = timed(read_moment, _DATED, "E403", _AS_MOMENT)
 #: A moment that stays a text, which can be read in several zones.
 NOW: Final = timed(lambda text, at: read_now(text, at) and text, _DATED, "E403", _AS_MOMENT)
@@ -176,11 +166,7 @@ def ref_name(noun: str, *, may_be_full: bool = False) -> Scalar:
             return _wrong("E207", f"no {noun} can be called {shown(text.value)}", "write its bare name")
         return Spanned(text.value, text.inner)
 
-    form = rf"^{'' if may_be_full else _BARE}[^ ~^:?*\[\\\u0000-\u001f\u007f]+$"
-    return Scalar(parse_ref, {**_ANY, "pattern": form})
-
-
-_parse: Final = lru_cache(maxsize=4_096)(parse)  # the rules of a file repeat what they say
+    return Scalar(parse_ref, {**_ANY, "pattern": rf"^{'' if may_be_full else _BARE}[^ ~^:?*\[\\\u0000-\u001f\u007f]+$"})
 
 
 def pattern(kind: Kind, noun: str, name: str) -> Scalar:
@@ -229,16 +215,13 @@ EXPECTED: Final = replace(VALUE, parse=_typed)
 
 
 class ListOf(Frozen):
-    """A list of things. With `or_one` a single thing needs no list, and any one of several will do.
-
-    With `is_single` a map without a list holds one key: under `unless:` two would be read as either or as both.
-    """
+    """A list of things."""
 
     item: FieldType
     least: int = 0
     most: int | None = None
-    or_one: bool = False
-    is_single: bool = False
+    or_one: bool = False  # a single thing needs no list, and any one of several will do
+    is_single: bool = False  # a map without a list holds one key: two would be read as either or as both
 
     def read(self, node: Node, field: Field, report: Report) -> tuple[Any, ...] | None:
         """The items that could be read."""
@@ -255,12 +238,8 @@ class ListOf(Frozen):
         return tuple(v for item in node.items if (v := self.item.read(item, each, report)) is not None)
 
 
-#: One thing, or a list of which any one will do.
-one_or_many = partial(ListOf, least=1, or_one=True)
-
-
 class MapOf(Frozen):
-    """A map whose keys the writer chooses, at least and at `most` so many."""
+    """A map whose keys the writer chooses."""
 
     key: Scalar
     item: FieldType
@@ -276,6 +255,7 @@ class MapOf(Frozen):
         return tuple((name, value) for name, value in pairs if name is not None and value is not None)
 
 
+one_or_many = partial(ListOf, least=1, or_one=True)
 _EXPRESSION: Final = r"[=!]=|=~|!~|<<|\$\{|&&|\|\||\bpipeline\.|\b(?:and|or)\b|^not\b|\b(?:matches|starts-with)\b"
 _CLAUSE: Final = r"""(?:pipeline\.git\.)?(branch|tag) == (["'])([A-Za-z0-9][A-Za-z0-9._/-]*)\2(?: and not tag)?"""
 _ANY_OF: Final = "a map means all of these; a list of maps means any one of these"
@@ -290,16 +270,13 @@ _ALSO: Final = (
 
 
 class Fields(dict[str, Any]):
-    """A map that was read with a table: each of the table's keys, with None where it is missing or wrong.
-
-    `places` has the keys that are written, `unread` those that could not be read whole, or may be meant by another.
-    """
+    """What was read of each of a table's keys; None where it is missing or wrong."""
 
     def __init__(self, span: Span, table: "Table") -> None:
         super().__init__(dict.fromkeys(field.key for field in table.fields))
         self.span = span
-        self.places: dict[str, Span] = {}
-        self.unread: set[str] = set()
+        self.places: dict[str, Span] = {}  # of the keys that are written
+        self.unread: set[str] = set()  # what could not be read whole, or may be meant by another key
 
     def has(self, *keys: str) -> bool:
         """Whether one of these keys is written or may be meant, be its value right or wrong."""
@@ -311,18 +288,15 @@ class Fields(dict[str, Any]):
 
 
 class Table(Frozen):
-    """A map with keys that the language names; `noun` is what it is, `kind` what one of its keys is called.
+    """A map with keys that the language names."""
 
-    With `logic`, words such as `or` and expressions are explained. Another value than a map is that of `short`.
-    """
-
-    noun: str
-    kind: str
+    noun: str  # what it is
+    kind: str  # what one of its keys is called
     fields: tuple[Field, ...]
     required: tuple[str, ...] = ()
-    logic: bool = False
+    logic: bool = False  # whether words such as `or`, and expressions, are explained
     least: int = 0
-    short: Field | None = None
+    short: Field | None = None  # what another value than a map is for
 
     def read(self, node: Node, field: Field, report: Report) -> Fields:
         """Every value that could be read. Unknown keys are reported, and missing ones."""
@@ -335,34 +309,29 @@ class Table(Frozen):
             translated = f"{field.key}: {f'[{maps}]' if clauses[1:] else maps}" if all(clauses) else field.example
             report.add("E110", "expected matchers, found an expression", node.span, f"for example  {translated}")
         elif _is(node, Map, field, report, self.least):
-            self._read_keys(node, found, report)
-            return found
+            return self._read_keys(node, found, report)
         found.unread |= found.keys() if report.errors > before else set()
         return found
 
-    def _read_keys(self, node: Map, found: Fields, report: Report) -> None:
+    def _read_keys(self, node: Map, found: Fields, report: Report) -> Fields:
         known = {field.key: field for field in self.fields}
         for key, value in node.entries:
             before = report.errors
             if (field := known.get(key.value)) is not None:
-                found.places[field.key] = key.span
-                found[field.key] = field.type.read(value, field, report)
-                found.unread |= {field.key} if report.errors > before else set()
+                found.places[key.value] = key.span
+                found[key.value] = field.type.read(value, field, report)
+                found.unread |= {key.value} if report.errors > before else set()
+            elif self.logic and key.value in _LOGIC:
+                report.add("E113", f"there is no '{key.value}' here", key.span, _LOGIC[key.value])
             else:
-                self._refuse(key, report)
+                also = (k for other, k in map(str.split, _ALSO.split(", ")) if other == key.value and k in known)
+                meant = next(also, "") or nearest(key.value, known)
+                hint = f"did you mean {shown(meant)}?" if meant else f"known: {', '.join(known)}"
+                report.add("E102", f"unknown {self.kind} {shown(key.value)}", key.span, hint)
         if not node.is_whole or len(found.places) < len(node.entries):
             found.unread |= known.keys() - found.places.keys()
         for missing in (key for key in self.required if not found.has(key)):
-            hint = f"for example  {known[missing].example}"
-            report.add("E103", f"this {self.noun} has no {shown(missing)}", node.span, hint)
+            what = f"this {self.noun} has no {shown(missing)}"
+            report.add("E103", what, node.span, f"for example  {known[missing].example}")
             found.unread.add(missing)
-
-    def _refuse(self, key: Text, report: Report) -> None:
-        word, keys = key.value, [each.key for each in self.fields]
-        also = (key for other, key in map(str.split, _ALSO.split(", ")) if other == word and key in keys)
-        if self.logic and word in _LOGIC:
-            report.add("E113", f"there is no '{word}' here", key.span, _LOGIC[word])
-        else:
-            meant = next(also, "") or nearest(word, keys)
-            hint = f"did you mean {shown(meant)}?" if meant else f"known: {', '.join(keys)}"
-            report.add("E102", f"unknown {self.kind} {shown(word)}", key.span, hint)
+        return found

@@ -1,7 +1,4 @@
-"""Every key of the rule language: how it is read, an example, what it means, and whether it is required.
-
-The loader, the JSON Schema and the reference pages are made from these tables.
-"""
+"""Every key of the rule language, in tables of which the loader, the JSON Schema and the reference pages are made."""
 
 from typing import Final
 
@@ -33,11 +30,10 @@ TAGS: Final = one_or_many(t.pattern(Kind.REF, "tag", "ref-pattern"))
 NAMES: Final = one_or_many(t.pattern(Kind.NAME, "text", "text-pattern"))
 TEXTS: Final = one_or_many(t.TEXT)
 BRANCH: Final = t.ref_name("branch")
-_BASE: Final = field("base", t.choice({b.name.lower().replace("_", "-"): b for b in Base}, "base"), "")
 _ONLY: Final = field("only: services/**", PATHS, "The files that count (default: every file).")
 COMPARED: Final = Table("comparison", "key", (
     field("ref: deployed/staging", t.ref_name("ref", may_be_full=True), "A branch, tag or other ref."),
-), required=("ref",), short=_BASE)
+), required=("ref",), short=field("base", t.choice({b.name.lower().replace("_", "-"): b for b in Base}, "base"), ""))
 PATH_KEYS: Final = Table("paths", "key", (
     _ONLY,
     field('ignore: "**/*.md"', PATHS, "The files that do not count, even where only: matches."),

@@ -26,28 +26,24 @@ def read_given(source: SourceFile) -> Given:
 
 
 def facts_of(facts: Fields, report: Report) -> Given | None:
-    """The facts in a map whose keys have been read; None after a report. An empty branch beside a tag is none."""
+    """The facts in a map that has been read; None where a part could not be. An empty branch beside a tag is none."""
     branch, tag = (facts[key].value if facts[key] else None for key in ("branch", "tag"))
-    if branch and tag:
-        at = max(facts.places["branch"], facts.places["tag"])
+    if branch and tag and (at := facts.both("branch", "tag")):
         report.add("E301", "a CircleCI build has a branch or a tag, never both", at, "remove one")
     elif not facts.has("branch", "tag"):
         report.add("E103", "this build has no 'branch' or 'tag'", facts.span, "for example  branch: main")
-    elif not facts.unread:
-        return _given(facts, Tag(tag or "") if tag or branch is None else Branch(branch))
-    return None
-
-
-def _given(facts: Fields, ref: Branch | Tag) -> Given:
+    if facts.unread:
+        return None
+    ref = Tag(tag or "") if tag or branch is None else Branch(branch)
     stated = {key: facts[key].value for key in ("sha", "user", "author", "message", "pull_request") if facts[key]}
     environ = {name.value: text.value for name, text in facts["env"] or ()}
-    environ |= {"CIRCLE_BRANCH": "", "CIRCLE_TAG": "", "CIRCLE_SHA1": stated.get("sha", REVISION).lower()}
-    environ |= {"CIRCLE_BRANCH" if isinstance(ref, Branch) else "CIRCLE_TAG": ref.name}
+    sha = stated.get("sha", REVISION).lower()
+    environ |= {"CIRCLE_BRANCH": branch or "", "CIRCLE_TAG": tag or "", "CIRCLE_SHA1": sha}
     variables = Variables(environ | ({"CIRCLE_USERNAME": stated["user"]} if "user" in stated else {}))
     number = int(stated["pull_request"].replace("false", "0")) if "pull_request" in stated else request_of(ref)
     requests, user, fork = (number,) if number else (), variables.get("CIRCLE_USERNAME"), facts["fork"]
     fork = is_fork(variables, ref) if fork is None else fork or request_of(ref) is not None
-    build = BuildContext(None, ref, environ["CIRCLE_SHA1"], ParallelNode(0, 1), requests, fork, user, variables)
+    build = BuildContext(None, ref, sha, ParallelNode(0, 1), requests, fork, user, variables)
     jobs = None if facts["jobs"] is None else {name.value: status.value for name, status in facts["jobs"]}
     changed, merged = (facts[key] and tuple(text.value for text in facts[key]) for key in ("changed", "merged_into"))
     return Given(build, facts["now"], changed, merged, stated.get("author"), stated.get("message"), jobs)

@@ -116,7 +116,10 @@ def _warn_of_pairs(rules: core.RuleSet, report: Report) -> None:
         is_keyed = not is_job and carries_key(first.deploy) and carries_key(second.deploy)
         build = None if is_keyed else _both_fire(first, second)
         known = shared.get(second.name.value)
-        if started and not is_keyed and known != "E310" and (build or (not known and _meet(first, second))):
+        mine, yours = (list(core.matchers_of(rule.when)) for rule in (first, second))
+        # a later build of a commit can find the other's run where both can be for one branch or tag
+        refs = (_common([a, b]) for word in ("branch", "tag") for a in _named(word, mine) for b in _named(word, yours))
+        if started and not is_keyed and known != "E310" and (build or (not known and any(refs))):
             shared[second.name.value] = code = "E310" if build else "W310"
             kind, key = ("job", "") if is_job else ("workflow", f", or send {_KEY} with both")
             both = f"rules {shown(first.name.value)} and {shown(second.name.value)} start the same {kind}"
@@ -149,8 +152,7 @@ def _both_fire(first: core.Rule, second: core.Rule) -> BuildContext | None:
     """A build in which both fire as far as the environment decides. What git knows can be so for both at once."""
     for one, other in product(first.when.alternatives, second.when.alternatives):
         matchers = (*one.matchers, *other.matchers)
-        build = None if WORK.left <= 0 or _named("author", matchers) else witness(matchers)
-        if build is not None:
+        if WORK.left > 0 and not _named("author", matchers) and (build := witness(matchers)):
             WORK.left -= _PER_JUDGEMENT * (len(first.when.alternatives) + len(second.when.alternatives))
             stops, facts = [rule.unless for rule in (first, second) if rule.unless], Facts(build)
             is_stopped = any(condition("unless", stop, facts).answer is not Answer.NO for stop in stops)
@@ -158,12 +160,6 @@ def _both_fire(first: core.Rule, second: core.Rule) -> BuildContext | None:
             if not is_stopped and all(answer is not Answer.NO for answer in holding):
                 return build
     return None
-
-
-def _meet(first: core.Rule, second: core.Rule) -> bool:
-    """Whether both can be for one branch or tag: a later build of a commit can find the other's run."""
-    mine, yours = (list(core.matchers_of(rule.when)) for rule in (first, second))
-    return any(_common([a, b]) for word in ("branch", "tag") for a in _named(word, mine) for b in _named(word, yours))
 
 
 def told(build: BuildContext) -> str:
@@ -176,15 +172,12 @@ def told(build: BuildContext) -> str:
 def witness(matchers: tuple[core.Matcher, ...]) -> BuildContext | None:
     """A build, from no fork, that may satisfy all of these; None where there is no branch or tag for it."""
     branches, tags = _named("branch", matchers), _named("tag", matchers)
-    name, user = _common(branches or tags), _common(_named("user", matchers))
+    name, user = _common(branches or tags) or "", _common(_named("user", matchers))
     wanted: dict[str, list[core.Patterns]] = {}
     for variable, patterns in (pair for m in matchers if isinstance(m, core.EnvIs) for pair in m.variables):
         wanted.setdefault(variable.value, []).append(patterns)
     variables = Variables({variable: _common(lists) or "" for variable, lists in wanted.items()})
-    ref, requests = (
-        Branch(name or "") if branches else Tag(name or ""),
-        (1,) if _wants("pull_request", matchers) else (),
-    )
+    ref, requests = Branch(name) if branches else Tag(name), (1,) if _wants("pull_request", matchers) else ()
     build = BuildContext(None, ref, "", ParallelNode(0, 1), requests, fork=False, user=user, variables=variables)
     return build if name else None
 
@@ -234,8 +227,7 @@ def _check_rule(rule: core.Rule, freezes: tuple[core.Freeze, ...], report: Repor
         what = "this stops the rule when any of these files has changed, whatever else has"
         report.add("W307", what, at, "to leave files out, write ignore: under paths: in when:")
     for freeze in (freeze for freeze in freezes if during and concerns(freeze, rule)):
-        opening = next_opening(freeze.interval.begins, during, ())
-        if opening is not None and opening >= freeze.interval.ends:
+        if (opening := next_opening(freeze.interval.begins, during, ())) and opening >= freeze.interval.ends:
             what = f"no window of rule {name} opens during freeze {shown(freeze.name)}"
             report.add("W309", what, freeze.span, f"list {name} under except:, or remove it")
     if rule.sends and rule.sends.job:
@@ -255,8 +247,7 @@ def check_paths(rules: core.RuleSet, files: tuple[str, ...], report: Report) -> 
             near = nearest(literal, folders | set(files)) if literal else None
             rest = pattern.value.text[len(literal) :] or ("/**" if near in folders else "")
             hint = f"did you mean {shown(near + rest)}?" if near else "is the path spelt as git has it?"
-            what = f"no file of this repository matches {shown(pattern.value.text)}"
-            report.add("W705", what, pattern.span, hint)
+            report.add("W705", f"no file of this repository matches {shown(pattern.value.text)}", pattern.span, hint)
 
 
 def _check_pattern(pattern: Spanned[Pattern], word: str, report: Report) -> None:

@@ -1,10 +1,10 @@
 """A rule file's text to a RuleSet, or all that is wrong with it. Nothing is claimed of what could not be read."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from deploystep.core import parameters as params
 from deploystep.core import rules as core
@@ -21,12 +21,10 @@ from deploystep.rulefile.fields import FILE
 from deploystep.rulefile.given import facts_of
 from deploystep.rulefile.yaml_reader import Report, Stopped, read
 
-T = TypeVar("T")
-Choices = tuple[Fields, ...]
 _FILE: Final = Field("the rule file", FILE, "version: 1", "")
 _LAST: Final = ChangedSince(Base.LAST_DEPLOY)
-_KNOWN: Final = params.PUBLIC_VARIABLES | {*params.DERIVED}
 _AS_SINCE: Final = "write since: previous-commit, since: {ref: NAME} or since: last-deploy"
+_KNOWN: Final = params.PUBLIC_VARIABLES | {*params.DERIVED}
 _PR: Final = ("pull_request fork", "unset where {} fires without a pull request", "add pull_request: true")
 _FORK: Final = ("fork", "always unset in {} without fork: true", "send ${pr.number}")
 #: Values that are set only where one of some matchers says so, each with what to say otherwise. A build of a fork is
@@ -49,12 +47,12 @@ class Examined(Frozen):
 
 def load(source: SourceFile) -> core.RuleSet:
     """Read a rule file. Raises RuleFileInvalid with every error, sorted; warnings are for `examine`."""
-    report, rules = Report(), None
+    report = Report()
     with suppress(Stopped):
         rules = _read(source, report)
-    if rules is None or report.errors:
-        raise report.refusal(source)
-    return rules
+        if not report.errors:
+            return rules
+    raise report.refusal(source)
 
 
 def examine(source: SourceFile) -> Examined:
@@ -96,32 +94,15 @@ class _Loader:
 
     def file(self, source: SourceFile) -> core.RuleSet:
         """All that could be read."""
-        file = self.read
-        self._check_names()
-        return core.RuleSet(
-            source=source,
-            timezone=_value(file["timezone"]) or "UTC",
-            default_branch=self.default_branch,
-            api=file["api"] or core.ApiVersion.V2_RUN,
-            targets=MappingProxyType({name: target for name, target in self.targets.items() if target is not None}),
-            never=tuple(filter(None, map(self._guard, file["never"] or ()))),
-            rules=tuple(filter(None, map(self._rule, file["rules"] or ()))),
-            freezes=tuple(filter(None, map(self._freeze, file["freezes"] or ()))),
-            cases=tuple(filter(None, map(self._case, file["cases"] or ()))),
-            unzoned=None if file.has("timezone") else min(self.unzoned, default=None),
-            ignore=_values(file["ignore"]),
-        )
-
-    def _check_names(self) -> None:
-        """Whatever is named is there, as a slip in a freeze would let a deploy through; no two rules share a name."""
-        rules, freezes = self.read["rules"] or (), self.read["freezes"] or ()
+        rules, freezes, cases = (self.read[key] or () for key in ("rules", "freezes", "cases"))
+        # whatever is named is there, as a slip in a freeze would let a deploy through; no two rules share a name
         lines: dict[str, int] = {}
         for name in (rule["name"] for rule in rules if rule["name"]):
             if name.value in lines:
                 what = f"two rules are called {shown(name.value)}"
                 self.report.add("E106", what, name.span, f"first on line {lines[name.value]}")
             lines.setdefault(name.value, name.span.line)
-        expects = [case["expect"] for case in self.read["cases"] or () if case["expect"]]
+        expects = [case["expect"] for case in cases if case["expect"]]
         named = [*_all(freezes, "except"), *_all(expects, "fire"), *_all(expects, "held")]
         named += [name for name, _ in _all(expects, "parameters")]
         environments = {rule["environment"].value: None for rule in rules if rule["environment"]}
@@ -131,6 +112,19 @@ class _Loader:
         self._check_known("E406", "no rule deploys to environment", _all(freezes, "environments"), environments)
         self._check_known("E601", "no target is called", to, self.targets, "describe it under targets:")
         self._check_known("E404", "no window is called", windows, self.windows, AS_WINDOW)
+        return core.RuleSet(
+            source=source,
+            timezone=_value(self.read["timezone"]) or "UTC",
+            default_branch=self.default_branch,
+            api=self.read["api"] or core.ApiVersion.V2_RUN,
+            targets=MappingProxyType({name: target for name, target in self.targets.items() if target is not None}),
+            never=tuple(filter(None, map(self._guard, self.read["never"] or ()))),
+            rules=tuple(filter(None, map(self._rule, rules))),
+            freezes=tuple(filter(None, map(self._freeze, freezes))),
+            cases=tuple(filter(None, map(self._case, cases))),
+            unzoned=None if self.read.has("timezone") else min(self.unzoned, default=None),
+            ignore=_values(self.read["ignore"]),
+        )
 
     def _check_known(self, code: str, what: str, names: Iterable[Any], known: Iterable[str], hint: str = "") -> None:
         for name in (name for name in names if name.value not in known):
@@ -152,12 +146,8 @@ class _Loader:
             self.report.add("E405", "'until' is not after 'from'", until.span)
         if freeze.unread or moments is None:
             return None
-        of, environments, exempt = (
-            Interval.between(*moments),
-            _values(freeze["environments"]),
-            _values(freeze["except"]),
-        )
-        return core.Freeze(freeze["name"].value, of, environments, exempt, _value(freeze["reason"]), freeze.span)
+        of = _values(freeze["environments"]), _values(freeze["except"]), _value(freeze["reason"])
+        return core.Freeze(freeze["name"].value, Interval.between(*moments), *of, freeze.span)
 
     def _target(self, name: Spanned[str], target: Fields) -> core.Target | None:
         if at := target.both("branch", "tag"):
@@ -181,9 +171,9 @@ class _Loader:
 
     def _rule(self, rule: Fields) -> core.Rule | None:
         before, chosen, stops = self.report.errors, rule["when"] or (), rule["unless"] or ()
-        for alternative in (each for each in chosen if not each.has("branch", "tag")):
+        for at in (each.span for each in chosen if not each.has("branch", "tag")):
             what = "this does not say which branches or tags it is for"
-            self.report.add("E302", what, alternative.span, 'add branch: "**" or tag: "**"')
+            self.report.add("E302", what, at, 'add branch: "**" or tag: "**"')
         self._check_choices(rule, (*chosen, *stops), chosen)
         deploy, name, during = self._deploy(rule, chosen), rule["name"], rule["during"]
         # the commits of another project's runs say nothing about this one
@@ -199,13 +189,10 @@ class _Loader:
         requires, ignore = rule["requires"] or (), _values(rule["ignore"])
         return core.Rule(name, rule["environment"], when, unless, deploy, rule.span, during, requires, ignore)
 
-    def _check_choices(self, rule: Fields, choices: Choices, when: Choices | None) -> None:
-        """Refuse what no build can be, and a comparison of a branch or tag with itself, in which nothing ever changes.
-
-        `when` is what must hold in a rule. A default branch that the file does not name is `main` or `master` here.
-        """
+    def _check_choices(self, rule: Fields, choices: tuple[Fields, ...], when: tuple[Fields, ...] | None) -> None:
+        """Refuse what no build can be, and what compares a ref with itself. `when` is what must hold in a rule."""
         excluded = _all((stop for stop in rule.get("unless") or () if stop.places.keys() == {"branch"}), "branch")
-        defaults = {self.default_branch} if self.default_branch else {"main", "master"}
+        defaults = {self.default_branch} if self.default_branch else {"main", "master"}  # as it may be called
         for alternative in choices:
             if at := alternative.both("branch", "tag"):
                 what = "a CircleCI build has a branch or a tag, never both, so this can never be true"
@@ -214,12 +201,11 @@ class _Loader:
             paths = alternative["paths"]
             if "unless" in rule.unread or not paths or paths.unread:
                 continue
-            (base, ref), is_told = _compared(paths), paths["since"] is not None
+            (base, ref), is_told, at = _compared(paths), paths["since"] is not None, alternative.places["paths"]
             around = (alternative,) if alternative.has("branch", "tag") or when is None else when
             if base is Base.LAST_DEPLOY and when is not None and not rule.has("deploy"):
                 what = "'since: last-deploy' in a rule without 'deploy': gate does not know earlier deploys"
-                hint = "write since: previous-commit or since: {ref: NAME}"
-                self.report.add("E311", what, alternative.places["paths"], hint)
+                self.report.add("E311", what, at, "write since: previous-commit or since: {ref: NAME}")
             patterns = [pattern.value for pattern in _all(around, "branch")]
             # an alternative that names no ref, as a guard's, is for every branch
             is_for_all = not all(each.has("branch", "tag") for each in around)
@@ -235,19 +221,15 @@ class _Loader:
                     where = f"branch '{branch}'"
             if where:
                 what = f"this 'since' never has changes on {where}" if is_told else f"'paths' on {where} needs 'since'"
-                self.report.add("E304", what, alternative.places["paths"], _AS_SINCE)
+                self.report.add("E304", what, at, _AS_SINCE)
 
     def _condition(self, rule: Fields, key: str, last: ChangedSince) -> core.Condition | None:
         """The alternatives of a condition, if there is one. `last` is what `since: last-deploy` means."""
-        made = []
-        for each in rule[key] or ():
-            matchers = (_matcher(each, word, last) for word in each.places if each[word] is not None)
-            made.append(core.Alternative(tuple(matchers), each.span))
-        return core.Condition(tuple(made), rule.places[key]) if made else None
+        made = tuple(core.Alternative(tuple(_matchers(each, last)), each.span) for each in rule[key] or ())
+        return core.Condition(made, rule.places[key]) if made else None
 
-    def _deploy(self, rule: Fields, when: Choices) -> core.Deploy | None:
-        deploy = rule["deploy"]
-        if deploy is None:
+    def _deploy(self, rule: Fields, when: tuple[Fields, ...]) -> core.Deploy | None:
+        if (deploy := rule["deploy"]) is None:
             return None
         job, workflow, name = deploy["job"], deploy["workflow"], deploy["to"]
         to = self.targets.get(name.value) if name else None
@@ -272,7 +254,7 @@ class _Loader:
                 self._check_value(reference.name, at, rule, when)
         return core.Deploy(to, job, workflow, sent, rule.places["deploy"])
 
-    def _check_value(self, name: str, at: Span, rule: Fields, when: Choices) -> None:
+    def _check_value(self, name: str, at: Span, rule: Fields, when: tuple[Fields, ...]) -> None:
         """Report `${name}` where it could not be sent whenever the rule fires."""
         keys, why, hint = _SET_BY.get(name, ("", "", ""))
         stops = (each for each in rule["unless"] or () if len(each.places) == 1)
@@ -309,26 +291,26 @@ def _compared(paths: Fields) -> tuple[Base | None, str | None]:
     return (None, since["ref"].value) if since.get("ref") else (since.get("base") or Base.MERGE_BASE, None)
 
 
-def _matcher(each: Fields, key: Any, last: ChangedSince) -> core.Matcher:
-    value, at = each[key], each.places[key]
-    if key in _PLAIN:
-        matcher: core.Matcher = _PLAIN[key](value, at)
-    elif key == "paths":
-        base, ref = _compared(value)
-        since = last if base is Base.LAST_DEPLOY else ChangedSince(base, ref)
-        matcher = core.PathsChanged(value["only"] or (), value["ignore"] or (), since, at)
-    else:
-        matcher = core.FlagIs(key, value, at) if isinstance(value, bool) else core.NameIs(key, value, at)
-    return matcher
+def _matchers(each: Fields, last: ChangedSince) -> Iterator[core.Matcher]:
+    written: list[tuple[Any, Any, Span]] = [(k, each[k], at) for k, at in each.places.items() if each[k] is not None]
+    for key, value, at in written:
+        if key == "paths":
+            base, ref = _compared(value)
+            since = last if base is Base.LAST_DEPLOY else ChangedSince(base, ref)
+            yield core.PathsChanged(value["only"] or (), value["ignore"] or (), since, at)
+        elif key in _PLAIN:
+            yield _PLAIN[key](value, at)
+        else:
+            yield core.FlagIs(key, value, at) if isinstance(value, bool) else core.NameIs(key, value, at)
 
 
 def _all(maps: Iterable[Fields], key: str) -> list[Any]:
     return [item for each in maps for item in each[key] or ()]
 
 
-def _value(written: Spanned[T] | None) -> T | None:
+def _value(written: Spanned[Any] | None) -> Any:
     return written.value if written else None
 
 
-def _values(written: Iterable[Spanned[T]] | None) -> frozenset[T]:
+def _values(written: Iterable[Spanned[Any]] | None) -> frozenset[Any]:
     return frozenset(each.value for each in written or ())

@@ -1,11 +1,7 @@
-"""The JSON Schema of the rule file, for editors: made from the tables that the loader reads.
-
-A file that it takes may still be refused; one that it refuses would be. Scalars are wide, as the language takes a text
-as it is written, where an editor sees that `branch: 1.10` is a number.
-"""
+"""The JSON Schema of the rule file, made from the loader's tables, for editors. What it refuses, the loader refuses."""
 
 import json
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import yaml
 
@@ -18,7 +14,6 @@ _ABOUT: Final = {
     "title": "The rule file of deploystep, version 1",
     "description": "Says when a CircleCI build deploys, and what is sent.",
 }
-Object: TypeAlias = dict[str, Any]
 
 
 def text() -> str:
@@ -26,13 +21,14 @@ def text() -> str:
     return json.dumps(schema(), indent=2, ensure_ascii=False)
 
 
-def schema() -> Object:
+def schema() -> dict[str, Any]:
     """The schema of a whole file."""
-    shared: Object = {}
-    return {**_ABOUT, **_map(fields.FILE, shared), "$defs": dict(sorted(shared.items()))}
+    shared: dict[str, Any] = {}
+    of(fields.FILE, shared)
+    return {**_ABOUT, **shared.pop(fields.FILE.noun), "$defs": dict(sorted(shared.items()))}
 
 
-def of(kind: FieldType, shared: Object) -> Object:
+def of(kind: FieldType, shared: dict[str, Any]) -> dict[str, Any]:
     """The schema of a type; what several places need is put into `shared`."""
     match kind:
         case Scalar(name=""):
@@ -41,10 +37,15 @@ def of(kind: FieldType, shared: Object) -> Object:
             shared[kind.name] = dict(kind.schema)
             return {"$ref": f"#/$defs/{kind.name}"}
         case Table():
-            shared[kind.noun] = _map(kind, shared)
-            short = [of(kind.short.type, shared)] if kind.short else []
+            examples = {field.key: [yaml.safe_load(field.example)[field.key]] for field in kind.fields}
+            properties = {
+                f.key: {"description": f.description, **of(f.type, shared), "examples": examples[f.key]}
+                for f in kind.fields
+            }
+            required = {"required": list(kind.required), "minProperties": kind.least}
+            shared[kind.noun] = {"type": "object", "properties": properties, **required, "additionalProperties": False}
             found = {"$ref": f"#/$defs/{kind.noun}"}
-            return {"anyOf": [*short, found]} if short else found
+            return {"anyOf": [of(kind.short.type, shared), found]} if kind.short else found
         case ListOf():
             item, most = of(kind.item, shared), {"maxItems": kind.most} if kind.most else {}
             many = {"type": "array", "items": item, "minItems": kind.least, **most}
@@ -54,16 +55,3 @@ def of(kind: FieldType, shared: Object) -> Object:
             names, most = {**of(kind.key, shared), "type": "string"}, {"maxProperties": kind.most} if kind.most else {}
             values = {"additionalProperties": of(kind.item, shared)}
             return {"type": "object", "propertyNames": names, **values, "minProperties": kind.least, **most}
-
-
-def _map(table: Table, shared: Object) -> Object:
-    properties = {
-        field.key: {
-            "description": field.description,
-            **of(field.type, shared),
-            "examples": [yaml.safe_load(field.example)[field.key]],
-        }
-        for field in table.fields
-    }
-    required = {"required": list(table.required), "minProperties": table.least}
-    return {"type": "object", "properties": properties, **required, "additionalProperties": False}

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from contextlib import suppress
-from typing import Any, Final, NoReturn, TypeAlias, cast
+from typing import Any, Final, NoReturn, TypeAlias
 
 import yaml
 
@@ -11,7 +11,7 @@ from deploystep.core.errors import RuleFileInvalid
 from deploystep.core.frozen import Frozen
 from deploystep.core.source import Diagnostic, Pos, Severity, SourceFile, Span, clipped, in_order, shown, visible
 
-_MOST_PROBLEMS: Final = 1_000
+_START: Final = Span(Pos(1, 1))
 MAX_BYTES: Final = 1024 * 1024
 MAX_DEPTH: Final = 40
 #: How many nodes a file may stand for once each alias counts as what it repeats, if it has fewer characters.
@@ -24,21 +24,16 @@ _HIDDEN: Final = (
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069"
     r"\ud800-\udfff\ufeff\ufffe\uffff]|\r(?!\n)"
 )
-#: What libyaml reads in another way: tabs, a byte order mark, `?`, a comment that touches `|` or `>`.
-_UNLIKE: Final = r"[\t?]|^\ufeff|[|>][-+0-9]*#"
 
 
 class Text(Frozen):
-    """A scalar: its place, and that of its characters without quotes. `is_plain`: it is neither quoted nor a block.
-
-    `is_refused`: it has no value, and the report says why.
-    """
+    """A scalar."""
 
     value: str
     span: Span
-    inner: Span
-    is_plain: bool = True
-    is_refused: bool = False
+    inner: Span  # the place of its characters without quotes
+    is_plain: bool = True  # neither quoted nor a block
+    is_refused: bool = False  # it has no value, and the report says why
 
     @property
     def is_null(self) -> bool:
@@ -62,7 +57,6 @@ class Map(Frozen):
 
 
 Node: TypeAlias = Text | Sequence | Map
-_Event: TypeAlias = yaml.ScalarEvent | yaml.CollectionStartEvent | yaml.AliasEvent
 
 
 class Stopped(Exception):
@@ -81,7 +75,7 @@ class Report:
         severity = Severity.WARNING if code.startswith("W") else Severity.ERROR
         self.errors += severity is Severity.ERROR
         self.diagnostics.append(Diagnostic(code, visible(message), span, visible(hint), severity))
-        if len(self.diagnostics) >= _MOST_PROBLEMS:
+        if len(self.diagnostics) >= 1_000:  # noqa: PLR2004
             raise Stopped
 
     def stop(self, code: str, message: str, span: Span, hint: str = "") -> NoReturn:
@@ -100,7 +94,7 @@ def read(source: SourceFile, report: Report, begins: str, *, most: int = MAX_BYT
     """The file's tree, which begins as `begins` shows, of `most` bytes. Raises Stopped after a report."""
     size = len(source.text.encode("utf-8", "surrogatepass"))
     if size > most:
-        report.stop("E008", f"the file has {size} bytes", Span(Pos(1, 1)), f"the limit is {most}")
+        report.stop("E008", f"the file has {size} bytes", _START, f"the limit is {most}")
     is_plain = source.text.replace("\n", "").isprintable()  # as none of the hidden ones is
     found = [] if is_plain else list(re.compile(_HIDDEN).finditer(source.text, source.text.startswith("\ufeff")))
     for character, index in {hidden[0]: hidden.start() for hidden in reversed(found)}.items():
@@ -110,7 +104,8 @@ def read(source: SourceFile, report: Report, begins: str, *, most: int = MAX_BYT
     if found:
         raise Stopped
     quick = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    if size <= MAX_BYTES and not re.compile(_UNLIKE).search(source.text):
+    # what libyaml reads in another way: tabs, a byte order mark, `?`, a comment that touches `|` or `>`
+    if size <= MAX_BYTES and not re.search(r"[\t?]|^\ufeff|[|>][-+0-9]*#", source.text):
         # libyaml is many times as fast, and tells less: where it finds a fault, PyYAML's own parser reads again
         trial = Report()
         with suppress(Stopped):
@@ -128,14 +123,14 @@ def _compose(source: SourceFile, report: Report, begins: str, loader: Any) -> No
             if isinstance(event, yaml.DocumentStartEvent) and root is not None:
                 report.stop("E013", "a second YAML document begins here", _span(event), "keep one; remove '---'")
             elif isinstance(event, yaml.NodeEvent):
-                root = composer.node(cast("_Event", event), 1)
+                root = composer.node(event, 1)
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # a tag such as !main takes in what follows, and is the cause of the syntax error after it
         if all(diagnostic.code != "E010" for diagnostic in report.diagnostics):
             _explain(error, source, report)
         raise Stopped from None
     if root is None or (isinstance(root, Text) and root.is_null):
-        report.stop("E014", "the file is empty", Span(Pos(1, 1)), f"it begins with  {begins}")
+        report.stop("E014", "the file is empty", _START, f"it begins with  {begins}")
     return root
 
 
@@ -147,7 +142,7 @@ class _Composer:
         self.events: Any = yaml.parse(source.text, Loader=loader)
         self.anchors: dict[str | None, tuple[Node, int]] = {}
 
-    def node(self, event: _Event, depth: int) -> Node:
+    def node(self, event: Any, depth: int) -> Node:
         """What begins with an event, which has been taken."""
         span, before, errors = _span(event), self.count, self.report.errors
         if isinstance(event, yaml.AliasEvent):
@@ -205,9 +200,9 @@ class _Composer:
         return Map(tuple(entries.values()), span, 2 * len(entries) == len(nodes))
 
 
-def _span(event: yaml.Event) -> Span:
+def _span(event: Any) -> Span:
     """Where an event's text is: to its end, or to the end of its first line."""
-    start, end = cast("yaml.Mark", event.start_mark), cast("yaml.Mark", event.end_mark)
+    start, end = event.start_mark, event.end_mark
     width = end.column - start.column if end.line == start.line else 1
     return Span(Pos(start.line + 1, start.column + 1), max(width, 1))
 
@@ -221,12 +216,13 @@ def _explain(error: Any, source: SourceFile, report: Report) -> None:
     """Report one error of PyYAML, which stops at the first."""
     met = getattr(error, "problem_mark", None)
     if met is None:
-        hint = "look for a \\U in double quotes, or a %YAML"
-        report.stop("E001", "this cannot be read as YAML", Span(Pos(1, 1)), hint)
+        report.stop("E001", "this cannot be read as YAML", _START, "look for a \\U in double quotes, or a %YAML")
     words = ": ".join(part for part in (error.context, error.problem) if part)
     begun = error.context_mark or met
     at, since = (Pos(mark.line + 1, mark.column + 1) for mark in (met, begun))
     read, rest = source.text[: met.index], source.text[met.index :]
+    tag = re.compile(r"[\s\[{,:]!(?=\S)").search(source.text, begun.index - 1, met.index)
+    dashed = re.search(r"(?m)^[ ]*(-[A-Za-z_][A-Za-z0-9_-]*):(?:\s|$)", read)
     if re.search("while scanning an alias|while scanning a tag|tag handle", words):
         _refuse_start(source, since, report)
     elif re.search("double-quoted scalar.*escape", words):
@@ -235,14 +231,10 @@ def _explain(error: Any, source: SourceFile, report: Report) -> None:
         report.add("E004", "a tab where YAML wants spaces", Span(at))
     elif read.endswith("$") and rest.startswith("{"):
         report.add("E005", "${…} inside { } or [ ] must be quoted", Span(Pos(at.line, at.column - 1), 2))
-    elif "while parsing a flow" in words and (
-        found := re.compile(r"[\s\[{,:]!(?=\S)").search(source.text, begun.index - 1, met.index)
-    ):
+    elif "while parsing a flow" in words and tag:
         # the tag of a `!pattern` takes in the bracket, so that the error comes late
-        _refuse_start(source, _place(source, found.end() - 1), report)
-    elif re.search("mapping values|block end|simple key", words) and (
-        dashed := re.search(r"(?m)^[ ]*(-[A-Za-z_][A-Za-z0-9_-]*):(?:\s|$)", read)
-    ):
+        _refuse_start(source, _place(source, tag.end() - 1), report)
+    elif re.search("mapping values|block end|simple key", words) and dashed:
         _refuse_dash(dashed[1], Span(_place(source, dashed.start(1)), len(dashed[1])), report)
     elif "expected '<document start>'" in words:
         report.add("E013", "this stands after the end of the document", Span(at), "check the indentation")
