@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from deploystep.app.options import COMMANDS, OPTIONS, Option
-from deploystep.core.build import ENV
 from deploystep.core.codes import CODES
 from deploystep.core.errors import ExitCode
 from deploystep.core.parameters import DERIVED, PUBLIC_VARIABLES
@@ -117,11 +116,6 @@ def exits() -> str:
     return table(("Code", "Name", "Meaning"), ((str(int(c)), c.label, c.meaning) for c in ExitCode))
 
 
-def variables() -> str:
-    """The variables of the build that are read."""
-    return table(("Variable", "Used for"), ((f"`{name}`", use) for name, use in ENV.items()))
-
-
 def values() -> str:
     """The variables that a parameter can use."""
     public = ", ".join(f"`{name}`" for name in sorted(PUBLIC_VARIABLES))
@@ -209,7 +203,6 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "keys-facts": keys(fields.FACTS),
     "exits": exits,
     **{f"exit-{code.label}": f"**{code.label}**: {code.meaning}.".__str__ for code in ExitCode},
-    "variables": variables,
     "values": values,
     "excuses": excuses,
     "faults-outcomes": outcomes,

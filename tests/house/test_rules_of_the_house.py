@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from deploystep.core.build import ENV
 from deploystep.core.errors import ExitCode, ToolError
 from deploystep.core.parameters import PUBLIC_VARIABLES, SECRET_VARIABLES, TOKEN_VARIABLES
 
 SRC = Path(__file__).resolve().parents[2] / "src" / "deploystep"
 MODULES = sorted(path for path in SRC.rglob("*.py") if "sandbox" not in path.relative_to(SRC).parts)
+PAGE = SRC.parents[1] / "docs" / "environment.md"
+ENV = frozenset(re.findall(r"^\| `(CIRCLE\w+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
 SIGNALS = {ExitCode.INTERRUPTED, ExitCode.TERMINATED}
 
 
@@ -117,7 +118,7 @@ def _docstrings(module: ast.Module) -> list[ast.Constant]:
 
 
 def test_every_variable_that_is_read_is_in_a_table() -> None:
-    known = set(ENV) | PUBLIC_VARIABLES | SECRET_VARIABLES | set(TOKEN_VARIABLES)
+    known = ENV | PUBLIC_VARIABLES | SECRET_VARIABLES | set(TOKEN_VARIABLES)
     # the reader of rule files knows names only to suggest better ones
     readers = [path for path in MODULES if "rulefile" not in path.parts]
     named = {
@@ -129,7 +130,7 @@ def test_every_variable_that_is_read_is_in_a_table() -> None:
 
 def test_every_variable_in_the_table_of_the_build_is_read() -> None:
     """It is named once more than there are tables with its name."""
-    tables = (ENV, PUBLIC_VARIABLES, SECRET_VARIABLES, TOKEN_VARIABLES)
+    tables = (PUBLIC_VARIABLES, SECRET_VARIABLES, TOKEN_VARIABLES)
     named = [
         node.value
         for path in MODULES

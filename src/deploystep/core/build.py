@@ -1,4 +1,7 @@
-"""The build that is judged, read from the environment of a job (CircleCI docs, "Project values and variables")."""
+"""The build that is judged, read from the environment of a job (CircleCI docs, "Project values and variables").
+
+Each variable that is read has its row in docs/environment.md.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -7,34 +10,6 @@ from urllib.parse import SplitResult, urlsplit
 
 from deploystep.core.errors import EnvironmentInvalid
 from deploystep.core.frozen import Frozen
-
-#: Every variable of the build's environment that is read, and what for; more of each is in docs/environment.md.
-ENV: Final[Mapping[str, str]] = {
-    "CIRCLECI": "`true` in a build; without it `run` refuses to trigger anything",
-    "CIRCLE_NODE_INDEX": "which parallel node this is; every node but 0 ends at once",
-    "CIRCLE_NODE_TOTAL": "how many parallel nodes the job has",
-    "CIRCLE_SHA1": "the revision that was tested and is deployed",
-    "CIRCLE_BRANCH": "the branch that is built; unset in tag builds",
-    "CIRCLE_TAG": "the tag that is built; unset in branch builds",
-    "CIRCLE_PULL_REQUEST": "URL of a pull request of this branch; one of another repository does not count",
-    "CIRCLE_PULL_REQUESTS": "URLs of all its pull requests, separated by commas",
-    "CIRCLE_PR_NUMBER": "number of a forked pull request; counts where no URL is set",
-    "CIRCLE_PR_REPONAME": "set when the build is of a fork, whose branch is called `pull/N`",
-    "CIRCLE_PR_USERNAME": "as `CIRCLE_PR_REPONAME`",
-    "CIRCLE_USERNAME": "the user that started the build; set only for people with a CircleCI account",
-    "CIRCLE_PROJECT_USERNAME": "organization part of the project slug",
-    "CIRCLE_PROJECT_REPONAME": "repository part of the project slug",
-    "CIRCLE_REPOSITORY_URL": "tells GitHub from Bitbucket, and which pull requests are of this repository",
-    "CIRCLE_BUILD_URL": "tells GitHub from Bitbucket, and the host of a CircleCI Server",
-    "CIRCLE_BUILD_NUM": "number of this job, by which its other nodes are looked at",
-    "CIRCLE_PIPELINE_ID": "this build's own pipeline; it tells the project slug where no variable does",
-    "CIRCLE_WORKFLOW_ID": "the workflow that this job belongs to",
-    "CIRCLE_JOB": "this job, which no rule can require",
-    "CIRCLE_WORKFLOW_JOB_ID": "makes the deploy key of `--again` one of this job alone",
-    "CIRCLE_PROJECT_ID": "names the project to API v3",
-    "CIRCLE_OIDC_TOKEN": "claims of the build: pipeline definition, repository, rerun with SSH (read, never sent)",
-    "CIRCLE_OIDC_TOKEN_V2": "the same, where the first is not set",
-}
 
 CLOUD: Final = "https://circleci.com"
 #: CircleCI sets these only in builds of forks (GitHub OAuth, Bitbucket Cloud).
