@@ -148,7 +148,9 @@ def parser(only: str | None = None) -> "ArgumentParser":
 
 
 def candidates(words: Sequence[str]) -> Iterator[str]:
-    """What the last of these words can become, a line each: the word, a tab and what it means."""
+    """What the last of these words can become, a line each: the word, a tab and what it means. Raises UsageError."""
+    if not words:
+        raise UsageError("usage", "completion: no SHELL is named", "write for example  deploystep completion bash")
     *before, word = words
     if not before:
         found = {**COMMANDS, "--help": "show the commands, and stop", "--version": "show the version, and stop"}

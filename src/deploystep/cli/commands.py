@@ -22,16 +22,34 @@ if TYPE_CHECKING:
 
 def dispatch(options: Options, services: Services, report: Report) -> bool:
     """Carry out one command; whether its report is still to be shown. Raises ToolError and Interrupted."""
-    if options.command not in ("run", "plan"):
-        _OTHERS[options.command](options, services, report)
-        return options.command not in ("schema", "sandbox", "completion") and options.explain is None
-    if options.cancel_on_interrupt and options.wait is None:
-        name = options.written("cancel_on_interrupt")
-        services.console.warning(f"{name} cancels nothing without --wait: a deploy is not followed then")
-    run(options, services, report)
-    if options.command == "plan" and report.triggers:
-        _foretell(services.config(), services, report)
-    return True
+    match options.command:
+        case "run" | "plan":
+            if options.cancel_on_interrupt and options.wait is None:
+                name = options.written("cancel_on_interrupt")
+                services.console.warning(f"{name} cancels nothing without --wait: a deploy is not followed then")
+            run(options, services, report)
+            if options.command == "plan" and report.triggers:
+                _foretell(services.config(), services, report)
+        case "doctor":
+            from deploystep.app.doctor import examine  # noqa: PLC0415 - a deploy needs none of it
+
+            git, project = services.repository, partial(_project, options, services)
+            examine(services, (git.version(), git.origin(), bool(git.is_shallow())), project, report)
+        case "schema":
+            from deploystep.rulefile import schema  # noqa: PLC0415 - for editors, which are in no build
+
+            services.console.result(schema.text())
+        case "sandbox":
+            from deploystep.cli.sandbox import serve  # noqa: PLC0415 - a server that most runs do without
+
+            token = services.variable(options.accept_token_env) if options.accept_token_env else None
+            serve(options, token, services.repository, services.console, services.clock)
+        case "completion":
+            for line in [SCRIPTS[options.shell]] if options.shell else candidates(options.execute):
+                services.console.result(line)
+        case command:
+            _OTHERS[command](options, services, report)
+    return options.command not in ("schema", "sandbox", "completion") and options.explain is None
 
 
 def _foretell(config: "Config | None", services: Services, report: Report) -> None:
@@ -114,26 +132,6 @@ def _init(options: Options, services: Services, report: Report) -> None:
         _foretell(found.config, services, report)
 
 
-def _schema(_options: Options, services: Services, _report: Report) -> None:
-    from deploystep.rulefile import schema  # noqa: PLC0415 - for editors, which are in no build
-
-    services.console.result(schema.text())
-
-
-def _sandbox(options: Options, services: Services, _report: Report) -> None:
-    from deploystep.cli.sandbox import serve  # noqa: PLC0415 - a server that most runs do without
-
-    token = services.variable(options.accept_token_env) if options.accept_token_env else None
-    serve(options, token, services.repository, services.console, services.clock)
-
-
-def _doctor(options: Options, services: Services, report: Report) -> None:
-    from deploystep.app.doctor import examine  # noqa: PLC0415 - as above
-
-    git, project = services.repository, partial(_project, options, services)
-    examine(services, (git.version(), git.origin(), bool(git.is_shallow())), project, report)
-
-
 def _migrate(options: Options, services: Services, report: Report) -> None:
     from deploystep.adapters.tree import ProjectTree  # noqa: PLC0415 - a deploy needs none of it
     from deploystep.app.migrate import migrate  # noqa: PLC0415 - as above
@@ -144,18 +142,7 @@ def _migrate(options: Options, services: Services, report: Report) -> None:
     migrate(options, found, partial(tree.write, is_forced=options.force), report, services.console.warning)
 
 
-def _completion(options: Options, services: Services, _report: Report) -> None:
-    script = SCRIPTS.get(options.shell or "")
-    if script is None and not options.execute:
-        raise UsageError("usage", "completion: no SHELL is named", "write for example  deploystep completion bash")
-    for line in [script] if script else candidates(options.execute):
-        services.console.result(line)
-
-
-_OTHERS: Final = {
-    "gate": gate, "check": _check, "test": _test, "matrix": _matrix, "init": _init, "doctor": _doctor,
-    "migrate": _migrate, "schema": _schema, "sandbox": _sandbox, "completion": _completion,
-}  # fmt: skip
+_OTHERS: Final = {"gate": gate, "check": _check, "test": _test, "matrix": _matrix, "init": _init, "migrate": _migrate}
 
 
 def _project(options: Options, services: Services) -> "Project":

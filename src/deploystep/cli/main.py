@@ -110,10 +110,8 @@ class _CommandLine:
         """Tell what came of it, in the forms that were asked for; where one fails, the others tell all the same."""
         report, form = self.report, "json" if self.options.json else self.options.format
         if self.append is not None:
-            from deploystep.render.exports import lines  # noqa: PLC0415 - few ask for it
-
             try:
-                self.append(lines(report))
+                self.append(text.exports(report))
             except ToolError as error:
                 report.fail(error) if report.exit.is_result else self.console.warning(error.message)
         if self.is_shown:

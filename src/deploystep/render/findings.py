@@ -6,7 +6,7 @@ Sources: GitHub docs, "Workflow commands for GitHub Actions" (setting an error m
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
@@ -16,15 +16,8 @@ from deploystep.core.codes import CODES
 from deploystep.core.source import Diagnostic, visible
 
 FromRoot: TypeAlias = Callable[[str], str]  #: a path as these tools want it: from the root of the repository
-
-
-class _Found(NamedTuple):
-    """A diagnostic with its words, and the place that the reader has to edit; `region` is in SARIF's terms."""
-
-    diagnostic: Diagnostic
-    path: str
-    region: dict[str, int]
-    words: str
+#: A diagnostic, the file and region (in SARIF's terms) that the reader has to edit, and its words.
+_Found: TypeAlias = tuple[Diagnostic, str, dict[str, int], str]
 
 
 def _all(report: Report, from_root: FromRoot) -> Iterator[_Found]:
@@ -37,7 +30,7 @@ def _all(report: Report, from_root: FromRoot) -> Iterator[_Found]:
         if place and not (there := from_root(place.path)).startswith("/"):
             path, region = there, {"startLine": place.line}
             words = f"{words.removeprefix(visible(f'{place}: '))} (rule: {visible(rules)}:{line})"
-        yield _Found(found, path, region, words)
+        yield found, path, region, words
 
 
 def _words(found: Diagnostic) -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 import unicodedata
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from deploystep.app.report import Gated, GateOutcome, Report, TriggerEntry
@@ -24,6 +25,7 @@ _COLOURS: Final = {"fire": "32", "held": "33", "no": "2", "unknown": "35", "erro
 _MOST: Final = 100  # diagnostics that are shown
 _WINDOW: Final = 160  # characters of a source line
 _LATER: Final = " (nothing deploys it later by itself: rerun this job when nothing holds it any more)"
+_ENDING: Final = {Outcome.PLANNED: "not sent: this is a dry run", Outcome.UNCERTAIN: "it may have been triggered"}
 _FOR_GATE: Final = "nothing is sent: what fires is for deploystep gate alone"
 
 
@@ -114,9 +116,6 @@ def sent(trigger: TriggerEntry) -> list[str]:
     lines += [f"  revision {created.revision}"] if created and created.revision else []
     lines += [f"  workflow {w.name}: {w.status}" for w in trigger.workflows]
     return [visible(line) for line in lines]
-
-
-_ENDING: Final = {Outcome.PLANNED: "not sent: this is a dry run", Outcome.UNCERTAIN: "it may have been triggered"}
 
 
 def _written(value: object) -> str:
@@ -283,3 +282,22 @@ def _long(diagnostic: Diagnostic, source: SourceFile, style: Style) -> list[str]
 def columns(text: str) -> int:
     """How many columns of a terminal a text takes: wide characters two, combining ones none."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def exports(report: Report) -> str:
+    """The outcome as lines of bash for later steps of the job; the second trigger's names end in `_2`, and so on."""
+    gated, judgements = report.gated, report.decision.deploys.judgements if report.decision else ()
+    outcome = "held" if any(j.verdict is Verdict.HELD for j in judgements) else "not-due"
+    if gated is not None and gated.outcome is not None:
+        outcome = gated.outcome.value
+    outcome = "skipped" if report.skipped else outcome
+    told = [(outcome if report.exit.is_result else report.exit.label, gated.rule if gated else "", "", "")]
+    for number, trigger in enumerate(report.triggers):
+        run = (trigger.created.id or "", trigger.created.url) if trigger.created else ("", "")
+        told[number:] = [(trigger.outcome.value, trigger.spec.rule, *run)]
+    found = [
+        f"export DEPLOYSTEP_{name}{f'_{number}' if number > 1 else ''}={quote(value)}\n"
+        for number, values in enumerate(told, start=1)
+        for name, value in zip(("OUTCOME", "RULE", "RUN_ID", "RUN_URL"), values, strict=True)
+    ]
+    return "".join(found).replace("\0", "")
