@@ -47,6 +47,14 @@ def dispatch(options: Options, services: Services, report: Report) -> bool:
         case "completion":
             for line in [SCRIPTS[options.shell]] if options.shell else candidates(options.execute):
                 services.console.result(line)
+        case "migrate":
+            from deploystep.adapters.tree import ProjectTree  # noqa: PLC0415 - a deploy needs none of it
+            from deploystep.app.migrate import migrate  # noqa: PLC0415 - as above
+            from deploystep.migrate.plan import plan  # noqa: PLC0415 - as above
+
+            tree = ProjectTree(HERE, options.path, options.rules, services.repository)
+            found = plan(tree.configs(), tree.rule_file(), tree.rule_path, tree.read, tree.own)
+            migrate(options, found, partial(tree.write, is_forced=options.force), report, services.console.warning)
         case command:
             _OTHERS[command](options, services, report)
     return options.command not in ("schema", "sandbox", "completion") and options.explain is None
@@ -132,17 +140,7 @@ def _init(options: Options, services: Services, report: Report) -> None:
         _foretell(found.config, services, report)
 
 
-def _migrate(options: Options, services: Services, report: Report) -> None:
-    from deploystep.adapters.tree import ProjectTree  # noqa: PLC0415 - a deploy needs none of it
-    from deploystep.app.migrate import migrate  # noqa: PLC0415 - as above
-    from deploystep.migrate.plan import plan  # noqa: PLC0415 - as above
-
-    tree = ProjectTree(HERE, options.path, options.rules, services.repository)
-    found = plan(tree.configs(), tree.rule_file(), tree.rule_path, tree.read, tree.own)
-    migrate(options, found, partial(tree.write, is_forced=options.force), report, services.console.warning)
-
-
-_OTHERS: Final = {"gate": gate, "check": _check, "test": _test, "matrix": _matrix, "init": _init, "migrate": _migrate}
+_OTHERS: Final = {"gate": gate, "check": _check, "test": _test, "matrix": _matrix, "init": _init}
 
 
 def _project(options: Options, services: Services) -> "Project":

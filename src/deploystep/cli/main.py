@@ -43,9 +43,8 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdin: TextIO, out: Te
     report = line.report
     # in a build every line is kept, also where the step has a terminal
     can_draw = err.isatty() and environ.get("TERM") != "dumb" and environ.get("CIRCLECI") != "true"
-    is_watched = can_draw and command not in ("", "sandbox")
     try:
-        with console.working(f"deploystep {command}") if is_watched else nullcontext():
+        with console.working(f"deploystep {command}") if can_draw and command not in ("", "sandbox") else nullcontext():
             line.carry_out(stdin)
         if report.to_execute:  # what comes now is not lost: it meets the command
             signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -129,16 +128,14 @@ class _CommandLine:
                 self.console.warning(f"the page of this run is not written: {error}")
 
     def _result(self, form: str, style: text.Style) -> str:
-        if form == "text":
-            if self.report.matrix is None:
-                return text.result(self.report, style)
-            from deploystep.render.pages import table  # noqa: PLC0415 - as above
-
-            return table(self.report.matrix)
-        from deploystep.render import document, findings  # noqa: PLC0415 - most people read
+        if form == "text" and self.report.matrix is None:
+            return text.result(self.report, style)
+        from deploystep.render import document, findings, pages  # noqa: PLC0415 - most people read
 
         if form == "json":
             return document.render(self.report)
+        if self.report.matrix is not None:
+            return pages.table(self.report.matrix)
         # other tools look from the root of the repository
         return findings.RENDERERS[form](self.report, lambda path: from_root(path, HERE))
 
@@ -159,8 +156,7 @@ def _catch_signals(report: Report) -> None:
             signal.signal(signal.SIGALRM, hear)
             signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
         # what the first asks for is cut short by the next; the last line is written all the same
-        is_urgent = clock.monotonic() - began >= (_LONGEST if is_alarm else _ONE)
-        if is_lost or (report.is_cancelling and is_urgent):
+        if is_lost or (report.is_cancelling and clock.monotonic() - began >= (_LONGEST if is_alarm else _ONE)):
             report.is_cancelling = False
             report.raise_if_signalled()
 

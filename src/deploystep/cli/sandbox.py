@@ -59,14 +59,8 @@ def _starts(config: Config, console: Console, body: TriggerBody) -> list[Workflo
 
 def serve(options: Options, token: str | None, repository: GitRepository, console: Console, clock: SystemClock) -> None:
     """Run the server until a signal ends it; with `token` it takes no other."""
-    sandbox = Sandbox(
-        port=options.port,
-        token=token,
-        projects=options.project,
-        heads=options.head,
-        head_of=repository.resolve,
-        workflows=tuple(Workflow(name) for name in options.workflow) or (Workflow("deploy"),),
-    )
+    sandbox = Sandbox(port=options.port, token=token, projects=options.project, heads=options.head)
+    sandbox.head_of, sandbox.workflows = repository.resolve, tuple(map(Workflow, options.workflow or ("deploy",)))
     try:
         for fault in [parse_fault(text) for text in options.fault]:
             sandbox.add_fault(fault)

@@ -219,9 +219,8 @@ class Services:
     @cached_property
     def token_name(self) -> str:
         """The variable that holds the token: the one that --token-env names, else the first that is set."""
-        if self.options.sandbox:
-            return TOKEN_VARIABLES[0]
-        return self.options.token_env or next(filter(self.variable, TOKEN_VARIABLES), TOKEN_VARIABLES[0])
+        named = self.options.token_env or next(filter(self.variable, TOKEN_VARIABLES), "")
+        return TOKEN_VARIABLES[0] if self.options.sandbox or not named else named
 
     @property
     def can_ask(self) -> bool:

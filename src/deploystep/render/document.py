@@ -27,14 +27,13 @@ def _picked(value: object, *names: str, **renamed: str) -> Object:
 
 def render(report: Report) -> str:
     """The whole document as text, without a final line end."""
-    judgements = report.decision.judgements if report.decision else ()
     document: Object = {
         "schema": 1,
         "command": report.command,
         "mode": "dry-run" if report.is_dry else "live",
         "build": None if report.build is None else build_of(report.build),
         "now": report.now,
-        "rules": [_rule(j) for j in judgements],
+        "rules": [_rule(j) for j in report.decision.judgements] if report.decision else [],
         "triggers": [_trigger(t) for t in report.triggers],
         "exit": {"code": int(report.exit), "name": report.exit.label},
         "error": _error(report),
@@ -87,9 +86,8 @@ def _matrix(matrix: "Matrix") -> Object:
 
 def build_of(build: BuildContext) -> Object:
     """A build as far as its environment tells."""
-    told = _picked(build, "project", "branch", "tag", "revision", "node", "pull_request", "fork", "user")
-    project = str(build.project) if build.project else None
-    return told | {"project": project, "node": _picked(build.node, "index", "total")}
+    told = {"project": build.project and str(build.project), "node": _picked(build.node, "index", "total")}
+    return _picked(build, "project", "branch", "tag", "revision", "node", "pull_request", "fork", "user") | told
 
 
 def _rule(judgement: Judgement) -> Object:
@@ -123,8 +121,7 @@ def _error(report: Report) -> Object | None:
         hints = ["look at what had been sent before you run it again"] if report.command == "run" else []
         told = {"code": report.exit.label, "message": interruption(report), "hints": hints, "diagnostics": []}
         return None if report.exit.is_result else told
-    problems = [{"message": problem} for problem in error.problems]
-    found = [*problems, *_diagnostics(report.diagnostics, report.source)]
+    found = [*({"message": problem} for problem in error.problems), *_diagnostics(report.diagnostics, report.source)]
     return _picked(error, "code", "message", "hints") | {"diagnostics": found}
 
 

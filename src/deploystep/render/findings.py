@@ -47,8 +47,7 @@ def github(report: Report, from_root: FromRoot) -> str:
     for found, path, region, words in _all(report, from_root):
         file = visible(path).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
         place = ",".join([f"file={file}", *(f"{names[key]}={number}" for key, number in region.items())])
-        told = words.replace("%", "%25")
-        lines.append(f"::{found.severity.value} {place},title=deploystep {found.code}::{told}")
+        lines.append(f"::{found.severity.value} {place},title=deploystep {found.code}::{words.replace('%', '%25')}")
     return "\n".join(lines or ([f"::error::{_failure(report)}"] if report.error else []))
 
 

@@ -109,10 +109,7 @@ def run_page(report: Report, mask: Callable[[str], str]) -> str:
 
 
 def _traced(trace: Trace, *, is_judged: bool = False) -> Element:
-    """A condition and its line, and below it what it is made of; nothing is said twice.
-
-    In a run that judged it, also its answer and the value that it was given.
-    """
+    """A condition and its line, below it what it is made of, each said once; if judged, its answer and value too."""
     while len(trace.parts) == 1 and trace.claim in ("all of", trace.parts[0].claim):
         trace = trace.parts[0]
     made = trace

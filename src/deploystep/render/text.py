@@ -3,6 +3,7 @@
 import json
 import re
 import unicodedata
+from datetime import datetime
 from shlex import quote
 from typing import TYPE_CHECKING, Final
 
@@ -16,8 +17,6 @@ from deploystep.core.nodes import NOT_EXECUTED
 from deploystep.core.source import Diagnostic, SourceFile, visible
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from deploystep.app.init import Start
     from deploystep.migrate.plan import Change, Migration
 
@@ -80,17 +79,16 @@ def of_gate(gated: Gated) -> list[str]:
     return [f"rule {gated.rule} {'is held' if held else 'does not fire'}{not_executed}{_LATER if held else ''}"]
 
 
-def moment(at: "datetime") -> str:
+def moment(at: datetime) -> str:
     """A moment for people, with its zone."""
     return f"{at:%Y-%m-%d %H:%M} {getattr(at.tzinfo, 'key', None) or at.tzname()}"
 
 
 def _judged(report: Report, build: BuildContext, decision: Decision, style: Style) -> list[str]:
     """What was judged; each rule with its verdict and why, and what it sends."""
-    where = report.source.path if report.source else ""
     ref = f"{'tag' if isinstance(build.ref, Tag) else 'branch'} {build.ref.name} @ {build.revision[:7]}"
     now, user = moment(report.now) if report.now else "", f"user {build.user}" if build.user else ""
-    lines = [visible(" · ".join(filter(None, (where, ref, now, user))))]
+    lines = [visible(" · ".join(filter(None, (report.source.path if report.source else "", ref, now, user))))]
     width = max(len(j.rule.name.value) for j in decision.judgements)
     for judgement in decision.judgements:
         verdict, name = judgement.verdict.value, judgement.rule.name.value
@@ -158,22 +156,18 @@ def _last_word(report: Report) -> str:
             told.append(f"{rule} had been triggered before: {created.url}")
         elif created:
             fails = ", and does not run as it should" if trigger.outcome is Outcome.NOTHING_RUNS else ""
-            told.append(f"{rule} was triggered{fails}: {created.url}{_cancelled(trigger)}")
+            words = [f"it is of another commit, {trigger.other_commit[:7]}"] if trigger.other_commit else []
+            done, rest = (
+                [n for n, is_done in (trigger.cancelled or {}).items() if is_done is w] for w in (True, False)
+            )
+            words += [f"CircleCI was told to cancel {', '.join(done)}"] if done else []
+            words += [f"NOT cancelled: {', '.join(rest)}"] if rest else []
+            words += [] if done or rest else ["none of its workflows was cancelled"]
+            cancelled = "" if trigger.cancelled is None else f" ({'; '.join(words)})"
+            told.append(f"{rule} was triggered{fails}: {created.url}{cancelled}")
         if trigger.outcome is Outcome.UNCERTAIN:
             told.append(f"the trigger of {rule} may have been sent, and whether it was accepted is not known")
     return ": " + visible("; ".join(told) or "nothing was triggered")
-
-
-def _cancelled(trigger: TriggerEntry) -> str:
-    """What was cancelled of a run and what was not; empty if no cancelling had begun."""
-    if trigger.cancelled is None:
-        return ""
-    done, rest = ([n for n, is_done in trigger.cancelled.items() if is_done is wanted] for wanted in (True, False))
-    words = [f"it is of another commit, {trigger.other_commit[:7]}"] if trigger.other_commit else []
-    words += [f"CircleCI was told to cancel {', '.join(done)}"] if done else []
-    words += [f"NOT cancelled: {', '.join(rest)}"] if rest else []
-    words += [] if done or rest else ["none of its workflows was cancelled"]
-    return f" ({'; '.join(words)})"
 
 
 def _checked(report: Report, style: Style) -> list[str]:
