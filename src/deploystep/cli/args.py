@@ -50,8 +50,13 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
     from_variables: set[str] = set()
     for option in (o for o in OPTIONS if command in o.commands):
         value, written = given.get(option.name), option.flag
-        if value is None:
-            value, written = _from_variable(option, environ), option.variable
+        text = environ.get(option.variable, "") if option.has_variable and value is None else ""
+        if text:
+            expected = ("true", "false") if option.metavar is None else option.choices
+            if expected and (text not in expected if option.choices else text.lower() not in TRUE | FALSE):
+                what = f"{option.variable} is {text!r}: expected one of {', '.join(expected)}"
+                raise UsageError("usage", what, f"unset it, or give {option.flag}")
+            value, written = text.lower() in TRUE if option.metavar is None else text, option.variable
             from_variables |= {option.name} if value else set()
         if value is not None:
             values[option.name] = _read(option, written, value)
@@ -102,15 +107,6 @@ def _given(argv: Sequence[str]) -> Mapping[str, Any]:
         what = f"unrecognized arguments: {' '.join(unknown)}"
         raise UsageError("usage", what, f"see  deploystep {given.command} --help")
     return vars(given)
-
-
-def _from_variable(option: Option, environ: Mapping[str, str]) -> str | bool | None:
-    text = environ.get(option.variable, "") if option.has_variable else ""
-    expected = ("true", "false") if option.metavar is None else option.choices
-    if text and expected and (text not in expected if option.choices else text.lower() not in TRUE | FALSE):
-        what = f"{option.variable} is {text!r}: expected one of {', '.join(expected)}"
-        raise UsageError("usage", what, f"unset it, or give {option.flag}")
-    return (text.lower() in TRUE if option.metavar is None else text) if text else None
 
 
 def parser(only: str | None = None) -> "ArgumentParser":

@@ -102,8 +102,7 @@ def _suite(cases: list[tuple[str, str, str]]) -> str:
             lines = [visible(line) for line in why.split("\n")]
             ET.SubElement(case, "failure", message=lines[0]).text = "\n".join(lines)
     ET.indent(top)
-    document: bytes = ET.tostring(top, "utf-8", xml_declaration=True)
-    return document.decode()
+    return str(ET.tostring(top, "utf-8", xml_declaration=True), "utf-8")
 
 
 RENDERERS: Final[Mapping[str, Callable[[Report, FromRoot], str]]] = {"github": github, "sarif": sarif, "junit": junit}
