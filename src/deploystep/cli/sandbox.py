@@ -70,14 +70,13 @@ def serve(options: Options, token: str | None, repository: GitRepository, consol
     except OSError as error:
         what = f"{options.written('port')}: cannot listen there: {error.strerror}"
         raise UsageError("port", what, "leave --port out for a free one") from None
-    greeting = f"""\
+    words = f"""\
 sandbox: a mock CircleCI server at {sandbox.url} (Ctrl-C ends it)
 try it in a clone that holds .circleci/deploy.yml:
   CIRCLE_TOKEN=any-token deploystep run --outside-ci --host {sandbox.url}
 see what arrived:  curl {sandbox.url}/sandbox/requests"""
-    document = json.dumps({"schema": 1, "command": "sandbox", "url": sandbox.url})
     try:
-        console.result(document if options.json else greeting)
+        console.result(json.dumps({"schema": 1, "command": "sandbox", "url": sandbox.url}) if options.json else words)
         while True:
             clock.sleep(3600.0)
     finally:

@@ -282,8 +282,7 @@ def exports(report: Report) -> str:
     """The outcome as lines of bash for later steps of the job; the second trigger's names end in `_2`, and so on."""
     gated, judgements = report.gated, report.decision.deploys.judgements if report.decision else ()
     outcome = "held" if any(j.verdict is Verdict.HELD for j in judgements) else "not-due"
-    if gated is not None and gated.outcome is not None:
-        outcome = gated.outcome.value
+    outcome = gated.outcome.value if gated and gated.outcome else outcome
     outcome = "skipped" if report.skipped else outcome
     told = [(outcome if report.exit.is_result else report.exit.label, gated.rule if gated else "", "", "")]
     for number, trigger in enumerate(report.triggers):
