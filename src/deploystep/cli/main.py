@@ -28,7 +28,6 @@ from deploystep.render import text
 
 if TYPE_CHECKING:
     from deploystep.project.config import Config
-    from deploystep.project.wiring import Project
 
 _SIGNALS: Final = {signal.SIGINT: ExitCode.INTERRUPTED} | dict.fromkeys(
     (signal.SIGTERM, signal.SIGHUP), ExitCode.TERMINATED
@@ -212,8 +211,8 @@ def dispatch(options: Options, services: Services, report: Report) -> bool:
         case "doctor":
             from deploystep.app.doctor import examine  # noqa: PLC0415 - a deploy needs none of it
 
-            git, project = services.repository, partial(_project, options, services)
-            examine(services, (git.version(), git.origin(), bool(git.is_shallow())), project, report)
+            git = services.repository
+            examine(services, (git.version(), git.origin(), bool(git.is_shallow())), services.project, report)
         case "schema":
             from deploystep.rulefile import schema  # noqa: PLC0415 - for editors, which are in no build
 
@@ -252,7 +251,7 @@ def _check(options: Options, services: Services, report: Report) -> None:
     if options.explain is None:
         from deploystep.app.check import check  # noqa: PLC0415 - a deploy needs none of it
 
-        check(services.source, partial(_project, options, services), report, is_strict=options.strict)
+        check(services.source, services.project, report, is_strict=options.strict)
     else:
         from deploystep.core.codes import CODES, explained  # noqa: PLC0415 - for who asks
 
@@ -320,18 +319,3 @@ def _init(options: Options, services: Services, report: Report) -> None:
 
 
 _OTHERS: Final = {"gate": gate, "check": _check, "test": _test, "matrix": _matrix, "init": _init}
-
-
-def _project(options: Options, services: Services) -> "Project":
-    """The configs that rules are compared with, and the files of the clone."""
-    from deploystep.project.wiring import Project  # noqa: PLC0415 - a deploy needs none of it
-
-    # `FILE` is this project's config, `TARGET=FILE` that of a target
-    named = dict((text if "=" in text else f"={text}").split("=", 1) for text in options.config)
-    read = {name: services.config(path, is_named=name in named) for name, path in {"": CONFIG, **named}.items()}
-    configs, files = {name: config for name, config in read.items() if config}, services.repository.files()
-    for config in configs.values():
-        if config.setup:
-            what = "a setup config: what continues it is not compared with"
-            services.console.warning(f"{config.path}:{config.setup}: {what}")
-    return Project(configs.pop("", None), configs, files, disk.repository_reader(HERE, files))

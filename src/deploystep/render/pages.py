@@ -62,14 +62,10 @@ def matrix_page(matrix: Matrix, path: str, mask: Callable[[str], str]) -> str:
         runs = [element("p", f"would run {would_run}")] if would_run else []
         body.append(element("article", head, element("ul", *map(_traced, claims)), *runs))
     body += [element("h2", f"The week from {text.moment(matrix.today)}")] if matrix.lanes else []
-    for (
-        lane
-    ) in matrix.lanes:  # its times as bars and, for who does not see them, in words; a mark shows what time it is
+    for lane in matrix.lanes:  # as bars and, for who does not see them, in words; a mark shows what time it is
         kind, bars = "freeze" if lane.is_freeze else "window", []
         for class_, (begins, ends) in (("now", (matrix.now, matrix.now)), *((kind, span) for span in lane.spans)):
-            left, width = (
-                (later - earlier) / WEEK * 100 for earlier, later in ((matrix.today, begins), (begins, ends))
-            )
+            left, width = (part / WEEK * 100 for part in (begins - matrix.today, ends - begins))
             bars.append(element("i", class_=class_, style=f"left:{left:.2f}%;width:{width:.2f}%"))
         local = [[at.astimezone(matrix.now.tzinfo) for at in span] for span in lane.spans]
         said = "; ".join(" to ".join(f"{DAYS[at.weekday()]} {at:%d %H:%M}" for at in span) for span in local)
