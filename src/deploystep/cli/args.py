@@ -41,8 +41,18 @@ complete -c deploystep -f -a '(__deploystep)'""",
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
     """Read the command line. Raises UsageError; argparse itself leaves only for --help and --version."""
     own, execute = own_words(argv)
-    given = _given(own)
-    command = str(given["command"])
+    command = own[0] if own else ""
+    switches = {o.flag: o.name for o in OPTIONS if o.metavar is None and command in o.commands}
+    given: dict[str, Any] = {"rule": own[1]} if command == "gate" and own[1:] and not own[1].startswith("-") else {}
+    flags = own[1 + len(given) :]
+    if command in COMMANDS and switches.keys() >= set(flags) and bool(given) is (command == "gate"):
+        given |= {switches[flag]: True for flag in flags}  # as in nearly every config
+    else:
+        found, unknown = parser(command if command in COMMANDS else None).parse_known_args(own)
+        if unknown:
+            what = f"unrecognized arguments: {' '.join(unknown)}"
+            raise UsageError("usage", what, f"see  deploystep {found.command} --help")
+        given, command = vars(found), found.command
     if command == "gate" and len(own) + 1 == len(argv):
         example = "write for example  deploystep gate production -- ./deploy.sh"
         raise UsageError("usage", "gate: no COMMAND stands behind --", example)
@@ -92,21 +102,6 @@ def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     handed_on = r"DEPLOYSTEP_((RULE|OUTCOME|RUN_ID|RUN_URL)(_[0-9]+)?|ENVIRONMENT|REVISION|KEY|PARAM_\w+)"
     named = {n for n in environ if n.startswith("DEPLOYSTEP_")} - {o.variable for o in OPTIONS if o.has_variable}
     return tuple(sorted(name for name in named if not re.fullmatch(handed_on, name, re.ASCII)))
-
-
-def _given(argv: Sequence[str]) -> Mapping[str, Any]:
-    """What stands on the command line, under the names of the options."""
-    command = argv[0] if argv else ""
-    switches = {o.flag: o.name for o in OPTIONS if o.metavar is None and command in o.commands}
-    named = {"rule": argv[1]} if command == "gate" and argv[1:] and not argv[1].startswith("-") else {}
-    flags = argv[1 + len(named) :]
-    if command in COMMANDS and switches.keys() >= set(flags) and bool(named) is (command == "gate"):
-        return {"command": command, **named, **{switches[flag]: True for flag in flags}}  # as in nearly every config
-    given, unknown = parser(command if command in COMMANDS else None).parse_known_args(argv)
-    if unknown:
-        what = f"unrecognized arguments: {' '.join(unknown)}"
-        raise UsageError("usage", what, f"see  deploystep {given.command} --help")
-    return vars(given)
 
 
 def parser(only: str | None = None) -> "ArgumentParser":

@@ -68,8 +68,7 @@ class Services:
             branch = f"pull/{request}"
         named = {"CIRCLE_NODE_INDEX": options.node_index, "CIRCLE_NODE_TOTAL": options.node_total}
         named |= {"CIRCLE_USERNAME": options.user}
-        if branch is not None or options.tag is not None:
-            # a build has one of them: naming one takes the other away
+        if branch is not None or options.tag is not None:  # a build has one of them: naming one takes the other away
             named |= {"CIRCLE_BRANCH": branch or "", "CIRCLE_TAG": options.tag or ""}
         if request is not None:
             named |= {"CIRCLE_PR_NUMBER": request, "CIRCLE_PULL_REQUEST": "", "CIRCLE_PULL_REQUESTS": ""}
@@ -107,8 +106,7 @@ class Services:
             hint = "give --branch or --tag to plan, or set CIRCLE_BRANCH or CIRCLE_TAG"
             raise EnvironmentInvalid("no-ref", what, hint)
         stays = given.keys() - {"CIRCLE_SHA1"}
-        if options.sandbox and not ({*stays, *found} & {"CIRCLE_PROJECT_USERNAME"}):
-            # nobody but the sandbox is asked about it
+        if options.sandbox and "CIRCLE_PROJECT_USERNAME" not in {*stays, *found}:  # only the sandbox is asked about it
             found |= {"CIRCLE_PROJECT_USERNAME": "acme", "CIRCLE_PROJECT_REPONAME": "shop"}
             found["CIRCLE_REPOSITORY_URL"] = "https://github.com/acme/shop"
         build = BuildContext.from_environ(self._stated | {n: value for n, value in found.items() if n not in stays})

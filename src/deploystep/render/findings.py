@@ -16,16 +16,15 @@ from deploystep.core.codes import CODES
 from deploystep.core.source import Diagnostic, visible
 
 FromRoot: TypeAlias = Callable[[str], str]  #: a path as these tools want it: from the root of the repository
-#: A diagnostic, the file and region (in SARIF's terms) that the reader has to edit, and its words.
-_Found: TypeAlias = tuple[Diagnostic, str, dict[str, int], str]
 
 
-def _all(report: Report, from_root: FromRoot) -> Iterator[_Found]:
-    """What is cured in another file is placed there, with the rule beside it, unless that is another repository's."""
+def _all(report: Report, from_root: FromRoot) -> Iterator[tuple[Diagnostic, str, dict[str, int], str]]:
+    """Each with the file and region (in SARIF's terms) that the reader has to edit, and its words."""
     rules = from_root(report.source.path) if report.source else ""
     for found in report.diagnostics:
         line, column = found.span.start
         path, region = rules, {"startLine": line, "startColumn": column, "endColumn": column + found.span.width}
+        # what is cured in another file is placed there, with the rule beside it, unless that is another repository's
         words, place = _words(found), found.cured_at
         if place and not (there := from_root(place.path)).startswith("/"):
             path, region = there, {"startLine": place.line}

@@ -42,15 +42,13 @@ class Style(Frozen):
 def result(report: Report, style: Style) -> str:
     """The result for stdout; empty where there is none to tell."""
     lines = _checked(report, style) if report.command == "check" else []
-    if report.start is not None:
-        lines += _started(report.start, report, style)
+    lines += _started(report.start, report, style) if report.start is not None else []
     for each in report.findings:
         word = style.paint(f"{each.grade:<7}", each.grade)
         lines.append(f"{word}  {each.name:<11}  {visible(' — '.join(filter(None, (each.text, each.cure))))}")
     if report.command == "test" and report.decision is None and (report.tried or report.error is None):
         lines += _tested(report, style)
-    if report.migration is not None:
-        lines += _migrated(report.migration, report)
+    lines += _migrated(report.migration, report) if report.migration is not None else []
     if report.build is not None and report.decision is not None:
         lines += _judged(report, report.build, report.decision, style)
     if report.skipped:
@@ -197,8 +195,7 @@ def _migrated(found: "Migration", report: Report) -> list[str]:
     for finding in found.findings:
         lines.append(visible(f"{finding.path}:{finding.line}:{finding.column}: {finding.what}: {finding.until}"))
         lines += [f"    {visible(line.expandtabs())}" for line in finding.advice]
-    if report.shows_diff:
-        lines += [line for change in found.changes for line in diff_of(change).splitlines()]
+    lines += [line for change in found.changes for line in diff_of(change).splitlines()] if report.shows_diff else []
     kinds = [f.kind for f in found.findings if f.is_alarm]
     if kinds:
         by_hand = sum(f.is_alarm and not f.is_written for f in found.findings)
