@@ -22,11 +22,7 @@ _deploystep() {
     done < <(command deploystep completion -- "${COMP_WORDS[@]:1:$COMP_CWORD}" 2>/dev/null)
 }
 complete -o default -F _deploystep deploystep"""
-#: The script by which each shell asks this program, which knows its options; told nothing, it completes files itself.
-SCRIPTS: Final = {
-    "bash": _BASH,
-    "zsh": f"autoload -Uz +X bashcompinit && bashcompinit\n{_BASH}",
-    "fish": """\
+_FISH: Final = """\
 # completion for deploystep:  deploystep completion fish | source
 function __deploystep
     set -l words (commandline -opc)
@@ -34,8 +30,9 @@ function __deploystep
     set -l lines (command deploystep completion -- $words[2..] "$word" 2>/dev/null)
     test -n "$lines" && printf '%s\\n' $lines || __fish_complete_path "$word"
 end
-complete -c deploystep -f -a '(__deploystep)'""",
-}
+complete -c deploystep -f -a '(__deploystep)'"""
+#: The script by which each shell asks this program, which knows its options; told nothing, it completes files itself.
+SCRIPTS: Final = {"bash": _BASH, "zsh": f"autoload -Uz +X bashcompinit && bashcompinit\n{_BASH}", "fish": _FISH}
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
@@ -149,9 +146,8 @@ def candidates(words: Sequence[str]) -> Iterator[str]:
         return
     else:
         options = {option.flag: option for option in OPTIONS if before[0] in option.commands}
-        option = options.get(before[-1])
-        if option is not None and option.metavar and not (option.name == "wait" and word.startswith("-")):
-            found = dict.fromkeys(option.choices or (), "")
+        if (last := options.get(before[-1])) and last.metavar and not (last.name == "wait" and word.startswith("-")):
+            found = dict.fromkeys(last.choices or (), "")
         else:
             found = {flag: option.help for flag, option in options.items() if flag.startswith("-")}
             found |= {choice: "" for o in options.values() if not o.flag.startswith("-") for choice in o.choices or ()}

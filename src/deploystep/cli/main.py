@@ -29,9 +29,8 @@ from deploystep.render import text
 if TYPE_CHECKING:
     from deploystep.project.config import Config
 
-_SIGNALS: Final = {signal.SIGINT: ExitCode.INTERRUPTED} | dict.fromkeys(
-    (signal.SIGTERM, signal.SIGHUP), ExitCode.TERMINATED
-)
+_TERMINATE: Final = dict.fromkeys((signal.SIGTERM, signal.SIGHUP), ExitCode.TERMINATED)
+_SIGNALS: Final = {signal.SIGINT: ExitCode.INTERRUPTED} | _TERMINATE
 _LONGEST: Final = 20.0  # seconds for what a signal asks for; CircleCI kills a cancelled step soon
 _ONE: Final = 0.5  # seconds within which signals count as one: a terminal and a parent process pass on the same
 _AGAIN: Final = 0.25  # seconds after which an interruption that was swallowed is raised again

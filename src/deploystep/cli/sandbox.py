@@ -19,7 +19,7 @@ from deploystep.sandbox import Sandbox, TriggerBody, Workflow, parse_fault
 
 
 @contextmanager
-def started_for(
+def started(
     build: BuildContext, specs: tuple[TriggerSpec, ...], token: Secret, console: Console, config: Config | None
 ) -> Iterator[Address]:
     """A sandbox that knows this build: its project and config, where its branch is, and workflows that are to start."""

@@ -256,13 +256,12 @@ class Services:
             token = Secret(os.urandom(20).hex()) if self.options.sandbox else self._secret()
             self.console.hide(token)
             if self.options.sandbox:
-                from deploystep.cli.sandbox import started_for  # noqa: PLC0415 - for who tries the step out
+                from deploystep.cli.sandbox import started  # noqa: PLC0415 - for who tries the step out
 
                 if self._environ.get("CIRCLECI") == "true":
                     name = self.options.written("sandbox")
                     self.console.warning(f"{name}: this build deploys nothing; leave it out to deploy")
-                sandbox = started_for(self.build, specs, token, self.console, self.config())
-                self.address = self._stack.enter_context(sandbox)
+                self.address = self._stack.enter_context(started(self.build, specs, token, self.console, self.config()))
             is_hasty = self.options.command == "doctor"  # who asks it is waiting
             transport = HttpTransport(self.address, token, read_timeout=CONNECT_TIMEOUT if is_hasty else None)
             self._client = Client(transport, self.clock, self.console, 1 if is_hasty else ATTEMPTS)

@@ -66,11 +66,9 @@ def render(report: Report) -> str:
     document |= {"matrix": _matrix(report.matrix)} if report.matrix is not None else {}
     if report.command in ("check", "init"):
         document["diagnostics"] = _diagnostics(report.diagnostics, report.source)
-
-    def plain(value: Any) -> Any:  # JSON has no form of its own for words of ours, and for moments
-        return value.value if isinstance(value, Enum) else value.isoformat(timespec="seconds")
-
-    return json.dumps(document, indent=2, default=plain)
+    return json.dumps(  # which has no form of its own for words of ours, and for moments
+        document, indent=2, default=lambda v: v.value if isinstance(v, Enum) else v.isoformat(timespec="seconds")
+    )
 
 
 def _matrix(matrix: "Matrix") -> Object:

@@ -131,8 +131,7 @@ def failure(report: Report, style: Style) -> str:
         lines += diagnostics(error.diagnostics, error.source, style)
     if error.code != "rules-unreadable":
         lines.append(f"{style.paint('error', 'error')}[{error.code}]: {visible(error.message)}")
-        lines += [f"  - {visible(p)}" for p in error.problems]
-        lines += [f"  hint: {visible(hint)}" for hint in error.hints]
+        lines += [f"  - {visible(p)}" for p in error.problems] + [f"  hint: {visible(hint)}" for hint in error.hints]
     return "\n".join([*lines, f"exit {int(report.exit)} ({report.exit.label}){_last_word(report)}"])
 
 
@@ -217,9 +216,8 @@ def diff_of(change: "Change") -> str:
     """What changes in a file, as a unified diff."""
     from difflib import unified_diff  # noqa: PLC0415 - for who migrates
 
-    old = "" if change.old is None else change.old
     names = ("/dev/null" if change.old is None else f"a/{change.path}", f"b/{change.path}")
-    lines = unified_diff(old.splitlines(keepends=True), change.new.splitlines(keepends=True), *names)
+    lines = unified_diff((change.old or "").splitlines(keepends=True), change.new.splitlines(keepends=True), *names)
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
@@ -279,8 +277,7 @@ def exports(report: Report) -> str:
     """The outcome as lines of bash for later steps of the job; the second trigger's names end in `_2`, and so on."""
     gated, judgements = report.gated, report.decision.deploys.judgements if report.decision else ()
     outcome = "held" if any(j.verdict is Verdict.HELD for j in judgements) else "not-due"
-    outcome = gated.outcome.value if gated and gated.outcome else outcome
-    outcome = "skipped" if report.skipped else outcome
+    outcome = "skipped" if report.skipped else gated.outcome.value if gated and gated.outcome else outcome
     told = [(outcome if report.exit.is_result else report.exit.label, gated.rule if gated else "", "", "")]
     for number, trigger in enumerate(report.triggers):
         run = (trigger.created.id or "", trigger.created.url) if trigger.created else ("", "")
