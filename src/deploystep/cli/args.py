@@ -22,11 +22,7 @@ _deploystep() {
     done < <(command deploystep completion -- "${COMP_WORDS[@]:1:$COMP_CWORD}" 2>/dev/null)
 }
 complete -o default -F _deploystep deploystep"""
-#: The script by which each shell asks this program, which knows its options; told nothing, it completes files itself.
-SCRIPTS: Final = {
-    "bash": _BASH,
-    "zsh": f"autoload -Uz +X bashcompinit && bashcompinit\n{_BASH}",
-    "fish": """\
+_FISH: Final = """\
 # completion for deploystep:  deploystep completion fish | source
 function __deploystep
     set -l words (commandline -opc)
@@ -34,15 +30,26 @@ function __deploystep
     set -l lines (command deploystep completion -- $words[2..] "$word" 2>/dev/null)
     test -n "$lines" && printf '%s\\n' $lines || __fish_complete_path "$word"
 end
-complete -c deploystep -f -a '(__deploystep)'""",
-}
+complete -c deploystep -f -a '(__deploystep)'"""
+#: The script by which each shell asks this program, which knows its options; told nothing, it completes files itself.
+SCRIPTS: Final = {"bash": _BASH, "zsh": f"autoload -Uz +X bashcompinit && bashcompinit\n{_BASH}", "fish": _FISH}
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
     """Read the command line. Raises UsageError; argparse itself leaves only for --help and --version."""
     own, execute = own_words(argv)
-    given = _given(own)
-    command = str(given["command"])
+    command = own[0] if own else ""
+    switches = {o.flag: o.name for o in OPTIONS if o.metavar is None and command in o.commands}
+    given: dict[str, Any] = {"rule": own[1]} if command == "gate" and own[1:] and not own[1].startswith("-") else {}
+    flags = own[1 + len(given) :]
+    if command in COMMANDS and switches.keys() >= set(flags) and bool(given) is (command == "gate"):
+        given |= {switches[flag]: True for flag in flags}  # as in nearly every config
+    else:
+        found, unknown = parser(command if command in COMMANDS else None).parse_known_args(own)
+        if unknown:
+            what = f"unrecognized arguments: {' '.join(unknown)}"
+            raise UsageError("usage", what, f"see  deploystep {found.command} --help")
+        given, command = vars(found), found.command
     if command == "gate" and len(own) + 1 == len(argv):
         example = "write for example  deploystep gate production -- ./deploy.sh"
         raise UsageError("usage", "gate: no COMMAND stands behind --", example)
@@ -50,8 +57,13 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
     from_variables: set[str] = set()
     for option in (o for o in OPTIONS if command in o.commands):
         value, written = given.get(option.name), option.flag
-        if value is None:
-            value, written = _from_variable(option, environ), option.variable
+        text = environ.get(option.variable, "") if option.has_variable and value is None else ""
+        if text:
+            expected = ("true", "false") if option.metavar is None else option.choices
+            if expected and (text not in expected if option.choices else text.lower() not in TRUE | FALSE):
+                what = f"{option.variable} is {text!r}: expected one of {', '.join(expected)}"
+                raise UsageError("usage", what, f"unset it, or give {option.flag}")
+            value, written = text.lower() in TRUE if option.metavar is None else text, option.variable
             from_variables |= {option.name} if value else set()
         if value is not None:
             values[option.name] = _read(option, written, value)
@@ -89,30 +101,6 @@ def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(name for name in named if not re.fullmatch(handed_on, name, re.ASCII)))
 
 
-def _given(argv: Sequence[str]) -> Mapping[str, Any]:
-    """What stands on the command line, under the names of the options."""
-    command = argv[0] if argv else ""
-    switches = {o.flag: o.name for o in OPTIONS if o.metavar is None and command in o.commands}
-    named = {"rule": argv[1]} if command == "gate" and argv[1:] and not argv[1].startswith("-") else {}
-    flags = argv[1 + len(named) :]
-    if command in COMMANDS and switches.keys() >= set(flags) and bool(named) is (command == "gate"):
-        return {"command": command, **named, **{switches[flag]: True for flag in flags}}  # as in nearly every config
-    given, unknown = parser(command if command in COMMANDS else None).parse_known_args(argv)
-    if unknown:
-        what = f"unrecognized arguments: {' '.join(unknown)}"
-        raise UsageError("usage", what, f"see  deploystep {given.command} --help")
-    return vars(given)
-
-
-def _from_variable(option: Option, environ: Mapping[str, str]) -> str | bool | None:
-    text = environ.get(option.variable, "") if option.has_variable else ""
-    expected = ("true", "false") if option.metavar is None else option.choices
-    if text and expected and (text not in expected if option.choices else text.lower() not in TRUE | FALSE):
-        what = f"{option.variable} is {text!r}: expected one of {', '.join(expected)}"
-        raise UsageError("usage", what, f"unset it, or give {option.flag}")
-    return (text.lower() in TRUE if option.metavar is None else text) if text else None
-
-
 def parser(only: str | None = None) -> "ArgumentParser":
     """The parser of every command; with `only`, the others are known by name alone. It raises UsageError."""
     import argparse  # noqa: PLC0415 - most command lines do without
@@ -148,7 +136,9 @@ def parser(only: str | None = None) -> "ArgumentParser":
 
 
 def candidates(words: Sequence[str]) -> Iterator[str]:
-    """What the last of these words can become, a line each: the word, a tab and what it means."""
+    """What the last of these words can become, a line each: the word, a tab and what it means. Raises UsageError."""
+    if not words:
+        raise UsageError("usage", "completion: no SHELL is named", "write for example  deploystep completion bash")
     *before, word = words
     if not before:
         found = {**COMMANDS, "--help": "show the commands, and stop", "--version": "show the version, and stop"}
@@ -156,9 +146,8 @@ def candidates(words: Sequence[str]) -> Iterator[str]:
         return
     else:
         options = {option.flag: option for option in OPTIONS if before[0] in option.commands}
-        option = options.get(before[-1])
-        if option is not None and option.metavar and not (option.name == "wait" and word.startswith("-")):
-            found = dict.fromkeys(option.choices or (), "")
+        if (last := options.get(before[-1])) and last.metavar and not (last.name == "wait" and word.startswith("-")):
+            found = dict.fromkeys(last.choices or (), "")
         else:
             found = {flag: option.help for flag, option in options.items() if flag.startswith("-")}
             found |= {choice: "" for o in options.values() if not o.flag.startswith("-") for choice in o.choices or ()}

@@ -19,7 +19,7 @@ from deploystep.sandbox import Sandbox, TriggerBody, Workflow, parse_fault
 
 
 @contextmanager
-def started_for(
+def started(
     build: BuildContext, specs: tuple[TriggerSpec, ...], token: Secret, console: Console, config: Config | None
 ) -> Iterator[Address]:
     """A sandbox that knows this build: its project and config, where its branch is, and workflows that are to start."""
@@ -59,14 +59,8 @@ def _starts(config: Config, console: Console, body: TriggerBody) -> list[Workflo
 
 def serve(options: Options, token: str | None, repository: GitRepository, console: Console, clock: SystemClock) -> None:
     """Run the server until a signal ends it; with `token` it takes no other."""
-    sandbox = Sandbox(
-        port=options.port,
-        token=token,
-        projects=options.project,
-        heads=options.head,
-        head_of=repository.resolve,
-        workflows=tuple(Workflow(name) for name in options.workflow) or (Workflow("deploy"),),
-    )
+    sandbox = Sandbox(port=options.port, token=token, projects=options.project, heads=options.head)
+    sandbox.head_of, sandbox.workflows = repository.resolve, tuple(map(Workflow, options.workflow or ("deploy",)))
     try:
         for fault in [parse_fault(text) for text in options.fault]:
             sandbox.add_fault(fault)
@@ -76,14 +70,13 @@ def serve(options: Options, token: str | None, repository: GitRepository, consol
     except OSError as error:
         what = f"{options.written('port')}: cannot listen there: {error.strerror}"
         raise UsageError("port", what, "leave --port out for a free one") from None
-    greeting = f"""\
+    words = f"""\
 sandbox: a mock CircleCI server at {sandbox.url} (Ctrl-C ends it)
 try it in a clone that holds .circleci/deploy.yml:
   CIRCLE_TOKEN=any-token deploystep run --outside-ci --host {sandbox.url}
 see what arrived:  curl {sandbox.url}/sandbox/requests"""
-    document = json.dumps({"schema": 1, "command": "sandbox", "url": sandbox.url})
     try:
-        console.result(document if options.json else greeting)
+        console.result(json.dumps({"schema": 1, "command": "sandbox", "url": sandbox.url}) if options.json else words)
         while True:
             clock.sleep(3600.0)
     finally:

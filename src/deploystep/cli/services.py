@@ -9,9 +9,9 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
+from deploystep.adapters import files as disk
 from deploystep.adapters.clock import SystemClock
 from deploystep.adapters.console import Console
-from deploystep.adapters.files import nearest, read_config, read_env_file, read_given, read_rules, up_to_root
 from deploystep.adapters.git import GitRepository
 from deploystep.app.options import OPTIONS, RULES, Options
 from deploystep.core.build import BuildContext, Variables, is_revision
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from deploystep.circleci.client import Client
     from deploystep.core.deploy import TriggerSpec
     from deploystep.project.config import Config
+    from deploystep.project.wiring import Project
 
 HERE: Final = Path()
 CONFIG: Final = ".circleci/config.yml"
@@ -51,28 +52,27 @@ class Services:
     def given(self) -> Given | None:
         if self.options.given is None:
             return None
-        from deploystep.rulefile.given import read_given as given_facts  # noqa: PLC0415 - a build has an environment
+        from deploystep.rulefile.given import read_given  # noqa: PLC0415 - a build has an environment
 
-        return given_facts(read_given(self.options.given, HERE, self._stdin.buffer))
+        return read_given(disk.read_given(self.options.given, HERE, self._stdin.buffer))
 
     @property
     def other_node(self) -> str:
         return (other_node(self._stated) or "") if self.options.given is None else ""
 
     @cached_property
-    def _stated(self) -> Mapping[str, str]:
+    def _stated(self) -> dict[str, str]:
         """The environment, overridden by --env-file and by the options of `plan`."""
         options, branch, request = self.options, self.options.branch, self.options.pull_request
         if options.fork and request is not None and branch is None and options.tag is None:
             branch = f"pull/{request}"
         named = {"CIRCLE_NODE_INDEX": options.node_index, "CIRCLE_NODE_TOTAL": options.node_total}
         named |= {"CIRCLE_USERNAME": options.user}
-        if branch is not None or options.tag is not None:
-            # a build has one of them: naming one takes the other away
+        if branch is not None or options.tag is not None:  # a build has one of them: naming one takes the other away
             named |= {"CIRCLE_BRANCH": branch or "", "CIRCLE_TAG": options.tag or ""}
         if request is not None:
             named |= {"CIRCLE_PR_NUMBER": request, "CIRCLE_PULL_REQUEST": "", "CIRCLE_PULL_REQUESTS": ""}
-        file = read_env_file(options.env_file, HERE) if options.env_file else {}
+        file = disk.read_env_file(options.env_file, HERE) if options.env_file else {}
         return {**self._known, **file, **options.env, **{n: v for n, v in named.items() if v is not None}}
 
     @cached_property
@@ -88,16 +88,11 @@ class Services:
             return BuildContext.from_environ(self._known)
         if options.acts and not (options.sandbox or options.outside_ci):
             hints = ["see what a build would do with  deploystep plan"]
-            if options.command == "run":
-                hints.append("try the whole step without an account with  deploystep run --sandbox")
-            hints.append("to deploy from here all the same, give  --outside-ci")
+            sandbox = "try the whole step without an account with  deploystep run --sandbox"
+            hints += [sandbox] if options.command == "run" else []
+            hints += ["to deploy from here all the same, give  --outside-ci"]
             raise EnvironmentInvalid("not-in-a-build", "this is not a CircleCI build: CIRCLECI is not `true`", *hints)
-        build = BuildContext.from_environ(self._completed())
-        return replace(build, fork=True) if options.fork else build
-
-    def _completed(self) -> Mapping[str, str]:
-        """What is blank is filled in from the clone. Raises where nothing tells what is built."""
-        options, git, given = self.options, self.repository, Variables(self._stated)
+        git, given = self.repository, Variables(self._stated)  # what is blank there is filled in from the clone
         if options.branch and options.tag:
             raise UsageError("usage", "--branch and --tag: a build has one of them", "leave one out")
         found = dict(git.describe())
@@ -111,11 +106,11 @@ class Services:
             hint = "give --branch or --tag to plan, or set CIRCLE_BRANCH or CIRCLE_TAG"
             raise EnvironmentInvalid("no-ref", what, hint)
         stays = given.keys() - {"CIRCLE_SHA1"}
-        if options.sandbox and not ({*stays, *found} & {"CIRCLE_PROJECT_USERNAME"}):
-            # nobody but the sandbox is asked about it
+        if options.sandbox and "CIRCLE_PROJECT_USERNAME" not in {*stays, *found}:  # only the sandbox is asked about it
             found |= {"CIRCLE_PROJECT_USERNAME": "acme", "CIRCLE_PROJECT_REPONAME": "shop"}
             found["CIRCLE_REPOSITORY_URL"] = "https://github.com/acme/shop"
-        return {**self._stated, **{name: value for name, value in found.items() if name not in stays}}
+        build = BuildContext.from_environ(self._stated | {n: value for n, value in found.items() if n not in stays})
+        return replace(build, fork=True) if options.fork else build
 
     def _revision(self, given: Variables, head: str | None) -> str:
         """What --sha names, else where the named branch or tag is, else what the environment names, else HEAD."""
@@ -150,8 +145,8 @@ class Services:
         """The project's config; None where there is none, or none that can be read."""
         from deploystep.project import config, reading  # noqa: PLC0415 - a deploy needs none of it
 
-        path = path if is_named else nearest(path, HERE)
-        text = read_config(path, HERE, is_named=is_named)
+        path = path if is_named else disk.nearest(path, HERE)
+        text = disk.read_config(path, HERE, is_named=is_named)
         try:
             if text is not None:
                 return config.read_config(path, text)
@@ -161,16 +156,29 @@ class Services:
             self.console.warning(f"{path}:{problem.line}: this config is passed over: {problem.why}")
         return None
 
+    def project(self) -> "Project":
+        """The configs that rules are compared with, and the files of the clone."""
+        from deploystep.project.wiring import Project  # noqa: PLC0415 - a deploy needs none of it
+
+        # `FILE` is this project's config, `TARGET=FILE` that of a target
+        named = dict((text if "=" in text else f"={text}").split("=", 1) for text in self.options.config)
+        read = {name: self.config(path, is_named=name in named) for name, path in {"": CONFIG, **named}.items()}
+        configs, files = {name: config for name, config in read.items() if config}, self.repository.files()
+        for config in (config for config in configs.values() if config.setup):
+            what = "a setup config: what continues it is not compared with"
+            self.console.warning(f"{config.path}:{config.setup}: {what}")
+        return Project(configs.pop("", None), configs, files, disk.repository_reader(HERE, files))
+
     @property
     def source(self) -> SourceFile:
         path, ref = self.options.rules, self.options.rules_ref
         if ref is None:
-            return read_rules(nearest(path, HERE) if path == RULES else path, HERE)
+            return disk.read_rules(disk.nearest(path, HERE) if path == RULES else path, HERE)
         branch = ref.removeprefix("origin/")
         remote = self._origin(frozenset({branch})) if self.options.acts and branch != ref else None
         if remote and (moved := remote.moved(branch)):
             raise FactUnavailable("undecided", f"cannot tell what the rules are: {moved.why}", moved.cure)
-        paths = [f"{place}{path}" for place in (path == RULES and up_to_root(HERE)) or ("",)]
+        paths = [f"{place}{path}" for place in (path == RULES and disk.up_to_root(HERE)) or ("",)]
         return self.repository.show(ref, *paths, option=self.options.written("rules_ref"))
 
     def now(self, zone: tzinfo) -> datetime | None:
@@ -219,9 +227,8 @@ class Services:
     @cached_property
     def token_name(self) -> str:
         """The variable that holds the token: the one that --token-env names, else the first that is set."""
-        if self.options.sandbox:
-            return TOKEN_VARIABLES[0]
-        return self.options.token_env or next(filter(self.variable, TOKEN_VARIABLES), TOKEN_VARIABLES[0])
+        named = self.options.token_env or next(filter(self.variable, TOKEN_VARIABLES), "")
+        return TOKEN_VARIABLES[0] if self.options.sandbox or not named else named
 
     @property
     def can_ask(self) -> bool:
@@ -249,13 +256,12 @@ class Services:
             token = Secret(os.urandom(20).hex()) if self.options.sandbox else self._secret()
             self.console.hide(token)
             if self.options.sandbox:
-                from deploystep.cli.sandbox import started_for  # noqa: PLC0415 - for who tries the step out
+                from deploystep.cli.sandbox import started  # noqa: PLC0415 - for who tries the step out
 
                 if self._environ.get("CIRCLECI") == "true":
                     name = self.options.written("sandbox")
                     self.console.warning(f"{name}: this build deploys nothing; leave it out to deploy")
-                sandbox = started_for(self.build, specs, token, self.console, self.config())
-                self.address = self._stack.enter_context(sandbox)
+                self.address = self._stack.enter_context(started(self.build, specs, token, self.console, self.config()))
             is_hasty = self.options.command == "doctor"  # who asks it is waiting
             transport = HttpTransport(self.address, token, read_timeout=CONNECT_TIMEOUT if is_hasty else None)
             self._client = Client(transport, self.clock, self.console, 1 if is_hasty else ATTEMPTS)

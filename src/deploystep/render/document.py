@@ -27,18 +27,24 @@ def _picked(value: object, *names: str, **renamed: str) -> Object:
 
 def render(report: Report) -> str:
     """The whole document as text, without a final line end."""
-    judgements = report.decision.judgements if report.decision else ()
     document: Object = {
         "schema": 1,
         "command": report.command,
         "mode": "dry-run" if report.is_dry else "live",
         "build": None if report.build is None else build_of(report.build),
         "now": report.now,
-        "rules": [_rule(j) for j in judgements],
+        "rules": [_rule(j) for j in report.decision.judgements] if report.decision else [],
         "triggers": [_trigger(t) for t in report.triggers],
         "exit": {"code": int(report.exit), "name": report.exit.label},
-        "error": _error(report),
+        "error": None,
     }
+    if report.error is not None:
+        found = [*({"message": p} for p in report.error.problems), *_diagnostics(report.diagnostics, report.source)]
+        document["error"] = _picked(report.error, "code", "message", "hints") | {"diagnostics": found}
+    elif not report.exit.is_result:
+        hints = ["look at what had been sent before you run it again"] if report.command == "run" else []
+        document["error"] = {"code": report.exit.label, "message": interruption(report)}
+        document["error"] |= {"hints": hints, "diagnostics": []}
     if report.gated is not None:
         told = {"program": report.gated.program or None, "variables": dict(report.gated.variables)}
         document["gate"] = _picked(report.gated, "rule", "outcome", "because") | told
@@ -52,22 +58,17 @@ def render(report: Report) -> str:
             for tried in report.tried
         ]
         document["gaps"] = _diagnostics(report.gaps, report.source)
-    if report.start is not None:
-        path, lines = report.source.path if report.source else None, report.start.lines
-        document["init"] = {"rules": path, "config": lines, "remarks": report.start.remarks}
+    start = _picked(report.source, rules="path") | _picked(report.start, config="lines", remarks="remarks")
+    document |= {"init": start} if report.start is not None else {}
     if report.command == "doctor":
         document["findings"] = [_picked(finding, "name", "grade", "text", "cure") for finding in report.findings]
-    if report.migration is not None:
-        document |= _migration(report.migration) | {"written": report.has_written}
-    if report.matrix is not None:
-        document["matrix"] = _matrix(report.matrix)
+    document |= _migration(report.migration) | {"written": report.has_written} if report.migration is not None else {}
+    document |= {"matrix": _matrix(report.matrix)} if report.matrix is not None else {}
     if report.command in ("check", "init"):
         document["diagnostics"] = _diagnostics(report.diagnostics, report.source)
-
-    def plain(value: Any) -> Any:  # JSON has no form of its own for words of ours, and for moments
-        return value.value if isinstance(value, Enum) else value.isoformat(timespec="seconds")
-
-    return json.dumps(document, indent=2, default=plain)
+    return json.dumps(  # which has no form of its own for words of ours, and for moments
+        document, indent=2, default=lambda v: v.value if isinstance(v, Enum) else v.isoformat(timespec="seconds")
+    )
 
 
 def _matrix(matrix: "Matrix") -> Object:
@@ -87,9 +88,8 @@ def _matrix(matrix: "Matrix") -> Object:
 
 def build_of(build: BuildContext) -> Object:
     """A build as far as its environment tells."""
-    told = _picked(build, "project", "branch", "tag", "revision", "node", "pull_request", "fork", "user")
-    project = str(build.project) if build.project else None
-    return told | {"project": project, "node": _picked(build.node, "index", "total")}
+    told = {"project": build.project and str(build.project), "node": _picked(build.node, "index", "total")}
+    return _picked(build, "project", "branch", "tag", "revision", "node", "pull_request", "fork", "user") | told
 
 
 def _rule(judgement: Judgement) -> Object:
@@ -103,29 +103,16 @@ def _trace(trace: Trace) -> Object:
 
 
 def _trigger(trigger: TriggerEntry) -> Object:
-    would_run = {}
-    if found := trigger.would_run:
-        workflows = [_picked(each, name="workflow.name", runs="runs.answer") for each in found.workflows]
-        would_run = {"would_run": {"text": found.text, "workflows": workflows}}
+    found = trigger.would_run
+    workflows = [_picked(w, name="workflow.name", runs="runs.answer") for w in found.workflows] if found else []
     return {
         **_picked(trigger, rule="spec.rule", outcome="outcome"),
         **({"because": trigger.because} if trigger.because else {}),
-        **would_run,
+        **({"would_run": {"text": found.text, "workflows": workflows}} if found else {}),
         "request": _picked(trigger, method="request.method", url="url", body="request.body"),
         **_picked(trigger.created, "id", "number", "url", "revision"),
         "workflows": [_picked(workflow, "name", "status") for workflow in trigger.workflows],
     }
-
-
-def _error(report: Report) -> Object | None:
-    error = report.error
-    if error is None:
-        hints = ["look at what had been sent before you run it again"] if report.command == "run" else []
-        told = {"code": report.exit.label, "message": interruption(report), "hints": hints, "diagnostics": []}
-        return None if report.exit.is_result else told
-    problems = [{"message": problem} for problem in error.problems]
-    found = [*problems, *_diagnostics(report.diagnostics, report.source)]
-    return _picked(error, "code", "message", "hints") | {"diagnostics": found}
 
 
 def _migration(found: "Migration") -> Object:

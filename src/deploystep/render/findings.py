@@ -6,7 +6,7 @@ Sources: GitHub docs, "Workflow commands for GitHub Actions" (setting an error m
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
@@ -18,26 +18,18 @@ from deploystep.core.source import Diagnostic, visible
 FromRoot: TypeAlias = Callable[[str], str]  #: a path as these tools want it: from the root of the repository
 
 
-class _Found(NamedTuple):
-    """A diagnostic with its words, and the place that the reader has to edit; `region` is in SARIF's terms."""
-
-    diagnostic: Diagnostic
-    path: str
-    region: dict[str, int]
-    words: str
-
-
-def _all(report: Report, from_root: FromRoot) -> Iterator[_Found]:
-    """What is cured in another file is placed there, with the rule beside it, unless that is another repository's."""
+def _all(report: Report, from_root: FromRoot) -> Iterator[tuple[Diagnostic, str, dict[str, int], str]]:
+    """Each with the file and region (in SARIF's terms) that the reader has to edit, and its words."""
     rules = from_root(report.source.path) if report.source else ""
     for found in report.diagnostics:
         line, column = found.span.start
         path, region = rules, {"startLine": line, "startColumn": column, "endColumn": column + found.span.width}
+        # what is cured in another file is placed there, with the rule beside it, unless that is another repository's
         words, place = _words(found), found.cured_at
         if place and not (there := from_root(place.path)).startswith("/"):
             path, region = there, {"startLine": place.line}
             words = f"{words.removeprefix(visible(f'{place}: '))} (rule: {visible(rules)}:{line})"
-        yield _Found(found, path, region, words)
+        yield found, path, region, words
 
 
 def _words(found: Diagnostic) -> str:
@@ -54,8 +46,7 @@ def github(report: Report, from_root: FromRoot) -> str:
     for found, path, region, words in _all(report, from_root):
         file = visible(path).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
         place = ",".join([f"file={file}", *(f"{names[key]}={number}" for key, number in region.items())])
-        told = words.replace("%", "%25")
-        lines.append(f"::{found.severity.value} {place},title=deploystep {found.code}::{told}")
+        lines.append(f"::{found.severity.value} {place},title=deploystep {found.code}::{words.replace('%', '%25')}")
     return "\n".join(lines or ([f"::error::{_failure(report)}"] if report.error else []))
 
 
@@ -110,8 +101,7 @@ def _suite(cases: list[tuple[str, str, str]]) -> str:
             lines = [visible(line) for line in why.split("\n")]
             ET.SubElement(case, "failure", message=lines[0]).text = "\n".join(lines)
     ET.indent(top)
-    document: bytes = ET.tostring(top, "utf-8", xml_declaration=True)
-    return document.decode()
+    return str(ET.tostring(top, "utf-8", xml_declaration=True), "utf-8")
 
 
 RENDERERS: Final[Mapping[str, Callable[[Report, FromRoot], str]]] = {"github": github, "sarif": sarif, "junit": junit}

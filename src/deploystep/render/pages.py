@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from deploystep.app.matrix import WEEK, Lane, Matrix, words_of
+from deploystep.app.matrix import WEEK, Matrix, words_of
 from deploystep.app.report import Report
 from deploystep.core.decide import Verdict
 from deploystep.core.errors import ExitCode
@@ -13,7 +13,6 @@ from deploystep.core.source import clipped, visible
 from deploystep.core.times import DAYS
 from deploystep.render import text
 from deploystep.render.document import build_of
-from deploystep.render.text import Style, columns
 
 _SHOWN: Final = {Verdict.FIRE: "fire", Verdict.HELD: "held", Verdict.UNKNOWN: "?", Verdict.NO: "no"}
 _OFF: Final = "what keeps rules from firing is judged as if no variable were set"
@@ -26,8 +25,8 @@ def table(matrix: Matrix) -> str:
         decisions = [[_SHOWN[j.verdict] for j in d.judgements] for d in (row.now, row.later) if d]
         cells = [" > ".join(dict.fromkeys(outcomes)) for outcomes in zip(*decisions, strict=True)]
         grid.append([visible("* " * (row.kind == "pattern") + clipped(row.name)), *cells])
-    widths, width = [max(map(columns, column)) for column in zip(*grid, strict=True)], max(map(len, grid[0]))
-    padded = ([cell + " " * (w - columns(cell)) for cell, w in zip(line, widths, strict=True)] for line in grid)
+    widths, width = [max(map(text.columns, column)) for column in zip(*grid, strict=True)], max(map(len, grid[0]))
+    padded = ([cell + " " * (w - text.columns(cell)) for cell, w in zip(line, widths, strict=True)] for line in grid)
     lines = ["  ".join(cells).rstrip() for cells in padded]
     judgements = [j for row in matrix.rows for d in (row.now, row.later) if d for j in d.judgements]
     why = [
@@ -44,8 +43,8 @@ def table(matrix: Matrix) -> str:
 
 def matrix_page(matrix: Matrix, path: str, mask: Callable[[str], str]) -> str:
     """Which rules fire for which build, the rules in words, and the week that begins now."""
-    later = f" “Then” is what it becomes at the next change, {text.moment(matrix.change)}." if matrix.change else ""
-    said = f"At {text.moment(matrix.now)}.{later} A question mark is what cannot be told here; {_OFF}."
+    change = f" “Then” is what it becomes at the next change, {text.moment(matrix.change)}." if matrix.change else ""
+    said = f"At {text.moment(matrix.now)}.{change} A question mark is what cannot be told here; {_OFF}."
     body = [element("p", said, class_="soft"), element("h2", "Builds and rules")]
     for row in matrix.rows:
         cells = []
@@ -63,21 +62,18 @@ def matrix_page(matrix: Matrix, path: str, mask: Callable[[str], str]) -> str:
         runs = [element("p", f"would run {would_run}")] if would_run else []
         body.append(element("article", head, element("ul", *map(_traced, claims)), *runs))
     body += [element("h2", f"The week from {text.moment(matrix.today)}")] if matrix.lanes else []
-    return page(f"Which rules of {path} fire", *body, *(_lane(lane, matrix) for lane in matrix.lanes), mask=mask)
-
-
-def _lane(lane: Lane, matrix: Matrix) -> Element:
-    """Its times as bars along the week and, for who does not see them, in words; a mark shows what time it is."""
-    kind, bars = "freeze" if lane.is_freeze else "window", []
-    for class_, (begins, ends) in (("now", (matrix.now, matrix.now)), *((kind, span) for span in lane.spans)):
-        left, width = ((later - earlier) / WEEK * 100 for earlier, later in ((matrix.today, begins), (begins, ends)))
-        bars.append(element("i", class_=class_, style=f"left:{left:.2f}%;width:{width:.2f}%"))
-    local = [[at.astimezone(matrix.now.tzinfo) for at in span] for span in lane.spans]
-    said = "; ".join(" to ".join(f"{DAYS[at.weekday()]} {at:%d %H:%M}" for at in span) for span in local)
-    state = ("holds " if lane.is_freeze else "open ") + said if said else "not this week"
-    name = element("div", lane.name, element("small", f" line {lane.line}: {', '.join(lane.rules) or 'no rule'}"))
-    week = element("div", *bars, class_="week", role="img", aria_label=f"{lane.name}: {state}")
-    return element("div", name, element("div", week, element("small", state)), class_="lane")
+    for lane in matrix.lanes:  # as bars and, for who does not see them, in words; a mark shows what time it is
+        kind, bars = "freeze" if lane.is_freeze else "window", []
+        for class_, (begins, ends) in (("now", (matrix.now, matrix.now)), *((kind, span) for span in lane.spans)):
+            left, width = (part / WEEK * 100 for part in (begins - matrix.today, ends - begins))
+            bars.append(element("i", class_=class_, style=f"left:{left:.2f}%;width:{width:.2f}%"))
+        local = [[at.astimezone(matrix.now.tzinfo) for at in span] for span in lane.spans]
+        said = "; ".join(" to ".join(f"{DAYS[at.weekday()]} {at:%d %H:%M}" for at in span) for span in local)
+        state = ("holds " if lane.is_freeze else "open ") + said if said else "not this week"
+        head = element("div", lane.name, element("small", f" line {lane.line}: {', '.join(lane.rules) or 'no rule'}"))
+        week = element("div", *bars, class_="week", role="img", aria_label=f"{lane.name}: {state}")
+        body.append(element("div", head, element("div", week, element("small", state)), class_="lane"))
+    return page(f"Which rules of {path} fire", *body, mask=mask)
 
 
 def run_page(report: Report, mask: Callable[[str], str]) -> str:
@@ -88,7 +84,7 @@ def run_page(report: Report, mask: Callable[[str], str]) -> str:
     state = badge(report.exit.label, "ok" if report.exit is ExitCode.OK else "bad")
     body = [element("p", state, f" exit code {int(report.exit)} — {report.skipped or said}")]
     if report.error is not None:
-        wrong = (element("p", line) for line in text.failure(report, Style()).splitlines()[:-1])
+        wrong = (element("p", line) for line in text.failure(report, text.Style()).splitlines()[:-1])
         body.append(element("article", element("h2", f"error {report.error.code}", class_="bad"), *wrong))
     if report.build is not None:
         build = build_of(report.build) | {"node": report.build.node, "again": report.again}
@@ -109,10 +105,7 @@ def run_page(report: Report, mask: Callable[[str], str]) -> str:
 
 
 def _traced(trace: Trace, *, is_judged: bool = False) -> Element:
-    """A condition and its line, and below it what it is made of; nothing is said twice.
-
-    In a run that judged it, also its answer and the value that it was given.
-    """
+    """A condition and its line, below it what it is made of, each said once; if judged, its answer and value too."""
     while len(trace.parts) == 1 and trace.claim in ("all of", trace.parts[0].claim):
         trace = trace.parts[0]
     made = trace

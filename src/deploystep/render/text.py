@@ -3,6 +3,8 @@
 import json
 import re
 import unicodedata
+from datetime import datetime
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from deploystep.app.report import Gated, GateOutcome, Report, TriggerEntry
@@ -15,8 +17,6 @@ from deploystep.core.nodes import NOT_EXECUTED
 from deploystep.core.source import Diagnostic, SourceFile, visible
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from deploystep.app.init import Start
     from deploystep.migrate.plan import Change, Migration
 
@@ -24,6 +24,7 @@ _COLOURS: Final = {"fire": "32", "held": "33", "no": "2", "unknown": "35", "erro
 _MOST: Final = 100  # diagnostics that are shown
 _WINDOW: Final = 160  # characters of a source line
 _LATER: Final = " (nothing deploys it later by itself: rerun this job when nothing holds it any more)"
+_ENDING: Final = {Outcome.PLANNED: "not sent: this is a dry run", Outcome.UNCERTAIN: "it may have been triggered"}
 _FOR_GATE: Final = "nothing is sent: what fires is for deploystep gate alone"
 
 
@@ -41,15 +42,13 @@ class Style(Frozen):
 def result(report: Report, style: Style) -> str:
     """The result for stdout; empty where there is none to tell."""
     lines = _checked(report, style) if report.command == "check" else []
-    if report.start is not None:
-        lines += _started(report.start, report, style)
+    lines += _started(report.start, report, style) if report.start is not None else []
     for each in report.findings:
         word = style.paint(f"{each.grade:<7}", each.grade)
         lines.append(f"{word}  {each.name:<11}  {visible(' — '.join(filter(None, (each.text, each.cure))))}")
     if report.command == "test" and report.decision is None and (report.tried or report.error is None):
         lines += _tested(report, style)
-    if report.migration is not None:
-        lines += _migrated(report.migration, report)
+    lines += _migrated(report.migration, report) if report.migration is not None else []
     if report.build is not None and report.decision is not None:
         lines += _judged(report, report.build, report.decision, style)
     if report.skipped:
@@ -78,17 +77,16 @@ def of_gate(gated: Gated) -> list[str]:
     return [f"rule {gated.rule} {'is held' if held else 'does not fire'}{not_executed}{_LATER if held else ''}"]
 
 
-def moment(at: "datetime") -> str:
+def moment(at: datetime) -> str:
     """A moment for people, with its zone."""
     return f"{at:%Y-%m-%d %H:%M} {getattr(at.tzinfo, 'key', None) or at.tzname()}"
 
 
 def _judged(report: Report, build: BuildContext, decision: Decision, style: Style) -> list[str]:
     """What was judged; each rule with its verdict and why, and what it sends."""
-    where = report.source.path if report.source else ""
     ref = f"{'tag' if isinstance(build.ref, Tag) else 'branch'} {build.ref.name} @ {build.revision[:7]}"
     now, user = moment(report.now) if report.now else "", f"user {build.user}" if build.user else ""
-    lines = [visible(" · ".join(filter(None, (where, ref, now, user))))]
+    lines = [visible(" · ".join(filter(None, (report.source.path if report.source else "", ref, now, user))))]
     width = max(len(j.rule.name.value) for j in decision.judgements)
     for judgement in decision.judgements:
         verdict, name = judgement.verdict.value, judgement.rule.name.value
@@ -116,9 +114,6 @@ def sent(trigger: TriggerEntry) -> list[str]:
     return [visible(line) for line in lines]
 
 
-_ENDING: Final = {Outcome.PLANNED: "not sent: this is a dry run", Outcome.UNCERTAIN: "it may have been triggered"}
-
-
 def _written(value: object) -> str:
     """A value as YAML reads it: a text that could be read otherwise is quoted."""
     other = r"(?i:true|false|yes|no|on|off|null|0x[0-9a-f]+|[-+]?[0-9_]*\.?[0-9_]*(e[-+]?[0-9]+)?)"
@@ -136,8 +131,7 @@ def failure(report: Report, style: Style) -> str:
         lines += diagnostics(error.diagnostics, error.source, style)
     if error.code != "rules-unreadable":
         lines.append(f"{style.paint('error', 'error')}[{error.code}]: {visible(error.message)}")
-        lines += [f"  - {visible(p)}" for p in error.problems]
-        lines += [f"  hint: {visible(hint)}" for hint in error.hints]
+        lines += [f"  - {visible(p)}" for p in error.problems] + [f"  hint: {visible(hint)}" for hint in error.hints]
     return "\n".join([*lines, f"exit {int(report.exit)} ({report.exit.label}){_last_word(report)}"])
 
 
@@ -159,22 +153,18 @@ def _last_word(report: Report) -> str:
             told.append(f"{rule} had been triggered before: {created.url}")
         elif created:
             fails = ", and does not run as it should" if trigger.outcome is Outcome.NOTHING_RUNS else ""
-            told.append(f"{rule} was triggered{fails}: {created.url}{_cancelled(trigger)}")
+            words = [f"it is of another commit, {trigger.other_commit[:7]}"] if trigger.other_commit else []
+            done, rest = (
+                [n for n, is_done in (trigger.cancelled or {}).items() if is_done is w] for w in (True, False)
+            )
+            words += [f"CircleCI was told to cancel {', '.join(done)}"] if done else []
+            words += [f"NOT cancelled: {', '.join(rest)}"] if rest else []
+            words += [] if done or rest else ["none of its workflows was cancelled"]
+            cancelled = "" if trigger.cancelled is None else f" ({'; '.join(words)})"
+            told.append(f"{rule} was triggered{fails}: {created.url}{cancelled}")
         if trigger.outcome is Outcome.UNCERTAIN:
             told.append(f"the trigger of {rule} may have been sent, and whether it was accepted is not known")
     return ": " + visible("; ".join(told) or "nothing was triggered")
-
-
-def _cancelled(trigger: TriggerEntry) -> str:
-    """What was cancelled of a run and what was not; empty if no cancelling had begun."""
-    if trigger.cancelled is None:
-        return ""
-    done, rest = ([n for n, is_done in trigger.cancelled.items() if is_done is wanted] for wanted in (True, False))
-    words = [f"it is of another commit, {trigger.other_commit[:7]}"] if trigger.other_commit else []
-    words += [f"CircleCI was told to cancel {', '.join(done)}"] if done else []
-    words += [f"NOT cancelled: {', '.join(rest)}"] if rest else []
-    words += [] if done or rest else ["none of its workflows was cancelled"]
-    return f" ({'; '.join(words)})"
 
 
 def _checked(report: Report, style: Style) -> list[str]:
@@ -204,8 +194,7 @@ def _migrated(found: "Migration", report: Report) -> list[str]:
     for finding in found.findings:
         lines.append(visible(f"{finding.path}:{finding.line}:{finding.column}: {finding.what}: {finding.until}"))
         lines += [f"    {visible(line.expandtabs())}" for line in finding.advice]
-    if report.shows_diff:
-        lines += [line for change in found.changes for line in diff_of(change).splitlines()]
+    lines += [line for change in found.changes for line in diff_of(change).splitlines()] if report.shows_diff else []
     kinds = [f.kind for f in found.findings if f.is_alarm]
     if kinds:
         by_hand = sum(f.is_alarm and not f.is_written for f in found.findings)
@@ -227,9 +216,8 @@ def diff_of(change: "Change") -> str:
     """What changes in a file, as a unified diff."""
     from difflib import unified_diff  # noqa: PLC0415 - for who migrates
 
-    old = "" if change.old is None else change.old
     names = ("/dev/null" if change.old is None else f"a/{change.path}", f"b/{change.path}")
-    lines = unified_diff(old.splitlines(keepends=True), change.new.splitlines(keepends=True), *names)
+    lines = unified_diff((change.old or "").splitlines(keepends=True), change.new.splitlines(keepends=True), *names)
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
@@ -283,3 +271,20 @@ def _long(diagnostic: Diagnostic, source: SourceFile, style: Style) -> list[str]
 def columns(text: str) -> int:
     """How many columns of a terminal a text takes: wide characters two, combining ones none."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def exports(report: Report) -> str:
+    """The outcome as lines of bash for later steps of the job; the second trigger's names end in `_2`, and so on."""
+    gated, judgements = report.gated, report.decision.deploys.judgements if report.decision else ()
+    outcome = "held" if any(j.verdict is Verdict.HELD for j in judgements) else "not-due"
+    outcome = "skipped" if report.skipped else gated.outcome.value if gated and gated.outcome else outcome
+    told = [(outcome if report.exit.is_result else report.exit.label, gated.rule if gated else "", "", "")]
+    for number, trigger in enumerate(report.triggers):
+        run = (trigger.created.id or "", trigger.created.url) if trigger.created else ("", "")
+        told[number:] = [(trigger.outcome.value, trigger.spec.rule, *run)]
+    found = [
+        f"export DEPLOYSTEP_{name}{f'_{number}' if number > 1 else ''}={quote(value)}\n"
+        for number, values in enumerate(told, start=1)
+        for name, value in zip(("OUTCOME", "RULE", "RUN_ID", "RUN_URL"), values, strict=True)
+    ]
+    return "".join(found).replace("\0", "")

@@ -15,7 +15,7 @@ from deploystep.app.report import Report, TriggerEntry
 from deploystep.core.deploy import Outcome
 from deploystep.core.errors import UsageError
 from deploystep.core.runs import Created
-from deploystep.render.exports import lines
+from deploystep.render.text import exports as lines
 
 if TYPE_CHECKING:
     from pathlib import Path
