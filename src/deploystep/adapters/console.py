@@ -51,11 +51,9 @@ class Console:
         self._secrets = (*self._secrets, secret)
 
     def result(self, text: str) -> None:
-        """A piece of the result."""
         self._write(self._out, text)
 
     def problem(self, text: str) -> None:
-        """What went wrong, as it was rendered."""
         self._write(self._err, text)
 
     def info(self, text: str) -> None:
@@ -73,11 +71,9 @@ class Console:
         self._write(self._err, visible(text))
 
     def warning(self, text: str) -> None:
-        """A line that may need attention."""
         self.alive(f"warning: {text}")
 
     def masked(self, text: str) -> str:
-        """The text without any secret."""
         for secret in self._secrets:
             text = secret.masked(text)
         return text

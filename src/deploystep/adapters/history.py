@@ -36,7 +36,6 @@ class GitHistory:
         self._git = lru_cache(repository.run)
 
     def answer(self, question: Question) -> Answered:
-        """The answer, or why there is none."""
         if isinstance(question, ChangedSince):
             return self._changed(question)
         if isinstance(question, IsMergedInto):

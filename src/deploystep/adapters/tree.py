@@ -51,7 +51,6 @@ class ProjectTree:
         return [self._source(path) for path in dict.fromkeys(found) if path != os.path.normpath(self.rule_path)]
 
     def rule_file(self) -> SourceFile | None:
-        """The rule file, where there is one."""
         return self._source(self.rule_path) if (self._folder / self.rule_path).exists() else None
 
     def _source(self, path: str) -> SourceFile:

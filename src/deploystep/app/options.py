@@ -128,7 +128,6 @@ class Options(Frozen):
 
     @property
     def is_dry(self) -> bool:
-        """Whether nothing is to be sent."""
         return self.dry_run or not self.acts
 
     @property

@@ -109,7 +109,6 @@ class Report:
         return self.gated if is_due and self.exit is ExitCode.OK else None
 
     def fail(self, error: ToolError) -> None:
-        """End with an error."""
         self.error, self.exit, self.source = error, error.exit, error.source or self.source
         self.diagnostics = error.diagnostics or self.diagnostics
 

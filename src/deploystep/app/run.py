@@ -74,7 +74,6 @@ class Step:
         return not report.skipped
 
     def judge(self, rules: RuleSet) -> Decision:
-        """Decide by what is known at this moment, and note it."""
         report, services = self.report, self.services
         report.source, report.now = rules.source, services.now(zone(rules.timezone))
         given = services.given

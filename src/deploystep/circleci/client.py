@@ -20,7 +20,6 @@ Listed: TypeAlias = tuple[tuple[T, ...], bool, datetime | None]
 MOST_PAGES: Final = 50
 
 
-# ruff: disable[D102] what a part is for stands beside it
 class Clock(Protocol):
     """Tells the time and lets it pass."""
 
@@ -39,7 +38,6 @@ class Console(Protocol):
     def warning(self, text: str) -> None: ...  # may need attention, though the command goes on
 
 
-# ruff: enable[D102]
 class Recent(Frozen):
     """Runs, newest first; where one does not tell its time, as they were listed."""
 

@@ -87,7 +87,6 @@ class JsonObject:
         self._value = value
 
     def get(self, *keys: str) -> Any:
-        """The value as it came."""
         value = self._value
         for key in keys:
             value = value.get(key) if isinstance(value, dict) else None

@@ -121,8 +121,8 @@ class Services:
         if found is not None:
             return found
         if sha or tag:
-            word, hint = "--sha" if sha else "--tag", "get it with  git fetch origin , or give another --sha REVISION"
-            raise UsageError(word[2:], f"{word}: this clone has no {sha or tag!r}", hint)
+            word, name = ("--sha", sha) if sha else ("--tag", f"tag {tag}")
+            raise UsageError(word[2:], f"{word}: this clone has no {sha or tag!r}", f"try  git fetch origin {name}")
         revision = given.get("CIRCLE_SHA1") or head
         if revision is None:
             what = f"{git.run('rev-parse', 'HEAD').complaint}, and no build's environment is set"

@@ -27,7 +27,6 @@ class Variables(dict[str, str]):
         super().__init__({name: value for name, value in values.items() if value not in ("", "<nil>")})
 
     def first(self, names: Iterable[str]) -> str | None:
-        """The first of these variables that is not blank."""
         return next((self[name] for name in names if name in self), None)
 
     def __repr__(self) -> str:
@@ -96,7 +95,6 @@ class ParallelNode(Frozen):
 
     @property
     def others(self) -> str:
-        """The other nodes, for people."""
         return "the other node" if self.total == 2 else f"the other {self.total - 1} nodes"  # noqa: PLR2004
 
     def __str__(self) -> str:
@@ -126,12 +124,10 @@ class BuildContext(Frozen):
 
     @property
     def branch(self) -> str | None:
-        """Name of the branch, None in a tag build."""
         return self.ref.name if isinstance(self.ref, Branch) else None
 
     @property
     def tag(self) -> str | None:
-        """Name of the tag, None in a branch build."""
         return self.ref.name if isinstance(self.ref, Tag) else None
 
     @property

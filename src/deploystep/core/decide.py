@@ -62,7 +62,6 @@ class Decision(Frozen):
 
     @property
     def problems(self) -> tuple[Diagnostic, ...]:
-        """Why the rules that are unknown are unknown."""
         return tuple(problem for judgement in self.judgements for problem in judgement.trace.problems)
 
 

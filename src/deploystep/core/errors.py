@@ -11,7 +11,7 @@ class ExitCode(IntEnum):
 
     meaning: str
 
-    def __new__(cls, number: int, meaning: str) -> "ExitCode":  # noqa: D102, PYI034 - what an enum is made of
+    def __new__(cls, number: int, meaning: str) -> "ExitCode":  # noqa: PYI034 - what an enum is made of
         code = int.__new__(cls, number)
         code._value_, code.meaning = number, meaning
         return code

@@ -116,7 +116,6 @@ class Trace(Frozen):
 
     @classmethod
     def known(cls, claim: str, because: str, span: Span, *, holds: bool) -> "Trace":
-        """A claim that is known."""
         return cls(claim, Answer.YES if holds else Answer.NO, (Reason(because, span.line),), span)
 
     @classmethod
@@ -141,7 +140,6 @@ class Trace(Frozen):
         return cls(claim, answer, nearest.reasons, span, parts, *_missing(answer, parts))
 
     def negated(self, words: str = "") -> "Trace":
-        """The opposite claim."""
         reasons = tuple(Reason(words + r.text, r.line) for r in self.reasons)
         return replace(self, claim=f"not {self.claim}", answer=OPPOSITE[self.answer], reasons=reasons, parts=(self,))
 

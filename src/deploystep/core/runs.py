@@ -32,17 +32,14 @@ class _State:
 
     @property
     def succeeded(self) -> bool:
-        """Whether it has ended well."""
         return self.status == "success"
 
     @property
     def failed(self) -> bool:
-        """Whether it has ended, and not well."""
         return self.status in self._bad
 
     @property
     def is_active(self) -> bool:
-        """Whether it has not ended, as far as is known."""
         return not (self.succeeded or self.failed)
 
 
@@ -89,12 +86,10 @@ class EarlierRun(Frozen):
 
     @property
     def is_active(self) -> bool:
-        """Whether it has not ended, as far as is known."""
         return any(workflow.is_active for workflow in self.workflows)
 
     @property
     def succeeded(self) -> bool:
-        """Whether every workflow that counts has ended well."""
         return bool(self.workflows) and all(workflow.succeeded for workflow in self.workflows)
 
     @property

@@ -27,7 +27,6 @@ class Secret:
         self._spellings = sorted(found, key=len, reverse=True) if len(value) > 5 else []  # noqa: PLR2004
 
     def reveal(self) -> str:
-        """The token itself."""
         return self._value
 
     def masked(self, text: str) -> str:

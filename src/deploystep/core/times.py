@@ -71,7 +71,6 @@ class Window(Frozen):
     zone: tzinfo
 
     def is_open(self, moment: datetime) -> bool:
-        """Whether this moment is inside."""
         local = moment.astimezone(self.zone)
         minute, began = local.hour * 60 + local.minute, local.weekday()
         if minute < self.end < self.start:
@@ -110,7 +109,6 @@ class Interval(Frozen):
         return cls(min(utc(start, 0), utc(start, 1)), max(utc(end, 0), utc(end, 1)))
 
     def holds(self, moment: datetime) -> bool:
-        """Whether this moment is inside."""
         return self.begins <= moment.astimezone(timezone.utc) < self.ends
 
 

@@ -306,7 +306,6 @@ class _Walk:
         return text
 
     def value(self, reference: str) -> str:
-        """What `${…}` stands for."""
         if reference in self.values:
             return self.values[reference]
         name, *more = re.split(r"(:?[-=]|\W)", reference, maxsplit=1, flags=re.ASCII)

@@ -98,7 +98,6 @@ class _Tests:
         self.asked: dict[tuple[str, str], Pattern] = {}
 
     def of(self, items: tuple[Command, ...]) -> _Test:
-        """A list of tests."""
         found = self._one(items[0])
         for item in items[1:]:
             found = _joined(found, item.operator, self._one(item))

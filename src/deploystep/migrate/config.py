@@ -26,7 +26,6 @@ class Step(NamedTuple):
 
     @property
     def command(self) -> Text | None:
-        """The command, where there is one."""
         found = self.value if isinstance(self.value, Text) else at(self.value, "command")
         return found if isinstance(found, Text) and found.strip() and typed(found) is not None else None
 

@@ -63,7 +63,6 @@ class Rule(NamedTuple):
     notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """It as an item of a list."""
         branch, no_branch, tag, no_tag = self.when
         lines = [f"name: {self.name}", *_matchers("when", branch, tag), *_matchers("unless", no_branch, no_tag)]
         if self.trigger:

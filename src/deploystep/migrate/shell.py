@@ -46,7 +46,6 @@ class Command(NamedTuple):
 
     @property
     def first(self) -> str:
-        """The first word of a simple command, or nothing."""
         return self.words[0].raw if self.kind == "simple" and self.words else ""
 
 
@@ -128,7 +127,6 @@ class _Parser:
         return Word(self.text[start:at], start)
 
     def peek(self) -> str:
-        """The plain word that begins here, or the sign of a group."""
         found = _BARE.match(self.text, self.at)
         return found[0] if found else ""
 

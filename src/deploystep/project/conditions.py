@@ -67,7 +67,6 @@ class Trigger(Frozen):
     parameters: Mapping[str, Value]  # also, by their whole names, values about the start that are taken for granted
 
     def value(self, name: str) -> Value:
-        """A pipeline value by its name."""
         if name in ("pipeline.git.branch", _TAG_NAME):
             return self.ref.name if isinstance(self.ref, Tag) is (name == _TAG_NAME) else None
         return self.parameters.get(name.removeprefix(_PARAMETER), UNKNOWN)

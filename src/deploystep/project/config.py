@@ -105,7 +105,6 @@ class WorkflowRuns(Frozen):
 
     @property
     def certain(self) -> tuple[Job, ...]:
-        """The jobs that run for sure."""
         return tuple(job for job, runs in self.jobs if runs.answer is Answer.YES)
 
 
@@ -124,7 +123,6 @@ class Config(Frozen):
 
     @property
     def jobs(self) -> list[Job]:
-        """The jobs of all workflows."""
         return [job for workflow in self.workflows for job in workflow.jobs]
 
     def trigger(self, ref: Branch | Tag, sent: Mapping[str, Value], *, by_api: bool = True) -> Trigger:

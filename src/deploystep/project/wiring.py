@@ -191,7 +191,6 @@ class _Steps:
                 yield _say(self.config, "P10", span, line, what, _near(name, names), is_error=True)
 
     def problems(self, rule: Rule, refs: list[Refs]) -> Iterator[Diagnostic]:
-        """What is wrong with the jobs that run the step for a rule."""
         config, span, calls = self.config, rule.name.span, {n: _call(steps, rule) for n, steps in self.steps.items()}
         found = {ref: config.runs(Trigger(ref, None, {})) for group in refs for ref in group}
         yield from self._required(rule, calls, {ref: found[ref] for ref, *_ in refs})
@@ -292,7 +291,6 @@ class _Starts:
         self.started = {ref: runs(trigger(ref, sent(deploy, ref))) for group in refs for ref in group}
 
     def problems(self) -> Iterator[Diagnostic]:
-        """What is wrong with the trigger, and with what it starts."""
         config, names = self.config, [w.name for w in self.config.workflows]
         if config.version in VERSION_2 and self.deploy.parameters:
             what = "a config of version 2 knows no parameters, so CircleCI refuses this trigger"

@@ -70,7 +70,6 @@ class Scalar(Frozen):
     name: str = ""
 
     def read(self, node: Node, field: Field, report: Report) -> Any:
-        """The value."""
         if not _is(node, Text, field, report):
             return None
         hint = f'quote it: "{node.value}"' if node.value else "write one, or leave it out"
@@ -224,7 +223,6 @@ class ListOf(Frozen):
     is_single: bool = False  # a map without a list holds one key: two would be read as either or as both
 
     def read(self, node: Node, field: Field, report: Report) -> tuple[Any, ...] | None:
-        """The items that could be read."""
         if self.is_single and isinstance(node, Map) and len(node.entries) > 1:
             what = f"two conditions in one '{field.key}' map are easy to misread"
             report.add("E303", what, node.span, "write a list: one item for each reason to stop")

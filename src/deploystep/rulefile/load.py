@@ -93,7 +93,6 @@ class _Loader:
         self.windows = {name.value: tuple(self._window(t.value, t.span) for t in texts) for name, texts in windows}
 
     def file(self, source: SourceFile) -> core.RuleSet:
-        """All that could be read."""
         rules, freezes, cases = (self.read[key] or () for key in ("rules", "freezes", "cases"))
         # whatever is named is there, as a slip in a freeze would let a deploy through; no two rules share a name
         lines: dict[str, int] = {}

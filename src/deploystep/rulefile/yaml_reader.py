@@ -143,7 +143,6 @@ class _Composer:
         self.anchors: dict[str | None, tuple[Node, int]] = {}
 
     def node(self, event: Any, depth: int) -> Node:
-        """What begins with an event, which has been taken."""
         span, before, errors = _span(event), self.count, self.report.errors
         if isinstance(event, yaml.AliasEvent):
             known, size = self.anchors.get(event.anchor, (Text("", span, span, is_refused=True), 0))

@@ -39,8 +39,6 @@ class Reply:
     delay: float = 0.0  # seconds
 
     def payload(self) -> bytes:
-        """Return the body as it goes over the wire."""
-
         def plain(value: Any) -> Any:
             if isinstance(value, datetime):  # as the API writes it: UTC, milliseconds, `Z`
                 return value.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

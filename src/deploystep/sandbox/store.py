@@ -342,7 +342,6 @@ class Store:
         return None
 
     def listed(self, is_wanted: Callable[[Run], bool]) -> list[Run]:
-        """Return the runs wanted that lists show by now, newest first."""
         now = self.now()
         return [run.at(now) for run in reversed(self.stored_runs()) if run.listed_at <= now and is_wanted(run)]
 

@@ -36,17 +36,14 @@ class Chars(Frozen):
     @staticmethod
     @lru_cache(maxsize=512)
     def one(character: str) -> "Chars":
-        """Match this character alone."""
         return Chars(((ord(character), ord(character)),))
 
     def inverted(self) -> "Chars":
-        """Match every other character."""
         before = [0, *(high + 1 for _, high in self.ranges)]
         after = [*(low - 1 for low, _ in self.ranges), maxunicode]
         return Chars(tuple((low, high) for low, high in zip(before, after, strict=True) if low <= high))
 
     def holds(self, code_point: int) -> bool:
-        """Tell whether the character is one of them."""
         return any(low <= code_point <= high for low, high in self.ranges)
 
 
@@ -114,7 +111,6 @@ class Pattern(Frozen):
 
     @lru_cache(maxsize=8_192)  # noqa: B019 - patterns are few and live as long
     def sample(self) -> tuple[str, int]:
-        """As `sample` says of its node."""
         return sample(self.node)
 
     @property
@@ -129,7 +125,6 @@ class Pattern(Frozen):
         return self.sample()[0]
 
     def matches(self, value: str) -> bool:
-        """Tell whether the pattern matches the whole value."""
         if self.text[0] != "/" and "*" not in self.text and "\\" not in self.text:
             return value == self.text  # most patterns are a plain name, for which no automaton is needed
         return bool(automaton_of((self,)).run(value).labels)
@@ -222,7 +217,6 @@ class PatternSet:
 
     @property
     def start(self) -> State:
-        """The state before the first character."""
         return self._state(self._first)
 
     def run(self, text: str, state: State | None = None) -> State:
