@@ -83,7 +83,6 @@ class GitRepository:
         return self.run("log", "-1", *how, revision, "--")
 
     def origin(self) -> Repository | None:
-        """The repository that the remote `origin` names."""
         return Repository.parse(self._line("remote", "get-url", "origin"))
 
     def version(self) -> str | None:

@@ -162,7 +162,9 @@ def planned(spec: TriggerSpec, project: ProjectSlug, host: str, outcome: Outcome
 
 def duplicates(entries: list[TriggerEntry], rules: RuleSet) -> tuple[Diagnostic, ...]:
     """Requests that are sent by two rules. Rules can name one project in two ways: only requests tell."""
-    from json import dumps  # noqa: PLC0415 - most runs plan nothing
+    if len(entries) < 2:  # noqa: PLR2004
+        return ()
+    from json import dumps  # noqa: PLC0415 - few runs plan several
 
     written, first, found = {rule.name.value: rule for rule in rules.rules}, dict[str, str](), list[Diagnostic]()
     for entry in entries:

@@ -33,7 +33,6 @@ class TriggerContext(Frozen):
 
     @property
     def list_url(self) -> str:
-        """The web page that lists the runs of this project's branch."""
         branch = f"?branch={segment(self.ref.name)}" if isinstance(self.ref, Branch) else ""
         return f"{self.app}/pipelines/{self.project}{branch}"
 

@@ -2,7 +2,6 @@
 
 import os
 from functools import partial
-from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from deploystep.adapters import files as disk
@@ -111,7 +110,9 @@ def _matrix(options: Options, services: Services, report: Report) -> None:
 
 
 def _init(options: Options, services: Services, report: Report) -> None:
-    from deploystep.app.check import check  # noqa: PLC0415 - a deploy needs none of it
+    from shlex import quote  # noqa: PLC0415 - as above
+
+    from deploystep.app.check import check  # noqa: PLC0415 - as above
     from deploystep.app.init import Clone, Start  # noqa: PLC0415 - as above
     from deploystep.project.wiring import Project  # noqa: PLC0415 - as above
 

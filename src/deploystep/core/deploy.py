@@ -65,7 +65,7 @@ def trigger_specs(rules: RuleSet, firing: tuple[Rule, ...], build: BuildContext,
     diagnostics, specs = list[Diagnostic](), list[TriggerSpec]()
     for rule in firing:
         to, job, workflow = rule.deploy.to, rule.deploy.job, rule.deploy.workflow
-        key = deploy_key(rule, build, once=once)
+        key = deploy_key(rule, build, once=once) if carries_key(rule.deploy) else ""
         spec = TriggerSpec(
             rule=rule.name.value,
             api=ApiVersion.V1_1 if job else (to.api if to and to.api else rules.api),

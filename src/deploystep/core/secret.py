@@ -47,7 +47,6 @@ class Address(Frozen):
 
     @property
     def app(self) -> str:
-        """The web application that belongs to it."""
         return "https://app.circleci.com" if str(self) == "https://circleci.com" else str(self)
 
     def __str__(self) -> str:

@@ -63,7 +63,6 @@ class Job(Frozen):
 
     @property
     def requires(self) -> list[str]:
-        """Names of the jobs that it waits for, with whatever status."""
         found = at(self.fields, "requires")
         return [*map(str, texts_of(found)), *(str(key) for item in items_of(found) for key in map_of(item))]
 

@@ -1,10 +1,8 @@
 """What people read: the decision with its reasons, diagnostics with the line they are about, errors with next steps."""
 
-import json
 import re
 import unicodedata
 from datetime import datetime
-from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from deploystep.app.report import Gated, GateOutcome, Report, TriggerEntry
@@ -116,9 +114,15 @@ def sent(trigger: TriggerEntry) -> list[str]:
 
 def _written(value: object) -> str:
     """A value as YAML reads it: a text that could be read otherwise is quoted."""
+    if isinstance(value, int):
+        return str(value).lower()
     other = r"(?i:true|false|yes|no|on|off|null|0x[0-9a-f]+|[-+]?[0-9_]*\.?[0-9_]*(e[-+]?[0-9]+)?)"
     is_plain = isinstance(value, str) and re.fullmatch(rf"(?!{other}\Z)[\w./@+-]([\w./@+ -]|:(?! ))*(?<![ :])", value)
-    return str(value) if is_plain else json.dumps(value, ensure_ascii=False)
+    if is_plain:
+        return str(value)
+    import json  # noqa: PLC0415 - few values need quotes
+
+    return json.dumps(value, ensure_ascii=False)
 
 
 def failure(report: Report, style: Style) -> str:
@@ -275,6 +279,8 @@ def columns(text: str) -> int:
 
 def exports(report: Report) -> str:
     """The outcome as lines of bash for later steps of the job; the second trigger's names end in `_2`, and so on."""
+    from shlex import quote  # noqa: PLC0415 - few ask for it
+
     gated, judgements = report.gated, report.decision.deploys.judgements if report.decision else ()
     outcome = "held" if any(j.verdict is Verdict.HELD for j in judgements) else "not-due"
     outcome = "skipped" if report.skipped else gated.outcome.value if gated and gated.outcome else outcome

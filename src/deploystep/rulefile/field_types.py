@@ -1,6 +1,5 @@
 """The types of values in a rule file: data, of which the JSON Schema is made too. Readers report what is wrong."""
 
-import json
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -200,7 +199,7 @@ _AMBIGUOUS: Final = (
 def _typed(text: Text, as_text: Callable[[str], object] = str) -> object:
     """`true`, `false`, an integer, or a text, told apart by spelling alone."""
     if text.is_plain and re.fullmatch("true|false|-?(?:0|[1-9][0-9]{0,17})", text.value):
-        return Spanned(json.loads(text.value), text.inner)
+        return Spanned(text.value == "true" if text.value in ("true", "false") else int(text.value), text.inner)
     if text.is_plain and re.fullmatch(_AMBIGUOUS, text.value):
         what = f"{clipped(text.value)} means different things in different YAML versions"
         return _wrong("E502", what, f'quote it: "{clipped(text.value)}"')
