@@ -5,42 +5,14 @@ Every test says whether a second trigger leaves.
 
 from __future__ import annotations
 
-import itertools
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builds import OTHER_SHA, PIPELINE, RUN, SHA, spec
-from fakes import START, RoutedTransport, answer, config, lost, refused_connection
-from triggers import (
-    ACCEPTED,
-    AGAIN,
-    FOREIGN,
-    KEY,
-    LIST,
-    MINE,
-    NONE,
-    NOT_YET,
-    OTHER,
-    OWN,
-    REGIONAL,
-    SHARED,
-    TARGETS,
-    URL,
-    A,
-    Attempt,
-    B,
-    ago,
-    keyed,
-    listing,
-    pipeline,
-    seen,
-    setup,
-    to_target,
-    workflow,
-    workflows,
-)  # fmt: skip
+from builds import AGAIN, KEY, OTHER_KEY, OTHER_SHA, PIPELINE, REGIONAL, RUN, SHA, SHARED, keyed, spec, to_target
+from fakes import FOREIGN, MINE, NONE, NOT_YET, START, RoutedTransport, answer, config, lost, refused_connection
+from triggers import LIST, OWN, TARGETS, URL, A, Attempt, B, ago, listing, pipeline, seen, setup, workflow, workflows
 
 from deploystep.core.build import Tag
 from deploystep.core.deploy import Outcome, TriggerSpec
@@ -54,11 +26,10 @@ if TYPE_CHECKING:
 class Scene(Attempt):
     """The step is run by a clock that is some hours wrong: it adopts a run, fires, or does not know."""
 
-    def __init__(
-        self, routes: dict[str, Any], *specs: TriggerSpec, committed: datetime | None = None, hours: int = 0
-    ) -> None:
-        transport = RoutedTransport({"POST /pipeline/run": ACCEPTED, f"GET /{PIPELINE}": answer(200, OWN), **routes})
-        super().__init__(transport, *specs, committed=committed)
+    def __init__(self, routes: dict[str, Any], *specs: TriggerSpec, hours: int = 0, **more: Any) -> None:
+        created = answer(201, {"id": RUN, "number": 25, "state": "pending"})
+        usual = {"POST /pipeline/run": created, f"GET /{PIPELINE}": answer(200, OWN)}
+        super().__init__(RoutedTransport({**usual, **routes}), *specs, **more)
         self.clock.moment += timedelta(hours=hours)
         self.run()
 
@@ -72,15 +43,10 @@ class Scene(Attempt):
         assert self.raised is None, self.raised
         (entry,) = self.report.triggers
         assert entry.created is not None
-        if entry.outcome is Outcome.ALREADY_TRIGGERED:
-            assert self.sent == 0
-            return entry.created.number
-        assert (entry.outcome, self.sent) == (Outcome.TRIGGERED, 1)
-        return "fires"
-
-    @property
-    def waited(self) -> float:
-        return sum(self.clock.slept)
+        is_adopted = entry.outcome is Outcome.ALREADY_TRIGGERED
+        assert is_adopted or entry.outcome is Outcome.TRIGGERED
+        assert self.sent == (not is_adopted)
+        return entry.created.number if is_adopted else "fires"
 
 
 def one(
@@ -99,7 +65,7 @@ LINT = workflow("running", "lint")
 LINTED, LATE = workflows(LINT), workflows(LINT, "running")
 BOTH = [workflow("failed", created_at=ago(900)), workflow("running", created_at=ago(600))]
 SETTING_UP, SET_UP = workflows(setup("running")), workflows(setup("success"))
-UNREADABLE = [answer(404), answer(403), answer(200, b"<html>"), answer(500), lost(), answer(200, {"items": [{}]})]
+UNREADABLE = [answer(404), lost()]
 #: A workflow that failed five seconds ago, of which CircleCI makes reruns by itself.
 TO_RERUN = workflow("failed", stopped_at=ago(5), max_auto_reruns=2)
 RERUN = workflow("running", created_at=ago(-8), max_auto_reruns=2, auto_rerun_number=1)
@@ -120,8 +86,8 @@ def set_up(seconds: float) -> Event:
     ("found", "looks", "verdict", "waited"),
     [
         # how its workflow stands
-        *(({}, [workflows(word)], 25, 0) for word in ("running", "on_hold", "queued", "failing", "success", "a word")),
-        *(({}, [workflows(w)], "fires", 0) for w in ("failed", "canceled", "error", "unauthorized", "not_run")),
+        *(({}, [workflows(word)], 25, 0) for word in ("running", "on_hold", "success", "a word")),
+        *(({}, [workflows(w)], "fires", 0) for w in ("failed", "canceled", "not_run")),
         ({}, [workflows(workflow("success", "deploy2"))], "fires", 0),
         ({}, [workflows(*BOTH)], 25, 0),  # a rerun stands for it
         ({}, [workflows(*BOTH[::-1])], 25, 0),
@@ -172,13 +138,8 @@ def set_up(seconds: float) -> Event:
         ({"age": 3.0}, FAILS_LATER, 25, 7.5),
         ({}, [workflows(TO_RERUN)], "fires", 117.5),
         ({}, [workflows({**TO_RERUN, "stopped_at": None})], "fires", 120),
-        *(
-            ({}, [workflows({**TO_RERUN, **changes})], "fires", 0)
-            for changes in (
-                *({"stopped_at": ago(121)}, {"auto_rerun_number": 2}, {"max_auto_reruns": None}),
-                {"status": "canceled"},
-            )
-        ),
+        *(({}, [workflows({**TO_RERUN, **changes})], "fires", 0)
+          for changes in ({"stopped_at": ago(121)}, {"auto_rerun_number": 2}, {"status": "canceled"})),
         # nobody can tell
         *(({}, [trouble], 5, None) for trouble in UNREADABLE),
         *(({"age": 3.0}, [RUNNING, trouble], 5, None) for trouble in UNREADABLE),
@@ -190,9 +151,9 @@ def test_what_an_earlier_run_is_taken_for(
     scene = one(*looks, hours=hours, **found)
     assert scene.verdict == verdict
     if waited == "a while":
-        assert 30.0 <= scene.waited < 60.0
+        assert 30.0 <= scene.clock.waited < 60.0
     else:
-        assert waited in (None, pytest.approx(scene.waited))
+        assert waited in (None, pytest.approx(scene.clock.waited))
     assert looks or len(scene.transport.sent) == 2, "it is not even looked into"
 
 
@@ -214,11 +175,9 @@ def test_what_is_found_or_cannot_be_is_told() -> None:
 
 
 def test_a_forming_run_that_errors_is_no_deploy() -> None:
-    for of in (spec(), keyed(), to_target()):
+    for of, configured in ((spec(), NONE), (keyed(), NOT_YET), (to_target(), NOT_YET)):
         more = {f"GET /{A}": seen(A, state="errored")}
-        assert (
-            one(NOTHING, of=of, configured=NOT_YET if of.key else NONE, more=more, state="pending").verdict == "fires"
-        )
+        assert one(NOTHING, of=of, configured=configured, more=more, state="pending").verdict == "fires"
 
 
 def test_this_builds_own_pipeline_is_an_earlier_run_where_a_trigger_made_it() -> None:
@@ -262,9 +221,6 @@ def test_what_a_run_tells_only_while_it_is_waited_for_counts_too(told: dict[str,
 # Whose run it is
 
 
-UNKNOWN_CONFIG = [answer(404), answer(403), answer(500), lost(), answer(200, b"<html>"), answer(200, {"source": "x"})]
-
-
 @pytest.mark.parametrize(
     ("configured", "standing", "changes", "own", "target"),
     [
@@ -272,21 +228,15 @@ UNKNOWN_CONFIG = [answer(404), answer(403), answer(500), lost(), answer(200, b"<
         (MINE, RUNNING, {}, 25, 25),
         (MINE, SUCCESS, {}, 25, 25),
         (MINE, FAILED, {}, "fires", "fires"),
-        (MINE, workflows("canceled"), {}, "fires", "fires"),
-        (MINE, workflows("no such word"), {}, 25, 25),
         (MINE, RUNNING, SHARED, 25, 25),
         (MINE, RUNNING, REGIONAL, 25, 25),
         (MINE, RUNNING, {"workflow": None}, 25, 25),
         (MINE, NOTHING, {}, "fires", "fires"),  # nothing of it ever ran
-        (config(f"a: {OTHER}\nb: {KEY}"), RUNNING, {}, 25, 25),  # one run can carry on another's
-        (config(f"k: prod{KEY}x"), RUNNING, {}, 25, 25),  # whatever it is joined to
+        (config(f"a: {OTHER_KEY}\nb: {KEY}"), RUNNING, {}, 25, 25),  # one run can carry on another's
         (config(f"k: {AGAIN}"), RUNNING, {}, 25, 25),  # somebody wanted it again meanwhile
-        (config("a: b", **{"compiled-setup-config": f"k: {KEY}"}), RUNNING, {}, 25, 25),
         # another key is another deploy, whatever its workflow
         (FOREIGN, RUNNING, {}, "fires", "fires"),
         (FOREIGN, SUCCESS, SHARED, "fires", "fires"),
-        (FOREIGN, SUCCESS, REGIONAL, "fires", "fires"),
-        (config(f"k: {KEY[:-9]}{OTHER[-9:]}"), RUNNING, {}, "fires", "fires"),
         # none proves nothing: an unused parameter leaves no trace
         (NONE, RUNNING, {}, 25, "fires"),
         (NONE, SUCCESS, {}, 25, "fires"),
@@ -297,9 +247,8 @@ UNKNOWN_CONFIG = [answer(404), answer(403), answer(500), lost(), answer(200, b"<
         (NONE, SUCCESS, SHARED, 5, "fires"),
         (NONE, FAILED, SHARED, "fires", "fires"),
         (NONE, SUCCESS, REGIONAL, 5, "fires"),
-        (config(f"k: {KEY[:15]}"), SUCCESS, SHARED, 5, "fires"),
         # nobody can tell
-        *((trouble, RUNNING, {}, 5, 5) for trouble in UNKNOWN_CONFIG),
+        *((trouble, RUNNING, {}, 5, 5) for trouble in UNREADABLE),
         (NOT_YET, RUNNING, {}, 5, 5),
         (MINE, answer(404), {}, 5, 5),
     ],
@@ -310,9 +259,6 @@ def test_whose_run_it_is(
     assert one(standing, of=keyed(**changes), configured=configured).verdict == own
     changes = {name: value for name, value in changes.items() if name != "sharing"}
     assert one(standing, of=to_target(**changes), configured=configured).verdict == target
-
-
-either = pytest.mark.parametrize("of", [keyed(), to_target()])
 
 
 @pytest.mark.parametrize("changes", [{"sha": OTHER_SHA}, {"sha": None}, {"by": None}, {"by": "explicit"}, {"by": "x"}])
@@ -329,12 +275,11 @@ def test_where_no_workflow_is_named_one_that_failed_is_not_the_whole_run() -> No
         assert one(*looks, of=to_target(workflow=None), configured=MINE, age=age).verdict == verdict
 
 
-@either
+@pytest.mark.parametrize("of", [keyed(), to_target()])
 @pytest.mark.parametrize(
     ("configured", "state", "looks", "verdict"),
     [
         ([NOT_YET, NOT_YET, MINE], "pending", [NOTHING, RUNNING], 25),
-        ([*[NOT_YET] * 12, MINE], "pending", [*[NOTHING] * 14, RUNNING], 25),
         ([NOT_YET, FOREIGN], "pending", [RUNNING], "fires"),
         ([NOT_YET], "pending", [RUNNING], 5),
         ([NOT_YET], "created", [RUNNING], 5),
@@ -344,7 +289,6 @@ def test_where_no_workflow_is_named_one_that_failed_is_not_the_whole_run() -> No
         ([NONE, NONE, FOREIGN], "setup", [SETTING_UP], "fires"),
         ([NONE], "setup", [SETTING_UP], 5),
         ([NONE], "setup", [workflows(setup("failed"))], "fires"),  # nothing comes after it
-        ([NONE], "setup", [workflows(setup("canceled"))], "fires"),
         ([NONE], "setup", [answer(404)], 5),
     ],
 )
@@ -355,12 +299,12 @@ def test_a_run_that_is_forming_is_waited_for(
     assert scene.verdict == verdict
     if verdict == 5 and answer(404) not in (*configured, *looks):
         assert "has not shown its configuration" in str(scene.raised)
-        assert scene.waited == pytest.approx(120.0)
+        assert scene.clock.waited == pytest.approx(120.0)
 
 
 def test_a_young_run_of_a_target_that_has_its_configuration_and_no_key_is_not_waited_for() -> None:
     scene = one(NOTHING, of=to_target(), age=1.0)
-    assert (scene.verdict, scene.waited) == ("fires", 0)
+    assert (scene.verdict, scene.clock.waited) == ("fires", 0)
 
 
 def test_a_run_that_may_be_of_another_rule_or_value_is_told_with_the_cure() -> None:
@@ -369,12 +313,10 @@ def test_a_run_that_may_be_of_another_rule_or_value_is_told_with_the_cure() -> N
         (shared, "rule 'staging' also starts 'deploy' and rule 'canary' also starts 'deploy'"),
         (spec(**REGIONAL), "it is sent once for each value of ${REGION}"),
     ):
-        for standing, verdict in ((RUNNING, 5), (SUCCESS, 5), (FAILED, "fires"), (workflows("canceled"), "fires")):
-            scene = one(standing, of=of)
-            assert scene.verdict == verdict
-        error = one(SUCCESS, of=of).fails(FactUnavailable, "undecided")
-        assert f"for this commit before: {words}, and nothing tells which deploy {URL}/25 is" in error.message
-        assert "deploy_key: ${deploy.key}" in error.message
+        assert [one(standing, of=of).verdict for standing in (RUNNING, SUCCESS, FAILED)] == [5, 5, "fires"]
+        message = one(SUCCESS, of=of).fails(FactUnavailable, "undecided").message
+        assert f"for this commit before: {words}, and nothing tells which deploy {URL}/25 is" in message
+        assert "deploy_key: ${deploy.key}" in message
     assert one(RUNNING, workflows("canceled"), of=shared, age=3.0).verdict == "fires", "a moment later it failed too"
 
 
@@ -394,13 +336,9 @@ def two(
     ("newer", "older", "verdict"),
     [
         ("failed", "success", "fires"),  # it was repeated, and failed then
-        ("success", "failed", 26),
         ("success", "success", 26),
         ("canceled", "success", 25),  # it was another commit's, whose step has cancelled it: it has undone nothing
-        ("not_run", "success", 25),
-        ("canceled", "failed", "fires"),
         ("failed", "running", 25),  # one that is alive beats all
-        ("success", "running", 25),
         ("running", "running", 26),
     ],
 )
@@ -432,7 +370,7 @@ def test_of_two_that_run_the_older_is_left_when_the_younger_is_cancelled() -> No
     assert (scene.verdict, scene.transport.count(f"{A}/workflow")) == (25, 1)
 
 
-@pytest.mark.parametrize("keys", [(None, None), (KEY, OTHER)])
+@pytest.mark.parametrize("keys", [(None, None), (KEY, OTHER_KEY)])
 def test_rules_that_share_a_workflow(keys: tuple[str | None, str | None]) -> None:
     """A run that this process made for one rule, or that another key tells of, is not the other's."""
     specs = [spec(rule=rule, sharing=tuple({"a", "b"} - {rule}), key=key) for rule, key in zip("ab", keys, strict=True)]
@@ -450,11 +388,8 @@ def test_what_is_known_by_less_than_its_key_is_not_taken_for_certain_by_another_
     """Whether it was adopted, or found after a loss."""
     specs = [spec(rule="a"), spec(rule="b", sharing=("a",))]
     there = {LIST: listing(pipeline()), "GET /workflow": SUCCESS}
-    after_a_loss = {
-        LIST: [listing(), *[listing(pipeline())] * 9],
-        "GET /workflow": RUNNING,
-        "POST /pipeline/run": lost(),
-    }
+    lists = [listing(), *[listing(pipeline())] * 9]
+    after_a_loss = {LIST: lists, "GET /workflow": RUNNING, "POST /pipeline/run": lost()}
     for routes, outcome in ((there, Outcome.ALREADY_TRIGGERED), (after_a_loss, Outcome.TRIGGERED)):
         scene = Scene(routes, *specs)
         assert scene.fails(FactUnavailable, "undecided")
@@ -469,9 +404,7 @@ def test_what_is_known_by_less_than_its_key_is_not_taken_for_certain_by_another_
     [
         (answer(404, {"message": "Project not found"}), Refused, "refused-404"),
         (refused_connection(), Unreachable, "unreachable"),
-        (answer(429, retry_after="999"), Unreachable, "rate-limited"),
         (lost(), FactUnavailable, "undecided"),
-        (answer(200, {"items": [OWN, {"id": 7}]}), FactUnavailable, "undecided"),
     ],
 )
 def test_a_list_that_cannot_be_read(trouble: Event, kind: type[ToolError], code: str) -> None:
@@ -504,7 +437,7 @@ COMMITTED = START - timedelta(seconds=7200)
 
 
 @pytest.mark.parametrize("committed", [None, COMMITTED, START + timedelta(hours=1)])
-@pytest.mark.parametrize("count", [1, 19, 20, 45, 120])
+@pytest.mark.parametrize("count", [1, 20, 45])
 def test_an_earlier_run_is_found_however_many_runs_came_after_it(count: int, committed: datetime | None) -> None:
     """A tag's list is the whole project's: runs of other branches say nothing about how far to look."""
     several = others(count, ref={"branch": "v1"})
@@ -556,14 +489,10 @@ def test_a_list_in_another_order_is_read_on(of: TriggerSpec, listed: Any) -> Non
 
 
 def test_a_list_that_is_not_read_to_its_end_decides_nothing() -> None:
-    Scene({LIST: pages(listing(*others(20), following="1"), answer(404))}).fails(Refused, "refused-404")
+    assert Scene({LIST: pages(listing(*others(20), following="1"), answer(404))}).fails(Refused, "refused-404")
     scene = Scene({LIST: listing(*others(20), following="again")})
     assert scene.verdict == 5
     assert "its runs go back further than the 20 newest, which were looked at" in str(scene.raised)
-    at = itertools.count(1)
-    endless = Scene({LIST: lambda _: listing(*others(20, 1000 * (n := next(at))), following=str(n))})
-    assert "its runs go back further than the 1000 newest" in str(endless.raised)
-    assert len(endless.transport.sent) == 50
 
 
 def target_runs(count: int, *, age: float = 60.0, start: int = 1000) -> list[dict[str, Any]]:
@@ -628,17 +557,12 @@ AFTER_FAILURE = job("close-it", "not_run", requires={"id-page-somebody": ["succe
         (SKIPPED, "fires"),
         (jobs(BUILT, job("deploy", "not_run")), "fires"),
         # what was only to run after a failure is not missing: to deploy again for it would be a second deploy
-        (jobs(BUILT, FOR_FAILURE), 25),
         (jobs(AFTER_FAILURE, FOR_FAILURE, BUILT), 25),
-        (jobs(BUILT, FOR_FAILURE, job("deploy", "not_run", requires={"id-build": ["success"]})), "fires"),
         (jobs(BUILT, job("deploy", "not_run"), job("x", "not_run", requires={"id-deploy": ["success"]})), "fires"),
-        *(
-            (jobs(BUILT, job("odd", "not_run", requires=ends)), "fires")
-            for ends in ODD_REQUIRES
-        ),
+        *((jobs(BUILT, job("odd", "not_run", requires=ends)), "fires") for ends in ODD_REQUIRES),
         # of a job that was run again the newest counts
         (jobs(job("deploy", "not_run", job_number=None), {**BUILT, "name": "deploy"}), "fires"),
-        *((trouble, 5) for trouble in (answer(404), answer(500), lost(), answer(200, {"items": [{}]}))),
+        *((trouble, 5) for trouble in UNREADABLE),
     ],
 )  # fmt: skip
 def test_a_success_in_which_a_job_did_not_run_is_no_deploy(listed: Event, verdict: object) -> None:
@@ -684,7 +608,4 @@ def test_a_job_of_v1_1(changes: dict[str, Any] | None, verdict: object) -> None:
         "POST /tree/main": answer(201, v1_job(32)),
     }
     scene = Scene(routes, spec(api=ApiVersion.V1_1, job="deploy", workflow=None), committed=COMMITTED)
-    assert (scene.verdict, scene.transport.paths.count("GET /api/v1.1/project/github/acme/shop/tree/main")) == (
-        verdict,
-        1,
-    )
+    assert (scene.verdict, scene.transport.count("GET /api/v1.1/project/github/acme/shop/tree/main")) == (verdict, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from fakes import FakeClock, ScriptedTransport, TimedConsole, answer, client
+from fakes import FakeClock, RecordingConsole, ScriptedTransport, answer, client
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +22,7 @@ class Wait:
 
     def __init__(self, limit: float, backoff: Backoff = CALM, luck: float = 0.0, *pauses: float | None) -> None:
         self.clock = FakeClock(luck=luck)
-        self.console = TimedConsole(clock=self.clock)
+        self.console = RecordingConsole(self.clock)
         self.looks: list[float] = []
         asking = client(ScriptedTransport([]), self.clock, self.console)
         for number, look in enumerate(poll(asking, limit, backoff, "waiting for the tide")):
@@ -56,7 +56,7 @@ def test_a_sign_of_life_says_how_long_and_how_it_stands() -> None:
 def test_a_look_that_takes_until_the_limit_is_not_the_last_and_a_wait_within_it_ends_with_it() -> None:
     """It tells how it was when it began."""
     clock = FakeClock()
-    asking = client(ScriptedTransport([]), clock, TimedConsole(clock=clock))
+    asking = client(ScriptedTransport([]), clock, RecordingConsole(clock))
     looks = poll(asking, 10.0, CALM, "waiting")
     assert next(looks).is_last is False
     for limit, until in ((5.0, 5.0), (50.0, 10.0)):
