@@ -76,6 +76,20 @@ def entry(of: TriggerSpec, outcome: Outcome = Outcome.NOT_SENT) -> TriggerEntry:
     return planned(of, of.project or SHOP, HOST, outcome)
 
 
+#: The answers to a trigger and to the two looks that confirm it.
+WHOLE = [ACCEPTED, seen(), workflows("running")]
+
+
+def listed(*entries: Any) -> Response:
+    """A reading of job 12 with its nodes: pairs of index and state, in this order."""
+    runs = [{"index": e[0], "status": e[1]} if isinstance(e, tuple) else e for e in entries]
+    return answer(200, {"number": 12, "status": "running", "parallel_runs": runs})
+
+
+def nodes(*states: str) -> Response:
+    return listed(*enumerate(states))
+
+
 class Attempt:
     """One attempt to trigger these, begun by `run`; `raised` is what ended it. By default nothing is confirmed."""
 

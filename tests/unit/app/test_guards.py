@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builds import OTHER_SHA, SHA, SHOP, environ, fork_environ, spec, tag_environ
 from fakes import HOST, FakeRemote, FakeServices, ScriptedTransport, answer, failure, lost, refused_connection
-from triggers import entry
+from triggers import entry, listed, nodes
 
 from deploystep.app.guards import other_nodes, superseded_by, wait_for_nodes
 from deploystep.app.ports import Head
@@ -22,16 +22,6 @@ if TYPE_CHECKING:
     from fakes import Event
 
     from deploystep.circleci.http import Failure, Request, Response
-
-
-def listed(*entries: Any) -> Response:
-    """A reading of the job: pairs of index and state, in this order."""
-    runs = [{"index": e[0], "status": e[1]} if isinstance(e, tuple) else e for e in entries]
-    return answer(200, {"number": 12, "status": "running", "parallel_runs": runs})
-
-
-def nodes(*states: str) -> Response:
-    return listed(*enumerate(states))
 
 
 RUNNING, WELL = nodes("running", "running", "running"), nodes("running", "success", "success")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builds import DEFINITION, KEY, OTHER_KEY, OTHER_SHA, PIPELINE, RUN, SHA, SHOP, build, environ, oidc, rules, spec
 from fakes import FakeRemote, FakeServices, RoutedTransport, ScriptedTransport, answer, config, lost, refused_connection
-from triggers import ACCEPTED, URL, Attempt, entry, listing, pipeline, seen, workflow, workflows
+from triggers import ACCEPTED, URL, WHOLE, Attempt, entry, listing, pipeline, seen, workflow, workflows
 
 from deploystep.app import trigger
 from deploystep.app.options import Options
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 STOP = Interrupted(ExitCode.TERMINATED)
 RUNNING, NONE_YET = workflows("running"), workflows()
 WRONG = seen(sha=OTHER_SHA)
-WHOLE: list[Event] = [ACCEPTED, seen(), RUNNING]
 DEPLOYER = ProjectSlug("circleci", "9Yy", "44n")
 V1_JOB: dict[str, Any] = {"api": ApiVersion.V1_1, "job": "deploy", "workflow": None}
 RULES = """\
