@@ -69,11 +69,8 @@ UNREADABLE = [answer(404), lost()]
 #: A workflow that failed five seconds ago, of which CircleCI makes reruns by itself.
 TO_RERUN = workflow("failed", stopped_at=ago(5), max_auto_reruns=2)
 RERUN = workflow("running", created_at=ago(-8), max_auto_reruns=2, auto_rerun_number=1)
-FAILS_LATER = [
-    workflows(workflow("running", max_auto_reruns=1)),
-    workflows(workflow("failed", stopped_at=ago(-4), max_auto_reruns=1)),
-    workflows(workflow("failed", stopped_at=ago(-4), max_auto_reruns=1), RERUN),
-]
+FAILS = workflow("failed", stopped_at=ago(-4), max_auto_reruns=1)
+FAILS_LATER = [workflows(workflow("running", max_auto_reruns=1)), workflows(FAILS), workflows(FAILS, RERUN)]
 PENDING, IN_SETUP = {"state": "pending"}, {"state": "setup"}
 
 
@@ -113,9 +110,8 @@ def set_up(seconds: float) -> Event:
         ({"age": 9000.0}, [set_up(901), RUNNING], "fires", 0),
         ({"age": 9000.0}, [SET_UP, RUNNING], 25, 0.5),
         # it grows too old while it is watched
-        ({"age": 850.0}, [NOTHING], "fires", "a while"),
-        ({"age": 30.0}, [LINTED], "fires", "a while"),
-        ({"age": 9000.0}, [set_up(850)], "fires", "a while"),
+        *(({"age": age}, looks, "fires", "a while")
+          for age, looks in ((850.0, [NOTHING]), (30.0, [LINTED]), (9000.0, [set_up(850)]))),
         # it never shows them
         ({"age": 5.0}, [NOTHING], 5, 120),
         *((PENDING, looks, 5, 120) for looks in ([NOTHING], [LINTED])),
@@ -182,8 +178,7 @@ def test_a_forming_run_that_errors_is_no_deploy() -> None:
 
 def test_this_builds_own_pipeline_is_an_earlier_run_where_a_trigger_made_it() -> None:
     own = pipeline(PIPELINE, 24)
-    routes = {LIST: listing(own), f"GET /{PIPELINE}": answer(200, own), f"GET /{PIPELINE}/workflow": RUNNING}
-    assert Scene(routes).verdict == 24
+    assert Scene({LIST: listing(own), f"GET /{PIPELINE}": answer(200, own), "GET /workflow": RUNNING}).verdict == 24
 
 
 @pytest.mark.parametrize(
@@ -228,8 +223,7 @@ def test_what_a_run_tells_only_while_it_is_waited_for_counts_too(told: dict[str,
         (MINE, RUNNING, {}, 25, 25),
         (MINE, SUCCESS, {}, 25, 25),
         (MINE, FAILED, {}, "fires", "fires"),
-        (MINE, RUNNING, SHARED, 25, 25),
-        (MINE, RUNNING, REGIONAL, 25, 25),
+        (MINE, RUNNING, {**SHARED, **REGIONAL}, 25, 25),
         (MINE, RUNNING, {"workflow": None}, 25, 25),
         (MINE, NOTHING, {}, "fires", "fires"),  # nothing of it ever ran
         (config(f"a: {OTHER_KEY}\nb: {KEY}"), RUNNING, {}, 25, 25),  # one run can carry on another's
@@ -243,7 +237,6 @@ def test_what_a_run_tells_only_while_it_is_waited_for_counts_too(told: dict[str,
         (NONE, FAILED, {}, "fires", "fires"),
         (NONE, LINTED, {}, "fires", "fires"),
         (NONE, RUNNING, {"workflow": None}, "fires", "fires"),
-        (NONE, RUNNING, SHARED, 5, "fires"),
         (NONE, SUCCESS, SHARED, 5, "fires"),
         (NONE, FAILED, SHARED, "fires", "fires"),
         (NONE, SUCCESS, REGIONAL, 5, "fires"),
@@ -370,18 +363,16 @@ def test_of_two_that_run_the_older_is_left_when_the_younger_is_cancelled() -> No
     assert (scene.verdict, scene.transport.count(f"{A}/workflow")) == (25, 1)
 
 
-@pytest.mark.parametrize("keys", [(None, None), (KEY, OTHER_KEY)])
-def test_rules_that_share_a_workflow(keys: tuple[str | None, str | None]) -> None:
+def test_rules_that_share_a_workflow() -> None:
     """A run that this process made for one rule, or that another key tells of, is not the other's."""
-    specs = [spec(rule=rule, sharing=tuple({"a", "b"} - {rule}), key=key) for rule, key in zip("ab", keys, strict=True)]
     made: dict[str, Any] = {LIST: [listing(OWN), listing(pipeline(RUN, age=1.0), OWN)], "GET /workflow": RUNNING}
-    assert Scene(made, *specs).outcomes == [Outcome.TRIGGERED] * 2
-    there = Scene({LIST: listing(pipeline()), f"GET /{A}/config": MINE, "GET /workflow": SUCCESS}, *specs)
-    if keys[0]:
-        assert (there.raised, there.outcomes) == (None, [Outcome.ALREADY_TRIGGERED, Outcome.TRIGGERED])
-    else:
-        assert there.fails(FactUnavailable, "undecided")
-        assert (there.outcomes, there.sent) == ([Outcome.NOT_SENT] * 2, 0)
+    there = {LIST: listing(pipeline()), f"GET /{A}/config": MINE, "GET /workflow": SUCCESS}
+    for keys, outcomes in (((None, None), "not-sent not-sent"), ((KEY, OTHER_KEY), "already-triggered triggered")):
+        specs = [spec(rule="a", sharing=("b",), key=keys[0]), spec(rule="b", sharing=("a",), key=keys[1])]
+        assert Scene(made, *specs).outcomes == [Outcome.TRIGGERED] * 2
+        scene = Scene(there, *specs)
+        assert " ".join(outcome.value for outcome in scene.outcomes) == outcomes
+        assert keys[0] or scene.fails(FactUnavailable, "undecided")
 
 
 def test_what_is_known_by_less_than_its_key_is_not_taken_for_certain_by_another_rule() -> None:
@@ -436,17 +427,6 @@ DAY = 86400.0
 COMMITTED = START - timedelta(seconds=7200)
 
 
-@pytest.mark.parametrize("committed", [None, COMMITTED, START + timedelta(hours=1)])
-@pytest.mark.parametrize("count", [1, 20, 45])
-def test_an_earlier_run_is_found_however_many_runs_came_after_it(count: int, committed: datetime | None) -> None:
-    """A tag's list is the whole project's: runs of other branches say nothing about how far to look."""
-    several = others(count, ref={"branch": "v1"})
-    last = listing(OWN, pipeline(ref={"tag": "v1"}))
-    of = [*(listing(*several[at : at + 20], following=str(at // 20 + 1)) for at in range(0, count, 20)), last]
-    scene = Scene({f"GET /{A}/workflow": SUCCESS, LIST: pages(*of)}, spec(ref=Tag("v1")), committed=committed)
-    assert (scene.verdict, dict(scene.transport.sent[0].query)) == (25, {})
-
-
 @pytest.mark.parametrize(
     ("age", "committed", "verdict"),
     [
@@ -461,24 +441,24 @@ def test_an_earlier_run_is_found_however_many_runs_came_after_it(count: int, com
 def test_the_search_ends_a_day_before_the_commit_was_made(
     age: float | None, committed: datetime | None, verdict: object
 ) -> None:
-    """Clocks differ: a day is left for that. A commit of which no time is believed ends no search."""
-    last = [*others(20), *others(20, 2000, age=age)]
-    of = [listing(following="1"), listing(*last, following="2"), listing(pipeline())]
-    scene = Scene({f"GET /{A}/workflow": SUCCESS, LIST: pages(*of)}, committed=committed)
-    assert scene.verdict == verdict
+    """Clocks differ: a day is left for that. A commit of which no time is believed ends no search.
+
+    A tag's list is the whole project's: runs of other branches say nothing about how far to look.
+    """
+    last, of_tag = [*others(20), *others(20, 2000, age=age, ref={"branch": "v1"})], spec(ref=Tag("v1"))
+    of = [listing(following="1"), listing(*last, following="2"), listing(pipeline(ref={"tag": "v1"}))]
+    scene = Scene({f"GET /{A}/workflow": SUCCESS, LIST: pages(*of)}, of_tag, committed=committed)
+    assert (scene.verdict, dict(scene.transport.sent[0].query)) == (verdict, {})
     older = Scene({f"GET /{A}/workflow": SUCCESS, LIST: listing(pipeline(age=age))}, committed=committed)
     assert older.verdict == verdict, "nor is a run of that age one of this commit"
 
 
 OLD = 9 * DAY
-ORDERS = {
-    "one is out of place": others(1, 2000, age=OLD),
-    "almost all are": others(19, 2000, age=OLD) + others(1, 3000),
-    "oldest first": [run for n in range(40) for run in others(1, 2000 + n, age=OLD - n)],
-}
+OLDEST_FIRST = [run for n in range(140) for run in others(1, n, age=OLD - n)]
+OUT_OF_PLACE = [others(1, 2000, age=OLD), others(19, 2000, age=OLD) + others(1, 3000), OLDEST_FIRST[:40]]
 
 
-@pytest.mark.parametrize("listed", ORDERS.values(), ids=ORDERS)
+@pytest.mark.parametrize("listed", OUT_OF_PLACE)
 @pytest.mark.parametrize("of", [spec(), to_target()])
 def test_a_list_in_another_order_is_read_on(of: TriggerSpec, listed: Any) -> None:
     """CircleCI does not document the order of its lists."""
@@ -495,27 +475,21 @@ def test_a_list_that_is_not_read_to_its_end_decides_nothing() -> None:
     assert "its runs go back further than the 20 newest, which were looked at" in str(scene.raised)
 
 
-def target_runs(count: int, *, age: float = 60.0, start: int = 1000) -> list[dict[str, Any]]:
-    return others(count, start, age=age)
-
-
-MANY = [target_runs(20, start=n * 100) for n in range(1, 6)]
-OLDEST_FIRST = [[run for n in range(at, at + 20) for run in others(1, n, age=OLD - n)] for at in range(0, 140, 20)]
+MANY = [others(20, n * 100) for n in range(1, 6)]
+TOO_OLD, NOT_YET_OLD = others(20, 2000, age=5000.0), others(20, 2000, age=3999.0)
 
 
 @pytest.mark.parametrize(
     ("of", "own", "verdict"),
     [
-        ([[]], OWN, "fires"),
-        ([target_runs(20), target_runs(19, start=2000)], OWN, "fires"),
-        ([target_runs(20), [pipeline()]], OWN, 25),
-        ([target_runs(19) + target_runs(20, age=5000.0, start=2000), [pipeline()]], OWN, "fires"),  # before this build
-        ([target_runs(19) + target_runs(20, age=3999.0, start=2000), [pipeline()]], OWN, 25),
+        ([others(20), others(19, 2000)], OWN, "fires"),
+        ([others(19) + TOO_OLD, [pipeline()]], OWN, "fires"),  # before this build
+        ([others(19) + NOT_YET_OLD, [pipeline()]], OWN, 25),
         ([*MANY, [pipeline()]], OWN, 5),
-        ([*MANY[:4], [*target_runs(18), pipeline()]], OWN, 25),
-        ([*MANY[:4], target_runs(20, age=5000.0), [pipeline()]], OWN, "fires"),
-        ([*MANY[:4], [*target_runs(5), *target_runs(15, age=5000.0)], target_runs(20, age=5000.0)], OWN, "fires"),
-        ([*OLDEST_FIRST, [pipeline()]], OWN, 25),
+        ([*MANY[:4], [*others(18), pipeline()]], OWN, 25),
+        ([*MANY[:4], TOO_OLD, [pipeline()]], OWN, "fires"),
+        ([*MANY[:4], [*others(5), *TOO_OLD[:15]], TOO_OLD], OWN, "fires"),
+        ([*(OLDEST_FIRST[n : n + 20] for n in range(0, 140, 20)), [pipeline()]], OWN, 25),
         # where the age of this build is not known, a hundred runs that do not hold it prove nothing
         (MANY[:3], None, "fires"),
         (MANY, None, 5),
@@ -539,13 +513,9 @@ def job(name: str, status: str, **more: Any) -> dict[str, Any]:
     return {"id": f"id-{name}", "name": name, "status": status, "type": "build", **more}
 
 
-def jobs(*found: dict[str, Any]) -> Any:
-    return answer(200, {"items": list(found), "next_page_token": None})
-
-
 BUILT = job("build", "success", started_at="2026-06-16T08:00:00Z", job_number=1)
 ODD_REQUIRES: list[Any] = [{"id-build": ends} for ends in (["success", "failed"], "failed", [])] + [["id-build"]]
-SKIPPED = jobs(BUILT, job("deploy", "not_run", requires={"id-build": ["success"]}))
+SKIPPED = listing(BUILT, job("deploy", "not_run", requires={"id-build": ["success"]}))
 FOR_FAILURE = job("page-somebody", "not_run", requires={"id-build": ["failed", "canceled"]})
 AFTER_FAILURE = job("close-it", "not_run", requires={"id-page-somebody": ["success"], "id-build": ["success"]})
 
@@ -553,15 +523,15 @@ AFTER_FAILURE = job("close-it", "not_run", requires={"id-page-somebody": ["succe
 @pytest.mark.parametrize(
     ("listed", "verdict"),
     [
-        (jobs(BUILT, job("deploy", "success")), 25),
+        (listing(BUILT, job("deploy", "success")), 25),
         (SKIPPED, "fires"),
-        (jobs(BUILT, job("deploy", "not_run")), "fires"),
+        (listing(BUILT, job("deploy", "not_run")), "fires"),
         # what was only to run after a failure is not missing: to deploy again for it would be a second deploy
-        (jobs(AFTER_FAILURE, FOR_FAILURE, BUILT), 25),
-        (jobs(BUILT, job("deploy", "not_run"), job("x", "not_run", requires={"id-deploy": ["success"]})), "fires"),
-        *((jobs(BUILT, job("odd", "not_run", requires=ends)), "fires") for ends in ODD_REQUIRES),
+        (listing(AFTER_FAILURE, FOR_FAILURE, BUILT), 25),
+        (listing(BUILT, job("deploy", "not_run"), job("x", "not_run", requires={"id-deploy": ["success"]})), "fires"),
+        *((listing(BUILT, job("odd", "not_run", requires=ends)), "fires") for ends in ODD_REQUIRES),
         # of a job that was run again the newest counts
-        (jobs(job("deploy", "not_run", job_number=None), {**BUILT, "name": "deploy"}), "fires"),
+        (listing(job("deploy", "not_run", job_number=None), {**BUILT, "name": "deploy"}), "fires"),
         *((trouble, 5) for trouble in UNREADABLE),
     ],
 )  # fmt: skip

@@ -40,26 +40,14 @@ FORK_REQUIRES = ANY_BRANCH.replace("true}", "true}\n        requires: test")
 REQUIRES = RULES.replace("when: {branch: main}", "when: {branch: main}\n        requires: test")
 ASKS = RULES.replace("branch: main", "branch: main, message_contains: ship")
 WINDOW = RULES.replace("when: {branch: main}", "when: {branch: main}\n        during: Tue 10:00-10:03")
-TO = """
-    version: 1
-    targets:
-      deployer: {project: gh/acme/deployer, branch: main}
-    rules:
-      - {name: production, when: {branch: main}, deploy: {to: deployer, workflow: deploy}}
-    """
-JOB = "version: 1\nrules: [{name: production, when: {branch: '**'}, deploy: {job: deploy}}]"
-WRONG_PARAMETER = """
-    version: 1
-    rules:
-      - {name: good, when: {branch: "**"}, deploy: {workflow: a}}
-      - {name: bad, when: {branch: "**"}, deploy: {workflow: b, parameters: {x: "${CIRCLE_BRANCH}"}}}
-    """
-TWICE = """
-    version: 1
-    rules:
-      - {name: a, when: {branch: main}, deploy: {workflow: x}}
-      - {name: b, when: {branch: main}, deploy: {workflow: y}}
-    """
+HEAD = "version: 1\nrules:\n"
+TO = "version: 1\ntargets: {deployer: {project: gh/acme/deployer, branch: main}}\nrules:\n"
+TO += "  - {name: production, when: {branch: main}, deploy: {to: deployer, workflow: deploy}}\n"
+JOB = HEAD + "  - {name: production, when: {branch: '**'}, deploy: {job: deploy}}\n"
+WRONG_PARAMETER = HEAD + "  - {name: good, when: {branch: '**'}, deploy: {workflow: a}}\n"
+WRONG_PARAMETER += "  - {name: bad, when: {branch: '**'}, deploy: {workflow: b, parameters: {x: '${CIRCLE_BRANCH}'}}}\n"
+TWICE = HEAD + "".join(f"  - {{name: {name}, when: {{branch: main}}, deploy: {{workflow: x}}}}\n" for name in "ab")
+ALONE = "  - {name: inline, when: {branch: main, message_contains: ship}, during: Mon 00:00-00:01}\n"
 DESCRIBED = answer(200, {"id": PIPELINE, "state": "created", "project_slug": "circleci/9Yy/44n"})
 NO_SLUG = {"CIRCLE_BUILD_URL": None, "CIRCLE_REPOSITORY_URL": None}
 TWO_NODES, PARALLEL = environ(CIRCLE_NODE_TOTAL="2"), environ(CIRCLE_NODE_TOTAL="2", **NO_SLUG)
@@ -332,16 +320,8 @@ def test_stated_facts_replace_the_clone() -> None:
     assert Stage(of={}, rules=rules, command="plan", outside={"given": given}).outcomes == PLANNED
 
 
-ALONE = """
-    version: 1
-    rules:
-      - {name: inline, when: {branch: main, message_contains: ship}, during: Mon 00:00-00:01}
-    """
-
-
 def test_a_rule_for_gate_alone_is_never_sent_or_held_and_what_is_not_known_of_it_stops_nothing() -> None:
-    rules = dedent(RULES) + dedent(ALONE).split("rules:\n")[1]
-    stage = Stage(WHOLE, rules=rules, clone=[UNKNOWN])
+    stage = Stage(WHOLE, rules=dedent(RULES) + ALONE, clone=[UNKNOWN])
     assert (stage.told, stage.outcomes) == ("", TRIGGERED)
-    stage = Stage([], rules=ALONE, clone=[SHIP], held="fail")
+    stage = Stage([], rules=HEAD + ALONE, clone=[SHIP], held="fail")
     assert (stage.told, stage.outcomes, stage.verdicts) == ("", [], "held")
