@@ -151,9 +151,7 @@ LINT_ENDED = workflow("canceled", "lint")
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("named", ["deploy", None])
-def test_all_that_runs_of_another_commit_is_cancelled(
-    looks: list[tuple[Any, ...] | None], cancelled: list[str], named: str | None
-) -> None:
+def test_all_that_runs_of_another_commit_is_cancelled(looks: Any, cancelled: list[str], named: str | None) -> None:
     """Where no workflow is named another may appear for some seconds."""
     seen_one_by_one = [lost() if found is None else workflows(*found) for found in looks]
     scene = Scene(*seen_one_by_one, routes=WRONG, workflow=named, limit=60.0)
@@ -239,9 +237,7 @@ FORMING, UNREAD = "not finished making its workflows", "its state could not be r
         ([answer(404)], {"state": "pending", "sha": None}, TimedOut, UNREAD),
     ],
 )
-def test_what_is_told_when_the_time_is_up(
-    looks: list[Event], changes: dict[str, Any], kind: type[ToolError], told: str
-) -> None:
+def test_what_is_told_when_the_time_is_up(looks: list[Event], changes: dict[str, Any], kind: Any, told: str) -> None:
     scene = Scene(*looks, routes={PIPELINE: seen(**changes)}, limit=30.0)
     code = "not-confirmed" if kind is TimedOut else "errored" if "errored" in told else "no-workflow"
     error = scene.fails(kind, code)

@@ -141,9 +141,7 @@ def set_up(seconds: float) -> Event:
         *(({"age": 3.0}, [RUNNING, trouble], 5, None) for trouble in UNREADABLE),
     ],
 )  # fmt: skip
-def test_what_an_earlier_run_is_taken_for(
-    found: dict[str, Any], looks: list[Event], verdict: object, waited: float | str | None, hours: int
-) -> None:
+def test_what_an_earlier_run_is_taken_for(found: Any, looks: Any, verdict: object, waited: Any, hours: int) -> None:
     scene = one(*looks, hours=hours, **found)
     assert scene.verdict == verdict
     if waited == "a while":
@@ -246,9 +244,7 @@ def test_what_a_run_tells_only_while_it_is_waited_for_counts_too(told: dict[str,
         (MINE, answer(404), {}, 5, 5),
     ],
 )
-def test_whose_run_it_is(
-    configured: Event, standing: Event, changes: dict[str, Any], own: object, target: object
-) -> None:
+def test_whose_run_it_is(configured: Event, standing: Event, changes: Any, own: object, target: object) -> None:
     assert one(standing, of=keyed(**changes), configured=configured).verdict == own
     changes = {name: value for name, value in changes.items() if name != "sharing"}
     assert one(standing, of=to_target(**changes), configured=configured).verdict == target
@@ -285,9 +281,7 @@ def test_where_no_workflow_is_named_one_that_failed_is_not_the_whole_run() -> No
         ([NONE], "setup", [answer(404)], 5),
     ],
 )
-def test_a_run_that_is_forming_is_waited_for(
-    of: TriggerSpec, configured: list[Event], state: str, looks: list[Event], verdict: object
-) -> None:
+def test_a_run_that_is_forming_is_waited_for(of: Any, configured: Any, state: str, looks: Any, verdict: object) -> None:
     scene = one(*looks, of=of, configured=configured, state=state)
     assert scene.verdict == verdict
     if verdict == 5 and answer(404) not in (*configured, *looks):
@@ -438,9 +432,7 @@ COMMITTED = START - timedelta(seconds=7200)
         (9 * DAY, START + timedelta(seconds=1), 25),
     ],
 )
-def test_the_search_ends_a_day_before_the_commit_was_made(
-    age: float | None, committed: datetime | None, verdict: object
-) -> None:
+def test_the_search_ends_a_day_before_the_commit_was_made(age: float | None, committed: Any, verdict: object) -> None:
     """Clocks differ: a day is left for that. A commit of which no time is believed ends no search.
 
     A tag's list is the whole project's: runs of other branches say nothing about how far to look.
@@ -495,9 +487,7 @@ TOO_OLD, NOT_YET_OLD = others(20, 2000, age=5000.0), others(20, 2000, age=3999.0
         (MANY, None, 5),
     ],
 )  # fmt: skip
-def test_a_targets_runs_are_looked_through_as_far_as_this_builds_own_pipeline(
-    of: Any, own: Any, verdict: object
-) -> None:
+def test_a_targets_runs_are_looked_through_as_far_as_this_builds_own_pipeline(of: Any, own: Any, verdict: Any) -> None:
     listed = [listing(*page, following=str(at + 1) if at + 1 < len(of) else None) for at, page in enumerate(of)]
     routes = {TARGETS: pages(*listed), f"GET /{A}/config": MINE, "GET /workflow": RUNNING, "GET /config": FOREIGN}
     scene = Scene({**routes, f"GET /{PIPELINE}": answer(200, own) if own else answer(404)}, to_target())

@@ -131,9 +131,7 @@ BOTH = Known({"test": "success", "scan": "success"})
         (TIMED, None, None, {MESSAGE: SHIP, JOBS: PASSED}, "unknown"),
     ],
 )
-def test_only_what_matters_is_asked(
-    text: str, of: BuildContext | None, now: str | None, answers: dict[Question, Answered], verdicts: str
-) -> None:
+def test_only_what_matters_is_asked(text: str, of: Any, now: str | None, answers: Any, verdicts: str) -> None:
     """In the order of cost, each once."""
     decision, asked = resolved(text, answers, of, now)
     assert (words(decision), asked) == (verdicts, list(answers))
@@ -155,9 +153,7 @@ ANSWERS = st.fixed_dictionaries(
 
 @settings(deadline=None)
 @given(st.sampled_from([CHEAP_LAST, SHARED, TIMED]), ANSWERS, st.sampled_from([TUESDAY, SUNDAY, None]))
-def test_lazy_asking_ends_repeats_nothing_and_decides_as_if_all_were_known(
-    text: str, answers: dict[Question, Answered], now: str | None
-) -> None:
+def test_lazy_asking_ends_repeats_nothing_and_decides_as_if_all_were_known(text: str, answers: Any, now: Any) -> None:
     decision, asked = resolved(text, answers, LIVE, now)
     assert max(Counter(asked).values(), default=0) <= 1
     moment = read_moment(now, zone("UTC")) if now else None
@@ -183,9 +179,7 @@ MISSED = ("E701", "no job 'test' in this workflow", Pos(7, 15))
         ({MERGED: LOST, MESSAGE: FIX, JOBS: Known({})}, "rules-invalid", [MISSED]),
     ],
 )  # fmt: skip
-def test_every_problem_is_told_once_in_the_order_of_the_file(
-    answers: dict[Question, Answered], code: str, told: list[tuple[str, str, Pos]]
-) -> None:
+def test_every_problem_is_told_once_in_the_order_of_the_file(answers: Any, code: str, told: Any) -> None:
     decision, _ = resolved(RELEASE, answers, TAG)
     with pytest.raises(FactUnavailable if code == "undecided" else RuleFileInvalid) as caught:
         raise_if_undecided(decision, rules(RELEASE), TAG)

@@ -97,9 +97,7 @@ def test_the_first_node_does_not_wait_for_itself(own: str) -> None:
         ([], ""),
     ],
 )
-def test_a_node_that_is_listed_more_than_once_must_have_succeeded_in_every_entry(
-    entries: list[str], state: str
-) -> None:
+def test_a_node_that_is_listed_more_than_once_must_have_succeeded_in_every_entry(entries: Any, state: str) -> None:
     found = other_nodes([NodeState(0, "failed"), *(NodeState(1, status) for status in entries)], total=2)
     assert found == (NodeState(1, state),)
 
@@ -246,9 +244,7 @@ OURS, TAGGED = environ(), tag_environ("v1")
         *((of, [OLD_SHA], None, "", LAGS) for of in (OURS, TAGGED)),
     ],
 )
-def test_where_the_branch_or_tag_is(
-    of: dict[str, str], heads: list[Any], reason: str | None, said: str, slept: list[float]
-) -> None:
+def test_where_the_branch_or_tag_is(of: Any, heads: list[Any], reason: str | None, said: str, slept: Any) -> None:
     """Without a reason it is not known whether it has moved on, and that decides nothing."""
     remote = FakeRemote(heads, newer=frozenset({OTHER_SHA}))
     services = FakeServices(ScriptedTransport(), of, remote=remote)

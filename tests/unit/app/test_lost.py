@@ -79,9 +79,7 @@ class Scene(Attempt):
           for there in (NOTHING, workflows(workflow("running", "lint")), workflows(setup("running")), answer(404))),
     ],
 )  # fmt: skip
-def test_without_a_key_the_only_new_run_is_the_one(
-    lists: list[Event], routes: dict[str, Any], verdict: str, looks: int | None
-) -> None:
+def test_without_a_key_the_only_new_run_is_the_one(lists: Any, routes: Any, verdict: str, looks: int | None) -> None:
     scene = Scene(*lists, routes=routes)
     assert scene.verdict == verdict
     assert looks is None or scene.transport.count("/shop/pipeline") == looks + 1
@@ -100,9 +98,7 @@ def test_without_a_key_the_only_new_run_is_the_one(
         *((untold, untold, f"{PERHAPS}{URL}/26") for untold in ({"by": None}, {"by": "a new word"}, {"sha": None})),
     ],
 )
-def test_what_the_list_does_not_tell_the_run_does_or_nobody(
-    untold: dict[str, Any], told: dict[str, Any], verdict: str
-) -> None:
+def test_what_the_list_does_not_tell_the_run_does_or_nobody(untold: Any, told: dict[str, Any], verdict: str) -> None:
     listed = listing(pipeline(number=26, **untold), OWN)
     assert Scene(listed, routes={f"GET /{A}": seen(A, number=26, **told)}).verdict == verdict
 
@@ -129,9 +125,7 @@ def test_what_the_list_does_not_tell_the_run_does_or_nobody(
         ({}, [answer(404)], NOBODY),
     ],
 )
-def test_the_run_of_a_lost_trigger_is_the_one_that_holds_its_key(
-    of: TriggerSpec, configs: dict[str, Event], lists: list[Event], found: str
-) -> None:
+def test_the_run_of_a_lost_trigger_is_the_one_that_holds_its_key(of: Any, configs: Any, lists: Any, found: str) -> None:
     scene = Scene(*lists, of=of, routes={f"GET /{run}/config": configured for run, configured in configs.items()})
     assert str(scene.verdict).replace(f"https://app.circleci.com/pipelines/{of.project or 'gh/acme/shop'}", "") == found
     assert not any(ADVICE in hint for hint in getattr(scene.raised, "hints", ()))

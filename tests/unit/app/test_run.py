@@ -133,9 +133,7 @@ def test_triggered() -> None:
         ({"of": environ(CIRCLE_PIPELINE_ID=None, **NO_SLUG)}, ExitCode.ENVIRONMENT, [], "fire no", "project-unknown"),
     ],
 )  # fmt: skip
-def test_what_ends_before_anything_is_sent(
-    how: dict[str, Any], exit_code: ExitCode, outcomes: list[Outcome], verdicts: str, told: str
-) -> None:
+def test_what_ends_before_anything_is_sent(how: Any, exit_code: Any, outcomes: Any, verdicts: str, told: str) -> None:
     stage = Stage(**how)
     assert (stage.report.exit, stage.outcomes, stage.verdicts) == (exit_code, outcomes, verdicts)
     assert stage.told.startswith(told)
@@ -156,9 +154,7 @@ def test_what_ends_before_anything_is_sent(
         ({"events": [DONE, DONE], "rules": ASKS, "clone": [SHIP, UNKNOWN]}, ExitCode.UNDECIDED, [], "unknown no"),
     ],
 )
-def test_the_other_nodes_are_waited_for(
-    how: dict[str, Any], exit_code: ExitCode, outcomes: list[Outcome], verdicts: str
-) -> None:
+def test_the_other_nodes_are_waited_for(how: Any, exit_code: ExitCode, outcomes: list[Outcome], verdicts: str) -> None:
     stage = Stage(of=TWO_NODES, **how)
     assert (stage.report.exit, stage.outcomes, stage.verdicts) == (exit_code, outcomes, verdicts)
     assert stage.transport.is_used_up or "nodes_timeout" in how
