@@ -216,12 +216,34 @@ class Live:
         return found
 
 
-@pytest.mark.parametrize("question", [AUTHOR, MESSAGE, MERGED, PREVIOUS, NAMED])
-def test_git_is_asked_about_commits_and_the_api_is_not(question: Question) -> None:
-    transport = ScriptedTransport()
-    live = Live(transport)
-    assert live.answer(question) == Known("from git")
-    assert (live.git, transport.sent) == ([question], [])
+def page(*jobs: Any, following: str | None = None) -> Response:
+    return answer(200, {"items": list(jobs), "next_page_token": following})
+
+
+@pytest.mark.parametrize(
+    ("question", "how", "found", "git"),
+    [
+        # git is asked about commits, and the API is not
+        *((question, {}, "from git", [question]) for question in (AUTHOR, MESSAGE, MERGED, PREVIOUS, NAMED)),
+        # changed files that were stated replace what git would say
+        *((question, {"changed": ("a", "b")}, ("a", "b"), []) for question in (PREVIOUS, LAST, NAMED)),
+        (MESSAGE, {"changed": ("a", "b")}, "from git", [MESSAGE]),
+        # where CircleCI cannot be asked git says what it knows of the last deploy
+        *((LAST, options, "from git", [LAST]) for options in ({"command": "plan"}, {"sandbox": True})),
+        # else git compares with what that says; empty where no deploy is known: every file counts as changed
+        (LAST, {"transport": RoutedTransport({"GET /shop/pipeline": page()})}, "from git", [replace(LAST, ref="")]),
+        # in the sandbox required jobs have succeeded
+        (JOBS, {"sandbox": True, "text": SHARED}, {"test": "success", "scan": "success"}, []),
+    ],
+)
+def test_who_answers(question: Question, how: Any, found: object, git: list[Question]) -> None:
+    live = Live(**{"transport": ScriptedTransport(), **how})
+    assert (live.answer(question), live.git) == (Known(found), git)
+
+
+def test_what_circleci_does_not_tell_git_does_not_guess() -> None:
+    live = Live(RoutedTransport({"GET /shop/pipeline": answer(404)}))
+    assert (live.unavailable(LAST).code, live.git) == ("U101", [])
 
 
 @pytest.mark.parametrize(
@@ -258,41 +280,12 @@ def test_the_clone_is_told_every_ref_that_the_rules_ask_about() -> None:
     assert live.services.refs == frozenset({"old", "main", "next", "live", "done"})
 
 
-@pytest.mark.parametrize("question", [PREVIOUS, LAST, NAMED])
-def test_changed_files_that_were_stated_replace_what_git_would_say(question: Question) -> None:
-    for transport in (None, ScriptedTransport()):
-        live = Live(transport, changed=("a", "b"))
-        assert (live.answer(question), live.answer(MESSAGE)) == (Known(("a", "b")), Known("from git"))
-        assert live.git == [MESSAGE]
-
-
-@pytest.mark.parametrize("options", [{"command": "plan"}, {"sandbox": True}])
-def test_where_circleci_cannot_be_asked_git_says_what_it_knows_of_the_last_deploy(options: dict[str, Any]) -> None:
-    live = Live(ScriptedTransport(), **options)
-    assert (live.answer(LAST), live.git) == (Known("from git"), [LAST])
-
-
-def test_where_it_can_be_asked_git_compares_with_what_it_says() -> None:
-    live = Live(RoutedTransport({"GET /shop/pipeline": page()}))
-    assert (live.answer(LAST), live.git) == (Known("from git"), [replace(LAST, ref="")]), "every file counts as changed"
-    live = Live(RoutedTransport({"GET /shop/pipeline": answer(404)}))
-    assert (live.unavailable(LAST).code, live.git) == ("U101", [])
-
-
-def test_in_the_sandbox_required_jobs_have_succeeded() -> None:
-    assert Live(sandbox=True, text=SHARED).answer(JOBS) == BOTH
-
-
 # Jobs
 
 
 def job(name: str, status: str = "success", hour: int | None = 8, **more: Any) -> dict[str, Any]:
     started = None if hour is None else f"2026-06-16T{hour:02d}:00:00Z"
     return {"name": name, "status": status, "type": "build", "started_at": started, "job_number": 1, **more}
-
-
-def page(*jobs: Any, following: str | None = None) -> Response:
-    return answer(200, {"items": list(jobs), "next_page_token": following})
 
 
 def jobs_of(*events: Event) -> Answered:

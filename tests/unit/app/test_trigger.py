@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 
     from fakes import Event
 
-    from deploystep.app.report import TriggerEntry
     from deploystep.circleci.http import Request, Response
-    from deploystep.circleci.v2 import Api
     from deploystep.core.deploy import TriggerSpec
 
 STOP = Interrupted(ExitCode.TERMINATED)
@@ -132,18 +130,10 @@ def test_what_runs_is_followed_where_that_was_asked_for(
 # What is sent
 
 
-def test_the_project_id_of_the_build_is_not_taken_for_that_of_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
-    known: list[str | None] = []
-
-    def note(_entry: TriggerEntry, api: Api, *_more: object) -> None:
-        known.append(api.context.project_id)
-
-    monkeypatch.setattr(trigger, "trigger_one", note)
-    tried = Attempt(ScriptedTransport(), spec(), spec(project=DEPLOYER, revision=None))
-    ours = build(CIRCLE_OIDC_TOKEN_V2=oidc(project_id="11111111-2222-4333-8444-555555555555"))
-    monkeypatch.setattr(FakeServices, "build", ours)
-    tried.run()
-    assert known == ["11111111-2222-4333-8444-555555555555", None]
+def test_the_project_id_of_the_build_is_not_taken_for_that_of_a_target() -> None:
+    ours, target = "11111111-2222-4333-8444-555555555555", spec(project=DEPLOYER, revision=None)
+    services = FakeServices(ScriptedTransport(), environ(CIRCLE_OIDC_TOKEN_V2=oidc(project_id=ours)))
+    assert [trigger._context_of(of, SHOP, services).project_id for of in (spec(), target)] == [ours, None]
 
 
 @pytest.mark.parametrize(
@@ -219,48 +209,33 @@ def test_a_signal_whose_exception_was_swallowed_keeps_the_trigger_from_leaving(b
 
 # --cancel-on-interrupt
 
-CANCEL = "POST /api/v2/workflow/w0/cancel"
-
-
-def interrupted(events: Sequence[Event], **options: Any) -> Attempt:
-    """Somebody interrupts in between."""
-    tried = attempt(events, **{"confirm": 5.0, "wait": 60.0, "cancel_on_interrupt": True, **options})
-    assert tried.raised is STOP
-    assert tried.transport.is_used_up
-    return tried
+CANCEL, BOTH_STATES = "POST /api/v2/workflow/w0/cancel", workflows("running", workflow("success", "lint"))
 
 
 @pytest.mark.parametrize(
-    ("events", "told"),
+    ("events", "options", "outcome", "told"),
     [
-        *(([*before, STOP, workflows("running", workflow("success", "lint")), answer(202)], {"deploy": True})
+        # whenever somebody interrupts
+        *(([*before, STOP, BOTH_STATES, answer(202)], {}, "triggered", {"deploy": True})
           for before in ([ACCEPTED], [ACCEPTED, seen()], [ACCEPTED, seen(), NONE_YET, seen()], WHOLE,
                          [*WHOLE, RUNNING, RUNNING])),
-        ([ACCEPTED, STOP, RUNNING, answer(403)], {"deploy": False}),
-        ([ACCEPTED, STOP, RUNNING, *[answer(500)] * 5], {"deploy": False}),
-        ([*WHOLE, RUNNING, STOP, answer(404), answer(202)], {"deploy": True}),  # what was seen before is known
-        ([ACCEPTED, STOP, NONE_YET], {}),
-        ([ACCEPTED, STOP, answer(404)], {}),
+        ([ACCEPTED, STOP, RUNNING, answer(403)], {}, "triggered", {"deploy": False}),
+        ([ACCEPTED, STOP, RUNNING, *[answer(500)] * 5], {}, "triggered", {"deploy": False}),
+        ([*WHOLE, RUNNING, STOP, answer(404), answer(202)], {}, "triggered", {"deploy": True}),  # as was seen before
+        *(([ACCEPTED, STOP, nothing], {}, "triggered", {}) for nothing in (NONE_YET, answer(404))),
+        # only what was asked for; what may not have been created cannot be cancelled; what was adopted is another's
+        ([ACCEPTED, seen(), STOP], {"cancel_on_interrupt": False}, "triggered", None),
+        ([ACCEPTED, seen(), STOP], {"wait": None}, "triggered", None),
+        ([STOP], {}, "uncertain", None),
+        ([RUNNING, RUNNING, STOP], {"earlier": listing(pipeline(RUN))}, "already-triggered", None),
     ],
 )  # fmt: skip
-def test_what_was_triggered_is_cancelled_whenever_somebody_interrupts(events: list[Event], told: Any) -> None:
-    tried = interrupted(events)
-    assert (tried.transport.paths[-1] == CANCEL) is bool(told)
-    assert (tried.outcomes, tried.report.triggers[0].cancelled) == ([Outcome.TRIGGERED], told)
-
-
-@pytest.mark.parametrize(
-    ("events", "options", "outcome"),
-    [
-        ([ACCEPTED, seen(), STOP], {"cancel_on_interrupt": False}, Outcome.TRIGGERED),
-        ([ACCEPTED, seen(), STOP], {"wait": None}, Outcome.TRIGGERED),
-        ([STOP], {}, Outcome.UNCERTAIN),  # what may not have been created cannot be cancelled
-        ([RUNNING, RUNNING, STOP], {"earlier": listing(pipeline(RUN))}, Outcome.ALREADY_TRIGGERED),  # it is another's
-    ],
-)
-def test_nothing_else_is_cancelled(events: list[Event], options: dict[str, Any], outcome: Outcome) -> None:
-    tried = interrupted(events, **options)
-    assert (CANCEL in tried.transport.paths, tried.outcomes) == (False, [outcome])
+def test_what_was_triggered_is_cancelled(events: list[Event], options: Any, outcome: str, told: Any) -> None:
+    tried = attempt(events, **{"confirm": 5.0, "wait": 60.0, "cancel_on_interrupt": True, **options})
+    assert (tried.raised, tried.transport.is_used_up) == (STOP, True)
+    assert (tried.transport.paths[-1] == CANCEL, CANCEL in tried.transport.paths) == (bool(told), bool(told))
+    (entry,) = tried.report.triggers
+    assert (entry.outcome.value, entry.cancelled) == (outcome, told)
 
 
 # Which rules' deploy is the build's own pipeline? For a push at the price of one request
