@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builds import OTHER_SHA, PIPELINE, SHA, build, fork_environ, rules, tag_build
 from fakes import RoutedTransport, answer, client, config
-from triggers import LIST, ago, pipeline, workflow, workflows
+from triggers import LIST, ago, listing, pipeline, workflow, workflows
 
 from deploystep.app.earlier_runs import last_deployed
 from deploystep.core.build import Branch, BuildContext, Tag
@@ -162,15 +162,14 @@ def test_a_hundred_runs_are_enough() -> None:
     assert asked(also={**also, "GET /bad-99/workflow": WELL}) == SHA
 
 
-@pytest.mark.parametrize(
-    ("pipeline_id", "told", "found"),
-    [
-        (PIPELINE, answer(200, {"id": PIPELINE, "state": "created", "project_slug": "circleci/9Yy/44n"}), SHAS[4]),
-        (PIPELINE, answer(404), "the project of this build could not be read"),
-        (None, answer(404), "the project of this build could not be read"),
-    ],
-)
-def test_the_project_is_asked_for_where_no_variable_tells_it(pipeline_id: str | None, told: Event, found: str) -> None:
-    items = [pipeline("run-4", 4, sha=SHAS[4])]
-    routes = {f"GET /{PIPELINE}": told, "GET /44n/pipeline": answer(200, {"items": items}), "GET /workflow": WELL}
-    assert asked(of=build(CIRCLE_PIPELINE_ID=pipeline_id, **NO_SLUG), also=routes) == found
+def test_the_project_is_asked_for_where_no_variable_tells_it() -> None:
+    routes = {"GET /44n/pipeline": listing(pipeline("run-4", 4, sha=SHAS[4])), "GET /workflow": WELL}
+    described = answer(200, {"id": PIPELINE, "state": "created", "project_slug": "circleci/9Yy/44n"})
+    unread = "the project of this build could not be read"
+    for pipeline_id, told, found in (
+        (PIPELINE, described, SHAS[4]),
+        (PIPELINE, answer(404), unread),
+        (None, None, unread),
+    ):
+        of = build(CIRCLE_PIPELINE_ID=pipeline_id, **NO_SLUG)
+        assert asked(of=of, also={**routes, f"GET /{PIPELINE}": told}) == found

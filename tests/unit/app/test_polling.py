@@ -14,6 +14,7 @@ from deploystep.circleci.http import reading
 
 #: CircleCI docs, configuration reference, `no_output_timeout`
 NO_OUTPUT = 600.0
+BACKOFF = (1.0, 6.0, 0.4)
 lucks = st.floats(0.0, 1.0, exclude_max=True)
 
 
@@ -71,16 +72,14 @@ def test_a_look_that_takes_until_the_limit_is_not_the_last_and_a_wait_within_it_
     assert clock.monotonic() == 11.0
 
 
-@pytest.mark.parametrize(
-    ("luck", "chosen", "pauses"),
-    [
-        (0.0, (), [1.0, 2.0, 4.0, 6.0, 6.0, 6.0]),
-        (0.5, (), [1.2, 2.4, 4.8, 7.2, 7.2]),  # chance spreads the builds that began together
-        (0.0, (None, 0.5, 0.5), [1.0, 0.5, 0.5, 2.0, 4.0, 6.0, 6.0]),  # a pause of its own is no step of the backoff
-    ],
-)
-def test_the_pauses_grow_to_the_longest(luck: float, chosen: tuple[float | None, ...], pauses: list[float]) -> None:
-    assert Wait(60.0, (1.0, 6.0, 0.4), luck, *chosen).pauses[: len(pauses)] == pauses
+def test_the_pauses_grow_to_the_longest() -> None:
+    for wait, pauses in (
+        (Wait(60.0, BACKOFF), [1.0, 2.0, 4.0, 6.0, 6.0, 6.0]),
+        (Wait(60.0, BACKOFF, 0.5), [1.2, 2.4, 4.8, 7.2, 7.2]),  # chance spreads the builds that began together
+        # a pause of its own is no step of the backoff
+        (Wait(60.0, BACKOFF, 0.0, None, 0.5, 0.5), [1.0, 0.5, 0.5, 2.0, 4.0, 6.0, 6.0]),
+    ):
+        assert wait.pauses[: len(pauses)] == pauses
 
 
 @settings(max_examples=60, deadline=None)

@@ -93,24 +93,20 @@ def test_how_it_can_end(events: list[Event], kind: type[BaseException], outcomes
     assert kind is not Interrupted or (tried.report.triggers[0].created is not None) is (told[0] == "triggered")
 
 
-@pytest.mark.parametrize(
-    ("heads", "newer", "outcome", "looks"),
-    [
+def test_the_branch_is_looked_at_once_for_all_rules() -> None:
+    for heads, newer, outcome, looks in (
         ([OTHER_SHA], OTHER_SHA, Outcome.SUPERSEDED, 1),
         ([OTHER_SHA], "", Outcome.NOT_SENT, 5),
         # were it read for each rule, one could be superseded and the next be sent, which a rerun sends once more
         ([SHA, OTHER_SHA], OTHER_SHA, Outcome.TRIGGERED, 1),
-    ],
-)
-def test_the_branch_is_looked_at_once_for_all_rules(heads: list[str], newer: str, outcome: Outcome, looks: int) -> None:
-    remote = FakeRemote(heads, newer=frozenset({newer}))
-    specs = [spec(rule=name, workflow=name) for name in "ab"]
-    routes = {"GET /shop/pipeline": listing(), "POST /pipeline/run": ACCEPTED}
-    tried = Attempt(RoutedTransport(routes), *specs, remote=remote).run()
-    assert (tried.outcomes, len(remote.asked)) == ([outcome] * 2, looks)
-    assert (tried.raised is not None) is (outcome is Outcome.NOT_SENT)
-    is_told = all("main has moved on to" in entry.because for entry in tried.report.triggers)
-    assert is_told is (outcome is Outcome.SUPERSEDED)
+    ):
+        remote = FakeRemote(heads, newer=frozenset({newer}))
+        transport = RoutedTransport({"GET /shop/pipeline": listing(), "POST /pipeline/run": ACCEPTED})
+        tried = Attempt(transport, *(spec(rule=name, workflow=name) for name in "ab"), remote=remote).run()
+        assert (tried.outcomes, len(remote.asked)) == ([outcome] * 2, looks)
+        assert (tried.raised is not None) is (outcome is Outcome.NOT_SENT)
+        is_told = all("main has moved on to" in each.because for each in tried.report.triggers)
+        assert is_told is (outcome is Outcome.SUPERSEDED)
 
 
 @pytest.mark.parametrize(("waits", "kind"), [(60.0, errors.DeployFailed), (None, type(None))])
