@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
-from builds import KEY, OTHER_KEY, PIPELINE
+from builds import KEY, OTHER_KEY, PIPELINE, SHA
 
 from deploystep.app.options import Options
 from deploystep.app.ports import Head
@@ -263,6 +263,12 @@ def config(compiled: str, **more: str) -> Response:
 
 #: Configurations: with the key of a deploy, with that of another, with none, and one that has not been compiled.
 MINE, FOREIGN, NONE, NOT_YET = config(f"k: {KEY}"), config(f"k: {OTHER_KEY}"), config("version: 2"), config("")
+
+
+def v1_job(number: int = 31, **more: Any) -> dict[str, Any]:
+    """A job of this commit as API v1.1 shows it."""
+    usual = {"branch": "main", "vcs_revision": SHA, "why": "api", "job_name": "deploy", "status": "running"}
+    return {"build_num": number, **usual, **more}
 
 
 def refused_connection() -> Failure:

@@ -76,12 +76,6 @@ def entry(of: TriggerSpec, outcome: Outcome = Outcome.NOT_SENT) -> TriggerEntry:
     return planned(of, of.project or SHOP, HOST, outcome)
 
 
-def v1_job(number: int = 31, **more: Any) -> dict[str, Any]:
-    """A job of this commit as API v1.1 shows it."""
-    usual = {"branch": "main", "vcs_revision": SHA, "why": "api", "job_name": "deploy", "status": "running"}
-    return {"build_num": number, **usual, **more}
-
-
 #: The answers to a trigger and to the two looks that confirm it.
 WHOLE = [ACCEPTED, seen(), workflows("running")]
 

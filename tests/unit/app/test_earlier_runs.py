@@ -11,24 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from builds import AGAIN, KEY, OTHER_KEY, OTHER_SHA, PIPELINE, REGIONAL, RUN, SHA, SHARED, keyed, spec, to_target
-from fakes import FOREIGN, MINE, NONE, NOT_YET, START, RoutedTransport, answer, config, lost, refused_connection
-from triggers import (
-    LIST,
-    OWN,
-    TARGETS,
-    URL,
-    A,
-    Attempt,
-    B,
-    ago,
-    listing,
-    pipeline,
-    seen,
-    setup,
-    v1_job,
-    workflow,
-    workflows,
-)
+from fakes import FOREIGN, MINE, NONE, NOT_YET, START, RoutedTransport, answer, config, lost, refused_connection, v1_job
+from triggers import LIST, OWN, TARGETS, URL, A, Attempt, B, ago, listing, pipeline, seen, setup, workflow, workflows
 
 from deploystep.core.build import Tag
 from deploystep.core.deploy import Outcome, TriggerSpec

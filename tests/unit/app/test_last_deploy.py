@@ -166,10 +166,6 @@ def test_the_project_is_asked_for_where_no_variable_tells_it() -> None:
     routes = {"GET /44n/pipeline": listing(pipeline("run-4", 4, sha=SHAS[4])), "GET /workflow": WELL}
     described = answer(200, {"id": PIPELINE, "state": "created", "project_slug": "circleci/9Yy/44n"})
     unread = "the project of this build could not be read"
-    for pipeline_id, told, found in (
-        (PIPELINE, described, SHAS[4]),
-        (PIPELINE, answer(404), unread),
-        (None, None, unread),
-    ):
-        of = build(CIRCLE_PIPELINE_ID=pipeline_id, **NO_SLUG)
+    for own, told, found in ((PIPELINE, described, SHAS[4]), (PIPELINE, answer(404), unread), (None, None, unread)):
+        of = build(CIRCLE_PIPELINE_ID=own, **NO_SLUG)
         assert asked(of=of, also={**routes, f"GET /{PIPELINE}": told}) == found

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from builds import AGAIN, DEPLOYER, OTHER_SHA, REGIONAL, SHA, SHARED, keyed, spec, to_target
-from fakes import FOREIGN, MINE, NONE, NOT_YET, RoutedTransport, answer, config, lost
-from triggers import LIST, OWN, TARGETS, URL, A, Attempt, B, listing, pipeline, seen, setup, v1_job, workflow, workflows
+from fakes import FOREIGN, MINE, NONE, NOT_YET, RoutedTransport, answer, config, lost, v1_job
+from triggers import LIST, OWN, TARGETS, URL, A, Attempt, B, listing, pipeline, seen, setup, workflow, workflows
 
 from deploystep.core.deploy import Outcome
 from deploystep.core.errors import ExitCode, Stopped, Uncertain
