@@ -17,8 +17,6 @@ from deploystep.core.deploy import Outcome
 from deploystep.core.errors import Interrupted, ToolError
 
 if TYPE_CHECKING:
-    from fakes import FakeRemote
-
     from deploystep.app.report import TriggerEntry
     from deploystep.circleci.http import Response
     from deploystep.core.deploy import TriggerSpec
@@ -94,7 +92,7 @@ class Attempt:
     """One attempt to trigger these, begun by `run`; `raised` is what ended it. By default nothing is confirmed."""
 
     def __init__(
-        self, transport: Any, *specs: TriggerSpec, remote: FakeRemote | None = None, committed: datetime | None = None,
+        self, transport: Any, *specs: TriggerSpec, remote: Any = None, committed: datetime | None = None,
         **options: Any,
     ) -> None:  # fmt: skip
         self.transport = transport

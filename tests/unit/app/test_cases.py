@@ -71,32 +71,29 @@ NOW, WINTER = "given: {tag: v1.4.0, now: 2026-06-16 10:00}", "given: {tag: v1, n
 HELD_UNTIL = "rule 'production' should not be held: it is held — line 7: freeze winter; held until"
 
 
-@pytest.mark.parametrize(
-    ("case", "code", "told"),
-    [
-        # what is not stated is not guessed, the time included
-        (f"given: {{{FULL.replace('changed: [src/a.py], ', '')}}}, expect: {{fire: []}}", "C101",
-         "rule 'staging' asks which files changed — add changed: [path/to/file] to given"),
-        ("given: {tag: v1}, expect: {fire: []}", "C101", "rule 'production' asks the time — add now: to given"),
-        # a rule can be held
-        (f"{WINTER}, expect: {{held: [production], fire: []}}", "", ""),
-        (f"{NOW}, expect: {{held: [production]}}", "C102",
-         "rule 'production' should be held: it fires — tag v1.4.0 matches v* (line 16)"),
-        (f"{WINTER}, expect: {{held: []}}", "C102", HELD_UNTIL),
-        # parameters are compared with their types
-        (f"{NOW}, expect: {{parameters: {{production: {{version: 1.4.1}}}}}}", "C103",
-         "rule 'production' sends version '1.4.0', expected '1.4.1' — "),
-        (f"{NOW}, expect: {{parameters: {{production: {{versio: 1.4.0}}}}}}", "C103",
-         "rule 'production' sends versio nothing, expected '1.4.0' — "),
-        (f"{NOW}, expect: {{parameters: {{production: {{version: 14}}}}}}", "C103",
-         "rule 'production' sends version '1.4.0', expected 14 — "),
-        (f"given: {{{FULL}}}, expect: {{parameters: {{staging: {{fast: 1}}}}}}", "C103",
-         "rule 'staging' sends fast true, expected 1 — "),
-        # what could not be sent fails the case
-        ('given: {tag: "v1;rm -rf", now: 2026-06-16 10:00}, expect: {fire: [production]}', "C104",
-         'the value of ${tag.version} has characters that are not allowed: "1;rm -rf"'),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("case", "code", "told"), [
+    # what is not stated is not guessed, the time included
+    (f"given: {{{FULL.replace('changed: [src/a.py], ', '')}}}, expect: {{fire: []}}", "C101",
+     "rule 'staging' asks which files changed — add changed: [path/to/file] to given"),
+    ("given: {tag: v1}, expect: {fire: []}", "C101", "rule 'production' asks the time — add now: to given"),
+    # a rule can be held
+    (f"{WINTER}, expect: {{held: [production], fire: []}}", "", ""),
+    (f"{NOW}, expect: {{held: [production]}}", "C102",
+     "rule 'production' should be held: it fires — tag v1.4.0 matches v* (line 16)"),
+    (f"{WINTER}, expect: {{held: []}}", "C102", HELD_UNTIL),
+    # parameters are compared with their types
+    (f"{NOW}, expect: {{parameters: {{production: {{version: 1.4.1}}}}}}", "C103",
+     "rule 'production' sends version '1.4.0', expected '1.4.1' — "),
+    (f"{NOW}, expect: {{parameters: {{production: {{versio: 1.4.0}}}}}}", "C103",
+     "rule 'production' sends versio nothing, expected '1.4.0' — "),
+    (f"{NOW}, expect: {{parameters: {{production: {{version: 14}}}}}}", "C103",
+     "rule 'production' sends version '1.4.0', expected 14 — "),
+    (f"given: {{{FULL}}}, expect: {{parameters: {{staging: {{fast: 1}}}}}}", "C103",
+     "rule 'staging' sends fast true, expected 1 — "),
+    # what could not be sent fails the case
+    ('given: {tag: "v1;rm -rf", now: 2026-06-16 10:00}, expect: {fire: [production]}', "C104",
+     'the value of ${tag.version} has characters that are not allowed: "1;rm -rf"'),
+])  # fmt: skip
 def test_what_a_case_finds(case: str, code: str, told: str) -> None:
     found = failures(tried(case))
     assert [text.startswith(f"{code} case 'case 1': {told}") for text in found] == [True] * bool(code), found
@@ -138,13 +135,11 @@ WHOLE = (
 
 
 def test_coverage_is_whole_when_every_item_decides_once() -> None:
-    report = tried(*WHOLE, coverage=True)
-    assert (failures(report), report.gaps, report.exit) == ([], (), ExitCode.OK)
-
-
-def test_of_two_items_that_stop_a_rule_none_decides_alone_and_of_two_alternatives_the_one_that_holds() -> None:
+    """Of two items that stop a rule none decides alone, and of two alternatives the one that holds."""
     both = f"given: {{{FACTS}, user: bot, env: {{DEPLOYS_OFF: x}}}}, expect: {{fire: []}}"
     this_unless = "no case shows this unless of rule 'staging' deciding"
+    report = tried(*WHOLE, coverage=True)
+    assert (failures(report), report.gaps, report.exit) == ([], (), ExitCode.OK)
     report = tried(WHOLE[0], both, *WHOLE[3:], coverage=True)
     assert [gap.message for gap in report.gaps] == ["no case shows never kill-switch deciding", this_unless]
     text = RULES.replace("unless: {user: bot}", "unless: [{user: eve}, {user: bot}]")

@@ -19,7 +19,7 @@ from deploystep.core.runs import Created
 if TYPE_CHECKING:
     from fakes import Event
 
-    from deploystep.circleci.http import Failure, Request, Response
+    from deploystep.circleci.http import Request
 
 PIPELINE, CANCEL = f"GET /{RUN}", "POST /cancel"
 WRONG = {PIPELINE: seen(sha=OTHER_SHA)}
@@ -44,7 +44,7 @@ class Scene:
         if slow:
             self.transport.send = self._slowly  # type: ignore[method-assign]
 
-    def _slowly(self, request: Request) -> Response | Failure:
+    def _slowly(self, request: Request) -> Any:
         self.clock.sleep(59.0 if request.path.endswith("/workflow") else 0.0)
         return RoutedTransport.send(self.transport, request)
 
@@ -130,20 +130,17 @@ def test_not_looking_is_said() -> None:
 LINT_ENDED = workflow("canceled", "lint")
 
 
-@pytest.mark.parametrize(
-    ("looks", "cancelled"),
-    [
-        ([("running", LINT), ("canceled", LINT_ENDED)], ["w0", "w1"]),
-        ([(), None, ("running",), ("canceled",)], ["w0"]),  # as soon as it can be
-        ([(setup("success"),), (setup("success"), "running"), (setup("success"), "canceled")], ["w1"]),
-        ([(setup("running"),), (setup("canceled"),)], ["w0"]),  # nothing comes after it
-        ([(LINT,), (LINT_ENDED,), (LINT_ENDED, "running"), (LINT_ENDED, "canceled")], ["w0", "w1"]),
-        # seconds are counted from the last workflow that appeared, not from the first look
-        ([*[(LINT,)] * 4, (LINT_ENDED, LINT_ENDED), (LINT_ENDED, LINT_ENDED, "running"),
-          (LINT_ENDED, LINT_ENDED, "canceled")], ["w0", "w2"]),
-        ([("canceled",)], []),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("looks", "cancelled"), [
+    ([("running", LINT), ("canceled", LINT_ENDED)], ["w0", "w1"]),
+    ([(), None, ("running",), ("canceled",)], ["w0"]),  # as soon as it can be
+    ([(setup("success"),), (setup("success"), "running"), (setup("success"), "canceled")], ["w1"]),
+    ([(setup("running"),), (setup("canceled"),)], ["w0"]),  # nothing comes after it
+    ([(LINT,), (LINT_ENDED,), (LINT_ENDED, "running"), (LINT_ENDED, "canceled")], ["w0", "w1"]),
+    # seconds are counted from the last workflow that appeared, not from the first look
+    ([*[(LINT,)] * 4, (LINT_ENDED, LINT_ENDED), (LINT_ENDED, LINT_ENDED, "running"),
+      (LINT_ENDED, LINT_ENDED, "canceled")], ["w0", "w2"]),
+    ([("canceled",)], []),
+])  # fmt: skip
 @pytest.mark.parametrize("named", ["deploy", None])
 def test_all_that_runs_of_another_commit_is_cancelled(looks: Any, cancelled: list[str], named: str | None) -> None:
     """Where no workflow is named another may appear for some seconds."""
@@ -192,17 +189,14 @@ def test_a_cancelling_is_asked_for_until_it_is_accepted() -> None:
 # Nothing runs
 
 
-@pytest.mark.parametrize(
-    ("looks", "changes", "code", "message"),
-    [
-        ([NOTHING], {"state": "errored", "errors": ["one", "two"]}, "errored", "was created and errored: one; two"),
-        ([NOTHING], {"state": "errored"}, "errored", "was created and errored: CircleCI gives no reason"),
-        *(([workflows(word)], {}, "did-not-run", f"does not run: workflow deploy: {word}")
-          for word in ("error", "canceled", "not_run", "unauthorized")),
-        *(([workflows(setup(word))], {"state": "setup"}, "setup-failed", f"workflow starts: workflow setup: {word}")
-          for word in ("failed", "canceled", "error")),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("looks", "changes", "code", "message"), [
+    ([NOTHING], {"state": "errored", "errors": ["one", "two"]}, "errored", "was created and errored: one; two"),
+    ([NOTHING], {"state": "errored"}, "errored", "was created and errored: CircleCI gives no reason"),
+    *(([workflows(word)], {}, "did-not-run", f"does not run: workflow deploy: {word}")
+      for word in ("error", "canceled", "not_run", "unauthorized")),
+    *(([workflows(setup(word))], {"state": "setup"}, "setup-failed", f"workflow starts: workflow setup: {word}")
+      for word in ("failed", "canceled", "error")),
+])  # fmt: skip
 def test_what_does_not_run_is_told_at_once(looks: list[Event], changes: Any, code: str, message: str) -> None:
     scene = Scene(*looks, routes={PIPELINE: seen(**changes)})
     error = scene.fails(NothingRuns, code)
@@ -290,27 +284,24 @@ def followed(*looks: Event, limit: float = 3600.0, **changes: Any) -> Scene:
     return Scene(*looks, limit=limit, **changes)
 
 
-@pytest.mark.parametrize(
-    ("looks", "failed"),
-    [
-        ([RUNNING, RUNNING, SUCCESS], None),
-        *(([RUNNING, workflows(word)], f"deploy: {word}") for word in ("failed", "canceled", "not_run")),
-        # states that are no end
-        *(([*[workflows(word)] * 3, SUCCESS], None) for word in ("failing", "on_hold", "no such word", "Success")),
-        ([named(lint="failed", deploy="running"), named(lint="failed", deploy="success")], None),
-        ([named(lint="running", deploy="failed")], "deploy: failed"),
-        ([NOTHING, SUCCESS], None),
-        ([workflows(setup("success")), workflows(setup("success"), "success")], None),
-        ([workflows(setup("failed")), workflows(setup("failed"), "success")], None),
-        ([runs("success", "running"), runs("success", "failed")], "deploy: failed"),  # a rerun takes its place
-        # CircleCI's own rerun is waited for
-        ([*[runs("failed", most=2)] * 3, runs("failed", "success", most=2)], None),
-        ([runs("failed", "failed", "failed", most=2)], "deploy: failed"),
-        # each anew: a deploy that runs for ten minutes and fails again has a rerun left as the first had
-        ([runs("failed", most=2), *[runs("failed", "running", most=2)] * 40, *[runs("failed", "failed", most=2)] * 3,
-          runs("failed", "failed", "success", most=2)], None),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("looks", "failed"), [
+    ([RUNNING, RUNNING, SUCCESS], None),
+    *(([RUNNING, workflows(word)], f"deploy: {word}") for word in ("failed", "canceled", "not_run")),
+    # states that are no end
+    *(([*[workflows(word)] * 3, SUCCESS], None) for word in ("failing", "on_hold", "no such word", "Success")),
+    ([named(lint="failed", deploy="running"), named(lint="failed", deploy="success")], None),
+    ([named(lint="running", deploy="failed")], "deploy: failed"),
+    ([NOTHING, SUCCESS], None),
+    ([workflows(setup("success")), workflows(setup("success"), "success")], None),
+    ([workflows(setup("failed")), workflows(setup("failed"), "success")], None),
+    ([runs("success", "running"), runs("success", "failed")], "deploy: failed"),  # a rerun takes its place
+    # CircleCI's own rerun is waited for
+    ([*[runs("failed", most=2)] * 3, runs("failed", "success", most=2)], None),
+    ([runs("failed", "failed", "failed", most=2)], "deploy: failed"),
+    # each anew: a deploy that runs for ten minutes and fails again has a rerun left as the first had
+    ([runs("failed", most=2), *[runs("failed", "running", most=2)] * 40, *[runs("failed", "failed", most=2)] * 3,
+      runs("failed", "failed", "success", most=2)], None),
+])  # fmt: skip
 def test_how_it_ended(looks: list[Event], failed: str | None) -> None:
     scene = followed(*looks)
     assert (scene.end, scene.transport.count(f"{RUN}/workflow")) == (failed, len(looks))

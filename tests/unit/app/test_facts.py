@@ -24,10 +24,6 @@ from deploystep.core.times import read_moment, zone
 from deploystep.rulefile.given import read_given
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from fakes import Event
-
     from deploystep.circleci.http import Response
     from deploystep.core.build import BuildContext
     from deploystep.core.facts import Answered, Question
@@ -56,7 +52,7 @@ TAG = tag_build("v1")
 
 
 def resolved(
-    text: str, answers: Mapping[Question, Answered], of: BuildContext | None = None, now: str | None = TUESDAY
+    text: str, answers: dict[Question, Answered], of: BuildContext | None = None, now: str | None = TUESDAY
 ) -> tuple[Decision, list[Question]]:
     """The decision, and what was asked for it, in order."""
     asked: list[Question] = []
@@ -166,19 +162,16 @@ UNREAD = Unavailable("U103", "cannot read commit 4f2c1aa", "look elsewhere")
 MISSED = ("E701", "no job 'test' in this workflow", Pos(7, 15))
 
 
-@pytest.mark.parametrize(
-    ("answers", "code", "told"),
-    [
-        ({MERGED: LOST, MESSAGE: FIX, JOBS: PASSED}, "undecided", [("U102", LOST.reason, Pos(5, 25))]),
-        (
-            {MERGED: LOST, MESSAGE: UNREAD, JOBS: LOST}, "undecided",
-            [("U102", LOST.reason, Pos(5, 25)), ("U103", UNREAD.reason, Pos(6, 14)), ("U102", LOST.reason, Pos(7, 15))],
-        ),
-        ({MERGED: YES, MESSAGE: FIX, JOBS: Known({"tests": "success"})}, "rules-invalid", [MISSED]),
-        # what is wrong in the file comes before what is unknown
-        ({MERGED: LOST, MESSAGE: FIX, JOBS: Known({})}, "rules-invalid", [MISSED]),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("answers", "code", "told"), [
+    ({MERGED: LOST, MESSAGE: FIX, JOBS: PASSED}, "undecided", [("U102", LOST.reason, Pos(5, 25))]),
+    (
+        {MERGED: LOST, MESSAGE: UNREAD, JOBS: LOST}, "undecided",
+        [("U102", LOST.reason, Pos(5, 25)), ("U103", UNREAD.reason, Pos(6, 14)), ("U102", LOST.reason, Pos(7, 15))],
+    ),
+    ({MERGED: YES, MESSAGE: FIX, JOBS: Known({"tests": "success"})}, "rules-invalid", [MISSED]),
+    # what is wrong in the file comes before what is unknown
+    ({MERGED: LOST, MESSAGE: FIX, JOBS: Known({})}, "rules-invalid", [MISSED]),
+])  # fmt: skip
 def test_every_problem_is_told_once_in_the_order_of_the_file(answers: Any, code: str, told: Any) -> None:
     decision, _ = resolved(RELEASE, answers, TAG)
     with pytest.raises(FactUnavailable if code == "undecided" else RuleFileInvalid) as caught:
@@ -209,15 +202,14 @@ class Live:
         self.git.append(question)
         return Known("from git")
 
-    def unavailable(self, question: Question = JOBS) -> Unavailable:
-        found = self.answer(question)
-        assert isinstance(found, Unavailable), found
-        assert found.cure
-        return found
-
 
 def page(*jobs: Any, following: str | None = None) -> Response:
     return answer(200, {"items": list(jobs), "next_page_token": following})
+
+
+BRANCHING, ON_MAIN, ON_DEPLOYED = ChangedSince(Base.MERGE_BASE), ChangedSince(ref="main"), ChangedSince(ref="deployed")
+#: What is compared with, and another branch than that, or one that is not the default branch.
+BASES = ((BRANCHING, "feature/x"), (ON_MAIN, "feature/x"), (ON_DEPLOYED, "deployed"))
 
 
 @pytest.mark.parametrize(
@@ -225,6 +217,7 @@ def page(*jobs: Any, following: str | None = None) -> Response:
     [
         # git is asked about commits, and the API is not
         *((question, {}, "from git", [question]) for question in (AUTHOR, MESSAGE, MERGED, PREVIOUS, NAMED)),
+        *((question, {"of": environ(CIRCLE_BRANCH=branch)}, "from git", [question]) for question, branch in BASES),
         # changed files that were stated replace what git would say
         *((question, {"changed": ("a", "b")}, ("a", "b"), []) for question in (PREVIOUS, LAST, NAMED)),
         (MESSAGE, {"changed": ("a", "b")}, "from git", [MESSAGE]),
@@ -241,28 +234,19 @@ def test_who_answers(question: Question, how: Any, found: object, git: list[Ques
     assert (live.answer(question), live.git) == (Known(found), git)
 
 
-def test_what_circleci_does_not_tell_git_does_not_guess() -> None:
-    live = Live(RoutedTransport({"GET /shop/pipeline": answer(404)}))
-    assert (live.unavailable(LAST).code, live.git) == ("U101", [])
-
-
-@pytest.mark.parametrize(
-    ("question", "branch", "is_known"),
-    [
-        *((q, "main", False) for q in (ChangedSince(Base.MERGE_BASE), ChangedSince(ref="refs/remotes/origin/main"))),
-        *((q, "feature/x", True) for q in (ChangedSince(Base.MERGE_BASE), ChangedSince(ref="main"))),
-        (ChangedSince(ref="deployed"), "deployed", True),
-        (PREVIOUS, "main", True),
-    ],
-)
-def test_the_default_branch_is_not_compared_with_itself(question: ChangedSince, branch: str, is_known: bool) -> None:  # noqa: FBT001 - a column
-    """Where neither the rule file nor its patterns tell which branch that is, the build does."""
-    live = Live(of=environ(CIRCLE_BRANCH=branch))
-    if is_known:
-        assert live.answer(question) == Known("from git")
-    else:
-        assert "main is the default branch, and would be compared with itself" in live.unavailable(question).reason
-        assert live.git == []
+@pytest.mark.parametrize(("question", "how", "code", "words"), [
+    # the default branch is not compared with itself; where the rule file does not tell it, the build does
+    *((question, {}, "U101", "main is the default branch, and would be compared with itself")
+      for question in (BRANCHING, ChangedSince(ref="refs/remotes/origin/main"))),
+    (LAST, {"transport": RoutedTransport({"GET /shop/pipeline": answer(404)})}, "U101", "could not be read"),
+    (JOBS, {"of": environ(CIRCLE_WORKFLOW_ID=None)}, "U105", "CIRCLE_WORKFLOW_ID is not set"),
+    *((JOBS, how, "U105", "without asking CircleCI") for how in ({"transport": None}, {"command": "plan"})),
+])  # fmt: skip
+def test_what_nobody_can_answer(question: Question, how: Any, code: str, words: str) -> None:
+    live = Live(**{"transport": ScriptedTransport(), **how})
+    found = live.answer(question)
+    assert isinstance(found, Unavailable), found
+    assert (found.code, words in found.reason, bool(found.cure), live.git) == (code, True, True, [])
 
 
 def test_the_clone_is_told_every_ref_that_the_rules_ask_about() -> None:
@@ -288,7 +272,7 @@ def job(name: str, status: str = "success", hour: int | None = 8, **more: Any) -
     return {"name": name, "status": status, "type": "build", "started_at": started, "job_number": 1, **more}
 
 
-def jobs_of(*events: Event) -> Answered:
+def jobs_of(*events: Response) -> Answered:
     transport = ScriptedTransport(events)
     live = Live(transport)
     found = live.answer(JOBS)
@@ -323,17 +307,6 @@ def test_the_newest_job_of_a_name_counts_wherever_it_is_listed(older: Any, newer
         found = Known({"test": newer["status"], "other": "success"})
         assert jobs_of(page(one, two, three)) == found
         assert jobs_of(page(one, following="p2"), page(two, three)) == found
-
-
-def test_jobs_that_nobody_can_be_asked_about() -> None:
-    here, no_workflow = environ(), environ(CIRCLE_WORKFLOW_ID=None)
-    for transport, of, options, words in (
-        (ScriptedTransport(), no_workflow, {}, "CIRCLE_WORKFLOW_ID is not set"),
-        (None, here, {}, "without asking CircleCI"),
-        (ScriptedTransport(), here, {"command": "plan"}, "without asking CircleCI"),
-    ):
-        found = Live(transport, of, **options).unavailable()
-        assert (found.code, words in found.reason) == ("U105", True)
 
 
 # Stated facts

@@ -53,30 +53,27 @@ class Scene(Attempt):
         return error.message.partition("; ")[2]
 
 
-@pytest.mark.parametrize(
-    ("lists", "routes", "verdict", "looks"),
-    [
-        # the only new run, when it is seen in two looks one after the other: a second may come
-        ([ONE], {}, A, 2),
-        ([*[BEFORE] * 4, ONE], {}, A, 6),
-        ([ONE, BEFORE, ONE, ONE], {}, A, 4),  # a list can be answered by servers of which some are behind
-        ([TWO, ONE, ONE], {f"GET /{B}/workflow": NOTHING}, A, 3),
-        ([*[answer(404)] * 3, ONE], {}, A, 5),
-        ([listing(NEW, NEW, OWN)], {}, A, 2),  # as a list that grows while its pages are read
-        *(([listing(pipeline(A, 26, age=age), OWN, date=None)], {}, A, 2) for age in (-5000.0, 0.0, 5000.0, None)),
-        ([ONE], {"GET /workflow": [NOTHING, answer(404), workflows(setup("success")), RUNNING]}, A, None),
-        # nothing else
-        *(([listed], {}, NOBODY, None) for listed in (BEFORE, answer(404))),
-        *(([listing(pipeline(**changes), OWN)], {}, NOBODY, None)
-          for changes in ({"by": "webhook"}, {"ref": {"branch": "x"}}, {"sha": OTHER_SHA})),
-        ([], {LIST: ONE, "GET /workflow": workflows("failed")}, NOBODY, None),  # it was there before
-        ([TWO], {}, f"{PERHAPS}{URL}/27, {URL}/26", None),
-        ([TWO], {f"GET /{B}/workflow": NOTHING}, f"{PERHAPS}{URL}/27, {URL}/26", None),  # nobody knows what B holds
-        ([ONE, OTHER_ONE] * 9, {}, f"{PERHAPS}{URL}/27", None),  # it must be the same in both looks
-        *(([ONE], {"GET /workflow": there}, f"{PERHAPS}{URL}/26", None)
-          for there in (NOTHING, workflows(workflow("running", "lint")), workflows(setup("running")), answer(404))),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("lists", "routes", "verdict", "looks"), [
+    # the only new run, when it is seen in two looks one after the other: a second may come
+    ([ONE], {}, A, 2),
+    ([*[BEFORE] * 4, ONE], {}, A, 6),
+    ([ONE, BEFORE, ONE, ONE], {}, A, 4),  # a list can be answered by servers of which some are behind
+    ([TWO, ONE, ONE], {f"GET /{B}/workflow": NOTHING}, A, 3),
+    ([*[answer(404)] * 3, ONE], {}, A, 5),
+    ([listing(NEW, NEW, OWN)], {}, A, 2),  # as a list that grows while its pages are read
+    *(([listing(pipeline(A, 26, age=age), OWN, date=None)], {}, A, 2) for age in (-5000.0, 0.0, 5000.0, None)),
+    ([ONE], {"GET /workflow": [NOTHING, answer(404), workflows(setup("success")), RUNNING]}, A, None),
+    # nothing else
+    *(([listed], {}, NOBODY, None) for listed in (BEFORE, answer(404))),
+    *(([listing(pipeline(**changes), OWN)], {}, NOBODY, None)
+      for changes in ({"by": "webhook"}, {"ref": {"branch": "x"}}, {"sha": OTHER_SHA})),
+    ([], {LIST: ONE, "GET /workflow": workflows("failed")}, NOBODY, None),  # it was there before
+    ([TWO], {}, f"{PERHAPS}{URL}/27, {URL}/26", None),
+    ([TWO], {f"GET /{B}/workflow": NOTHING}, f"{PERHAPS}{URL}/27, {URL}/26", None),  # nobody knows what B holds
+    ([ONE, OTHER_ONE] * 9, {}, f"{PERHAPS}{URL}/27", None),  # it must be the same in both looks
+    *(([ONE], {"GET /workflow": there}, f"{PERHAPS}{URL}/26", None)
+      for there in (NOTHING, workflows(workflow("running", "lint")), workflows(setup("running")), answer(404))),
+])  # fmt: skip
 def test_without_a_key_the_only_new_run_is_the_one(lists: Any, routes: Any, verdict: str, looks: int | None) -> None:
     scene = Scene(*lists, routes=routes)
     assert scene.verdict == verdict

@@ -107,32 +107,29 @@ def test_triggered() -> None:
     assert (stage.console.infos[-1].split(":")[0], stage.console.warnings) == ("triggered production", [])
 
 
-@pytest.mark.parametrize(
-    ("how", "exit_code", "outcomes", "verdicts", "told"),
-    [
-        # what is skipped
-        ({"of": {}, "rules": "nonsense: [", "outside": ANOTHER}, ExitCode.OK, [], "", "node 2 of 4"),
-        # nor can a fork's build learn of jobs
-        *(({"of": fork_environ(), "rules": rules, "outside": NO_TOKEN}, ExitCode.OK, [], verdicts, FORK_SENDS_NOTHING)
-          for rules, verdicts in ((ANY_BRANCH, "fire no"), (FORK_REQUIRES, "unknown no"))),
-        ({"of": environ(CIRCLE_BRANCH="x"), "outside": NO_TOKEN}, ExitCode.OK, [], "no no", ""),
-        ({"of": fork_environ(), "outside": NO_TOKEN}, ExitCode.OK, [], "no no", ""),
-        # what is wrong is told before anything is sent
-        ({"of": environ(CIRCLE_SHA1=None, CIRCLE_BRANCH=None)}, ExitCode.ENVIRONMENT, [], "", "environment-invalid"),
-        ({"rules": "version: 2\nrules: []\n"}, ExitCode.RULES, [], "", "rules-invalid"),
-        ({"outside": NO_TOKEN}, ExitCode.ENVIRONMENT, [], "fire no", "no-token"),
-        ({"rules": ASKS, "clone": [UNKNOWN]}, ExitCode.UNDECIDED, [], "unknown no", "undecided"),
-        *(({"of": environ(CIRCLE_BRANCH="a;b"), "rules": WRONG_PARAMETER, "dry_run": dry}, ExitCode.RULES, [],
-           "fire fire", "parameters-invalid") for dry in (True, False)),
-        ({"rules": TWICE}, ExitCode.RULES, [], "fire fire", "parameters-invalid"),
-        # the nodes are not waited for where nothing is sent
-        ({"of": {**TWO_NODES, "CIRCLE_BRANCH": "x"}}, ExitCode.OK, [], "no no", ""),
-        ({"of": TWO_NODES, "dry_run": True}, ExitCode.OK, PLANNED, "fire no", ""),
-        ({"of": NO_NUMBER}, ExitCode.ENVIRONMENT, NOT_SENT, "fire no", "job-unknown"),
-        # a project that cannot be learned
-        ({"of": environ(CIRCLE_PIPELINE_ID=None, **NO_SLUG)}, ExitCode.ENVIRONMENT, [], "fire no", "project-unknown"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("how", "exit_code", "outcomes", "verdicts", "told"), [
+    # what is skipped
+    ({"of": {}, "rules": "nonsense: [", "outside": ANOTHER}, ExitCode.OK, [], "", "node 2 of 4"),
+    # nor can a fork's build learn of jobs
+    *(({"of": fork_environ(), "rules": rules, "outside": NO_TOKEN}, ExitCode.OK, [], verdicts, FORK_SENDS_NOTHING)
+      for rules, verdicts in ((ANY_BRANCH, "fire no"), (FORK_REQUIRES, "unknown no"))),
+    ({"of": environ(CIRCLE_BRANCH="x"), "outside": NO_TOKEN}, ExitCode.OK, [], "no no", ""),
+    ({"of": fork_environ(), "outside": NO_TOKEN}, ExitCode.OK, [], "no no", ""),
+    # what is wrong is told before anything is sent
+    ({"of": environ(CIRCLE_SHA1=None, CIRCLE_BRANCH=None)}, ExitCode.ENVIRONMENT, [], "", "environment-invalid"),
+    ({"rules": "version: 2\nrules: []\n"}, ExitCode.RULES, [], "", "rules-invalid"),
+    ({"outside": NO_TOKEN}, ExitCode.ENVIRONMENT, [], "fire no", "no-token"),
+    ({"rules": ASKS, "clone": [UNKNOWN]}, ExitCode.UNDECIDED, [], "unknown no", "undecided"),
+    *(({"of": environ(CIRCLE_BRANCH="a;b"), "rules": WRONG_PARAMETER, "dry_run": dry}, ExitCode.RULES, [],
+       "fire fire", "parameters-invalid") for dry in (True, False)),
+    ({"rules": TWICE}, ExitCode.RULES, [], "fire fire", "parameters-invalid"),
+    # the nodes are not waited for where nothing is sent
+    ({"of": {**TWO_NODES, "CIRCLE_BRANCH": "x"}}, ExitCode.OK, [], "no no", ""),
+    ({"of": TWO_NODES, "dry_run": True}, ExitCode.OK, PLANNED, "fire no", ""),
+    ({"of": NO_NUMBER}, ExitCode.ENVIRONMENT, NOT_SENT, "fire no", "job-unknown"),
+    # a project that cannot be learned
+    ({"of": environ(CIRCLE_PIPELINE_ID=None, **NO_SLUG)}, ExitCode.ENVIRONMENT, [], "fire no", "project-unknown"),
+])  # fmt: skip
 def test_what_ends_before_anything_is_sent(how: Any, exit_code: Any, outcomes: Any, verdicts: str, told: str) -> None:
     stage = Stage(**how)
     assert (stage.report.exit, stage.outcomes, stage.verdicts) == (exit_code, outcomes, verdicts)
@@ -215,21 +212,16 @@ OWN, OTHER = "POST /api/v2/project/circleci/9Yy/44n/pipeline/run", "POST /api/v2
 ASKED = f"GET /api/v2/pipeline/{PIPELINE}"
 
 
-@pytest.mark.parametrize(
-    ("of", "rules", "options", "events", "asked"),
-    [
-        (environ(**NO_SLUG), RULES, {}, [DESCRIBED, *WHOLE], [ASKED, OWN]),
-        # it is learned only where something depends on it: a request, or the nodes that are waited for
-        (environ(CIRCLE_PIPELINE_ID=None, **NO_SLUG), TO, {}, WHOLE, [OTHER]),
-        (PARALLEL, TO, {"nodes": "first"}, WHOLE, [OTHER]),
-        (PARALLEL, TO, {}, [DESCRIBED, DONE, DONE, *WHOLE],
-         [ASKED, *["GET /api/v2/project/circleci/9Yy/44n/job/12"] * 2, OTHER]),
-    ],
-)  # fmt: skip
-def test_the_project_is_asked_for_where_no_variable_tells_it(
-    of: dict[str, str], rules: str, options: dict[str, Any], events: list[Event], asked: list[str]
-) -> None:
-    stage = Stage(events, of, rules, **options)
+@pytest.mark.parametrize(("of", "rules", "how", "events", "asked"), [
+    (environ(**NO_SLUG), RULES, {}, [DESCRIBED, *WHOLE], [ASKED, OWN]),
+    # it is learned only where something depends on it: a request, or the nodes that are waited for
+    (environ(CIRCLE_PIPELINE_ID=None, **NO_SLUG), TO, {}, WHOLE, [OTHER]),
+    (PARALLEL, TO, {"nodes": "first"}, WHOLE, [OTHER]),
+    (PARALLEL, TO, {}, [DESCRIBED, DONE, DONE, *WHOLE],
+     [ASKED, *["GET /api/v2/project/circleci/9Yy/44n/job/12"] * 2, OTHER]),
+])  # fmt: skip
+def test_a_project_that_no_variable_tells_is_asked_for(of: Any, rules: str, how: Any, events: Any, asked: Any) -> None:
+    stage = Stage(events, of, rules, **how)
     assert stage.transport.paths[: len(asked)] == asked
     assert stage.outcomes == TRIGGERED, stage.told
 
@@ -287,13 +279,11 @@ DEV = RULES.replace("branch: main", "branch: dev")
         (None, RULES, "main", False),
     ],
 )
-def test_a_run_that_may_cancel_the_build_that_it_is_in(
-    branch: str | None, rules: str, default: str | None, is_warned: bool,  # noqa: FBT001 - a column
-) -> None:  # fmt: skip
+def test_a_run_that_may_cancel_its_own_build(branch: str | None, rules: str, default: Any, is_warned: object) -> None:
     of = environ(CIRCLE_BRANCH=branch) if branch else tag_environ("v1")
     stage = Stage(of=of, rules=dedent(rules), outside={"default_branch": default}, dry_run=True)
     assert stage.outcomes == PLANNED, stage.told
-    assert ["auto-cancel" in text for text in stage.console.warnings] == [True] * is_warned
+    assert ["auto-cancel" in text for text in stage.console.warnings] == [True] * bool(is_warned)
     at = default or "its default branch"
     cure = f"switch it off in the project's settings, or send the commit to this project as a target at {at}"
     assert all(text.endswith(cure) for text in stage.console.warnings)
