@@ -403,7 +403,7 @@ def pages(*of: Event) -> Any:
     return lambda request: of[int(request.query.get("page-token", 0))]
 
 
-DAY = 86400.0
+DAY, OLD = 86400.0, 9 * 86400.0
 COMMITTED = START - timedelta(seconds=7200)
 
 
@@ -414,8 +414,8 @@ COMMITTED = START - timedelta(seconds=7200)
         (7200.0 + DAY - 1, COMMITTED, 25),
         (7200.0 + DAY + 1, COMMITTED, "fires"),
         (None, COMMITTED, 25),
-        (9 * DAY, None, 25),
-        (9 * DAY, START + timedelta(seconds=1), 25),
+        (OLD, None, 25),
+        (OLD, START + timedelta(seconds=1), 25),
     ],
 )
 def test_the_search_ends_a_day_before_the_commit_was_made(age: float | None, committed: Any, verdict: object) -> None:
@@ -431,7 +431,8 @@ def test_the_search_ends_a_day_before_the_commit_was_made(age: float | None, com
     assert older.verdict == verdict, "nor is a run of that age one of this commit"
 
 
-OLD = 9 * DAY
+MANY = [others(20, n * 100) for n in range(1, 6)]
+TOO_OLD, NOT_YET_OLD = others(20, 2000, age=5000.0), others(20, 2000, age=3999.0)
 OLDEST_FIRST = [run for n in range(140) for run in others(1, n, age=OLD - n)]
 OUT_OF_PLACE = [others(1, 2000, age=OLD), others(19, 2000, age=OLD) + others(1, 3000), OLDEST_FIRST[:40]]
 
@@ -451,10 +452,6 @@ def test_a_list_that_is_not_read_to_its_end_decides_nothing() -> None:
     scene = Scene({LIST: listing(*others(20), following="again")})
     assert scene.verdict == 5
     assert "its runs go back further than the 20 newest, which were looked at" in str(scene.raised)
-
-
-MANY = [others(20, n * 100) for n in range(1, 6)]
-TOO_OLD, NOT_YET_OLD = others(20, 2000, age=5000.0), others(20, 2000, age=3999.0)
 
 
 @pytest.mark.parametrize(("of", "own", "verdict"), [
@@ -534,7 +531,7 @@ def test_a_deploy_that_was_skipped_has_undone_nothing() -> None:
 )
 def test_a_job_of_v1_1(changes: dict[str, Any] | None, verdict: object) -> None:
     """The list of jobs is searched as far as the commit, too."""
-    foreign = [v1_job(n, vcs_revision=OTHER_SHA, queued_at=ago(9 * DAY)) for n in range(200, 100, -1)]
+    foreign = [v1_job(n, vcs_revision=OTHER_SHA, queued_at=ago(OLD)) for n in range(200, 100, -1)]
     jobs = foreign if changes is None else [v1_job(**changes)]
     listed = answer(200, jobs, date=format_datetime(START, usegmt=True))
     found, made = answer(200, v1_job(**(changes or {}))), answer(201, v1_job(32))

@@ -17,12 +17,7 @@ from deploystep.core.errors import EnvironmentInvalid, ExitCode, FactUnavailable
 from deploystep.core.runs import NodeState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fakes import Event
-
-    from deploystep.circleci.http import Response
-
 
 RUNNING, WELL = nodes("running", "running", "running"), nodes("running", "success", "success")
 
@@ -33,7 +28,7 @@ class Scene:
     host = HOST
 
     def __init__(
-        self, *events: Event, at: Callable[[float], Response] | None = None, total: int = 3, limit: float = 60.0,
+        self, *events: Event, at: Any = None, total: int = 3, limit: float = 60.0,
         job: str | None = "12",
     ) -> None:  # fmt: skip
         self.script, self.at, self.limit = ScriptedTransport(events), at, limit
@@ -164,7 +159,7 @@ def test_a_hiccup_later_is_tolerated_twice_in_a_row(trouble: Event) -> None:
 
 @pytest.mark.parametrize("since", [0.0, 1.0])
 def test_a_limit_that_lasts_long_is_obeyed_and_is_no_hiccup(since: float) -> None:
-    def at(now: float) -> Response:
+    def at(now: float) -> Any:
         if now < since:
             return RUNNING
         return answer(429, retry_after=f"{700 - now:.0f}") if now < 699 else WELL

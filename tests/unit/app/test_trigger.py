@@ -35,13 +35,8 @@ RUNNING, NONE_YET = workflows("running"), workflows()
 WRONG = seen(sha=OTHER_SHA)
 DEPLOYER = ProjectSlug("circleci", "9Yy", "44n")
 V1_JOB: dict[str, Any] = {"api": ApiVersion.V1_1, "job": "deploy", "workflow": None}
-RULES = """\
-    version: 1
-    rules:
-      - {name: a, when: {branch: main}, deploy: {workflow: deploy}}
-      - {name: b, when: {branch: main}, deploy: {workflow: deploy}}
-      - {name: c, when: {branch: main}, deploy: {workflow: deploy}}
-    """
+HEAD, RULE = "version: 1\nrules:\n", "  - {{name: {}, when: {{branch: main}}, deploy: {{workflow: deploy}}}}\n"
+RULES = HEAD + "".join(map(RULE.format, "abc"))
 
 
 def attempt(events: Sequence[Event], *, count: int = 1, earlier: Response | None = None, **options: Any) -> Attempt:
