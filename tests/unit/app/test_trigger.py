@@ -256,7 +256,7 @@ def test_a_build_of_a_push_costs_one_request(of: TriggerSpec, kind: str) -> None
     assert asked(of, own(kind)) == ("", 1)
 
 
-DEPLOYS, LINTS = ("deploy",), ("lint",)
+DEPLOYS, LINTS, ANOTHER = ("deploy",), ("lint",), answer(200, {"id": "another", "state": "created"})
 HOLDS = "it was triggered through the API and holds workflow deploy"
 UNDECIDED = "undecided: or keep this step out of it"
 UNTOLD, UNREAD = "undecided: no deploy key or workflow tells", "undecided: is made of could not be read"
@@ -282,8 +282,8 @@ UNTOLD, UNREAD = "undecided: no deploy key or workflow tells", "undecided: is ma
         (BOTH, own(), "x: y", (), UNTOLD),
         (spec(project=SHOP, revision=None, key=KEY, sharing=("other",)), own(), "x: y", DEPLOYS, UNTOLD),
         # what nothing could tell, for no earlier run is looked for
-        *((BARE, came, None, (), UNDECIDED) for came in (own(), answer(404), answer(200, {"id": "x"}))),
-        *((HERE, came, None, answer(404), UNDECIDED) for came in (own(), answer(404), answer(200, {"id": "x"}))),
+        *((BARE, came, None, (), UNDECIDED) for came in (own(), answer(404), ANOTHER)),
+        *((HERE, came, None, answer(404), UNDECIDED) for came in (own(), answer(404), ANOTHER)),
         # where nobody could be asked that is the reason
         (BARE, refused_connection(), None, (), "unreachable: nothing was triggered for rule"),
         (BARE, answer(429), None, (), "rate-limited: nothing was triggered for rule"),
