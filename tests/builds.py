@@ -20,24 +20,21 @@ PIPELINE = "5034460f-c7c4-4c43-9457-de07e2029e7b"
 RUN = "8b3f7c1e-2a4d-4a6b-9c1d-0e5f6a7b8c9d"
 WORKFLOW = "fda08377-fe7e-46b1-8992-3a7aaecac9c3"
 DEFINITION = "2338d0ae-5541-4bbf-88a2-55e9f7281f80"
-SHOP = ProjectSlug("gh", "acme", "shop")
+SHOP, DEPLOYER = ProjectSlug("gh", "acme", "shop"), ProjectSlug("gh", "acme", "deployer")
+KEY, OTHER_KEY = "ds-0123456789abcdef01234567", "ds-fedcba9876543210fedcba98"
+AGAIN = KEY[:19] + "ffffffff"  # of this deploy, when it was wanted again
+SHARED, REGIONAL = {"sharing": ("staging",)}, {"own_variables": ("REGION",)}
 
+# fmt: off
 ENVIRON = {
-    "CI": "true",
-    "CIRCLECI": "true",
-    "CIRCLE_NODE_INDEX": "0",
-    "CIRCLE_NODE_TOTAL": "1",
-    "CIRCLE_SHA1": SHA,
-    "CIRCLE_BRANCH": "main",
-    "CIRCLE_USERNAME": "anna",
-    "CIRCLE_PROJECT_USERNAME": "acme",
-    "CIRCLE_PROJECT_REPONAME": "shop",
+    "CI": "true", "CIRCLECI": "true", "CIRCLE_NODE_INDEX": "0", "CIRCLE_NODE_TOTAL": "1",
+    "CIRCLE_SHA1": SHA, "CIRCLE_BRANCH": "main", "CIRCLE_USERNAME": "anna",
+    "CIRCLE_PROJECT_USERNAME": "acme", "CIRCLE_PROJECT_REPONAME": "shop",
     "CIRCLE_REPOSITORY_URL": "git@github.com:acme/shop.git",
-    "CIRCLE_BUILD_URL": "https://circleci.com/gh/acme/shop/12",
-    "CIRCLE_BUILD_NUM": "12",
-    "CIRCLE_PIPELINE_ID": PIPELINE,
-    "CIRCLE_WORKFLOW_ID": WORKFLOW,
+    "CIRCLE_BUILD_URL": "https://circleci.com/gh/acme/shop/12", "CIRCLE_BUILD_NUM": "12",
+    "CIRCLE_PIPELINE_ID": PIPELINE, "CIRCLE_WORKFLOW_ID": WORKFLOW,
 }
+# fmt: on
 
 
 def environ(**changes: str | None) -> dict[str, str]:
@@ -58,13 +55,8 @@ def tag_build(tag: str, **changes: str | None) -> BuildContext:
 
 
 def fork_environ(number: int = 7, **changes: str | None) -> dict[str, str]:
-    forked = {
-        "CIRCLE_BRANCH": f"pull/{number}",
-        "CIRCLE_PR_NUMBER": str(number),
-        "CIRCLE_PR_USERNAME": "mallory",
-        "CIRCLE_PR_REPONAME": "shop",
-    }
-    return environ(**{**forked, **changes})
+    forked = {"CIRCLE_BRANCH": f"pull/{number}", "CIRCLE_PR_NUMBER": f"{number}", "CIRCLE_PR_USERNAME": "mallory"}
+    return environ(**{**forked, "CIRCLE_PR_REPONAME": "shop", **changes})
 
 
 def oidc(**claims: Any) -> str:
@@ -79,29 +71,21 @@ def rules(text: str) -> RuleSet:
 
 
 def spec(**changes: Any) -> TriggerSpec:
-    usual: dict[str, Any] = {
-        "rule": "production",
-        "api": ApiVersion.V2_RUN,
-        "project": None,
-        "ref": Branch("main"),
-        "revision": SHA,
-        "definition": None,
-        "job": None,
-        "workflow": "deploy",
-        "parameters": {},
-    }
+    usual: dict[str, Any] = {"rule": "production", "api": ApiVersion.V2_RUN, "project": None, "ref": Branch("main")}
+    usual |= {"revision": SHA, "definition": None, "job": None, "workflow": "deploy", "parameters": {}}
     return TriggerSpec(**{**usual, **changes})
 
 
+def keyed(**changes: Any) -> TriggerSpec:
+    """A deploy of this project that sends its key."""
+    return spec(**{"key": KEY, "parameters": {"deploy_key": KEY}, **changes})
+
+
+def to_target(**changes: Any) -> TriggerSpec:
+    return keyed(**{"project": DEPLOYER, "revision": None, **changes})
+
+
 def context(**changes: Any) -> TriggerContext:
-    usual: dict[str, Any] = {
-        "rule": "production",
-        "project": SHOP,
-        "ref": Branch("main"),
-        "api": ApiVersion.V2_RUN,
-        "host": "https://circleci.com",
-        "app": "https://app.circleci.com",
-        "token_name": "CIRCLE_TOKEN",
-        "has_parameters": True,
-    }
-    return TriggerContext(**{**usual, **changes})
+    usual: dict[str, Any] = {"rule": "production", "project": SHOP, "ref": Branch("main"), "api": ApiVersion.V2_RUN}
+    usual |= {"host": "https://circleci.com", "app": "https://app.circleci.com"}
+    return TriggerContext(**{**usual, "token_name": "CIRCLE_TOKEN", "has_parameters": True, **changes})

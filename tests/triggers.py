@@ -1,4 +1,4 @@
-"""Pipelines and workflows as API v2 shows them when the fake clock starts, and one attempt to trigger beside them."""
+"""Pipelines and workflows as API v2 shows them when the fake clock starts, and an attempt to trigger beside them."""
 
 from __future__ import annotations
 
@@ -6,43 +6,25 @@ from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
-from builds import PIPELINE, RUN, SHA, SHOP, context, environ, spec
-from fakes import HOST, START, FakeClock, FakeServices, RoutedTransport, TimedConsole, answer, client, config
+from builds import PIPELINE, RUN, SHA, SHOP, environ, spec
+from fakes import HOST, START, FakeServices, answer
 
 from deploystep.app.options import Options
 from deploystep.app.report import Report
 from deploystep.app.run import planned
 from deploystep.app.trigger import trigger_all
-from deploystep.circleci.apis import api_for
-from deploystep.core.build import ProjectSlug
 from deploystep.core.deploy import Outcome
 from deploystep.core.errors import Interrupted, ToolError
-from deploystep.core.runs import Created
 
 if TYPE_CHECKING:
-    from fakes import Event, FakeRemote
-
-    from deploystep.circleci.http import Failure, Request, Response
+    from deploystep.app.report import TriggerEntry
+    from deploystep.circleci.http import Response
     from deploystep.core.deploy import TriggerSpec
 
 A, B = "aaaaaaaa-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000002"
 URL = "https://app.circleci.com/pipelines/gh/acme/shop"
 ACCEPTED = answer(201, {"id": RUN, "number": 25, "state": "pending"})
 LIST, TARGETS = "GET /shop/pipeline", "GET /deployer/pipeline"
-DEPLOYER = ProjectSlug("gh", "acme", "deployer")
-KEY, OTHER = "ds-0123456789abcdef01234567", "ds-fedcba9876543210fedcba98"
-AGAIN = KEY[:19] + "ffffffff"  # of this deploy, when it was wanted again
-MINE, FOREIGN, NONE, NOT_YET = config(f"k: {KEY}"), config(f"k: {OTHER}"), config("version: 2"), config("")
-SHARED, REGIONAL = {"sharing": ("staging",)}, {"own_variables": ("REGION",)}
-
-
-def keyed(**changes: Any) -> TriggerSpec:
-    """A deploy of this project that sends its key."""
-    return spec(**{"key": KEY, "parameters": {"deploy_key": KEY}, **changes})
-
-
-def to_target(**changes: Any) -> TriggerSpec:
-    return keyed(**{"project": DEPLOYER, "revision": None, **changes})
 
 
 def ago(seconds: float) -> str:
@@ -88,24 +70,38 @@ def workflows(*found: dict[str, Any] | str) -> Response:
     return answer(200, {"items": [{"id": f"w{n}", **item} for n, item in enumerate(items)]})
 
 
+def entry(of: TriggerSpec, outcome: Outcome = Outcome.NOT_SENT) -> TriggerEntry:
+    return planned(of, of.project or SHOP, HOST, outcome)
+
+
+#: The answers to a trigger and to the two looks that confirm it.
+WHOLE = [ACCEPTED, seen(), workflows("running")]
+
+
+def listed(*entries: Any) -> Response:
+    """A reading of job 12 with its nodes: pairs of index and state, in this order."""
+    runs = [{"index": e[0], "status": e[1]} if isinstance(e, tuple) else e for e in entries]
+    return answer(200, {"number": 12, "status": "running", "parallel_runs": runs})
+
+
+def nodes(*states: str) -> Response:
+    return listed(*enumerate(states))
+
+
 class Attempt:
     """One attempt to trigger these, begun by `run`; `raised` is what ended it. By default nothing is confirmed."""
 
     def __init__(
-        self,
-        transport: Any,
-        *specs: TriggerSpec,
-        remote: FakeRemote | None = None,
-        committed: datetime | None = None,
+        self, transport: Any, *specs: TriggerSpec, remote: Any = None, committed: datetime | None = None,
         **options: Any,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.transport = transport
         self.options = Options("run", **{"confirm": 0.0, **options})
         self.services = FakeServices(transport, environ=environ(), remote=remote, committed=committed)
         self.clock, self.console = self.services.clock, self.services.console
         self.report = Report("run", is_dry=False)
         self.report.build = self.services.build
-        self.report.triggers = [planned(s, s.project or SHOP, HOST, Outcome.NOT_SENT) for s in specs or (spec(),)]
+        self.report.triggers = [entry(each) for each in specs or (spec(),)]
         self.raised: BaseException | None = None
 
     def run(self) -> Attempt:
@@ -117,7 +113,7 @@ class Attempt:
 
     @property
     def outcomes(self) -> list[Outcome]:
-        return [entry.outcome for entry in self.report.triggers]
+        return [each.outcome for each in self.report.triggers]
 
     @property
     def sent(self) -> int:
@@ -128,33 +124,5 @@ class Attempt:
         """What was raised: of that kind, with that code, and with a next step."""
         error = self.raised
         assert isinstance(error, kind), error
-        assert error.code == code
-        assert error.hints
+        assert (error.code, bool(error.hints)) == (code, True)
         return error
-
-
-CREATED = Created(RUN, 25, f"{URL}/25")
-
-
-class Created25:
-    """A run that was created, number 25; its workflows are seen look by look, and slow answers about them take 59 s."""
-
-    def __init__(
-        self, *looks: Event, limit: float, created: Created = CREATED, routes: Any = None,
-        slow: bool = False, **changes: Any,
-    ) -> None:  # fmt: skip
-        usual: dict[str, Any] = {f"GET /{RUN}": seen(), "GET /workflow": list(looks), "POST /cancel": answer(202)}
-        self.transport, self.clock = RoutedTransport({**usual, **(routes or {})}), FakeClock()
-        self.console, self.limit = TimedConsole(clock=self.clock), limit
-        one = spec(**changes)
-        self.entry = planned(one, SHOP, HOST, Outcome.TRIGGERED)
-        self.entry.created = created
-        self._answer, self._slow = self.transport.send, slow
-        self.transport.send = self._send  # type: ignore[method-assign]
-        self.api = api_for(client(self.transport, self.clock, self.console), context(api=one.api))
-
-    def _send(self, request: Request) -> Response | Failure:
-        result = self._answer(request)
-        if self._slow and request.path.endswith("/workflow"):
-            self.clock.sleep(59.0)
-        return result

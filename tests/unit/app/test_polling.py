@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from fakes import FakeClock, ScriptedTransport, TimedConsole, answer, client
+from fakes import FakeClock, RecordingConsole, ScriptedTransport, answer, client
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +14,7 @@ from deploystep.circleci.http import reading
 
 #: CircleCI docs, configuration reference, `no_output_timeout`
 NO_OUTPUT = 600.0
+BACKOFF = (1.0, 6.0, 0.4)
 lucks = st.floats(0.0, 1.0, exclude_max=True)
 
 
@@ -22,7 +23,7 @@ class Wait:
 
     def __init__(self, limit: float, backoff: Backoff = CALM, luck: float = 0.0, *pauses: float | None) -> None:
         self.clock = FakeClock(luck=luck)
-        self.console = TimedConsole(clock=self.clock)
+        self.console = RecordingConsole(self.clock)
         self.looks: list[float] = []
         asking = client(ScriptedTransport([]), self.clock, self.console)
         for number, look in enumerate(poll(asking, limit, backoff, "waiting for the tide")):
@@ -56,7 +57,7 @@ def test_a_sign_of_life_says_how_long_and_how_it_stands() -> None:
 def test_a_look_that_takes_until_the_limit_is_not_the_last_and_a_wait_within_it_ends_with_it() -> None:
     """It tells how it was when it began."""
     clock = FakeClock()
-    asking = client(ScriptedTransport([]), clock, TimedConsole(clock=clock))
+    asking = client(ScriptedTransport([]), clock, RecordingConsole(clock))
     looks = poll(asking, 10.0, CALM, "waiting")
     assert next(looks).is_last is False
     for limit, until in ((5.0, 5.0), (50.0, 10.0)):
@@ -71,16 +72,14 @@ def test_a_look_that_takes_until_the_limit_is_not_the_last_and_a_wait_within_it_
     assert clock.monotonic() == 11.0
 
 
-@pytest.mark.parametrize(
-    ("luck", "chosen", "pauses"),
-    [
-        (0.0, (), [1.0, 2.0, 4.0, 6.0, 6.0, 6.0]),
-        (0.5, (), [1.2, 2.4, 4.8, 7.2, 7.2]),  # chance spreads the builds that began together
-        (0.0, (None, 0.5, 0.5), [1.0, 0.5, 0.5, 2.0, 4.0, 6.0, 6.0]),  # a pause of its own is no step of the backoff
-    ],
-)
-def test_the_pauses_grow_to_the_longest(luck: float, chosen: tuple[float | None, ...], pauses: list[float]) -> None:
-    assert Wait(60.0, (1.0, 6.0, 0.4), luck, *chosen).pauses[: len(pauses)] == pauses
+def test_the_pauses_grow_to_the_longest() -> None:
+    for wait, pauses in (
+        (Wait(60.0, BACKOFF), [1.0, 2.0, 4.0, 6.0, 6.0, 6.0]),
+        (Wait(60.0, BACKOFF, 0.5), [1.2, 2.4, 4.8, 7.2, 7.2]),  # chance spreads the builds that began together
+        # a pause of its own is no step of the backoff
+        (Wait(60.0, BACKOFF, 0.0, None, 0.5, 0.5), [1.0, 0.5, 0.5, 2.0, 4.0, 6.0, 6.0]),
+    ):
+        assert wait.pauses[: len(pauses)] == pauses
 
 
 @settings(max_examples=60, deadline=None)

@@ -5,45 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builds import DEFINITION, OTHER_SHA, PIPELINE, RUN, SHA, SHOP, build, environ, oidc, rules, spec
-from fakes import (
-    HOST,
-    NO_RUNS,
-    OWN_PATH,
-    FakeClock,
-    FakeRemote,
-    FakeServices,
-    RoutedTransport,
-    ScriptedTransport,
-    answer,
-    config,
-    lost,
-    refused_connection,
-)
-from triggers import ACCEPTED, KEY, OTHER, URL, Attempt, listing, pipeline, seen, workflow, workflows
+from builds import DEFINITION, KEY, OTHER_KEY, OTHER_SHA, PIPELINE, RUN, SHA, SHOP, build, environ, oidc, rules, spec
+from fakes import FakeRemote, FakeServices, RoutedTransport, ScriptedTransport, answer, config, lost, refused_connection
+from triggers import ACCEPTED, URL, WHOLE, Attempt, entry, listing, pipeline, seen, workflow, workflows
 
 from deploystep.app import trigger
 from deploystep.app.options import Options
-from deploystep.app.ports import Head
 from deploystep.app.report import Report
-from deploystep.app.run import duplicates, planned
+from deploystep.app.run import duplicates
 from deploystep.app.trigger import drop_own_deploys
+from deploystep.core import errors
 from deploystep.core.build import Branch, ProjectSlug
 from deploystep.core.decide import Verdict, decide
 from deploystep.core.deploy import Outcome
-from deploystep.core.errors import (
-    DeployFailed,
-    ExitCode,
-    FactUnavailable,
-    Interrupted,
-    NothingRuns,
-    Refused,
-    Stopped,
-    TimedOut,
-    ToolError,
-    Uncertain,
-    Unreachable,
-)
+from deploystep.core.errors import ExitCode, Interrupted
 from deploystep.core.facts import Facts
 from deploystep.core.rules import ApiVersion
 
@@ -52,57 +27,47 @@ if TYPE_CHECKING:
 
     from fakes import Event
 
-    from deploystep.app.report import TriggerEntry
     from deploystep.circleci.http import Request, Response
-    from deploystep.circleci.v2 import Api
     from deploystep.core.deploy import TriggerSpec
 
 STOP = Interrupted(ExitCode.TERMINATED)
 RUNNING, NONE_YET = workflows("running"), workflows()
 WRONG = seen(sha=OTHER_SHA)
-WHOLE: list[Event] = [ACCEPTED, seen(), RUNNING]
 DEPLOYER = ProjectSlug("circleci", "9Yy", "44n")
 V1_JOB: dict[str, Any] = {"api": ApiVersion.V1_1, "job": "deploy", "workflow": None}
-RULES = """\
-    version: 1
-    rules:
-      - {name: a, when: {branch: main}, deploy: {workflow: deploy}}
-      - {name: b, when: {branch: main}, deploy: {workflow: deploy}}
-      - {name: c, when: {branch: main}, deploy: {workflow: deploy}}
-    """
+HEAD, RULE = "version: 1\nrules:\n", "  - {{name: {}, when: {{branch: main}}, deploy: {{workflow: deploy}}}}\n"
+RULES = HEAD + "".join(map(RULE.format, "abc"))
 
 
-def attempt(events: Sequence[Event], *, count: int = 1, earlier: Response = NO_RUNS, **options: Any) -> Attempt:
+def attempt(events: Sequence[Event], *, count: int = 1, earlier: Response | None = None, **options: Any) -> Attempt:
     """Some rules are due; after the list of runs this is what happens to one request after the other."""
     specs = [spec(rule=f"rule-{n}", workflow="deploy" if n == 0 else f"deploy-{n}") for n in range(count)]
-    return Attempt(ScriptedTransport(events, earlier=earlier), *specs, **{"confirm": 2.0, **options}).run()
+    return Attempt(ScriptedTransport(events, earlier or listing()), *specs, **{"confirm": 2.0, **options}).run()
 
 
 def test_all_is_well() -> None:
     tried = attempt(WHOLE)
     assert (tried.raised, tried.outcomes) == (None, [Outcome.TRIGGERED])
     (entry,) = tried.report.triggers
-    assert (entry.created and entry.created.id, entry.created and entry.created.revision) == (RUN, SHA)
+    assert entry.created is not None
+    assert (entry.created.id, entry.created.revision) == (RUN, SHA)
     assert ([w.name for w in entry.workflows], tried.console.infos) == (["deploy"], [f"triggered rule-0: {URL}/25"])
-    other = Attempt(ScriptedTransport([ACCEPTED, WRONG, RUNNING]), spec(project=DEPLOYER, revision=None), confirm=2.0)
-    assert other.run().outcomes == [Outcome.TRIGGERED]
-    assert other.report.triggers[0].url == f"{HOST}/api/v2/project/circleci/9Yy/44n/pipeline/run"
 
 
 @pytest.mark.parametrize(
     ("events", "kind", "outcomes"),
     [
-        ([answer(404, {"message": "x"})], Refused, "refused"),
-        ([refused_connection()] * 5, Unreachable, "unreachable"),
-        ([answer(429, retry_after="999")], Unreachable, "unreachable"),
-        ([lost()], Uncertain, "uncertain"),
-        ([answer(500)], Uncertain, "uncertain"),
-        ([answer(201, b"<html>")], Uncertain, "uncertain"),
-        ([answer(200, {"message": "CI skip"})], NothingRuns, "nothing-runs"),
-        ([ACCEPTED, seen(state="errored")], NothingRuns, "nothing-runs"),
-        ([ACCEPTED, WRONG, RUNNING, answer(202), workflows("canceled")], Stopped, "stopped"),
-        ([ACCEPTED, *[answer(404), answer(404)] * 9], TimedOut, "triggered"),
-        ([*WHOLE, answer(403)], Refused, "triggered refused"),
+        ([answer(404, {"message": "x"})], errors.Refused, "refused"),
+        ([refused_connection()] * 5, errors.Unreachable, "unreachable"),
+        ([answer(429, retry_after="999")], errors.Unreachable, "unreachable"),
+        ([lost()], errors.Uncertain, "uncertain"),
+        ([answer(500)], errors.Uncertain, "uncertain"),
+        ([answer(201, b"<html>")], errors.Uncertain, "uncertain"),
+        ([answer(200, {"message": "CI skip"})], errors.NothingRuns, "nothing-runs"),
+        ([ACCEPTED, seen(state="errored")], errors.NothingRuns, "nothing-runs"),
+        ([ACCEPTED, WRONG, RUNNING, answer(202), workflows("canceled")], errors.Stopped, "stopped"),
+        ([ACCEPTED, *[answer(404), answer(404)] * 9], errors.TimedOut, "triggered"),
+        ([*WHOLE, answer(403)], errors.Refused, "triggered refused"),
         # an interruption between any two steps
         ([*WHOLE, STOP], Interrupted, "triggered uncertain"),
         ([STOP], Interrupted, "uncertain"),
@@ -121,58 +86,39 @@ def test_how_it_can_end(events: list[Event], kind: type[BaseException], outcomes
     assert kind is not Interrupted or (tried.report.triggers[0].created is not None) is (told[0] == "triggered")
 
 
-@pytest.mark.parametrize(
-    ("heads", "newer", "outcome", "looks"),
-    [
+def test_the_branch_is_looked_at_once_for_all_rules() -> None:
+    for heads, newer, outcome, looks in (
         ([OTHER_SHA], OTHER_SHA, Outcome.SUPERSEDED, 1),
         ([OTHER_SHA], "", Outcome.NOT_SENT, 5),
         # were it read for each rule, one could be superseded and the next be sent, which a rerun sends once more
         ([SHA, OTHER_SHA], OTHER_SHA, Outcome.TRIGGERED, 1),
-    ],
-)
-def test_the_branch_is_looked_at_once_for_all_rules(heads: list[str], newer: str, outcome: Outcome, looks: int) -> None:
-    remote = FakeRemote([Head(head) for head in heads], newer=frozenset({newer}))
-    specs = [spec(rule=name, workflow=name) for name in "ab"]
-    routes = {"GET /shop/pipeline": NO_RUNS, "POST /pipeline/run": ACCEPTED}
-    tried = Attempt(RoutedTransport(routes), *specs, remote=remote).run()
-    assert (tried.outcomes, remote.looks) == ([outcome] * 2, looks)
-    assert (tried.raised is not None) is (outcome is Outcome.NOT_SENT)
-    is_told = all("main has moved on to" in entry.because for entry in tried.report.triggers)
-    assert is_told is (outcome is Outcome.SUPERSEDED)
+    ):
+        remote = FakeRemote(heads, newer=frozenset({newer}))
+        transport = RoutedTransport({"GET /shop/pipeline": listing(), "POST /pipeline/run": ACCEPTED})
+        tried = Attempt(transport, *(spec(rule=name, workflow=name) for name in "ab"), remote=remote).run()
+        assert (tried.outcomes, len(remote.asked)) == ([outcome] * 2, looks)
+        assert (tried.raised is not None) is (outcome is Outcome.NOT_SENT)
+        is_told = all("main has moved on to" in each.because for each in tried.report.triggers)
+        assert is_told is (outcome is Outcome.SUPERSEDED)
 
 
-@pytest.mark.parametrize(("waits", "kind"), [(60.0, DeployFailed), (None, type(None))])
-@pytest.mark.parametrize(
-    ("earlier", "events", "outcome"),
-    [
-        (NO_RUNS, WHOLE, Outcome.TRIGGERED),
-        (listing(pipeline(RUN)), [RUNNING], Outcome.ALREADY_TRIGGERED),
-    ],
-)
-def test_what_runs_is_followed_where_that_was_asked_for(
-    earlier: Response, events: list[Event], outcome: Outcome, waits: float | None, kind: type
-) -> None:
-    ends = [workflows("failed")] if waits else []
-    tried = attempt([*events, *ends], earlier=earlier, wait=waits)
-    assert (type(tried.raised), tried.outcomes, tried.transport.is_used_up) == (kind, [outcome], True)
-    assert [w.status for w in tried.report.triggers[0].workflows] == ["failed" if waits else "running"]
+@pytest.mark.parametrize(("wait", "kind", "state"), [(60.0, errors.DeployFailed, "failed"), (None, None, "running")])
+def test_what_runs_is_followed_where_that_was_asked_for(wait: float | None, kind: Any, state: str) -> None:
+    there = listing(pipeline(RUN))
+    for earlier, events, outcome in ((None, WHOLE, Outcome.TRIGGERED), (there, [RUNNING], Outcome.ALREADY_TRIGGERED)):
+        tried = attempt([*events, *([workflows(state)] if wait else [])], earlier=earlier, wait=wait)
+        assert tried.raised is None if kind is None else isinstance(tried.raised, kind)
+        assert (tried.outcomes, tried.transport.is_used_up) == ([outcome], True)
+        assert [w.status for w in tried.report.triggers[0].workflows] == [state]
 
 
 # What is sent
 
 
-def test_the_project_id_of_the_build_is_not_taken_for_that_of_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
-    known: list[str | None] = []
-
-    def note(_entry: TriggerEntry, api: Api, *_more: object) -> None:
-        known.append(api.context.project_id)
-
-    monkeypatch.setattr(trigger, "trigger_one", note)
-    tried = Attempt(ScriptedTransport(), spec(), spec(project=DEPLOYER, revision=None))
-    ours = build(CIRCLE_OIDC_TOKEN_V2=oidc(project_id="11111111-2222-4333-8444-555555555555"))
-    monkeypatch.setattr(FakeServices, "build", ours)
-    tried.run()
-    assert known == ["11111111-2222-4333-8444-555555555555", None]
+def test_the_project_id_of_the_build_is_not_taken_for_that_of_a_target() -> None:
+    ours, target = "11111111-2222-4333-8444-555555555555", spec(project=DEPLOYER, revision=None)
+    services = FakeServices(ScriptedTransport(), environ(CIRCLE_OIDC_TOKEN_V2=oidc(project_id=ours)))
+    assert [trigger._context_of(of, SHOP, services).project_id for of in (spec(), target)] == [ours, None]
 
 
 @pytest.mark.parametrize(
@@ -188,16 +134,15 @@ def test_the_project_id_of_the_build_is_not_taken_for_that_of_a_target(monkeypat
         ({}, V1_JOB, False),
         (V1_JOB, V1_JOB, True),
         # those that differ in their keys alone are one deploy twice
-        ({"parameters": {"k": KEY}}, {"parameters": {"k": OTHER}}, True),
-        ({"parameters": {"k": f"x-{KEY}"}}, {"parameters": {"k": f"x-{OTHER}"}}, True),
-        ({"parameters": {"k": KEY, "l": "a"}}, {"parameters": {"k": "a", "l": OTHER}}, False),
+        ({"parameters": {"k": KEY}}, {"parameters": {"k": OTHER_KEY}}, True),
+        ({"parameters": {"k": f"x-{KEY}"}}, {"parameters": {"k": f"x-{OTHER_KEY}"}}, True),
+        ({"parameters": {"k": KEY, "l": "a"}}, {"parameters": {"k": "a", "l": OTHER_KEY}}, False),
     ],
 )
 def test_two_rules_do_not_send_the_same_request(one: dict[str, Any], other: dict[str, Any], is_same: object) -> None:
-    keys = [key if key in str(sent) else None for key, sent in ((KEY, one), (OTHER, other))]
+    keys = [key if key in str(sent) else None for key, sent in ((KEY, one), (OTHER_KEY, other))]
     specs = [spec(rule=rule, key=key, **sent) for rule, key, sent in zip("ac", keys, (one, other), strict=True)]
-    entries = [planned(s, s.project or SHOP, HOST, Outcome.NOT_SENT) for s in specs]
-    found = duplicates(entries, rules(RULES))
+    found = duplicates([entry(each) for each in specs], rules(RULES))
     assert bool(found) is is_same
     for problem in found:
         assert (problem.code, problem.span.line, problem.span.start.column) == ("E608", 5, 12)
@@ -224,10 +169,10 @@ def test_again_sends_whatever_the_list_says_or_does_not(listed: Response) -> Non
 def test_an_interruption_while_waiting_to_send_again(event: Event, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was tried certainly was not received: to call it uncertain would keep somebody from running it again."""
 
-    def interrupted(_clock: FakeClock, _seconds: float) -> None:
+    def interrupted(*_: object) -> None:
         raise STOP
 
-    monkeypatch.setattr(FakeClock, "sleep", interrupted)
+    monkeypatch.setattr("fakes.FakeClock.sleep", interrupted)
     tried = attempt([event])
     assert (tried.raised, tried.outcomes) == (STOP, [Outcome.NOT_SENT])
 
@@ -240,7 +185,7 @@ def test_a_signal_whose_exception_was_swallowed_keeps_the_trigger_from_leaving(b
         tried.report.signalled = ExitCode.TERMINATED
         return answer(429)
 
-    tried = Attempt(ScriptedTransport([limited] * before, earlier=NO_RUNS))
+    tried = Attempt(ScriptedTransport([limited] * before, earlier=listing()))
     tried.report.signalled = None if before else ExitCode.TERMINATED
     tried.run()
     assert isinstance(tried.raised, Interrupted)
@@ -249,173 +194,123 @@ def test_a_signal_whose_exception_was_swallowed_keeps_the_trigger_from_leaving(b
 
 # --cancel-on-interrupt
 
-CANCEL = "POST /api/v2/workflow/w0/cancel"
+CANCEL, BOTH_STATES = "POST /api/v2/workflow/w0/cancel", workflows("running", workflow("success", "lint"))
 
 
-def interrupted(events: Sequence[Event], **options: Any) -> Attempt:
-    """Somebody interrupts in between."""
+@pytest.mark.parametrize(("events", "options", "outcome", "told"), [
+    # whenever somebody interrupts
+    *(([*before, STOP, BOTH_STATES, answer(202)], {}, "triggered", {"deploy": True})
+      for before in ([ACCEPTED], [ACCEPTED, seen()], [ACCEPTED, seen(), NONE_YET, seen()], WHOLE,
+                     [*WHOLE, RUNNING, RUNNING])),
+    ([ACCEPTED, STOP, RUNNING, answer(403)], {}, "triggered", {"deploy": False}),
+    ([ACCEPTED, STOP, RUNNING, *[answer(500)] * 5], {}, "triggered", {"deploy": False}),
+    ([*WHOLE, RUNNING, STOP, answer(404), answer(202)], {}, "triggered", {"deploy": True}),  # as was seen before
+    *(([ACCEPTED, STOP, nothing], {}, "triggered", {}) for nothing in (NONE_YET, answer(404))),
+    # only what was asked for; what may not have been created cannot be cancelled; what was adopted is another's
+    ([ACCEPTED, seen(), STOP], {"cancel_on_interrupt": False}, "triggered", None),
+    ([ACCEPTED, seen(), STOP], {"wait": None}, "triggered", None),
+    ([STOP], {}, "uncertain", None),
+    ([RUNNING, RUNNING, STOP], {"earlier": listing(pipeline(RUN))}, "already-triggered", None),
+])  # fmt: skip
+def test_what_was_triggered_is_cancelled(events: list[Event], options: Any, outcome: str, told: Any) -> None:
     tried = attempt(events, **{"confirm": 5.0, "wait": 60.0, "cancel_on_interrupt": True, **options})
-    assert tried.raised is STOP
-    assert tried.transport.is_used_up
-    return tried
-
-
-@pytest.mark.parametrize(
-    ("events", "told"),
-    [
-        *(
-            ([*before, workflows("running", workflow("success", "lint")), answer(202)], {"deploy": True})
-            for before in (
-                *([ACCEPTED, STOP], [ACCEPTED, seen(), STOP], [ACCEPTED, seen(), NONE_YET, seen(), STOP]),
-                *([*WHOLE, STOP], [*WHOLE, RUNNING, RUNNING, STOP]),
-            )
-        ),
-        ([ACCEPTED, STOP, RUNNING, answer(403)], {"deploy": False}),
-        ([ACCEPTED, STOP, RUNNING, *[answer(500)] * 5], {"deploy": False}),
-        ([*WHOLE, RUNNING, STOP, answer(404), answer(202)], {"deploy": True}),  # what was seen before is known
-        ([ACCEPTED, STOP, NONE_YET], {}),
-        ([ACCEPTED, STOP, answer(404)], {}),
-    ],
-)
-def test_what_was_triggered_is_cancelled_whenever_somebody_interrupts(events: list[Event], told: Any) -> None:
-    tried = interrupted(events)
-    assert (tried.transport.paths[-1] == CANCEL) is bool(told)
-    assert (tried.outcomes, tried.report.triggers[0].cancelled) == ([Outcome.TRIGGERED], told)
-
-
-@pytest.mark.parametrize(
-    ("events", "options", "outcome"),
-    [
-        ([ACCEPTED, seen(), STOP], {"cancel_on_interrupt": False}, Outcome.TRIGGERED),
-        ([ACCEPTED, seen(), STOP], {"wait": None}, Outcome.TRIGGERED),
-        ([STOP], {}, Outcome.UNCERTAIN),  # what may not have been created cannot be cancelled
-        ([RUNNING, RUNNING, STOP], {"earlier": listing(pipeline(RUN))}, Outcome.ALREADY_TRIGGERED),  # it is another's
-    ],
-)
-def test_nothing_else_is_cancelled(events: list[Event], options: dict[str, Any], outcome: Outcome) -> None:
-    tried = interrupted(events, **options)
-    assert (CANCEL in tried.transport.paths, tried.outcomes) == (False, [outcome])
+    assert (tried.raised, tried.transport.is_used_up) == (STOP, True)
+    assert (tried.transport.paths[-1] == CANCEL, CANCEL in tried.transport.paths) == (bool(told), bool(told))
+    (entry,) = tried.report.triggers
+    assert (entry.outcome.value, entry.cancelled) == (outcome, told)
 
 
 # Which rules' deploy is the build's own pipeline? For a push at the price of one request
 
-OWN = f"GET {OWN_PATH}"
-BARE: dict[str, Any] = {"workflow": None}
-TO_ITSELF: dict[str, Any] = {"project": SHOP, "revision": None}
+OWN = f"GET /{PIPELINE}"
+BARE, KEYED, BOTH = spec(workflow=None), spec(key=KEY), spec(key=KEY, workflow=None)
+HERE, HERE_KEYED = spec(project=SHOP, revision=None), spec(project=SHOP, revision=None, key=KEY)
 
 
-def own_pipeline(kind: str | None = "api") -> Any:
-    return seen(PIPELINE, by=kind)
-
-
-def running(*names: str) -> Any:
-    return workflows(*(workflow("running", name) for name in names))
+def own(kind: str | None = "api", **changes: Any) -> Any:
+    return seen(PIPELINE, by=kind, **changes)
 
 
 def asked(
-    of: TriggerSpec, own: Any, text: Any = None, started: Any = None, *, is_again: bool = False, **changes: str | None
-) -> tuple[str, list[str]]:
-    """Why the rule does not fire, empty where it does; and what was asked."""
-    routes = {OWN: own, f"{OWN}/config": text or answer(404), f"{OWN}/workflow": started or running()}
-    transport, report = RoutedTransport(routes), Report("run", is_dry=False)
-    report.triggers = [planned(of, SHOP, HOST, Outcome.NOT_SENT)]
+    of: TriggerSpec, pipeline: Any, text: Any = None, started: Any = (), *, again: str | None = None
+) -> tuple[str, int]:
+    """Why the rule does not fire, empty where it does, or with which error that ends; and how often was asked."""
+    started = workflows(*(workflow("running", name) for name in started)) if isinstance(started, tuple) else started
+    text = config(text) if isinstance(text, str) else text
+    transport = RoutedTransport({OWN: pipeline, f"{OWN}/config": text or answer(404), f"{OWN}/workflow": started})
+    report, services = Report("run", is_dry=False), FakeServices(transport, environ(CIRCLE_JOB="deploy"))
+    report.triggers = [entry(of)]
     report.decision = decide(rules(RULES.replace("name: a", f"name: {of.rule}")), Facts(build()))
-    services: Any = FakeServices(transport, environ=environ(**changes))
-    drop_own_deploys(SHOP, Options("run", again="x" if is_again else None), services, report)
-    judgement = report.decision.judgements[0]
-    assert (judgement.verdict is Verdict.FIRE, report.decision.judgements[1].verdict) == (
-        bool(report.triggers),
-        Verdict.FIRE,
-    )
-    return "" if report.triggers else judgement.because, [path.removeprefix(OWN) for path in transport.paths]
+    try:
+        drop_own_deploys(SHOP, Options("run", again=again), services, report)
+    except errors.ToolError as error:
+        return " ".join([error.code, error.message, *error.hints]), len(transport.sent)
+    judgement, other = report.decision.judgements[:2]
+    assert (judgement.verdict is Verdict.FIRE, other.verdict) == (bool(report.triggers), Verdict.FIRE)
+    return "" if report.triggers else judgement.because, len(transport.sent)
 
 
 @pytest.mark.parametrize("kind", ["webhook", "scheduled_pipeline"])
-@pytest.mark.parametrize("of", [spec(), spec(key=KEY), spec(**BARE)])
+@pytest.mark.parametrize("of", [spec(), KEYED, BARE])
 def test_a_build_of_a_push_costs_one_request(of: TriggerSpec, kind: str) -> None:
-    assert asked(of, own_pipeline(kind)) == ("", [""])
+    assert asked(of, own(kind)) == ("", 1)
+
+
+DEPLOYS, LINTS, ANOTHER = ("deploy",), ("lint",), answer(200, {"id": "another", "state": "created"})
+HOLDS = "it was triggered through the API and holds workflow deploy"
+UNDECIDED = "undecided: or keep this step out of it"
+UNTOLD, UNREAD = "undecided: no deploy key or workflow tells", "undecided: is made of could not be read"
 
 
 @pytest.mark.parametrize(
-    ("of", "text", "started", "is_again", "why"),
+    ("of", "pipeline", "text", "started", "told"),
     [
-        (spec(key=KEY), config(f"x: {KEY}"), None, False, "deploy key"),
-        (spec(key=KEY, **BARE), config(f"x: {KEY}"), None, False, "deploy key"),
-        (spec(key=KEY, **TO_ITSELF), config(f"x: {KEY}"), None, False, "deploy key"),
-        (spec(key=KEY, workflow="lint"), config(f"x: {OTHER}"), running("lint"), False, ""),
-        (spec(key=KEY), config(f"x: {OTHER}"), None, True, "deploy key"),
-        (spec(key=KEY), config("x: y"), running("deploy"), False, "it was triggered through the API and holds"),
-        (spec(), None, running("deploy"), False, "it was triggered through the API and holds workflow deploy"),
-        (spec(), None, running("lint"), False, ""),
-        (spec(sharing=("other",)), None, running("deploy"), False, ""),  # which of the two it is, nobody knows
-        (spec(job="deploy", workflow=None), None, None, False, "this is job deploy"),
-        (spec(job="other", workflow=None), None, None, False, ""),
+        # one that the API started is told by the key, else by the workflow or the job
+        *((of, own(), KEY, (), "it holds its deploy key") for of in (KEYED, BOTH, HERE_KEYED)),
+        (spec(key=KEY, workflow="lint"), own(), OTHER_KEY, LINTS, ""),
+        (KEYED, own(), "x: y", DEPLOYS, HOLDS),
+        (spec(), own(), None, DEPLOYS, HOLDS),
+        (spec(), own(), None, LINTS, ""),
+        (spec(sharing=("other",)), own(), None, DEPLOYS, ""),  # which of the two it is, nobody knows
+        (spec(job="deploy", workflow=None), own(), None, (), "this is job deploy"),
+        (spec(job="other", workflow=None), own(), None, (), ""),
+        # a rule for its own project is known by branch and workflow
+        (HERE_KEYED, own(), "x: y", DEPLOYS, HOLDS),
+        (HERE_KEYED, own(), "x: y", LINTS, ""),
+        (HERE_KEYED, own(ref={"branch": "dev"}), "x: y", DEPLOYS, ""),
+        # a key that its config does not show ends no loop
+        (BOTH, own(), "x: y", (), UNTOLD),
+        (spec(project=SHOP, revision=None, key=KEY, sharing=("other",)), own(), "x: y", DEPLOYS, UNTOLD),
+        # what nothing could tell, for no earlier run is looked for
+        *((BARE, came, None, (), UNDECIDED) for came in (own(), answer(404), ANOTHER)),
+        *((HERE, came, None, answer(404), UNDECIDED) for came in (own(), answer(404), ANOTHER)),
+        # where nobody could be asked that is the reason
+        (BARE, refused_connection(), None, (), "unreachable: nothing was triggered for rule"),
+        (BARE, answer(429), None, (), "rate-limited: nothing was triggered for rule"),
+        *((BARE, answer(no), None, (), f"refused-{no}: nothing was triggered for rule") for no in (401, 403)),
+        # what the API started and cannot be read is not guessed
+        (KEYED, own(), answer(500), LINTS, UNREAD),
+        (KEYED, own(), "x: y", answer(404), UNREAD),
+        # what does not tell stops nothing: an earlier run is still looked for, and most builds are of pushes
+        (KEYED, own("a new word"), answer(500), LINTS, ""),
+        (KEYED, own("a new word"), "x: y", answer(404), ""),
+        *((of, came, None, (), "") for of, came in ((spec(), answer(404)), (KEYED, answer(500)), (BARE, own(None)))),
     ],
 )
-def test_a_pipeline_that_the_api_started(of: TriggerSpec, text: Any, started: Any, is_again: bool, why: str) -> None:  # noqa: FBT001 - a column
-    reason, _ = asked(of, own_pipeline(), text, started, is_again=is_again, CIRCLE_JOB="deploy")
-    assert (why in reason, bool(why)) == (True, bool(reason))
-
-
-@pytest.mark.parametrize("own", [own_pipeline(), answer(404), answer(200, {"id": "another", "state": "created"})])
-@pytest.mark.parametrize("of", [spec(**BARE), spec(**TO_ITSELF)])
-def test_what_nothing_could_tell(of: TriggerSpec, own: Any) -> None:
-    with pytest.raises(FactUnavailable) as caught:
-        asked(of, own, None, answer(404))
-    assert (caught.value.code, len(caught.value.hints)) == ("undecided", 2)
+def test_whose_deploy_the_own_pipeline_is(of: TriggerSpec, pipeline: Any, text: Any, started: Any, told: str) -> None:
+    reason, _ = asked(of, pipeline, text, started)
+    assert all(part in reason for part in told.split(": ", 1))
+    assert bool(reason) is bool(told)
 
 
 @pytest.mark.parametrize(
-    ("of", "started"),
+    ("pipeline", "text", "told"),
     [
-        (spec(key=KEY, **BARE), None),
-        (spec(key=KEY, **TO_ITSELF, sharing=("other",)), running("deploy")),
+        (own(), OTHER_KEY, "this build's own pipeline is this rule's deploy: it holds a deploy key"),
+        *((came, text, UNDECIDED) for came, text in ((answer(404), None), (own(), answer(500)), (own(), None))),
     ],
 )
-def test_a_key_that_its_config_does_not_show_ends_no_loop(of: TriggerSpec, started: Any) -> None:
-    with pytest.raises(FactUnavailable, match="no deploy key or workflow tells"):
-        asked(of, own_pipeline(), config("x: y"), started)
-
-
-@pytest.mark.parametrize("started", ["lint", "deploy"])
-@pytest.mark.parametrize(("branch", "may_be"), [("main", True), ("dev", False)])
-def test_a_rule_for_its_own_project_is_known_by_branch_and_workflow(started: str, branch: str, *, may_be: bool) -> None:
-    own = seen(PIPELINE, by="api", ref={"branch": branch})
-    reason, _ = asked(spec(key=KEY, **TO_ITSELF), own, config("x: y"), running(started))
-    assert bool(reason) == (may_be and started == "deploy")
-
-
-@pytest.mark.parametrize(
-    ("own", "error"),
-    [(refused_connection(), Unreachable), (answer(429), Unreachable), (answer(401), Refused), (answer(403), Refused)],
-)
-def test_where_nobody_could_be_asked_that_is_the_reason(own: Any, error: type[ToolError]) -> None:
-    with pytest.raises(error, match="nothing was triggered for rule"):
-        asked(spec(**BARE), own)
-
-
-@pytest.mark.parametrize(("text", "started"), [(answer(500), running("lint")), (config("x: y"), answer(404))])
-def test_what_the_api_started_and_cannot_be_read_is_not_guessed(text: Any, started: Any) -> None:
-    with pytest.raises(FactUnavailable, match="is made of could not be read"):
-        asked(spec(key=KEY), own_pipeline(), text, started)
-    assert asked(spec(key=KEY), own_pipeline("a new word"), text, started)[0] == "", (
-        "an earlier run is still looked for"
-    )
-
-
-@pytest.mark.parametrize(
-    ("own", "text"), [(answer(404), None), (own_pipeline(), answer(500)), (own_pipeline(), answer(404))]
-)
-def test_again_is_not_believed_where_the_own_pipeline_may_be_the_deploy(own: Any, text: Any) -> None:
+def test_again_is_not_believed_where_the_own_pipeline_may_be_the_deploy(pipeline: Any, text: Any, told: str) -> None:
     """No earlier run is looked for then, so nothing else would end a loop."""
-    with pytest.raises(FactUnavailable) as caught:
-        asked(spec(key=KEY), own, text, running("lint"), is_again=True)
-    assert caught.value.code == "undecided"
-
-
-@pytest.mark.parametrize(
-    ("of", "own"), [(spec(), answer(404)), (spec(key=KEY), answer(500)), (spec(**BARE), own_pipeline(None))]
-)
-def test_a_pipeline_that_does_not_tell_stops_nothing(of: TriggerSpec, own: Any) -> None:
-    """An earlier run is still looked for, and most builds are of pushes."""
-    assert asked(of, own)[0] == ""
+    reason, _ = asked(KEYED, pipeline, text, LINTS, again="rolled back")
+    assert all(part in reason for part in told.split(": ", 1))
