@@ -31,9 +31,8 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 }
 #: What only a request that creates something can meet.
 OF_TRIGGERS = ("skip", "message", "errored", "no-workflow", PUSHED, "unauthorized", "ends", "lag", "setup")
-CREATING = tuple(name for name in FAULTS if "create" in name)
-OF_ANY = tuple(name for name in FAULTS if name not in ("siblings", *OF_TRIGGERS, *CREATING))
 FOR_TRIGGERS = (REFUSED, *(name for name in FAULTS if name != "siblings"), PUSHED, "close-after-create")
+OF_ANY = (name for name in FAULTS if name not in ("siblings", *OF_TRIGGERS) and "create" not in name)
 FOR_OTHERS = (REFUSED, *OF_ANY, "late-after-create", "close-after-create")
 
 
