@@ -97,7 +97,8 @@ CONTRACT: list[tuple[Any, ...]] = [
 @pytest.mark.parametrize("later", [0, 60])
 @pytest.mark.parametrize("row", CONTRACT, ids=lambda row: f"{row[1]} {row[3]}")
 def test_an_answer_is_what_the_document_describes(clock: Clock, row: tuple[Any, ...], later: float) -> None:
-    version, request, path, status, fault, token = (*row, *("", "token")[len(row) - 4 :])
+    columns: Any = [*row, *["", "token"][len(row) - 4 :]]
+    version, request, path, status, fault, token = columns
     method, flaky = request.split()[0], Workflow("flaky", outcome="failed")
     with EventfulSandbox(now=clock, workflows=[Workflow("deploy"), flaky], reruns={"flaky": ["failed"]}) as sandbox:
         names = seeded(sandbox, clock)
@@ -141,9 +142,10 @@ def test_a_trigger_accepts_exactly_the_documents_bodies(sandbox: Sandbox, path: 
         assert len(sandbox.runs) == created
 
 
+WRONG_VALUES: list[Any] = [None, 1.5, ["x"], {}, "x" * 513]
 STRICTER: list[Any] = [
     *({name: {"branch": "main", "tag": "v2"}} for name in ("config", "checkout")),
-    *({"parameters": {"a": value}} for value in (None, 1.5, ["x"], {}, "x" * 513)),
+    *({"parameters": {"a": value}} for value in WRONG_VALUES),
     *({"parameters": parameters} for parameters in ({"a" * 129: "x"}, {f"p{i}": 1 for i in range(101)})),
 ]
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from datetime import timedelta
 from enum import Enum, unique
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sandbox.eventful import ENDED
 from simulation.schedule import SHOP
@@ -107,7 +107,9 @@ class Law:
             "the branch was last seen elsewhere": not step.is_at_its_commit,
             "another node has not succeeded": _is_too_early(step),
         }
-        step.world.wrong += [f"I9: {step.name} executes its command, and {why}" for why in _so(wrong)]
+        step.world.wrong += [
+            f"I9: {step.name} executes its command, and {why}" for why, is_so in wrong.items() if is_so
+        ]
 
     def created(self, post: Post) -> None:
         """I1, whenever a trigger has created a run."""
@@ -129,10 +131,6 @@ class Law:
     def finished(self, world: World) -> None:
         """I2 and I4 once more: what came to life after the step had ended."""
         world.wrong += [f"{words} ({step.name})" for step in world.steps for words in Ending(step).found_later()]
-
-
-def _so(table: dict[str, Any]) -> list[str]:
-    return [words for words, is_so in table.items() if is_so]
 
 
 def _is_too_early(step: Step) -> bool:
@@ -209,16 +207,12 @@ def _has_failed_since(other: Post, earlier: Post, post: Post) -> bool:
 
 
 class Claim:
-    """What a report says of one rule, beside what is so.
-
-    `source` is the trigger that created the run that it names, whoever sent it, and `run` is that run as it is now.
-    """
+    """What a report says of one rule; `source` is the trigger, whoever sent it, that created the run that it names."""
 
     def __init__(self, step: Step, told: TriggerEntry) -> None:
         self.step, self.told, self.outcome, self.rule = step, told, told.outcome, step.world.rule(told.spec.rule)
         self.posts = [post for post in step.posts if post.rule == self.rule]
         self.source = next((post for post in step.world.posts if post.run and self._names(post.kept)), None)
-        self.run = self.source.shown if self.source else None
 
     def _names(self, run: Run) -> bool:
         created = self.told.created
@@ -230,28 +224,28 @@ class Claim:
     def takes_raced(self) -> bool:
         """Whether the run that it takes for its deploy is one of this commit that a trigger of an older one got."""
         source = self.source
-        is_alike = source is not None and source.rule.starts == self.rule.starts
-        if source is None or not is_alike or self.step.world.shows_key(self.rule):
+        if source is None or source.rule.starts != self.rule.starts or self.step.world.shows_key(self.rule):
             return False
         return source.is_of_other_commit and source.kept.revision == self.step.revision
 
     @property
     def takes_anothers(self) -> bool:
         """Whether it takes for its own a run of the same deploy that no list had shown when its trigger left."""
-        source, run = self.source, self.run
-        if source is None or run is None or source.step is self.step or not self.posts:
+        source = self.source
+        if source is None or source.step is self.step or source.rule.starts != self.rule.starts or not self.posts:
             return False
-        is_unseen = run.listed_at > moment(self.posts[-1].looked_at) and source.rule.starts == self.rule.starts
-        is_keyed = self.step.world.shows_key(self.rule)
-        has_key = not is_keyed or run.parameters.get("deploy_key") == self.told.spec.key
-        return is_unseen and has_key and run.parameters.get("sha") == self.step.revision
+        is_keyed, sent = self.step.world.shows_key(self.rule), source.kept.parameters
+        has_key = not is_keyed or sent.get("deploy_key") == self.told.spec.key
+        is_unseen = source.kept.listed_at > moment(self.posts[-1].looked_at)
+        return is_unseen and has_key and sent.get("sha") == self.step.revision
 
     def is_running(self) -> Iterator[str]:
         """I3: what is said to run is the rule's deploy, and runs."""
-        step, rule, run, source = self.step, self.rule, self.run, self.source
-        if source is None or run is None:
+        step, rule, source = self.step, self.rule, self.source
+        if source is None:
             yield f"I3: {rule.name} has no run"
             return
+        run = source.shown
         if not rule.target and run.revision != step.revision:
             yield f"I3: {rule.name} runs at another commit"
         if rule.is_job:  # a job of API v1.1 is there as soon as it was created
@@ -277,7 +271,7 @@ class Claim:
             "its job did not run": _skipped(last) and (is_waited or was_over),
             "it was waited for": is_waited and last.status not in ("success", "canceled"),
         }
-        yield from (f"I3: {rule.name}'s workflow is {last.status}, and {words}" for words in _so(wrong))
+        yield from (f"I3: {rule.name}'s workflow is {last.status}, and {why}" for why, is_so in wrong.items() if is_so)
 
 
 class Ending:
@@ -321,7 +315,7 @@ class Ending:
                     yield "I2: it says that it cancelled the run, and the run went on"
                 if self.report.exit is ExitCode.OK and self.options.confirm > 0:
                     yield "I2: it ends with 0, and a run of another commit deployed"
-            if claim.outcome is Outcome.NOTHING_RUNS and (claim.run is None or claim.run.id == post.run):
+            if claim.outcome is Outcome.NOTHING_RUNS and claim.source in (None, post):
                 if self._came_late(post):
                     self.excused[Excuse.STARTED_LATE] += 1
                 else:
@@ -353,7 +347,7 @@ class Ending:
                 yield from self._is_superseded("I3")
             elif claim.outcome not in (Outcome.TRIGGERED, Outcome.ALREADY_TRIGGERED):
                 yield f"I3: {claim.rule.name} is {claim.outcome.value}"
-            elif claim.run is None or self.options.confirm > 0 or claim.outcome is Outcome.ALREADY_TRIGGERED:
+            elif claim.source is None or self.options.confirm > 0 or claim.outcome is Outcome.ALREADY_TRIGGERED:
                 yield from claim.is_running()
 
     def _gated(self) -> Iterator[str]:
@@ -413,8 +407,8 @@ class Ending:
     def _told(self) -> Iterator[str]:
         """I4: each trigger's outcome, id and revision."""
         for claim in self.claims:
-            posts, outcome, name, run, told = claim.posts, claim.outcome, claim.rule.name, claim.run, claim.told.created
-            runs = [post.run for post in posts if post.run]
+            posts, outcome, name, source = claim.posts, claim.outcome, claim.rule.name, claim.source
+            told, runs = claim.told.created, [post.run for post in posts if post.run]
             was_sent = bool(posts) and not posts[-1].may_go_again
             never = bool(posts) and outcome in (Outcome.SUPERSEDED, Outcome.ALREADY_TRIGGERED)
             if never or (runs and outcome in NOT_SENT) or (was_sent and outcome is Outcome.NOT_SENT):
@@ -423,9 +417,9 @@ class Ending:
                 yield f"I4: {name} was not sent, and is told to be {outcome.value}"
             if told is None or outcome is Outcome.ALREADY_TRIGGERED:
                 continue
-            if run is not None and run.id in runs:
-                if told.revision not in (None, run.revision):
-                    yield f"I4: {name}'s run is of {run.revision}, and is told to be of {told.revision}"
+            if source is not None and source in posts:
+                if told.revision not in (None, source.kept.revision):
+                    yield f"I4: {name}'s run is of {source.kept.revision}, and is told to be of {told.revision}"
             elif claim.takes_anothers:
                 self.excused[Excuse.ANOTHERS_RUN] += 1
             elif claim.takes_raced:
