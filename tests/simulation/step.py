@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
 from builds import environ, oidc
 from fakes import FakeServices
-from simulation.trouble import PUSHED, REFUSED, aimed
+from simulation.trouble import PUSHED, REFUSED
 
 from deploystep.app.ports import Head
 from deploystep.app.report import Report
@@ -19,6 +19,7 @@ from deploystep.circleci.client import Client
 from deploystep.circleci.http import Failure, Request, Response, fate_of
 from deploystep.core.errors import Interrupted, ToolError
 from deploystep.core.retry import Fate, Repeat
+from deploystep.sandbox import parse_fault
 
 if TYPE_CHECKING:
     from simulation.schedule import Build, RuleSketch
@@ -262,7 +263,7 @@ class Step:
         if fault == PUSHED:
             world.push_another(self.push)
         elif fault:
-            world.sandbox.add_fault(aimed(fault, request.method, request.path))
+            world.sandbox.add_fault(replace(parse_fault(fault), method=request.method, path=request.path))
         world.under_way[self.time.current] = post
         body = json.dumps(request.body).encode() if request.body is not None else b""
         reply = world.sandbox.respond(request.method, request.path, urlencode(request.query), HEADERS, body, line)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
+from inspect import getsource
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from simulation.invariants import Excuse, listed
+from simulation import invariants
+from simulation.invariants import Excuse
 from simulation.simulate import ends_of, main, simulated, story
 
 from deploystep.core.deploy import Outcome
@@ -76,11 +77,8 @@ def test_the_schedules_meet_what_they_are_about() -> None:
     assert [words for words in SAID if words not in said] == []
 
 
-def test_every_excuse_is_told_and_has_a_condition() -> None:
-    here = Path(__file__).parent
-    laws = (here / "invariants.py").read_text(encoding="utf-8")
-    assert "\n".join(listed()) in (here.parents[1] / "docs/guarantees.md").read_text(encoding="utf-8")
-    assert all(f"Excuse.{excuse.name}" in laws for excuse in Excuse)
+def test_every_excuse_has_a_condition() -> None:
+    assert [excuse for excuse in Excuse if f"Excuse.{excuse.name}" not in getsource(invariants)] == []
 
 
 APP = "deploystep.app"

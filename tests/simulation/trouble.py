@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from deploystep.sandbox import FAULTS, Fault, parse_fault
+from deploystep.sandbox import FAULTS
 
 if TYPE_CHECKING:
     from random import Random
@@ -41,7 +40,3 @@ def trouble(chance: Random, *, is_trigger: bool, is_job: bool) -> str:
     name = chance.choice(names)
     argument = chance.choice(ARGUMENTS.get(name, ("",)))
     return f"{name}:{argument}" if argument else name
-
-
-def aimed(text: str, method: str, path: str) -> Fault:
-    return replace(parse_fault(text), method=method, path=path)

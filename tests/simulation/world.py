@@ -28,42 +28,40 @@ if TYPE_CHECKING:
     from deploystep.sandbox import Run
 
 
-class Actor:
+class Actor(threading.Semaphore):
     """A thread that acts and pauses. `turn` counts wakings, so that one that was overtaken is known."""
 
-    def __init__(self) -> None:
-        self.turn = 0
-        self.baton = threading.Semaphore(0)
+    turn = 0
 
 
 class Timeline:
     """Virtual time, in seconds since the beginning, and who acts when: of many actors one at a time moves.
 
-    An actor runs until it pauses; then whoever is due next goes on, and the clock jumps to that moment. Nothing sleeps,
-    and the same random numbers give the same order: whoever pauses looks itself who is next, so that an actor who is
-    alone changes no thread at all.
+    An actor runs until it pauses; then the clock jumps to the moment at which whoever is next is due. Nothing sleeps,
+    and the same random numbers give the same order.
     """
 
     def __init__(self, chance: random.Random) -> None:
         self.now = 0.0
-        self.current = self._main = Actor()
+        self.current = Actor(0)
         self._chance, self._count = chance, count()
         self._queue: list[tuple[float, float, int, Actor | Callable[[], None], int]] = []
+        self._baton = threading.Semaphore(0)
         self._broken: BaseException | None = None
 
     def at(self, moment: float, act: Actor | Callable[[], None], turn: int = 0) -> None:
         heapq.heappush(self._queue, (moment, self._chance.random(), next(self._count), act, turn))
 
     def begin(self, name: str, body: Callable[[], None]) -> None:
-        actor = Actor()
+        actor = Actor(0)
 
         def live() -> None:
-            actor.baton.acquire()
+            actor.acquire()
             try:
                 body()
             except BaseException as error:  # noqa: BLE001 - it is raised where the test can see it
-                self._broken = self._broken or error
-            self._go_on(None)
+                self._broken = error
+            self._baton.release()
 
         threading.Thread(target=live, name=name, daemon=True).start()
         self.at(self.now, actor)
@@ -72,7 +70,8 @@ class Timeline:
         """The current actor lets time pass."""
         actor = self.current
         self.wake(actor, self.now + max(seconds, 0.0))
-        self._go_on(actor)
+        self._baton.release()
+        actor.acquire()
 
     def wake(self, actor: Actor, moment: float) -> None:
         """Let an actor who pauses go on at that moment, whatever was meant before."""
@@ -81,27 +80,19 @@ class Timeline:
 
     def run(self) -> None:
         """Let everything happen. Raises what an actor raised, which none should."""
-        self._go_on(self._main)
+        while self._queue and self._broken is None:
+            moment, _, _, act, turn = heapq.heappop(self._queue)
+            if isinstance(act, Actor) and turn != act.turn:
+                continue
+            self.now = max(self.now, moment)
+            if isinstance(act, Actor):
+                self.current = act
+                act.release()
+                self._baton.acquire()
+            else:
+                act()
         if self._broken is not None:
             raise self._broken
-
-    def _go_on(self, actor: Actor | None) -> None:
-        """Do what is due until it is this actor's turn; None has ended and never gets one."""
-        while not isinstance(due := self._next(), Actor):
-            due()
-        if due is not actor:
-            self.current = due
-            due.baton.release()
-            if actor is not None:
-                actor.baton.acquire()
-
-    def _next(self) -> Actor | Callable[[], None]:
-        while self._queue and self._broken is None:
-            moment, _, _, what, turn = heapq.heappop(self._queue)
-            if not isinstance(what, Actor) or turn == what.turn:
-                self.now = max(self.now, moment)
-                return what
-        return self._main
 
 
 class World:
