@@ -16,8 +16,6 @@ from deploystep.sandbox import Pace, Sandbox, TriggerBody, Workflow, parse_fault
 BUILDS, TILL, OTHER = TREE.removesuffix("/tree/main"), RUN.replace("shop", "till"), "b" * 40
 DEFINITION = str(uuid4())
 
-# Authentication
-
 
 def _basic(text: str) -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(text.encode()).decode()}
@@ -349,6 +347,8 @@ def test_ids(sandbox: Sandbox, path: str) -> None:
 
 # Lists
 
+SCOPE = {"project_ids": [str(uuid4())], "from": "2026-06-16T00:00:00Z", "to": "2026-06-16T23:59:59+02:00"}
+
 
 def project_id(sandbox: Sandbox, slug: str = SHOP) -> str:
     (project,) = get(sandbox, f"/api/v3/projects?filter%5Bslug%5D={slug}")["data"]
@@ -356,8 +356,8 @@ def project_id(sandbox: Sandbox, slug: str = SHOP) -> str:
 
 
 def search(sandbox: Sandbox, text: str = "", **changes: Any) -> Any:
-    scope = {"project_ids": [project_id(sandbox)], "from": "2026-06-16T00:00:00Z", "to": "2026-06-16T23:59:59+02:00"}
-    body = {"scope": scope, "filter": text, "order_by": "", "page": {"cursor": "", "limit": 20}, **changes}
+    scope, page = {**SCOPE, "project_ids": [project_id(sandbox)]}, {"cursor": "", "limit": 20}
+    body = {"scope": scope, "filter": text, "order_by": "", "page": page, **changes}
     return call(sandbox, "POST", f"{V3_RUNS}/search", body)
 
 
@@ -435,7 +435,6 @@ def test_builds_from_outside_are_in_the_order_of_their_creation(sandbox: Sandbox
     assert in_v2(sandbox, early) == "created: build running, build running"
 
 
-SCOPE = {"project_ids": [str(uuid4())], "from": "2026-06-16T00:00:00Z", "to": "2026-06-16T23:59:59+02:00"}
 FILTERS = ('branch = "main"', 'tag == "v1"', 'branch=="main"', 'branch == "a" and pipeline.git.branch == "x"')
 WRONG_SEARCHES: list[tuple[dict[str, Any], str]] = [
     *(({"page": {"limit": limit}}, "`page/limit`") for limit in (0, 21)),
@@ -453,9 +452,6 @@ def test_searches_that_are_refused(sandbox: Sandbox) -> None:
         assert (answer.status, answer.json["error"]["type"]) == (400, "validation_error"), changes
         assert words in answer.json["error"]["detail"]
     assert call(sandbox, "GET", "/api/v3/workflows?filter[run_id]=").status == 400
-
-
-# Nodes
 
 
 def test_nodes_fail_on_demand_and_stay_failed(sandbox: Sandbox) -> None:
