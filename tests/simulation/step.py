@@ -113,7 +113,7 @@ class Step:
         self.said, self.posts, self.looks = list[str](), list[Post](), list[Look]()
         self.moments = self.faults = self.executed = 0
         self.looked_at = -1.0  # when a list of runs was last read
-        self.trigger_at: int | None = None
+        self.ends_after = self.fuse.after if self.fuse and not self.fuse.from_trigger else None  # so many moments
 
     @property
     def is_at_its_commit(self) -> bool:
@@ -143,13 +143,11 @@ class Step:
     def rest(self, seconds: float | None = None) -> None:
         """Let time pass, or none; here something may end the step in the middle."""
         self.moments += 1
-        fuse, error = self.fuse, None
-        since = self.trigger_at if fuse is not None and fuse.from_trigger else 0
-        if fuse is not None and since is not None and self.moments - since > fuse.after:
-            self.fuse = None
-            self.world.note(f"{self.name}: {'killed' if fuse.signal is None else fuse.signal.label}")
-            self.running.signalled = fuse.signal
+        error, fuse = None, self.fuse
+        if fuse is not None and self.ends_after is not None and self.moments > self.ends_after:
+            self.fuse, self.running.signalled = None, fuse.signal
             error = Killed() if fuse.signal is None else Interrupted(fuse.signal)
+            self.world.note(f"{self.name}: {'killed' if fuse.signal is None else fuse.signal.label}")
         if seconds is not None:
             self.time.pause(seconds if error is None else seconds * self.chance())
         if error is not None:
@@ -221,7 +219,8 @@ class Step:
 
     def _posting(self, request: Request) -> Post:
         """Note a trigger that is about to leave."""
-        self.trigger_at = self.moments if self.trigger_at is None else self.trigger_at
+        if self.fuse is not None and self.fuse.from_trigger and not self.posts:
+            self.ends_after = self.moments + self.fuse.after
         body: Any = request.body
         name = str((body.get("parameters") or body["build_parameters"])["rule"])
         post = Post(self, self.world.rule(name), self.time.now, self.looked_at)
