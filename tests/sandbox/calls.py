@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from email.message import Message
 
     from deploystep.sandbox import Sandbox
 
-RUN = "/api/v2/project/gh/acme/shop/pipeline/run"
-PIPELINE = "/api/v2/project/gh/acme/shop/pipeline"
+SHOP = "gh/acme/shop"
+PIPELINE = f"/api/v2/project/{SHOP}/pipeline"
+RUN = f"{PIPELINE}/run"
 TREE = "/api/v1.1/project/github/acme/shop/tree/main"
 V3_RUNS = "/api/v3/runs"
-DEFINITION = "2338d0ae-5541-4bbf-88a2-55e9f7281f80"
 MAIN = {"config": {"branch": "main"}, "checkout": {"branch": "main"}}
 SHA = "4f2c1aa0b3d5e7f9a1b2c3d4e5f60718293a4b5c"
-GOOD_TOKEN = "token"
 START = datetime(2026, 6, 16, 8, 2, 11, tzinfo=timezone.utc)
 
 
@@ -40,12 +39,8 @@ class Clock:
 
 class Answer(NamedTuple):
     status: int
-    pairs: tuple[tuple[str, str], ...]
+    headers: Message
     text: str
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return dict(self.pairs)
 
     @property
     def json(self) -> Any:
@@ -54,7 +49,7 @@ class Answer(NamedTuple):
 
 def call(sandbox: Sandbox, method: str, path: str, body: object = None, **more: Any) -> Answer:
     """Send one request; `body` is bytes or becomes JSON; `more`: headers, token, timeout. Raises as `http.client`."""
-    token = more.get("token", GOOD_TOKEN)
+    token = more.get("token", "token")
     sent = {"Accept": "application/json", **({"Authorization": f"Bearer {token}"} if token is not None else {})}
     payload = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
     sent |= {"Content-Type": "application/json"} if payload is not None else {}
@@ -62,15 +57,20 @@ def call(sandbox: Sandbox, method: str, path: str, body: object = None, **more: 
     try:
         connection.request(method, path, body=payload, headers={**sent, **more.get("headers", {})})
         response = connection.getresponse()
-        return Answer(response.status, tuple(response.getheaders()), response.read().decode())
+        return Answer(response.status, response.headers, response.read().decode())
     finally:
         connection.close()
+
+
+def get(sandbox: Sandbox, path: str) -> Any:
+    """What a reading is answered, as JSON."""
+    return call(sandbox, "GET", path).json
 
 
 def trigger(sandbox: Sandbox, body: object = None, **more: Any) -> Answer:
     return call(sandbox, "POST", RUN, MAIN if body is None else body, **more)
 
 
-def v3_body(attributes: object = None, definition: str = DEFINITION) -> Any:
+def v3_body(attributes: object = None, definition: str = "2338d0ae-5541-4bbf-88a2-55e9f7281f80") -> Any:
     references = {"pipeline": {"id": definition}}
     return {"data": {"attributes": dict(MAIN) if attributes is None else attributes, "references": references}}

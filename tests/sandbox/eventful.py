@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from deploystep.sandbox import JobView, Run, Sandbox, WorkflowRun
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     from deploystep.sandbox import TriggerBody
 
-NOTHING: Mapping[int, str] = {}
 ENDED = frozenset({"success", "failed", "error", "canceled", "unauthorized", "not_run"})
 
 
@@ -42,7 +42,7 @@ class EventfulSandbox(Sandbox):
         self.on_trigger(run)
         return run
 
-    def job(self, project: str, number: int, nodes: Mapping[int, str] = NOTHING) -> JobView | None:
+    def job(self, project: str, number: int, nodes: Mapping[int, str] = MappingProxyType({})) -> JobView | None:
         ends = self.ends.get((project, number), {})
         ends.update({index: (self.now(), status) for index, status in nodes.items()})
         ended = {index: status for index, (at, status) in ends.items() if at <= self.now()}
@@ -50,20 +50,19 @@ class EventfulSandbox(Sandbox):
 
     def on_create(self, run: Run) -> Run:
         if self.auto_cancel and run.branch not in {None, "main"} and _takes_part(run):
-            for older in self.stored_runs():
-                if (older.project, older.branch) == (run.project, run.branch) and _takes_part(older):
+            for older in filter(_takes_part, self.stored_runs()):
+                if (older.project, older.branch) == (run.project, run.branch):
                     self._supersede(older)
         if not run.is_pipeline:
             return run
-        run = replace(run, workflows=tuple(self._skipped(workflow) for workflow in run.workflows))
-        return replace(run, workflows=tuple(w for workflow in run.workflows for w in self._chain(run, workflow)))
+        chains = [self._chain(run, self._skipped(workflow)) for workflow in run.workflows]
+        return replace(run, workflows=tuple(workflow for chain in chains for workflow in chain))
 
     def _supersede(self, run: Run) -> None:
         """Guess: what has not been created yet is canceled too; reruns go on."""
-        shown = {workflow.id: workflow for workflow in run.at(self.now()).workflows}
+        over = {workflow.id for workflow in run.at(self.now()).workflows if workflow.status in ENDED}
         for workflow in run.workflows:
-            is_over = workflow.id in shown and shown[workflow.id].status in ENDED
-            if not is_over and not workflow.auto_rerun_number:
+            if workflow.id not in over and not workflow.auto_rerun_number:
                 self.set_workflow(workflow.id, "canceled")
 
     def _skipped(self, workflow: WorkflowRun) -> WorkflowRun:
@@ -77,8 +76,7 @@ class EventfulSandbox(Sandbox):
         chain = [replace(workflow, max_auto_reruns=len(outcomes))]
         for number, outcome in enumerate(outcomes, start=1):
             begins = chain[-1].changes[-1][0] + timedelta(seconds=self.pace.appear)
-            follows = (chain[-1].id, "failed")
-            made = self.new_workflow(run.project, workflow.name, outcome, begins, follows)
+            made = self.new_workflow(run.project, workflow.name, outcome, begins, (chain[-1].id, "failed"))
             chain.append(replace(made, auto_rerun_number=number, max_auto_reruns=len(outcomes)))
         return chain
 

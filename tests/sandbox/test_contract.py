@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import jsonschema
 import pytest
-from sandbox.calls import MAIN, PIPELINE, RUN, SHA, TREE, Clock, call, trigger
+from sandbox.calls import MAIN, PIPELINE, RUN, SHA, TREE, Clock, call, get, trigger
 from sandbox.eventful import ENDED, EventfulSandbox
 
 from deploystep.sandbox import Sandbox, Workflow, parse_fault
@@ -19,10 +19,6 @@ FOLDERS = [folder / "shared" / "openapi" for folder in Path(__file__).resolve().
 FOLDER = next((folder for folder in FOLDERS if folder.is_dir()), FOLDERS[0])
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="CircleCI's OpenAPI documents are not beside the checkout")
 
-RUN_ROUTE = "/project/{provider}/{organization}/{project}/pipeline/run"
-PIPELINE_ROUTE = "/project/{project-slug}/pipeline"
-BUILD_ROUTE = "/project/{vcs-type}/{username}/{project}"
-
 
 @functools.cache
 def document(version: str) -> Any:
@@ -30,11 +26,7 @@ def document(version: str) -> Any:
 
 
 def resolved(version: str, value: Any) -> Any:
-    """OpenAPI 3.0's dialect as JSON Schema: references resolved, nullable spelled out.
-
-    v1.1's document does not mark what is null, though the written reference shows nulls for a job that has
-    not started; so there every property may be null.
-    """
+    """OpenAPI 3.0's dialect as JSON Schema: references resolved, nullable spelled out."""
     if isinstance(value, list):
         return [resolved(version, entry) for entry in value]
     if not isinstance(value, dict):
@@ -45,13 +37,15 @@ def resolved(version: str, value: Any) -> Any:
             found = found[part.replace("~1", "/").replace("~0", "~")]
         return resolved(version, found)
     plain = {key: resolved(version, entry) for key, entry in value.items()}
+    # v1.1's document does not mark what is null, though its reference shows nulls for a job that has not started
     nullable = value.get("nullable") or value.get("x-nullable") or (version == "v1.1" and "type" in value)
     return {"anyOf": [plain, {"type": "null"}]} if nullable else plain
 
 
 @functools.cache
-def schema(version: str, method: str, route: str, status: int = 0) -> Any:
-    """What an answer of this status must be; without one, the request's body."""
+def schema(version: str, request: str, status: int = 0) -> Any:
+    """What the answer to `METHOD route` with this status must be; without one, the request's body."""
+    method, route = request.split()
     operation = document(version)["paths"][route][method.lower()]
     responses = operation["responses"]
     holder = (responses.get(str(status)) or responses["default"]) if status else operation["requestBody"]
@@ -76,65 +70,57 @@ def seeded(sandbox: Sandbox, clock: Clock) -> dict[str, str]:
     return names | {"workflow": workflow.id, "job": str(workflow.jobs[0].number)}
 
 
-RUN_ID, JOB_ID = "/pipeline/{pipeline-id}", "/project/{project-slug}/job/{job-number}"
-READINGS = [
-    ("v2", "/me", "/api/v2/me"),
-    *(("v2", RUN_ID, f"/api/v2/pipeline/{{{which}}}") for which in ("run", "app", "build", "errored", "dynamic")),
-    ("v2", RUN_ID, "/api/v2/pipeline/7"),
-    *(("v2", f"{RUN_ID}/{what}", f"/api/v2/pipeline/{{run}}/{what}") for what in ("workflow", "config")),
-    ("v2", PIPELINE_ROUTE, PIPELINE),
-    *(("v2", JOB_ID, f"/api/v2/project/gh/acme/shop/job/{which}") for which in ("77", "{job}")),
-    ("v2", "/workflow/{id}/job", "/api/v2/workflow/{workflow}/job"),
-    *(("v1.1", f"{BUILD_ROUTE}/{{build_num}}", f"/api/v1.1/project/gh/acme/shop/{n}") for n in ("77", "{build_num}")),
+STARTS = "POST /project/{provider}/{organization}/{project}/pipeline/run"
+STARTS_TOO, LISTS = (f"{method} /project/{{project-slug}}/pipeline" for method in ("POST", "GET"))
+READS, READS_JOB = "GET /pipeline/{pipeline-id}", "GET /project/{project-slug}/job/{job-number}"
+OF_WORKFLOW, OF_BUILD = "GET /workflow/{id}/job", "/project/{vcs-type}/{username}/{project}"
+BUILDS = TREE.removesuffix("/tree/main")
+#: The document's version and request, the path that is asked, the status, and for triggers a fault and a token.
+CONTRACT: list[tuple[Any, ...]] = [
+    ("v2", "GET /me", "/api/v2/me", 200),
+    *(("v2", READS, f"/api/v2/pipeline/{{{which}}}", 200) for which in ("run", "app", "build", "errored", "dynamic")),
+    ("v2", READS, "/api/v2/pipeline/7", 400),
+    *(("v2", f"{READS}/{what}", f"/api/v2/pipeline/{{run}}/{what}", 200) for what in ("workflow", "config")),
+    ("v2", LISTS, PIPELINE, 200),
+    *(("v2", READS_JOB, f"/api/v2/project/gh/acme/shop/job/{which}", 200) for which in ("77", "{job}")),
+    ("v2", OF_WORKFLOW, "/api/v2/workflow/{workflow}/job", 200),
+    *(("v1.1", f"GET {OF_BUILD}/{{build_num}}", f"{BUILDS}/{which}", 200) for which in ("77", "{build_num}")),
+    ("v2", STARTS, RUN, 201),
+    ("v2", STARTS, RUN, 200, "skip"),
+    ("v2", STARTS, RUN, 401, "", None),
+    ("v2", STARTS, RUN.replace("acme", "nobody"), 404),
+    ("v2", STARTS_TOO, PIPELINE, 201),
+    ("v1.1", f"POST {OF_BUILD}/tree/{{branch}}", TREE, 200),
 ]
 
 
-@pytest.mark.parametrize(("version", "route", "path"), READINGS)
 @pytest.mark.parametrize("later", [0, 60])
-def test_what_is_read_is_what_the_document_describes(version: str, route: str, path: str, later: float) -> None:
-    clock = Clock()
-    flaky = Workflow("flaky", outcome="failed")
+@pytest.mark.parametrize("row", CONTRACT, ids=lambda row: f"{row[1]} {row[3]}")
+def test_an_answer_is_what_the_document_describes(clock: Clock, row: tuple[Any, ...], later: float) -> None:
+    columns: Any = [*row, *["", "token"][len(row) - 4 :]]
+    version, request, path, status, fault, token = columns
+    method, flaky = request.split()[0], Workflow("flaky", outcome="failed")
     with EventfulSandbox(now=clock, workflows=[Workflow("deploy"), flaky], reruns={"flaky": ["failed"]}) as sandbox:
         names = seeded(sandbox, clock)
         clock.passes(later)
-        answer = call(sandbox, "GET", path.format(**names))
-        assert answer.status == (400 if path.endswith("/7") else 200)
-        schema(version, "GET", route, answer.status).validate(answer.json)
-
-
-TRIGGERS = [
-    ("v2", RUN_ROUTE, RUN, "", "token", 201),
-    ("v2", RUN_ROUTE, RUN, "skip", "token", 200),
-    ("v2", RUN_ROUTE, RUN, "", None, 401),
-    ("v2", RUN_ROUTE, RUN.replace("acme", "nobody"), "", "token", 404),
-    ("v2", PIPELINE_ROUTE, PIPELINE, "", "token", 201),
-    ("v1.1", BUILD_ROUTE + "/tree/{branch}", TREE, "", "token", 200),
-]
-
-
-@pytest.mark.parametrize(("version", "route", "path", "fault", "token", "status"), TRIGGERS)
-def test_what_a_trigger_answers_is_what_the_document_describes(  # noqa: PLR0913, PLR0917 - columns of a table
-    version: str, route: str, path: str, fault: str, token: str | None, status: int
-) -> None:
-    with Sandbox(projects=["gh/acme/shop"]) as sandbox:
-        if fault:
-            sandbox.add_fault(parse_fault(fault))
-        answer = call(sandbox, "POST", path, {}, token=token)
+        sandbox.projects = ["gh/acme/shop"]
+        sandbox.faults += [parse_fault(fault)] if fault else []
+        answer = call(sandbox, method, path.format(**names), {} if method == "POST" else None, token=token)
         assert answer.status == status
-        schema(version, "POST", route, status).validate(answer.json)
+        schema(version, request, status).validate(answer.json)
 
 
-@pytest.mark.parametrize("outcome", [*sorted(ENDED), "running", "failing", "on_hold"])
-def test_every_outcome_has_the_documents_words(sandbox: Sandbox, clock: Clock, outcome: str) -> None:
-    sandbox.workflows = [Workflow("w", outcome=outcome)]
-    number = trigger(sandbox).json["number"]
+def test_every_outcome_has_the_documents_words(sandbox: Sandbox, clock: Clock) -> None:
+    outcomes = [*sorted(ENDED), "running", "failing", "on_hold"]
+    sandbox.workflows = [Workflow("w", outcome=outcome) for outcome in outcomes]
+    trigger(sandbox)
     clock.passes(5)
-    workflow = sandbox.runs[0].workflows[0]
-    assert workflow.status == outcome
-    jobs = call(sandbox, "GET", f"/api/v2/workflow/{workflow.id}/job").json
-    schema("v2", "GET", "/workflow/{id}/job", 200).validate(jobs)
-    job = call(sandbox, "GET", f"/api/v2/project/gh/acme/shop/job/{number}").json
-    schema("v2", "GET", "/project/{project-slug}/job/{job-number}", 200).validate(job)
+    workflows = sandbox.runs[0].workflows
+    assert [workflow.status for workflow in workflows] == outcomes
+    for workflow in workflows:
+        schema("v2", OF_WORKFLOW, 200).validate(get(sandbox, f"/api/v2/workflow/{workflow.id}/job"))
+        job = get(sandbox, f"/api/v2/project/gh/acme/shop/job/{workflow.jobs[0].number}")
+        schema("v2", READS_JOB, 200).validate(job)
 
 
 MEMBERS = ("config", "checkout", "parameters", "definition_id", "branch", "tag", "revision", "x")
@@ -146,9 +132,9 @@ VALUES: list[Any] = [
 BODIES = [{}, MAIN, *VALUES, *({name: value} for name in MEMBERS for value in VALUES)]
 
 
-@pytest.mark.parametrize(("path", "route"), [(RUN, RUN_ROUTE), (PIPELINE, PIPELINE_ROUTE)])
-def test_a_trigger_accepts_exactly_the_documents_bodies(sandbox: Sandbox, path: str, route: str) -> None:
-    accepts, created = schema("v2", "POST", route), 0
+@pytest.mark.parametrize(("path", "starts"), [(RUN, STARTS), (PIPELINE, STARTS_TOO)])
+def test_a_trigger_accepts_exactly_the_documents_bodies(sandbox: Sandbox, path: str, starts: str) -> None:
+    accepts, created = schema("v2", starts), 0
     for body in BODIES if path == RUN else (body for body in BODIES if isinstance(body, dict)):
         answer = call(sandbox, "POST", path, json.dumps(body).encode())
         assert answer.status == (201 if accepts.is_valid(body) else 400), body
@@ -166,7 +152,7 @@ STRICTER: list[Any] = [
 
 def test_pipeline_run_enforces_what_the_document_only_says_in_words(sandbox: Sandbox) -> None:
     for body in STRICTER:
-        assert schema("v2", "POST", RUN_ROUTE).is_valid(body)
+        assert schema("v2", STARTS).is_valid(body)
         answer = trigger(sandbox, body)
         assert (answer.status, answer.json) == (400, {"message": "Unexpected request body provided."}), body
-        schema("v2", "POST", RUN_ROUTE, 400).validate(answer.json)
+        schema("v2", STARTS, 400).validate(answer.json)

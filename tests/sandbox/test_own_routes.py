@@ -6,31 +6,30 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sandbox.calls import MAIN, PIPELINE, RUN, SHA, Answer, Clock, call, trigger
+from sandbox.calls import MAIN, PIPELINE, RUN, SHA, SHOP, Answer, Clock, call, get, trigger
 
 from deploystep.sandbox import Pace, Sandbox, Workflow
 
-SHOP = "/pipelines/gh/acme/shop"
 JOB = {"project": "github/acme/shop", "number": 7, "parallel_runs": ["running"]}
-BUILD = {"pipeline_id": str(uuid4()), "project": "gh/acme/shop"}
+BUILD = {"pipeline_id": str(uuid4()), "project": SHOP}
 
 
 def _post(sandbox: Sandbox, name: str, body: object) -> Answer:
     return call(sandbox, "POST", f"/sandbox/{name}", body, token=None)
 
 
-def _get(sandbox: Sandbox, name: str) -> Any:
+def _told(sandbox: Sandbox, name: str) -> Any:
     return call(sandbox, "GET", f"/sandbox/{name}", token=None).json[name]
 
 
 def test_requests_and_runs(sandbox: Sandbox, clock: Clock) -> None:
     trigger(sandbox, {**MAIN, "parameters": {"sha": SHA}})
     clock.passes(60)
-    (request,), (run,) = _get(sandbox, "requests"), _get(sandbox, "runs")
+    (request,), (run,) = _told(sandbox, "requests"), _told(sandbox, "runs")
     assert (request["method"], request["status"], request["at"]) == ("POST", 201, "2026-06-16T08:02:11.000Z")
     assert request["headers"]["content-type"] == "application/json"
     assert request["body"]["parameters"] == {"sha": SHA}
-    assert (run["number"], run["project"], run["revision"], run["state"]) == (1, "gh/acme/shop", SHA, "created")
+    assert (run["number"], run["project"], run["revision"], run["state"]) == (1, SHOP, SHA, "created")
     assert [(w["name"], w["status"]) for w in run["workflows"]] == [("deploy", "success")]
     call(sandbox, "GET", f"{PIPELINE}?branch=a%2Fb&page-token=")
     call(sandbox, "POST", "/api/v2/x%2Fy", b"not json")
@@ -44,41 +43,35 @@ def test_what_it_is_told(sandbox: Sandbox) -> None:
     for body in ({"fault": "500*2"}, {"faults": ["skip", "GET /x => close"]}):
         assert _post(sandbox, "faults", body).status == 200
     assert _post(sandbox, "faults", {"faults": ["skip", "nonsense"]}).status == 400
-    assert [fault["kind"] for fault in _get(sandbox, "faults")] == ["500", "500", "skip", "close"]
+    assert [fault["kind"] for fault in _told(sandbox, "faults")] == ["500", "500", "skip", "close"]
     assert (trigger(sandbox).status, len(sandbox.faults)) == (500, 3)
     sandbox.faults.clear()
     assert _post(sandbox, "heads", {"main": SHA, "gone": ""}).json == {"main": SHA, "gone": ""}
     assert _post(sandbox, "configs", {"github/acme/shop": "version: 2.1"}).status == 200
     run = trigger(sandbox).json["id"]
     assert sandbox.runs[0].revision == SHA
-    assert call(sandbox, "GET", f"/api/v2/pipeline/{run}/config").json["source"] == "version: 2.1"
+    assert get(sandbox, f"/api/v2/pipeline/{run}/config")["source"] == "version: 2.1"
     assert trigger(sandbox, {"config": {"branch": "gone"}}).status == 400
     for more in ({}, {"parallel_runs": ["success"], "status": "success"}):
         assert _post(sandbox, "jobs", {**JOB, **more}).status == 200
-        shown = call(sandbox, "GET", "/api/v2/project/gh/acme/shop/job/7").json["status"]
-        assert shown == more.get("status", "running")
+        assert get(sandbox, f"/api/v2/project/{SHOP}/job/7")["status"] == more.get("status", "running")
 
 
 def test_builds_and_workflows(sandbox: Sandbox) -> None:
     build, workflow = str(uuid4()), str(uuid4())
-    body: dict[str, Any] = {
-        "pipeline_id": build.upper(),
-        "project": "gh/acme/shop",
-        "workflow_id": workflow,
-        "tag": "v1",
-    }
-    body |= {"jobs": {"test": "success"}, "revision": SHA, "trigger": "scheduled_pipeline"}
-    assert _post(sandbox, "builds", {**body, "created": "2026-06-16T09:00:00+02:00"}).status == 200
-    (pipeline,) = call(sandbox, "GET", PIPELINE).json["items"]
+    body = {**BUILD, "pipeline_id": build.upper(), "workflow_id": workflow, "tag": "v1", "jobs": {"test": "success"}}
+    body |= {"revision": SHA, "trigger": "scheduled_pipeline", "created": "2026-06-16T09:00:00+02:00"}
+    assert _post(sandbox, "builds", body).status == 200
+    (pipeline,) = get(sandbox, PIPELINE)["items"]
     assert (pipeline["id"], pipeline["vcs"]["tag"], pipeline["vcs"]["revision"]) == (build, "v1", SHA)
     started = (pipeline["created_at"], pipeline["trigger"]["type"])
     assert started == ("2026-06-16T07:00:00.000Z", "scheduled_pipeline")
-    jobs = call(sandbox, "GET", f"/api/v2/workflow/{workflow}/job").json["items"]
+    jobs = get(sandbox, f"/api/v2/workflow/{workflow}/job")["items"]
     assert [(job["name"], job["status"]) for job in jobs] == [("test", "success")]
-    assert _get(sandbox, "runs") == []
+    assert _told(sandbox, "runs") == []
     told = {"status": "quantum", "id": workflow}
     assert _post(sandbox, "workflows", told).json == told
-    assert call(sandbox, "GET", f"/api/v2/pipeline/{build}/workflow").json["items"][0]["status"] == "quantum"
+    assert get(sandbox, f"/api/v2/pipeline/{build}/workflow")["items"][0]["status"] == "quantum"
 
 
 def test_reset_forgets_all_but_the_settings() -> None:
@@ -92,28 +85,29 @@ def test_reset_forgets_all_but_the_settings() -> None:
         assert (again.json["number"], again.json["id"], sandbox.runs[0].revision) == (1, first, SHA)
 
 
-@pytest.mark.parametrize(
-    ("name", "body", "words"),
-    [
-        ("faults", b"{", "the body is not JSON"),
-        ("faults", {"fault": 7}, "`fault` must be a string"),
-        ("faults", {"fault": "nonsense"}, "known are"),
-        ("heads", {"main": 7}, "`main` must be a string"),
-        ("configs", {"shop": "x"}, "`shop` is not a project slug"),
-        ("jobs", {**JOB, "parallel_runs": []}, "`parallel_runs` must be a list that is not empty"),
-        ("jobs", {**JOB, "parallel_runs": [1]}, "`parallel_runs/0` must be a string"),
-        ("jobs", {"parallel_runs": ["running"]}, "`project` is required"),
-        ("jobs", {**JOB, "number": True}, "`number` must be an integer"),
-        ("jobs", {**JOB, "nodes": 4}, "`nodes` is not a known member"),
-        ("workflows", {"id": "x", "status": "success"}, "`id` must be a UUID"),
-        ("workflows", {"id": str(uuid4()), "status": "success"}, "there is no workflow"),
-        ("builds", {**BUILD, "created": "2026-06-16T08:02:11"}, "`created` must be a time with its zone"),
-        ("builds", {**BUILD, "jobs": {"a": 1}}, "`jobs/a` must be a string"),
-    ],
-)
-def test_what_cannot_be_read_is_explained(sandbox: Sandbox, name: str, body: object, words: str) -> None:
-    answer = _post(sandbox, name, body)
-    assert (answer.status, words in answer.json["message"]) == (400, True)
+#: What is told where, and how it is refused.
+WRONG: list[tuple[str, Any, str]] = [
+    ("faults", b"{", "the body is not JSON"),
+    ("faults", {"fault": 7}, "`fault` must be a string"),
+    ("faults", {"fault": "nonsense"}, "known are"),
+    ("heads", {"main": 7}, "`main` must be a string"),
+    ("configs", {"shop": "x"}, "`shop` is not a project slug"),
+    ("jobs", {**JOB, "parallel_runs": []}, "`parallel_runs` must be a list that is not empty"),
+    ("jobs", {**JOB, "parallel_runs": [1]}, "`parallel_runs/0` must be a string"),
+    ("jobs", {"parallel_runs": ["running"]}, "`project` is required"),
+    ("jobs", {**JOB, "number": True}, "`number` must be an integer"),
+    ("jobs", {**JOB, "nodes": 4}, "`nodes` is not a known member"),
+    ("workflows", {"id": "x", "status": "success"}, "`id` must be a UUID"),
+    ("workflows", {"id": str(uuid4()), "status": "success"}, "there is no workflow"),
+    ("builds", {**BUILD, "created": "2026-06-16T08:02:11"}, "`created` must be a time with its zone"),
+    ("builds", {**BUILD, "jobs": {"a": 1}}, "`jobs/a` must be a string"),
+]
+
+
+def test_what_cannot_be_read_is_explained(sandbox: Sandbox) -> None:
+    for name, body, words in WRONG:
+        answer = _post(sandbox, name, body)
+        assert (answer.status, words in answer.json["message"]) == (400, True), words
     assert call(sandbox, "GET", "/sandbox/nothing").status == 404
     assert call(sandbox, "POST", "/sandbox/runs", {}).status == 405
 
@@ -123,7 +117,7 @@ def test_what_cannot_be_read_is_explained(sandbox: Sandbox, name: str, body: obj
 
 def page(sandbox: Sandbox, path: str = f"{SHOP}/1") -> str:
     before = len(sandbox.requests)
-    answer = call(sandbox, "GET", path, token=None)
+    answer = call(sandbox, "GET", f"/pipelines/{path}", token=None)
     assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html;charset=utf-8")
     assert len(sandbox.requests) == before, "it is no request of the client"
     return answer.text
@@ -140,23 +134,20 @@ def test_a_run_has_a_page_with_all_there_is_to_know(sandbox: Sandbox, clock: Clo
     assert "PARAMETER_1: true" in text.partition("Compiled config</h2>")[2]
     sandbox.set_workflow(sandbox.runs[0].workflows[0].id, "success")
     assert "success" in page(sandbox).partition("<body>")[2], "it moves on"
-    for path in (f"{SHOP}/3", "/pipelines/gh/acme/other/1", "/pipelines/x"):
-        assert call(sandbox, "GET", path).status == 404
-
-
-def test_a_run_that_errored_says_why(sandbox: Sandbox, clock: Clock) -> None:
+    for path in (f"{SHOP}/3", "gh/acme/other/1", "x"):
+        assert call(sandbox, "GET", f"/pipelines/{path}").status == 404
     _post(sandbox, "faults", {"fault": "errored:Unexpected argument(s): <x>"})
     trigger(sandbox)
     clock.passes(1)
-    text = page(sandbox)
+    text = page(sandbox, f"{SHOP}/2")
     for part in ("Unexpected argument(s): &lt;x&gt;", "It is not compiled.", "None has started."):
         assert part in text
 
 
-@pytest.mark.parametrize("project", ["gh/acme/shop", "gh/acme/a%20b%3Fc%23d"])
+@pytest.mark.parametrize("project", [SHOP, "gh/acme/a%20b%3Fc%23d"])
 def test_list_and_run_link_to_each_other(sandbox: Sandbox, project: str) -> None:
     for _ in range(2):
-        call(sandbox, "POST", RUN.replace("gh/acme/shop", project), {})
-    assert page(sandbox, f"/pipelines/{project}").count(f'href="/pipelines/{project}/') == 2
-    assert f'href="/pipelines/{project}"' in page(sandbox, f"/pipelines/{project}/1")
-    assert "run 1" not in page(sandbox, f"/pipelines/{project}?branch=other")
+        call(sandbox, "POST", RUN.replace(SHOP, project), {})
+    assert page(sandbox, project).count(f'href="/pipelines/{project}/') == 2
+    assert f'href="/pipelines/{project}"' in page(sandbox, f"{project}/1")
+    assert "run 1" not in page(sandbox, f"{project}?branch=other")

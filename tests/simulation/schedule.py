@@ -21,23 +21,20 @@ TARGETS = {"deployer": "gh/acme/deployer", "mobile": "gh/acme/mobile"}
 #: A config that takes every parameter and uses none: its runs do not show what they were sent.
 SILENT = "version: 2.1\njobs: {deploy: {docker: [{image: cimg/base:stable}], steps: [{run: ./deploy.sh}]}}\n"
 ENDS = ("success",) * 12 + ("failed", "failed", "on_hold", "running", "failing", "canceled")
+ENDINGS = (None, ExitCode.INTERRUPTED, ExitCode.TERMINATED)
 
 
 class RuleSketch(NamedTuple):
-    """One rule. `starts` is its workflow, or with `is_job` its job; `is_named` is whether the rule says so.
-
-    With `is_keyed` it sends the deploy key, with `has_region` a variable of the environment. `target` is a target's
-    name, empty for this project.
-    """
+    """One rule. `starts` is its workflow, or with `is_job` its job; `is_named` is whether the rule says so."""
 
     name: str
     when: str
     starts: str
     is_named: bool = True
     is_job: bool = False
-    target: str = ""
-    is_keyed: bool = False
-    has_region: bool = False
+    target: str = ""  # a target's name, empty for this project
+    is_keyed: bool = False  # it sends the deploy key
+    has_region: bool = False  # it sends a variable of the environment
 
     def text(self) -> str:
         sent = [f"go: {self.starts}", f"rule: {self.name}", "sha: '${CIRCLE_SHA1}'"]
@@ -57,28 +54,27 @@ class RuleSketch(NamedTuple):
     def project(self) -> str:
         return TARGETS.get(self.target, SHOP)
 
+    @property
+    def is_known_by_name(self) -> bool:
+        return self.is_named and not self.target
+
 
 class Commit(NamedTuple):
-    """A commit; `committed` is how many seconds after its first push, by the committer's clock. None is not known."""
-
     sha: str
     parent: str | None
-    committed: float | None = 0.0
+    committed: float | None = 0.0  # seconds after its first push, by the committer's clock; None is not known
 
 
 class Push(NamedTuple):
-    """A branch or tag gets to a commit, and CircleCI builds it. `how` is who started the build.
-
-    `others` is how many builds of another branch, and of this one long ago, the lists hold too (a target's: trunk's).
-    """
+    """A branch or tag gets to a commit, and CircleCI builds it."""
 
     at: float
     ref: str
     is_tag: bool
     commit: Commit
     moves: bool = True
-    how: str = "webhook"
-    others: int = 0
+    how: str = "webhook"  # who started the build
+    others: int = 0  # builds of another branch, and of this one long ago, that lists hold too (a target's: trunk's)
 
 
 class Fuse(NamedTuple):
@@ -115,17 +111,15 @@ class Build(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """How likely things go wrong, from 0 to 1: a trigger, any other request, git, and the clock."""
+    """How likely things go wrong, from 0 to 1."""
 
     trigger: float = 0.0
-    other: float = 0.0
+    other: float = 0.0  # any other request
     git: float = 0.0
     clock: float = 0.0
 
 
 class Schedule(NamedTuple):
-    """`silent` are the projects whose runs show no key, `skips` the workflows whose first run skips its job."""
-
     seed: int
     rules: tuple[RuleSketch, ...]
     builds: tuple[Build, ...]
@@ -136,8 +130,8 @@ class Schedule(NamedTuple):
     auto_cancel: bool = False
     reruns: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     git_lag: float = 0.0
-    silent: tuple[str, ...] = ()
-    skips: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()  # projects whose runs show no key
+    skips: tuple[str, ...] = ()  # workflows whose first run skips its job
 
     @property
     def file(self) -> str:
@@ -145,13 +139,6 @@ class Schedule(NamedTuple):
         targets = [f"  {name}: {{project: {TARGETS[name]}, branch: trunk}}\n" for name in used]
         head = "version: 1\n" + "".join(["targets:\n", *targets] if used else [])
         return head + "rules:\n" + "".join(rule.text() for rule in self.rules)
-
-    def lines(self) -> list[str]:
-        lines = [*self.file.splitlines(), repr(self._replace(builds=()))]
-        for build in self.builds:
-            lines += [f"{build.pipeline}: {build.push}", *(f"    {node}" for node in build.nodes)]
-            lines += [f"    {visit}" for visit in build.visits]
-        return lines
 
 
 def with_gates(schedule: Schedule) -> Schedule:
@@ -163,7 +150,7 @@ def with_gates(schedule: Schedule) -> Schedule:
             return visit
         old, rule = visit.options, dice.choice(schedule.rules).name
         options = Options("gate", rule=rule, execute=("./deploy.sh",), dry_run=dice.random() < 0.05, nodes=old.nodes)
-        signal = dice.choice((None, ExitCode.INTERRUPTED, ExitCode.TERMINATED))
+        signal = dice.choice(ENDINGS)
         fuse = Fuse(dice.randint(0, 12), from_trigger=False, signal=signal) if dice.random() < 0.4 else None
         return visit._replace(options=options, fuse=fuse, is_ssh=dice.random() < 0.05)
 
@@ -181,8 +168,7 @@ def uuid_of(*parts: object) -> str:
 
 def draw(seed: int) -> Schedule:
     dice = random.Random(seed)  # noqa: S311 - it must be the same again
-    one_of, reruns = dice.choice, dict[str, tuple[str, ...]]()
-    rules = _rules(dice)
+    one_of, reruns, rules = dice.choice, dict[str, tuple[str, ...]](), _rules(dice)
 
     def workflow(name: str) -> Workflow:
         outcome = one_of(ENDS)
@@ -192,17 +178,16 @@ def draw(seed: int) -> Schedule:
 
     names = dict.fromkeys(rule.starts for rule in rules if not rule.is_job)
     workflows = (*map(workflow, names), Workflow("build", when={"go": "build"}))
-    pushes = ((push, one_of((0,) * 23 + (30,))) for push in _pushes(dice, seed))
-    builds = tuple(_build(dice, seed, n, push._replace(others=others)) for n, (push, others) in enumerate(pushes))
+    pushes = (push._replace(others=one_of((0,) * 23 + (30,))) for push in _pushes(dice, seed))
+    builds = tuple(_build(dice, seed, number, push) for number, push in enumerate(pushes))
     pace = Pace(
         appear=one_of((0.2, 0.2, 1.0, 3.0, 20.0, 70.0)),
         finish=one_of((2.0, 30.0, 30.0, 200.0)),
         listed=one_of((0.0,) * 6 + (1.0, 3.0, 8.0, 40.0)),
         form=one_of((0.1, 0.1, 0.1, 2.0, 30.0, 100.0)),
     )
-    trigger, other = (0.0, 0.3, 0.6, 1.0), (0.0, 0.0, 0.02, 0.1, 0.3)
-    chances = (trigger, other, (0.0, 0.0, 0.1, 1.0), (0.0, 0.0, 0.05))
-    rates = Rates() if dice.random() < 0.15 else Rates(*map(one_of, chances))
+    of_rates = (0.0, 0.3, 0.6, 1.0), (0.0, 0.0, 0.02, 0.1, 0.3), (0.0, 0.0, 0.1, 1.0), (0.0, 0.0, 0.05)
+    rates = Rates() if dice.random() < 0.15 else Rates(*map(one_of, of_rates))
     has_setup, auto_cancel = dice.random() < 0.1, dice.random() < 0.3
     git_lag = one_of((0.0, 0.0, 0.0, 2.0, 10.0, 45.0, 120.0))
     silent = tuple(p for p in (SHOP, *TARGETS.values()) if dice.random() < 0.08)
@@ -212,10 +197,8 @@ def draw(seed: int) -> Schedule:
 
 
 def _rules(dice: random.Random) -> tuple[RuleSketch, ...]:
-    one_of, names = dice.choice, ("staging", "production", "docs")
-    shares = dice.random() < 0.4
-    keyed = one_of((0.0, 0.5, 1.0))
-    found = []
+    one_of, names, found = dice.choice, ("staging", "production", "docs"), list[RuleSketch]()
+    shares, keyed = dice.random() < 0.4, one_of((0.0, 0.5, 1.0))
     for name in names[: one_of((1, 1, 2, 2, 3))]:
         when = one_of(("branch: main", "branch: main", 'branch: "**"', "tag: v*"))
         is_job = dice.random() < 0.1 and not when.startswith("tag")
@@ -240,8 +223,7 @@ def _pushes(dice: random.Random, seed: int) -> list[Push]:
         else:
             parent = None if kind < 0.35 else before or heads.get("main")
             committed = one_of((0.0, 0.0, -300.0, -260_000.0, 3000.0, None))
-            commit = Commit(sha_of(seed, number), parent.sha if parent else None, committed)
-            push = Push(at, ref, ref == "v1", commit)
+            push = Push(at, ref, ref == "v1", Commit(sha_of(seed, number), parent.sha if parent else None, committed))
         heads[ref] = push.commit
         pushes.append(push)
     return pushes
@@ -260,15 +242,13 @@ def _visit(dice: random.Random, number: int, total: int) -> Visit:
     gap = one_of((0.5, 3.0)) if is_overlapping else one_of((2.0, 10.0, 60.0, 300.0)) if number else 5.0
     gap *= dice.uniform(0.5, 1.5)
     if dice.random() < 0.25:
-        signal = one_of((None, ExitCode.INTERRUPTED, ExitCode.TERMINATED))
-        from_trigger = dice.random() < 0.6
+        signal, from_trigger = one_of(ENDINGS), dice.random() < 0.6
         fuse = Fuse(dice.randint(0, 16 if from_trigger else 40), from_trigger, signal)
     again = "it is wanted" if dice.random() < 0.05 else None
     confirm, wait = one_of((60.0,) * 5 + (45.0, 45.0, 0.0, 5.0, 20.0)), one_of((None, None, None, 20.0, 600.0))
-    cancels = dice.random() < 0.2
+    given: dict[str, Any] = {"again": again, "confirm": confirm, "wait": wait}
+    given["cancel_on_interrupt"] = dice.random() < 0.2
     clock, region = one_of((0.0, 0.0, 0.0, 3.0, -40.0, 4000.0, -90000.0)), one_of(("eu", "eu", "us"))
     node = dice.randrange(total) if dice.random() < 0.1 else 0
-    nodes, limit = one_of((("all", 1800.0),) * 6 + (("first", 1800.0), ("all", 30.0)))
-    given: dict[str, Any] = {"again": again, "confirm": confirm, "wait": wait, "cancel_on_interrupt": cancels}
-    options = Options("run", **given, nodes=nodes, nodes_timeout=limit)
-    return Visit(gap, options, is_overlapping, fuse, clock, node, region)
+    given["nodes"], given["nodes_timeout"] = one_of((("all", 1800.0),) * 6 + (("first", 1800.0), ("all", 30.0)))
+    return Visit(gap, Options("run", **given), is_overlapping, fuse, clock, node, region)

@@ -5,14 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from simulation.invariants import Excuse, Law
 from simulation.schedule import draw, with_gates
 from simulation.world import World
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 def simulated(seed: int, *, gates: bool = False) -> World:
@@ -22,40 +18,39 @@ def simulated(seed: int, *, gates: bool = False) -> World:
     return world
 
 
+def ends_of(world: World) -> list[str]:
+    return ["killed" if step.report is None else step.report.exit.label for step in world.steps]
+
+
 def story(world: World) -> str:
     """What was to happen, what happened, and what is wrong: enough to see why."""
-    lines = [f"seed {world.schedule.seed}", *world.schedule.lines(), ""]
-    lines += [f"{moment:9.2f}  {text}" for moment, text in world.notes]
-    lines += ["", "what it came to:"]
+    schedule = world.schedule
+    lines = [f"seed {schedule.seed}", *schedule.file.splitlines(), repr(schedule._replace(builds=()))]
+    for build in schedule.builds:
+        lines += [f"{build.pipeline}: {build.push}", *(f"    {each}" for each in (*build.nodes, *build.visits))]
+    lines += ["", *(f"{moment:9.2f}  {text}" for moment, text in world.notes), "", "what it came to:"]
     for run in world.sandbox.runs:
         workflows = ", ".join(f"{w.name} {w.status}" for w in run.workflows)
         lines.append(f"{run.number:9} {run.branch or run.tag} {run.revision[:7]} {dict(run.parameters)}: {workflows}")
     return "\n".join([*lines, "", *world.wrong])
 
 
-def seeds_of(text: str) -> Iterable[int]:
-    first, dots, last = text.partition("..")
-    return range(int(first), int(last)) if dots else range(int(first))
-
-
 def main(arguments: list[str]) -> int:
-    began, failed, count = time.monotonic(), [], 0
-    excused: Counter[Excuse] = Counter()
-    exits: Counter[str] = Counter()
-    for seed in seeds_of(arguments[0] if arguments else "3000"):
-        count += 1
+    first, dots, last = (arguments or ["3000"])[0].partition("..")
+    seeds = range(int(first), int(last)) if dots else range(int(first))
+    began, excused, ends, failed = time.monotonic(), Counter[Excuse](), Counter[str](), list[str]()
+    for seed in seeds:
         world = simulated(seed)
         excused += world.excused
-        exits.update(s.report.exit.label if s.report else "killed" for s in world.steps)
+        ends.update(ends_of(world))
         if world.wrong:
             failed.append(f"seed {seed}: {world.wrong[0]}; replay it with  make simulate SEEDS={seed}..{seed + 1}")
             if len(failed) == 1:
                 print(story(world))
-    print(*failed[:40], sep="\n")
     passed = time.monotonic() - began
-    rate = f"{count} schedules in {passed:.1f} s ({count / passed * 60:.0f} a minute)"
-    print(f"{rate}, {len(failed)} with something wrong")
-    print("steps that ended with: " + ", ".join(f"{n} {k}" for k, n in exits.most_common()))
+    rate = f"{len(seeds)} schedules in {passed:.1f} s ({len(seeds) / passed * 60:.0f} a minute)"
+    print(*failed[:40], f"{rate}, {len(failed)} with something wrong", sep="\n")
+    print("steps that ended with: " + ", ".join(f"{n} {k}" for k, n in ends.most_common()))
     print(*(f"{excused[excuse]:8}  {excuse.name}" for excuse in Excuse), sep="\n")
     return 1 if failed else 0
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from deploystep.sandbox import FAULTS, Fault, parse_fault
+from deploystep.sandbox import FAULTS
 
 if TYPE_CHECKING:
     from random import Random
@@ -31,9 +30,8 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 }
 #: What only a request that creates something can meet.
 OF_TRIGGERS = ("skip", "message", "errored", "no-workflow", PUSHED, "unauthorized", "ends", "lag", "setup")
-CREATING = tuple(name for name in FAULTS if "create" in name)
-OF_ANY = tuple(name for name in FAULTS if name not in ("siblings", *OF_TRIGGERS, *CREATING))
 FOR_TRIGGERS = (REFUSED, *(name for name in FAULTS if name != "siblings"), PUSHED, "close-after-create")
+OF_ANY = (name for name in FAULTS if name not in ("siblings", *OF_TRIGGERS) and "create" not in name)
 FOR_OTHERS = (REFUSED, *OF_ANY, "late-after-create", "close-after-create")
 
 
@@ -42,7 +40,3 @@ def trouble(chance: Random, *, is_trigger: bool, is_job: bool) -> str:
     name = chance.choice(names)
     argument = chance.choice(ARGUMENTS.get(name, ("",)))
     return f"{name}:{argument}" if argument else name
-
-
-def aimed(text: str, method: str, path: str) -> Fault:
-    return replace(parse_fault(text), method=method, path=path)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import heapq
 import random
+import threading
 from collections import Counter
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
 from sandbox.eventful import EventfulSandbox
 from simulation.schedule import SHOP, SILENT, Build, Commit, Push, Schedule, sha_of, uuid_of
-from simulation.step import START, Post, Step
-from simulation.timeline import Actor, Timeline
+from simulation.step import START, Post, Step, moment
 from simulation.trouble import trouble
 
 from deploystep.core.retry import Repeat
-from deploystep.core.source import SourceFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from simulation.invariants import Excuse, Law
     from simulation.schedule import RuleSketch
 
@@ -25,17 +28,81 @@ if TYPE_CHECKING:
     from deploystep.sandbox import Run
 
 
+class Actor(threading.Semaphore):
+    """A thread that acts and pauses. `turn` counts wakings, so that one that was overtaken is known."""
+
+    turn = 0
+
+
+class Timeline:
+    """Virtual time, in seconds since the beginning, and who acts when: of many actors one at a time moves.
+
+    An actor runs until it pauses; then the clock jumps to the moment at which whoever is next is due. Nothing sleeps,
+    and the same random numbers give the same order.
+    """
+
+    def __init__(self, chance: random.Random) -> None:
+        self.now = 0.0
+        self.current = Actor(0)
+        self._chance, self._count = chance, count()
+        self._queue: list[tuple[float, float, int, Actor | Callable[[], None], int]] = []
+        self._baton = threading.Semaphore(0)
+        self._broken: BaseException | None = None
+
+    def at(self, moment: float, act: Actor | Callable[[], None], turn: int = 0) -> None:
+        heapq.heappush(self._queue, (moment, self._chance.random(), next(self._count), act, turn))
+
+    def begin(self, name: str, body: Callable[[], None]) -> None:
+        actor = Actor(0)
+
+        def live() -> None:
+            actor.acquire()
+            try:
+                body()
+            except BaseException as error:  # noqa: BLE001 - it is raised where the test can see it
+                self._broken = error
+            self._baton.release()
+
+        threading.Thread(target=live, name=name, daemon=True).start()
+        self.at(self.now, actor)
+
+    def pause(self, seconds: float) -> None:
+        """The current actor lets time pass."""
+        actor = self.current
+        self.wake(actor, self.now + max(seconds, 0.0))
+        self._baton.release()
+        actor.acquire()
+
+    def wake(self, actor: Actor, moment: float) -> None:
+        """Let an actor who pauses go on at that moment, whatever was meant before."""
+        actor.turn += 1
+        self.at(moment, actor, actor.turn)
+
+    def run(self) -> None:
+        """Let everything happen. Raises what an actor raised, which none should."""
+        while self._queue and self._broken is None:
+            moment, _, _, act, turn = heapq.heappop(self._queue)
+            if isinstance(act, Actor) and turn != act.turn:
+                continue
+            self.now = max(self.now, moment)
+            if isinstance(act, Actor):
+                self.current = act
+                act.release()
+                self._baton.acquire()
+            else:
+                act()
+        if self._broken is not None:
+            raise self._broken
+
+
 class World:
     """Everything that there is, and what the judge noticed: `wrong` in words, `excused` by name."""
 
     def __init__(self, schedule: Schedule, judge: Law) -> None:
-        self.schedule = schedule
-        self.judge = judge
+        self.schedule, self.judge = schedule, judge
         self.dice = random.Random(schedule.seed + 1)  # noqa: S311 - it must be the same again
         self.time = Timeline(self.dice)
-        self.source = SourceFile(".circleci/deploy.yml", schedule.file)
-        self.steps: list[Step] = []
-        self.posts: list[Post] = []
+        self.steps, self.posts = list[Step](), list[Post]()
         self.under_way: dict[Actor, Post | None] = {}
         self.notes: list[tuple[float, str]] = []
         self.heads: dict[str, list[tuple[float, str]]] = {}
@@ -43,19 +110,10 @@ class World:
         self.pushed: dict[str, float] = {}
         self.wrong: list[str] = []
         self.excused: Counter[Excuse] = Counter()
-        self.begin = START
-        self.sandbox = EventfulSandbox(
-            token="token",
-            heads={"trunk": "0" * 39 + "1"},
-            workflows=schedule.workflows,
-            pace=schedule.pace,
-            has_setup=schedule.has_setup,
-            auto_cancel=schedule.auto_cancel,
-            reruns=schedule.reruns,
-            skips=schedule.skips,
-            on_trigger=self._created,
-            now=lambda: START + timedelta(seconds=self.time.now),
-        )
+        names = ("workflows", "pace", "has_setup", "auto_cancel", "reruns", "skips")
+        settings: dict[str, Any] = {name: getattr(schedule, name) for name in names}
+        heads, now = {"trunk": "0" * 39 + "1"}, lambda: moment(self.time.now)
+        self.sandbox = EventfulSandbox(token="token", heads=heads, on_trigger=self._created, now=now, **settings)
         for project in schedule.silent:
             self.sandbox.set_config(project, SILENT)
 
@@ -87,50 +145,44 @@ class World:
                 name = uuid_of(self.schedule.seed, project, number, self.time.now)
                 branch = here if project == SHOP else "trunk"
                 self.sandbox.add_build(name, project, branch=branch, revision="1" * 40, created=created)
-        self._visit(build, 0, self.time.now)
+        self._visit(build, 0)
 
     def push_another(self, push: Push) -> None:
         """Somebody moves the branch or tag on, to a commit whose build does not deploy."""
         seed, now = self.schedule.seed, self.time.now
         commit = Commit(sha_of(seed, "pushed", now), self.heads[push.ref][-1][1])
-        build = Build(Push(now, push.ref, push.is_tag, commit), uuid_of(seed, "pipeline", now), (), ())
-        self._push(build)
-        self._run_build(build)
+        self._push(Build(Push(now, push.ref, push.is_tag, commit), uuid_of(seed, "pipeline", now), (), ()))
 
-    def _visit(self, build: Build, index: int, since: float) -> None:
-        if index < len(build.visits):
-            self._run_build(build)
-            self.time.at(since + build.visits[index].gap, partial(self._begin, build, index))
-
-    def _run_build(self, build: Build) -> None:
+    def _visit(self, build: Build, index: int) -> None:
+        """Let the build go on, to the step where that is in it."""
         push = build.push
         branch, tag = (None, push.ref) if push.is_tag else (push.ref, None)
         self.sandbox.add_build(build.pipeline, SHOP, revision=push.commit.sha, trigger=push.how, branch=branch, tag=tag)
+        for visit in build.visits[index : index + 1]:
+            self.time.at(self.time.now + visit.gap, partial(self._begin, build, index))
 
     def _begin(self, build: Build, index: int) -> None:
-        step = Step(
-            self, build, build.visits[index], len(self.steps) + 1, self.sandbox.next_job(SHOP), began=self.time.now
-        )
-        nodes, now = build.nodes, self.sandbox.now()
-        if nodes:
-            self.sandbox.set_job(SHOP, step.job, parallel_runs=("running",) * (len(nodes) + 1))
-            ends = {index: (now + timedelta(seconds=n.after), n.status) for index, n in enumerate(nodes, start=1)}
+        step = Step(self, build, index, len(self.steps) + 1, self.sandbox.next_job(SHOP))
+        if build.nodes:
+            self.sandbox.set_job(SHOP, step.job, parallel_runs=("running",) * (len(build.nodes) + 1))
+            now, nodes = self.sandbox.now(), enumerate(build.nodes, start=1)
+            ends = {number: (now + timedelta(seconds=node.after), node.status) for number, node in nodes}
             self.sandbox.ends[SHOP, step.job] = ends
         self.steps.append(step)
         self.note(f"{step.name} begins")
-        self.time.begin(self.time.now, step.name, step.live_through)
-        following = index + 1
-        if following < len(build.visits) and build.visits[following].is_overlapping:
-            self._visit(build, following, self.time.now)
+        self.time.begin(step.name, step.live_through)
+        self._visit_after(step, is_overlapping=True)
 
     def ended(self, step: Step) -> None:
         step.ended = self.time.now
         self.note(f"{step.name} ends: {'killed' if step.report is None else f'exit {int(step.report.exit)}'}")
-        visits = step.build.visits
-        following = next(i for i, v in enumerate(visits) if v is step.visit) + 1
-        if following < len(visits) and not visits[following].is_overlapping:
-            self._visit(step.build, following, self.time.now)
-        self.judge.ended(self, step)
+        self._visit_after(step, is_overlapping=False)
+        self.judge.ended(step)
+
+    def _visit_after(self, step: Step, *, is_overlapping: bool) -> None:
+        following = step.build.visits[step.index + 1 :]
+        if following and following[0].is_overlapping is is_overlapping:
+            self._visit(step.build, step.index + 1)
 
     def trouble(self, request: Request) -> str | None:
         is_trigger = request.repeat is Repeat.ONLY_IF_NOT_RECEIVED
@@ -144,17 +196,13 @@ class World:
         self.note(f"CircleCI creates run {run.number} of {run.revision[:7]} {run.parameters}")
         if post is not None:
             post.run, post.created_at = run.id, self.time.now
-            self.judge.created(self, post)
+            self.judge.created(post)
 
     # What is so
 
-    def stored(self, run: str | None) -> Run:
-        """A run as it will end."""
-        return self.sandbox.kept[run or ""]
-
-    def shown(self, run: str | None) -> Run:
-        """A run as it is now."""
-        return self.stored(run).at(self.sandbox.now())
+    def shows_key(self, rule: RuleSketch) -> bool:
+        """Whether its runs show the deploy key that they were sent."""
+        return rule.is_keyed and not rule.is_job and rule.project not in self.schedule.silent
 
     def rule(self, name: str) -> RuleSketch:
         return next(rule for rule in self.schedule.rules if rule.name == name)
