@@ -60,6 +60,15 @@ class Repo:
         self.git("commit", "--quiet", "--allow-empty", "-m", message, environ={**dates, **environ})
         return self.head
 
+    def grow(self, count: int) -> str:
+        """So many commits on main at once, which change nothing."""
+        start = 1_700_000_060 + self._seconds
+        self._seconds += count
+        commits = [f"commit refs/heads/main\ncommitter R <r@x> {start + n} +0000\ndata 0\n" for n in range(count)]
+        commits[0] += "from refs/heads/main^0\n"
+        self.raw("fast-import", "--quiet", text="".join(commits).encode())
+        return self.at("main")
+
     @property
     def head(self) -> str:
         return self.git("rev-parse", "HEAD")
@@ -97,13 +106,18 @@ class Repo:
     def read(self, folder: str = ".", **environ: str) -> GitRepository:
         return GitRepository(self.folder / folder, {**self.environ, **environ})
 
+    def program(self, name: str, body: str) -> Path:
+        """A program of this name, in shell, beside the repository."""
+        made = self.folder.parent / "bin" / name
+        made.parent.mkdir()
+        made.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+        made.chmod(0o755)
+        return made
+
     def wrapped(self, line: str) -> str:
         """A PATH on which git runs one line of shell first."""
-        script = self.folder.parent / "bin" / "git"
-        script.parent.mkdir()
-        script.write_text(f'#!/bin/sh\n{line}\nexec {GIT} "$@"\n', encoding="utf-8")
-        script.chmod(0o755)
-        return f"{script.parent}:{os.environ['PATH']}"
+        program = self.program("git", f'{line}\nexec {GIT} "$@"')
+        return f"{program.parent}:{os.environ['PATH']}"
 
 
 def new(folder: Path, *options: str) -> Repo:
