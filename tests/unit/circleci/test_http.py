@@ -68,12 +68,10 @@ def test_times_by_the_servers_clock() -> None:
         ({"error": {"title": "Bad", "detail": "no such branch"}}, "Bad: no such branch"),
         ({"error": "Bad"}, "Bad"),
         ({"message": 7}, ""),
-        ({"message": ["x"]}, ""),
         ({"message": "word " * 200}, ("word " * 100)[:-1]),
         ({"message": "x" * 500}, "x" * 500),
         ({"message": "echo: " + "x" * 500}, "echo:"),
         (b"<html>", ""),
-        ([], ""),
     ],
 )
 def test_circlecis_words(body: Any, words: str) -> None:
