@@ -38,13 +38,11 @@ class Repo:
         self.environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"}
         self._seconds = 60 * commits
 
-    def git(self, *arguments: str, environ: Mapping[str, str] | None = None) -> str:
-        return self.raw(*arguments, environ=environ).decode().strip()
-
-    def raw(self, *arguments: str, text: bytes | None = None, environ: Mapping[str, str] | None = None) -> bytes:
+    def git(self, *arguments: str, text: bytes | None = None, environ: Mapping[str, str] | None = None) -> str:
         used = {**self.environ, **IDENTITY, **(environ or {})}
         command = [GIT, *arguments]
-        return subprocess.run(command, cwd=self.folder, env=used, input=text, check=True, capture_output=True).stdout
+        done = subprocess.run(command, cwd=self.folder, env=used, input=text, check=True, capture_output=True)
+        return done.stdout.decode().strip()
 
     def commit(self, *paths: str, message: str = "x", text: str = "", **environ: str) -> str:
         """Change these files and commit them, a minute after the last commit; without any, what is staged."""
@@ -66,7 +64,7 @@ class Repo:
         self._seconds += count
         commits = [f"commit refs/heads/main\ncommitter R <r@x> {start + n} +0000\ndata 0\n" for n in range(count)]
         commits[0] += "from refs/heads/main^0\n"
-        self.raw("fast-import", "--quiet", text="".join(commits).encode())
+        self.git("fast-import", "--quiet", text="".join(commits).encode())
         return self.at("main")
 
     @property
@@ -114,10 +112,10 @@ class Repo:
         made.chmod(0o755)
         return made
 
-    def wrapped(self, line: str) -> str:
-        """A PATH on which git runs one line of shell first."""
+    def wrap_git(self, line: str) -> None:
+        """From now on git runs one line of shell first."""
         program = self.program("git", f'{line}\nexec {GIT} "$@"')
-        return f"{program.parent}:{os.environ['PATH']}"
+        self.environ["PATH"] = f"{program.parent}:{os.environ['PATH']}"
 
 
 def new(folder: Path, *options: str) -> Repo:

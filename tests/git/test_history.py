@@ -36,35 +36,25 @@ DIVERGE = "on topic; commit one; commit two; on main; commit meanwhile;"
 TOPIC = f"{DIVERGE} clone --branch=topic;"
 
 
-def reader(repo: Repo, revision: str, folder: str = ".", **environ: str) -> GitHistory:
-    return GitHistory(repo.read(folder, **environ), revision, "main")
-
-
-def beside_remote(
-    repo: Repo, revision: str, said: list[str], *, fetches: bool = False, named: bool = True, **environ: str
+def history(
+    repo: Repo, at: str, said: list[str] | None = None, *, fetches: bool = False, named: bool = True
 ) -> GitHistory:
-    """As `run` asks: what the clone has is compared with where the remote has it now."""
-    names, of = ("main", "live", "deployed"), {**repo.environ, **environ}
-    current = GitRemote(repo.folder, of, names, said.append, fetches=fetches)
-    return GitHistory(repo.read(**environ), revision, "main" if named else None, current)
+    """Of the clone alone; with `said` as `run` asks: it is compared with where the remote has it now."""
+    names, current = ("main", "live", "deployed"), None
+    if said is not None:
+        current = GitRemote(repo.folder, repo.environ, names, said.append, fetches=fetches)
+    return GitHistory(repo.read(), at, "main" if named else None, current)
 
 
-def ask(repo: Repo, question: Question, ref: str = "HEAD", **environ: str) -> Any:
+def ask(repo: Repo, question: Question, ref: str = "HEAD") -> Any:
     """The answer, files sorted; where there is none, the reason and the cure."""
-    revision = ref if ref == ABSENT else repo.at(ref)
-    return plain(reader(repo, revision, **environ).answer(question))
+    return plain(history(repo, ref if ref == ABSENT else repo.at(ref)).answer(question))
 
 
 def plain(found: Answered) -> Any:
     if isinstance(found, Unavailable):
         return f"{found.code}: {found.reason}", found.cure
     return sorted(found.value) if isinstance(found.value, tuple) else found
-
-
-def cure(repo: Repo, cure: str) -> None:
-    """Do what the cure says: the first git command in it."""
-    command = re.findall(r"(?:^|  )git (.*?)(?:  |$)", cure)[0]
-    repo.git(*command.split())
 
 
 @pytest.mark.parametrize("question", [PREVIOUS, FIRST_DEPLOY])
@@ -145,7 +135,8 @@ def test_a_root_commit_whose_objects_have_other_names(tmp_path: Path, question: 
          (f"{CANNOT}: WHOLE is not in this clone", NOT_HERE)),
         ("tag live; commit third; clone --depth=1", DEPLOYED, "HEAD", SHALLOW),
         ("tag live; commit third; clone --depth=2", DEPLOYED, "HEAD", "third"),
-        ("", UNASKED, "HEAD", (f"{CANNOT} since the last deploy without asking CircleCI", "state them:  --changed FILE")),
+        ("", UNASKED, "HEAD",
+         (f"{CANNOT} since the last deploy without asking CircleCI", "state them:  --changed FILE")),
     ],
 )  # fmt: skip
 def test_what_is_asked(repo: Repo, script: str, question: Question, ref: str, expected: Any) -> None:
@@ -183,18 +174,20 @@ def test_names_come_as_they_are(repo: Repo) -> None:
 
 def test_what_the_machine_has_configured_changes_nothing(repo: Repo) -> None:
     repo.commit("src/ü", "top", message="Über")
+    (repo.folder / ".mailmap").write_text("Eve <eve@acme.dev> <anna@acme.dev>\n", encoding="utf-8")
+    answers: dict[Question, Known[Any]] = {
+        PREVIOUS: Known(("src/ü", "top")),
+        MessageOf(): Known("Über"),
+        AuthorOf(): Known("anna@acme.dev"),
+    }
     for setting in (
         *("diff.relative true", "diff.noprefix true", "diff.external false", "diff.orderFile nowhere"),
         *("core.quotePath true", "color.ui always", "log.showSignature true", "log.follow true", "core.pager false"),
         *("format.pretty fuller", "i18n.logOutputEncoding UTF-16", "log.mailmap true"),
     ):
         repo.play(f"config {setting}")
-        history = reader(repo, repo.head, folder="src")
-        assert [history.answer(question) for question in (PREVIOUS, MessageOf(), AuthorOf())] == [
-            Known(("src/ü", "top")),
-            Known("Über"),
-            Known("anna@acme.dev"),
-        ]
+        of_folder = GitHistory(repo.read("src"), repo.head, "main")
+        assert {question: of_folder.answer(question) for question in answers} == answers, setting
 
 
 @pytest.mark.parametrize("ref", ["nowhere", "-h", "--all", "a b", "", "x..y", "HEAD:README.md"])
@@ -203,33 +196,57 @@ def test_a_ref_that_is_not_there(repo: Repo, ref: str) -> None:
     assert ask(repo, ChangedSince(ref=ref)) == (f"{CANNOT}: there is no ref '{ref}' in this clone", first)
 
 
-# what is missing
+# what is missing, or has moved since the checkout
+
+#: What happens to the remote while a build runs.
+EVENTS = {
+    "nothing": "",
+    "grew": "commit later",
+    "merged": "merge topic",
+    "rewritten": "reset -q --hard root; commit other",
+    "removed": "on topic; branch -D main",
+    "deployed": "tag --force live topic~1; branch --force deployed topic~1",  # a tag and a branch that deploys move
+}
+MAIN, ORIGIN_MAIN = ChangedSince(ref="main"), ChangedSince(ref="origin/main")
+ONE = f"{TOPIC[:-1]} --single-branch"
+ONE_UNTAGGED = "commit a; clone --single-branch --no-tags"
+#: Why there is no answer, and what to fetch.
+NO_MAIN = "origin/main is not fetched", "origin main:refs/remotes/origin/main"
+NO_LIVE = "there is no ref 'live' in this clone", "origin live:refs/remotes/origin/live"
+IN_PART = "this is a shallow clone", "--unshallow"
+MOVED = (
+    "origin/main is at BEFORE in this clone, and at NOW in the remote",
+    "origin +refs/heads/main:refs/remotes/origin/main",
+)
+MOVED_TAG = "tag live is at BEFORE in this clone, and at NOW in the remote", "origin +refs/tags/live:refs/tags/live"
 
 
 @pytest.mark.parametrize(
-    ("script", "question", "expected"),
+    ("script", "event", "question", "trouble"),
     [
-        (f"{DIVERGE} clone --branch=topic --single-branch", ON_MAIN, NO),
-        (f"{DIVERGE} clone --branch=topic --single-branch", MERGE_BASE, ["one", "two"]),
-        ("tag live; commit a; clone --single-branch --no-tags", LIVE, ["a"]),
-        ("branch live; commit a; clone --single-branch --no-tags", LIVE, ["a"]),
-        ("commit a; clone --depth=1", PREVIOUS, ["a"]),
+        (ONE, "nothing", ON_MAIN, NO_MAIN),
+        (ONE, "nothing", MERGE_BASE, NO_MAIN),
+        (f"tag live; {ONE_UNTAGGED}", "nothing", LIVE, NO_LIVE),
+        (f"branch live; {ONE_UNTAGGED}", "nothing", LIVE, NO_LIVE),
+        ("commit a; clone --depth=1", "nothing", PREVIOUS, IN_PART),
         ("on x; commit a; on main; commit b; merge x; clone --depth=1; fetch -q --depth=1 origin x:x; checkout -q x",
-         ON_MAIN, YES),
+         "nothing", ON_MAIN, IN_PART),
+        *((TOPIC, "grew", question, MOVED) for question in (ON_MAIN, MERGE_BASE, MAIN, ORIGIN_MAIN)),
+        (TOPIC, "rewritten", MERGE_BASE, MOVED),
+        (f"tag -am x live; branch deployed; {TOPIC}", "deployed", LIVE, MOVED_TAG),
     ],
 )  # fmt: skip
-def test_a_cure_cures(repo: Repo, script: str, question: Question, expected: object) -> None:
-    clone = repo.play(script)
-    found = ask(clone, question)
-    assert isinstance(found, tuple), found
-    name = "main" if question in (ON_MAIN, MERGE_BASE) else "live"
-    unfetched = f"run  git fetch origin {name}:refs/remotes/origin/{name}  first"
-    assert found[1] in ((SHALLOW[1],) if "depth" in script else (unfetched,))
-    assert found[0].endswith(
-        (": this is a shallow clone", ": origin/main is not fetched", "no ref 'live' in this clone")
-    )
-    cure(clone, found[1])
-    assert ask(clone, question) == expected
+def test_a_cure_cures(repo: Repo, script: str, event: str, question: Question, trouble: tuple[str, str]) -> None:
+    clone, ref, (why, fetch) = repo.play(f"tag root HEAD~1; {script}"), "live" if question == LIVE else "main", trouble
+    before = repo.at(ref)
+    repo.play(EVENTS[event])
+    found = plain(history(clone, clone.head, []).answer(question))
+    assert isinstance(found, tuple)
+    assert found[0].endswith(": " + why.replace("BEFORE", before[:7]).replace("NOW", repo.at(ref)[:7]))
+    assert found[1] in (SHALLOW[1], f"run  git fetch {fetch}  first, or give --fetch")
+    clone.git("fetch", *fetch.split())
+    truth = ask(repo.clone(name="today"), question, clone.head)
+    assert plain(history(clone, clone.head, []).answer(question)) == truth
 
 
 def test_a_blobless_clone_is_exact(repo: Repo) -> None:
@@ -256,71 +273,53 @@ def test_a_blobless_clone_is_exact(repo: Repo) -> None:
 )
 def test_what_keeps_git_from_answering(repo: Repo, tmp_path: Path, trouble: str, words: str, next_step: str) -> None:
     repo.git("tag", "live")
-    here = Repo(tmp_path) if trouble == "repository" else repo.play("clone")
-    environ = {"GIT_CEILING_DIRECTORIES": str(tmp_path)}
+    here = Repo(tmp_path) if trouble == "repository" else repo.clone()
     if trouble == "git":
-        environ["PATH"] = str(tmp_path)
+        here.environ["PATH"] = str(tmp_path)
     elif trouble == "trust":
-        environ["PATH"] = here.wrapped("GIT_TEST_ASSUME_DIFFERENT_OWNER=1; export GIT_TEST_ASSUME_DIFFERENT_OWNER")
+        here.wrap_git("GIT_TEST_ASSUME_DIFFERENT_OWNER=1; export GIT_TEST_ASSUME_DIFFERENT_OWNER")
     for question in EVERY:
-        found = ask(here, question, ABSENT, **environ)
+        found = ask(here, question, ABSENT)
         assert isinstance(found, tuple)
         assert words in found[0]
         assert ("shallow" in found[0], found[1]) == (False, next_step)
-    assert reader(here, ABSENT, **environ).committed_at() is None
+    assert history(here, ABSENT).committed_at() is None
 
 
 # the commit itself
-
-
-def test_the_author_is_who_wrote_it_and_not_who_committed(repo: Repo) -> None:
-    (repo.folder / ".mailmap").write_text("Eve <eve@acme.dev> <anna@acme.dev>\n", encoding="utf-8")
-    repo.git("config", "log.mailmap", "true")
-    assert ask(repo, AuthorOf()) == Known("anna@acme.dev")
-    repo.commit(GIT_AUTHOR_EMAIL="")
-    assert ask(repo, AuthorOf()) == Known("")
-
 
 WHOLE_MESSAGE = "Ship it\n\nBody with [skip deploy] and ü\n\nCo-authored-by: Eve <eve@x>"
 
 
 @pytest.mark.parametrize(
-    ("text", "options", "message"),
+    ("text", "encoding", "message"),
     [
-        (WHOLE_MESSAGE.encode(), [], WHOLE_MESSAGE),
-        (b"", ["--allow-empty-message"], ""),
-        (b"Gr\xfc\xdfe", ["latin"], "Grüße"),
-        (b"caf\xe9 [ship]", [], "café [ship]"),  # git takes what is no UTF-8 for Latin-1
+        (WHOLE_MESSAGE.encode(), "UTF-8", WHOLE_MESSAGE),
+        (b"", "UTF-8", ""),
+        (b"Gr\xfc\xdfe", "ISO-8859-1", "Grüße"),
+        (b"caf\xe9 [ship]", "UTF-8", "café [ship]"),  # git takes what is no UTF-8 for Latin-1
     ],
 )
-def test_the_whole_message_in_whatever_encoding(repo: Repo, text: bytes, options: list[str], message: str) -> None:
-    encoding = ["-c", "i18n.commitEncoding=ISO-8859-1"] if options == ["latin"] else []
-    repo.raw(*encoding, "commit", "--quiet", "--allow-empty", "-F", "-", *(options if not encoding else []), text=text)
-    assert (b"\nencoding ISO-8859-1\n" in repo.raw("cat-file", "-p", "HEAD")) is bool(encoding)
+def test_the_whole_message_in_whatever_encoding(repo: Repo, text: bytes, encoding: str, message: str) -> None:
+    options = ("--quiet", "--allow-empty", "--allow-empty-message", "-F", "-")
+    repo.git("-c", f"i18n.commitEncoding={encoding}", "commit", *options, text=text)
     repo.git("notes", "add", "-m", "a note is not the message")
     found = ask(repo, MessageOf())
     assert isinstance(found, Known)
     assert str(found.value).rstrip("\n") == message
 
 
-def test_when_a_commit_was_made(repo: Repo) -> None:
+def test_when_a_commit_was_made_and_by_nobody(repo: Repo) -> None:
     """By the committer's clock: a rebased commit keeps the author's date of years ago."""
-    repo.commit(GIT_AUTHOR_DATE="1000000000 +0000", GIT_COMMITTER_DATE="1750000000 +0530")
-    made = reader(repo, repo.head).committed_at()
+    repo.commit(GIT_AUTHOR_EMAIL="", GIT_AUTHOR_DATE="1000000000 +0000", GIT_COMMITTER_DATE="1750000000 +0530")
+    made = history(repo, repo.head).committed_at()
     assert made is not None
     assert (made.timestamp(), made.utcoffset()) == (1_750_000_000, timedelta(hours=5, minutes=30))
+    assert ask(repo, AuthorOf()) == Known("")
 
 
 # clones that are older than what they are asked about
 
-EVENTS = {
-    "nothing": "",
-    "grew": "commit later",
-    "merged": "merge topic",
-    "rewritten": "reset -q --hard root; commit other",
-    "removed": "on topic; branch -D main",
-    "deployed": "tag --force live topic~1; branch --force deployed topic~1",  # a tag and a branch that deploys move
-}
 CLONES = {
     "full": (),
     "blobless": ("--filter=blob:none",),
@@ -331,7 +330,6 @@ CLONES = {
     "single-without-tags": ("--single-branch", "--no-tags"),
 }
 WHOLE = ("full", "blobless")
-MAIN, ORIGIN_MAIN = ChangedSince(ref="main"), ChangedSince(ref="origin/main")
 STALE_QUESTIONS = (ON_MAIN, MERGE_BASE, LIVE, ChangedSince(ref="deployed"), MAIN, ORIGIN_MAIN)
 
 
@@ -346,9 +344,9 @@ def test_an_answer_is_that_of_the_remote_now_or_there_is_none(repo: Repo, event:
     truths = {(at, question): ask(today, question, at) for at in (today.head, base) for question in STALE_QUESTIONS}
     for kind, fetches, revision in product(CLONES, (False, True), (today.head, base)):
         said: list[str] = []
-        history = beside_remote(clones[kind], revision, said, fetches=fetches)
+        of_clone = history(clones[kind], revision, said, fetches=fetches)
         for question in STALE_QUESTIONS:
-            found, truth = plain(history.answer(question)), truths[revision, question]
+            found, truth = plain(of_clone.answer(question)), truths[revision, question]
             if isinstance(found, tuple):
                 may_be_unknown = EVENTS[event] and not fetches
                 assert may_be_unknown or kind not in WHOLE or isinstance(truth, tuple), (kind, question, found)
@@ -358,83 +356,50 @@ def test_an_answer_is_that_of_the_remote_now_or_there_is_none(repo: Repo, event:
         assert fetches or not said
 
 
-@pytest.mark.parametrize(
-    ("event", "question"),
-    [
-        *(("grew", question) for question in (ON_MAIN, MERGE_BASE, MAIN, ORIGIN_MAIN)),
-        ("rewritten", MERGE_BASE),
-        ("deployed", LIVE),
-    ],
-)
-def test_what_has_moved_since_the_checkout_comes_with_a_cure(repo: Repo, event: str, question: Question) -> None:
-    clone = repo.play(f"tag root HEAD~1; tag -am x live; {TOPIC}")
-    ref = "live" if question == LIVE else "origin/main"
-    old = clone.at(ref)[:7]
-    repo.play(EVENTS[event])
-    found = plain(beside_remote(clone, clone.head, []).answer(question))
-    assert isinstance(found, tuple)
-    now = repo.at("live" if question == LIVE else "main")[:7]
-    shown = "tag live" if question == LIVE else ref
-    assert found[0].endswith(f": {shown} is at {old} in this clone, and at {now} in the remote")
-    spec = "refs/tags/live:refs/tags/live" if question == LIVE else "refs/heads/main:refs/remotes/origin/main"
-    assert found[1] == f"run  git fetch origin +{spec}  first, or give --fetch"
-    cure(clone, found[1])
-    assert not isinstance(plain(beside_remote(clone, clone.head, []).answer(question)), tuple)
-
-
 def test_that_main_went_on_is_ordinary_and_stays_quiet(repo: Repo) -> None:
     """A push while a tag is built."""
-    clone = repo.play("clone")
+    clone = repo.clone()
     repo.commit()
-    assert beside_remote(clone, clone.head, []).answer(ON_MAIN) == YES
+    assert history(clone, clone.head, []).answer(ON_MAIN) == YES
     assert clone.at("origin/main") == clone.head
 
 
 def test_the_remote_is_asked_once_and_where_it_cannot_be_read_the_clone_is_believed(repo: Repo, tmp_path: Path) -> None:
     clone, log, said = repo.play(f"tag live; {TOPIC}"), tmp_path / "log", list[str]()
-    path = clone.wrapped(f'echo "$1" >> {log}')
-    history = beside_remote(clone, clone.head, said, PATH=path)
-    assert all(isinstance(history.answer(question), Known) for question in STALE_QUESTIONS[:3])
+    clone.wrap_git(f'echo "$1" >> {log}')
+    of_clone = history(clone, clone.head, said)
+    assert all(isinstance(of_clone.answer(question), Known) for question in STALE_QUESTIONS[:3])
     assert (log.read_text(encoding="utf-8").split().count("ls-remote"), said) == (1, [])
     repo.folder.rename(repo.folder.with_name("gone"))
-    history = beside_remote(clone, clone.head, said)
-    assert [history.answer(question) for question in (ON_MAIN, MERGE_BASE)] == [NO, Known(("one", "two"))]
+    of_clone = history(clone, clone.head, said)
+    assert [of_clone.answer(question) for question in (ON_MAIN, MERGE_BASE)] == [NO, Known(("one", "two"))]
     (line,) = said
     assert line.startswith("where origin's branches are now could not be read (git says: ")
     assert line.endswith("): the clone is believed")
 
 
-# the default branch
-
-
-@pytest.mark.parametrize("leftover", ["", "branch main master~2;"])
-def test_without_a_key_the_default_branch_is_that_of_the_clone(repo: Repo, leftover: str) -> None:
-    """A `main` that was left over does not judge."""
-    script = (
-        f"branch -m master; commit meanwhile; {leftover} checkout -qb topic master~1; commit one; checkout -q master;"
-    )
-    clone = repo.play(f"{script} clone --branch=topic")
-    history = beside_remote(clone, clone.head, [], named=False)
-    assert (history.default_branch, history.answer(MERGE_BASE)) == ("master", Known(("one",)))
+MASTER = "branch -m master; commit meanwhile; checkout -qb topic master~1; commit one; checkout -q master;"
 
 
 @pytest.mark.parametrize(
-    ("in_clone", "later", "why", "cure_"),
+    ("script", "later", "expected"),
     [
-        ("remote set-head origin --delete", "",
-         "U108: cannot tell which files changed: the rule file names no default branch, and the clone has no origin/HEAD",
-         "write  default_branch: NAME  in the rule file"),
-        ("", "checkout -qb trunk",
-         f"{CANNOT}: the default branch is trunk, and origin/HEAD of this clone says main",
-         "write  default_branch: trunk  in the rule file"),
+        (f"{MASTER} clone --branch=topic", "", ["one"]),
+        (f"{MASTER} branch main master~2; clone --branch=topic", "", ["one"]),  # what was left over does not judge
+        (f"{TOPIC} remote set-head origin --delete", "",
+         (f"{CANNOT.replace('101', '108')}: the rule file names no default branch, and the clone has no origin/HEAD",
+          "write  default_branch: NAME  in the rule file")),
+        (TOPIC, "checkout -qb trunk",
+         (f"{CANNOT}: the default branch is trunk, and origin/HEAD of this clone says main",
+          "write  default_branch: trunk  in the rule file")),
     ],
 )  # fmt: skip
-def test_where_the_clone_does_not_tell_the_key_is_asked_for(
-    repo: Repo, in_clone: str, later: str, why: str, cure_: str
+def test_without_a_key_the_default_branch_is_that_of_the_clone(
+    repo: Repo, script: str, later: str, expected: object
 ) -> None:
-    clone = repo.play(f"{TOPIC} {in_clone}")
+    clone = repo.play(script)
     repo.play(later)
-    history = beside_remote(clone, clone.head, [], named=False)
-    assert plain(history.answer(MERGE_BASE)) == (why, cure_)
-    assert history.answer(ON_MAIN) == NO
-    assert isinstance(beside_remote(clone, clone.head, []).answer(MERGE_BASE), Known)
+    assert plain(history(clone, clone.head, [], named=False).answer(MERGE_BASE)) == expected
+    if isinstance(expected, tuple):
+        assert history(clone, clone.head, [], named=False).answer(ON_MAIN) == NO
+        assert isinstance(history(clone, clone.head, []).answer(MERGE_BASE), Known)

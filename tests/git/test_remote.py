@@ -94,7 +94,7 @@ def test_no_repository_and_no_git(repo: Repo, tmp_path: Path) -> None:
 def test_the_callers_way_to_the_remote_is_taken(repo: Repo, name: str) -> None:
     """CircleCI's checkout step can set it."""
     clone, ours = repo.clone(), repo.head
-    remote = remote_of(clone, **{name: by_ssh(clone, f'exec git-upload-pack "{repo.folder}"')})
+    remote = remote_of(clone, 10.0, **{name: by_ssh(clone, f'exec git-upload-pack "{repo.folder}"')})
     head = repo.commit("file")
     assert remote.head(MAIN) == Head(head)
     assert remote.contains(head, ours)

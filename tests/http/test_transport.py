@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-TOKEN = "a-token-of-some-length"
+TOKEN, ELSEWHERE = "a-token-of-some-length", "https://circleci.example"
 OK = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 CHUNKED = b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n"
 CREATED = Response(201, {"content-type": "application/json", "content-length": "2"}, b"{}")
@@ -42,23 +42,22 @@ TRIGGER = trigger_request(spec(parameters={"sha": SHA, "dry": False, "n": 3}), S
 class Server:
     """Accepts connections and lets `behave` do with each what it likes; `received` holds what was sent."""
 
-    def __init__(self, behave: Callable[[socket.socket], None], wrap: Any = None) -> None:
-        self._behave, self._wrap = behave, wrap or (lambda plain: plain)
+    def __init__(self, behave: Callable[[socket.socket], None], wrap: Any) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
         self.received: list[bytes] = []
-        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread = threading.Thread(target=self._serve, args=(behave, wrap), daemon=True)
         self._thread.start()
 
-    def _serve(self) -> None:
+    def _serve(self, behave: Callable[[socket.socket], None], wrap: Any) -> None:
         while True:
             try:
                 plain, _ = self._socket.accept()
             except OSError:
                 return
-            with contextlib.suppress(OSError), plain, self._wrap(plain) as connection:
+            with contextlib.suppress(OSError), plain, wrap(plain) as connection:
                 self.received.append(_request(connection))
-                self._behave(connection)
+                behave(connection)
 
     def stop(self) -> None:
         with contextlib.suppress(OSError):
@@ -81,15 +80,14 @@ def _request(connection: socket.socket) -> bytes:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Server]]:
-    started: list[Server] = []
+    with contextlib.ExitStack() as stack:
 
-    def start(behave: Callable[[socket.socket], None], wrap: Any = None) -> Server:
-        started.append(Server(behave, wrap))
-        return started[-1]
+        def start(behave: Callable[[socket.socket], None], wrap: Any = lambda plain: plain) -> Server:
+            server = Server(behave, wrap)
+            stack.callback(server.stop)
+            return server
 
-    yield start
-    for server in started:
-        server.stop()
+        yield start
 
 
 def send(host: str, request: Request = TRIGGER) -> Response | Failure:
@@ -236,14 +234,8 @@ def test_lost_after_sending_is_unknown(serve: Any, behave: Callable[[socket.sock
     assert len(server.received) == 1, "it was sent once and never again"
 
 
-def silent(connection: socket.socket) -> None:
-    """Until the client leaves."""
-    connection.settimeout(20)
-    connection.recv(1)
-
-
 def drips(*pieces: bytes, again: bytes) -> Callable[[socket.socket], None]:
-    """Pieces, of which the last comes again and again, each in time."""
+    """Pieces, of which the last comes again and again, each in time; then nothing, until the client leaves."""
 
     def behave(connection: socket.socket) -> None:
         for piece in pieces:
@@ -251,16 +243,15 @@ def drips(*pieces: bytes, again: bytes) -> Callable[[socket.socket], None]:
         for _ in range(60 if again else 0):
             connection.sendall(again)
             time.sleep(0.02)
-        silent(connection)
+        connection.settimeout(20)
+        connection.recv(1)
 
     return behave
 
 
 OK_HEAD = b"HTTP/1.1 201 Created\r\n"
-
-
 SLOW = {
-    "nothing": silent,
+    "nothing": drips(again=b""),
     "status line": drips(b"HTTP/1.1 201 ", again=b"x"),
     "headers": drips(OK_HEAD, again=b"A: b\r\n"),
     "one header": drips(OK_HEAD + b"A: ", again=b"b"),
@@ -293,22 +284,16 @@ def test_a_deadline_for_the_whole_exchange(
     assert time.monotonic() - began < 3
 
 
-@pytest.mark.parametrize("behave", [silent, drips(b"HTTP/1.1 200 OK\r\n", again=b"A: b\r\n")])
-@pytest.mark.parametrize("is_tls", [True, False], ids=["TLS", "proxy"])
-def test_a_deadline_for_the_connection(
-    serve: Any,
-    monkeypatch: pytest.MonkeyPatch,
-    behave: Any,
-    is_tls: bool,  # noqa: FBT001 - a column
-) -> None:
+@pytest.mark.parametrize("slow", ["nothing", "headers"])
+@pytest.mark.parametrize("way", ["TLS", "proxy"])
+def test_a_deadline_for_the_connection(serve: Any, monkeypatch: pytest.MonkeyPatch, slow: str, way: str) -> None:
     """What was not begun by then is never sent."""
     monkeypatch.setattr(transport, "CONNECT_TIMEOUT", 0.2)
-    server = serve(behave)
-    if not is_tls:
+    server = serve(SLOW[slow])
+    if way == "proxy":
         monkeypatch.setenv("HTTPS_PROXY", at(server))
     began = time.monotonic()
-    result = failed(at(server, "https") if is_tls else "https://circleci.example")
-    assert result.fate is Fate.NOT_RECEIVED
+    assert failed(at(server, "https") if way == "TLS" else ELSEWHERE).fate is Fate.NOT_RECEIVED
     assert time.monotonic() - began < 1
     server.stop()
     assert b"POST" not in b"".join(server.received)
@@ -331,17 +316,11 @@ def test_a_name_that_is_found_too_late(serve: Any, monkeypatch: pytest.MonkeyPat
 def test_a_signal_ends_the_wait_at_once(serve: Any) -> None:
     """And what has not left by then never does."""
 
-    class Told(BaseException):
-        pass
-
-    def tell(*_: object) -> None:
-        raise Told
-
-    before = signal.signal(signal.SIGALRM, tell)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.2)
         began = time.monotonic()
-        with pytest.raises(Told):
+        with pytest.raises(KeyboardInterrupt):
             send(at(serve(SLOW["headers"])))
         assert time.monotonic() - began < 0.5
     finally:
@@ -364,15 +343,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("openssl") is None:
         pytest.skip("there is no openssl command to make a certificate with")
     folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
-            *("-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout key.pem -out cert.pem"
+    names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+    subprocess.run([*command.split(), "-addext", names], cwd=folder, check=True, capture_output=True)
     return folder
 
 
@@ -392,14 +365,13 @@ def test_a_certificate_that_nobody_vouches_for(serve_tls: Any) -> None:
 def test_a_proxy_that_speaks_tls_by_such_a_certificate(serve_tls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """urllib3 tells of it in an error that was never raised."""
     monkeypatch.setenv("HTTPS_PROXY", at(serve_tls(OK), "https"))
-    assert failed("https://circleci.example").reason == "its certificate could not be verified"
+    assert failed(ELSEWHERE).reason == "its certificate could not be verified"
 
 
-def not_tls(connection: socket.socket) -> None:
-    connection.sendall(b"\x15\x03\x01\x00\x02\x02\x28")  # a TLS alert: handshake failure
+ALERT = b"\x15\x03\x01\x00\x02\x02\x28"  # of TLS: handshake failure
 
 
-@pytest.mark.parametrize("behave", [not_tls, says(OK), says(b""), resets], ids=["alert", "http", "closed", "reset"])
+@pytest.mark.parametrize("behave", [says(ALERT), says(OK), says(b""), resets], ids=["alert", "http", "closed", "reset"])
 def test_no_tls_is_no_request(serve: Any, behave: Any) -> None:
     """Nothing of the trigger can have been received before the connection is secure."""
 
@@ -409,7 +381,7 @@ def test_no_tls_is_no_request(serve: Any, behave: Any) -> None:
         plain.close()
         return plain
 
-    server = serve(silent, instead)
+    server = serve(SLOW["nothing"], instead)
     assert failed(at(server, "https")).fate is Fate.NOT_RECEIVED
     assert b"POST" not in b"".join(server.received)
 
@@ -458,7 +430,7 @@ def test_a_proxy_is_not_used_on_the_way_to_this_machine(serve: Any, monkeypatch:
 def test_a_proxy_that_refuses(serve: Any, monkeypatch: pytest.MonkeyPatch, status: bytes) -> None:
     proxy = serve(says(b"HTTP/1.1 " + status + b"\r\n\r\n"))
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:pw-123456@127.0.0.1:{proxy.port}")
-    result = failed("https://circleci.example")
+    result = failed(ELSEWHERE)
     assert result == Failure(Fate.NOT_RECEIVED, "the proxy refused the connection")
     assert proxy.received[0].startswith(b"CONNECT circleci.example:443 HTTP/1.")
     assert TOKEN.encode() not in proxy.received[0], "the token goes to CircleCI and to nobody on the way"
@@ -476,7 +448,7 @@ def test_a_proxy_that_refuses(serve: Any, monkeypatch: pytest.MonkeyPatch, statu
 )
 def test_a_proxy_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, proxy: str, reason: str) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy.format(port=free_port()))
-    result = failed("https://circleci.example")
+    result = failed(ELSEWHERE)
     assert result.fate is Fate.NOT_RECEIVED
     assert "pw-123456" not in result.reason
     assert result.reason == reason
