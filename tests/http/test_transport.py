@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 import json
 import re
 import shutil
 import signal
 import socket
+import socketserver
 import ssl
 import struct
 import subprocess
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 import requests
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+Behave: TypeAlias = "Callable[[socket.socket], None]"
 TOKEN, ELSEWHERE = "a-token-of-some-length", "https://circleci.example"
 OK = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 CHUNKED = b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -39,50 +42,40 @@ CREATED = Response(201, {"content-type": "application/json", "content-length": "
 TRIGGER = trigger_request(spec(parameters={"sha": SHA, "dry": False, "n": 3}), SHOP)
 
 
-class Server:
-    """Accepts connections and lets `behave` do with each what it likes; `received` holds what was sent."""
+class Server(socketserver.TCPServer):
+    """Lets `behave` do with each connection what it likes; `received` holds what was sent."""
 
-    def __init__(self, behave: Callable[[socket.socket], None], wrap: Any) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._socket.getsockname()[1]
+    def __init__(self, behave: Behave, wrap: Any) -> None:
+        super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
         self.received: list[bytes] = []
-        self._thread = threading.Thread(target=self._serve, args=(behave, wrap), daemon=True)
-        self._thread.start()
+        self._behave, self._wrap = behave, wrap
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
-    def _serve(self, behave: Callable[[socket.socket], None], wrap: Any) -> None:
-        while True:
-            try:
-                plain, _ = self._socket.accept()
-            except OSError:
-                return
-            with contextlib.suppress(OSError), plain, wrap(plain) as connection:
-                self.received.append(_request(connection))
-                behave(connection)
+    def get_request(self) -> tuple[Any, Any]:
+        connection, address = super().get_request()
+        return self._wrap(connection), address
+
+    def finish_request(self, connection: Any, _address: Any) -> None:
+        lines = connection.makefile("rb")
+        head = b"".join(itertools.takewhile(b"\r\n".__ne__, lines))
+        length = re.search(rb"(?i)\r\ncontent-length: *([0-9]+)", head)
+        self.received.append(head and head + b"\r\n" + lines.read(int(length[1]) if length else 0))
+        lines.close()
+        self._behave(connection)
+
+    def handle_error(self, *_: Any) -> None:
+        """Nothing: the client may leave whenever it likes."""
 
     def stop(self) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        self._thread.join(5)
-
-
-def _request(connection: socket.socket) -> bytes:
-    """Everything up to the end of the body, as far as Content-Length tells."""
-    data, piece = b"", b" "
-    while b"\r\n\r\n" not in data and piece:
-        data += (piece := connection.recv(65536))
-    head, _, body = data.partition(b"\r\n\r\n")
-    length = re.search(rb"(?i)\r\ncontent-length: *([0-9]+)", head)
-    while length and len(body) < int(length[1]):
-        body += connection.recv(65536)
-    return head + b"\r\n\r\n" + body if data else b""
+        self.shutdown()
+        self.server_close()
 
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Server]]:
     with contextlib.ExitStack() as stack:
 
-        def start(behave: Callable[[socket.socket], None], wrap: Any = lambda plain: plain) -> Server:
+        def start(behave: Behave, wrap: Any = lambda plain: plain) -> Server:
             server = Server(behave, wrap)
             stack.callback(server.stop)
             return server
@@ -95,7 +88,7 @@ def send(host: str, request: Request = TRIGGER) -> Response | Failure:
 
 
 def at(server: Any, scheme: str = "http") -> str:
-    return f"{scheme}://127.0.0.1:{server.port}"
+    return f"{scheme}://127.0.0.1:{server.server_address[1]}"
 
 
 def failed(host: str) -> Failure:
@@ -105,13 +98,7 @@ def failed(host: str) -> Failure:
     return result
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
-def says(data: bytes) -> Callable[[socket.socket], None]:
+def says(data: bytes) -> Behave:
     return lambda connection: connection.sendall(data)
 
 
@@ -131,7 +118,7 @@ def test_a_trigger_as_it_leaves(serve: Any) -> None:
         "Connection: close",
         f"Content-Length: {len(body)}",
         "Content-Type: application/json",
-        f"Host: 127.0.0.1:{server.port}",
+        f"Host: 127.0.0.1:{server.server_address[1]}",
         f"User-Agent: deploystep/{__version__}",
     }
     assert json.loads(body) == TRIGGER.body
@@ -202,7 +189,7 @@ def test_no_cookie_is_taken(serve: Any, cookie: bytes, capsys: pytest.CaptureFix
 
 
 def test_not_reached() -> None:
-    assert failed(f"http://127.0.0.1:{free_port()}") == Failure(Fate.NOT_RECEIVED, "connection refused")
+    assert failed("http://127.0.0.1:1") == Failure(Fate.NOT_RECEIVED, "connection refused")
     assert failed("https://circleci.invalid") == Failure(Fate.NOT_RECEIVED, "its name was not found")
 
 
@@ -226,7 +213,7 @@ def resets(connection: socket.socket) -> None:
         (says(b"HTTP/1.1 201 Created\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd"), None),
     ],
 )
-def test_lost_after_sending_is_unknown(serve: Any, behave: Callable[[socket.socket], None], reason: str | None) -> None:
+def test_lost_after_sending_is_unknown(serve: Any, behave: Behave, reason: str | None) -> None:
     server = serve(behave)
     result = failed(at(server))
     assert result.fate is Fate.UNKNOWN
@@ -234,7 +221,7 @@ def test_lost_after_sending_is_unknown(serve: Any, behave: Callable[[socket.sock
     assert len(server.received) == 1, "it was sent once and never again"
 
 
-def drips(*pieces: bytes, again: bytes) -> Callable[[socket.socket], None]:
+def drips(*pieces: bytes, again: bytes) -> Behave:
     """Pieces, of which the last comes again and again, each in time; then nothing, until the client leaves."""
 
     def behave(connection: socket.socket) -> None:
@@ -356,16 +343,15 @@ def serve_tls(serve: Any, certificate: Path) -> Callable[[bytes], Any]:
     return lambda data: serve(says(data), lambda plain: context.wrap_socket(plain, server_side=True))
 
 
-def test_a_certificate_that_nobody_vouches_for(serve_tls: Any) -> None:
+@pytest.mark.parametrize("way", ["direct", "proxy"])
+def test_a_certificate_that_nobody_vouches_for(serve_tls: Any, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Of a proxy's urllib3 tells in an error that was never raised."""
     server = serve_tls(OK)
-    assert failed(at(server, "https")) == Failure(Fate.NOT_RECEIVED, "its certificate could not be verified")
+    if way == "proxy":
+        monkeypatch.setenv("HTTPS_PROXY", at(server, "https"))
+    result = failed(at(server, "https") if way == "direct" else ELSEWHERE)
+    assert result == Failure(Fate.NOT_RECEIVED, "its certificate could not be verified")
     assert server.received == []
-
-
-def test_a_proxy_that_speaks_tls_by_such_a_certificate(serve_tls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """urllib3 tells of it in an error that was never raised."""
-    monkeypatch.setenv("HTTPS_PROXY", at(serve_tls(OK), "https"))
-    assert failed(ELSEWHERE).reason == "its certificate could not be verified"
 
 
 ALERT = b"\x15\x03\x01\x00\x02\x02\x28"  # of TLS: handshake failure
@@ -411,7 +397,7 @@ def test_a_bundle_that_holds_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     if text is not None:
         bundle.write_text(text, encoding="utf-8")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
-    result = failed(f"https://127.0.0.1:{free_port()}")
+    result = failed("https://127.0.0.1:1")
     assert (result.fate, result.reason == reason) == (Fate.NOT_RECEIVED, text is None)
 
 
@@ -429,7 +415,7 @@ def test_a_proxy_is_not_used_on_the_way_to_this_machine(serve: Any, monkeypatch:
 @pytest.mark.parametrize("status", [b"403 Forbidden", b"407 Proxy Authentication Required", b"502 Bad Gateway"])
 def test_a_proxy_that_refuses(serve: Any, monkeypatch: pytest.MonkeyPatch, status: bytes) -> None:
     proxy = serve(says(b"HTTP/1.1 " + status + b"\r\n\r\n"))
-    monkeypatch.setenv("HTTPS_PROXY", f"http://user:pw-123456@127.0.0.1:{proxy.port}")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:pw-123456@127.0.0.1:{proxy.server_address[1]}")
     result = failed(ELSEWHERE)
     assert result == Failure(Fate.NOT_RECEIVED, "the proxy refused the connection")
     assert proxy.received[0].startswith(b"CONNECT circleci.example:443 HTTP/1.")
@@ -439,7 +425,7 @@ def test_a_proxy_that_refuses(serve: Any, monkeypatch: pytest.MonkeyPatch, statu
 @pytest.mark.parametrize(
     ("proxy", "reason"),
     [
-        ("http://user:pw-123456@127.0.0.1:{port}", "connection refused"),
+        ("http://user:pw-123456@127.0.0.1:1", "connection refused"),
         ("http://", "its address, or that of a proxy, is not a URL"),
         ("http://[::1", "its address, or that of a proxy, is not a URL"),
         ("socks5://127.0.0.1:1", "its proxy needs a package that is not installed"),
@@ -447,7 +433,7 @@ def test_a_proxy_that_refuses(serve: Any, monkeypatch: pytest.MonkeyPatch, statu
     ],
 )
 def test_a_proxy_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, proxy: str, reason: str) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", proxy.format(port=free_port()))
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
     result = failed(ELSEWHERE)
     assert result.fate is Fate.NOT_RECEIVED
     assert "pw-123456" not in result.reason
