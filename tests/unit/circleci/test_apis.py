@@ -1,24 +1,34 @@
-"""What holds of every API version, of which each `Wire` writes the same things; at the end what only one has."""
+"""What holds of every API version, of which each `Wire` writes the same things; at the end what only one has.
+
+Where CircleCI's own documents are beside the checkout, each request is one of theirs; they lie outside the repository.
+"""
 
 from __future__ import annotations
 
+import functools
+import json
+import re
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import pytest
-from builds import OTHER_SHA, RUN, SHA, SHOP, context
+from builds import DEFINITION, OTHER_SHA, RUN, SHA, SHOP, context, spec
 from fakes import START, ScriptedTransport, answer, client, lost, refused_connection
 
-from deploystep.circleci.apis import api_for, run_key
+from deploystep.circleci.apis import api_for, run_key, trigger_request
 from deploystep.circleci.client import Recent
+from deploystep.circleci.http import Request
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.errors import NothingRuns, Refused, Uncertain
 from deploystep.core.frozen import replace
+from deploystep.core.retry import Repeat
 from deploystep.core.rules import ApiVersion
 from deploystep.core.runs import Created, NodeState, Run, WorkflowState
 
 if TYPE_CHECKING:
-    from deploystep.circleci.http import Response
+    from deploystep.circleci.http import Failure, Response
     from deploystep.circleci.v2 import Api
 
 AT = "2026-06-16T08:02:11.5Z"
@@ -108,11 +118,87 @@ v2_and_v3 = pytest.mark.parametrize("wire", [V2, V3], ids=lambda wire: wire.api.
 UNREADABLE = [answer(403), answer(429), answer(500), answer(201, {}), lost(), answer(200, b"<html>"), answer(200, {})]
 
 
+FOLDERS = [folder / "shared" / "openapi" for folder in Path(__file__).resolve().parents[4:]]
+DOCUMENTS = {
+    version: json.loads(file.read_text(encoding="utf-8"))
+    for folder in FOLDERS for version in ("v2", "v1.1") for file in folder.glob(f"circleci-{version}-*.json")
+}  # fmt: skip
+#: In the written reference of v1.1 ("Recent builds for a project branch"), but not in its document.
+UNDOCUMENTED = "GET /api/v1.1/project/github/acme/shop/tree/main"
+
+
+@functools.cache
+def operation(version: str, method: str, path: str) -> tuple[str, set[str]]:
+    """Where the document has its schemas, and names for the query; the path with the fewest parameters comes first."""
+    known, method = DOCUMENTS[version], method.lower()
+    for template in sorted(known["paths"], key=lambda template: template.count("{")):
+        pattern = template.replace("{project-slug}", "{1}/{2}/{3}")
+        if method in known["paths"][template] and re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", pattern), path):
+            told = known["paths"][template][method].get("parameters", [])
+            all_ = [known["components"]["parameters"][p["$ref"].split("/")[-1]] if "$ref" in p else p for p in told]
+            return f"#/paths/{template.replace('/', '~1')}/{method}", {p["name"] for p in all_ if p["in"] == "query"}
+    pytest.fail(f"the document of {version} has no {method} {path}")
+
+
+def check(request: Request) -> None:
+    _, _, version, path = request.path.split("/", 3)
+    if version in DOCUMENTS and f"{request.method} {request.path}" != UNDOCUMENTED:
+        where, names = operation(version, request.method, f"/{path}")
+        # the answers with a workflow's jobs name the next page, though the document does not say where to
+        assert set(request.query) <= (names or {"page-token"})
+        if request.body is not None:
+            schema = {**DOCUMENTS[version], "$ref": f"{where}/requestBody/content/application~1json/schema"}
+            jsonschema.validate(json.loads(json.dumps(request.body)), schema)
+
+
+class CheckedTransport(ScriptedTransport):
+    def send(self, request: Request) -> Response | Failure:
+        check(request)
+        return super().send(request)
+
+
 def speaking(wire: V2Wire, *events: Any, **changes: Any) -> tuple[Api, ScriptedTransport]:
     """The version's class, and the transport that answers it so."""
-    transport = ScriptedTransport(events)
+    transport = CheckedTransport(events)
     said = context(**{"api": wire.api, "project_id": "p", **changes})
     return api_for(client(transport), said), transport
+
+
+APP = ProjectSlug("circleci", "9YytKzouJxzu4TjCRFqAoD", "44n9wujWcTnVZ2b5S8Fnat")
+ODD = ProjectSlug("bb", "ac me", "shop+%2F?x#y")
+VALUES = {"deploy": True, "off": False, "count": 3, "name": "true"}
+MAIN = {"branch": "main"}
+JOB = {"api": ApiVersion.V1_1, "job": "deploy"}
+V3_RUN = {"attributes": {"config": MAIN, "checkout": MAIN}, "references": {"pipeline": {"id": DEFINITION}}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "project", "path", "body"),
+    [
+        ({"parameters": VALUES}, SHOP, "v2/project/gh/acme/shop/pipeline/run",
+         {"config": MAIN, "checkout": MAIN, "parameters": VALUES}),
+        ({"ref": Tag("v1/2 3"), "definition": DEFINITION}, APP, f"v2/project/{APP}/pipeline/run",
+         {"definition_id": DEFINITION, "config": {"tag": "v1/2 3"}, "checkout": {"tag": "v1/2 3"}}),
+        ({"ref": Branch("pull/7/head")}, ODD, "v2/project/bb/ac%20me/shop%2B%252F%3Fx%23y/pipeline/run",
+         {"config": {"branch": "pull/7/head"}, "checkout": {"branch": "pull/7/head"}}),
+        ({"api": ApiVersion.V2_PIPELINE, "parameters": {"x": False}, "definition": DEFINITION}, SHOP,
+         "v2/project/gh/acme/shop/pipeline", {"branch": "main", "parameters": {"x": False}}),
+        ({"api": ApiVersion.V2_PIPELINE, "ref": Tag("v1")}, SHOP, "v2/project/gh/acme/shop/pipeline", {"tag": "v1"}),
+        ({"api": ApiVersion.V3, "definition": DEFINITION}, SHOP, "v3/runs", {"data": V3_RUN}),
+        ({"api": ApiVersion.V3, "definition": DEFINITION, "parameters": VALUES}, SHOP, "v3/runs",
+         {"data": {**V3_RUN, "attributes": {"config": MAIN, "checkout": MAIN, "parameters": VALUES}}}),
+        ({**JOB, "parameters": VALUES}, SHOP, "v1.1/project/github/acme/shop/tree/main",
+         {"revision": SHA, "build_parameters":
+             {"CIRCLE_JOB": "deploy", "deploy": "true", "off": "false", "count": "3", "name": "true"}}),
+        ({**JOB, "revision": None, "ref": Branch("a/b c%2Fd?e&f#g+ü")}, ODD,
+         "v1.1/project/bitbucket/ac%20me/shop%2B%252F%3Fx%23y/tree/a%2Fb%20c%252Fd%3Fe%26f%23g%2B%C3%BC",
+         {"build_parameters": {"CIRCLE_JOB": "deploy"}}),
+    ],
+)  # fmt: skip
+def test_triggers(changes: dict[str, Any], project: ProjectSlug, path: str, body: Any) -> None:
+    request = trigger_request(spec(**changes), project)
+    assert request == Request("POST", f"/api/{path}", Repeat.ONLY_IF_NOT_RECEIVED, body)
+    check(request)
 
 
 @every_api
