@@ -24,9 +24,19 @@ IDENTITY = {
 SETTINGS = {
     "uploadpack.allowFilter": "true",
     "uploadpack.allowAnySHA1InWant": "true",
-    "receive.denyDeleteCurrent": "ignore",
     "gc.auto": "0",
     "maintenance.auto": "false",
+}
+
+#: Kinds of clones, with the options that make them.
+CLONES = {
+    "full": (),
+    "blobless": ("--filter=blob:none",),
+    "treeless": ("--filter=tree:0",),
+    "shallow": ("--depth=1", "--no-single-branch"),
+    "less-shallow": ("--depth=3", "--no-single-branch"),
+    "single": ("--single-branch",),
+    "single-without-tags": ("--single-branch", "--no-tags"),
 }
 
 

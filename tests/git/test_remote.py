@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from repos import Repo
+from repos import CLONES, Repo
 
 from deploystep.adapters.history import GitRemote
 from deploystep.app.ports import Head
@@ -124,24 +124,15 @@ def test_the_token_is_not_given_to_git(repo: Repo, tmp_path: Path) -> None:
 
 # Ancestry
 
-KINDS = {
-    "full": (),
-    "blobless": ("--filter=blob:none",),
-    "treeless": ("--filter=tree:0",),
-    "shallow": ("--depth=1",),
-    "one branch": ("--single-branch",),
-    "shallow of two": ("--depth=2",),
-}
 
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CLONES)
 @pytest.mark.parametrize("pushes", [1, 5])
 def test_a_push_during_the_build_is_known_to_be_newer(repo: Repo, kind: str, pushes: int) -> None:
     """The fetch moves nothing, takes no tags and leaves no note; it takes blobs where the clone has them.
 
     A whole clone that fetches without blobs becomes one that needs the network whenever it misses one.
     """
-    here, ours = repo.clone(*KINDS[kind]), repo.head
+    here, ours = repo.clone(*CLONES[kind]), repo.head
     remote = remote_of(here)
     head = [repo.commit("file") for _ in range(pushes)][-1]
     repo.git("tag", "v1")
@@ -155,9 +146,9 @@ def test_a_push_during_the_build_is_known_to_be_newer(repo: Repo, kind: str, pus
     assert not (here.folder / ".git" / "FETCH_HEAD").exists()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CLONES)
 def test_what_a_force_push_puts_there_or_a_host_that_is_behind_shows_is_not_newer(repo: Repo, kind: str) -> None:
-    remote, ours, older = remote_of(repo.clone(*KINDS[kind])), repo.head, repo.at("main~1")
+    remote, ours, older = remote_of(repo.clone(*CLONES[kind])), repo.head, repo.at("main~1")
     repo.play("checkout -qb amended main~1; commit x; checkout -q --orphan fresh; commit y; branch -f main amended")
     for head in (repo.at("amended"), repo.at("fresh"), older):
         assert not remote.contains(head, ours)
