@@ -162,11 +162,7 @@ def test_names_come_as_they_are(repo: Repo) -> None:
 def test_what_the_machine_has_configured_changes_nothing(repo: Repo) -> None:
     repo.commit("src/ü", "top", message="Über")
     (repo.folder / ".mailmap").write_text("Eve <eve@acme.dev> <anna@acme.dev>\n", encoding="utf-8")
-    answers: dict[Question, Known[Any]] = {
-        PREVIOUS: Known(("src/ü", "top")),
-        MessageOf(): Known("Über"),
-        AuthorOf(): Known("anna@acme.dev"),
-    }
+    known = [Known(("src/ü", "top")), Known("Über"), Known("anna@acme.dev")]
     for setting in (
         *("diff.relative true", "diff.noprefix true", "diff.external false", "diff.orderFile nowhere"),
         *("core.quotePath true", "color.ui always", "log.showSignature true", "log.follow true", "core.pager false"),
@@ -174,7 +170,7 @@ def test_what_the_machine_has_configured_changes_nothing(repo: Repo) -> None:
     ):
         repo.play(f"config {setting}")
         of_folder = GitHistory(repo.read("src"), repo.head, "main")
-        assert {question: of_folder.answer(question) for question in answers} == answers, setting
+        assert [of_folder.answer(question) for question in (PREVIOUS, MessageOf(), AuthorOf())] == known, setting
 
 
 @pytest.mark.parametrize("ref", ["nowhere", "-h", "--all", "a b", "", "x..y", "HEAD:README.md"])
@@ -201,11 +197,9 @@ ONE_UNTAGGED = "commit a; clone --single-branch --no-tags"
 NO_MAIN = "origin/main is not fetched", "origin main:refs/remotes/origin/main"
 NO_LIVE = "there is no ref 'live' in this clone", "origin live:refs/remotes/origin/live"
 IN_PART = "this is a shallow clone", "--unshallow"
-MOVED = (
-    "origin/main is at BEFORE in this clone, and at NOW in the remote",
-    "origin +refs/heads/main:refs/remotes/origin/main",
-)
-MOVED_TAG = "tag live is at BEFORE in this clone, and at NOW in the remote", "origin +refs/tags/live:refs/tags/live"
+IS_AT = "is at BEFORE in this clone, and at NOW in the remote"
+MOVED = f"origin/main {IS_AT}", "origin +refs/heads/main:refs/remotes/origin/main"
+MOVED_TAG = f"tag live {IS_AT}", "origin +refs/tags/live:refs/tags/live"
 
 
 @pytest.mark.parametrize(

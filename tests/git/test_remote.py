@@ -24,12 +24,6 @@ def remote_of(clone: Repo, timeout: float = 10.0, **environ: str) -> GitRemote:
     return remote
 
 
-def by_ssh(clone: Repo, body: str) -> str:
-    """A way to the remote, which answers so."""
-    clone.git("remote", "set-url", "origin", "git@git.invalid:acme/shop.git")
-    return str(clone.program("ssh", body))
-
-
 # Where a ref is
 
 REFS = """branch v1; tag v1 first; tag -am one annotated first; tag -am two of-a-tag annotated;
@@ -60,6 +54,9 @@ def test_where_it_is_now(repo: Repo, script: str, expected: dict[Branch | Tag, s
 
 # What stands in the way
 
+BY_SSH = "remote set-url origin git@git.invalid:acme/shop.git"
+REFUSES = "echo 'git@git.invalid: Permission denied (publickey).' >&2; exit 255"
+
 
 def trouble(remote: GitRemote) -> str:
     head = remote.head(MAIN)
@@ -69,17 +66,23 @@ def trouble(remote: GitRemote) -> str:
 
 
 @pytest.mark.parametrize(
-    ("script", "words"),
+    ("script", "ssh", "words"),
     [
-        ("remote rename origin upstream", "this clone has no remote called origin"),
-        ("remote set-url origin http://somebody:s3cret@127.0.0.1:1/x.git", "//127.0.0.1:1/x.git"),
-        ("remote set-url origin ../gone", "../gone' does not appear to be a git repository"),
+        ("remote rename origin upstream", "", "this clone has no remote called origin"),
+        ("remote set-url origin ../gone", "", "../gone' does not appear to be a git repository"),
+        # a password in the URL of a remote is not repeated
+        ("remote set-url origin http://somebody:s3cret@127.0.0.1:1/x.git", "", "//127.0.0.1:1/x.git"),
+        (BY_SSH, REFUSES, "Permission denied (publickey)."),
+        (BY_SSH, "exec sleep 10", "no answer within 1 s"),
+        (BY_SSH, "read answer </dev/tty || exit 7; echo $answer", ""),  # a question gets no answer
     ],
 )
-def test_no_origin(repo: Repo, script: str, words: str) -> None:
-    """A password in the URL of a remote is not repeated."""
-    said = trouble(remote_of(repo.play(f"clone; {script}")))
+def test_a_remote_that_cannot_be_read(repo: Repo, script: str, ssh: str, words: str) -> None:
+    clone, began = repo.play(f"clone; {script}"), time.monotonic()
+    timeout, way = 1.0 if "sleep" in ssh else 10.0, str(clone.program("ssh", ssh))
+    said = trouble(remote_of(clone, timeout, GIT_SSH_COMMAND=way))
     assert (words in said, "s3cret" in said) == (True, False), said
+    assert time.monotonic() - began < 9.0
 
 
 def test_no_repository_and_no_git(repo: Repo, tmp_path: Path) -> None:
@@ -91,33 +94,14 @@ def test_no_repository_and_no_git(repo: Repo, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["GIT_SSH_COMMAND", "GIT_SSH"])
-def test_the_callers_way_to_the_remote_is_taken(repo: Repo, name: str) -> None:
+def test_the_callers_way_to_the_remote_is_taken_without_the_token(repo: Repo, tmp_path: Path, name: str) -> None:
     """CircleCI's checkout step can set it."""
-    clone, ours = repo.clone(), repo.head
-    remote = remote_of(clone, 10.0, **{name: by_ssh(clone, f'exec git-upload-pack "{repo.folder}"')})
+    clone, ours = repo.play(f"clone; {BY_SSH}"), repo.head
+    way = clone.program("ssh", f'env > "{tmp_path}/seen"; exec git-upload-pack "{repo.folder}"')
+    remote = remote_of(clone, 10.0, **{name: str(way)}, CIRCLE_TOKEN="hunter2", GIT_TRACE="1")
     head = repo.commit("file")
     assert remote.head(MAIN) == Head(head)
     assert remote.contains(head, ours)
-
-
-@pytest.mark.parametrize(
-    ("body", "timeout", "words"),
-    [
-        ("echo 'git@git.invalid: Permission denied (publickey).' >&2; exit 255", 10, "Permission denied (publickey)."),
-        ("exec sleep 10", 1, "no answer within 1 s"),
-        ("read answer </dev/tty || exit 7; echo $answer", 10, ""),  # a question gets no answer
-    ],
-)
-def test_a_remote_that_refuses_never_answers_or_asks(repo: Repo, body: str, timeout: float, words: str) -> None:
-    clone, began = repo.clone(), time.monotonic()
-    assert words in trouble(remote_of(clone, timeout, GIT_SSH_COMMAND=by_ssh(clone, body)))
-    assert time.monotonic() - began < 9.0
-
-
-def test_the_token_is_not_given_to_git(repo: Repo, tmp_path: Path) -> None:
-    clone = repo.clone()
-    way = by_ssh(clone, f'env > "{tmp_path}/seen"; exit 1')
-    trouble(remote_of(clone, GIT_SSH_COMMAND=way, CIRCLE_TOKEN="hunter2", GIT_TRACE="1"))
     seen = (tmp_path / "seen").read_text(encoding="utf-8")
     assert ("hunter2" in seen, "GIT_TRACE" in seen) == (False, False)
 
