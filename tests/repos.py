@@ -21,13 +21,7 @@ IDENTITY = {
     "GIT_COMMITTER_NAME": "Robot",
     "GIT_COMMITTER_EMAIL": "robot@acme.dev",
 }
-SETTINGS = {
-    "uploadpack.allowFilter": "true",
-    "uploadpack.allowAnySHA1InWant": "true",
-    "gc.auto": "0",
-    "maintenance.auto": "false",
-}
-
+SETTINGS = "[uploadpack]\nallowFilter = true\nallowAnySHA1InWant = true\n[gc]\nauto = 0\n"
 #: Kinds of clones, with the options that make them.
 CLONES = {
     "full": (),
@@ -132,6 +126,6 @@ def new(folder: Path, *options: str) -> Repo:
     folder.mkdir(parents=True)
     repo = Repo(folder)
     repo.git("init", "--quiet", "--initial-branch=main", "--template=", *options)
-    for key, value in SETTINGS.items():
-        repo.git("config", key, value)
+    with (folder / ".git" / "config").open("a", encoding="utf-8") as config:
+        config.write(SETTINGS)
     return repo

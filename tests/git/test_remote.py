@@ -85,9 +85,7 @@ def test_a_remote_that_cannot_be_read(repo: Repo, script: str, ssh: str, words: 
     assert time.monotonic() - began < 9.0
 
 
-def test_no_repository_and_no_git(repo: Repo, tmp_path: Path) -> None:
-    (tmp_path / "nothing").mkdir()
-    assert trouble(remote_of(Repo(tmp_path / "nothing")))
+def test_without_git_nothing_is_known(repo: Repo) -> None:
     without = remote_of(repo, PATH="/nowhere")
     assert trouble(without) == "git cannot be run here"
     assert not without.contains(repo.at("main"), repo.at("main~1"))
