@@ -178,10 +178,8 @@ def test_no_cookie_is_taken(serve: Any, cookie: bytes, capsys: pytest.CaptureFix
     """Of one that it cannot read, the standard library prints a traceback."""
     server = serve(says(OK.replace(b"\r\n\r\n", b"\r\nSet-Cookie: " + cookie + b"\r\nSet-Cookie2: x=y\r\n\r\n")))
     sender = HttpTransport(read_address(at(server)), Secret(TOKEN))
-    for _ in range(2):
-        result = sender.send(TRIGGER)
-        assert isinstance(result, Response)
-        assert result.body == b"{}"
+    results = [sender.send(TRIGGER), sender.send(TRIGGER)]
+    assert [isinstance(result, Response) and result.body for result in results] == [b"{}", b"{}"]
     assert b"Cookie" not in b"".join(server.received)
     assert capsys.readouterr().err == ""
 
@@ -272,15 +270,13 @@ SLOW = {
 
 
 @pytest.mark.parametrize("behave", SLOW.values(), ids=SLOW)
-@pytest.mark.parametrize("request_", [TRIGGER, reading("/x")], ids=["trigger", "read"])
+@pytest.mark.parametrize(("request_", "limit"), [(TRIGGER, 0.1), (reading("/x"), 0.2)], ids=["trigger", "read"])
 def test_a_deadline_for_the_whole_exchange(
-    serve: Any, monkeypatch: pytest.MonkeyPatch, behave: Any, request_: Request
+    serve: Any, monkeypatch: pytest.MonkeyPatch, behave: Any, request_: Request, limit: float
 ) -> None:
     """Whatever is slow; and the end of a connection that was given up does not make a whole answer of a part."""
-    limits = {"TRIGGER_TIMEOUT": 0.1, "READ_TIMEOUT": 0.2}
-    for name, seconds in limits.items():
-        monkeypatch.setattr(transport, name, seconds)
-    limit = limits["TRIGGER_TIMEOUT" if request_ is TRIGGER else "READ_TIMEOUT"]
+    monkeypatch.setattr(transport, "TRIGGER_TIMEOUT", 0.1)
+    monkeypatch.setattr(transport, "READ_TIMEOUT", 0.2)
     server = serve(behave)
     began = time.monotonic()
     assert send(at(server), request_) == Failure(Fate.UNKNOWN, "no whole answer within 0 s")

@@ -14,7 +14,7 @@ import pytest
 from builds import context
 from fakes import START, answer, lost, refused_connection
 
-from deploystep.circleci.errors import describe_failure, refused, unanswered, uncertain, unread
+from deploystep.circleci.errors import refused, unanswered, uncertain, unread
 from deploystep.circleci.http import JsonObject, fate_of, message_of, retry_after, server_time
 from deploystep.core.build import Branch, Tag
 from deploystep.core.errors import FactUnavailable, Refused, ToolError, Uncertain, Unreachable
@@ -159,10 +159,3 @@ def test_half_a_token_is_not_shown() -> None:
     """It would not be recognised where the token is masked."""
     message = unanswered(answer(429, retry_after="30 Bearer " + "t" * 40), V2).message
     assert "(it asks to wait: 30 Bearer)" in message
-    assert describe_failure(answer(404, SAID), "https://x") == "https://x answered 404: Computer says no"
-
-
-def test_where_a_person_looks() -> None:
-    assert V2.run_url(31) == "https://app.circleci.com/pipelines/gh/acme/shop/31"
-    assert V2.run_url(None) == "https://app.circleci.com/pipelines/gh/acme/shop?branch=main"
-    assert V1_1.run_url(31) == "https://circleci.com/gh/acme/shop/31", "a job is not the pipeline of its number"
