@@ -134,9 +134,10 @@ def operation(version: str, method: str, path: str) -> tuple[str, set[str]]:
     for template in sorted(known["paths"], key=lambda template: template.count("{")):
         pattern = template.replace("{project-slug}", "{1}/{2}/{3}")
         if method in known["paths"][template] and re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", pattern), path):
-            told = known["paths"][template][method].get("parameters", [])
-            all_ = [known["components"]["parameters"][p["$ref"].split("/")[-1]] if "$ref" in p else p for p in told]
-            return f"#/paths/{template.replace('/', '~1')}/{method}", {p["name"] for p in all_ if p["in"] == "query"}
+            told, shared = known["paths"][template][method].get("parameters", []), known["components"].get("parameters")
+            parameters = [shared[each["$ref"].split("/")[-1]] if "$ref" in each else each for each in told]
+            names = {each["name"] for each in parameters if each["in"] == "query"}
+            return f"#/paths/{template.replace('/', '~1')}/{method}", names
     pytest.fail(f"the document of {version} has no {method} {path}")
 
 
@@ -145,7 +146,7 @@ def check(request: Request) -> None:
     if version in DOCUMENTS and f"{request.method} {request.path}" != UNDOCUMENTED:
         where, names = operation(version, request.method, f"/{path}")
         # the answers with a workflow's jobs name the next page, though the document does not say where to
-        assert set(request.query) <= (names or {"page-token"})
+        assert set(request.query) <= names or (path.endswith("/job") and set(request.query) == {"page-token"})
         if request.body is not None:
             schema = {**DOCUMENTS[version], "$ref": f"{where}/requestBody/content/application~1json/schema"}
             jsonschema.validate(json.loads(json.dumps(request.body)), schema)
