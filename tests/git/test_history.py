@@ -95,6 +95,7 @@ def test_a_root_commit_whose_objects_have_other_names(tmp_path: Path, question: 
         # a tag comes before a branch, and the remote's before a local one
         ("tag first; commit a; branch live; commit b; clone; branch live first", LIVE, "HEAD", "b"),
         ("tag first; commit a; branch live; commit b; clone; tag live first", LIVE, "HEAD", "a b"),
+        (f"{TOPIC} tag main topic", ChangedSince(ref="origin/main"), "HEAD", "meanwhile one two"),
         # merged into
         (TOPIC, ON_MAIN, "origin/main", YES),
         (TOPIC, ON_MAIN, "HEAD", NO),
