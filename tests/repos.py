@@ -21,12 +21,16 @@ IDENTITY = {
     "GIT_COMMITTER_NAME": "Robot",
     "GIT_COMMITTER_EMAIL": "robot@acme.dev",
 }
-SETTINGS = {
-    "uploadpack.allowFilter": "true",
-    "uploadpack.allowAnySHA1InWant": "true",
-    "receive.denyDeleteCurrent": "ignore",
-    "gc.auto": "0",
-    "maintenance.auto": "false",
+SETTINGS = "[uploadpack]\nallowFilter = true\nallowAnySHA1InWant = true\n[gc]\nauto = 0\n"
+#: Kinds of clones, with the options that make them.
+CLONES = {
+    "full": (),
+    "blobless": ("--filter=blob:none",),
+    "treeless": ("--filter=tree:0",),
+    "shallow": ("--depth=1", "--no-single-branch"),
+    "less-shallow": ("--depth=3", "--no-single-branch"),
+    "single": ("--single-branch",),
+    "single-without-tags": ("--single-branch", "--no-tags"),
 }
 
 
@@ -38,13 +42,11 @@ class Repo:
         self.environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"}
         self._seconds = 60 * commits
 
-    def git(self, *arguments: str, environ: Mapping[str, str] | None = None) -> str:
-        return self.raw(*arguments, environ=environ).decode().strip()
-
-    def raw(self, *arguments: str, text: bytes | None = None, environ: Mapping[str, str] | None = None) -> bytes:
+    def git(self, *arguments: str, text: bytes | None = None, environ: Mapping[str, str] | None = None) -> str:
         used = {**self.environ, **IDENTITY, **(environ or {})}
         command = [GIT, *arguments]
-        return subprocess.run(command, cwd=self.folder, env=used, input=text, check=True, capture_output=True).stdout
+        done = subprocess.run(command, cwd=self.folder, env=used, input=text, check=True, capture_output=True)
+        return done.stdout.decode().strip()
 
     def commit(self, *paths: str, message: str = "x", text: str = "", **environ: str) -> str:
         """Change these files and commit them, a minute after the last commit; without any, what is staged."""
@@ -59,6 +61,15 @@ class Repo:
         dates = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
         self.git("commit", "--quiet", "--allow-empty", "-m", message, environ={**dates, **environ})
         return self.head
+
+    def grow(self, count: int) -> str:
+        """So many commits on main at once, which change nothing."""
+        start = 1_700_000_060 + self._seconds
+        self._seconds += count
+        commits = [f"commit refs/heads/main\ncommitter R <r@x> {start + n} +0000\ndata 0\n" for n in range(count)]
+        commits[0] += "from refs/heads/main^0\n"
+        self.git("fast-import", "--quiet", text="".join(commits).encode())
+        return self.at("main")
 
     @property
     def head(self) -> str:
@@ -97,19 +108,24 @@ class Repo:
     def read(self, folder: str = ".", **environ: str) -> GitRepository:
         return GitRepository(self.folder / folder, {**self.environ, **environ})
 
-    def wrapped(self, line: str) -> str:
-        """A PATH on which git runs one line of shell first."""
-        script = self.folder.parent / "bin" / "git"
-        script.parent.mkdir()
-        script.write_text(f'#!/bin/sh\n{line}\nexec {GIT} "$@"\n', encoding="utf-8")
-        script.chmod(0o755)
-        return f"{script.parent}:{os.environ['PATH']}"
+    def program(self, name: str, body: str) -> Path:
+        """A program of this name, in shell, beside the repository."""
+        made = self.folder.parent / "bin" / name
+        made.parent.mkdir()
+        made.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+        made.chmod(0o755)
+        return made
+
+    def wrap_git(self, line: str) -> None:
+        """From now on git runs one line of shell first."""
+        program = self.program("git", f'{line}\nexec {GIT} "$@"')
+        self.environ["PATH"] = f"{program.parent}:{os.environ['PATH']}"
 
 
 def new(folder: Path, *options: str) -> Repo:
     folder.mkdir(parents=True)
     repo = Repo(folder)
     repo.git("init", "--quiet", "--initial-branch=main", "--template=", *options)
-    for key, value in SETTINGS.items():
-        repo.git("config", key, value)
+    with (folder / ".git" / "config").open("a", encoding="utf-8") as config:
+        config.write(SETTINGS)
     return repo

@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from builds import SHOP, spec
-from fakes import FakeClock, RecordingConsole, ScriptedTransport, answer, client, lost, refused_connection
+from fakes import START, FakeClock, RecordingConsole, ScriptedTransport, answer, client, lost, refused_connection
 
 from deploystep.circleci.apis import trigger_request
 from deploystep.circleci.client import MOST_PAGES, Client, Recent
-from deploystep.circleci.http import Failure, Page, Request, Response, listing, reading
+from deploystep.circleci.http import Request, listing, page_of, reading
 from deploystep.core.retry import ATTEMPTS, Repeat
 from deploystep.core.runs import Run
 
 if TYPE_CHECKING:
     from fakes import Event
+
+    from deploystep.circleci.http import Response
 
 TRIGGER = trigger_request(spec(), SHOP)
 READ = reading("/api/v2/pipeline/x")
@@ -44,9 +46,8 @@ def test_a_trigger_is_sent_again_only_where_it_certainly_was_not_received(events
 
 def test_a_trigger_that_was_not_received_is_sent_again() -> None:
     events: list[Event] = [refused_connection(), answer(429), refused_connection(), answer(201)]
-    clock, console = FakeClock(), RecordingConsole()
-    assert client(ScriptedTransport(events), clock, console).send(TRIGGER) == answer(201)
-    assert clock.slept == [1.0, 2.0, 4.0]
+    console = RecordingConsole()
+    assert client(ScriptedTransport(events), console=console).send(TRIGGER) == answer(201)
     assert console.infos == [
         "CircleCI was not reached (connection refused); trying again in 1 s",
         "CircleCI answered 429, too many requests; trying again in 2 s",
@@ -56,28 +57,16 @@ def test_a_trigger_that_was_not_received_is_sent_again() -> None:
 
 def test_a_read_is_repeated_freely() -> None:
     for trouble in (lost(), answer(500), answer(503), refused_connection(), answer(429)):
-        console, transport = RecordingConsole(), ScriptedTransport([trouble, answer(200, {})])
-        assert client(transport, console=console).get("/api/v2/pipeline/x", mine="true") == answer(200, {})
+        transport = ScriptedTransport([trouble, answer(200, {})])
+        assert client(transport).get("/api/v2/pipeline/x", mine="true") == answer(200, {})
         assert transport.sent == [Request("GET", "/api/v2/pipeline/x", Repeat.FREELY, query={"mine": "true"})] * 2
-        assert len(console.infos) == 1
 
 
 def test_each_attempt_is_told_of_before_it_leaves_and_after_it_ended() -> None:
     """Who notes this knows at every moment whether a trigger may be under way."""
-    told: list[Any] = []
-
-    def answers(status: int) -> Event:
-        def noted(_: Request) -> Response:
-            told.append("sent")
-            return answer(status)
-
-        return noted
-
-    clock = FakeClock()
-    sender = client(ScriptedTransport([answers(429), answers(201)]), clock)
-    sender.send(TRIGGER, lambda result: told.append((clock.monotonic(), result)))
-    first, second = [(0.0, None), "sent", (0.0, answer(429))], [(1.0, None), "sent", (1.0, answer(201))]
-    assert told == [*first, *second]
+    transport, clock, told = ScriptedTransport([answer(429), answer(201)]), FakeClock(), list[Any]()
+    client(transport, clock).send(TRIGGER, lambda result: told.append((clock.monotonic(), len(transport.sent), result)))
+    assert told == [(0.0, 0, None), (0.0, 1, answer(429)), (1.0, 1, None), (1.0, 2, answer(201))]
 
 
 def test_a_read_and_no_act_is_not_sent_before_it_was_asked_to() -> None:
@@ -101,52 +90,25 @@ def test_the_end_of_an_endpoint_is_told() -> None:
 
 
 def page(*ids: str, following: str | None = None, date: str = "") -> Response:
-    return Response(200, {"ids": ",".join(ids), "following": following or "", "date": date}, b"")
+    return answer(200, {"items": [{"id": each} for each in ids], "next_page_token": following}, date=date)
 
 
-def read(result: Response | Failure) -> Page[Run] | None:
-    if isinstance(result, Failure) or result.status != 200:
-        return None
-    ids = result.headers["ids"]
-    return tuple(map(Run, ids.split(","))) if ids else (), result.headers["following"] or None
-
-
-def pages(*events: Event) -> tuple[object, list[str | None]]:
-    transport = ScriptedTransport(events)
-    found = client(transport).pages(listing("/list", "page", branch="main"), read)
-    assert all(request.query["branch"] == "main" for request in transport.sent)
-    return found and [run.id for run in found], [request.query.get("page") for request in transport.sent]
-
-
-def test_all_pages() -> None:
-    assert pages(page("1", "2", following="b"), page(following="c"), page("3")) == (["1", "2", "3"], [None, "b", "c"])
-    assert pages(page()) == ((), [None])
-    assert pages(page("1", following="b"), answer(404))[0] is None, "all or nothing"
-    circle = [page("1", following="b"), page("2", following="c"), page("3", following="b")]
-    assert pages(*circle) == (None, [None, "b", "c"])
-    endless = [page("x", following=str(n)) for n in range(MOST_PAGES)]
-    assert pages(*endless)[0] is None
-    assert len(pages(*endless)[1]) == MOST_PAGES
-
-
-def runs(*events: Event, enough: int = 1000) -> Recent | Response | Failure:
-    transport = ScriptedTransport(events)
-    found = client(transport).runs(listing("/list", "page"), read, lambda runs: len(runs) >= enough)
-    assert transport.is_used_up
-    return found
+ASK, RUNS = listing("/list", "page"), page_of(lambda item: Run(item.text("id") or ""))
+CIRCLE = [page("1", following="b"), page("2", following="c"), page("3", following="b")]
+ENDLESS = [page("x", following=str(n)) for n in range(MOST_PAGES)]
 
 
 def test_runs_are_read_until_there_is_enough() -> None:
     events = [page("1", "2", following="b", date="Tue, 16 Jun 2026 08:02:11 GMT"), page("3", "4", following="c")]
-    recent = runs(*events, enough=3)
+    recent = client(ScriptedTransport(events)).runs(ASK, RUNS, lambda runs: len(runs) >= 3)
+    assert recent == Recent(tuple(map(Run, "1234")), is_whole=True, moment=START), "that of the newest page"
+
+
+@pytest.mark.parametrize("events", [CIRCLE, ENDLESS])
+def test_a_list_without_end_is_not_whole(events: list[Event]) -> None:
+    """One page that comes again and again does not go back far."""
+    transport = ScriptedTransport(events)
+    assert (client(transport).pages(ASK, RUNS), transport.is_used_up) == (None, True)
+    recent = client(ScriptedTransport(events)).runs(ASK, RUNS, lambda _: False)
     assert isinstance(recent, Recent)
-    assert ([run.id for run in recent.runs], recent.is_whole) == (["1", "2", "3", "4"], True)
-    assert recent.moment == FakeClock().moment, "of the newest page"
-
-
-def test_runs_that_do_not_end() -> None:
-    for events in ([page("x", following=str(n)) for n in range(MOST_PAGES)], [page("1", following="b")] * 2):
-        recent = runs(*events, enough=MOST_PAGES + 1)
-        assert isinstance(recent, Recent)
-        assert not recent.is_whole, "one page that comes again and again does not go back far"
-    assert runs(page("1", following="b"), answer(403)) == answer(403)
+    assert not recent.is_whole
