@@ -22,16 +22,11 @@ GOLDEN = ROOT / "tests/golden/rules"
 GOOD = sorted((GOLDEN / "ok").glob("*.yml")) + sorted((ROOT / "examples").glob("*/.circleci/deploy.yml"))
 #: Unknown keys, wrong kinds of value, missing keys, names: what a table can say.
 #: And how a text is written: a version, a zone, a window, a moment.
-STRUCTURAL = re.compile(
-    r"error\[(?:E10[1237]|E206|E403|E604)\]|unknown version|cannot read the window '[MF][a-z]+-[A-Z]"
-)
+STRUCTURAL = re.compile(r"\[(E10[1237]|E206|E403|E604)\]|unknown version|cannot read the window '[MF][a-z]+-[A-Z]")
 #: One of `branch` and `tag` is missing: said by the loader, not by a table. May only shrink.
 BEYOND_A_TABLE = {"case-no-ref", "target-no-ref"}
-BAD = [
-    path.with_suffix(".yml")
-    for path in sorted((GOLDEN / "err").glob("*.out"))
-    if STRUCTURAL.search(path.read_text(encoding="utf-8"))
-]
+SAID = sorted((GOLDEN / "err").glob("*.out"))
+BAD = [path.with_suffix(".yml") for path in SAID if STRUCTURAL.search(path.read_text(encoding="utf-8"))]
 SCHEMA = schema.schema()
 DEFINED = SCHEMA["$defs"]
 VALID = Draft202012Validator(SCHEMA)
@@ -69,20 +64,18 @@ def test_every_table_is_a_closed_map_of_its_own() -> None:
         assert about["required"] == list(table.required)
 
 
-@pytest.mark.parametrize("table", ["", *(noun for noun, about in DEFINED.items() if "properties" in about)])
-def test_each_key_is_described_with_an_example_that_it_takes(table: str) -> None:
-    for about in (DEFINED[table] if table else SCHEMA)["properties"].values():
+def test_each_key_is_described_with_an_example_that_it_takes() -> None:
+    for about in (each for table in (SCHEMA, *DEFINED.values()) for each in table.get("properties", {}).values()):
         assert about["description"].endswith(".")
         (example,) = about["examples"]
-        errors = Draft202012Validator({**about, "$defs": DEFINED}).iter_errors(example)
-        assert [error.message for error in errors] == []
+        assert Draft202012Validator({**about, "$defs": DEFINED}).is_valid(example), example
+
+
+TWO = {"branch": "main", "user": "anna"}
 
 
 def of(table: Table, key: str) -> FieldType:
     return next(field.type for field in table.fields if field.key == key)
-
-
-TWO = {"branch": "main", "user": "anna"}
 
 
 @pytest.mark.parametrize(
