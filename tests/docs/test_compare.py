@@ -12,9 +12,9 @@ from pages import ROOT, text_of
 
 sys.path.append(str(ROOT / "scripts"))
 
-import compare  # noqa: E402 - found only now
-import demo  # noqa: E402
-from fault_table import ALWAYS, TRIGGER, rows  # noqa: E402
+import compare
+import demo
+from fault_table import ALWAYS, TRIGGER, rows
 
 if TYPE_CHECKING:
     from pathlib import Path
