@@ -17,6 +17,7 @@ import pytest
 
 from deploystep.app.options import COMMANDS, OPTIONS
 from deploystep.cli.args import candidates
+from deploystep.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,6 +105,8 @@ def test_every_command_and_option_is_there() -> None:
     def words(*typed: str) -> set[str]:
         return {line.partition("\t")[0] for line in candidates(list(typed))}
 
+    with pytest.raises(UsageError, match="no SHELL is named"):
+        words()
     assert words("comp") == {"completion"}
     assert words("") >= set(COMMANDS)
     for command in COMMANDS:
