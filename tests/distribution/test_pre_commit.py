@@ -9,7 +9,6 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 from acceptance.process import Clone
 from distribution.conftest import ROOT
 
@@ -24,20 +23,8 @@ RULES = """
     """
 
 
-def clone(folder: Path) -> Clone:
-    folder.mkdir()
-    return Clone(folder)
-
-
-def test_the_page_names_hooks_that_there_are() -> None:
-    page = (ROOT / "docs/install.md").read_text(encoding="utf-8")
-    shown = yaml.safe_load(page.split("```yaml pre-commit\n")[1].split("```")[0])
-    hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
-    assert [hook["id"] for hook in shown["repos"][0]["hooks"]] == [hook["id"] for hook in hooks]
-
-
 def test_the_hooks_run(tmp_path: Path) -> None:
-    hooks, shop = clone(tmp_path / "hooks"), clone(tmp_path / "shop")
+    hooks, shop = Clone(tmp_path / "hooks"), Clone(tmp_path / "shop")
     for name in (".pre-commit-hooks.yaml", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, hooks.folder)
     shutil.copytree(ROOT / "src", hooks.folder / "src", ignore=shutil.ignore_patterns("__pycache__"))

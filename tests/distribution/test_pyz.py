@@ -53,7 +53,6 @@ class Packed(Clone):
     """A clone in which the one file runs."""
 
     def __init__(self, folder: Path, pyz: Path) -> None:
-        folder.mkdir()
         super().__init__(folder)
         self.start = [sys.executable, "-S", "-E", str(pyz)]
 
