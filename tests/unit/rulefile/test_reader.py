@@ -42,6 +42,7 @@ def branch(value: str) -> str:
         (branch("main\n      env: {A: &x b, B: &x [*x]}"), f"6:29: {STAR}"),
         (branch("main\n      env: &x {B: [*x]}"), f"6:20: {STAR}"),
         (branch("\n        |"), "6:9: error[E203]: an empty pattern can never match"),
+        ("a: [", f"1:5: {E001}: while parsing a flow node"),
         ("a:\n  - [b, c", "2:5: error[E017]: this [ is never closed — add ]"),
         ("a: b\n...\nc: d\n", "3:1: error[E013]: this stands after the end of the document — check the indentation"),
         *((deep * 5000, "1:") for deep in ("[", "- ", "? ", "[{a: ")),
