@@ -23,6 +23,6 @@ from deploystep.cli.args import SCRIPTS
 )
 def test_linters_find_nothing(command: str) -> None:
     name, *words = command.split()
-    line = [Path(sys.executable).with_name(name), *words]
+    line = [str(Path(sys.executable).with_name(name)), *words]
     done = subprocess.run(line, cwd=ROOT, input=SCRIPTS["bash"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")

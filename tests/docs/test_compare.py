@@ -28,7 +28,7 @@ TRIED, SAID, *_ = (
     [re.split(r"(?<!\\) \| ", line.strip("| ")) for line in table.splitlines()]
     for table in re.findall(r"(?:^\|.*\n)+", MEASURED, re.MULTILINE)
 )
-HEAD, _, *ROWS = TRIED
+HEAD, _rule, *ROWS = TRIED
 
 
 def test_every_fault_was_tried_with_every_tool() -> None:
