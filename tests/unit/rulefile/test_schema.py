@@ -19,12 +19,14 @@ from deploystep.rulefile.field_types import FieldType, Table
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests/golden/rules"
 GOOD = sorted((GOLDEN / "ok").glob("*.yml")) + sorted((ROOT / "examples").glob("*/.circleci/deploy.yml"))
-#: Unknown keys, wrong kinds of value, missing keys, names: what a table can say.
-#: And how a text is written: a version, a zone, a window, a moment.
-STRUCTURAL = re.compile(r"\[(E10[1237]|E206|E403|E604)\]|unknown version|cannot read the window '[MF][a-z]+-[A-Z]")
+#: Unknown keys, wrong kinds of value, missing keys, unknown words, names, what is empty or too much: all that a table
+#: can say. And how a text is written: a ref, a zone, a window, a moment, an id.
+STRUCTURAL = re.compile(
+    r"\[(E10[123478]|E11[034]|E203|E206|E303|E403|E501|E60[34])\]|cannot read the window '[MF][a-z]+-[A-Z]"
+)
 #: One of `branch` and `tag` is missing: said by the loader, not by a table. May only shrink.
 BEYOND_A_TABLE = {"case-no-ref", "target-no-ref"}
-SAID = sorted((GOLDEN / "err").glob("*.out"))
+SAID = [path for path in sorted((GOLDEN / "err").glob("*.out")) if not path.stem.startswith("syntax")]
 BAD = [path.with_suffix(".yml") for path in SAID if STRUCTURAL.search(path.read_text(encoding="utf-8"))]
 SCHEMA = schema.schema()
 DEFINED = SCHEMA["$defs"]
@@ -76,17 +78,11 @@ def of(table: Table, key: str) -> FieldType:
         (types.checked("a|b", "", "", ""), ["a"], ["ac"]),
         (types.FLAG, [False], ["false"]),
         (types.VALUE, [-5, ""], [1.1, None, ["main"]]),
-        (fields.NAME, ["to-production", 1.1], ["to production"]),
-        (fields.UUID, ["2338d0ae-5541-4bbf-88a2-55e9f7281f80"], ["main"]),
         (fields.NUMBER, [42, "42", False], ["x", None]),
         (fields.BRANCHES, ["main", ["main", 1.1], "**", "/.+/"], [[], [["main"]], "origin/**", "refs/heads/main"]),
-        (of(fields.TARGET, "api"), ["v2", "v3"], ["v4"]),
-        (of(fields.PATH_KEYS, "since"), ["last-deploy", {"ref": "deployed/staging"}], ["yesterday", {}]),
         (of(fields.MATCHERS, "paths"), ["docs/**", ["docs/**"], {"ignore": "docs/**"}], [{}]),
-        (of(fields.MATCHERS, "env"), [{"DEPLOYS_OFF": "*"}], [{"DEPLOYS-OFF": "*"}, {}]),
         (of(fields.DEPLOY_KEYS, "parameters"), [{}], [[], {f"k{n}": 1 for n in range(101)}]),
         (of(fields.RULE, "when"), [TWO, [TWO]], [{}, [], [{}]]),
-        (of(fields.RULE, "unless"), [{"branch": "main"}, [TWO]], [TWO]),
         (of(fields.FILE, "version"), [1, "1"], [2, "2", True, "1.0"]),
         (of(fields.FILE, "timezone"), ["GMT+0", *zone_names()], ["Berlin", "", "MESZ", "utc"]),
         (types.DURING, ["office-hours", "Fri 22:00-06:00 Asia/Tokyo"], ["Mon-Thu 9-17", "a b"]),
@@ -111,7 +107,7 @@ def test_a_value(known: FieldType, right: list[Any], wrong: list[Any]) -> None:
 
 @pytest.mark.parametrize("path", [*GOOD, *BAD], ids=lambda p: p.stem if p in BAD else str(p.relative_to(ROOT)))
 def test_a_file_fits_where_its_structure_is_right(path: Path) -> None:
-    assert (len(GOOD) >= 15, len(BAD) >= 45) == (True, True)
+    assert (len(GOOD) >= 15, len(BAD) >= 75) == (True, True)
     # what YAML 1.1 has read, as an editor sees it: JSON has no dates, and its keys are texts
     loaded = json.loads(json.dumps(yaml.safe_load(path.read_text(encoding="utf-8-sig")), default=str))
     errors = [f"{error.json_path}: {error.message}" for error in VALID.iter_errors(loaded)]
