@@ -39,10 +39,9 @@ class Browser:
     def call(self, method: str, **params: Any) -> Any:
         """The answer to one command; events that come before it are kept."""
         self._count += 1
-        session = {"sessionId": self._session} if self._session else {}
-        self._sends.write(
-            json.dumps({"id": self._count, "method": method, "params": params, **session}).encode() + b"\0"
-        )
+        message = {"id": self._count, "method": method, "params": params}
+        message |= {"sessionId": self._session} if self._session else {}
+        self._sends.write(json.dumps(message).encode() + b"\0")
         self._sends.flush()
         while True:
             said = self._said()
@@ -63,9 +62,8 @@ class Browser:
     def open(self, url: str, width: int, scheme: str) -> None:
         """Show a page in a window of this width, in light or dark."""
         self.problems.clear()
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 500
-        )
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.call("Page.navigate", url=url)
         while not self.js("document.readyState === 'complete' && location.href !== 'about:blank'"):
@@ -100,13 +98,8 @@ def chromium(profile: Path) -> Iterator[Browser]:
         os.dup2(high, 4)
 
     command = [CHROMIUM, *FLAGS.split(), f"--user-data-dir={profile}", "about:blank"]
-    process = subprocess.Popen(
-        command,
-        stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        preexec_fn=place,  # noqa: PLW1509 - before any thread of ours
-        close_fds=False,
-    )
+    quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "close_fds": False}
+    process = subprocess.Popen(command, preexec_fn=place, **quiet)  # noqa: PLW1509 - before any thread of ours
     os.close(hears)
     os.close(says)
     try:

@@ -1,14 +1,23 @@
-"""What users get, made once."""
+"""What users get, made once, and a server that hands it out."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from contextlib import contextmanager
+from http.server import ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from ssl import SSLContext
+
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "scripts"))  # what is tested here imports from there
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +30,14 @@ def built(folder: Path) -> Path:
     target = folder / "deploystep.pyz"
     subprocess.run([sys.executable, str(ROOT / "scripts/build_pyz.py"), str(target)], check=True, capture_output=True)
     return target
+
+
+@contextmanager
+def served(handler: Any, tls: SSLContext | None = None) -> Iterator[str]:
+    """The address of a server on this machine."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}"
+        server.shutdown()

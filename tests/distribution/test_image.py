@@ -1,38 +1,25 @@
-"""The image is linted, and built where docker is."""
+"""The image: small, of what its context holds, and built where docker is."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from distribution.conftest import ROOT
 
 from deploystep import __version__
-
-ROOT = Path(__file__).parents[2]
 
 
 def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["docker", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_hadolint_finds_nothing() -> None:
-    checker = Path(sys.executable).with_name("hadolint")
-    done = subprocess.run([checker, ROOT / "Dockerfile"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "")
-
-
-def test_it_is_slim_and_nobody_is_root() -> None:
+def test_it_is_slim_nobody_is_root_and_all_that_is_copied_is_in_the_context() -> None:
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"python:3.14-slim"}
     assert re.findall(r"^USER (\S+)", text, re.MULTILINE)[-1:] == ["3434"]
-
-
-def test_all_that_is_copied_is_in_the_context() -> None:
-    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     copied = {word for line in re.findall(r"^COPY ([^-\n]+) \S+$", text, re.MULTILINE) for word in line.split()}
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
     assert copied == allowed

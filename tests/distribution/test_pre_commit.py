@@ -6,66 +6,40 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 from acceptance.process import Clone
+from distribution.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 #: The file is right, and its case is not: the one hook passes, the other fails.
 RULES = """
     version: 1
-    rules:
-      - name: production
-        when: {branch: main}
-        deploy: {workflow: deploy}
-    cases:
-      - name: a branch deploys
-        given: {branch: feature}
-        expect: {fire: [production]}
+    rules: [{name: production, when: {branch: main}, deploy: {workflow: deploy}}]
+    cases: [{name: a branch deploys, given: {branch: feature}, expect: {fire: [production]}}]
     """
 
 
-@pytest.fixture
-def hooks(tmp_path: Path) -> Path:
-    """A repository with what a user's pre-commit clones."""
-    (tmp_path / "hooks").mkdir()
-    repository = Clone(tmp_path / "hooks")
+def test_the_hooks_run(tmp_path: Path) -> None:
+    hooks, shop = Clone(tmp_path / "hooks"), Clone(tmp_path / "shop")
     for name in (".pre-commit-hooks.yaml", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, repository.folder)
-    shutil.copytree(ROOT / "src", repository.folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    repository.git("add", "--all")
-    repository.commit()
-    return repository.folder
-
-
-def test_the_page_names_hooks_that_there_are() -> None:
-    page = (ROOT / "docs/install.md").read_text(encoding="utf-8")
-    shown = yaml.safe_load(page.split("```yaml pre-commit\n")[1].split("```")[0])
-    hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
-    assert [hook["id"] for hook in shown["repos"][0]["hooks"]] == [hook["id"] for hook in hooks]
-
-
-def test_the_hooks_run(tmp_path: Path, hooks: Path) -> None:
-    (tmp_path / "shop").mkdir()
-    shop = Clone(tmp_path / "shop")
+        shutil.copy(ROOT / name, hooks.folder)
+    shutil.copytree(ROOT / "src", hooks.folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    hooks.git("add", "--all")
+    hooks.commit()
     shop.write(RULES)
     shop.commit()
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "COVERAGE_"))}
-    done = subprocess.run(
-        [sys.executable, "-m", "pre_commit", "try-repo", str(hooks), "--all-files", "--color=never"],
-        cwd=shop.folder,
-        env={**environ, "PRE_COMMIT_HOME": str(tmp_path / "cache")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environ["PRE_COMMIT_HOME"] = str(tmp_path / "cache")
+    command = [sys.executable, "-m", "pre_commit", "try-repo", str(hooks.folder), "--all-files", "--color=never"]
+    done = subprocess.run(command, cwd=shop.folder, env=environ, capture_output=True, text=True, check=False)
     said = done.stdout + done.stderr
     if "onnectionError" in said or "name resolution" in said:
         pytest.skip("no package index can be reached")
-    results = {
-        line.split(".")[0]: line.rpartition(".")[2] for line in said.splitlines() if line.startswith("deploystep ")
-    }
+    lines = [line for line in said.splitlines() if line.startswith("deploystep ")]
+    results = {line.split(".")[0]: line.rpartition(".")[2] for line in lines}
     assert results == {"deploystep check": "Passed", "deploystep test": "Failed"}, said
     assert "FAIL  a branch deploys" in said

@@ -8,17 +8,14 @@ import shutil
 import ssl
 import subprocess
 import sys
-import threading
 import zipfile
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from acceptance.process import Clone, sandbox, until
-from distribution.conftest import built
-
-sys.path.append(str(Path(__file__).parents[2] / "scripts"))
 from build_pyz import VERSIONS, interpreters
+from distribution.conftest import ROOT, built, served
 
 #: What the libraries are, told by a process that has only this file and the standard library.
 PROBE = """
@@ -35,20 +32,14 @@ BERLIN = """
     version: 1
     timezone: Europe/Berlin
     windows: {always: ["Mon-Sun 00:00-24:00"]}
-    rules:
-      - name: production
-        when: {branch: main}
-        deploy: {workflow: deploy, parameters: {deploy: true, sha: "${CIRCLE_SHA1}"}}
-        during: always
+    rules: [{name: a, when: {branch: main}, during: always, deploy: {workflow: deploy, parameters: {deploy: true}}}]
     """
 
 
 def says_version(python: str) -> str:
     """The version of an interpreter; nothing where it does not start, as a pyenv shim without a version."""
-    done = subprocess.run(
-        [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, check=False
-    )
-    return done.stdout.decode().strip()
+    command = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 @pytest.fixture(params=VERSIONS)
@@ -61,22 +52,22 @@ def python(request: pytest.FixtureRequest) -> str:
 class Packed(Clone):
     """A clone in which the one file runs."""
 
-    def __init__(self, folder: Path, python: str, pyz: Path) -> None:
+    def __init__(self, folder: Path, pyz: Path) -> None:
         super().__init__(folder)
-        self.start = [python, "-S", "-E", str(pyz)]
+        self.start = [sys.executable, "-S", "-E", str(pyz)]
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
         return [*self.start, *arguments]
 
 
 @pytest.fixture
-def packed(tmp_path: Path, python: str, pyz: Path) -> Packed:
-    (tmp_path / "clone").mkdir()
-    return Packed(tmp_path / "clone", python, pyz)
+def packed(tmp_path: Path, pyz: Path) -> Packed:
+    return Packed(tmp_path / "clone", pyz)
 
 
-def test_it_deploys(packed: Packed) -> None:
+def test_it_deploys(packed: Packed, python: str) -> None:
     """Zones, git and HTTP, all from the one file."""
+    packed.start[0] = python
     packed.write(BERLIN)
     with sandbox() as server:
         ended = packed.step(server, PYTHONPATH=None)
@@ -96,7 +87,7 @@ def test_without_bytecode_for_this_python_it_runs_from_the_sources(tmp_path: Pat
                 part.writestr(name, whole.read(name))
     command = [sys.executable, "-S", "-E", str(bare), "schema"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == (Path(__file__).parents[2] / "schema/deploystep.schema.json").read_text(encoding="utf-8")
+    assert done.stdout == (ROOT / "schema/deploystep.schema.json").read_text(encoding="utf-8")
 
 
 def test_a_python_that_is_too_old_is_told(pyz: Path) -> None:
@@ -110,7 +101,7 @@ def test_a_python_that_is_too_old_is_told(pyz: Path) -> None:
         assert "deploystep needs 3.10 or newer\n  hint: " in done.stderr
 
 
-def test_it_verifies_certificates(tmp_path: Path, pyz: Path) -> None:
+def test_it_verifies_certificates(packed: Packed, tmp_path: Path) -> None:
     """No server but one that the bundled authorities, or those of REQUESTS_CA_BUNDLE, vouch for gets the token."""
     if shutil.which("openssl") is None:
         pytest.skip("there is no openssl command to make a certificate with")
@@ -120,36 +111,24 @@ def test_it_verifies_certificates(tmp_path: Path, pyz: Path) -> None:
     subprocess.run(command, check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    (tmp_path / "clone").mkdir()
-    packed = Packed(tmp_path / "clone", sys.executable, pyz)
-    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:  # it answers 501 to everything
-        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"https://127.0.0.1:{server.server_port}"
-        with packed.started(url, PYTHONPATH=None, TMPDIR=str(tmp_path)) as process:
-            until(lambda: "its certificate could not be verified" in packed.said)
-            process.kill()
-            packed.ended(process)
-        with packed.started(url, PYTHONPATH=None, TMPDIR=str(tmp_path), REQUESTS_CA_BUNDLE=str(certificate)) as process:
-            until(lambda: "501" in packed.said)
-            process.kill()
-            packed.ended(process)
-        server.shutdown()
+    with served(BaseHTTPRequestHandler, context) as url:  # it answers 501 to everything
+        for bundle, words in ((None, "its certificate could not be verified"), (str(certificate), "501")):
+            more = {"PYTHONPATH": None, "TMPDIR": str(tmp_path), "REQUESTS_CA_BUNDLE": bundle}
+            with packed.started(url, **more) as process:
+                until(lambda words=words: words in packed.said)  # type: ignore[misc]
+                process.kill()
+                packed.ended(process)
 
 
-def test_a_config_is_read_without_libyaml(tmp_path: Path, pyz: Path) -> None:
-    (tmp_path / "clone").mkdir()
-    packed = Packed(tmp_path / "clone", sys.executable, pyz)
+def test_a_config_is_read_without_libyaml(packed: Packed) -> None:
     packed.write("version: 1\nrules: [{name: a, when: {branch: main}, deploy: {workflow: d}}]\n")
     packed.write("version: 2.1\nx: &a [1]\ny: &a [2]\nworkflows: {w: {jobs: [b]}}\n", ".circleci/config.yml")
     ended = packed.call("check")
     assert (ended.code, "P01" in ended.out) == (3, True), ended.err
 
 
-def test_a_full_disk_is_told(tmp_path: Path, pyz: Path) -> None:
+def test_a_full_disk_is_told(packed: Packed) -> None:
     """The certificate authorities are written to a temporary file. Here no file may grow."""
-    (tmp_path / "clone").mkdir()
-    packed = Packed(tmp_path / "clone", sys.executable, pyz)
     packed.write(BERLIN)
     packed.commit()
     packed.start = ["sh", "-c", 'ulimit -f 0 && exec "$@"', "sh", *packed.start]

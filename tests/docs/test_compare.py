@@ -5,35 +5,30 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pages import ROOT, text_of
 
-ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "scripts"))
 
-import compare  # noqa: E402 - found only now
-import demo  # noqa: E402
-from fault_table import ALWAYS, TRIGGER, rows  # noqa: E402
+import compare
+import demo
+from fault_table import ALWAYS, TRIGGER, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
-PAGE = (ROOT / "docs/compare.md").read_text("utf-8")
-MEASURED = PAGE.partition("<!-- measured -->\n")[2].partition("<!-- end -->")[0]
+MEASURED = text_of("docs/compare.md").partition("<!-- measured -->\n")[2].partition("<!-- end -->")[0]
 CELL = re.compile(r"(\*\*)?(\d+) · (\d+) runs?(, no deploy|, of another commit)?(\*\*)?")
 #: In the simulation a run takes five minutes; here it takes two seconds.
 SLOWER_IN_THE_SIMULATION = {"`setup`"}
-
-
-def lines(table: int) -> Iterator[list[str]]:
-    """The cells of each line of one of the tables that were measured."""
-    text = re.findall(r"(?:^\|.*\n)+", MEASURED, re.MULTILINE)[table]
-    return (re.split(r"(?<!\\) \| ", line.strip("| ")) for line in text.splitlines())
-
-
-HEAD, _, *ROWS = lines(0)
+#: The cells of each line of the tables that were measured.
+TRIED, SAID, *_ = (
+    [re.split(r"(?<!\\) \| ", line.strip("| ")) for line in table.splitlines()]
+    for table in re.findall(r"(?:^\|.*\n)+", MEASURED, re.MULTILINE)
+)
+HEAD, _rule, *ROWS = TRIED
 
 
 def test_every_fault_was_tried_with_every_tool() -> None:
@@ -54,7 +49,7 @@ def test_what_is_bold_went_wrong() -> None:
 
 def test_what_each_tool_says_is_listed_for_every_fault() -> None:
     said: dict[str, list[str]] = {}
-    for tool, code, _, at in list(lines(1))[2:]:
+    for tool, code, _, at in SAID[2:]:
         said.setdefault(tool, []).extend(f"{code} {fault}" for fault in re.split(r", (?!every)", at))
     for number, tool in enumerate(HEAD[1:], 1):
         shown = [f"{cell[number].strip('*').split()[0]} {cell[0]}" for cell in ROWS]
@@ -84,18 +79,19 @@ def test_curl_and_the_product_still_do_what_the_page_says(fault: str, count: int
     assert found == row[1:3]
 
 
-@pytest.mark.parametrize(
-    ("code", "runs", "deploys", "strays", "cell"),
-    [
-        (0, 1, 1, 0, "0 · 1 run"),
-        (8, 0, 0, 0, "8 · 0 runs"),
-        (0, 2, 2, 0, "**0 · 2 runs**"),
-        (22, 4, 4, 0, "**22 · 4 runs**"),
-        (0, 1, 0, 0, "**0 · 1 run, no deploy**"),
-        (10, 1, 0, 0, "10 · 1 run, no deploy"),
-        (0, 1, 0, 1, "**0 · 1 run, of another commit**"),
-        (0, 0, 0, 0, "**0 · 0 runs**"),
-    ],
-)
-def test_a_cell(code: int, runs: int, deploys: int, strays: int, cell: str) -> None:
-    assert compare.Tried("x", "`503`", code, runs, deploys, strays, "").cell == cell
+#: What a tool came to: its exit code, runs, deploys, and runs of another commit.
+CELLS = {
+    "0 · 1 run": (0, 1, 1, 0),
+    "8 · 0 runs": (8, 0, 0, 0),
+    "**0 · 2 runs**": (0, 2, 2, 0),
+    "**22 · 4 runs**": (22, 4, 4, 0),
+    "**0 · 1 run, no deploy**": (0, 1, 0, 0),
+    "10 · 1 run, no deploy": (10, 1, 0, 0),
+    "**0 · 1 run, of another commit**": (0, 1, 0, 1),
+    "**0 · 0 runs**": (0, 0, 0, 0),
+}
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_cell(cell: str) -> None:
+    assert compare.Tried("x", "`503`", *CELLS[cell], "").cell == cell

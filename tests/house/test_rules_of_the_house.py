@@ -1,14 +1,12 @@
-"""Promises about the source as a whole: exit codes, hints, variables, secrets, and who prints, exits or sends."""
+"""Promises about the source as a whole: codes, hints, variables, secrets, and who prints, exits or sends."""
 
 from __future__ import annotations
 
 import ast
 import re
-from functools import cache
 from pathlib import Path
 
-import pytest
-
+from deploystep.core.codes import CODES, IGNORABLE, explained
 from deploystep.core.errors import ExitCode, ToolError
 from deploystep.core.parameters import PUBLIC_VARIABLES, SECRET_VARIABLES, TOKEN_VARIABLES
 
@@ -19,9 +17,17 @@ ENV = frozenset(re.findall(r"^\| `(CIRCLE\w+)` \|", PAGE.read_text(encoding="utf
 SIGNALS = {ExitCode.INTERRUPTED, ExitCode.TERMINATED}
 
 
-@cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+#: Every node of the source, with the module it is in.
+NODES = [
+    (path.relative_to(SRC).as_posix(), node)
+    for path in MODULES
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+]
+NAMES = (
+    "0 ok, 1 bug, 2 usage, 3 rules, 4 environment, 5 undecided, 6 refused, 7 unreachable, 8 uncertain, 9 stopped,"
+    " 10 nothing-runs, 11 deploy-failed, 12 timed-out, 13 held, 20 not-due, 126 not-executable, 127 not-found,"
+    " 130 interrupted, 143 terminated"
+)
 
 
 def kinds() -> dict[str, type[ToolError]]:
@@ -39,20 +45,7 @@ def kinds() -> dict[str, type[ToolError]]:
 
 
 def test_exit_codes_are_those_of_the_contract() -> None:
-    assert {code.value: code.label for code in ExitCode} == {
-        **dict(enumerate(("ok", "bug", "usage", "rules", "environment", "undecided", "refused", "unreachable"))),
-        8: "uncertain",
-        9: "stopped",
-        10: "nothing-runs",
-        11: "deploy-failed",
-        12: "timed-out",
-        13: "held",
-        20: "not-due",
-        126: "not-executable",
-        127: "not-found",
-        130: "interrupted",
-        143: "terminated",
-    }
+    assert [f"{int(code)} {code.label}" for code in ExitCode] == NAMES.split(", ")
 
 
 def test_every_exit_code_is_somebodys() -> None:
@@ -67,63 +60,31 @@ def test_every_exit_code_is_somebodys() -> None:
 # Errors end in a next step
 
 
-def _called(call: ast.Call) -> str:
-    """`Refused(…)`, or `errors.Refused(…)`."""
-    return str(getattr(call.func, "id", getattr(call.func, "attr", "")))
-
-
-def _raised() -> list[tuple[str, ast.Call]]:
-    names = set(kinds()) - {"_Bug"}
-    return [
-        (f"{path.relative_to(SRC)}:{node.lineno}", node)
-        for path in MODULES
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Call) and _called(node) in names
-    ]
-
-
 #: Their diagnostics say what to do, each at its place. May only shrink.
 SPEAKS_BY_DIAGNOSTICS = {"RuleFileInvalid", "FactUnavailable"}
 
 
-@pytest.mark.parametrize(("where", "call"), _raised(), ids=lambda value: value if isinstance(value, str) else "")
-def test_every_error_has_a_hint(where: str, call: ast.Call) -> None:
-    name = _called(call)
-    has_hint = len(call.args) >= 3 or (name in SPEAKS_BY_DIAGNOSTICS and _names(call, "diagnostics"))
-    assert has_hint, f"{where}: {name} needs code, message and at least one hint"
-
-
-def _names(call: ast.Call, keyword: str) -> bool:
-    return any(k.arg == keyword for k in call.keywords)
+def test_every_error_has_a_hint() -> None:
+    names, found = set(kinds()) - {"_Bug"}, 0
+    for path, call in NODES:
+        # `Refused(…)`, or `errors.Refused(…)`
+        name = getattr(call.func, "id", getattr(call.func, "attr", "")) if isinstance(call, ast.Call) else ""
+        if isinstance(call, ast.Call) and name in names:
+            tells = name in SPEAKS_BY_DIAGNOSTICS and any(word.arg == "diagnostics" for word in call.keywords)
+            where = f"{path}:{call.lineno}"
+            assert len(call.args) >= 3 or tells, f"{where}: {name} needs code, message and at least one hint"
+            found += 1
+    assert found > 50
 
 
 # Variables
 
 
-def _texts(path: Path) -> set[str]:
-    docs = {id(d) for d in _docstrings(tree(path))}
-    return {
-        node.value
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs
-    }
-
-
-def _docstrings(module: ast.Module) -> list[ast.Constant]:
-    return [
-        node.value
-        for node in ast.walk(module)
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-    ]
-
-
 def test_every_variable_that_is_read_is_in_a_table() -> None:
     known = ENV | PUBLIC_VARIABLES | SECRET_VARIABLES | set(TOKEN_VARIABLES)
-    # the reader of rule files knows names only to suggest better ones
-    readers = [path for path in MODULES if "rulefile" not in path.parts]
-    named = {
-        text for path in readers for text in _texts(path) if re.fullmatch(r"CIRCLE(CI)?(_[A-Z0-9_]*[A-Z0-9])?", text)
-    }
+    # the reader of rule files knows names only to suggest better ones; a docstring names none alone
+    texts = {str(n.value) for path, n in NODES if isinstance(n, ast.Constant) and not path.startswith("rulefile/")}
+    named = {text for text in texts if re.fullmatch(r"CIRCLE(CI)?(_[A-Z0-9_]*[A-Z0-9])?", text)}
     assert named - known == set()
     assert "CIRCLE_SHA1" in named
 
@@ -131,12 +92,7 @@ def test_every_variable_that_is_read_is_in_a_table() -> None:
 def test_every_variable_in_the_table_of_the_build_is_read() -> None:
     """It is named once more than there are tables with its name."""
     tables = (PUBLIC_VARIABLES, SECRET_VARIABLES, TOKEN_VARIABLES)
-    named = [
-        node.value
-        for path in MODULES
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Constant) and node.value in ENV
-    ]
+    named = [node.value for _, node in NODES if isinstance(node, ast.Constant) and node.value in ENV]
     assert [name for name in ENV if named.count(name) <= sum(name in table for table in tables)] == []
 
 
@@ -149,31 +105,32 @@ def test_no_secret_may_be_sent() -> None:
 # Who may speak, and who may leave
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SRC)))
-def test_nobody_prints_or_leaves_below_the_top(path: Path) -> None:
-    calls = [ast.unparse(n.func) for n in ast.walk(tree(path)) if isinstance(n, ast.Call)]
+def test_nobody_prints_or_leaves_below_the_top() -> None:
+    calls = {(path, ast.unparse(node.func)) for path, node in NODES if isinstance(node, ast.Call)}
     forbidden = {"print", "sys.exit", "exit", "quit", "os._exit", "os.abort"}
-    allowed = {"sys.exit"} if path.name == "__main__.py" else set()
-    assert forbidden & set(calls) <= allowed
+    assert {call for call in calls if call[1] in forbidden} == {("__main__.py", "sys.exit")}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SRC)))
-def test_only_the_top_catches_everything(path: Path) -> None:
-    handlers = [n for n in ast.walk(tree(path)) if isinstance(n, ast.ExceptHandler)]
-    caught = {ast.unparse(h.type) if h.type else "everything" for h in handlers}
+def test_only_the_top_catches_everything() -> None:
+    handlers = [(path, node.type) for path, node in NODES if isinstance(node, ast.ExceptHandler)]
+    caught = {(path, ast.unparse(kind) if kind else "everything") for path, kind in handlers}
     # adapters/transport.py hands what its thread met to the one that waits for it
-    if path.relative_to(SRC).as_posix() not in ("cli/main.py", "adapters/transport.py"):
-        assert caught & {"everything", "Exception", "BaseException"} == set()
+    wide = {name for name, kind in caught if kind in ("everything", "Exception", "BaseException")}
+    assert wide == {"cli/main.py", "adapters/transport.py"}
 
 
 def test_one_module_sends() -> None:
     """Whatever sends has to ask `core.retry` whether it may send again."""
-    senders = [
-        path
-        for path in MODULES
-        if any(
-            isinstance(node, ast.Attribute) and node.attr == "send" and "transport" in ast.unparse(node.value)
-            for node in ast.walk(tree(path))
-        )
-    ]
-    assert len(senders) == 1, senders
+    calls = [(path, node) for path, node in NODES if isinstance(node, ast.Attribute) and node.attr == "send"]
+    assert len({path for path, node in calls if "transport" in ast.unparse(node.value)}) == 1
+
+
+# Codes of diagnostics
+
+
+def test_every_code_is_used_and_explained_by_meaning_cause_and_cure() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in MODULES if path.name != "codes.py"]
+    assert set(CODES) == {code for text in texts for code in re.findall(r'"([EWUPC][0-9]{2,3})"', text)}
+    for code, page in CODES.items():
+        assert all(part and not part.endswith(".") for part in page), code
+        assert ("ignore: [" in explained(code)) is (code in IGNORABLE)

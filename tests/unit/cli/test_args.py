@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from deploystep import __version__
 from deploystep.app.options import COMMANDS, OPTIONS, Options
-from deploystep.cli.args import asks_for_json, parse, parser, unknown_variables
+from deploystep.cli.args import asks_for_json, parse, unknown_variables
 from deploystep.core.errors import UsageError
 
 USAGE = """
@@ -18,6 +16,7 @@ run --branch main; run --held maybe; plan --held fail; plan --pull-request x; pl
 plan --pull-request 9999999999999999999; plan --env DEPLOYS_OFF; plan --env =1; plan --env A-B=1; plan --confirm 1s
 sandbox --port 65536; sandbox --port x; sandbox --port -1; sandbox --head main; sandbox --head =x; nonsense;
 gate production --; gate; run --again= ; run --nodes-timeout 1d; run --nodes-timeout=
+completion ksh; completion bash zsh
 """
 
 
@@ -41,12 +40,12 @@ def test_a_variable_that_cannot_be_meant(said: str) -> None:
     assert parse(["schema"], {f"DEPLOYSTEP_{name}": value} if name not in ("COLOR", "JSON") else {}).command == "schema"
 
 
-@pytest.mark.parametrize("command", ["run", "nonsense", "run --bogus"])
 @pytest.mark.parametrize("value", ["1", "true", "yes", "on", "TRUE", "0", "false", "no", "off", "False", ""])
-def test_a_switch(value: str, command: str) -> None:
+def test_a_switch(value: str) -> None:
     is_on = value.lower() in ("1", "true", "yes", "on")
-    assert asks_for_json(command.split(), {"DEPLOYSTEP_JSON": value}) is is_on
-    assert asks_for_json([*command.split(), "--json"], {"DEPLOYSTEP_JSON": value})
+    for command in ("run", "nonsense", "run --bogus"):
+        assert asks_for_json(command.split(), {"DEPLOYSTEP_JSON": value}) is is_on
+        assert asks_for_json([*command.split(), "--json"], {"DEPLOYSTEP_JSON": value})
     read = parse(["run"], {"DEPLOYSTEP_DRY_RUN": value, "DEPLOYSTEP_JSON": value})
     assert (read.is_dry, read.dry_run, read.json) == (is_on, is_on, is_on)
 
@@ -66,10 +65,10 @@ def test_an_option_beats_its_variable_and_is_named_as_it_was_given() -> None:
 @pytest.mark.parametrize(
     ("argv", "variable", "seconds"),
     [
-        *((f"--wait={text}", "", n) for text, n in (("90s", 90.0), ("10m", 600.0), ("1h", 3600.0), ("7", 7.0))),
-        *(("", text, n) for text, n in (("true", 3600.0), ("on", 3600.0), ("1", 1.0), ("0", 0.0), ("5m", 300.0))),
-        *(("", text, None) for text in ("false", "")),
-        *((argv, variable, 3600.0) for argv, variable in (("--wait", ""), ("--wait", "5m"), ("--wait --json", ""))),
+        *(("--wait=90s", "", 90.0), ("--wait=10m", "", 600.0), ("--wait=1h", "", 3600.0), ("--wait=7", "", 7.0)),
+        *(("", "true", 3600.0), ("", "on", 3600.0), ("", "1", 1.0), ("", "0", 0.0), ("", "5m", 300.0)),
+        *(("", "false", None), ("", "", None)),
+        *(("--wait", "", 3600.0), ("--wait", "5m", 3600.0), ("--wait --json", "", 3600.0)),
     ],
 )
 def test_wait_may_stand_alone(argv: str, variable: str, seconds: float | None) -> None:
@@ -86,25 +85,12 @@ def test_what_may_be_given_often() -> None:
     assert "hunter2" not in caught.value.message, "it may be a value without its name"
 
 
-@pytest.mark.parametrize("argv", ["-V", "--version", *(f"{command} -V" for command in COMMANDS)])
-def test_the_version(argv: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        parse(argv.split(), {})
-    assert capsys.readouterr().out == f"deploystep {__version__}\n"
-
-
 def test_which_variables_are_read() -> None:
     assert [o.flag for o in OPTIONS if "run" in o.commands and not o.has_variable] == []
     variables = {o.variable: "1" for o in OPTIONS if not o.has_variable}
     assert parse(["plan"], variables) == Options("plan")
     known = ("RULES_REF", "RULE", "OUTCOME_2", "PARAM_X")
     assert unknown_variables({f"DEPLOYSTEP_{n}": "x" for n in (*known, "RULES_RF")}) == ("DEPLOYSTEP_RULES_RF",)
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_only_run_and_gate_deploy(command: str) -> None:
-    words = [command, "production"] if command == "gate" else [command]
-    assert parse(words, {"DEPLOYSTEP_CONFIRM": "1s"}).is_dry is (command not in ("run", "gate"))
 
 
 @pytest.mark.parametrize(
@@ -123,11 +109,22 @@ def test_the_words_of_gate(words: str, execute: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
-def test_help(command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_and_version(command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that fits a screen."""
     monkeypatch.setenv("COLUMNS", "120")
+    words = command.split()
     with pytest.raises(SystemExit) as left:
-        parser().parse_args([*([command] if command else []), "--help"])
-    page: Any = capsys.readouterr().out
+        parse([*words, "--help"], {})
+    page = capsys.readouterr().out
     assert (left.value.code, len(page.splitlines()) <= 45) == (0, True)
     assert all(name in page for name in ([o.flag for o in OPTIONS if command in o.commands] if command else COMMANDS))
+    for flag in ("-V", "--version"):
+        with pytest.raises(SystemExit):
+            parse([*words, flag], {})
+        assert capsys.readouterr().out == f"deploystep {__version__}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_only_run_and_gate_deploy(command: str) -> None:
+    words = [command, "production"] if command == "gate" else [command]
+    assert parse(words, {"DEPLOYSTEP_CONFIRM": "1s"}).is_dry is (command not in ("run", "gate"))

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builds import environ
 
+from deploystep.cli.commands import dispatch
 from deploystep.cli.main import main
 from deploystep.core.errors import Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from deploystep.app.options import Options
@@ -30,33 +30,29 @@ if TYPE_CHECKING:
 TOKEN = "token-0123456789"
 
 
-@pytest.fixture(autouse=True)
-def _signals() -> Iterator[None]:
-    """`main` catches signals for its process, which here is the tests'."""
+def call(
+    *argv: str, does: Any = dispatch, stream: type[io.StringIO] = io.StringIO, **variables: str
+) -> tuple[int, str, str]:
+    """Carry out a command line; `does` takes the place of the command."""
+    out, err = stream(), stream()
+    # `main` catches signals for its process, which here is the tests'
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("deploystep.cli.main.dispatch", does)
+        code = main(argv, {**environ(), **variables}, io.StringIO(), out, err)
     for number, handler in before.items():
         signal.signal(number, handler)
-
-
-def call(*argv: str, **variables: str) -> tuple[int, str, str]:
-    out, err = io.StringIO(), io.StringIO()
-    code = main(argv, {**environ(), **variables}, io.StringIO(), out, err)
     return code, out.getvalue(), err.getvalue()
 
 
-@pytest.mark.parametrize(
-    "argv",
-    [["run", "--bogus"], ["sandbox", "--fault", "nonsense"], ["plan", "--branch", "a", "--tag", "b"], ["nonsense"], []],
-    ids=" ".join,
-)
-def test_what_is_raised_is_told(argv: list[str]) -> None:
-    code, out, err = call(*argv, DEPLOYSTEP_JSON="1")
+@pytest.mark.parametrize("line", ["run --bogus", "sandbox --fault nonsense", "plan --branch a --tag b", "nonsense", ""])
+def test_what_is_raised_is_told(line: str) -> None:
+    code, out, err = call(*line.split(), DEPLOYSTEP_JSON="1")
     document = json.loads(out)
     assert (code, document["exit"], document["triggers"]) == (2, {"code": 2, "name": "usage"}, [])
     assert document["error"]["hints"]
     assert err.startswith("error[")
-    assert call(*argv)[1] == ""
+    assert call(*line.split())[1] == ""
 
 
 def test_who_reads_the_export_from_a_pipe_is_not_lost_on_the_way(tmp_path: Path) -> None:
@@ -85,56 +81,39 @@ def test_help_and_version_leave_with_0(capsys: pytest.CaptureFixture[str]) -> No
     assert "usage: deploystep run" in capsys.readouterr().out
 
 
-# A command that behaves
+def broken(_options: Options, _services: Services, report: Report) -> bool:
+    report.skipped = "so far"
+    raise KeyError(TOKEN)
 
 
-@pytest.fixture
-def behaves(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
-    """Let every command be carried out like this."""
-    return lambda carry_out: monkeypatch.setattr("deploystep.cli.main.dispatch", carry_out)
-
-
-def test_a_bug_has_a_code_of_its_own_and_says_where_it_is(behaves: Callable[[Any], None]) -> None:
-    def broken(_options: Options, _services: Services, report: Report) -> bool:
-        report.skipped = "so far"
-        raise KeyError(TOKEN)
-
-    behaves(broken)
-    code, out, err = call("run", CIRCLE_TOKEN=TOKEN)
-    first, *hints, last = err.splitlines()
+def test_a_bug_has_a_code_of_its_own_and_its_traceback_is_for_its_user_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code, out, err = call("run", does=broken, CIRCLE_TOKEN=TOKEN)
+    (file,) = tmp_path.iterdir()
+    written = file.read_text(encoding="utf-8")
+    first, *_, reported, last = err.splitlines()
     assert first.startswith("error[bug]: this is a bug in deploystep: KeyError in broken, line ")
     assert first.endswith(": '***'")
-    assert (code, out, len(hints), last) == (1, "so far\n", 2, "exit 1 (bug): nothing was triggered")
+    assert (code, out, last) == (1, "so far\n", "exit 1 (bug): nothing was triggered")
+    assert reported == f"  hint: please report it with the traceback in {file}"
+    assert ("Traceback (most recent call last)" in written, TOKEN in out + err + written) == (True, False)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert json.loads(call("run", "--json", does=broken)[1])["exit"] == {"code": 1, "name": "bug"}
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    assert call("run", does=broken)[2].count("hint: ") == 1, "it is told where no file can be written"
 
 
-def test_the_variable_that_holds_the_token_is_masked_from_the_beginning(behaves: Callable[[Any], None]) -> None:
+def test_the_variable_that_holds_the_token_is_masked_from_the_beginning() -> None:
     def tells(_options: Options, services: Services, report: Report) -> bool:
         services.console.info(f"it is {TOKEN}")
         report.skipped = f"it is {TOKEN}"
         return True
 
-    behaves(tells)
-    for variables in ({"CIRCLE_TOKEN": TOKEN}, {"MINE": TOKEN, "DEPLOYSTEP_TOKEN_ENV": "MINE"}):
-        assert call("run", **variables) == (0, "it is ***\n", "it is ***\n")
-
-
-def test_the_traceback_of_a_bug_is_for_its_user_alone(
-    behaves: Callable[[Any], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: object) -> bool:
-        raise KeyError(TOKEN)
-
-    behaves(broken)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    code, out, err = call("run", "--json", CIRCLE_TOKEN=TOKEN)
-    assert (code, json.loads(out)["exit"]) == (1, {"code": 1, "name": "bug"})
-    (file,) = tmp_path.iterdir()
-    written = file.read_text(encoding="utf-8")
-    assert f"  hint: please report it with the traceback in {file}\n" in err
-    assert ("Traceback (most recent call last)" in written, TOKEN in out + err + written) == (True, False)
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
-    assert call("run")[2].count("hint: ") == 1, "it is told where no file can be written"
+    masked = (0, "it is ***\n", "it is ***\n")
+    assert call("run", does=tells, CIRCLE_TOKEN=TOKEN) == masked
+    assert call("run", does=tells, MINE=TOKEN, DEPLOYSTEP_TOKEN_ENV="MINE") == masked
 
 
 # Signals
@@ -150,20 +129,14 @@ class Signalling(io.StringIO):
 
 def test_a_signal_while_the_result_is_written() -> None:
     """What happened is told to its end, with the exit code that it had."""
-    out, err = Signalling(), Signalling()
-    assert main(["run", "--json"], {}, io.StringIO(), out, err) == 4
-    assert json.loads(out.getvalue())["exit"] == {"code": 4, "name": "environment"}
-    assert err.getvalue().endswith("exit 4 (environment): nothing was triggered\n")
+    code, out, err = call("run", "--json", stream=Signalling, CIRCLECI="")
+    assert (code, json.loads(out)["exit"]) == (4, {"code": 4, "name": "environment"})
+    assert err.endswith("exit 4 (environment): nothing was triggered\n")
 
 
 def meet(number: signal.Signals, seconds: float = 5.0) -> None:
     os.kill(os.getpid(), number)
     signal.sigtimedwait([], seconds)
-
-
-def test_a_server_that_a_signal_ends_has_said_all_there_is(behaves: Callable[[Any], None]) -> None:
-    behaves(lambda *_: meet(signal.SIGTERM))
-    assert call("sandbox") == (143, "", "")
 
 
 def swallow() -> None:
@@ -174,15 +147,13 @@ def swallow() -> None:
         raise ImportError("cannot import name 'ssl'") from None
 
 
-def test_a_signal_that_comes_out_as_something_else_is_a_signal_all_the_same(behaves: Callable[[Any], None]) -> None:
-    behaves(lambda *_: swallow())
-    assert call("run")[0] == 143
+def test_a_signal_ends_a_command_whatever_it_comes_out_as() -> None:
+    assert call("sandbox", does=lambda *_: meet(signal.SIGTERM)) == (143, "", ""), "it has said all there is to say"
+    assert call("run", does=lambda *_: swallow())[0] == 143
 
 
 @pytest.mark.parametrize(("goes_on", "code"), [("waits", 143), ("sends", 143), ("meets another", 130)])
-def test_after_a_signal_that_was_swallowed_nothing_is_sent_or_waited_for(
-    behaves: Callable[[Any], None], goes_on: str, code: int
-) -> None:
+def test_after_a_signal_that_was_swallowed_nothing_is_sent_or_waited_for(goes_on: str, code: int) -> None:
     reached = []
 
     def carry_out(_options: Options, services: Services, report: Report) -> bool:
@@ -194,14 +165,14 @@ def test_after_a_signal_that_was_swallowed_nothing_is_sent_or_waited_for(
         services.clock.sleep(0) if goes_on == "waits" else report.raise_if_signalled()
         pytest.fail("it went on")
 
-    behaves(carry_out)
-    assert (call("run")[0], reached) == (code, ["after it"])
+    assert (call("run", does=carry_out)[0], reached) == (code, ["after it"])
 
 
-def test_a_signal_during_what_the_first_one_asked_for_changes_nothing(behaves: Callable[[Any], None]) -> None:
-    done = []
+def test_a_signal_during_what_the_first_one_asked_for_changes_nothing_and_what_was_started_is_stopped() -> None:
+    done: list[str] = []
 
-    def carry_out(*_: object) -> bool:
+    def carry_out(_options: Options, services: Services, _report: Report) -> bool:
+        services._stack.callback(done.append, "stopped")
         try:
             meet(signal.SIGTERM)
         except Interrupted:
@@ -210,17 +181,4 @@ def test_a_signal_during_what_the_first_one_asked_for_changes_nothing(behaves: C
             raise
         return True
 
-    behaves(carry_out)
-    assert (call("run")[0], done) == (143, ["cancelled"])
-
-
-def test_what_was_started_is_stopped_by_a_signal_too(behaves: Callable[[Any], None]) -> None:
-    stopped: list[str] = []
-
-    def carry_out(_options: Options, services: Services, _report: Report) -> bool:
-        services._stack.callback(stopped.append, "server")
-        meet(signal.SIGTERM)
-        return True
-
-    behaves(carry_out)
-    assert (call("run")[0], stopped) == (143, ["server"])
+    assert (call("run", does=carry_out)[0], done) == (143, ["cancelled", "stopped"])

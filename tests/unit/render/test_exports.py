@@ -27,9 +27,8 @@ def read(text: str, folder: Path) -> dict[str, str]:
     """The variables as bash has them that reads the lines, and executes nothing else."""
     (folder / "env").write_bytes(text.encode("utf-8", "replace"))
     shows = 'for n in ${!DEPLOYSTEP_*}; do printf "%s=%s\\0" "$n" "${!n}"; done'
-    done = subprocess.run(
-        ["bash", "-c", shows], env={"BASH_ENV": str(folder / "env"), "LC_ALL": "C"}, capture_output=True, check=True
-    )
+    environ = {"BASH_ENV": str(folder / "env"), "LC_ALL": "C"}
+    done = subprocess.run(["bash", "-c", shows], env=environ, capture_output=True, check=True)
     assert done.stderr == b""
     return dict(part.split("=", 1) for part in done.stdout.decode().split("\0")[:-1])
 
@@ -48,12 +47,8 @@ def test_hostile_values(value: str, name: str, tmp_path_factory: pytest.TempPath
 def test_several_triggers_are_numbered_and_a_failure_is_named() -> None:
     made = outcome(Outcome.TRIGGERED, Created("1", 1, "u"))
     made.triggers.append(TriggerEntry(spec(rule="second"), HOST, made.triggers[0].request, Outcome.NOT_SENT))
-    assert lines(made).splitlines()[4:] == [
-        "export DEPLOYSTEP_OUTCOME_2=not-sent",
-        "export DEPLOYSTEP_RULE_2=second",
-        "export DEPLOYSTEP_RUN_ID_2=''",
-        "export DEPLOYSTEP_RUN_URL_2=''",
-    ]
+    second = ("OUTCOME_2=not-sent", "RULE_2=second", "RUN_ID_2=''", "RUN_URL_2=''")
+    assert lines(made).splitlines()[4:] == [f"export DEPLOYSTEP_{line}" for line in second]
     failed = Report("run")
     failed.fail(UsageError("x", "y", "z"))
     assert lines(failed).startswith("export DEPLOYSTEP_OUTCOME=usage\nexport DEPLOYSTEP_RULE=''\n")

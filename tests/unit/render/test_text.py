@@ -19,11 +19,11 @@ from deploystep.core.runs import Created, WorkflowState
 from deploystep.core.source import Diagnostic, Pos, Severity, SourceFile, Span, visible
 from deploystep.render.text import Style, diagnostics, failure, result
 
-PLAIN = Style()
+PLAIN, LONG = Style(), Style(is_long=True)
 RUNS = Created(RUN, 25, URL, revision=SHA)
 
 
-def test_a_dry_run() -> None:
+def test_a_run() -> None:
     assert result(report(), PLAIN) == dedent(
         """\
         .circleci/deploy.yml · branch main @ 4f2c1aa · 2026-06-16 10:02 Europe/Berlin · user anna
@@ -33,9 +33,6 @@ def test_a_dry_run() -> None:
                           = not sent: this is a dry run
         no    production  line 8: tag — this is a branch build"""
     )
-
-
-def test_a_run() -> None:
     shown = outcome(Outcome.ALREADY_TRIGGERED, RUNS, WorkflowState("1", "deploy", "running"))
     shown.triggers[0].because = "it holds deploy"
     assert result(shown, PLAIN).splitlines()[4:8] == [
@@ -98,8 +95,6 @@ def test_visible(text: str) -> None:
 
 FILE = SourceFile("deploy.yml", "version: 1\n\tx: 日本 ab\n")
 WRONG = Diagnostic("E102", "unknown key 'ab'", Span(Pos(2, 8), 2), "did you mean 'ba'?")
-
-
 REFUSED = Refused("refused-404", "CircleCI answered 404:\x1b[31m no", "do this", "or that")
 NO_BUILD = EnvironmentInvalid("environment-invalid", "no build", "plan", problems=("A is x", "B is y"))
 INVALID = RuleFileInvalid("rules-invalid", "1 problem in deploy.yml", source=FILE, diagnostics=(WRONG,))
@@ -120,15 +115,17 @@ def test_an_error(error: ToolError, code: str, lines: list[str]) -> None:
 
 
 UNKNOWN = "the trigger of rule staging may have been sent, and whether it was accepted is not known"
-ENDS = [
-    (Outcome.NOT_SENT, None, "nothing was triggered"),
-    (Outcome.UNCERTAIN, None, UNKNOWN),
-    *((kind, RUNS, f"rule staging was triggered: {URL}") for kind in (Outcome.TRIGGERED, Outcome.STOPPED)),
-    (Outcome.ALREADY_TRIGGERED, RUNS, f"rule staging had been triggered before: {URL}"),
-]
 
 
-@pytest.mark.parametrize(("kind", "created", "words"), ENDS)
+@pytest.mark.parametrize(
+    ("kind", "created", "words"),
+    [
+        (Outcome.NOT_SENT, None, "nothing was triggered"),
+        (Outcome.UNCERTAIN, None, UNKNOWN),
+        *((kind, RUNS, f"rule staging was triggered: {URL}") for kind in (Outcome.TRIGGERED, Outcome.STOPPED)),
+        (Outcome.ALREADY_TRIGGERED, RUNS, f"rule staging had been triggered before: {URL}"),
+    ],
+)
 def test_the_last_line_says_whether_anything_was_sent(kind: Outcome, created: Created | None, words: str) -> None:
     shown = outcome(kind, created)
     shown.exit = ExitCode.TERMINATED
@@ -159,27 +156,21 @@ def test_the_last_line_says_what_was_cancelled(cancelled: dict[str, bool], other
 def test_short_and_long() -> None:
     quiet = Diagnostic("W1", "odd", Span(Pos(1, 1)), severity=Severity.WARNING)
     assert diagnostics((WRONG, quiet), FILE, PLAIN) == [SHORT, "deploy.yml:1:1: warning[W1]: odd"]
-    long = [
-        "error[E102]: unknown key 'ab'",
-        " --> deploy.yml:2:8",
-        "  |",
-        "2 |  x: 日本 ab",
-        "  |          ^^ did you mean 'ba'?",
-    ]
-    assert diagnostics((WRONG,), FILE, Style(is_long=True)) == [*long, ""]
+    long = ["error[E102]: unknown key 'ab'", " --> deploy.yml:2:8", "  |", "2 |  x: 日本 ab"]
+    assert diagnostics((WRONG,), FILE, LONG) == [*long, "  |          ^^ did you mean 'ba'?", ""]
     wide = Diagnostic("E1", "m", Span(Pos(1, 4), 3))
-    shown = diagnostics((wide,), SourceFile("a", "\te\u0301日本\u0301語x\n"), Style(is_long=True))
+    shown = diagnostics((wide,), SourceFile("a", "\te\u0301日本\u0301語x\n"), LONG)
     assert shown[3:5] == ["1 |  e\u0301日本\u0301語x", "  |   ^^^^"], "a combining character takes no column"
     beyond = Diagnostic("E1", "m", Span(Pos(9, 4), 3), "h")
-    assert diagnostics((beyond,), FILE, Style(is_long=True))[3:5] == ["9 | ", "  | ^ h"]
+    assert diagnostics((beyond,), FILE, LONG)[3:5] == ["9 | ", "  | ^ h"]
 
 
-@pytest.mark.parametrize("at", [0, 10, 150, 5000, 9_990])
+@pytest.mark.parametrize("at", [0, 150, 5000, 9_990])
 def test_of_a_long_line_a_window_is_shown(at: int) -> None:
     """The mark is below what it marks."""
     source = SourceFile("deploy.yml", "x" * at + "WRONG" + "x" * (9_995 - at))
     found = Diagnostic("E1", "m", Span(Pos(1, at + 1), 5), "h")
-    line, carets = diagnostics((found,), source, Style(is_long=True))[3:5]
+    line, carets = diagnostics((found,), source, LONG)[3:5]
     assert line.index("WRONG") == carets.index("^^^^^ h")
     assert len(line) < 200
 
@@ -188,11 +179,8 @@ def test_many_problems_are_not_all_shown_and_no_error_is_left_out() -> None:
     warnings = tuple(Diagnostic("W1", "m", Span(Pos(1, n)), severity=Severity.WARNING) for n in range(1, 131))
     *shown, last = diagnostics((*warnings, WRONG), FILE, PLAIN)
     assert (len(shown), last, "E102" in shown[0]) == (100, "and 31 more", True)
-
-
-def test_check() -> None:
-    shown = Report("check")
-    shown.source = FILE
-    assert result(shown, PLAIN) == "deploy.yml: nothing wrong found"
-    shown.diagnostics = (WRONG, WRONG)
-    assert result(shown, PLAIN).splitlines()[-1] == "2 errors, 0 warnings"
+    checked = Report("check")
+    checked.source = FILE
+    assert result(checked, PLAIN) == "deploy.yml: nothing wrong found"
+    checked.diagnostics = (WRONG, WRONG)
+    assert result(checked, PLAIN).splitlines()[-1] == "2 errors, 0 warnings"

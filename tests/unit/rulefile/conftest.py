@@ -1,17 +1,21 @@
-from collections.abc import Callable
+"""What is said about a rule file."""
 
-import pytest
-
-from deploystep.core.source import Diagnostic, SourceFile
+from deploystep.core.source import SourceFile
+from deploystep.render.text import Style, diagnostics
 from deploystep.rulefile.load import examine
 
 
-def short(diagnostic: Diagnostic) -> str:
-    (line, column), hint = diagnostic.span.start, f" — {diagnostic.hint}" if diagnostic.hint else ""
-    return f"deploy.yml:{line}:{column}: {diagnostic.severity.value}[{diagnostic.code}]: {diagnostic.message}{hint}"
+def said(text: str) -> list[str]:
+    """Each message on a line, as editors understand it."""
+    source = SourceFile("deploy.yml", text)
+    return diagnostics(examine(source).diagnostics, source, Style())
 
 
-@pytest.fixture(scope="session")
-def said() -> Callable[[str], list[str]]:
-    """What is said about a text, each message on a line as editors understand it."""
-    return lambda text: [short(d) for d in examine(SourceFile("deploy.yml", text)).diagnostics]
+def placed(text: str) -> list[str]:
+    """The place and the code of each message."""
+    found = examine(SourceFile("deploy.yml", text)).diagnostics
+    return [f"{d.span.line}:{d.span.start.column} {d.code}" for d in found]
+
+
+def codes(text: str) -> list[str]:
+    return [found.split()[1] for found in placed(text)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,30 +19,18 @@ from deploystep.rulefile.field_types import FieldType, Table
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests/golden/rules"
 GOOD = sorted((GOLDEN / "ok").glob("*.yml")) + sorted((ROOT / "examples").glob("*/.circleci/deploy.yml"))
-#: Unknown keys, wrong kinds of value, missing keys, names: what a table can say.
-#: And how a text is written: a version, a zone, a window, a moment.
+#: Unknown keys, wrong kinds of value, missing keys, unknown words, names, what is empty or too much: all that a table
+#: can say. And how a text is written: a ref, a zone, a window, a moment, an id.
 STRUCTURAL = re.compile(
-    r"error\[(?:E10[1237]|E206|E403|E604)\]|unknown version|cannot read the window '[MF][a-z]+-[A-Z]"
+    r"\[(E10[123478]|E11[034]|E203|E206|E303|E403|E501|E60[34])\]|cannot read the window '[MF][a-z]+-[A-Z]"
 )
 #: One of `branch` and `tag` is missing: said by the loader, not by a table. May only shrink.
 BEYOND_A_TABLE = {"case-no-ref", "target-no-ref"}
-BAD = [
-    path.with_suffix(".yml")
-    for path in sorted((GOLDEN / "err").glob("*.out"))
-    if STRUCTURAL.search(path.read_text(encoding="utf-8"))
-]
+SAID = [path for path in sorted((GOLDEN / "err").glob("*.out")) if not path.stem.startswith("syntax")]
+BAD = [path.with_suffix(".yml") for path in SAID if STRUCTURAL.search(path.read_text(encoding="utf-8"))]
 SCHEMA = schema.schema()
 DEFINED = SCHEMA["$defs"]
 VALID = Draft202012Validator(SCHEMA)
-
-
-def as_json(value: Any) -> Any:
-    """What YAML 1.1 has read, as an editor sees it: JSON has no dates, and its keys are texts."""
-    if isinstance(value, dict):
-        return {str(key): as_json(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [as_json(item) for item in value]
-    return str(value) if isinstance(value, date) else value
 
 
 def test_the_committed_file_is_current_and_people_can_read_it() -> None:
@@ -69,20 +56,18 @@ def test_every_table_is_a_closed_map_of_its_own() -> None:
         assert about["required"] == list(table.required)
 
 
-@pytest.mark.parametrize("table", ["", *(noun for noun, about in DEFINED.items() if "properties" in about)])
-def test_each_key_is_described_with_an_example_that_it_takes(table: str) -> None:
-    for about in (DEFINED[table] if table else SCHEMA)["properties"].values():
+def test_each_key_is_described_with_an_example_that_it_takes() -> None:
+    for about in (each for table in (SCHEMA, *DEFINED.values()) for each in table.get("properties", {}).values()):
         assert about["description"].endswith(".")
         (example,) = about["examples"]
-        errors = Draft202012Validator({**about, "$defs": DEFINED}).iter_errors(example)
-        assert [error.message for error in errors] == []
+        assert Draft202012Validator({**about, "$defs": DEFINED}).is_valid(example), example
+
+
+TWO = {"branch": "main", "user": "anna"}
 
 
 def of(table: Table, key: str) -> FieldType:
     return next(field.type for field in table.fields if field.key == key)
-
-
-TWO = {"branch": "main", "user": "anna"}
 
 
 @pytest.mark.parametrize(
@@ -93,17 +78,11 @@ TWO = {"branch": "main", "user": "anna"}
         (types.checked("a|b", "", "", ""), ["a"], ["ac"]),
         (types.FLAG, [False], ["false"]),
         (types.VALUE, [-5, ""], [1.1, None, ["main"]]),
-        (fields.NAME, ["to-production", 1.1], ["to production"]),
-        (fields.UUID, ["2338d0ae-5541-4bbf-88a2-55e9f7281f80"], ["main"]),
         (fields.NUMBER, [42, "42", False], ["x", None]),
         (fields.BRANCHES, ["main", ["main", 1.1], "**", "/.+/"], [[], [["main"]], "origin/**", "refs/heads/main"]),
-        (of(fields.TARGET, "api"), ["v2", "v3"], ["v4"]),
-        (of(fields.PATH_KEYS, "since"), ["last-deploy", {"ref": "deployed/staging"}], ["yesterday", {}]),
         (of(fields.MATCHERS, "paths"), ["docs/**", ["docs/**"], {"ignore": "docs/**"}], [{}]),
-        (of(fields.MATCHERS, "env"), [{"DEPLOYS_OFF": "*"}], [{"DEPLOYS-OFF": "*"}, {}]),
         (of(fields.DEPLOY_KEYS, "parameters"), [{}], [[], {f"k{n}": 1 for n in range(101)}]),
         (of(fields.RULE, "when"), [TWO, [TWO]], [{}, [], [{}]]),
-        (of(fields.RULE, "unless"), [{"branch": "main"}, [TWO]], [TWO]),
         (of(fields.FILE, "version"), [1, "1"], [2, "2", True, "1.0"]),
         (of(fields.FILE, "timezone"), ["GMT+0", *zone_names()], ["Berlin", "", "MESZ", "utc"]),
         (types.DURING, ["office-hours", "Fri 22:00-06:00 Asia/Tokyo"], ["Mon-Thu 9-17", "a b"]),
@@ -128,7 +107,8 @@ def test_a_value(known: FieldType, right: list[Any], wrong: list[Any]) -> None:
 
 @pytest.mark.parametrize("path", [*GOOD, *BAD], ids=lambda p: p.stem if p in BAD else str(p.relative_to(ROOT)))
 def test_a_file_fits_where_its_structure_is_right(path: Path) -> None:
-    assert (len(GOOD) >= 15, len(BAD) >= 45) == (True, True)
-    loaded = as_json(yaml.safe_load(path.read_text(encoding="utf-8-sig")))
+    assert (len(GOOD) >= 15, len(BAD) >= 75) == (True, True)
+    # what YAML 1.1 has read, as an editor sees it: JSON has no dates, and its keys are texts
+    loaded = json.loads(json.dumps(yaml.safe_load(path.read_text(encoding="utf-8-sig")), default=str))
     errors = [f"{error.json_path}: {error.message}" for error in VALID.iter_errors(loaded)]
     assert bool(errors) is (path in BAD and path.stem not in BEYOND_A_TABLE), errors
