@@ -39,6 +39,7 @@ FILE = """
       - {name: hotfix, environment: production, when: {branch: main}, deploy: {workflow: d}}
       - {name: night, when: {branch: main}, during: Fri 22:00-06:00 America/New_York, deploy: {workflow: e}}
     """
+TIMELESS = "rules: [{name: a, when: {branch: main}, deploy: {workflow: a}}]\n"
 PASSED: dict[str, str] = {"test": "success", "build-image": "success"}
 
 
@@ -49,20 +50,17 @@ def judged(now: str | None, jobs: Answered | None = None, of: RuleSet | None = N
     return {j.rule.name.value: j for j in decide(read, Facts(build(), moment, answers)).judgements}
 
 
-OFFICE, NIGHT = "Mon-Thu 09:00-17:00 or Fri 09:00-12:00", "Fri 22:00-06:00 America/New_York"
-MOVED = "line 13: freeze move; held until Wed 2027-01-06 12:00 Europe/Berlin"
-TUESDAY, FRIDAY, CHRISTMAS = "2026-06-16 10:00", "2026-06-19 18:00", "2026-12-24 10:00"
-
-
-ENDS = "held until Wed 2027-01-06 12:00 Europe/Berlin"
-REST = f"line 7: freeze year-end — see OPS-412; {ENDS}; {MOVED}; line 21: job test has not succeeded (status: failed)"
 # fmt: off
+OFFICE, NIGHT = "Mon-Thu 09:00-17:00 or Fri 09:00-12:00", "Fri 22:00-06:00 America/New_York"
+TUESDAY, FRIDAY, CHRISTMAS = "2026-06-16 10:00", "2026-06-19 18:00", "2026-12-24 10:00"
+ENDS = "held until Wed 2027-01-06 12:00 Europe/Berlin"
+MOVED = f"line 13: freeze move; {ENDS}"
+REST = f"line 7: freeze year-end — see OPS-412; {ENDS}; {MOVED}; line 21: job test has not succeeded (status: failed)"
 CLOCK = [
     ("plain", TUESDAY, "fire: branch main (line 15)"), ("plain", CHRISTMAS, f"held: {MOVED}"),
     ("staging", TUESDAY, f"fire: branch main (line 16), during {OFFICE} (line 16)"),
     ("staging", FRIDAY, f"held: line 16: outside {OFFICE}; held until Mon 2026-06-22 09:00 Europe/Berlin"),
-    ("staging", CHRISTMAS, f"held: {MOVED}"),
-    ("hotfix", "2026-12-19 10:00", "fire: branch main (line 23)"), ("hotfix", CHRISTMAS, f"held: {MOVED}"),
+    ("staging", CHRISTMAS, f"held: {MOVED}"), ("hotfix", "2026-12-19 10:00", "fire: branch main (line 23)"),
     # the window's zone judges, the file's zone tells
     ("night", TUESDAY, f"held: line 24: outside {NIGHT}; held until Sat 2026-06-20 04:00 Europe/Berlin"),
     ("night", "2026-06-20 11:59", f"fire: branch main (line 24), during {NIGHT} (line 24)"),
@@ -79,14 +77,9 @@ def test_the_clock(rule: str, now: str, expected: str) -> None:
 
 
 def test_no_opening() -> None:
-    text = """
-        version: 1
-        timezone: Asia/Tokyo
-        freezes: [{name: end, from: 2026-01-01 00:00, until: 9999-12-31 23:59 UTC}]
-        rules: [{name: a, when: {branch: main}, deploy: {workflow: a}}]
-        """
-    held = judged(TUESDAY, of=rules(text))["a"]
-    assert held.because == "line 4: freeze end; held until further notice: no opening was found"
+    freeze = "{name: end, from: 2026-01-01 00:00, until: 9999-12-31 23:59 UTC}"
+    held = judged(TUESDAY, of=rules(f"version: 1\ntimezone: Asia/Tokyo\nfreezes: [{freeze}]\n{TIMELESS}"))["a"]
+    assert held.because == "line 3: freeze end; held until further notice: no opening was found"
 
 
 def test_a_time_that_is_not_stated_holds_only_what_asks_it() -> None:
@@ -94,24 +87,19 @@ def test_a_time_that_is_not_stated_holds_only_what_asks_it() -> None:
     assert {name: j.verdict for name, j in found.items()} == dict.fromkeys(found, Verdict.UNKNOWN)
     assert {d.code for j in found.values() for d in j.trace.problems} == {"U104"}
     assert [p.span.line for p in found["production"].trace.problems] == [20, 7, 13]
-    timeless = rules("version: 1\nrules: [{name: a, when: {branch: main}, deploy: {workflow: a}}]\n")
-    assert judged(None, of=timeless)["a"].verdict is Verdict.FIRE
+    assert judged(None, of=rules(f"version: 1\n{TIMELESS}"))["a"].verdict is Verdict.FIRE
 
 
 # requires
 
-REQUIRES = rules(
-    """
+REQUIRES = rules("""
     version: 1
     rules:
       - name: a
         when: {branch: main}
         requires: [test, build-image, scan]
         deploy: {workflow: a}
-    """
-)
-
-
+    """)
 MISSING = "(a job that was filtered out is missing too)"
 OWN = "leave it out: what the job did before the step has succeeded"
 NONE = "line 6: no job 'build-image' in this workflow — "
@@ -121,7 +109,7 @@ NOT = "line 6: job {} has not succeeded (status: {})".format
 REQUIRED: list[tuple[str, str, str, str, list[tuple[str, int, str]]]] = [
     ("success success success", "", "fire", "branch main (line 5), requires test ✓ build-image ✓ scan ✓ (line 6)", []),
     *((f"{word} success success", "", "held", NOT("test", word), [])  # only success is success
-      for word in ("failed", "running", "on_hold", "blocked", "not_run", "canceled", "Success")),
+      for word in ("failed", "running", "not_run", "Success")),
     ("failed success running", "", "held", f"{NOT('test', 'failed')}; {NOT('scan', 'running')}", []),
     # a failed job settles it, so the rule is held; the one that is not there is told all the same
     ("success - failed", "", "held", f"{NONE}{MISSING}; {NOT('scan', 'failed')}", []),
