@@ -6,7 +6,6 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from builds import OTHER_SHA, SHA, build, environ, fork_environ, rules, tag_build
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,17 +45,12 @@ def test_it_does_not_change_from_release_to_release() -> None:
         assert one == "ds-" + hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"CIRCLE_BUILD_NUM": "99", "CIRCLE_BUILD_URL": "https://circleci.com/gh/acme/shop/99"},  # a rerun of the job
-        {"CIRCLE_WORKFLOW_ID": UUID, "CIRCLE_PIPELINE_ID": UUID, "CIRCLE_USERNAME": "bjorn"},
-        {"CIRCLE_NODE_TOTAL": "4", "CIRCLE_PULL_REQUEST": "https://github.com/acme/shop/pull/42"},
-        {"REGION": "eu", "CIRCLE_JOB": "x", "CIRCLE_TOKEN": "t"},  # no parameter uses them
-    ],
-)
-def test_the_same_for_every_build_of_the_commit_and_ref(changes: dict[str, str]) -> None:
-    assert of(**changes) == of()
+def test_the_same_for_every_build_of_the_commit_and_ref() -> None:
+    rerun = {"CIRCLE_BUILD_NUM": "99", "CIRCLE_BUILD_URL": "https://circleci.com/gh/acme/shop/99"}
+    other = {"CIRCLE_WORKFLOW_ID": UUID, "CIRCLE_PIPELINE_ID": UUID, "CIRCLE_USERNAME": "bjorn"}
+    nodes = {"CIRCLE_NODE_TOTAL": "4", "CIRCLE_PULL_REQUEST": "https://github.com/acme/shop/pull/42"}
+    unused = {"REGION": "eu", "CIRCLE_JOB": "x", "CIRCLE_TOKEN": "t"}  # no parameter uses them
+    assert of(**rerun, **other, **nodes, **unused) == of()
 
 
 def test_one_pull_request_has_two_names() -> None:
@@ -108,13 +102,10 @@ def test_again_is_told_from_the_first_and_is_known_as_the_same_deploy() -> None:
 # No two deploys have one key
 
 identities = st.tuples(
-    st.sampled_from(["gh/acme/shop", "gh/acme/shop2", "gh/acme2/shop"]),
-    st.booleans(),
-    st.sampled_from(["main", "v1", "1:a", "main6:branch"]),
-    st.sampled_from([SHA, OTHER_SHA]),
-    st.sampled_from([None, "", "eu", "us", "eu4:CELL"]),
-    st.sampled_from([None, "eu", "us", "6:REGION"]),
-)
+    st.sampled_from(["gh/acme/shop", "gh/acme/shop2", "gh/acme2/shop"]), st.booleans(),
+    st.sampled_from(["main", "v1", "1:a", "main6:branch"]), st.sampled_from([SHA, OTHER_SHA]),
+    st.sampled_from([None, "", "eu", "us", "eu4:CELL"]), st.sampled_from([None, "eu", "us", "6:REGION"]),
+)  # fmt: skip
 
 
 def key_of(it: tuple[Any, ...], **more: str) -> str:
@@ -135,44 +126,44 @@ def test_keys_are_the_same_exactly_where_the_deploys_are(one: Any, other: Any, n
 # What a rule sends, and what a text holds
 
 
-@pytest.mark.parametrize(
-    ("parameters", "variables", "is_carried"),
-    [
-        ("{a: x, b: 1, c: true, d: '$${deploy.key}', e: '$${REGION}'}", set(), False),
-        ("{a: 'x-${deploy.key}-y'}", set(), True),
-        ("{a: '${REGION}${REGION}', b: '${CELL}', c: '${_}'}", {"REGION", "CELL", "_"}, False),
-        ("{a: '${CIRCLE_SHA1}', b: '${CIRCLE_BUILD_NUM}', c: '${branch.slug}'}", set(), False),
-    ],
-)
-def test_what_parameters_use(parameters: str, variables: set[str], is_carried: object) -> None:
-    deploy = rule(parameters=parameters).deploy
-    assert own_variables(deploy) == variables
-    assert carries_key(deploy) is is_carried
+# fmt: off
+#: Parameters, the variables of one's own that they use, and whether they carry the key.
+USES: list[tuple[str, set[str], object]] = [
+    ("{a: x, b: 1, c: true, d: '$${deploy.key}', e: '$${REGION}'}", set(), False),
+    ("{a: 'x-${deploy.key}-y'}", set(), True),
+    ("{a: '${REGION}${REGION}', b: '${CELL}', c: '${_}'}", {"REGION", "CELL", "_"}, False),
+    ("{a: '${CIRCLE_SHA1}', b: '${CIRCLE_BUILD_NUM}', c: '${branch.slug}'}", set(), False),
+]
+#: What is deployed; whether its trigger has a key, is recognised later, and is known by its workflow alone.
+TRIGGERS = [
+    ("workflow: w, parameters: {k: '${deploy.key}'}", True, True, True),
+    ("workflow: w", False, True, True),
+    ("workflow: w, parameters: {r: '${REGION}'}", False, True, False),
+    ("to: t, workflow: w, parameters: {k: '${deploy.key}'}", True, True, False),
+    ("to: t, workflow: w", False, False, False),
+    ("parameters: {k: '${deploy.key}'}", True, True, False),
+    ("parameters: {x: 1}", False, False, False),
+    ("job: j, parameters: {k: '${deploy.key}'}", False, True, True),  # a job shows no configuration
+]
+# fmt: on
 
 
-@pytest.mark.parametrize(
-    ("deploy", "is_keyed", "is_recognised", "tells"),
-    [
-        ("{workflow: w, parameters: {k: '${deploy.key}'}}", True, True, True),
-        ("{workflow: w}", False, True, True),
-        ("{workflow: w, parameters: {r: '${REGION}'}}", False, True, False),
-        ("{to: t, workflow: w, parameters: {k: '${deploy.key}'}}", True, True, False),
-        ("{to: t, workflow: w}", False, False, False),
-        ("{parameters: {k: '${deploy.key}'}}", True, True, False),
-        ("{parameters: {x: 1}}", False, False, False),
-        ("{job: j, parameters: {k: '${deploy.key}'}}", False, True, True),  # a job shows no configuration
-    ],
-)
-def test_by_what_the_runs_of_a_trigger_are_known(
-    deploy: str, is_keyed: object, is_recognised: object, tells: object
-) -> None:
-    when = '{branch: "**", env: {REGION: "*"}}'
-    target = "targets: {t: {project: gh/acme/deployer, branch: main}}"
-    read = rules(f"version: 1\n{target}\nrules:\n  - {{name: a, when: {when}, deploy: {deploy}}}\n")
-    (spec,) = trigger_specs(read, read.rules, build(REGION="eu")).specs
-    assert ((spec.key is not None), spec.is_recognised, spec.is_known_by_workflow) == (is_keyed, is_recognised, tells)
-    assert spec.own_variables == (("REGION",) if "REGION" in deploy else ())
-    assert spec.key in (None, spec.parameters.get("k"))
+def test_what_parameters_use() -> None:
+    for parameters, variables, is_carried in USES:
+        deploy = rule(parameters=parameters).deploy
+        assert own_variables(deploy) == variables
+        assert carries_key(deploy) is is_carried
+
+
+def test_by_what_the_runs_of_a_trigger_are_known() -> None:
+    target, when = "{t: {project: gh/acme/deployer, branch: main}}", '{branch: "**", env: {REGION: "*"}}'
+    for deploy, *expected in TRIGGERS:
+        one = f"{{name: a, when: {when}, deploy: {{{deploy}}}}}"
+        read = rules(f"version: 1\ntargets: {target}\nrules: [{one}]\n")
+        (spec,) = trigger_specs(read, read.rules, build(REGION="eu")).specs
+        assert [spec.key is not None, spec.is_recognised, spec.is_known_by_workflow] == expected, deploy
+        assert spec.own_variables == (("REGION",) if "REGION" in deploy else ())
+        assert spec.key in (None, spec.parameters.get("k"))
 
 
 def test_keys_in_a_text() -> None:
