@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from builds import DEFINITION, SHA, WORKFLOW, build, environ, oidc, tag_build
+from builds import DEFINITION, SHA, SHOP, WORKFLOW, build, environ, oidc, tag_build
 
 from deploystep.core.build import Branch, BuildContext, ProjectSlug, Repository, Tag, Variables
 from deploystep.core.errors import EnvironmentInvalid
@@ -22,10 +22,9 @@ def problems(**changes: str | None) -> tuple[str, ...]:
 
 def test_a_build_of_a_branch_and_of_a_tag() -> None:
     read = build()
-    assert (read.ref, read.branch, read.tag, read.host) == (Branch("main"), "main", None, CLOUD)
-    assert (read.project, read.pull_request) == (ProjectSlug("gh", "acme", "shop"), None)
-    assert (read.revision, read.user, read.fork, read.build_num) == (SHA, "anna", False, 12)
-    assert (read.node.index, read.node.total, read.workflow_id) == (0, 1, WORKFLOW)
+    assert (read.ref, read.branch, read.tag, read.project) == (Branch("main"), "main", None, SHOP)
+    assert (read.revision, read.user, read.build_num, read.workflow_id) == (SHA, "anna", 12, WORKFLOW)
+    assert (read.node.index, read.node.total) == (0, 1)
     read = tag_build("v1.4.0")
     assert (read.ref, read.branch, read.tag) == (Tag("v1.4.0"), None, "v1.4.0")
 
@@ -38,16 +37,10 @@ def test_unset_empty_and_nil_are_one(blank: str) -> None:
 
 
 def test_everything_wrong_at_once() -> None:
-    found = problems(
-        CIRCLE_BRANCH=None,
-        CIRCLE_SHA1="4f2c1aa",
-        CIRCLE_NODE_INDEX="x",
-        CIRCLE_PULL_REQUEST="https://github.com/acme/shop",
-        CIRCLE_BUILD_NUM="-1",
-        CIRCLE_OIDC_TOKEN="one.two",
-    )
-    names = ("BRANCH", "SHA1", "NODE_INDEX", "BUILD_NUM", "OIDC_TOKEN", "PULL_REQUEST")
-    assert [p.split(" ")[0] for p in found] == [f"CIRCLE_{name}" for name in names]
+    wrong = {"BRANCH": None, "SHA1": "4f2c1aa", "NODE_INDEX": "x", "BUILD_NUM": "-1", "OIDC_TOKEN": "one.two"}
+    wrong["PULL_REQUEST"] = "https://github.com/acme/shop"
+    found = problems(**{f"CIRCLE_{name}": value for name, value in wrong.items()})
+    assert [p.split(" ")[0] for p in found] == [f"CIRCLE_{name}" for name in wrong]
 
 
 def test_what_contradicts_itself() -> None:
@@ -105,6 +98,16 @@ FORKS: list[tuple[dict[str, str | None], bool | None]] = [
     ({"PR_USERNAME": "mallory", "BRANCH": "pull/7"}, True),
     ({"PR_NUMBER": "7"}, False), ({"PR_USERNAME": "<nil>"}, False),
 ]
+REPOSITORIES = {
+    "git@github.com:acme/shop.git": ("github.com", "acme/shop"),
+    "ssh://git@ssh.github.com:443/acme/shop.git/": ("github.com", "acme/shop"),
+    "git@github.com-work:acme/shop": ("github.com", "acme/shop"), "github.com/acme/shop": ("github.com", "acme/shop"),
+    "https://anna:secret@bitbucket.org/acme/shop": ("bitbucket.org", "acme/shop"),
+    "https://github.company.com/acme/shop": ("github.company.com", "acme/shop"),
+    "https://evilgithub.com/acme/shop": ("evilgithub.com", "acme/shop"),
+    "https://gitlab.com/acme/team/shop.git": ("gitlab.com", "acme/team/shop"),
+    "/srv/git/shop.git": None, "shop": None, "": None, None: None,
+}
 # fmt: on
 
 
@@ -112,11 +115,13 @@ def built(variables: dict[str, str | None]) -> BuildContext:
     return build(**{f"CIRCLE_{name}": value for name, value in variables.items()})
 
 
-def test_projects_and_hosts() -> None:
+def test_projects_hosts_and_repositories() -> None:
     for build_url, repository_url, slug in PROJECTS:
-        read = build(CIRCLE_BUILD_URL=build_url, CIRCLE_REPOSITORY_URL=repository_url)
-        assert (read.project and str(read.project)) == slug, build_url
+        project = build(CIRCLE_BUILD_URL=build_url, CIRCLE_REPOSITORY_URL=repository_url).project
+        assert (project and str(project)) == slug, build_url
     assert {url: build(CIRCLE_BUILD_URL=url).host for url in HOSTS} == HOSTS
+    read = {url: Repository.parse(url) for url in REPOSITORIES}
+    assert {url: found and (found.host, found.path) for url, found in read.items()} == REPOSITORIES
 
 
 def test_slugs() -> None:
@@ -145,53 +150,29 @@ def test_a_pull_request_of_another_repository_is_none_of_this_build() -> None:
     url, nameless = "https://github.com/upstream/shop/pull/4", {"CIRCLE_PROJECT_USERNAME": None}
     claimed = {"CIRCLE_REPOSITORY_URL": None, "CIRCLE_OIDC_TOKEN": oidc(vcs_origin=OWN[8:])}
     for changes in ({}, {"CIRCLE_PR_NUMBER": "4"}, nameless, {**nameless, **claimed}):
-        read = build(CIRCLE_PULL_REQUEST=url, CIRCLE_PULL_REQUESTS=url, **changes)
-        assert read.pull_requests == ()
+        assert build(CIRCLE_PULL_REQUEST=url, CIRCLE_PULL_REQUESTS=url, **changes).pull_requests == ()
     unknown = build(CIRCLE_PULL_REQUEST=url, CIRCLE_REPOSITORY_URL=None, **nameless)
     assert unknown.pull_requests == (4,), "where nothing names the repository"
     renamed = "git@github.com:upstream/shop.git"
     assert build(CIRCLE_PULL_REQUEST=url, CIRCLE_REPOSITORY_URL=renamed).pull_requests == (4,), "by both names"
 
 
-# fmt: off
-REPOSITORIES = {
-    "git@github.com:acme/shop.git": ("github.com", "acme/shop"),
-    "ssh://git@ssh.github.com:443/acme/shop.git/": ("github.com", "acme/shop"),
-    "git@github.com-work:acme/shop": ("github.com", "acme/shop"), "github.com/acme/shop": ("github.com", "acme/shop"),
-    "https://anna:secret@bitbucket.org/acme/shop": ("bitbucket.org", "acme/shop"),
-    "https://github.company.com/acme/shop": ("github.company.com", "acme/shop"),
-    "https://evilgithub.com/acme/shop": ("evilgithub.com", "acme/shop"),
-    "https://gitlab.com/acme/team/shop.git": ("gitlab.com", "acme/team/shop"),
-    "/srv/git/shop.git": None, "shop": None, "": None, None: None,
-}
-# fmt: on
-
-
-def test_repositories() -> None:
-    read = {url: Repository.parse(url) for url in REPOSITORIES}
-    assert {url: of and (of.host, of.path) for url, of in read.items()} == REPOSITORIES
-
-
-def test_claims() -> None:
+def test_the_claims_of_a_token() -> None:
     token = oidc(ssh_rerun=True, pipeline_definition_id=DEFINITION, project_id="no-uuid")
     for read in (build(CIRCLE_OIDC_TOKEN=token), build(CIRCLE_OIDC_TOKEN_V2=token)):
         assert (read.ssh_rerun, read.definition_id, read.project_id, read.origin) == (True, DEFINITION, None, None)
     assert (build().ssh_rerun, build().definition_id, build().project_id, build().origin) == (False, None, None, None)
-
-
-def test_the_projects_id() -> None:
     upper = DEFINITION.upper()
-    said = [(WORKFLOW, WORKFLOW, WORKFLOW), (WORKFLOW, DEFINITION, None), (None, upper, upper)]
-    said += [(None, DEFINITION + "0", None), ("no-uuid", DEFINITION, DEFINITION)]
-    for named, claimed, found in said:
+    projects = [(WORKFLOW, WORKFLOW, WORKFLOW), (WORKFLOW, DEFINITION, None), (None, upper, upper)]
+    for named, claimed, found in (*projects, (None, DEFINITION + "0", None), ("no-uuid", DEFINITION, DEFINITION)):
         assert build(CIRCLE_PROJECT_ID=named, CIRCLE_OIDC_TOKEN=oidc(project_id=claimed)).project_id == found
 
 
 def test_a_token_that_cannot_be_read_is_not_shown() -> None:
     payloads = (base64.urlsafe_b64encode(data).decode().rstrip("=") for data in (b"[]", b"{", b"\xff", b"[" * 99_999))
+    what = "CIRCLE_OIDC_TOKEN cannot be read: expected a JSON Web Token with claims"
     for token in ("x", "a.b", "a.b.c.d", "a.!!.c", *(f"h.{payload}.s" for payload in payloads)):
-        (problem,) = problems(CIRCLE_OIDC_TOKEN=token)
-        assert problem == "CIRCLE_OIDC_TOKEN cannot be read: expected a JSON Web Token with claims"
+        assert problems(CIRCLE_OIDC_TOKEN=token) == (what,)
 
 
 def test_variables_show_no_value() -> None:

@@ -11,18 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploystep.core.build import Branch, BuildContext, ProjectSlug, Tag
-from deploystep.core.deploy import carries_key, deploy_key, holds, keys_in, own_variables, trigger_specs
+from deploystep.core.deploy import deploy_key, holds, keys_in, trigger_specs
 from deploystep.core.frozen import replace
 
 if TYPE_CHECKING:
     from deploystep.core.rules import Rule
 
 UUID = "11111111-2222-4333-8444-555555555555"
+WHEN = '{branch: "**", env: {REGION: "*", CELL: "*", _: "*"}}'
 
 
 def rule(name: str = "production", parameters: str = "{deploy_key: '${deploy.key}'}", more: str = "") -> Rule:
-    when = '{branch: "**", env: {REGION: "*", CELL: "*", _: "*"}}'
-    text = f'version: 1\nrules:\n  - {{name: "{name}", when: {when}, deploy: {{workflow: w{more}, parameters: '
+    text = f'version: 1\nrules:\n  - {{name: "{name}", when: {WHEN}, deploy: {{workflow: w{more}, parameters: '
     return rules(f"{text}{parameters}}}}}\n").rules[0]
 
 
@@ -123,47 +123,32 @@ def test_keys_are_the_same_exactly_where_the_deploys_are(one: Any, other: Any, n
     assert (key_of(one) == key_of(other, CIRCLE_BUILD_NUM=str(number))) is (plain(one) == plain(other))
 
 
-# What a rule sends, and what a text holds
-
-
 # fmt: off
-#: Parameters, the variables of one's own that they use, and whether they carry the key.
-USES: list[tuple[str, set[str], object]] = [
-    ("{a: x, b: 1, c: true, d: '$${deploy.key}', e: '$${REGION}'}", set(), False),
-    ("{a: 'x-${deploy.key}-y'}", set(), True),
-    ("{a: '${REGION}${REGION}', b: '${CELL}', c: '${_}'}", {"REGION", "CELL", "_"}, False),
-    ("{a: '${CIRCLE_SHA1}', b: '${CIRCLE_BUILD_NUM}', c: '${branch.slug}'}", set(), False),
-]
-#: What is deployed; whether its trigger has a key, is recognised later, and is known by its workflow alone.
-TRIGGERS = [
-    ("workflow: w, parameters: {k: '${deploy.key}'}", True, True, True),
-    ("workflow: w", False, True, True),
-    ("workflow: w, parameters: {r: '${REGION}'}", False, True, False),
-    ("to: t, workflow: w, parameters: {k: '${deploy.key}'}", True, True, False),
-    ("to: t, workflow: w", False, False, False),
-    ("parameters: {k: '${deploy.key}'}", True, True, False),
-    ("parameters: {x: 1}", False, False, False),
-    ("job: j, parameters: {k: '${deploy.key}'}", False, True, True),  # a job shows no configuration
+#: What is deployed, and the variables of one's own that it uses; if its trigger has a key, is recognised later, and
+#: is known by its workflow alone.
+TRIGGERS: list[tuple[str, str, list[bool]]] = [
+    ("workflow: w, parameters: {k: '${deploy.key}'}", "", [True, True, True]),
+    ("workflow: w, parameters: {a: 'x-${deploy.key}-y'}", "", [True, True, True]),
+    ("workflow: w, parameters: {a: x, b: 1, c: true, d: '$${deploy.key}', e: '$${REGION}'}", "", [False, True, True]),
+    ("workflow: w, parameters: {a: '${CIRCLE_SHA1}', c: '${branch.slug}'}", "", [False, True, True]),
+    ("workflow: w, parameters: {a: '${REGION}${CELL}', b: '${REGION}${_}'}", "CELL REGION _", [False, True, False]),
+    ("to: t, workflow: w, parameters: {k: '${deploy.key}'}", "", [True, True, False]),
+    ("to: t, workflow: w", "", [False, False, False]), ("workflow: w", "", [False, True, True]),
+    ("parameters: {k: '${deploy.key}'}", "", [True, True, False]), ("parameters: {x: 1}", "", [False, False, False]),
+    ("job: j, parameters: {k: '${deploy.key}'}", "", [False, True, True]),  # a job shows no configuration
 ]
 # fmt: on
 
 
-def test_what_parameters_use() -> None:
-    for parameters, variables, is_carried in USES:
-        deploy = rule(parameters=parameters).deploy
-        assert own_variables(deploy) == variables
-        assert carries_key(deploy) is is_carried
-
-
-def test_by_what_the_runs_of_a_trigger_are_known() -> None:
-    target, when = "{t: {project: gh/acme/deployer, branch: main}}", '{branch: "**", env: {REGION: "*"}}'
-    for deploy, *expected in TRIGGERS:
-        one = f"{{name: a, when: {when}, deploy: {{{deploy}}}}}"
+def test_what_parameters_use_and_by_what_the_runs_of_a_trigger_are_known() -> None:
+    target = "{t: {project: gh/acme/deployer, branch: main}}"
+    for deploy, variables, known in TRIGGERS:
+        one = f"{{name: a, when: {WHEN}, deploy: {{{deploy}}}}}"
         read = rules(f"version: 1\ntargets: {target}\nrules: [{one}]\n")
-        (spec,) = trigger_specs(read, read.rules, build(REGION="eu")).specs
-        assert [spec.key is not None, spec.is_recognised, spec.is_known_by_workflow] == expected, deploy
-        assert spec.own_variables == (("REGION",) if "REGION" in deploy else ())
-        assert spec.key in (None, spec.parameters.get("k"))
+        (spec,) = trigger_specs(read, read.rules, build(REGION="eu", CELL="1", _="x")).specs
+        assert [spec.key is not None, spec.is_recognised, spec.is_known_by_workflow] == known, deploy
+        assert spec.own_variables == tuple(variables.split())
+        assert (spec.key or "") in str([*spec.parameters.values()])
 
 
 def test_keys_in_a_text() -> None:
