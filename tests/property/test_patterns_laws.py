@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from fnmatch import fnmatchcase
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -70,15 +70,6 @@ def matched_by(patterns: list[Pattern], value: str) -> frozenset[int]:
     return next(PatternSet(patterns).matching_sorted([value]))
 
 
-@cache
-def _segment_matches(pattern: str, text: str) -> bool:
-    if not pattern:
-        return not text
-    if pattern[0] != "*":
-        return text[:1] == pattern[0] and _segment_matches(pattern[1:], text[1:])
-    return any(_segment_matches(pattern[1:], text[cut:]) for cut in range(len(text) + 1))
-
-
 def _glob_matches(parts: list[str], name: str) -> bool:
     """Follow the words of the language, one segment after the other."""
     first, rest = parts[0], parts[1:]
@@ -87,7 +78,7 @@ def _glob_matches(parts: list[str], name: str) -> bool:
     segment, slash, below = name.partition("/")
     if first == "**":
         return _glob_matches(rest, name) or (slash == "/" and segment != "" and _glob_matches(parts, below))
-    here = segment != "" if first == "*" else _segment_matches(first, segment)
+    here = segment != "" if first == "*" else fnmatchcase(segment, first)
     return here and (_glob_matches(rest, below) if rest and slash else not rest and not slash)
 
 
