@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from fakes import FakeClock, RecordingConsole, answer, lost, refused_connection
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from fakes import FakeClock, RecordingConsole, ScriptedTransport, answer, lost, refused_connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploystep.circleci.client import Client
 from deploystep.circleci.http import Failure, Request, Response, fate_of
 from deploystep.core.retry import LONGEST_WAIT, Fate, Repeat, may_repeat, next_step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ONCE, FREELY = Repeat.ONLY_IF_NOT_RECEIVED, Repeat.FREELY
 repeats, fates, attempts = st.sampled_from(Repeat), st.sampled_from(Fate), st.integers(1, 20)
@@ -42,30 +48,23 @@ results = st.one_of(
 )
 
 
-class Endless:
-    """Answers from a list, over and over; notes the time of each sending."""
-
-    host = "https://circleci.com"
-
-    def __init__(self, answers: list[Response | Failure], clock: FakeClock) -> None:
-        self.answers, self.clock = answers, clock
-        self.sent: list[tuple[float, Response | Failure]] = []
-
-    def send(self, _request: Request) -> Response | Failure:
-        result = self.answers[len(self.sent) % len(self.answers)]
-        self.sent.append((self.clock.moment.timestamp(), result))
-        return result
-
-
 @settings(deadline=None)
 @given(st.lists(results, min_size=1, max_size=6), st.integers(1, 8), repeats)
 def test_a_delivery(answers: list[Response | Failure], most: int, repeat: Repeat) -> None:
-    clock = FakeClock()
-    transport = Endless(answers, clock)
+    clock, sent = FakeClock(), list[tuple[float, Response | Failure]]()
+
+    def noted(result: Response | Failure) -> Callable[[Request], Response | Failure]:
+        def event(_request: Request) -> Response | Failure:
+            sent.append((clock.monotonic(), result))
+            return result
+
+        return event
+
+    transport = ScriptedTransport(map(noted, answers * most))
     final = Client(transport, clock, RecordingConsole(), most).send(Request("POST", "/", repeat))
-    assert final == transport.sent[-1][1]
-    assert len(transport.sent) <= most
-    for (then, result), (after, _) in zip(transport.sent, transport.sent[1:], strict=False):
+    assert final == sent[-1][1]
+    assert len(sent) <= most
+    for (then, result), (after, _) in pairwise(sent):
         assert may_repeat(repeat, fate_of(result))
         asked = result.headers.get("retry-after", "0") if isinstance(result, Response) else "0"
         assert after - then >= float(asked) - 1e-3
