@@ -119,16 +119,13 @@ def test_projects_hosts_and_repositories() -> None:
     for build_url, repository_url, slug in PROJECTS:
         project = build(CIRCLE_BUILD_URL=build_url, CIRCLE_REPOSITORY_URL=repository_url).project
         assert (project and str(project)) == slug, build_url
+    owner = build(CIRCLE_BUILD_URL="https://circleci.com/gh/gh/shop/12", CIRCLE_PROJECT_USERNAME="gh")
+    assert owner.project == ProjectSlug("gh", "gh", "shop")
+    for text in ("gh/acme", "gh/acme/shop/x", "gl/acme/shop", "gh//shop", "gh/./x", "gh/../x", ""):
+        assert ProjectSlug.parse(text) is None
     assert {url: build(CIRCLE_BUILD_URL=url).host for url in HOSTS} == HOSTS
     read = {url: Repository.parse(url) for url in REPOSITORIES}
     assert {url: found and (found.host, found.path) for url, found in read.items()} == REPOSITORIES
-
-
-def test_slugs() -> None:
-    read = build(CIRCLE_BUILD_URL="https://circleci.com/gh/gh/shop/12", CIRCLE_PROJECT_USERNAME="gh")
-    assert str(read.project) == "gh/gh/shop"
-    for text in ("gh/acme", "gh/acme/shop/x", "gl/acme/shop", "gh//shop", "gh/./x", "gh/../x", ""):
-        assert ProjectSlug.parse(text) is None
 
 
 def test_pull_requests() -> None:

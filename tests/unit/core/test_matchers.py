@@ -41,8 +41,7 @@ def words(trace: Trace) -> str:
 # fmt: off
 COMMIT: list[tuple[str, Question, object, str]] = [
     ("author: anna@acme.dev", AuthorOf(), "anna@acme.dev", "yes: author anna@acme.dev"),
-    ('author: "*@acme.dev"', AuthorOf(), "anna@acme.dev", "yes: author anna@acme.dev matches *@acme.dev"),
-    ("author: [a@x, b@x]", AuthorOf(), "c@x", "no: author c@x does not match a@x or b@x"),
+    ('author: [a@x, "*@y"]', AuthorOf(), "c@x", "no: author c@x does not match a@x or *@y"),
     ('author: "*"', AuthorOf(), "", "no: author — it is empty"),
     ("message_contains: '[ship]'", MessageOf(), "Fix [ship] it", "yes: the commit message contains '[ship]'"),
     ("message_contains: [a, b]", MessageOf(), "first\n\nbody", "yes: the commit message contains 'b'"),
@@ -111,23 +110,19 @@ ENVIRONMENT = [
     ("env: {A: x, B: y}", {"A": "x", "B": "z"}, "no: env B does not match y"),
     ("env: {A: /xy/}", {"A": "x"}, "no: env A does not match /xy/"),
     ("env: {CIRCLE_JOB: b*}", {"CIRCLE_JOB": "build"}, "yes: env CIRCLE_JOB build matches b*"),
-    ("user: anna", {}, "yes: user anna"),
     ("user: '*'", {"CIRCLE_USERNAME": ""}, "no: user — CIRCLE_USERNAME is not set"),
     ("fork: false", {}, "yes: fork — this is not a fork build"),
-    ("pull_request: false", {}, "yes: pull_request — there is none"),
     ("pull_request: true", {"CIRCLE_PULL_REQUEST": OTHERS}, f"no: pull_request — there is none; {OTHERS} {OF_OTHERS}"),
 ]
 # fmt: on
 
 
-@pytest.mark.parametrize(("answers", "answer", "wants", "problems"), BRANCHES)
-def test_any_of_several_branches(
-    answers: dict[Question, Answered], answer: str, wants: tuple[Question, ...], problems: int
-) -> None:
+def test_any_of_several_branches() -> None:
     """They are asked about one by one, and the first that holds is enough."""
-    found = tried("merged_into: [main, live]", answers)
-    assert (found.claim, found.answer.value, found.wants) == ("merged_into main or live", answer, wants)
-    assert len(found.problems) == problems
+    for answers, *expected in BRANCHES:
+        found = tried("merged_into: [main, live]", answers)
+        assert [found.answer.value, found.wants, len(found.problems)] == expected, answers
+        assert found.claim == "merged_into main or live"
 
 
 @pytest.mark.parametrize(("written", "variables", "because"), ENVIRONMENT)

@@ -77,9 +77,8 @@ def test_a_pattern_is_its_text_and_its_kind() -> None:
 
 # fmt: off
 VIABLE = {
-    (r"/v\d+\.\d+\.\d+/", "v1.4"): "v1.4", (r"/v\d+\.\d+\.\d+/", "v1.4-rc"): "v1.4", (r"/v\d+\.\d+\.\d+/", "1.4"): "",
-    ("main", "maintenance"): "main", ("main", "main"): "main", ("hotfix/**", "hot/fix"): "hot",
-    ("release/*", "release/1/2"): "release/1", ("a*", ""): "",
+    (r"/v\d+\.\d+\.\d+/", "v1.4-rc"): "v1.4", (r"/v\d+\.\d+\.\d+/", "1.4"): "", ("main", "maintenance"): "main",
+    ("main", "main"): "main", ("hotfix/**", "hot/fix"): "hot", ("release/*", "release/1/2"): "release/1",
 }
 ONLY = {
     "main": "main", r"\*": "*", "/(?:ma)in/": "main", "/a{3}b{0}(?:c|c)/": "aaac", "/(){2}x/": "x", "/[ab]{0}x/": "x",
@@ -106,11 +105,9 @@ def test_a_set_names_every_pattern_that_matches_in_the_order_of_the_values_whate
 # fmt: off
 WITNESSES: dict[tuple[str, str], str | None] = {
     ("release/*", r"/release\/\d+\.\d+/"): "release/0.0", ("main", "**"): "main", ("main", "ma*"): "main",
-    ("**", "**"): "a",
-    ("*", "feature/**"): None, ("a*", "/b.*/"): None, ("main", "dev"): None, ("*-rc", "v*"): "v-rc",
+    ("**", "**"): "a", ("*", "feature/**"): None, ("a*", "/b.*/"): None, ("main", "dev"): None, ("*-rc", "v*"): "v-rc",
     ("/.{3}/", "/[^a-z]+/"): "000", ("/[é-ü]+|y/", "**"): "y", ("/[é-ü]/", "**"): "é", ("*é", "**"): "é",
     ("/[%z]/", "**"): "z", ("/x?/", "/y?|x/"): "x", ("/(a|b).*/", "/.*z/"): "az", ("/(ab?){2}/", "aba"): "aba",
-    ("/(a|ab){2,3}x/", "abax"): "abax",
     # which names git allows
     ("a*", "/a[ .]/"): None, ("a*", "/a[ .]b/"): "a.b", ("**", "/.*[.]lock/"): None, ("/.*[.]lock.+/", "**"): "a.locka",
 }

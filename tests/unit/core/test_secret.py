@@ -31,15 +31,10 @@ def test_no_text_that_was_masked_holds_it(token: str, around: str) -> None:
     assert Secret(token).masked(around + token + around) == f"{around}***{around}"
 
 
-# fmt: off
-ADDRESSES = {
-    "https://circleci.com": "https://circleci.com", "https://circleci.com/": "https://circleci.com",
-    "circleci.acme.dev": "https://circleci.acme.dev", "HTTPS://Circleci.Acme.dev:8443": "https://circleci.acme.dev:8443",
-    "http://127.0.0.1:8080": "http://127.0.0.1:8080", "http://localhost:1": "http://localhost:1",
-    "http://[::1]:80": "http://[::1]:80", "https://bücher.example": "https://bücher.example",
-    "https://my_host.example.": "https://my_host.example.",
-}
-# fmt: on
+ADDRESSES = {"https://circleci.com/": "https://circleci.com", "circleci.acme.dev": "https://circleci.acme.dev"}
+ADDRESSES |= {"HTTPS://Circleci.Acme.dev:8443": "https://circleci.acme.dev:8443"}
+ADDRESSES |= {text: text for text in ("https://circleci.com", "https://bücher.example", "https://my_host.example.")}
+ADDRESSES |= {text: text for text in ("http://127.0.0.1:8080", "http://localhost:1", "http://[::1]:80")}
 
 
 def test_read() -> None:
@@ -49,8 +44,6 @@ def test_read() -> None:
 
 
 LOCAL, USER, PATH = "plain http is for this machine", "without a user", "or a path"
-
-
 # fmt: off
 REFUSED = [
     (LOCAL, ["http://circleci.com", "http://localhost.evil.example", "http://127.0.0.1.evil.example"]),
