@@ -82,10 +82,8 @@ EMPTY = core.RuleSet(SourceFile("deploy.yml", ""), "UTC", "main", core.ApiVersio
 rule_sets = st.builds(_rule_set, st.lists(rule_parts, min_size=1, max_size=3), st.lists(conditions, max_size=2))
 LOST = Unavailable("U102", "it is not fetched", "fetch it")
 PASSED, FAILED = Known({"test": "success", "lint": "success"}), Known({"test": "failed", "lint": "success"})
-ancestries, jobs = (
-    st.sampled_from([Known(value=True), Known(value=False), LOST]),
-    st.sampled_from([PASSED, FAILED, LOST]),
-)
+ancestries = st.sampled_from([Known(value=True), Known(value=False), LOST])
+jobs = st.sampled_from([PASSED, FAILED, LOST])
 learned = st.fixed_dictionaries({IsMergedInto("a"): ancestries, IsMergedInto("b"): ancestries, JobsOf(): jobs})
 facts = st.builds(Facts, st.sampled_from(BUILDS), st.none(), learned)
 law = settings(max_examples=80, deadline=None)
