@@ -119,4 +119,6 @@ KNOWN: list[tuple[list[tuple[str, str]], list[Any]]] = [
 def test_how_a_run_is_known(written: list[tuple[str, str]], expected: list[Any]) -> None:
     lines = [f"{{name: {n}, when: {w}, deploy: {{{d}}}}}" for n, (w, d) in zip("abc", written, strict=False)]
     text = f"version: 1\ntargets: {{t: {{project: gh/acme/other, branch: main}}}}\nrules: [{', '.join(lines)}]\n"
-    assert [(s.starts, s.is_recognised, s.sharing) for s in specs(text).specs] == expected
+    found = specs(text).specs
+    assert [(s.starts, s.is_recognised, s.sharing) for s in found] == expected
+    assert not any(s.is_known_by_workflow for s in found if s.sharing)

@@ -26,31 +26,30 @@ def made() -> Any:
     return Point
 
 
-Point, Alike = made(), made()
-
-
 def test_fields_equality_and_words() -> None:
-    for point in (Point(1), Point(1, "here"), Point(x=1), Point(1, name="here"), Point(1, "here", (1,))):
-        assert (point.x, point.name, point.more, point.double) == (1, "here", (1,), 2)
-        assert (point, hash(point)) == (Point(1), hash(Point(1)))
-        assert repr(point) == "made.<locals>.Point(x=1, name='here', more=(1,))"
-    assert len({Point(1), Point(1), Point(2), Point(1, "there"), Point(1, more=())}) == 4
-    assert Point(1) not in ((1, "here", (1,)), Alike(1))
-    assert (Point.__doc__, Point.__name__, Point.__module__) == ("A place.", "Point", __name__)
-    assert not hasattr(Point(1), "__dict__")
-    assert Point.__match_args__ == ("x", "name", "more")
+    point, alike = made(), made()
+    for value in (point(1), point(1, "here"), point(x=1), point(1, name="here"), point(x=1, name="here", more=(1,))):
+        assert (value.x, value.name, value.more, value.double) == (1, "here", (1,), 2)
+        assert (value, hash(value)) == (point(1), hash(point(1)))
+        assert repr(value) == "made.<locals>.Point(x=1, name='here', more=(1,))"
+    assert len({point(1), point(1), point(2), point(1, "there"), point(1, more=())}) == 4
+    assert (point(1) == point(2), point(1) == alike(1), point(1) == (1, "here", (1,))) == (False, False, False)
+    assert (point.__doc__, point.__name__, point.__module__) == ("A place.", "Point", __name__)
+    assert not hasattr(point(1), "__dict__")
+    assert point.__match_args__ == ("x", "name", "more")
 
 
 def test_what_is_refused() -> None:
+    point = made()
     change: Any
     for change in (lambda it: setattr(it, "x", 2), lambda it: delattr(it, "x"), lambda it: setattr(it, "other", 2)):
         with pytest.raises(AttributeError):
-            change(Point(1))
+            change(point(1))
     misfits: list[tuple[tuple[object, ...], dict[str, object]]] = [((), {}), ((1, "a", (), 4), {}), ((1,), {"y": 2})]
     misfits += [((1,), {"x": 1}), ((), {"name": "a"}), ((1, ""), {"x": 1})]
     for given, named in misfits:
         with pytest.raises(TypeError):
-            Point(*given, **named)
+            point(*given, **named)
 
 
 def test_what_is_replaced_and_odd_classes() -> None:
@@ -67,8 +66,9 @@ def test_what_is_replaced_and_odd_classes() -> None:
     class Nothing(frozen.Frozen):
         """Nothing."""
 
+    point = made()
     assert len({Named("a", 1), Named("a", 2), Named("b", 1)}) == 2
     assert len({Nothing(), Nothing()}) == 1
-    assert frozen.replace(Point(1, "a", ()), name="there") == Point(1, "there", ())
+    assert frozen.replace(point(1, "a", ()), name="there") == point(1, "there", ())
     with pytest.raises(TypeError):
-        frozen.replace(Point(1), y=2)
+        frozen.replace(point(1), y=2)
