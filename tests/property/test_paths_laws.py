@@ -21,23 +21,17 @@ if TYPE_CHECKING:
 HERE = Span(Pos(1, 1))
 SINCE = ChangedSince(Base.PREVIOUS_COMMIT)
 ordinary = settings(max_examples=150, deadline=None)
-PATTERNS = (
-    "**", "*", "a/**", "**/a", "a/*/b", "*.md", "**/*.md", "a.md", "a/b", "b/**", "**/b/*", "**/a/**", r"/a|b\/.*/",
-    "/.*[ab]/", "ä/**",
-)  # fmt: skip
-patterns = st.lists(st.sampled_from(PATTERNS), max_size=4)
+PATTERNS = ("**", "*", "a/**", "**/a", "a/*/b", "*.md", "**/*.md", "a.md", "a/b", "b/**", "**/b/*", "**/a/**", "ä/**")
+patterns = st.lists(st.sampled_from([*PATTERNS, r"/a|b\/.*/", "/.*[ab]/"]), max_size=4)
 folders = st.lists(st.sampled_from(("a", "b", "ä", "a.md", "")), max_size=4).map("/".join)
 changed = st.lists(folders, max_size=12)
 
 
-def matcher(only: list[str], ignore: list[str], since: ChangedSince = SINCE) -> PathsChanged:
-    def read(texts: list[str]) -> Patterns:
-        return tuple(Spanned(parse(text, Kind.PATH), HERE) for text in texts)
-
-    return PathsChanged(read(only), read(ignore), since, HERE)
+def read(texts: list[str]) -> Patterns:
+    return tuple(Spanned(parse(text, Kind.PATH), HERE) for text in texts)
 
 
-matchers = st.builds(matcher, patterns, patterns)
+matchers = st.builds(PathsChanged, patterns.map(read), patterns.map(read), st.just(SINCE), st.just(HERE))
 
 
 def counting(one: PathsChanged, files: list[str]) -> list[str]:
@@ -62,34 +56,26 @@ def test_together_they_count_as_each_does_alone(several: list[PathsChanged], her
             assert found == (len(expected), expected[0] if expected else "")
 
 
-WRITTEN = """\
-version: 1
-never:
-  - when: {branch: main, paths: {only: "**/b/*", since: previous-commit}}
-rules:
-  - name: a
-    when: {branch: main, paths: {only: [a/**, "**/*.md"], since: previous-commit}}
-    unless: {paths: {only: a.md, since: previous-commit}}
-    deploy: {workflow: a}
-  - name: b
-    when: {branch: main, paths: {ignore: "**/*.md", since: previous-commit}}
-    deploy: {workflow: b}
-"""
+WRITTEN = """
+    version: 1
+    never: [{when: {branch: main, paths: {only: "**/b/*", since: previous-commit}}}]
+    rules:
+      - name: a
+        when: {branch: main, paths: {only: [a/**, "**/*.md"], since: previous-commit}}
+        unless: {paths: {only: a.md, since: previous-commit}}
+        deploy: {workflow: a}
+      - {name: b, when: {branch: main, paths: {ignore: "**/*.md", since: previous-commit}}, deploy: {workflow: b}}
+    """
 
 
 @ordinary
 @given(changed)
 def test_a_decision_says_of_each_matcher_what_it_says_alone(files: list[str]) -> None:
-    read = rules(WRITTEN)
     facts = Facts(build(), None, {SINCE: Known(tuple(files))})
-    decision = decide(read, facts)
-    for rule, judgement in zip(read.rules, decision.judgements, strict=True):
+    for judgement in decide(rules(WRITTEN), facts).judgements:
         when = next(p for p in judgement.trace.parts if p.claim == "when")
-        alone = [match(m, facts) for a in rule.when.alternatives for m in a.matchers]
+        alone = [match(m, facts) for a in judgement.rule.when.alternatives for m in a.matchers]
         assert list(when.parts[0].parts) == alone
-
-
-# how much is read for a decision
 
 
 @pytest.mark.parametrize(("count", "services", "patterns"), [(50, 50, 51), (100, 5, 6)])
@@ -100,20 +86,15 @@ def test_every_file_is_read_once_for_all_rules_and_rounds(
     told: list[tuple[int, int]] = []
     matching = PatternSet.matching_sorted
 
-    def read(several: PatternSet, values: Iterable[str]) -> Iterator[frozenset[int]]:
+    def noted(several: PatternSet, values: Iterable[str]) -> Iterator[frozenset[int]]:
         kept = tuple(values)
         told.append((len(kept), len(several.patterns)))
         return matching(several, kept)
 
-    monkeypatch.setattr(PatternSet, "matching_sorted", read)
+    monkeypatch.setattr(PatternSet, "matching_sorted", noted)
     more = "ignore: '**/*.md', since: previous-commit}}, deploy: {workflow: w}}"
-    written = rules(
-        "version: 1\nrules:\n"
-        + "".join(
-            f"  - {{name: r{n}, when: {{branch: main, paths: {{only: services/s{n % services}/**, {more}\n"
-            for n in range(count)
-        )
-    )
+    each = "  - {{name: r{}, when: {{branch: main, paths: {{only: services/s{}/**, {}\n".format
+    written = rules("version: 1\nrules:\n" + "".join(each(n, n % services, more) for n in range(count)))
     assert decide(written, Facts(build())).firing == ()
     assert told == []  # without a question about files there is no automaton
     files = tuple(f"services/s{n}/{count}" for n in range(30))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploystep.core.errors import RuleFileInvalid
-from deploystep.core.source import SourceFile
+from deploystep.core.source import Diagnostic, SourceFile
 from deploystep.rulefile import fields
 from deploystep.rulefile.field_types import Table
 from deploystep.rulefile.given import read_given
@@ -26,25 +26,22 @@ now: 2026-06-16 10:00
 """
 TELLING = "*!&|>%@`'\"{}[],:#?-~<=$\\/()\t\n\r \0\x85\u2028\u202e\ufeff\ud800é0a."
 CHARACTERS = st.one_of(st.sampled_from(TELLING), st.characters())
-WORDS = st.sampled_from(
-    [
-        "version: 1\n", "rules:\n", "  - name: a\n", "    when: {branch: main}\n", "    deploy: {}\n", "    unless:\n",
-        "&a ", "*a", "<<: ", "!!", "${", "}", "[", "]", "{", "- ", ": ", "'", '"', "|\n", "\t", "# ", "---\n", "/(",
-    ]
-)  # fmt: skip
+WORDS = st.sampled_from([
+    "version: 1\n", "rules:\n", "  - name: a\n", "    when: {branch: main}\n", "    deploy: {}\n", "    unless:\n",
+    "&a ", "*a", "<<: ", "!!", "${", "}", "[", "]", "{", "- ", ": ", "'", '"', "|\n", "\t", "# ", "---\n", "/(",
+])  # fmt: skip
 
 
 def check(text: str, read: Callable[[SourceFile], object] = load) -> None:
     source = SourceFile("deploy.yml", text)
+    found: tuple[Diagnostic, ...] = ()
     try:
         assert read(source)
     except RuleFileInvalid as error:
-        refused = error
-    else:
-        return
+        found = error.diagnostics
+        assert found
     lines = [line.rstrip("\r") for line in text.split("\n")]
-    assert refused.diagnostics
-    for diagnostic in refused.diagnostics:
+    for diagnostic in found:
         assert (diagnostic.is_error, bool(diagnostic.message)) == (True, True)
         assert (diagnostic.message + diagnostic.hint).isprintable()
         (line, column), width = diagnostic.span

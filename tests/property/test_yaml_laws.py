@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML was bu
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(
-    path for folder in ("tests/golden/rules", "examples", ".circleci") for path in (ROOT / folder).rglob("*.yml")
+    path for folder in ("tests/golden/rules", "examples", ".circleci") for path in ROOT.glob(f"{folder}/**/*.yml")
 )
 
 
@@ -46,14 +46,12 @@ def test_every_file_is_read_alike(path: Path) -> None:
     check(path.read_bytes().decode("utf-8"))
 
 
-pieces = st.sampled_from(
-    [
-        "a", "b:", "c: ", "d: e", "- ", "-", "  ", "    ", " ", "\n", "\n  ", "\n    ", "\n- ", "\n  - ", "[", "]",
-        "{", "}", ", ", ",", "#", " # x", "'", '"', "'q'", '"r s"', "f g", "h:i", ": ", ":", "x/**", "*", "é", "null",
-        "~", "true", "1.10", "...", "---", "? ", "?", "| ", ">-\n", "\nk: v", "\n  k: v", "\n- k: v", "\\", "$", "${X}",
-        "<<: ", "&a ", "*a", "!t ", "!!str ", "%", "@", "[]", "[ ]", "10:00", "{}", "\r\n", "😀", "\xa0", '"\\n"',
-    ]
-)  # fmt: skip
+pieces = st.sampled_from([
+    "a", "b:", "c: ", "d: e", "- ", "-", "  ", "    ", " ", "\n", "\n  ", "\n    ", "\n- ", "\n  - ", "[", "]",
+    "{", "}", ", ", ",", "#", " # x", "'", '"', "'q'", '"r s"', "f g", "h:i", ": ", ":", "x/**", "*", "é", "null",
+    "~", "true", "1.10", "...", "---", "? ", "?", "| ", ">-\n", "\nk: v", "\n  k: v", "\n- k: v", "\\", "$", "${X}",
+    "<<: ", "&a ", "*a", "!t ", "!!str ", "%", "@", "[]", "[ ]", "10:00", "{}", "\r\n", "😀", "\xa0", '"\\n"',
+])  # fmt: skip
 
 
 @settings(max_examples=600, deadline=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from builds import DEFINITION, SHA, build, fork_environ, oidc, rules, tag_build
 
@@ -44,46 +46,35 @@ def test_a_job_is_of_the_old_api() -> None:
     assert (spec.api, spec.job, spec.revision) == (ApiVersion.V1_1, "j", SHA)
 
 
-@pytest.mark.parametrize(
-    ("of", "ref"),
-    [
-        (build(), Branch("main")),
-        (tag_build("v1"), Tag("v1")),
-        (FORK, Branch("pull/7/head")),
-        (build(CIRCLE_BRANCH="pull/7", CIRCLE_PULL_REQUEST="https://g/x/pull/3"), Branch("pull/7/head")),
-        (build(CIRCLE_BRANCH="pull/7/head"), Branch("pull/7/head")),
-        (build(CIRCLE_BRANCH="pull/None"), Branch("pull/None")),
-        (build(CIRCLE_BRANCH="feature/x", CIRCLE_PR_USERNAME="m"), Branch("feature/x")),
-    ],
-)
-def test_the_ref_as_the_api_wants_it(of: BuildContext, ref: Branch | Tag) -> None:
-    assert api_ref(of) == ref
+def test_the_ref_as_the_api_wants_it() -> None:
+    merge = build(CIRCLE_BRANCH="pull/7", CIRCLE_PULL_REQUEST="https://g/x/pull/3")
+    assert [api_ref(each) for each in (build(), tag_build("v1"))] == [Branch("main"), Tag("v1")]
+    assert [api_ref(each) for each in (FORK, merge)] == [Branch("pull/7/head")] * 2
+    for name, author in (("pull/7/head", None), ("pull/None", None), ("feature/x", "m")):
+        assert api_ref(build(CIRCLE_BRANCH=name, CIRCLE_PR_USERNAME=author)) == Branch(name)
 
 
-ALLOWED = "has characters that are not allowed"
+# fmt: off
+ALLOWED, LETTERS = "has characters that are not allowed", "allowed are letters"
+#: A variable, its value, and what is said of it: the code, how the message ends, and how the hint begins.
+UNFILLED: list[tuple[str, str, tuple[str, str, str] | None]] = [
+    ("CIRCLE_JOB", "", ("E508", "${CIRCLE_JOB} is not set in this build", "set it, or take it out")),
+    ("CIRCLE_BRANCH", "$(id)", ("E509", f'{ALLOWED}: "$(id)"', "use ${branch.slug}")),
+    ("CIRCLE_USERNAME", "a b", ("E509", f'{ALLOWED}: "a b"', LETTERS)),
+    ("PASSWORD", "hunter 2", ("E509", ALLOWED, LETTERS)),  # what may be secret is not shown
+    ("CIRCLE_BRANCH", "x" * 513, ("E510", "'n' is too long: 513 characters", "CircleCI takes 512 at most")),
+    ("CIRCLE_BRANCH", "x" * 512, None),
+]
+# fmt: on
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "found"),
-    [
-        ("CIRCLE_JOB", "", ("E508", "${CIRCLE_JOB} is not set in this build", "set it, or take it out")),
-        *(
-            ("CIRCLE_BRANCH", b, ("E509", f'{ALLOWED}: "{b}"', "use ${branch.slug}"))
-            for b in ("a;b", "$(id)", "a b", "ü")
-        ),
-        ("PASSWORD", "hunter 2", ("E509", ALLOWED, "allowed are letters")),  # what may be secret is not shown
-        ("CIRCLE_BRANCH", "x" * 513, ("E510", "'n' is too long: 513 characters", "CircleCI takes 512 at most")),
-        ("CIRCLE_BRANCH", "x" * 512, None),
-    ],
-)
+@pytest.mark.parametrize(("name", "value", "found"), UNFILLED)
 def test_what_cannot_be_filled_in(name: str, value: str, found: tuple[str, str, str] | None) -> None:
     when = '{branch: "**", env: {PASSWORD: "*"}}'
     problems = one(f'{{workflow: x, parameters: {{n: "${{{name}}}"}}}}', build(**{name: value}), when).diagnostics
-    assert [p.code for p in problems] == ([found[0]] if found else [])
-    for problem in problems:
-        assert found is not None
-        assert problem.message.endswith(found[1])
-        assert problem.hint.startswith(found[2])
+    code, end, start = found or ("", "", "")
+    assert [p.code for p in problems] == [code] * (found is not None)
+    assert all(p.message.endswith(end) and p.hint.startswith(start) for p in problems)
 
 
 def test_every_problem_of_every_rule() -> None:
@@ -93,56 +84,41 @@ def test_every_problem_of_every_rule() -> None:
     assert [(d.code, d.span.line) for d in found] == [("E508", 3), ("E509", 3), ("E508", 4), ("E509", 4)]
 
 
-V3 = "api: v3"
-OIDC = oidc(pipeline_definition_id=DEFINITION)
+def test_what_an_api_cannot_do() -> None:
+    token, v3 = {"CIRCLE_OIDC_TOKEN": oidc(pipeline_definition_id=DEFINITION)}, "api: v3"
+    asked: list[tuple[str, BuildContext, str, list[str]]] = [
+        ("job: j", tag_build("v1"), "", ["E602"]), ("job: j", build(), "", []),
+        ("workflow: x", tag_build("v1", **token), v3, ["E609"]), ("workflow: x", build(), v3, ["E610"]),
+        ("workflow: x", build(**token), v3, []), ("workflow: x", tag_build("v1"), "", []),
+    ]  # fmt: skip
+    for deploy, of, top, codes in asked:
+        found = one(f"{{{deploy}}}", of, '[{branch: "**"}, {tag: v*}]', top).diagnostics
+        assert [d.code for d in found] == codes
 
 
-@pytest.mark.parametrize(
-    ("deploy", "of", "top", "code"),
-    [
-        ("{job: j}", tag_build("v1"), "", "E602"),
-        ("{job: j}", build(), "", None),
-        ("{workflow: x}", tag_build("v1", CIRCLE_OIDC_TOKEN=OIDC), V3, "E609"),
-        ("{workflow: x}", build(), V3, "E610"),
-        ("{workflow: x}", build(CIRCLE_OIDC_TOKEN=OIDC), V3, None),
-        ("{workflow: x}", tag_build("v1"), "", None),
-    ],
-)
-def test_what_an_api_cannot_do(deploy: str, of: BuildContext, top: str, code: str | None) -> None:
-    found = one(deploy, of, '[{branch: "**"}, {tag: v*}]', top).diagnostics
-    assert [d.code for d in found] == ([code] if code else [])
+ALWAYS = '{branch: "**"}'
+# fmt: off
+#: Rules a, b, …: when, and what they deploy; what their runs are known by, whether a rerun is, and who shares that.
+KNOWN: list[tuple[list[tuple[str, str]], list[Any]]] = [
+    ([(ALWAYS, "workflow: x"), (ALWAYS, "workflow: y")], [("x", True, ()), ("y", True, ())]),
+    ([(ALWAYS, "workflow: x")] * 3, [("x", True, ("b", "c")), ("x", True, ("a", "c")), ("x", True, ("a", "b"))]),
+    # a job, and a workflow of another project, are no workflow of this one
+    ([(ALWAYS, "workflow: x"), (ALWAYS, "job: x")], [("x", True, ()), ("x", True, ())]),
+    ([(ALWAYS, "workflow: x"), (ALWAYS, "to: t, workflow: x")], [("x", True, ()), ("x", False, ())]),
+    ([(ALWAYS, "parameters: {p: 1}")] * 2, [(None, False, ())] * 2),
+    # rules for other branches and tags start nothing in builds of this one; what else they ask may change
+    *(([(ALWAYS, "workflow: x"), (when, "workflow: x")], [("x", True, ()), ("x", True, ("a",))])
+      for when in ("{branch: dev}", "{tag: v*}")),
+    *(([(ALWAYS, "workflow: x"), (when, "workflow: x")], [("x", True, ("b",)), ("x", True, ("a",))])
+      for when in ("{branch: main, message_contains: y}", "[{branch: dev}, {branch: main, user: eve}]")),
+]
+# fmt: on
 
 
-def known(*deploys: str, of: BuildContext | None = None) -> list[tuple[str | None, bool, tuple[str, ...]]]:
-    """Of rules a, b, … : what their runs are known by, whether a rerun is recognised, and who shares that."""
-    lines = "".join(
-        f"  - {{name: {name}, when: {when}, deploy: {{{deploy}}}}}\n"
-        for name, (when, _, deploy) in zip("abc", (text.partition(" -> ") for text in deploys), strict=False)
-    )
-    text = f"version: 1\ntargets: {{t: {{project: gh/acme/other, branch: main}}}}\nrules:\n{lines}"
-    return [(s.starts, s.is_recognised, s.sharing) for s in specs(text, of).specs]
-
-
-ALWAYS = '{branch: "**"} -> '
-BOTH = [("x", True, ("b",)), ("x", True, ("a",))]
-
-
-@pytest.mark.parametrize(
-    ("deploys", "found"),
-    [
-        ([ALWAYS + "job: x"], [("x", True, ())]),
-        ([ALWAYS + "workflow: x", ALWAYS + "workflow: y"], [("x", True, ()), ("y", True, ())]),
-        ([ALWAYS + "workflow: x"] * 3, [("x", True, ("b", "c")), ("x", True, ("a", "c")), ("x", True, ("a", "b"))]),
-        # a job, and a workflow of another project, are no workflow of this one
-        ([ALWAYS + "workflow: x", ALWAYS + "job: x"], [("x", True, ()), ("x", True, ())]),
-        ([ALWAYS + "workflow: x", ALWAYS + "to: t, workflow: x"], [("x", True, ()), ("x", False, ())]),
-        ([ALWAYS + "parameters: {p: 1}"] * 2, [(None, False, ())] * 2),
-        # rules for other branches and tags start nothing in builds of this one; what else they ask may change
-        ([ALWAYS + "workflow: x", "{branch: dev} -> workflow: x"], [("x", True, ()), ("x", True, ("a",))]),
-        ([ALWAYS + "workflow: x", "{tag: v*} -> workflow: x"], [("x", True, ()), ("x", True, ("a",))]),
-        ([ALWAYS + "workflow: x", "{branch: main, message_contains: y} -> workflow: x"], BOTH),
-        ([ALWAYS + "workflow: x", "[{branch: dev}, {branch: main, user: eve}] -> workflow: x"], BOTH),
-    ],
-)
-def test_how_a_run_is_known(deploys: list[str], found: list[tuple[str | None, bool, tuple[str, ...]]]) -> None:
-    assert known(*deploys) == found
+@pytest.mark.parametrize(("written", "expected"), KNOWN)
+def test_how_a_run_is_known(written: list[tuple[str, str]], expected: list[Any]) -> None:
+    lines = [f"{{name: {n}, when: {w}, deploy: {{{d}}}}}" for n, (w, d) in zip("abc", written, strict=False)]
+    text = f"version: 1\ntargets: {{t: {{project: gh/acme/other, branch: main}}}}\nrules: [{', '.join(lines)}]\n"
+    found = specs(text).specs
+    assert [(s.starts, s.is_recognised, s.sharing) for s in found] == expected
+    assert not any(s.is_known_by_workflow for s in found if s.sharing)

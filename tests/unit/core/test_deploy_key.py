@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from builds import OTHER_SHA, SHA, build, environ, fork_environ, rules, tag_build
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deploystep.core.build import Branch, BuildContext, ProjectSlug, Tag
-from deploystep.core.deploy import carries_key, deploy_key, holds, keys_in, own_variables, trigger_specs
+from deploystep.core.deploy import deploy_key, holds, keys_in, trigger_specs
 from deploystep.core.frozen import replace
 
 if TYPE_CHECKING:
     from deploystep.core.rules import Rule
 
 UUID = "11111111-2222-4333-8444-555555555555"
+WHEN = '{branch: "**", env: {REGION: "*", CELL: "*", _: "*"}}'
 
 
 def rule(name: str = "production", parameters: str = "{deploy_key: '${deploy.key}'}", more: str = "") -> Rule:
-    when = '{branch: "**", env: {REGION: "*", CELL: "*", _: "*"}}'
-    text = f'version: 1\nrules:\n  - {{name: "{name}", when: {when}, deploy: {{workflow: w{more}, parameters: '
+    text = f'version: 1\nrules:\n  - {{name: "{name}", when: {WHEN}, deploy: {{workflow: w{more}, parameters: '
     return rules(f"{text}{parameters}}}}}\n").rules[0]
 
 
@@ -46,25 +44,19 @@ def test_it_does_not_change_from_release_to_release() -> None:
         assert one == "ds-" + hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"CIRCLE_BUILD_NUM": "99", "CIRCLE_BUILD_URL": "https://circleci.com/gh/acme/shop/99"},  # a rerun of the job
-        {"CIRCLE_WORKFLOW_ID": UUID, "CIRCLE_PIPELINE_ID": UUID, "CIRCLE_USERNAME": "bjorn"},
-        {"CIRCLE_NODE_TOTAL": "4", "CIRCLE_PULL_REQUEST": "https://github.com/acme/shop/pull/42"},
-        {"REGION": "eu", "CIRCLE_JOB": "x", "CIRCLE_TOKEN": "t"},  # no parameter uses them
-    ],
-)
-def test_the_same_for_every_build_of_the_commit_and_ref(changes: dict[str, str]) -> None:
-    assert of(**changes) == of()
+def test_the_same_for_every_build_of_the_commit_and_ref() -> None:
+    rerun = {"CIRCLE_BUILD_NUM": "99", "CIRCLE_BUILD_URL": "https://circleci.com/gh/acme/shop/99"}
+    other = {"CIRCLE_WORKFLOW_ID": UUID, "CIRCLE_PIPELINE_ID": UUID, "CIRCLE_USERNAME": "bjorn"}
+    nodes = {"CIRCLE_NODE_TOTAL": "4", "CIRCLE_PULL_REQUEST": "https://github.com/acme/shop/pull/42"}
+    unused = {"REGION": "eu", "CIRCLE_JOB": "x", "CIRCLE_TOKEN": "t"}  # no parameter uses them
+    assert of(**rerun, **other, **nodes, **unused) == of()
 
 
 def test_one_pull_request_has_two_names() -> None:
-    builds = [BuildContext.from_environ(fork_environ(7)), build(CIRCLE_BRANCH="pull/7/head")]
-    keys = {*(deploy_key(RULE, each) for each in builds), deploy_key(RULE, builds[0], Branch("pull/7/head"))}
-    assert len(keys) == 1
-    others = ("pull/8", "pull/7/merge", "x/pull/7", "x/pull/7/head")
-    assert len(keys | {of(CIRCLE_BRANCH=name) for name in others}) == 5
+    fork, head = BuildContext.from_environ(fork_environ(7)), Branch("pull/7/head")
+    assert deploy_key(RULE, fork) == deploy_key(RULE, fork, head) == of(CIRCLE_BRANCH=head.name)
+    others = ("pull/7", "pull/8", "pull/7/merge", "x/pull/7", "x/pull/7/head")
+    assert len({of(CIRCLE_BRANCH=name) for name in others}) == 5
 
 
 def test_another_for_whatever_makes_it_another_deploy() -> None:
@@ -98,7 +90,7 @@ def test_again_is_told_from_the_first_and_is_known_as_the_same_deploy() -> None:
     first, again, third = of(), deploy_key(RULE, build(), once="job-1"), deploy_key(RULE, build(), once="\udcff")
     assert len({first, again, third}) == 3
     for one in (first, again, third):
-        assert re.fullmatch("ds-[0-9a-f]{24}", one)
+        assert keys_in(one) == {one}
         assert all(holds(f"a: prod{other}abc", one) for other in (first, again, third)), "whatever it is joined to"
         assert not holds(deploy_key(RULE, build(), revision=OTHER_SHA, once="job-1"), one)
         assert not holds(f"a: {one[:18]}", one)
@@ -108,13 +100,10 @@ def test_again_is_told_from_the_first_and_is_known_as_the_same_deploy() -> None:
 # No two deploys have one key
 
 identities = st.tuples(
-    st.sampled_from(["gh/acme/shop", "gh/acme/shop2", "gh/acme2/shop"]),
-    st.booleans(),
-    st.sampled_from(["main", "v1", "1:a", "main6:branch"]),
-    st.sampled_from([SHA, OTHER_SHA]),
-    st.sampled_from([None, "", "eu", "us", "eu4:CELL"]),
-    st.sampled_from([None, "eu", "us", "6:REGION"]),
-)
+    st.sampled_from(["gh/acme/shop", "gh/acme/shop2", "gh/acme2/shop"]), st.booleans(),
+    st.sampled_from(["main", "v1", "1:a", "main6:branch"]), st.sampled_from([SHA, OTHER_SHA]),
+    st.sampled_from([None, "", "eu", "us", "eu4:CELL"]), st.sampled_from([None, "eu", "us", "6:REGION"]),
+)  # fmt: skip
 
 
 def key_of(it: tuple[Any, ...], **more: str) -> str:
@@ -126,53 +115,36 @@ def key_of(it: tuple[Any, ...], **more: str) -> str:
 
 @given(identities, identities, st.integers(1, 10**6))
 def test_keys_are_the_same_exactly_where_the_deploys_are(one: Any, other: Any, number: int) -> None:
-    def plain(it: Any) -> Any:
-        return (*it[:4], it[4] or "", it[5] or "")  # a variable that is unset is sent by no parameter
-
-    assert (key_of(one) == key_of(other, CIRCLE_BUILD_NUM=str(number))) is (plain(one) == plain(other))
+    plain = [(*it[:4], it[4] or "", it[5] or "") for it in (one, other)]  # no parameter sends a variable that is unset
+    assert (key_of(one) == key_of(other, CIRCLE_BUILD_NUM=str(number))) is (plain[0] == plain[1])
 
 
-# What a rule sends, and what a text holds
+# fmt: off
+#: What is deployed, and the variables of one's own that it uses; if its trigger has a key, is recognised later, and
+#: is known by its workflow alone.
+TRIGGERS: list[tuple[str, str, list[bool]]] = [
+    ("workflow: w, parameters: {k: '${deploy.key}'}", "", [True, True, True]),
+    ("workflow: w, parameters: {a: 'x-${deploy.key}-y'}", "", [True, True, True]),
+    ("workflow: w, parameters: {a: x, b: 1, c: true, d: '$${deploy.key}', e: '$${REGION}'}", "", [False, True, True]),
+    ("workflow: w, parameters: {a: '${CIRCLE_SHA1}', c: '${branch.slug}'}", "", [False, True, True]),
+    ("workflow: w, parameters: {a: '${REGION}${CELL}', b: '${REGION}${_}'}", "CELL REGION _", [False, True, False]),
+    ("to: t, workflow: w, parameters: {k: '${deploy.key}'}", "", [True, True, False]),
+    ("to: t, workflow: w", "", [False, False, False]), ("workflow: w", "", [False, True, True]),
+    ("parameters: {k: '${deploy.key}'}", "", [True, True, False]), ("parameters: {x: 1}", "", [False, False, False]),
+    ("job: j, parameters: {k: '${deploy.key}'}", "", [False, True, True]),  # a job shows no configuration
+]
+# fmt: on
 
 
-@pytest.mark.parametrize(
-    ("parameters", "variables", "is_carried"),
-    [
-        ("{a: x, b: 1, c: true, d: '$${deploy.key}', e: '$${REGION}'}", set(), False),
-        ("{a: 'x-${deploy.key}-y'}", set(), True),
-        ("{a: '${REGION}${REGION}', b: '${CELL}', c: '${_}'}", {"REGION", "CELL", "_"}, False),
-        ("{a: '${CIRCLE_SHA1}', b: '${CIRCLE_BUILD_NUM}', c: '${branch.slug}'}", set(), False),
-    ],
-)
-def test_what_parameters_use(parameters: str, variables: set[str], is_carried: object) -> None:
-    deploy = rule(parameters=parameters).deploy
-    assert own_variables(deploy) == variables
-    assert carries_key(deploy) is is_carried
-
-
-@pytest.mark.parametrize(
-    ("deploy", "is_keyed", "is_recognised", "tells"),
-    [
-        ("{workflow: w, parameters: {k: '${deploy.key}'}}", True, True, True),
-        ("{workflow: w}", False, True, True),
-        ("{workflow: w, parameters: {r: '${REGION}'}}", False, True, False),
-        ("{to: t, workflow: w, parameters: {k: '${deploy.key}'}}", True, True, False),
-        ("{to: t, workflow: w}", False, False, False),
-        ("{parameters: {k: '${deploy.key}'}}", True, True, False),
-        ("{parameters: {x: 1}}", False, False, False),
-        ("{job: j, parameters: {k: '${deploy.key}'}}", False, True, True),  # a job shows no configuration
-    ],
-)
-def test_by_what_the_runs_of_a_trigger_are_known(
-    deploy: str, is_keyed: object, is_recognised: object, tells: object
-) -> None:
-    when = '{branch: "**", env: {REGION: "*"}}'
-    target = "targets: {t: {project: gh/acme/deployer, branch: main}}"
-    read = rules(f"version: 1\n{target}\nrules:\n  - {{name: a, when: {when}, deploy: {deploy}}}\n")
-    (spec,) = trigger_specs(read, read.rules, build(REGION="eu")).specs
-    assert ((spec.key is not None), spec.is_recognised, spec.is_known_by_workflow) == (is_keyed, is_recognised, tells)
-    assert spec.own_variables == (("REGION",) if "REGION" in deploy else ())
-    assert spec.key in (None, spec.parameters.get("k"))
+def test_what_parameters_use_and_by_what_the_runs_of_a_trigger_are_known() -> None:
+    target = "{t: {project: gh/acme/deployer, branch: main}}"
+    for deploy, variables, known in TRIGGERS:
+        one = f"{{name: a, when: {WHEN}, deploy: {{{deploy}}}}}"
+        read = rules(f"version: 1\ntargets: {target}\nrules: [{one}]\n")
+        (spec,) = trigger_specs(read, read.rules, build(REGION="eu", CELL="1", _="x")).specs
+        assert [spec.key is not None, spec.is_recognised, spec.is_known_by_workflow] == known, deploy
+        assert spec.own_variables == tuple(variables.split())
+        assert {spec.key} - {None} <= keys_in(str([*spec.parameters.values()]))
 
 
 def test_keys_in_a_text() -> None:

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploystep.core.html import Element, element, link, page
 
 TEXTS = st.text(st.characters(exclude_categories=("C", "Z"), include_characters=" \n\t"))
-HOSTILE = (
-    "<script>alert(1)</script>",
-    '"><img src=x onerror=alert(1)>',
-    "</style></title><b>",
-    "&amp;&#60;",
-    "']]>-->",
-)
+HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</style></title><b>"]
+ANY = TEXTS | st.sampled_from([*HOSTILE, "&amp;&#60;", "']]>-->"])
 
 
 class Seen(HTMLParser):
@@ -41,7 +35,7 @@ def body_of(*nodes: Element | str) -> Seen:
     return Seen(page("t", *nodes).partition("</h1>")[2].partition("</main>")[0])
 
 
-@given(st.one_of(TEXTS, st.sampled_from(HOSTILE)), st.one_of(TEXTS, st.sampled_from(HOSTILE)))
+@given(ANY, ANY)
 @settings(deadline=None)
 def test_what_goes_in_as_text_comes_out_as_text(text: str, value: str) -> None:
     seen = body_of(element("p", text, element("b", value, data_x=value), class_="c"))
@@ -49,11 +43,10 @@ def test_what_goes_in_as_text_comes_out_as_text(text: str, value: str) -> None:
     assert seen.tags == [("p", {"class": "c"}), ("b", {"data-x": value})]
 
 
-@pytest.mark.parametrize("text", ["a\u202eb", "a\x00b", "a\x1b[31mb", "a\ud800b", "a\u200bb"])
-def test_what_is_invisible_or_turns_text_around_is_written_as_an_escape(text: str) -> None:
-    (shown,) = body_of(text).texts
-    assert shown.isprintable()
-    assert shown.startswith("a\\")
+def test_what_is_invisible_or_turns_text_around_is_written_as_an_escape() -> None:
+    for text in ("a\u202eb", "a\x00b", "a\x1b[31mb", "a\ud800b", "a\u200bb"):
+        (shown,) = body_of(text).texts
+        assert (shown.isprintable(), shown[:2]) == (True, "a\\")
 
 
 WEB = ["https://circleci.com/x?a=1&b=2", "http://127.0.0.1:1/x", "/pipelines/gh/acme/shop/1"]
@@ -76,8 +69,7 @@ def test_a_secret_is_masked_wherever_it_stands() -> None:
 def test_a_page_loads_nothing_and_says_what_it_is() -> None:
     seen = Seen(page("Title"))
     policy = next(a["content"] for tag, a in seen.tags if a.get("http-equiv") == "Content-Security-Policy")
-    assert policy
-    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'")
+    assert str(policy).startswith("default-src 'none'; style-src 'unsafe-inline'")
     assert {tag for tag, _ in seen.tags} == {"html", "head", "meta", "title", "style", "body", "main", "h1"}
     assert ("html", {"lang": "en"}) in seen.tags
     assert "url(" not in "".join(seen.texts)

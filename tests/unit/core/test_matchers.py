@@ -8,23 +8,11 @@ import pytest
 from builds import build, rules
 
 from deploystep.core.decide import cost, match
-from deploystep.core.facts import (
-    Answer,
-    Answered,
-    AuthorOf,
-    Base,
-    ChangedSince,
-    Facts,
-    IsMergedInto,
-    Known,
-    MessageOf,
-    Question,
-    Trace,
-    Unavailable,
-)
+from deploystep.core.facts import AuthorOf, Base, ChangedSince, Facts, IsMergedInto, Known, MessageOf, Unavailable
 from deploystep.core.source import Severity
 
 if TYPE_CHECKING:
+    from deploystep.core.facts import Answered, Question, Trace
     from deploystep.core.rules import Matcher
 
 CHANGED = ChangedSince(Base.PREVIOUS_COMMIT)
@@ -50,79 +38,57 @@ def words(trace: Trace) -> str:
     return reason.text
 
 
-# what git knows
-
-
 # fmt: off
 COMMIT: list[tuple[str, Question, object, str]] = [
     ("author: anna@acme.dev", AuthorOf(), "anna@acme.dev", "yes: author anna@acme.dev"),
-    ('author: "*@acme.dev"', AuthorOf(), "anna@acme.dev", "yes: author anna@acme.dev matches *@acme.dev"),
-    ("author: [a@x, b@x]", AuthorOf(), "c@x", "no: author c@x does not match a@x or b@x"),
-    ("author: A@x", AuthorOf(), "a@x", "no: author a@x does not match A@x"),
+    ('author: [a@x, "*@y"]', AuthorOf(), "c@x", "no: author c@x does not match a@x or *@y"),
     ('author: "*"', AuthorOf(), "", "no: author — it is empty"),
     ("message_contains: '[ship]'", MessageOf(), "Fix [ship] it", "yes: the commit message contains '[ship]'"),
     ("message_contains: [a, b]", MessageOf(), "first\n\nbody", "yes: the commit message contains 'b'"),
-    ("message_contains: [x, y]", MessageOf(), "abc", "no: the commit message does not contain 'x' or 'y'"),
-    ("message_contains: Ship", MessageOf(), "ship", "no: the commit message does not contain 'Ship'"),
+    ("message_contains: [x, Ship]", MessageOf(), "ship", "no: the commit message does not contain 'x' or 'Ship'"),
     ("message_contains: v*", MessageOf(), "v1", "no: the commit message does not contain 'v*'"),
     ("message_contains: x", MessageOf(), "", "no: the commit message does not contain 'x'"),
     ("merged_into: main", IsMergedInto("main"), True, "yes: 4f2c1aa is on main"),
     ("merged_into: main", IsMergedInto("main"), False, "no: 4f2c1aa is not on main"),
 ]
+#: Which files count is a law in tests/property; here are the words.
+PATHS = [
+    ("only: [a/**, b]", ["x", "a/1", "b"], "yes: 2 of 3 changed files match: a/1 and 1 more"),
+    ("only: a/**", ["a/1", "x"], "yes: 1 of 2 changed files match: a/1"),
+    ("only: a b/**", ["a b/ü\n.txt"], "yes: 1 of 1 changed file matches: a b/ü\n.txt"),
+    ("only: a/**", ["a/\udcff"], "yes: 1 of 1 changed file matches: a/\udcff"),
+    ("only: a/**", ["x", "a"], "no: none of 2 changed files match"),
+    ("only: a/**", ["A/1"], "no: none of 1 changed file matches"),
+    ("only: a/**", [], "no: no files changed"), ('ignore: "**/*.md"', [], "no: no files changed"),
+    # without `only` every file counts; `ignore` is per file and wins
+    ('ignore: "**/*.md"', ["README.md", "a.py"], "yes: 1 of 2 changed files match: a.py"),
+    ('only: a/**, ignore: "**/*.md"', ["a/b.md", "a/b.py"], "yes: 1 of 2 changed files match: a/b.py"),
+]
 # fmt: on
+COMMIT += [(f"paths: {{{spec}, since: previous-commit}}", CHANGED, tuple(files), words) for spec, files, words in PATHS]
 
 
 @pytest.mark.parametrize(("written", "question", "known", "because"), COMMIT)
-def test_a_fact_of_the_commit(written: str, question: Question, known: object, because: str) -> None:
+def test_a_fact_that_git_knows(written: str, question: Question, known: object, because: str) -> None:
     found = tried(written, {question: Known(known)})
     assert (f"{found.answer.value}: {words(found)}", found.wants, found.problems) == (because, (), ())
 
 
-# fmt: off
-PATHS = [
-    ("only: [a/**, b]", ["x", "a/1", "b"], "2 of 3 changed files match: a/1 and 1 more"),
-    ("only: a/**", ["a/1", "x"], "1 of 2 changed files match: a/1"),
-    ("only: a/**", ["a/1"], "1 of 1 changed file matches: a/1"),
-    ("only: a/**", ["x", "a"], "none of 2 changed files match"),
-    ("only: a/**", ["b"], "none of 1 changed file matches"),
-    ("only: a/**", [], "no files changed"), ('ignore: "**/*.md"', [], "no files changed"),
-    # without `only` every file counts; `ignore` is per file and wins
-    ('ignore: "**/*.md"', ["README.md", "a/b.md"], "none of 2 changed files match"),
-    ('ignore: "**/*.md"', ["README.md", "a.py"], "1 of 2 changed files match: a.py"),
-    ('only: a/**, ignore: "**/*.md"', ["a/b.md", "c.py"], "none of 2 changed files match"),
-    ('only: a/**, ignore: "**/*.md"', ["a/b.md", "a/b.py"], "1 of 2 changed files match: a/b.py"),
-    # names are compared as they are
-    ("only: a b/**", ["a b/ü\n.txt"], "1 of 1 changed file matches: a b/ü\n.txt"),
-    ("only: a/**", ["A/1"], "none of 1 changed file matches"),
-    ("only: a/**", ["a/\udcff"], "1 of 1 changed file matches: a/\udcff"),
-    ('only: "*.py"', ["-rf.py", ".py"], "2 of 2 changed files match: -rf.py and 1 more"),
-]
-# fmt: on
-
-
-@pytest.mark.parametrize(("spec", "changed", "because"), PATHS)
-def test_paths(spec: str, changed: list[str], because: str) -> None:
-    found = tried(f"paths: {{{spec}, since: previous-commit}}", {CHANGED: Known(tuple(changed))})
-    assert (found.answer.value, words(found)) == ("no" if because.startswith("no") else "yes", because)
-
-
 UNKNOWN: dict[str, Question] = {
-    "author: x": AuthorOf(),
-    "message_contains: x": MessageOf(),
-    "merged_into: main": IsMergedInto("main"),
+    "author: x": AuthorOf(), "message_contains: x": MessageOf(), "merged_into: main": IsMergedInto("main"),
     "paths: {only: x, since: previous-commit}": CHANGED,
     "paths: {only: x, since: {ref: live}}": ChangedSince(ref="live"),
     "paths: {only: x, since: last-deploy}": ChangedSince(Base.LAST_DEPLOY, workflow="x"),
     "paths: {only: x, since: merge-base}": ChangedSince(Base.MERGE_BASE),
-}
+}  # fmt: skip
 
 
 def test_what_is_not_known_is_unknown_and_a_problem_stands_where_the_matcher_stands() -> None:
     for written, question in UNKNOWN.items():
         unasked = tried(written, {IsMergedInto("other"): Known(value=True)})
-        assert (unasked.answer, unasked.wants, unasked.problems) == (Answer.UNKNOWN, (question,), ())
+        assert (unasked.answer.value, unasked.wants, unasked.problems) == ("unknown", (question,), ())
         lost = tried(written, {question: LOST})
-        assert (lost.answer, lost.wants, words(lost)) == (Answer.UNKNOWN, (), "cannot tell — ask somebody")
+        assert (lost.answer.value, lost.wants, words(lost)) == ("unknown", (), "cannot tell — ask somebody")
         (problem,) = lost.problems
         assert (problem.code, problem.message, problem.hint) == ("U999", "cannot tell", "ask somebody")
         assert (problem.severity, problem.span.line) == (Severity.UNDECIDED, 6)
@@ -141,29 +107,22 @@ ENVIRONMENT = [
     ("env: {A: x}", {"A": "x"}, "yes: env A matches x"),
     ("env: {A: [x, y]}", {"A": "z"}, "no: env A does not match x or y"),
     ("env: {A: x}", {"A": ""}, "no: env A — it is not set"),
-    ("env: {A: x}", {"A": "<nil>"}, "no: env A — it is not set"),
     ("env: {A: x, B: y}", {"A": "x", "B": "z"}, "no: env B does not match y"),
-    ("env: {A: X}", {"A": "x"}, "no: env A does not match X"),
     ("env: {A: /xy/}", {"A": "x"}, "no: env A does not match /xy/"),
     ("env: {CIRCLE_JOB: b*}", {"CIRCLE_JOB": "build"}, "yes: env CIRCLE_JOB build matches b*"),
-    ("user: anna", {}, "yes: user anna"),
     ("user: '*'", {"CIRCLE_USERNAME": ""}, "no: user — CIRCLE_USERNAME is not set"),
-    ("user: dependabot[bot]", {"CIRCLE_USERNAME": "dependabot[bot]"}, "yes: user dependabot[bot]"),
     ("fork: false", {}, "yes: fork — this is not a fork build"),
-    ("pull_request: false", {}, "yes: pull_request — there is none"),
     ("pull_request: true", {"CIRCLE_PULL_REQUEST": OTHERS}, f"no: pull_request — there is none; {OTHERS} {OF_OTHERS}"),
 ]
 # fmt: on
 
 
-@pytest.mark.parametrize(("answers", "answer", "wants", "problems"), BRANCHES)
-def test_any_of_several_branches(
-    answers: dict[Question, Answered], answer: str, wants: tuple[Question, ...], problems: int
-) -> None:
+def test_any_of_several_branches() -> None:
     """They are asked about one by one, and the first that holds is enough."""
-    found = tried("merged_into: [main, live]", answers)
-    assert (found.claim, found.answer.value, found.wants) == ("merged_into main or live", answer, wants)
-    assert len(found.problems) == problems
+    for answers, *expected in BRANCHES:
+        found = tried("merged_into: [main, live]", answers)
+        assert [found.answer.value, found.wants, len(found.problems)] == expected, answers
+        assert found.claim == "merged_into main or live"
 
 
 @pytest.mark.parametrize(("written", "variables", "because"), ENVIRONMENT)
