@@ -23,7 +23,7 @@ GLOBS: list[tuple[str, str, list[str]]] = [
     ("'}' is not a wildcard here", r"write \} for", ["a«}»"]),
     ("names are written in full, without './'", "write x", ["«./»./x"]),
     ("names are written in full, without './'", "write **", ["«./»"]),
-    ("pattern starts with '/'", r"write main\/**, or put", [r"«/»main\/"]),
+    ("pattern starts with '/'", "write main/**, or put", [r"«/»main\/"]),
     ("'//' is never part of a name", "write a/**", ["a«//»"]),
     ("pattern ends with '/'", "write a/**", ["a«/»", "a/**«/»"]),
     ("** must stand alone", "write a*/**/*b for any depth", ["a«**»b"]),

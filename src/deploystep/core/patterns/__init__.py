@@ -115,7 +115,7 @@ def _glob(text: str, kind: Kind) -> Iterator[Node]:
 
 def _check_glob(text: str, kind: Kind) -> None:
     masked = re.sub(r"\\[*?[\]{}\\!]", "xx", text)  # an escaped character is an ordinary one
-    parts = [part for part in text.split("/") if part not in ("", ".")]
+    parts = [part for part in text.replace("\\/", "/").split("/") if part not in ("", ".")]
     tidied = "/".join([*parts, "**"] if text.endswith("/") and parts[-1:] != ["**"] else parts) or "**"
     start = "paths start at the repository root" if kind is Kind.PATH else "names are written in full"
     for regex, what, hint in _GLOB_FAULTS:
