@@ -12,13 +12,12 @@ import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from typing_extensions import Self
-
 
 WORKFLOW_JOBS = re.compile(r"GET /api/v2/workflow/[^/]+/job")
 
@@ -40,8 +39,6 @@ class Received:
 
     method: str
     path: str
-    query: Mapping[str, str]
-    body: Any
     headers: Mapping[str, str]
 
 
@@ -77,24 +74,21 @@ class ScriptedServer:
         route = f"{received.method} {received.path}"
         with self._lock:
             self.requests.append(received)
-            answers = self._routes.get(route)
-            if answers is None and WORKFLOW_JOBS.fullmatch(route):
+            if answers := self._routes.get(route):
+                return answers.pop(0) if len(answers) > 1 else answers[0]
+            if WORKFLOW_JOBS.fullmatch(route):
                 return Answer(200, {"items": [], "next_page_token": None})
-            if answers is None:
-                self._unexpected.append(route)
-                return Answer(404, {"message": "this test has no such route"})
-            return answers.pop(0) if len(answers) > 1 else answers[0]
+            self._unexpected.append(route)
+            return Answer(404, {"message": "this test has no such route"})
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                raw = self.rfile.read(int(self.headers.get("content-length") or 0))
-                parts = urlsplit(self.path)
+                self.rfile.read(int(self.headers.get("content-length") or 0))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                body = json.loads(raw) if raw else None
-                answer = server.answer(Received(self.command, parts.path, dict(parse_qsl(parts.query)), body, headers))
+                answer = server.answer(Received(self.command, urlsplit(self.path).path, headers))
                 time.sleep(answer.delay)
                 self.close_connection = True
                 if not answer.closes:

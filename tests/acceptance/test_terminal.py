@@ -1,14 +1,7 @@
-"""A wait on a terminal shows that it lives; where stderr is no terminal, or in a build, nothing is drawn."""
+"""Streams: a wait on a terminal shows that it lives, elsewhere nothing is drawn; and nobody may read them at all."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import struct
-import subprocess
-import sys
-import termios
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,35 +24,23 @@ if TYPE_CHECKING:
     ],
 )
 def test_a_wait_on_a_terminal_shows_that_it_lives(
-    project: Project,
-    circleci: Sandbox,
-    columns: int,
-    more: dict[str, str],
-    drawn: str,
+    project: Project, circleci: Sandbox, columns: int, more: dict[str, str], drawn: str
 ) -> None:
-    circleci.add_fault(parse_fault("late-after-create:2"))
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
-    environ = project.environment(circleci, {"CIRCLECI": None, "TERM": "xterm", **more}, ci=True)
-    command = [sys.executable, "-m", "deploystep", "run", "--outside-ci", "--confirm", "1s"]
-    with subprocess.Popen(command, cwd=project.folder, env=environ, stdout=subprocess.PIPE, stderr=slave) as process:
-        os.close(slave)
-        said = b""
-        while part := _read(master):
-            said += part
-        assert process.stdout is not None
-        assert b"\x1b" not in process.stdout.read()
-    os.close(master)
-
-    assert process.returncode == 0, said
-    signs = {part.partition(b"\r")[0] for part in said.split(b"\r\x1b[K")[1:]}
-    assert signs >= ({drawn.encode()} if drawn else set())
+    circleci.add_fault(parse_fault("late-after-create:1.5"))
+    variables = {"CIRCLECI": None, "TERM": "xterm", **more}
+    words = ("run", "--outside-ci", "--confirm", "1s")
+    ended = project.on_a_terminal(circleci, *words, columns=columns, **variables)
+    assert (ended.code, "\x1b" in ended.out) == (0, False), ended.err
+    signs = {part.partition("\r")[0] for part in ended.err.split("\r\x1b[K")[1:]}
+    assert signs >= ({drawn} if drawn else set())
     assert bool(signs) is bool(drawn)
-    assert said.endswith((b"\n", b"\x1b[K"))
+    assert ended.err.endswith(("\n", "\x1b[K"))
 
 
-def _read(master: int) -> bytes:
-    try:
-        return os.read(master, 4096)
-    except OSError:  # the other end is closed
-        return b""
+@pytest.mark.parametrize("streams", ["| true", ">&-", "2>&-", ">/dev/full", "2>/dev/full", ">&- 2>&- <&-"])
+def test_a_stream_that_nobody_reads(project: Project, circleci: Sandbox, streams: str) -> None:
+    """The trigger is confirmed all the same, and the exit code is that of what happened."""
+    ended = project.shell(f"$STEP run --confirm 1s {streams}; exit ${{PIPESTATUS[0]}}", circleci)
+    assert (ended.code, "Exception ignored" in ended.err) == (0, False)
+    assert len(circleci.runs) == 1
+    assert circleci.requests[-1].path.endswith("/workflow"), "it was confirmed"
