@@ -304,7 +304,7 @@ def test_a_full_disk_takes_nothing_from_what_is_told(project: Project, circleci:
     assert (ended.code, marks(project)) == (2, 0)
 
 
-# JSON, and what is typed wrong
+# JSON
 
 
 def test_the_document_stands_before_what_the_command_prints(shop: Project) -> None:
@@ -312,17 +312,3 @@ def test_the_document_stands_before_what_the_command_prints(shop: Project) -> No
     assert (document["command"], document["mode"], document["exit"]["code"]) == ("gate", "live", 0)
     assert (document["gate"]["outcome"], document["gate"]["program"]) == ("due", "true")
     assert [rule["name"] for rule in document["rules"]] == ["production"]
-
-
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        ("gate -- ./deploy.sh", "the following arguments are required: RULE"),
-        ("gate production ./deploy.sh", "unrecognized arguments: ./deploy.sh"),
-        ("gate production --", "no COMMAND stands behind --"),
-        ("gate production --again x", "arguments: --again x\n  hint: see  deploystep gate --help"),
-    ],
-)
-def test_what_is_typed_wrong(shop: Project, words: str, says: str) -> None:
-    ended = shop.call(*words.split())
-    assert (ended.code, says in ended.err) == (2, True), ended.err

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acceptance.process import SOURCE, sandbox
@@ -37,7 +36,7 @@ SENDING |= {f"deploystep.app.{name}" for name in ("trigger", "earlier_runs", "gu
 PROVING = {"deploystep.core.patterns.proofs"}
 FOR_PEOPLE = {"deploystep.app.check", "deploystep.project.config", "deploystep.rulefile.schema", "xml"}
 NEVER = PROVING | FOR_PEOPLE | {"zoneinfo", "argparse"}
-COMMITTED = Path(__file__).parents[2] / "schema/deploystep.schema.json"
+HEAVY = "yaml subprocess socket json deploystep.cli"
 
 
 def loaded(project: Project, rules: str, *arguments: str, url: str | None = None, **variables: str) -> set[str]:
@@ -48,6 +47,15 @@ def loaded(project: Project, rules: str, *arguments: str, url: str | None = None
     command = [sys.executable, "-c", TELLING, *arguments]
     done = subprocess.run(command, cwd=project.folder, env=environ, capture_output=True, text=True, check=True)
     return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+def test_another_node_loads_nothing(project: Project) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "deploystep", "run"]
+    environ = {"PYTHONPATH": str(SOURCE), "CIRCLE_NODE_INDEX": "3", "CIRCLE_NODE_TOTAL": "4"}
+    done = subprocess.run(command, cwd=project.folder, env=environ, capture_output=True, text=True, check=True)
+    modules = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "deploystep.core.nodes" in modules, "the list must be one of imports"
+    assert modules & {*HEAVY.split(), *SENDING, *NEVER} == set()
 
 
 def test_a_run_that_sends_nothing_loads_only_what_decides(project: Project) -> None:
@@ -61,19 +69,3 @@ def test_a_live_run_loads_nothing_for_people_or_proofs(project: Project) -> None
         modules = loaded(project, RULES, "run", url=server.url)
     assert modules & NEVER == set()
     assert modules >= SENDING
-
-
-def test_what_is_asked_for_is_loaded(project: Project) -> None:
-    """The zones where one is named, and argparse for an option with a value."""
-    berlin = PATHS.replace("rules:", "timezone: Europe/Berlin\n    rules:")
-    modules = loaded(project, berlin, "run", "--rules", ".circleci/deploy.yml", **ELSEWHERE)
-    assert {"zoneinfo", "argparse"} <= modules
-
-
-def test_the_schema_is_all_that_is_printed(project: Project) -> None:
-    """It is one JSON document already, and needs no build, no rule file and no token."""
-    (project.folder / ".circleci/deploy.yml").unlink()
-    ended = project.run(("schema", "--json"), {"CIRCLE_TOKEN": None}, ci=False)
-    assert (ended.code, ended.err, ended.out) == (0, "", COMMITTED.read_text(encoding="utf-8"))
-    refused = project.call("schema", "--rules", "deploy.yml", "--json")
-    assert (refused.code, refused.json["command"]) == (2, "schema")

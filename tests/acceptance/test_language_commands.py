@@ -1,7 +1,8 @@
-"""`test`, `check` beside a project, and facts that a run learns from git and from CircleCI, as processes."""
+"""`test`, `check` beside a project, `schema`, and facts that a run learns from git and from CircleCI, as processes."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -111,11 +112,11 @@ def test_a_config_that_is_not_compared_with_is_named_with_the_line(project: Proj
     assert told in project.call("check").err
 
 
-def test_plan_says_what_would_run(project: Project) -> None:
-    project.write(CASES % "")
-    project.write(WIRED, ".circleci/config.yml")
-    project.write("branch: main\n", "facts.yml")
-    facts = ("--given", "facts.yml")
-    assert "  would run: workflow deploy: release\n" in project.call("plan", *facts).out
-    (trigger,) = project.call("plan", *facts, "--json").json["triggers"]
-    assert trigger["would_run"]["workflows"] == [{"name": "deploy", "runs": "yes"}]
+def test_the_schema_is_all_that_is_printed(project: Project) -> None:
+    """It is one JSON document already, and needs no build, no rule file and no token."""
+    committed = (Path(__file__).parents[2] / "schema/deploystep.schema.json").read_text(encoding="utf-8")
+    (project.folder / ".circleci/deploy.yml").unlink()
+    ended = project.run(("schema", "--json"), {"CIRCLE_TOKEN": None}, ci=False)
+    assert (ended.code, ended.err, ended.out) == (0, "", committed)
+    refused = project.call("schema", "--rules", "deploy.yml", "--json")
+    assert (refused.code, refused.json["command"]) == (2, "schema")

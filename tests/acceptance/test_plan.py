@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from acceptance.process import RULES, Clone, Project, sandbox
+from acceptance.process import RULES, Clone, Project
 from builds import OTHER_SHA, SHA
 
 if TYPE_CHECKING:
@@ -123,13 +123,6 @@ def test_texts_that_look_like_something_else_are_quoted(clone: Clone) -> None:
 
 
 # A run on a laptop
-
-
-def test_outside_ci_a_run_is_completed_from_git(clone: Clone) -> None:
-    head = clone.git("rev-parse", "HEAD")
-    with sandbox(heads={"main": head}) as server:
-        ended = clone.run(("run", "--json", "--outside-ci", "--confirm", "1s"), {}, server=server, ci=False)
-    assert (ended.code, ended.outcomes, ended.json["build"]["revision"]) == (0, ["triggered"], head), ended.err
 
 
 def test_a_tag_in_the_environment_is_where_the_clone_has_it(clone: Clone) -> None:
