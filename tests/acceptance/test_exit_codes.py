@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from acceptance.process import JUMPING, RULES, TOKEN, Project, ahead, triggers
+from acceptance.process import JUMPING, RULES, TOKEN, Project, ahead, triggers, until
 from acceptance.server import Answer, ScriptedServer
 from acceptance.wire import JOB, LIST, LOST, NEW, NO, POST, Routes, created_run, nodes, page, pipeline, read, workflows
 from builds import OTHER_SHA, SHA
@@ -135,11 +135,10 @@ def play(row: Row, folder: Path) -> tuple[Ended, ScriptedServer]:
         }
         if row.signal is None:
             return project.step(None, *row.arguments, **variables), server
-
-        def is_time(said: str) -> bool:
-            return row.when in said or bool(server.asked(row.when))
-
-        return project.interrupted(row.signal, None, is_time, *row.arguments, **variables), server
+        with project.started(None, *row.arguments, **variables) as process:
+            until(lambda: row.when in project.said or bool(server.asked(row.when)))
+            process.send_signal(row.signal)
+            return project.ended(process), server
 
 
 @pytest.fixture(scope="module")

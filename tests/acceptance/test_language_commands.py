@@ -99,19 +99,6 @@ def test_check(project: Project, options: str, instead: str, end: int, told: str
     assert (ended.code, told in ended.out + ended.err) == (end, True), ended.out
 
 
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("setup: true\n", ".circleci/config.yml:1: a setup config: what continues it is not compared with"),
-        ("a: [\n", ".circleci/config.yml:2: this config is passed over: YAML cannot read it"),
-    ],
-)
-def test_a_config_that_is_not_compared_with_is_named_with_the_line(project: Project, text: str, told: str) -> None:
-    project.write(CASES % "")
-    project.write(text, ".circleci/config.yml")
-    assert told in project.call("check").err
-
-
 def test_the_schema_is_all_that_is_printed(project: Project) -> None:
     """It is one JSON document already, and needs no build, no rule file and no token."""
     committed = (Path(__file__).parents[2] / "schema/deploystep.schema.json").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from acceptance.process import TOKEN
+from acceptance.process import TOKEN, until
 
 from deploystep.sandbox import parse_fault
 
@@ -96,9 +96,10 @@ def test_a_run_that_fails_has_its_page(project: Project, circleci: Sandbox) -> N
 
 
 def test_an_interrupted_run_tells_what_it_had_sent(project: Project, circleci: Sandbox) -> None:
-    ended = project.interrupted(
-        signal.SIGTERM, circleci, lambda said: "triggered production" in said, "--wait", *REPORT
-    )
+    with project.started(circleci, "--wait", *REPORT) as process:
+        until(lambda: "triggered production" in project.said)
+        process.send_signal(signal.SIGTERM)
+        ended = project.ended(process)
     assert (ended.code, missing(project, "exit code 143 — rule production was triggered: ")) == (143, [])
 
 

@@ -203,6 +203,8 @@ def test_from_any_folder_of_the_clone(deeper: Clone, command: tuple[str, ...]) -
     deeper.write("version: 2.1\nsetup: true\n", "../../.circleci/config.yml")
     ended = deeper.call(*command, CIRCLE_TOKEN=None)
     assert (ended.code, "there is no" in ended.err) == (0, False), ended.err
+    setup = "../../.circleci/config.yml:2: a setup config: what continues it is not compared with"
+    assert (setup in ended.err) is (command[0] == "check")
     assert command[0] == "test" or "../../.circleci/deploy.yml" in ended.out
     (deeper.folder / "../../.circleci/config.yml").unlink()
     assert ("there is no .circleci/config.yml here" in deeper.call(*command).err) is (command[0] == "check")
