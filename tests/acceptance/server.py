@@ -42,7 +42,7 @@ class Received:
     headers: Mapping[str, str]
 
 
-class ScriptedServer:
+class ScriptedServer(ThreadingHTTPServer):
     """Routes, such as `GET /api/v2/me`, to answers in order, of which the last is repeated.
 
     A request without a route is answered with 404, and fails the test when the server is left; but workflows whose jobs
@@ -50,20 +50,20 @@ class ScriptedServer:
     """
 
     def __init__(self, routes: Mapping[str, Answer | Sequence[Answer]]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
         self.requests: list[Received] = []
         self._routes = {route: [a] if isinstance(a, Answer) else list(a) for route, a in routes.items()}
         self._unexpected: list[str] = []
         self._lock = threading.Lock()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        self._http.shutdown()
-        self._http.server_close()
+        self.shutdown()
+        self.server_close()
         assert kind is not None or not self._unexpected, self._unexpected
 
     def asked(self, route: str) -> list[Received]:
@@ -81,32 +81,28 @@ class ScriptedServer:
             self._unexpected.append(route)
             return Answer(404, {"message": "this test has no such route"})
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        server = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.rfile.read(int(self.headers.get("content-length") or 0))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                answer = server.answer(Received(self.command, urlsplit(self.path).path, headers))
-                time.sleep(answer.delay)
-                self.close_connection = True
-                if not answer.closes:
-                    self._write(answer)
+class _Handler(BaseHTTPRequestHandler):
+    server: ScriptedServer
 
-            do_POST = do_GET  # noqa: N815 - named by http.server
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        answer = self.server.answer(Received(self.command, urlsplit(self.path).path, headers))
+        time.sleep(answer.delay)
+        self.close_connection = True
+        if answer.closes:
+            return
+        body = answer.body
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        usual = {"Date": self.date_time_string(), "Content-Type": "application/json", "Connection": "close"}
+        self.send_response_only(answer.status)
+        for name, value in {**usual, "Content-Length": str(len(content)), **answer.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
 
-            def _write(self, answer: Answer) -> None:
-                body = answer.body
-                content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-                usual = {"Date": self.date_time_string(), "Content-Type": "application/json", "Connection": "close"}
-                self.send_response_only(answer.status)
-                for name, value in {**usual, "Content-Length": str(len(content)), **answer.headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(content)
+    do_POST = do_GET  # noqa: N815 - named by http.server
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        return Handler
+    def log_message(self, *_: object) -> None:
+        pass

@@ -1,4 +1,4 @@
-"""`test`, `check` beside a project, `schema`, and facts that a run learns from git and from CircleCI, as processes."""
+"""`test`, `check` beside a project, and `schema`, as processes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
-from acceptance.process import sandbox, triggers
-from builds import PIPELINE, SHA, WORKFLOW
 
 if TYPE_CHECKING:
     from acceptance.process import Project
@@ -60,18 +58,6 @@ def test_cases(project: Project) -> None:
     assert (ended.code, "--junit" in ended.err) == (2, True)
     project.write(RULES)
     assert "no case shows rule 'production' firing" in project.call("test", "--coverage").out
-
-
-@pytest.mark.parametrize(("status", "verdict"), [("success", "fire"), ("failed", "held")])
-def test_required_jobs_are_read_from_circleci(project: Project, status: str, verdict: str) -> None:
-    project.write(RULES)
-    with sandbox() as server:
-        jobs = {"test": status}
-        server.add_build(PIPELINE, "gh/acme/shop", workflow_id=WORKFLOW, jobs=jobs, branch="main", revision=SHA)
-        for words in (("--dry-run",), ()):
-            ended = project.step(server, *words, CIRCLE_JOB="deploy")
-            assert (ended.code, ended.json["rules"][0]["verdict"]) == (0, verdict), ended.err
-        assert len(triggers(server)) == (verdict == "fire")
 
 
 # check

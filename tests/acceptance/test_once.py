@@ -49,12 +49,9 @@ LOOKS = "looking for what it created"
         ("v3", "close-after-create", (0, "triggered", 1), LOOKS),
         # certainly not received, and so the one that is sent again
         ("v2", "429:1", (0, "triggered", 1), "again in 1 s"),
-        ("v2", "unauthorized", (10, "nothing-runs", 1), "unauthorized"),
         ("v2", "moved", (9, "stopped", 1), "it was cancelled"),
         ("v3", "moved", (9, "stopped", 1), "it was cancelled"),
-        ("v3", "errored:bad", (10, "nothing-runs", 1), "errored: bad"),
         ("v1.1", "status:410:This endpoint has been removed", (6, "refused", 0), "and use workflow:"),
-        ("v1.1", "message:Your config file has errors", (6, "refused", 0), "Your config file has errors"),
     ],
 )
 def test_a_fault(project: Project, rules: str, fault: str, end: tuple[int, str, int], says: str) -> None:
