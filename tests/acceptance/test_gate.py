@@ -282,13 +282,17 @@ def test_what_else_is_exported(shop: Project, words: str, variables: Any, outcom
     assert exported(shop)["OUTCOME"] == outcome
 
 
-@pytest.mark.parametrize("file", ["", ".circleci", "no/such/folder", "\x1b[2J/x"])
+@pytest.mark.parametrize(
+    "option",
+    [*(f"--export={file}" for file in ("", ".circleci", "no/such/folder", "\x1b[2J/x")),
+     *(f"--report={file}" for file in (".", ".circleci/deploy.yml/x.html"))],
+)  # fmt: skip
 def test_a_file_that_cannot_be_written_is_told_before_anything_is_sent(
-    shop: Project, circleci: Sandbox, file: str
+    shop: Project, circleci: Sandbox, option: str
 ) -> None:
-    ended = shop.step(circleci, "--export", file)
+    ended = shop.step(circleci, option)
     assert (ended.code, ended.json["error"]["code"], len(circleci.requests)) == (2, "file-unwritable", 0)
-    ended = gate(shop, "production", "--export", file, "--", *MARK)
+    ended = gate(shop, "production", option, "--", *MARK)
     assert (ended.code, marks(shop), "\x1b" in ended.err) == (2, 0, False)
 
 

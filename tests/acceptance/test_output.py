@@ -103,13 +103,6 @@ def test_an_interrupted_run_tells_what_it_had_sent(project: Project, circleci: S
     assert (ended.code, missing(project, "exit code 143 — rule production was triggered: ")) == (143, [])
 
 
-def test_a_folder_that_is_none_is_found_out_before_anything_is_sent(project: Project, circleci: Sandbox) -> None:
-    for path in (".circleci/deploy.yml/report.html", "."):
-        ended = project.step(circleci, "--report", path)
-        assert (ended.code, ended.json["error"]["code"]) == (2, "file-unwritable")
-    assert not circleci.requests
-
-
 def test_a_disk_that_is_full_in_the_end_is_a_warning(project: Project, circleci: Sandbox) -> None:
     ended = project.step(circleci, "--report", "/dev/full")
     assert (ended.code, ended.outcomes) == (0, ["triggered"])
