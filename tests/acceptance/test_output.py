@@ -37,6 +37,7 @@ def test_a_wait_on_a_terminal_shows_that_it_lives(
     assert signs >= ({drawn} if drawn else set())
     assert bool(signs) is bool(drawn)
     assert ended.err.endswith(("\n", "\x1b[K"))
+    assert ("\r\x1b[Ktriggered production: " in ended.err) is bool(drawn), "it is wiped before a line is written"
 
 
 @pytest.mark.parametrize("streams", ["| true", ">&-", "2>&-", ">/dev/full", "2>/dev/full", ">&- 2>&- <&-"])

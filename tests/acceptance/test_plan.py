@@ -53,7 +53,8 @@ def test_of_another_branch_tag_or_commit(clone: Clone) -> None:
     assert (tagged["branch"], tagged["tag"], tagged["revision"]) == (None, "v1.0", old)
     for words, revision in (("--sha HEAD~1", old), ("--tag v9 --sha HEAD", head)):
         assert plan(clone, *words.split()).json["build"]["revision"] == revision
-    assert plan(clone, CIRCLE_SHA1=OTHER_SHA).json["build"]["revision"] == OTHER_SHA, "not what is checked out"
+    stated = plan(clone, CIRCLE_SHA1=OTHER_SHA, CIRCLE_BRANCH="y").json["build"]
+    assert (stated["branch"], stated["revision"]) == ("y", OTHER_SHA), "not what is checked out"
 
 
 @pytest.mark.parametrize(
