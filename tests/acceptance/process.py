@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +27,6 @@ import deploystep
 from deploystep.sandbox import Pace, Sandbox, Workflow
 
 if TYPE_CHECKING:
-    import signal
     from collections.abc import Callable, Iterator
 
 TOKEN = "cci-personal-0123456789abcdef+/="
@@ -38,18 +43,10 @@ PATIENCE = 15.0
 #: Python imports this before anything else. The short pauses are those in which `subprocess` waits for a process.
 JUMPING = """
     import time
-
-    passed = 0.0
+    passed = [0.0]
     monotonic, pause = time.monotonic, time.sleep
-
-    def sleep(seconds):
-        global passed
-        if seconds <= 0.1:
-            pause(seconds)
-        else:
-            passed += seconds
-
-    time.sleep, time.monotonic = sleep, lambda: monotonic() + passed
+    time.sleep = lambda seconds: pause(seconds) if seconds <= 0.1 else passed.append(seconds)
+    time.monotonic = lambda: monotonic() + sum(passed)
     """
 
 
@@ -75,16 +72,11 @@ class Ended:
         return [trigger["outcome"] for trigger in self.json["triggers"]]
 
 
-def sandbox(kind: type[Sandbox] = Sandbox, **settings: Any) -> Sandbox:
+def sandbox(**settings: Any) -> Sandbox:
     """A mock CircleCI server that takes one token; main is where the build says it is, and deploys outlast the test."""
-    usual: dict[str, Any] = {
-        "token": TOKEN,
-        "projects": ["gh/acme/shop"],
-        "heads": {"main": SHA},
-        "workflows": [Workflow("deploy", {"deploy": True})],
-        "pace": Pace(appear=0.0, finish=60.0),
-    }
-    started = kind(**{**usual, **settings}).start()
+    usual: dict[str, Any] = {"token": TOKEN, "projects": ["gh/acme/shop"], "heads": {"main": SHA}}
+    usual |= {"workflows": [Workflow("deploy", {"deploy": True})], "pace": Pace(appear=0.0, finish=60.0)}
+    started = Sandbox(**{**usual, **settings}).start()
     started.add_build(PIPELINE, "gh/acme/shop", branch="main", revision=SHA)
     return started
 
@@ -93,7 +85,7 @@ class Project:
     """A folder in which a build's step runs."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self._progress = folder, folder / "stderr.txt"
         self.write(RULES)
 
     def write(self, text: str, path: str = ".circleci/deploy.yml") -> None:
@@ -103,76 +95,66 @@ class Project:
 
     def step(self, server: Sandbox | str | None, *arguments: str, **variables: str | None) -> Ended:
         """`deploystep run --json --confirm 1s`, as a build of main runs it."""
-        words = ("run", "--json", "--confirm", "1s", *arguments)
-        return self.run(words, variables, server=server)
+        return self.run(("run", "--json", "--confirm", "1s", *arguments), variables, server=server)
 
     def call(self, *arguments: str, server: Sandbox | str | None = None, **variables: str | None) -> Ended:
         """Any command, in a build of main."""
         return self.run(arguments, variables, server=server)
 
     def run(
-        self,
-        arguments: tuple[str, ...],
-        variables: dict[str, str | None],
-        *,
-        server: Sandbox | str | None = None,
-        stdin: str = "",
-        ci: bool = True,
-    ) -> Ended:
+        self, arguments: tuple[str, ...], variables: dict[str, str | None], *,
+        server: Sandbox | str | None = None, stdin: str = "", ci: bool = True,
+    ) -> Ended:  # fmt: skip
         """The most general form; `ci` is whether it is a build at all."""
         done = subprocess.run(
-            self._command(arguments),
-            cwd=self.folder,
-            env=self.environment(server, variables, ci=ci),
-            input=stdin.encode(),
-            capture_output=True,
-            timeout=PATIENCE,
-            check=False,
+            self._command(arguments), cwd=self.folder, env=self.environment(server, variables, ci=ci),
+            input=stdin.encode(), capture_output=True, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+        return _ended(done.returncode, done.stdout, done.stderr)
+
+    def shell(self, line: str, server: Sandbox | str | None = None, **variables: str | None) -> Ended:
+        """A line of bash, in which `$STEP` is the command line's beginning."""
+        environ = {**self.environment(server, variables), "STEP": " ".join(self._command(()))}
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=self.folder, env=environ, capture_output=True, timeout=PATIENCE, check=False
         )
         return _ended(done.returncode, done.stdout, done.stderr)
 
-    def interrupted(
-        self,
-        number: signal.Signals,
-        server: Sandbox | str | None,
-        when: Callable[[str], bool],
-        *arguments: str,
-        **variables: str | None,
-    ) -> Ended:
-        """The same, but a signal comes as soon as `when`, which is given stderr so far, says so."""
-        with self.started(server, *arguments, **variables) as process:
-            until(lambda: when(self.said))
-            process.send_signal(number)
-            return self.ended(process)
+    def on_a_terminal(self, server: Sandbox | None, *words: str, columns: int = 80, **variables: str | None) -> Ended:
+        """Any command, with a terminal of this width for its stderr."""
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+        environ, said = self.environment(server, variables), b""
+        with TemporaryFile() as out:
+            process = subprocess.Popen(self._command(words), cwd=self.folder, env=environ, stdout=out, stderr=slave)
+            os.close(slave)
+            with suppress(OSError), os.fdopen(master, "rb", buffering=0) as stream:  # until the other end is closed
+                while part := stream.read(65536):
+                    said += part
+            process.wait()
+            out.seek(0)
+            return _ended(process.returncode, out.read(), said)
 
     @contextmanager
     def started(
         self, server: Sandbox | str | None, *arguments: str, **variables: str | None
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """`deploystep run --json` while it runs; afterwards it certainly does not any more."""
-        with self._progress.open("wb") as err:
-            process = subprocess.Popen(
-                self._command(("run", "--json", *arguments)),
-                cwd=self.folder,
-                env=self.environment(server, variables, ci=True),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=err,
-            )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
+        """`run --json`, or `gate`, while it runs, in a process group of its own; afterwards it certainly has ended."""
+        words = arguments if arguments[:1] == ("gate",) else ("run", "--json", *arguments)
+        with self._progress.open("wb") as err, subprocess.Popen(
+            self._command(words), cwd=self.folder, env=self.environment(server, variables),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err, start_new_session=True,
+        ) as process:  # fmt: skip
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
 
     def ended(self, process: subprocess.Popen[bytes]) -> Ended:
         """What a started process leaves behind when it ends by itself."""
         out, _ = process.communicate(timeout=PATIENCE)
         return _ended(process.returncode, out, self._progress.read_bytes())
-
-    @property
-    def _progress(self) -> Path:
-        return self.folder / "stderr.txt"
 
     @property
     def said(self) -> str:
@@ -190,14 +172,14 @@ class Project:
         return [sys.executable, "-m", "deploystep", *arguments]
 
     def environment(
-        self, server: Sandbox | str | None, variables: dict[str, str | None], *, ci: bool
+        self, server: Sandbox | str | None = None, variables: dict[str, str | None] | None = None, *, ci: bool = True
     ) -> dict[str, str]:
         usual = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "HOME": str(self.folder)}
         usual |= {k: v for k, v in os.environ.items() if k.startswith("COVERAGE_")}
         usual |= {"CIRCLE_TOKEN": TOKEN} | (environ() if ci else {})
         if server is not None:
             usual["DEPLOYSTEP_HOST"] = server if isinstance(server, str) else server.url
-        return {name: value for name, value in {**usual, **variables}.items() if value is not None}
+        return {name: value for name, value in {**usual, **(variables or {})}.items() if value is not None}
 
 
 class Clone(Project):
@@ -231,8 +213,7 @@ class Clone(Project):
 
 def _ended(code: int, out: bytes, err: bytes) -> Ended:
     ended = Ended(code, out.decode(), err.decode())
-    assert TOKEN not in ended.out, "the token is on stdout"
-    assert TOKEN not in ended.err, "the token is on stderr"
+    assert TOKEN not in ended.out + ended.err, "the token is shown"
     assert "Traceback" not in ended.err, ended.err
     return ended
 
@@ -257,4 +238,4 @@ def ahead(request: pytest.FixtureRequest, play: Callable[[Any], Any]) -> Iterato
 
 def triggers(server: Sandbox) -> list[Any]:
     """Every POST that would start something, received and recorded by the stand-in."""
-    return [r for r in server.requests if r.method == "POST" and not r.path.endswith("/cancel")]
+    return [r for r in server.requests if r.method == "POST" and not r.path.endswith(("/cancel", "/search"))]

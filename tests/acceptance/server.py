@@ -12,13 +12,12 @@ import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from typing_extensions import Self
-
 
 WORKFLOW_JOBS = re.compile(r"GET /api/v2/workflow/[^/]+/job")
 
@@ -40,12 +39,10 @@ class Received:
 
     method: str
     path: str
-    query: Mapping[str, str]
-    body: Any
     headers: Mapping[str, str]
 
 
-class ScriptedServer:
+class ScriptedServer(ThreadingHTTPServer):
     """Routes, such as `GET /api/v2/me`, to answers in order, of which the last is repeated.
 
     A request without a route is answered with 404, and fails the test when the server is left; but workflows whose jobs
@@ -53,20 +50,20 @@ class ScriptedServer:
     """
 
     def __init__(self, routes: Mapping[str, Answer | Sequence[Answer]]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
         self.requests: list[Received] = []
         self._routes = {route: [a] if isinstance(a, Answer) else list(a) for route, a in routes.items()}
         self._unexpected: list[str] = []
         self._lock = threading.Lock()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        self._http.shutdown()
-        self._http.server_close()
+        self.shutdown()
+        self.server_close()
         assert kind is not None or not self._unexpected, self._unexpected
 
     def asked(self, route: str) -> list[Received]:
@@ -77,42 +74,35 @@ class ScriptedServer:
         route = f"{received.method} {received.path}"
         with self._lock:
             self.requests.append(received)
-            answers = self._routes.get(route)
-            if answers is None and WORKFLOW_JOBS.fullmatch(route):
+            if answers := self._routes.get(route):
+                return answers.pop(0) if len(answers) > 1 else answers[0]
+            if WORKFLOW_JOBS.fullmatch(route):
                 return Answer(200, {"items": [], "next_page_token": None})
-            if answers is None:
-                self._unexpected.append(route)
-                return Answer(404, {"message": "this test has no such route"})
-            return answers.pop(0) if len(answers) > 1 else answers[0]
+            self._unexpected.append(route)
+            return Answer(404, {"message": "this test has no such route"})
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        server = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                raw = self.rfile.read(int(self.headers.get("content-length") or 0))
-                parts = urlsplit(self.path)
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                body = json.loads(raw) if raw else None
-                answer = server.answer(Received(self.command, parts.path, dict(parse_qsl(parts.query)), body, headers))
-                time.sleep(answer.delay)
-                self.close_connection = True
-                if not answer.closes:
-                    self._write(answer)
+class _Handler(BaseHTTPRequestHandler):
+    server: ScriptedServer
 
-            do_POST = do_GET  # noqa: N815 - named by http.server
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        answer = self.server.answer(Received(self.command, urlsplit(self.path).path, headers))
+        time.sleep(answer.delay)
+        self.close_connection = True
+        if answer.closes:
+            return
+        body = answer.body
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        usual = {"Date": self.date_time_string(), "Content-Type": "application/json", "Connection": "close"}
+        self.send_response_only(answer.status)
+        for name, value in {**usual, "Content-Length": str(len(content)), **answer.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
 
-            def _write(self, answer: Answer) -> None:
-                body = answer.body
-                content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-                usual = {"Date": self.date_time_string(), "Content-Type": "application/json", "Connection": "close"}
-                self.send_response_only(answer.status)
-                for name, value in {**usual, "Content-Length": str(len(content)), **answer.headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(content)
+    do_POST = do_GET  # noqa: N815 - named by http.server
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        return Handler
+    def log_message(self, *_: object) -> None:
+        pass

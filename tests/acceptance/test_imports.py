@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
-from acceptance.process import SOURCE, TOKEN, Project, sandbox
+from acceptance.process import SOURCE, sandbox
+
+if TYPE_CHECKING:
+    from acceptance.process import Project
 
 #: Runs the command line, then tells on stderr what has been loaded.
 TELLING = """
@@ -17,65 +21,51 @@ code = main()
 print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 sys.exit(code)
 """
-PATHS = """
+RULES = """
     version: 1
+    default_branch: main
     rules:
       - name: production
-        when: {branch: main, paths: {only: services/**, since: previous-commit}}
+        when: {branch: main}
         deploy: {workflow: deploy, parameters: {deploy: true}}
     """
-BERLIN = PATHS.replace("rules:", "timezone: Europe/Berlin\n    rules:")
+PATHS = RULES.replace("branch: main}", "branch: main, paths: {only: services/**, since: previous-commit}}")
+ELSEWHERE = {"CIRCLE_BRANCH": "feature/login"}
+SENDING = {"requests", "urllib3", "ssl", "http.client", "deploystep.adapters.transport"}
+SENDING |= {f"deploystep.app.{name}" for name in ("trigger", "earlier_runs", "guards", "polling")}
+PROVING = {"deploystep.core.patterns.proofs"}
+FOR_PEOPLE = {"deploystep.app.check", "deploystep.project.config", "deploystep.rulefile.schema", "xml"}
+NEVER = PROVING | FOR_PEOPLE | {"zoneinfo", "argparse"}
+HEAVY = "yaml subprocess socket json deploystep.cli"
 
 
-def loaded(project: Project, *arguments: str, url: str = "", **variables: str) -> set[str]:
+def loaded(project: Project, rules: str, *arguments: str, url: str | None = None, **variables: str) -> set[str]:
     """Every module that a run has loaded, as long as it ended well."""
-    environ = project.environment(None, {"DEPLOYSTEP_HOST": url or None, **variables}, ci=True)
+    project.write(rules)
+    environ = project.environment(url, {"PYTHONPATH": str(SOURCE), **variables})
     environ = {name: value for name, value in environ.items() if not name.startswith("COVERAGE_")}
-    done = subprocess.run(
-        [sys.executable, "-c", TELLING, *arguments],
-        cwd=project.folder,
-        env={**environ, "PYTHONPATH": str(SOURCE)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command = [sys.executable, "-c", TELLING, *arguments]
+    done = subprocess.run(command, cwd=project.folder, env=environ, capture_output=True, text=True, check=True)
     return set(json.loads(done.stderr.splitlines()[-1]))
 
 
-SENDING = {"requests", "urllib3", "ssl", "http.client", "deploystep.adapters.transport"}
-SENDING |= {f"deploystep.app.{name}" for name in ("trigger", "confirm", "earlier_runs", "guards", "polling")}
-PROVING = {"deploystep.core.patterns.proofs"}
-FOR_PEOPLE = {"deploystep.app.check", "deploystep.rulefile.project", "deploystep.rulefile.schema", "xml", "traceback"}
+def test_another_node_loads_nothing(project: Project) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "deploystep", "run"]
+    environ = {"PYTHONPATH": str(SOURCE), "CIRCLE_NODE_INDEX": "3", "CIRCLE_NODE_TOTAL": "4"}
+    done = subprocess.run(command, cwd=project.folder, env=environ, capture_output=True, text=True, check=True)
+    modules = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "deploystep.core.nodes" in modules, "the list must be one of imports"
+    assert modules & {*HEAVY.split(), *SENDING, *NEVER} == set()
 
 
-def test_a_run_that_finds_nothing_to_do_loads_only_what_decides(project: Project) -> None:
-    project.write(PATHS)
-    modules = loaded(project, "run", CIRCLE_BRANCH="feature/login")
-    assert modules & (SENDING | PROVING | FOR_PEOPLE | {"zoneinfo", "argparse", "subprocess"}) == set()
-    assert {"deploystep.core.decide", "deploystep.rulefile.yaml_reader"} <= modules
-
-
-def test_a_dry_run_sends_nothing_and_loads_nothing_that_sends(project: Project) -> None:
-    project.write(PATHS.replace(", paths: {only: services/**, since: previous-commit}", ""))
-    project.write((project.folder / ".circleci/deploy.yml").read_text(encoding="utf-8") + "default_branch: main\n")
-    modules = loaded(project, "run", "--dry-run")
-    assert modules & (SENDING | PROVING | FOR_PEOPLE | {"zoneinfo", "argparse", "subprocess"}) == set()
+def test_a_run_that_sends_nothing_loads_only_what_decides(project: Project) -> None:
+    for modules in (loaded(project, PATHS, "run", **ELSEWHERE), loaded(project, RULES, "run", "--dry-run")):
+        assert modules & (SENDING | NEVER | {"subprocess", "traceback"}) == set()
+        assert {"deploystep.core.decide", "deploystep.rulefile.yaml_reader"} <= modules
 
 
 def test_a_live_run_loads_nothing_for_people_or_proofs(project: Project) -> None:
-    project.write(PATHS.replace(", paths: {only: services/**, since: previous-commit}", ""))
     with sandbox() as server:
-        modules = loaded(project, "run", url=server.url, CIRCLE_TOKEN=TOKEN)
-    assert modules & (PROVING | (FOR_PEOPLE - {"traceback"}) | {"zoneinfo", "argparse"}) == set()
-    assert {"requests", "deploystep.adapters.transport"} <= modules
-
-
-def test_the_zones_are_loaded_where_one_is_named(project: Project) -> None:
-    project.write(BERLIN)
-    assert "zoneinfo" in loaded(project, "run", CIRCLE_BRANCH="feature/login")
-
-
-def test_an_option_with_a_value_brings_argparse(project: Project) -> None:
-    project.write(PATHS)
-    modules = loaded(project, "run", "--rules", ".circleci/deploy.yml", CIRCLE_BRANCH="feature/login")
-    assert "argparse" in modules
+        modules = loaded(project, RULES, "run", url=server.url)
+    assert modules & NEVER == set()
+    assert modules >= SENDING

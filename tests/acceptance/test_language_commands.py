@@ -1,25 +1,17 @@
-"""`test`, `check` beside a project, and facts that a run learns from git and from CircleCI, as processes."""
+"""`test`, `check` beside a project, and `schema`, as processes."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
-from acceptance.process import TOKEN, Project, sandbox
-from builds import PIPELINE, SHA, WORKFLOW
 
-DEPLOY = "deploy: {workflow: deploy, parameters: {deploy: true}}"
-CASES = """
-    version: 1
-    rules:
-      - name: production
-        when: {branch: main}
-        deploy: {workflow: deploy, parameters: {deploy: true}}
-    cases:
-      - {name: main deploys, given: {branch: main}, expect: {fire: [production]}}
-      - {name: nothing else, given: {branch: x}, expect: {fire: [%s]}}
-    """
-REQUIRES = """
+if TYPE_CHECKING:
+    from acceptance.process import Project
+
+RULES = """
     version: 1
     rules:
       - name: production
@@ -27,11 +19,19 @@ REQUIRES = """
         requires: [test]
         deploy: {workflow: deploy, parameters: {deploy: true}}
     """
+CASES = (
+    RULES.replace("        requires: [test]\n", "")
+    + """
+    cases:
+      - {name: main deploys, given: {branch: main}, expect: {fire: [production]}}
+      - {name: nothing else, given: {branch: x}, expect: {fire: [%s]}}
+    """
+)
 WIRED = """
     version: 2.1
     parameters: {deploy: {type: boolean, default: false}}
     jobs:
-      test: {steps: [checkout, {run: make test}, {run: deploystep run}]}
+      test: {steps: [checkout, {run: make test}, {run: ci/there.sh}]}
       release: {steps: [checkout, {run: make release}]}
     workflows:
       build:
@@ -43,16 +43,10 @@ WIRED = """
     """
 
 
-def test_cases_that_hold_and_what_none_shows(project: Project) -> None:
+def test_cases(project: Project) -> None:
     project.write(CASES % "")
     ended = project.call("test")
     assert (ended.code, ended.out.splitlines()[-1]) == (0, "2 passed, 0 failed")
-    project.write(REQUIRES)
-    ended = project.call("test", "--coverage")
-    assert (ended.code, "no case shows rule 'production' firing" in ended.out) == (0, True)
-
-
-def test_a_case_that_fails_is_exit_3_and_junit_tells(project: Project) -> None:
     project.write(CASES % "production")
     ended = project.call("test", "--json", "--junit", "results/deploystep.xml")
     assert (ended.code, ended.json["error"]["code"]) == (3, "cases-failed")
@@ -60,128 +54,42 @@ def test_a_case_that_fails_is_exit_3_and_junit_tells(project: Project) -> None:
     suite = ET.parse(project.folder / "results/deploystep.xml").getroot().find("testsuite")  # noqa: S314 - our own
     assert suite is not None
     assert suite.get("failures") == "1"
-    (project.folder / "file").write_text("", encoding="utf-8")
-    ended = project.call("test", "--junit", "file/x.xml")
+    ended = project.call("test", "--junit", ".circleci/deploy.yml/x.xml")
     assert (ended.code, "--junit" in ended.err) == (2, True)
+    project.write(RULES)
+    assert "no case shows rule 'production' firing" in project.call("test", "--coverage").out
 
 
-def test_check_beside_the_config_and_strictly(project: Project) -> None:
-    parameters = "parameters: {deploy: {type: boolean, default: false}}"
-    project.write(f"version: 2.1\n{parameters}\nworkflows: {{build: {{jobs: [test]}}}}\n", ".circleci/config.yml")
-    wrong = project.call("check")
-    assert (wrong.code, ".circleci/config.yml has no workflow 'deploy'" in wrong.out) == (3, True)
-    project.write("version: 2.1\n", ".circleci/config.yml")
-    project.write((CASES % "").replace(DEPLOY, "unless: {user: '[bot]'}"))
-    assert [project.call("check", *options).code for options in ((), ("--strict",))] == [0, 3]
+# check
 
 
 @pytest.mark.parametrize(
-    ("jobs", "own", "code", "verdict"),
+    ("options", "instead", "end", "told"),
     [
-        ({"test": "success"}, "deploy", 0, "fire"),
-        ({"test": "failed"}, "deploy", 0, "held"),
-        ({"tset": "success"}, "deploy", 3, "unknown"),
-        ({"test": "running"}, "test", 3, "unknown"),
+        # the config is read, and the files that it names
+        ("", "requires: [test]", 3, "error[E702]: job 'test' runs this step"),
+        ("", "environment: e", 0, "warning[P05]: .circleci/config.yml:9: job 'test' names no context"),
+        ("--strict", "environment: e", 3, "warning[P05]"),
+        ("", "ignore: [P05]", 0, "nothing wrong found"),
+        ("", "ignore: [E702]", 3, "error[E116]: 'E702' is not a code that can be ignored"),
+        # a code is explained
+        ("--explain p02", "", 0, "P02: the deploy's workflow, or its job that deploys, runs for every push"),
+        ("--explain P99", "", 2, "there is no code 'P99'"),
     ],
 )
-def test_required_jobs_are_read_from_circleci(
-    project: Project, jobs: dict[str, str], own: str, code: int, verdict: str
-) -> None:
-    project.write(REQUIRES)
-    with sandbox() as server:
-        server.add_build(PIPELINE, "gh/acme/shop", workflow_id=WORKFLOW, jobs=jobs, branch="main", revision=SHA)
-        dry = project.step(server, "--dry-run", CIRCLE_JOB=own)
-        ended = project.step(server, CIRCLE_JOB=own)
-        posts = [r for r in server.requests if r.method == "POST"]
-    assert (ended.code, ended.json["rules"][0]["verdict"]) == (code, verdict)
-    assert len(posts) == (1 if verdict == "fire" else 0)
-    assert (dry.json["rules"], dry.outcomes) == (ended.json["rules"], ["planned"] * len(posts))
-
-
-def test_a_fact_that_cannot_be_learned_is_exit_5_and_nothing_is_sent(project: Project) -> None:
-    project.write(REQUIRES.replace("requires: [test]", "unless: {message_contains: skip}"))
-    with sandbox() as server:
-        ended = project.step(server)
-        assert [r for r in server.requests if r.method == "POST"] == []
-    (problem,) = ended.json["error"]["diagnostics"]
-    assert (ended.code, problem["code"], problem["severity"], problem["line"]) == (5, "U103", "undecided", 5)
-
-
-def test_no_rule_can_send_the_token_whatever_it_is_called(project: Project) -> None:
-    project.write(
-        REQUIRES.replace("requires: [test]", "environment: e")
-        .replace("{branch: main}", '{branch: main, env: {MY_NAME: "*"}}')
-        .replace("deploy: true", 'deploy: "${MY_NAME}"')
-    )
-    with sandbox() as server:
-        ended = project.step(server, "--token-env", "MY_NAME", MY_NAME=TOKEN, CIRCLE_TOKEN=None)
-        assert [r for r in server.requests if r.method == "POST"] == []
-    assert ended.json["rules"][0]["because"] == "line 4: env MY_NAME — it is not set"
-    assert TOKEN not in ended.out + ended.err
-
-
-@pytest.mark.parametrize(
-    ("instead", "wired", "code", "told"),
-    [
-        ("environment: e", {}, 0, "warning[P05]: .circleci/config.yml:9: job 'test' names no context"),
-        ("ignore: [P05]", {}, 0, "nothing wrong found"),
-        ("ignore: [E702]", {}, 3, "error[E116]: 'E702' is not a code that can be ignored"),
-        ("requires: [test]", {}, 3, "error[E702]: job 'test' runs this step"),
-        (
-            "environment: e",
-            {"when: <<": "x: <<"},
-            3,
-            "error[P02]: .circleci/config.yml:10: workflow 'deploy' also runs",
-        ),
-        ("ignore: [P02, P05]", {"when: <<": "x: <<"}, 0, "nothing wrong found"),
-        ("ignore: [P05]", {"run: deploystep run": "run: ci/go.sh"}, 0, "warning[P04]"),
-        ("ignore: [P05]", {"run: deploystep run": "run: ci/there.sh"}, 0, "nothing wrong found"),
-    ],
-)
-def test_check_reads_the_wiring_and_can_be_told_to_ignore(
-    project: Project, instead: str, wired: dict[str, str], code: int, told: str
-) -> None:
-    project.write(REQUIRES.replace("requires: [test]", instead))
-    ((old, new),) = wired.items() or [("", "")]
-    project.write(WIRED.replace(old, new) if old else WIRED, ".circleci/config.yml")
+def test_check(project: Project, options: str, instead: str, end: int, told: str) -> None:
+    project.write(RULES.replace("requires: [test]", instead))
+    project.write(WIRED, ".circleci/config.yml")
     project.write("deploystep run\n", "ci/there.sh")
-    ended = project.call("check")
-    assert (ended.code, told in ended.out) == (code, True), ended.out
+    ended = project.call("check", *options.split())
+    assert (ended.code, told in ended.out + ended.err) == (end, True), ended.out
 
 
-def test_a_whole_file_can_ignore_a_code(project: Project) -> None:
-    project.write(REQUIRES.replace("requires: [test]", "environment: e").replace("rules:", "ignore: P05\n    rules:"))
-    project.write(WIRED, ".circleci/config.yml")
-    assert "nothing wrong found" in project.call("check").out
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("setup: true\n", ".circleci/config.yml:1: a setup config: what continues it is not compared with"),
-        ("- a\n", ".circleci/config.yml:1: this config is passed over: it is not a map"),
-        ("a: [\n", ".circleci/config.yml:2: this config is passed over: YAML cannot read it"),
-    ],
-)
-def test_a_config_that_is_not_compared_with_is_named_with_the_line(project: Project, text: str, told: str) -> None:
-    project.write(CASES % "")
-    project.write(text, ".circleci/config.yml")
-    assert told in project.call("check").err
-
-
-def test_check_explains_a_code(project: Project) -> None:
-    told = project.call("check", "--explain", "p02")
-    meaning = "P02: the deploy's workflow, or its job that deploys, runs for every push"
-    assert (told.code, told.out.splitlines()[0]) == (0, meaning)
-    unknown = project.call("check", "--explain", "P99")
-    assert (unknown.code, "there is no code 'P99'" in unknown.err) == (2, True)
-
-
-def test_plan_says_what_would_run(project: Project) -> None:
-    project.write(CASES % "")
-    project.write(WIRED, ".circleci/config.yml")
-    facts = ("--given", "facts.yml")
-    (project.folder / "facts.yml").write_text("branch: main\n", encoding="utf-8")
-    assert "  would run: workflow deploy: release\n" in project.call("plan", *facts).out
-    (trigger,) = project.call("plan", *facts, "--json").json["triggers"]
-    assert trigger["would_run"]["workflows"] == [{"name": "deploy", "runs": "yes"}]
+def test_the_schema_is_all_that_is_printed(project: Project) -> None:
+    """It is one JSON document already, and needs no build, no rule file and no token."""
+    committed = (Path(__file__).parents[2] / "schema/deploystep.schema.json").read_text(encoding="utf-8")
+    (project.folder / ".circleci/deploy.yml").unlink()
+    ended = project.run(("schema", "--json"), {"CIRCLE_TOKEN": None}, ci=False)
+    assert (ended.code, ended.err, ended.out) == (0, "", committed)
+    refused = project.call("schema", "--rules", "deploy.yml", "--json")
+    assert (refused.code, refused.json["command"]) == (2, "schema")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta, timezone
-from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 from acceptance.server import Answer, ScriptedServer
@@ -14,23 +12,19 @@ if TYPE_CHECKING:
     from acceptance.process import Ended, Project
 
 Routes = Mapping[str, Answer | Sequence[Answer]]
-NOW = datetime(2026, 6, 16, 8, 0, tzinfo=timezone.utc)
-DATE = {"Date": format_datetime(NOW, usegmt=True)}
+DATE = {"Date": "Tue, 16 Jun 2026 08:00:00 GMT"}
 SHOP = "/api/v2/project/gh/acme/shop"
 LIST, POST = f"GET {SHOP}/pipeline", f"POST {SHOP}/pipeline/run"
 JOB = f"GET {SHOP}/job/12"
 NEW = f"GET /api/v2/pipeline/{RUN}"
 MINE = f"GET /api/v2/pipeline/{PIPELINE}"
-OLD_ID = "aaaaaaaa-0000-4000-8000-000000000001"
-OLD = f"GET /api/v2/pipeline/{OLD_ID}"
 CREATED = Answer(201, {"id": RUN, "number": 25, "state": "pending", "created_at": "2026-06-16T08:00:00Z"})
 NO = Answer(403, {"message": "no"})
 LOST = Answer(closes=True)
 
 
-def pipeline(identity: str = RUN, age: float = 0.0, **changes: Any) -> dict[str, Any]:
-    """A pipeline of main at this commit that the API started, `age` seconds before `NOW`."""
-    created = (NOW - timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%SZ")
+def pipeline(identity: str = RUN, created: str = "2026-06-16T08:00:00Z", **changes: Any) -> dict[str, Any]:
+    """A pipeline of main at this commit that the API started."""
     usual = {"id": identity, "number": 25, "state": "created", "created_at": created, "errors": []}
     return {**usual, "trigger": {"type": "api"}, "vcs": {"revision": SHA, "branch": "main"}, **changes}
 
@@ -46,16 +40,15 @@ def page(*items: object) -> Answer:
 
 
 #: The pipeline that the build itself is in.
-OWN = pipeline(PIPELINE, 3600.0, trigger={"type": "webhook"})
+OWN = pipeline(PIPELINE, "2026-06-16T07:00:00Z", trigger={"type": "webhook"})
 
 
 def workflows(**states: str) -> Answer:
-    """Workflows by name; one of the name `setup` is a setup workflow."""
-    tags = {"setup": "setup"}
-    return page(*({"id": f"w-{n}", "name": n, "status": s, "tag": tags.get(n)} for n, s in states.items()))
+    """Workflows by name."""
+    return page(*({"id": f"w-{name}", "name": name, "status": status} for name, status in states.items()))
 
 
-def nodes(*states: str | None) -> Answer:
+def nodes(*states: str) -> Answer:
     """The nodes of the build's own job."""
     return read({"number": 12, "parallel_runs": [{"index": n, "status": s} for n, s in enumerate(states)]})
 
@@ -71,8 +64,3 @@ def step(project: Project, routes: Routes, *arguments: str, **variables: str | N
     with ScriptedServer({MINE: read(OWN), **routes}) as server:
         variables = {**project.without_waits(), "DEPLOYSTEP_HOST": server.url, **variables}
         return project.step(None, *arguments, **variables), server
-
-
-def rule(deploy: str, when: str = "branch: main", more: str = "") -> str:
-    """A rule file with one rule."""
-    return f"version: 1\n{more}rules:\n  - {{name: production, when: {{{when}}}, deploy: {{{deploy}}}}}\n"
