@@ -1,7 +1,5 @@
 """Builds, rules and triggers to try things on."""
 
-from __future__ import annotations
-
 import base64
 import json
 from textwrap import dedent

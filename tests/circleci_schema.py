@@ -1,7 +1,5 @@
 """The schema of CircleCI's configs, as check-jsonschema brings it; no test fetches it from anywhere."""
 
-from __future__ import annotations
-
 import json
 from importlib.resources import files
 

@@ -1,17 +1,13 @@
 """What holds for every test: no variable and no ignored signal of the shell that runs it, no network but loopback."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket
+from collections.abc import Iterator
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SCRUBBED_PREFIXES = ("CIRCLE", "DEPLOYSTEP_", "GIT_", "PYTHONWARNINGS", "PYTHONIOENCODING")
 SCRUBBED = frozenset(

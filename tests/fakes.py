@@ -1,14 +1,12 @@
 """Fakes that behave: a clock that sleeping moves on, transports with a script, a console, and all services at once."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone, tzinfo
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from builds import KEY, OTHER_KEY, PIPELINE, SHA
@@ -18,15 +16,13 @@ from deploystep.app.ports import Head
 from deploystep.circleci.client import Client
 from deploystep.circleci.http import Failure, Request, Response
 from deploystep.core.build import Branch, BuildContext, Tag
+from deploystep.core.deploy import TriggerSpec
 from deploystep.core.errors import EnvironmentInvalid, ToolError
+from deploystep.core.facts import Answered, Question
 from deploystep.core.retry import Fate
+from deploystep.core.rules import Given
 from deploystep.core.secret import Address, read_address
 from deploystep.core.source import SourceFile
-
-if TYPE_CHECKING:
-    from deploystep.core.deploy import TriggerSpec
-    from deploystep.core.facts import Answered, Question
-    from deploystep.core.rules import Given
 
 START = datetime(2026, 6, 16, 8, 2, 11, tzinfo=timezone.utc)
 HOST = "https://circleci.com"

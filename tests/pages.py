@@ -1,7 +1,5 @@
 """What the pages hold, and what is typed as they say."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

@@ -1,22 +1,17 @@
 """Reports of a run, as they are just before somebody is told."""
 
-from __future__ import annotations
-
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from builds import SHOP, build, rules
 
 from deploystep.app.report import Report
 from deploystep.app.run import planned
+from deploystep.core.build import BuildContext
 from deploystep.core.decide import decide
 from deploystep.core.deploy import Outcome, trigger_specs
 from deploystep.core.facts import Facts
+from deploystep.core.runs import Created, WorkflowState
 from deploystep.core.times import zone
-
-if TYPE_CHECKING:
-    from deploystep.core.build import BuildContext
-    from deploystep.core.runs import Created, WorkflowState
 
 RULES = """
     version: 1

@@ -1,18 +1,13 @@
 """Real git repositories to build history in, by words."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
 
 from deploystep.adapters.git import GitRepository
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 GIT = shutil.which("git") or "git"
 IDENTITY = {
@@ -78,12 +73,12 @@ class Repo:
     def at(self, ref: str) -> str:
         return self.git("rev-parse", f"{ref}^{{commit}}")
 
-    def clone(self, *options: str, name: str = "clone") -> Repo:
+    def clone(self, *options: str, name: str = "clone") -> "Repo":
         made = Repo(self.folder.parent / name, self._seconds // 60)
         self.git("clone", "--quiet", *options, self.folder.as_uri(), str(made.folder))
         return made
 
-    def play(self, script: str) -> Repo:
+    def play(self, script: str) -> "Repo":
         """Do what the script says, and return the repository that it ends in.
 
         `on BRANCH` makes a branch of main where there is none yet; `commit FILES`, `merge BRANCHES`; `clone OPTIONS`
@@ -122,7 +117,7 @@ class Repo:
         self.environ["PATH"] = f"{program.parent}:{os.environ['PATH']}"
 
 
-def new(folder: Path, *options: str) -> Repo:
+def new(folder: Path, *options: str) -> "Repo":
     folder.mkdir(parents=True)
     repo = Repo(folder)
     repo.git("init", "--quiet", "--initial-branch=main", "--template=", *options)

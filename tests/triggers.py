@@ -1,25 +1,19 @@
 """Pipelines and workflows as API v2 shows them when the fake clock starts, and an attempt to trigger beside them."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from email.utils import format_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from builds import PIPELINE, RUN, SHA, SHOP, environ, spec
 from fakes import HOST, START, FakeServices, answer
 
 from deploystep.app.options import Options
-from deploystep.app.report import Report
+from deploystep.app.report import Report, TriggerEntry
 from deploystep.app.run import planned
 from deploystep.app.trigger import trigger_all
-from deploystep.core.deploy import Outcome
+from deploystep.circleci.http import Response
+from deploystep.core.deploy import Outcome, TriggerSpec
 from deploystep.core.errors import Interrupted, ToolError
-
-if TYPE_CHECKING:
-    from deploystep.app.report import TriggerEntry
-    from deploystep.circleci.http import Response
-    from deploystep.core.deploy import TriggerSpec
 
 A, B = "aaaaaaaa-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000002"
 URL = "https://app.circleci.com/pipelines/gh/acme/shop"
@@ -104,7 +98,7 @@ class Attempt:
         self.report.triggers = [entry(each) for each in specs or (spec(),)]
         self.raised: BaseException | None = None
 
-    def run(self) -> Attempt:
+    def run(self) -> "Attempt":
         try:
             trigger_all(SHOP, self.options, self.services, self.report)
         except (ToolError, Interrupted) as error:

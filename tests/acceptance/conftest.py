@@ -1,17 +1,12 @@
 """A project folder with rules in it."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from acceptance.process import Clone, Project, sandbox, triggers
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from deploystep.sandbox import Sandbox
+from deploystep.sandbox import Sandbox
 
 
 @pytest.fixture

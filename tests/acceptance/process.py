@@ -1,7 +1,5 @@
 """`python -m deploystep` as a process, in an environment that is built and not inherited."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os
@@ -12,22 +10,20 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from textwrap import dedent
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from builds import PIPELINE, SHA, environ
 
 import deploystep
 from deploystep.sandbox import Pace, Sandbox, Workflow
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 TOKEN = "cci-personal-0123456789abcdef+/="
 SOURCE = Path(deploystep.__file__).resolve().parents[1]  # the clone, or where the wheel is installed

@@ -3,21 +3,17 @@
 It shares no code with the client, nor with the sandbox: what is sent and received here is exactly what a test says.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from typing_extensions import Self
+from typing_extensions import Self
 
 WORKFLOW_JOBS = re.compile(r"GET /api/v2/workflow/[^/]+/job")
 

@@ -1,21 +1,14 @@
 """The pages in headless Chromium: nothing wrong for axe-core, no error, nothing wider than the screen, no script."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from acceptance.process import Clone, sandbox
-from browser import chromium
+from browser import Browser, chromium
 
 from deploystep.core.html import STYLE, badge, element, page
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from browser import Browser
 
 HOSTILE = "<img/src=x/onerror=alert(1)>\"'"
 RULES = """

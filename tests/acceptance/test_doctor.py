@@ -3,20 +3,16 @@
 The lines of every scenario are in `tests/golden/doctor.out`, written with UPDATE_GOLDEN=1.
 """
 
-from __future__ import annotations
-
 import os
 import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from acceptance.process import TOKEN, Clone, Ended, Project, ahead, sandbox
 from acceptance.server import Answer, ScriptedServer
 from builds import DEFINITION, OTHER_SHA, RUN, environ, fork_environ, oidc
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
 
 GOLDEN = Path(__file__).parents[1] / "golden/doctor.out"
 ME = {"id": RUN, "login": "anna", "name": "Anna A."}

@@ -1,25 +1,19 @@
 """Every exit code and every outcome that a run can have, by the process that a build would run."""
 
-from __future__ import annotations
-
 import os
 import signal
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
-from acceptance.process import JUMPING, RULES, TOKEN, Project, ahead, triggers, until
+from acceptance.process import JUMPING, RULES, TOKEN, Ended, Project, ahead, triggers, until
 from acceptance.server import Answer, ScriptedServer
 from acceptance.wire import JOB, LIST, LOST, NEW, NO, POST, Routes, created_run, nodes, page, pipeline, read, workflows
 from builds import OTHER_SHA, SHA
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from acceptance.process import Ended
-
-    from deploystep.sandbox import Sandbox
+from deploystep.sandbox import Sandbox
 
 DOCUMENT = {"schema", "command", "mode", "build", "now", "rules", "triggers", "exit", "error"}
 CODES = {
@@ -54,7 +48,7 @@ class Row:
     variables: Mapping[str, str | None] = field(default_factory=dict)
     rules: str = RULES
     python: str = JUMPING
-    signal: signal.Signals | None = None
+    signal: "signal.Signals | None" = None
     when: str = ""
 
     @property

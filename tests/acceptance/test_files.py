@@ -1,17 +1,11 @@
 """Rule files that are no plain files of the repository, facts of a large one, and problems without end."""
 
-from __future__ import annotations
-
 import json
 import os
 from textwrap import dedent
-from typing import TYPE_CHECKING
 
 import pytest
-from acceptance.process import RULES
-
-if TYPE_CHECKING:
-    from acceptance.process import Clone, Project
+from acceptance.process import RULES, Clone, Project
 
 
 def linked(clone: Clone, target: str) -> None:

@@ -1,7 +1,5 @@
 """`check --format`, `--quiet` and `--verbose`, as processes: what other tools read, and how much is said."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

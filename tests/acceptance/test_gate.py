@@ -1,27 +1,21 @@
 """`gate` as a process: its command takes its place, or nothing is executed, whatever comes and whenever."""
 
-from __future__ import annotations
-
 import os
 import random
 import signal
 import subprocess
 import time
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager
+from subprocess import Popen
+from typing import Any
 
 import pytest
-from acceptance.process import PATIENCE, Clone, Project, until
+from acceptance.process import PATIENCE, Clone, Ended, Project, until
 from acceptance.server import ScriptedServer
 from acceptance.wire import JOB, nodes
 from builds import SHA, fork_environ, oidc
 
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-    from subprocess import Popen
-
-    from acceptance.process import Ended
-
-    from deploystep.sandbox import Sandbox
+from deploystep.sandbox import Sandbox
 
 RULES = """
     version: 1

@@ -1,16 +1,10 @@
 """What each kind of run loads: most of what a step costs is what it loads, and most runs deploy nothing."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
-from acceptance.process import SOURCE, sandbox
-
-if TYPE_CHECKING:
-    from acceptance.process import Project
+from acceptance.process import SOURCE, Project, sandbox
 
 #: Runs the command line, then tells on stderr what has been loaded.
 TELLING = """

@@ -1,16 +1,9 @@
 """`init` as a process in real repositories: what it writes passes `check` and `test`, and it overwrites nothing."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from acceptance.process import Clone
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from acceptance.process import Ended
+from acceptance.process import Clone, Ended
 
 GATED = """
     version: 2.1

@@ -1,15 +1,10 @@
 """`test`, `check` beside a project, and `schema`, as processes."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
-
-if TYPE_CHECKING:
-    from acceptance.process import Project
+from acceptance.process import Project
 
 RULES = """
     version: 1

@@ -1,14 +1,10 @@
 """`matrix` in real clones: each cell is what `plan` says of that build, and what cannot be told is not."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from acceptance.process import Clone, Project
+from acceptance.process import Clone, Project
 
 DEPLOY = "deploy: {workflow: deploy, parameters: {deploy: true}}"
 RULES = f"""

@@ -1,19 +1,13 @@
 """`deploystep migrate` as a process, in real clones."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from acceptance.process import Clone, Ended
+from acceptance.process import Clone, Ended
 
 CONFIG = """
     # the shop

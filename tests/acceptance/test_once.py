@@ -1,19 +1,10 @@
 """Nothing is deployed twice, whatever goes wrong on the way, and nothing that is not wanted: through real sockets."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import pytest
-from acceptance.process import RULES, TOKEN, Project, sandbox, triggers
+from acceptance.process import RULES, TOKEN, Clone, Project, sandbox, triggers
 from builds import DEFINITION, oidc
 
-from deploystep.sandbox import Pace, parse_fault
-
-if TYPE_CHECKING:
-    from acceptance.process import Clone
-
-    from deploystep.sandbox import Sandbox
+from deploystep.sandbox import Pace, Sandbox, parse_fault
 
 DEPLOYER = "gh/acme/deployer"
 KEYED = RULES.replace("retries: 3", 'deploy_key: "${deploy.key}"')

@@ -1,19 +1,12 @@
 """What a run leaves to be read: on a terminal, on streams that nobody reads, and on the page of `--report`."""
 
-from __future__ import annotations
-
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from acceptance.process import TOKEN, until
+from acceptance.process import TOKEN, Project, until
 
-from deploystep.sandbox import parse_fault
-
-if TYPE_CHECKING:
-    from acceptance.process import Project
-
-    from deploystep.sandbox import Sandbox
+from deploystep.sandbox import Sandbox, parse_fault
 
 
 @pytest.mark.parametrize(

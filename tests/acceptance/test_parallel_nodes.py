@@ -1,15 +1,9 @@
 """A parallel job: node 0 waits for the others, and every other node says one line."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import pytest
+from acceptance.process import Project
 from acceptance.server import Answer
 from acceptance.wire import JOB, LIST, LOST, MINE, POST, created_run, nodes, step
-
-if TYPE_CHECKING:
-    from acceptance.process import Project
 
 
 def test_of_two_processes_the_first_waits_and_deploys(project: Project) -> None:

@@ -1,17 +1,10 @@
 """What a run would do, on a laptop; and rules that come from elsewhere."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from acceptance.process import RULES, Clone, Project
+from acceptance.process import RULES, Clone, Ended, Project
 from builds import OTHER_SHA, SHA
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from acceptance.process import Ended
 
 
 @pytest.fixture

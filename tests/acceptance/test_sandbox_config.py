@@ -1,14 +1,9 @@
 """`run --sandbox` beside a config: what starts there is what the config says, as `plan` foretells it."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from acceptance.process import Project
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CONFIG = """
     version: 2.1

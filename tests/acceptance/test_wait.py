@@ -1,25 +1,18 @@
 """What a signal does: at the start, at any moment, and with --wait, where it may ask for the deploy to be cancelled."""
 
-from __future__ import annotations
-
 import random
 import signal
+import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from acceptance.process import Project, sandbox, until
 from acceptance.server import Answer, ScriptedServer
 from acceptance.wire import NEW, created_run, workflows
 
-from deploystep.sandbox import Pace, Workflow
-
-if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Sequence
-
-    from deploystep.sandbox import Sandbox
+from deploystep.sandbox import Pace, Sandbox, Workflow
 
 STATES = f"{NEW}/workflow"
 DONE = "rule production was triggered: http"

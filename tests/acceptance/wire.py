@@ -1,15 +1,11 @@
 """What CircleCI answers, written by hand after its reference: neither the client nor the sandbox is asked."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from acceptance.process import Ended, Project
 from acceptance.server import Answer, ScriptedServer
 from builds import PIPELINE, RUN, SHA
-
-if TYPE_CHECKING:
-    from acceptance.process import Ended, Project
 
 Routes = Mapping[str, Answer | Sequence[Answer]]
 DATE = {"Date": "Tue, 16 Jun 2026 08:00:00 GMT"}

@@ -1,7 +1,5 @@
 """Completions as they are typed, in real shells."""
 
-from __future__ import annotations
-
 import os
 import pty
 import select
@@ -9,18 +7,15 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from deploystep.app.options import COMMANDS, OPTIONS
 from deploystep.cli.args import candidates
 from deploystep.core.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 START = {"bash": "bash --noprofile --norc -i", "zsh": "zsh -f -i"}
 BEFORE = {

@@ -1,7 +1,5 @@
 """The image: small, of what its context holds, and built where docker is."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

@@ -1,12 +1,11 @@
 """What docs/install.md says: of the one file, typed and as a step, and of the hooks."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
+from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import yaml
@@ -14,10 +13,6 @@ from distribution.conftest import served
 from pages import blocks, sections, text_of, typed
 
 from deploystep import __version__
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 PAGE = text_of("docs/install.md")
 ONE_FILE = sections(PAGE)["One file"]

@@ -1,7 +1,5 @@
 """What linters find in the files that are shipped beside the package."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The orb: packed as its source says, right by CircleCI's schema and review rules, and its steps as a job runs them."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
@@ -9,10 +7,11 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pack_orb
 import pytest
@@ -22,9 +21,6 @@ from circleci_schema import CIRCLECI
 from distribution.conftest import ROOT, served
 
 from deploystep.app.options import OPTIONS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ORB: dict[str, Any] = yaml.safe_load((ROOT / "orb/orb.yml").read_text(encoding="utf-8"))
 COMPONENTS = {f"{kind}/{name}": found for kind in ("commands", "jobs") for name, found in ORB[kind].items()}

@@ -1,19 +1,14 @@
 """The hooks, as pre-commit itself installs and runs them."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from acceptance.process import Clone
 from distribution.conftest import ROOT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 #: The file is right, and its case is not: the one hook passes, the other fails.
 RULES = """

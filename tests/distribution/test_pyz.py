@@ -1,7 +1,5 @@
 """deploystep.pyz on every Python that is here, without site-packages: it deploys, verifies TLS and knows the zones."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

@@ -1,11 +1,9 @@
 """What is published with a tag, and when nothing is."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import release
@@ -13,9 +11,6 @@ import yaml
 from distribution.conftest import ROOT
 
 from deploystep import __version__
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CHANGELOG = """\
 # Changelog

@@ -1,12 +1,10 @@
 """What pages tell people to type is typed, and does what they say."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import yaml
@@ -15,9 +13,6 @@ from builds import environ
 from pages import blocks, deploystep, sections, text_of, typed
 
 from deploystep.app.report import GateOutcome
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # The README's two paths lead to a run in the sandbox, and are soon read
 

@@ -1,11 +1,9 @@
 """The page that compares is what the script makes of what it measured; what needs no registry is measured again."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from pages import ROOT, text_of
@@ -15,9 +13,6 @@ sys.path.append(str(ROOT / "scripts"))
 import compare
 import demo
 from fault_table import ALWAYS, TRIGGER, rows
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MEASURED = text_of("docs/compare.md").partition("<!-- measured -->\n")[2].partition("<!-- end -->")[0]
 CELL = re.compile(r"(\*\*)?(\d+) · (\d+) runs?(, no deploy|, of another commit)?(\*\*)?")

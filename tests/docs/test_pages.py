@@ -1,12 +1,11 @@
 """What the pages show is what the product does: tables, output, rule files, configs, links."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys
 import textwrap
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import yaml
@@ -18,10 +17,6 @@ from deploystep.core.build import BuildContext
 from deploystep.core.errors import EnvironmentInvalid, ExitCode
 from deploystep.core.source import SourceFile
 from deploystep.rulefile.load import examine
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples/README.md")
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}

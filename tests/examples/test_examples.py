@@ -1,19 +1,15 @@
 """Every example is right as it stands: the rule file, the config, and that they fit each other."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from circleci_schema import CIRCLECI
 from pages import ROOT, deploystep, text_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 EXAMPLES = (*sorted(p.parent for p in (ROOT / "examples").glob("*/.circleci")), ROOT)
 each_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: "main" if path == ROOT else path.name)

@@ -1,11 +1,10 @@
 """Facts about commits from real clones: exact, or unavailable with a cure that cures."""
 
-from __future__ import annotations
-
 import re
 from datetime import timedelta
 from itertools import product
-from typing import TYPE_CHECKING, Any, TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
 from repos import CLONES, Repo, new
@@ -13,9 +12,6 @@ from repos import CLONES, Repo, new
 from deploystep.adapters.history import GitHistory, GitRemote
 from deploystep.core.facts import Answered, AuthorOf, Base, ChangedSince, IsMergedInto, Known, MessageOf, Unavailable
 from deploystep.core.frozen import replace
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Question: TypeAlias = ChangedSince | IsMergedInto | AuthorOf | MessageOf
 PREVIOUS, MERGE_BASE = ChangedSince(Base.PREVIOUS_COMMIT), ChangedSince(Base.MERGE_BASE)

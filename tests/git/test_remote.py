@@ -1,9 +1,7 @@
 """Where branches and tags are, and which commit is newer, asked of real repositories."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from repos import CLONES, Repo
@@ -11,9 +9,6 @@ from repos import CLONES, Repo
 from deploystep.adapters.history import GitRemote
 from deploystep.app.ports import Head
 from deploystep.core.build import Branch, Tag
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MAIN = Branch("main")
 

@@ -1,10 +1,8 @@
 """The git adapter on real repositories, and files that are read where no clone tells which there are."""
 
-from __future__ import annotations
-
 import os
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from repos import Repo, new
@@ -12,10 +10,6 @@ from repos import Repo, new
 from deploystep.adapters.files import repository_reader
 from deploystep.adapters.git import GitRepository, plain
 from deploystep.core.errors import RuleFileInvalid, UsageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 # describe
 

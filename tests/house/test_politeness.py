@@ -1,7 +1,5 @@
 """How often waiting builds ask CircleCI, as docs/benchmarks.md says it: in virtual time, so no clock decides."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Promises about the source as a whole: codes, hints, variables, secrets, and who prints, exits or sends."""
 
-from __future__ import annotations
-
 import ast
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What leaves on a real socket, byte for byte, and what is certain by what became of it."""
 
-from __future__ import annotations
-
 import contextlib
 import gzip
 import itertools
@@ -16,7 +14,9 @@ import struct
 import subprocess
 import threading
 import time
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
 import requests
@@ -29,10 +29,6 @@ from deploystep.circleci.apis import trigger_request
 from deploystep.circleci.http import Failure, Request, Response, reading
 from deploystep.core.retry import Fate
 from deploystep.core.secret import Secret, read_address
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 Behave: TypeAlias = "Callable[[socket.socket], None]"
 TOKEN, ELSEWHERE = "a-token-of-some-length", "https://circleci.example"

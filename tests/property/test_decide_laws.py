@@ -1,11 +1,10 @@
 """Laws of the decision: Kleene's logic, order, and that more reasons to stop never start anything."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from itertools import product
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from builds import build, fork_environ
 from hypothesis import given, settings
@@ -20,9 +19,6 @@ from deploystep.core.frozen import replace
 from deploystep.core.patterns import Kind, Pattern, parse
 from deploystep.core.source import Pos, SourceFile, Span, Spanned
 from deploystep.core.times import Interval
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 HERE = Span(Pos(1, 1))
 YES, NO, UNKNOWN = Answer.YES, Answer.NO, Answer.UNKNOWN

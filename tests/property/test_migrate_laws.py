@@ -1,7 +1,5 @@
 """Laws of a migration: it never fails, never loses a line that it does not name, and finds nothing twice."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 
 import yaml

@@ -1,8 +1,6 @@
 """All filters together find what each would find alone, file by file and rule by rule, and read each file once."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
 
 import pytest
 from builds import build, rules
@@ -14,9 +12,6 @@ from deploystep.core.facts import Base, ChangedSince, Facts, Known
 from deploystep.core.patterns import Kind, PatternSet, parse
 from deploystep.core.rules import PathsChanged, Patterns
 from deploystep.core.source import Pos, Span, Spanned
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 HERE = Span(Pos(1, 1))
 SINCE = ChangedSince(Base.PREVIOUS_COMMIT)

@@ -1,7 +1,5 @@
 """Laws of the pattern engine, against slow and obvious matchers and against each other."""
 
-from __future__ import annotations
-
 import re
 from fnmatch import fnmatchcase
 

@@ -1,9 +1,7 @@
 """Laws of repeating: a trigger that may have been received is never sent again."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from fakes import FakeClock, RecordingConsole, ScriptedTransport, answer, lost, refused_connection
 from hypothesis import given, settings
@@ -12,9 +10,6 @@ from hypothesis import strategies as st
 from deploystep.circleci.client import Client
 from deploystep.circleci.http import Failure, Request, Response, fate_of
 from deploystep.core.retry import LONGEST_WAIT, Fate, Repeat, may_repeat, next_step
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ONCE, FREELY = Repeat.ONLY_IF_NOT_RECEIVED, Repeat.FREELY
 repeats, fates, attempts = st.sampled_from(Repeat), st.sampled_from(Fate), st.integers(1, 20)

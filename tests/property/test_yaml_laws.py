@@ -1,23 +1,16 @@
 """libyaml reads a file as PyYAML's own parser does, with the same places and messages, or is not asked."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploystep.core.source import SourceFile
+from deploystep.core.source import Diagnostic, SourceFile
 from deploystep.rulefile import yaml_reader
-from deploystep.rulefile.yaml_reader import Report, Stopped
-
-if TYPE_CHECKING:
-    from deploystep.core.source import Diagnostic
-    from deploystep.rulefile.yaml_reader import Node
+from deploystep.rulefile.yaml_reader import Node, Report, Stopped
 
 pytestmark = pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML was built without libyaml")
 

@@ -1,18 +1,14 @@
 """Speaking to a sandbox over real HTTP, and a clock for it that only moves when told."""
 
-from __future__ import annotations
-
 import http.client
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, NamedTuple
+from email.message import Message
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    from email.message import Message
-
-    from deploystep.sandbox import Sandbox
+from deploystep.sandbox import Sandbox
 
 SHOP = "gh/acme/shop"
 PIPELINE = f"/api/v2/project/{SHOP}/pipeline"

@@ -1,16 +1,11 @@
 """A sandbox that listens, on a clock that only the test moves."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 from sandbox.calls import Clock
 
 from deploystep.sandbox import Sandbox
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture

@@ -1,18 +1,11 @@
 """A mock CircleCI in which more happens by itself: auto-cancel, automatic reruns, dynamic configs."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
-from deploystep.sandbox import JobView, Run, Sandbox, WorkflowRun
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from deploystep.sandbox import TriggerBody
+from deploystep.sandbox import JobView, Run, Sandbox, TriggerBody, WorkflowRun
 
 ENDED = frozenset({"success", "failed", "error", "canceled", "unauthorized", "not_run"})
 

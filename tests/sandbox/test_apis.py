@@ -1,7 +1,5 @@
 """What the API versions accept, create and tell, on a clock that the test owns."""
 
-from __future__ import annotations
-
 import base64
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """The sandbox against CircleCI's own OpenAPI documents, which lie outside the repository."""
 
-from __future__ import annotations
-
 import functools
 import json
 from pathlib import Path

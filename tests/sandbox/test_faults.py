@@ -1,7 +1,5 @@
 """Everything that can go wrong on demand: what the client sees, and what was created all the same."""
 
-from __future__ import annotations
-
 import http.client
 import json
 import re

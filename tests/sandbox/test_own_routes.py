@@ -1,7 +1,5 @@
 """The routes by which another process looks into the sandbox and sets it up, and the pages of runs for people."""
 
-from __future__ import annotations
-
 from typing import Any
 from uuid import uuid4
 

@@ -1,7 +1,5 @@
 """HTTP itself: connections that live on, limits, and input that is no HTTP at all."""
 
-from __future__ import annotations
-
 import http.client
 import socket
 import time

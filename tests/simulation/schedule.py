@@ -1,19 +1,15 @@
 """What happens in one simulation, drawn from a seed: rules, commits, builds, and how much goes wrong."""
 
-from __future__ import annotations
-
 import hashlib
 import random
 import uuid
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from deploystep.app.options import Options
 from deploystep.core.errors import ExitCode
 from deploystep.sandbox import Pace, Workflow
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 SHOP = "gh/acme/shop"
 #: The projects that targets name, each built on its branch trunk.

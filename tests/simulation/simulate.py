@@ -1,7 +1,5 @@
 """Simulate schedules: `SEEDS` is a count, or a range such as 1000..2000. A seed that fails is shown, and replays."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections import Counter

@@ -1,25 +1,20 @@
 """Schedules of a seed, in virtual time: whatever happens, the invariants hold, and a seed is always the same story."""
 
-from __future__ import annotations
-
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from inspect import getsource
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from simulation import invariants
 from simulation.invariants import Excuse
 from simulation.simulate import ends_of, main, simulated, story
+from simulation.world import World
 
 from deploystep.core.deploy import Outcome
 from deploystep.core.retry import Fate
 from deploystep.core.runs import adoptable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from simulation.world import World
 
 
 def lived(seeds: Iterable[int], *, gates: bool = False) -> Iterator[World]:

@@ -1,13 +1,8 @@
 """What can befall one request: every fault of the sandbox, with arguments drawn by chance."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from random import Random
 
 from deploystep.sandbox import FAULTS
-
-if TYPE_CHECKING:
-    from random import Random
 
 #: A fault of the way to CircleCI, not of CircleCI: no connection is made.
 REFUSED = "refused"

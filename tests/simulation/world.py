@@ -1,31 +1,24 @@
 """The world of one schedule: CircleCI is the sandbox, without a socket; builds run the step in virtual time."""
 
-from __future__ import annotations
-
 import heapq
 import random
 import threading
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.eventful import EventfulSandbox
-from simulation.schedule import SHOP, SILENT, Build, Commit, Push, Schedule, sha_of, uuid_of
+from simulation.invariants import Excuse, Law
+from simulation.schedule import SHOP, SILENT, Build, Commit, Push, RuleSketch, Schedule, sha_of, uuid_of
 from simulation.step import START, Post, Step, moment
 from simulation.trouble import trouble
 
+from deploystep.circleci.http import Request
 from deploystep.core.retry import Repeat
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from simulation.invariants import Excuse, Law
-    from simulation.schedule import RuleSketch
-
-    from deploystep.circleci.http import Request
-    from deploystep.sandbox import Run
+from deploystep.sandbox import Run
 
 
 class Actor(threading.Semaphore):

@@ -1,25 +1,19 @@
 """After the trigger: the right commit, something that runs, and with --wait how it ends. Every way that can go."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from builds import OTHER_SHA, RUN, SHA, context, spec
-from fakes import HOST, FakeClock, RecordingConsole, RoutedTransport, answer, client, failure, lost
+from fakes import HOST, Event, FakeClock, RecordingConsole, RoutedTransport, answer, client, failure, lost
 from triggers import URL, ago, entry, seen, setup, workflow, workflows
 
 from deploystep.app.trigger import Watched
 from deploystep.circleci.apis import api_for
+from deploystep.circleci.http import Request
 from deploystep.core.deploy import Outcome
 from deploystep.core.errors import DeployFailed, ExitCode, Interrupted, NothingRuns, Stopped, TimedOut, ToolError
 from deploystep.core.rules import ApiVersion
 from deploystep.core.runs import Created
-
-if TYPE_CHECKING:
-    from fakes import Event
-
-    from deploystep.circleci.http import Request
 
 PIPELINE, CANCEL = f"GET /{RUN}", "POST /cancel"
 WRONG = {PIPELINE: seen(sha=OTHER_SHA)}

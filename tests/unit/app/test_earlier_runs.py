@@ -3,24 +3,32 @@
 Every test says whether a second trigger leaves.
 """
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from email.utils import format_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from builds import AGAIN, KEY, OTHER_KEY, OTHER_SHA, PIPELINE, REGIONAL, RUN, SHA, SHARED, keyed, spec, to_target
-from fakes import FOREIGN, MINE, NONE, NOT_YET, START, RoutedTransport, answer, config, lost, refused_connection, v1_job
+from fakes import (
+    FOREIGN,
+    MINE,
+    NONE,
+    NOT_YET,
+    START,
+    Event,
+    RoutedTransport,
+    answer,
+    config,
+    lost,
+    refused_connection,
+    v1_job,
+)
 from triggers import LIST, OWN, TARGETS, URL, A, Attempt, B, ago, listing, pipeline, seen, setup, workflow, workflows
 
 from deploystep.core.build import Tag
 from deploystep.core.deploy import Outcome, TriggerSpec
 from deploystep.core.errors import ExitCode, FactUnavailable, Refused, Unreachable
 from deploystep.core.rules import ApiVersion
-
-if TYPE_CHECKING:
-    from fakes import Event
 
 
 class Scene(Attempt):

@@ -1,10 +1,8 @@
 """Learning what a decision needs: from whom, no more than it needs, and nothing decided by what is not known."""
 
-from __future__ import annotations
-
 from collections import Counter
 from itertools import permutations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from builds import WORKFLOW, build, environ, rules, tag_build
@@ -14,19 +12,27 @@ from hypothesis import strategies as st
 
 from deploystep.app.facts import live_facts, raise_if_undecided, resolve, stated_facts
 from deploystep.app.options import Options
+from deploystep.circleci.http import Response
 from deploystep.core import facts
+from deploystep.core.build import BuildContext
 from deploystep.core.decide import Decision, decide
 from deploystep.core.errors import FactUnavailable, RuleFileInvalid
-from deploystep.core.facts import AuthorOf, Base, ChangedSince, IsMergedInto, JobsOf, Known, MessageOf, Unavailable
+from deploystep.core.facts import (
+    Answered,
+    AuthorOf,
+    Base,
+    ChangedSince,
+    IsMergedInto,
+    JobsOf,
+    Known,
+    MessageOf,
+    Question,
+    Unavailable,
+)
 from deploystep.core.frozen import replace
 from deploystep.core.source import Pos, SourceFile
 from deploystep.core.times import read_moment, zone
 from deploystep.rulefile.given import read_given
-
-if TYPE_CHECKING:
-    from deploystep.circleci.http import Response
-    from deploystep.core.build import BuildContext
-    from deploystep.core.facts import Answered, Question
 
 MERGED, MESSAGE, AUTHOR, JOBS = IsMergedInto("main"), MessageOf(), AuthorOf(), JobsOf()
 LAST, NAMED = ChangedSince(Base.LAST_DEPLOY, workflow="deploy"), ChangedSince()

@@ -1,12 +1,10 @@
 """The other nodes: believed only when they have certainly succeeded, asked about politely, and never for ever."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from builds import OTHER_SHA, SHA, SHOP, environ, fork_environ, spec, tag_environ
-from fakes import HOST, FakeRemote, FakeServices, ScriptedTransport, answer, failure, lost, refused_connection
+from fakes import HOST, Event, FakeRemote, FakeServices, ScriptedTransport, answer, failure, lost, refused_connection
 from triggers import entry, listed, nodes
 
 from deploystep.app.guards import other_nodes, superseded_by, wait_for_nodes
@@ -15,9 +13,6 @@ from deploystep.app.report import Report
 from deploystep.core.deploy import Outcome
 from deploystep.core.errors import EnvironmentInvalid, ExitCode, FactUnavailable, Stopped, TimedOut, ToolError
 from deploystep.core.runs import NodeState
-
-if TYPE_CHECKING:
-    from fakes import Event
 
 RUNNING, WELL = nodes("running", "running", "running"), nodes("running", "success", "success")
 
@@ -42,7 +37,7 @@ class Scene:
         self.moments.append(self.clock.monotonic())
         return self.script.send(request) if self.at is None else self.at(self.clock.monotonic())
 
-    def wait(self) -> Scene:
+    def wait(self) -> "Scene":
         wait_for_nodes(SHOP, self.limit, self.services, self.report)
         assert self.script.is_used_up
         return self

@@ -1,21 +1,16 @@
 """Which commit did a rule deploy last? By its key, recomputed for each run's commit; and by its workflow."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from builds import OTHER_SHA, PIPELINE, SHA, build, fork_environ, rules, tag_build
-from fakes import RoutedTransport, answer, client, config
+from fakes import Event, RoutedTransport, answer, client, config
 from triggers import LIST, ago, listing, pipeline, workflow, workflows
 
 from deploystep.app.earlier_runs import last_deployed
 from deploystep.core.build import Branch, BuildContext, Tag
 from deploystep.core.deploy import api_ref, deploy_key
 from deploystep.core.facts import Base, ChangedSince, Unavailable
-
-if TYPE_CHECKING:
-    from fakes import Event
 
 RULES = rules(
     """

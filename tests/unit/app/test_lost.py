@@ -1,22 +1,15 @@
 """A trigger whose answer was lost: its run is found where exactly one can be it, and else nobody knows."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from builds import AGAIN, DEPLOYER, OTHER_SHA, REGIONAL, SHA, SHARED, keyed, spec, to_target
-from fakes import FOREIGN, MINE, NONE, NOT_YET, RoutedTransport, answer, config, lost, v1_job
+from fakes import FOREIGN, MINE, NONE, NOT_YET, Event, RoutedTransport, answer, config, lost, v1_job
 from triggers import LIST, OWN, TARGETS, URL, A, Attempt, B, listing, pipeline, seen, setup, workflow, workflows
 
-from deploystep.core.deploy import Outcome
+from deploystep.core.deploy import Outcome, TriggerSpec
 from deploystep.core.errors import ExitCode, Stopped, Uncertain
 from deploystep.core.rules import ApiVersion
-
-if TYPE_CHECKING:
-    from fakes import Event
-
-    from deploystep.core.deploy import TriggerSpec
 
 BEFORE = listing(OWN)
 NEW, TWIN = pipeline(A, 26, age=-1.0), pipeline(B, 27, age=-2.0)

@@ -1,7 +1,5 @@
 """Waiting: never silent for long, never beyond its limit, ever further apart."""
 
-from __future__ import annotations
-
 import itertools
 
 import pytest

@@ -1,13 +1,12 @@
 """The steps of a run, in their order, with nothing real around them."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable
 from textwrap import dedent
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from builds import OTHER_SHA, PIPELINE, SHA, environ, fork_environ, oidc, tag_environ
-from fakes import NO_RUNS, FakeRemote, FakeServices, ScriptedTransport, answer
+from fakes import NO_RUNS, Event, FakeRemote, FakeServices, ScriptedTransport, answer
 from triggers import WHOLE, nodes
 
 from deploystep.app.options import Options
@@ -18,11 +17,6 @@ from deploystep.core.errors import ExitCode, Interrupted, ToolError
 from deploystep.core.facts import Known, Unavailable
 from deploystep.core.source import SourceFile
 from deploystep.rulefile.given import read_given
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from fakes import Event
 
 RULES = """
     version: 1

@@ -1,12 +1,21 @@
 """Sending: once each, in order, and the report tells the truth at every moment, whoever interrupts."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from builds import DEFINITION, KEY, OTHER_KEY, OTHER_SHA, PIPELINE, RUN, SHA, SHOP, build, environ, oidc, rules, spec
-from fakes import FakeRemote, FakeServices, RoutedTransport, ScriptedTransport, answer, config, lost, refused_connection
+from fakes import (
+    Event,
+    FakeRemote,
+    FakeServices,
+    RoutedTransport,
+    ScriptedTransport,
+    answer,
+    config,
+    lost,
+    refused_connection,
+)
 from triggers import ACCEPTED, URL, WHOLE, Attempt, entry, listing, pipeline, seen, workflow, workflows
 
 from deploystep.app import trigger
@@ -14,21 +23,14 @@ from deploystep.app.options import Options
 from deploystep.app.report import Report
 from deploystep.app.run import duplicates
 from deploystep.app.trigger import drop_own_deploys
+from deploystep.circleci.http import Request, Response
 from deploystep.core import errors
 from deploystep.core.build import Branch, ProjectSlug
 from deploystep.core.decide import Verdict, decide
-from deploystep.core.deploy import Outcome
+from deploystep.core.deploy import Outcome, TriggerSpec
 from deploystep.core.errors import ExitCode, Interrupted
 from deploystep.core.facts import Facts
 from deploystep.core.rules import ApiVersion
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from fakes import Event
-
-    from deploystep.circleci.http import Request, Response
-    from deploystep.core.deploy import TriggerSpec
 
 STOP = Interrupted(ExitCode.TERMINATED)
 RUNNING, NONE_YET = workflows("running"), workflows()

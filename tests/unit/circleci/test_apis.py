@@ -3,14 +3,12 @@
 Where CircleCI's own documents are beside the checkout, each request is one of theirs; they lie outside the repository.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import re
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jsonschema
 import pytest
@@ -19,17 +17,14 @@ from fakes import START, ScriptedTransport, answer, client, lost, refused_connec
 
 from deploystep.circleci.apis import api_for, run_key, trigger_request
 from deploystep.circleci.client import Recent
-from deploystep.circleci.http import Request
+from deploystep.circleci.http import Failure, Request, Response
+from deploystep.circleci.v2 import Api
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.errors import NothingRuns, Refused, Uncertain
 from deploystep.core.frozen import replace
 from deploystep.core.retry import Repeat
 from deploystep.core.rules import ApiVersion
 from deploystep.core.runs import Created, NodeState, Run, WorkflowState
-
-if TYPE_CHECKING:
-    from deploystep.circleci.http import Failure, Response
-    from deploystep.circleci.v2 import Api
 
 AT = "2026-06-16T08:02:11.5Z"
 MOMENT = datetime(2026, 6, 16, 8, 2, 11, 500_000, tzinfo=timezone.utc)

@@ -1,23 +1,16 @@
 """Client: what is sent again, after how long, what is said meanwhile, and lists page by page."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from builds import SHOP, spec
-from fakes import START, FakeClock, RecordingConsole, ScriptedTransport, answer, client, lost, refused_connection
+from fakes import START, Event, FakeClock, RecordingConsole, ScriptedTransport, answer, client, lost, refused_connection
 
 from deploystep.circleci.apis import trigger_request
 from deploystep.circleci.client import MOST_PAGES, Client, Recent
-from deploystep.circleci.http import Request, listing, page_of, reading
+from deploystep.circleci.http import Request, Response, listing, page_of, reading
 from deploystep.core.retry import ATTEMPTS, Repeat
 from deploystep.core.runs import Run
-
-if TYPE_CHECKING:
-    from fakes import Event
-
-    from deploystep.circleci.http import Response
 
 TRIGGER = trigger_request(spec(), SHOP)
 READ = reading("/api/v2/pipeline/x")

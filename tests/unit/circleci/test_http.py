@@ -3,8 +3,6 @@
 Every error is in its words in `tests/golden/circleci/errors.out`, which is written with UPDATE_GOLDEN=1.
 """
 
-from __future__ import annotations
-
 import os
 from datetime import timedelta, timezone
 from pathlib import Path

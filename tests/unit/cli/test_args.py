@@ -1,7 +1,5 @@
 """Options and the variables that stand for them: what is read, and what is refused."""
 
-from __future__ import annotations
-
 import pytest
 
 from deploystep import __version__

@@ -1,7 +1,5 @@
 """From a command line to an exit code: what is raised is told, signals are heard, and bugs leave their traceback."""
 
-from __future__ import annotations
-
 import io
 import json
 import os
@@ -10,22 +8,19 @@ import signal
 import stat
 import tempfile
 from contextlib import suppress
+from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from builds import environ
 
+from deploystep.app.options import Options
+from deploystep.app.report import Report
 from deploystep.cli.commands import dispatch
 from deploystep.cli.main import main
+from deploystep.cli.services import Services
 from deploystep.core.errors import Interrupted
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from deploystep.app.options import Options
-    from deploystep.app.report import Report
-    from deploystep.cli.services import Services
 
 TOKEN = "token-0123456789"
 

@@ -1,11 +1,11 @@
 """What a command is given of the outside: the build, the address, the token, the time."""
 
-from __future__ import annotations
-
 import io
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from builds import SHA, environ
@@ -16,10 +16,6 @@ from deploystep.app.options import Options
 from deploystep.cli.services import Services
 from deploystep.core.errors import EnvironmentInvalid, ToolError, UsageError
 from deploystep.core.times import zone
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 TOKEN = "token-0123456789"
 BERLIN = zone("Europe/Berlin")

@@ -1,7 +1,5 @@
 """The environment of a build, read: every variable, and everything wrong at once."""
 
-from __future__ import annotations
-
 import base64
 
 import pytest

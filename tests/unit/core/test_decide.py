@@ -1,9 +1,7 @@
 """Which rules fire and why, in the words that people read."""
 
-from __future__ import annotations
-
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from builds import build, fork_environ, rules, tag_build
@@ -11,9 +9,7 @@ from builds import build, fork_environ, rules, tag_build
 from deploystep.core.build import BuildContext
 from deploystep.core.decide import Decision, decide
 from deploystep.core.facts import Answered, AuthorOf, Facts, IsMergedInto, Known, Question, Unavailable
-
-if TYPE_CHECKING:
-    from deploystep.core.rules import RuleSet
+from deploystep.core.rules import RuleSet
 
 FORK = BuildContext.from_environ(fork_environ())
 PULL = build(CIRCLE_BRANCH="feature/x", CIRCLE_PULL_REQUEST="https://github.com/acme/shop/pull/42")

@@ -1,7 +1,5 @@
 """From a rule that fires to a trigger, or to everything that is wrong with it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

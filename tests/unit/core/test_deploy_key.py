@@ -1,9 +1,7 @@
 """The deploy key: the same for one deploy whoever builds it, and never the same for two."""
 
-from __future__ import annotations
-
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from builds import OTHER_SHA, SHA, build, environ, fork_environ, rules, tag_build
 from hypothesis import given
@@ -12,9 +10,7 @@ from hypothesis import strategies as st
 from deploystep.core.build import Branch, BuildContext, ProjectSlug, Tag
 from deploystep.core.deploy import deploy_key, holds, keys_in, trigger_specs
 from deploystep.core.frozen import replace
-
-if TYPE_CHECKING:
-    from deploystep.core.rules import Rule
+from deploystep.core.rules import Rule
 
 UUID = "11111111-2222-4333-8444-555555555555"
 WHEN = '{branch: "**", env: {REGION: "*", CELL: "*", _: "*"}}'

@@ -1,7 +1,5 @@
 """Frozen values behave as `@dataclass(frozen=True, slots=True)` makes them; only what they cost is different."""
 
-from __future__ import annotations
-
 from typing import Any, Generic, TypeVar
 
 import pytest

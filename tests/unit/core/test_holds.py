@@ -1,18 +1,12 @@
 """What holds a rule back, with every reason and when it ends."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import pytest
 from builds import build, rules
 
 from deploystep.core.decide import Judgement, Verdict, decide, holds_of
 from deploystep.core.facts import Answered, Facts, JobsOf, Known, Question, Unavailable
+from deploystep.core.rules import RuleSet
 from deploystep.core.times import read_moment, zone
-
-if TYPE_CHECKING:
-    from deploystep.core.rules import RuleSet
 
 FILE = """
     version: 1

@@ -1,7 +1,5 @@
 """Texts and attributes stay what they are: a parser finds them again, and no element that nobody wrote."""
 
-from __future__ import annotations
-
 from html.parser import HTMLParser
 
 from hypothesis import given, settings

@@ -1,19 +1,24 @@
 """Each matcher: when it holds, in which words, and what it needs to know."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import pytest
 from builds import build, rules
 
 from deploystep.core.decide import cost, match
-from deploystep.core.facts import AuthorOf, Base, ChangedSince, Facts, IsMergedInto, Known, MessageOf, Unavailable
+from deploystep.core.facts import (
+    Answered,
+    AuthorOf,
+    Base,
+    ChangedSince,
+    Facts,
+    IsMergedInto,
+    Known,
+    MessageOf,
+    Question,
+    Trace,
+    Unavailable,
+)
+from deploystep.core.rules import Matcher
 from deploystep.core.source import Severity
-
-if TYPE_CHECKING:
-    from deploystep.core.facts import Answered, Question, Trace
-    from deploystep.core.rules import Matcher
 
 CHANGED = ChangedSince(Base.PREVIOUS_COMMIT)
 OTHERS, OF_OTHERS = "https://github.com/upstream/shop/pull/4", "is of another repository"

@@ -1,21 +1,15 @@
 """Texts with `${…}`: reading them, what each name stands for, and what may be sent."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING
 
 from builds import SHA, build, tag_build
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deploystep.core import parameters as core
-from deploystep.core.build import Branch
+from deploystep.core.build import Branch, BuildContext
 from deploystep.core.frozen import replace
 from deploystep.core.parameters import Reference, Template, is_safe, parse_template, slug, values_of
-
-if TYPE_CHECKING:
-    from deploystep.core.build import BuildContext
 
 
 def template(text: str) -> Template:

@@ -3,8 +3,6 @@
 The whole messages of the commonest mistakes are beside the rule files of tests/golden/rules/err.
 """
 
-from __future__ import annotations
-
 import pytest
 
 from deploystep.core.patterns import Kind, PatternError, Problem, parse

@@ -1,7 +1,5 @@
 """What patterns match, one rule of the language at a time, and what is proved about them."""
 
-from __future__ import annotations
-
 import random
 import tracemalloc
 from functools import partial

@@ -1,7 +1,5 @@
 """Facts about patterns taken from the test suites and documents of other systems hold here too, or are refused."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What CircleCI's words mean, which of several workflows of one name counts, and which earlier run is adopted."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta, timezone
 from itertools import permutations
 

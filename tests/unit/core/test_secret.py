@@ -1,7 +1,5 @@
 """A token is not printed by accident, in whichever spelling it comes back, and goes only where it may."""
 
-from __future__ import annotations
-
 import copy
 import json
 from urllib.parse import quote

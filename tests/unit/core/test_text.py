@@ -1,7 +1,5 @@
 """Names that were nearly right, and the words of a node that is not the first."""
 
-from __future__ import annotations
-
 from deploystep.core.nodes import other_node
 from deploystep.core.source import did_you_mean, nearest
 

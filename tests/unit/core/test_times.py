@@ -1,9 +1,8 @@
 """Times as people write them, when windows are open, and what freezes hold, above all where clocks are changed."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone, tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -11,9 +10,6 @@ from hypothesis import strategies as st
 
 from deploystep.core import times
 from deploystep.core.times import Interval, Window, next_change, next_opening, read_moment, read_window, zone
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 UTC = timezone.utc
 BERLIN, NEW_YORK, LORD_HOWE = "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"

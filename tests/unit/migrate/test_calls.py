@@ -1,7 +1,5 @@
 """Calls of CircleCI's API in scripts: each shape is found where it stands, and what only looks like one is not."""
 
-from __future__ import annotations
-
 import pytest
 
 from deploystep.migrate.calls import Call, in_text

@@ -1,10 +1,8 @@
 """Conditions of scripts: real bash, with the variables of a build, decides as the rule does that is made of them."""
 
-from __future__ import annotations
-
 import shlex
 import subprocess
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytest
 
@@ -16,9 +14,6 @@ from deploystep.migrate.conditions import ALWAYS, Condition, Part, divide
 from deploystep.project.reading import Map
 from deploystep.rulefile.given import read_given
 from deploystep.rulefile.load import load
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 BUILDS: list[dict[str, str]] = [
     *({"CIRCLE_BRANCH": name} for name in (

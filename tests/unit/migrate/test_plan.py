@@ -1,7 +1,5 @@
 """What becomes of a config: the findings, the rules, and the lines."""
 
-from __future__ import annotations
-
 import re
 from textwrap import dedent
 

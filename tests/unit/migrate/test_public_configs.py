@@ -1,7 +1,5 @@
 """Public configurations, where they are at hand: nothing is missed, nothing is alarming that should not be, all of it fits."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,17 +1,12 @@
 """Files of a project are replaced as a whole, whatever comes between."""
 
-from __future__ import annotations
-
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from deploystep.adapters.git import GitRepository
 from deploystep.adapters.tree import ProjectTree
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_an_interruption_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

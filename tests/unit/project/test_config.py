@@ -1,7 +1,5 @@
 """What a config runs for a ref, and how its text is read."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from textwrap import dedent
 

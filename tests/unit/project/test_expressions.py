@@ -4,8 +4,6 @@ Docs: "Configuration reference", the sections "Using expressions in your configu
 README: CircleCI-Public/expr, "Operators", "Precedence and associativity", "Variables".
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 import pytest

@@ -3,8 +3,6 @@
 `tests/golden/init` holds configs, and what is said of each: `.out`, written with UPDATE_GOLDEN=1.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One good pair of rules and config, and every mistake in it that was tried: caught, or named as not to be caught."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from textwrap import dedent

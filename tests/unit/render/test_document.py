@@ -1,7 +1,5 @@
 """The JSON document: its shape for every way a command can end."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

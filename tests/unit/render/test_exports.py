@@ -1,10 +1,9 @@
 """What `--export` writes: bash reads each value as it is, whatever it holds."""
 
-from __future__ import annotations
-
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import pytest
 from builds import spec
 from fakes import HOST
 from hypothesis import given, settings
@@ -16,11 +15,6 @@ from deploystep.core.deploy import Outcome
 from deploystep.core.errors import UsageError
 from deploystep.core.runs import Created
 from deploystep.render.text import exports as lines
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pytest
 
 
 def read(text: str, folder: Path) -> dict[str, str]:

@@ -1,7 +1,5 @@
 """What people read, to the letter."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from textwrap import dedent

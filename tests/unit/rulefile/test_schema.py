@@ -1,7 +1,5 @@
 """The JSON Schema says what the loader's tables say, and takes every file that the loader takes."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path
