@@ -159,7 +159,7 @@ def test_how_it_ends(row: Row, played: Any) -> None:
 
 
 def test_every_code_and_every_outcome_is_shown() -> None:
-    """`already-triggered` and `superseded` are in `test_earlier`, codes of `gate` alone in `test_gate`."""
+    """`already-triggered` and `superseded` are in `test_once`, codes of `gate` alone in `test_gate`."""
     assert {row.code for row in ROWS} == set(CODES)
     assert {row.outcome for row in ROWS} - {None} == set(OUTCOMES.split())
 
