@@ -258,11 +258,14 @@ def test_what_a_rerun_does_is_told(rules: str, again: str | None, words: str | N
 
 
 def test_what_is_wanted_again_has_another_deploy_key_in_each_job() -> None:
+    """A job is known by its id, and where it has none by its number."""
     rules = RULES.replace("${CIRCLE_SHA1}", "${deploy.key}")
-    jobs = ((None, "1"), (None, "2"), ("x", "1"), ("y", "1"), ("x", "2"))
-    stages = [Stage(of=environ(CIRCLE_WORKFLOW_JOB_ID=j), rules=rules, again=again, dry_run=True) for again, j in jobs]
+    ids = [(None, "1"), (None, "2"), ("x", "1"), ("y", "1"), ("x", "2"), ("x", None)]
+    of = [(again, environ(CIRCLE_WORKFLOW_JOB_ID=job)) for again, job in ids]
+    of.append(("x", environ(CIRCLE_WORKFLOW_JOB_ID=None, CIRCLE_BUILD_NUM="99")))
+    stages = [Stage(of=job, rules=rules, again=again, dry_run=True) for again, job in of]
     first, rerun, *others = [stage.report.triggers[0].spec.key for stage in stages]
-    assert (first, len({first, *others})) == (rerun, 3)
+    assert (first, len({first, *others})) == (rerun, 5)
 
 
 DEV = RULES.replace("branch: main", "branch: dev")
