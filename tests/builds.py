@@ -13,7 +13,7 @@ from deploystep.core.source import SourceFile
 from deploystep.rulefile.load import load
 
 SHA = "4f2c1aa0b3d5e7f9a1b2c3d4e5f60718293a4b5c"
-OTHER_SHA = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeef"
+OTHER_SHA = SHA[:-1] + "d"
 PIPELINE = "5034460f-c7c4-4c43-9457-de07e2029e7b"
 RUN = "8b3f7c1e-2a4d-4a6b-9c1d-0e5f6a7b8c9d"
 WORKFLOW = "fda08377-fe7e-46b1-8992-3a7aaecac9c3"

@@ -147,6 +147,7 @@ def test_how_it_ends(row: Row, played: Any) -> None:
     assert (ended.code, document["exit"]) == (row.code, {"code": row.code, "name": CODES[row.code]}), ended.err
     assert ended.outcomes[:1] == ([] if row.outcome is None else [row.outcome]), ended.err
     assert set(document) >= DOCUMENT
+    assert document["mode"] == ("dry-run" if "--dry-run" in row.arguments else "live")
     error = document["error"] or {"code": None, "message": "", "hints": []}
     assert error["code"] == (CODES[row.code] if row.signal else row.error)
     assert row.words in error["message"]

@@ -20,14 +20,18 @@ def test_of_two_processes_the_first_waits_and_deploys(project: Project) -> None:
     assert asked[:8] == [*[JOB] * 6, MINE, LIST], "success is read twice, and before anything else"
 
 
-@pytest.mark.parametrize("arguments", [("run",), ("run", "--json"), ("plan",)], ids=" ".join)
-def test_another_node_says_one_line(project: Project, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    # with 20 a script that asks for the answer alone deploys on no other node
+    ("arguments", "code"),
+    [("run", 0), ("run --json", 0), ("plan", 0), ("gate production", 20)],
+)
+def test_another_node_says_one_line(project: Project, arguments: str, code: int) -> None:
     """Whatever the variable holds, on whatever terminal; it needs no token, and reads no rules."""
     project.write("nonsense: [")
     total = "\x1b[2J\u2603\N{RIGHT-TO-LEFT OVERRIDE}"
     variables = {"CIRCLE_NODE_INDEX": "2", "CIRCLE_NODE_TOTAL": total, "PYTHONIOENCODING": "ascii"}
-    ended = project.call(*arguments, CIRCLE_TOKEN=None, **variables)
-    assert (ended.code, ended.err) == (0, "")
+    ended = project.call(*arguments.split(), CIRCLE_TOKEN=None, **variables)
+    assert (ended.code, ended.err) == (code, "")
     shown = r"node 2 of \x1b[2J\u2603\u202e; node 0 decides"
     assert (ended.json["skipped"] if "--json" in arguments else ended.out) == shown + "\n" * ("--json" not in arguments)
 

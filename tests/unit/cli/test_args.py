@@ -44,6 +44,7 @@ def test_a_switch(value: str) -> None:
     for command in ("run", "nonsense", "run --bogus"):
         assert asks_for_json(command.split(), {"DEPLOYSTEP_JSON": value}) is is_on
         assert asks_for_json([*command.split(), "--json"], {"DEPLOYSTEP_JSON": value})
+    assert asks_for_json(["--json"], {"DEPLOYSTEP_JSON": value})
     read = parse(["run"], {"DEPLOYSTEP_DRY_RUN": value, "DEPLOYSTEP_JSON": value})
     assert (read.is_dry, read.dry_run, read.json) == (is_on, is_on, is_on)
 

@@ -63,6 +63,9 @@ def test_another_for_whatever_makes_it_another_deploy() -> None:
         *(deploy_key(RULE, own, Branch("pull/7"), revision) for revision in (None, OTHER_SHA)),
         *(deploy_key(RULE, replace(own, project=p)) for p in (ProjectSlug("gh", "acme", "other"), None)),
     ]
+    head = "version: 1\ntargets: {t: {project: gh/acme/deployer, %s: x}}\nrules:\n"
+    target = head + "  - {name: production, when: {branch: main}, deploy: {to: t, workflow: w}}\n"
+    keys += [deploy_key(rules(target % kind).rules[0], own) for kind in ("branch", "tag")]
     assert len(set(keys)) == len(keys)
     assert deploy_key(RULE, own, Tag("v1")) == deploy_key(RULE, tag_build("v1"))
     assert deploy_key(RULE, own, revision=OTHER_SHA) == of(CIRCLE_SHA1=OTHER_SHA)

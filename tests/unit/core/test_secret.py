@@ -46,6 +46,7 @@ LOCAL, USER, PATH = "plain http is for this machine", "without a user", "or a pa
 REFUSED = [
     (LOCAL, ["http://circleci.com", "http://localhost.evil.example", "http://127.0.0.1.evil.example"]),
     (LOCAL, ["http://2130706433", "http://0.0.0.0", "http://127.9.9.9", "http://10.0.0.1", "http://localhos"]),
+    (LOCAL, ["http://evil-localhost", "http://evil.127.0.0.1"]),
     (USER, ["https://user@circleci.com", "https://:pw@circleci.com"]),
     (f"expected|{USER}", ["https://circleci.com\\@evil.example"]),
     (PATH, ["https://circleci.com/api/v2", "https://circleci.com?x=1", "https://circleci.com#x"]),

@@ -8,7 +8,7 @@ import yaml
 from builds import RUN, SHA, tag_build
 from reports import URL, outcome, report
 
-from deploystep.app.report import Report
+from deploystep.app.report import Gated, GateOutcome, Report
 from deploystep.core.deploy import Outcome
 from deploystep.core.errors import EnvironmentInvalid, ExitCode, Refused, RuleFileInvalid, ToolError
 from deploystep.core.runs import Created, WorkflowState
@@ -110,6 +110,11 @@ def test_what_is_told_only_where_there_is_something_to_tell() -> None:
     shown = outcome(Outcome.SUPERSEDED)
     shown.triggers[0].because = "branch main has moved on"
     assert document(shown)["triggers"][0]["because"] == "branch main has moved on"
+    shown = Report("gate")
+    shown.gated = Gated("production", ("./deploy.sh", "--all"))
+    shown.gated.because, shown.gated.outcome = "branch main has moved on", GateOutcome.SUPERSEDED
+    told = {"rule": "production", "outcome": "superseded", "because": "branch main has moved on"}
+    assert document(shown)["gate"].items() >= told.items()
     shown = Report("check")
     shown.source, shown.diagnostics = FILE, (WRONG,)
     read = document(shown)
