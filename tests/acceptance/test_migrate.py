@@ -58,7 +58,7 @@ def test_what_is_written_is_checked_decides_alike_and_can_be_undone(shop: Clone)
     before = text(shop)
     assert migrate(shop, "--diff").code == 0
     assert shop.git("status", "--porcelain") == ""
-    ended = migrate(shop, "--write")
+    ended = migrate(shop, "--write", "--check")
     assert ended.code == 0, ended.err
 
     after = text(shop)

@@ -44,11 +44,14 @@ def error_of(ask: Callable[[], object]) -> ToolError:
 
 
 def test_which_build_it_is(tmp_path: Path) -> None:
-    (tmp_path / "more.env").write_text("MODE=live\nCIRCLE_BRANCH=file\nCIRCLE_NODE_TOTAL=3\n", encoding="utf-8")
+    (tmp_path / "more.env").write_text(
+        "# more\nexport MODE='a \"b\"'\nA=\"x'\nCIRCLE_BRANCH=file\nCIRCLE_NODE_TOTAL=3\n", encoding="utf-8"
+    )
     assert services(branch="x", node_index="3").build.branch == "main", "options of plan are none of run's"
     found = services(command="plan", tag="v1", sha="A" * 40, node_index="1", env_file="more.env").build
     assert (found.tag, found.branch, found.revision) == ("v1", None, "a" * 40)
-    assert (str(found.node), found.variables.get("MODE")) == ("node 1 of 3", "live")
+    told = [str(found.node), found.variables.get("MODE"), found.variables.get("A")]
+    assert told == ["node 1 of 3", 'a "b"', "\"x'"]
     assert services(environ(CIRCLE_TAG="v1", CIRCLE_BRANCH=None), "plan", branch="dev").build.branch == "dev"
     assert services(command="plan", env_file="more.env").build.branch == "file"
 
