@@ -108,6 +108,10 @@ def test_the_architecture_names_modules_that_are_there() -> None:
     assert len(named) > 30
     source = ROOT / "src/deploystep"
     assert [name for name in named if not ((source / f"{name}.py").exists() or (source / name).is_dir())] == []
+    places = re.findall(r"`(\w+)` in `([\w/.]+\.py)`", text)
+    files = {name: (source if (source / name).exists() else ROOT) / name for _, name in places}
+    assert len(places) >= 3
+    assert [word for word, name in places if not re.search(rf"\b{word}\b", files[name].read_text("utf-8"))] == []
 
 
 # The page for the night has every exit code, and says the same of each

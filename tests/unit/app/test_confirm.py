@@ -188,17 +188,19 @@ def test_a_cancelling_is_asked_for_until_it_is_accepted() -> None:
     ([NOTHING], {"state": "errored"}, "errored", "was created and errored: CircleCI gives no reason"),
     *(([workflows(word)], {}, "did-not-run", f"does not run: workflow deploy: {word}")
       for word in ("error", "canceled", "not_run", "unauthorized")),
-    # where no workflow is named, one beside it that runs is not enough
-    ([workflows("unauthorized", LINT)], {"named": None}, "did-not-run", "does not run: workflow deploy: unauthorized"),
     *(([workflows(setup(word))], {"state": "setup"}, "setup-failed", f"workflow starts: workflow setup: {word}")
       for word in ("failed", "canceled", "error")),
 ])  # fmt: skip
 def test_what_does_not_run_is_told_at_once(looks: list[Event], changes: Any, code: str, message: str) -> None:
-    named: dict[str, Any] = {"workflow": None} if "named" in changes else {}
-    scene = Scene(*looks, routes={PIPELINE: seen(**{} if named else changes)}, **named)
+    scene = Scene(*looks, routes={PIPELINE: seen(**changes)})
     error = scene.fails(NothingRuns, code)
     assert (error.message.endswith(message), f"{URL}/25" in error.message, scene.clock.waited) == (True, True, 0)
     assert code != "did-not-run" or "CIRCLE_TOKEN" in error.hints[0]
+
+
+def test_where_no_workflow_is_named_one_that_runs_does_not_make_up_for_one_that_may_not() -> None:
+    error = Scene(workflows("unauthorized", LINT), workflow=None).fails(NothingRuns, "did-not-run")
+    assert error.message.endswith("does not run: workflow deploy: unauthorized")
 
 
 FORMING, UNREAD = "not finished making its workflows", "its state could not be read"

@@ -17,7 +17,7 @@ from fakes import START, ScriptedTransport, answer, client, lost, refused_connec
 
 from deploystep.circleci.apis import api_for, run_key, trigger_request
 from deploystep.circleci.client import Recent
-from deploystep.circleci.http import Failure, Request, Response
+from deploystep.circleci.http import Failure, Request, Response, reading
 from deploystep.circleci.v2 import Api
 from deploystep.core.build import Branch, ProjectSlug, Tag
 from deploystep.core.errors import NothingRuns, Refused, Uncertain
@@ -145,6 +145,23 @@ def check(request: Request) -> None:
         if request.body is not None:
             schema = {**DOCUMENTS[version], "$ref": f"{where}/requestBody/content/application~1json/schema"}
             jsonschema.validate(json.loads(json.dumps(request.body)), schema)
+
+
+NO_DOCUMENTS = "CircleCI's OpenAPI documents are not beside the checkout: no request is held against them"
+
+
+@pytest.mark.skipif(not any(folder.is_dir() for folder in FOLDERS), reason=NO_DOCUMENTS)
+def test_a_request_that_circlecis_documents_do_not_have_is_seen() -> None:
+    assert set(DOCUMENTS) == {"v2", "v1.1"}
+    right = trigger_request(spec(parameters={"deploy": True}), SHOP)
+    check(right)
+    for wrong in (
+        replace(right, path=right.path + "s"),
+        replace(right, body={**(right.body or {}), "parameters": "none"}),
+        reading(f"/api/v2/pipeline/{RUN}", branch="main"),
+    ):
+        with pytest.raises((AssertionError, jsonschema.ValidationError, pytest.fail.Exception)):
+            check(wrong)
 
 
 class CheckedTransport(ScriptedTransport):
